@@ -1,0 +1,40 @@
+# Needs Python >= 3.11 with pip, and make. Everything else is installed into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SEEDS ?= 300
+
+.PHONY: demo test check bench sim lock clean
+
+demo: $(VENV)/.ready  ## back up a simulated fleet of 600 volumes
+	$(BIN)/vbsbatch demo
+
+test: $(VENV)/.ready  ## the whole test suite
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.ready  ## lint, format, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.ready  ## every figure of docs/benchmarks.md, measured here
+	$(BIN)/python -m benchmarks
+
+sim: $(VENV)/.ready  ## SEEDS=10000: simulated nights in virtual time
+	VBSBATCH_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/simulation
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vbsbatch needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+lock: $(VENV)/.ready  ## renew requirements.lock from pyproject.toml
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --extra dev --all-build-deps --generate-hashes \
+	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .import_linter_cache

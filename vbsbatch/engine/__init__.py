@@ -1,0 +1,1 @@
+"""Who goes next, what an answer means, when to look again."""

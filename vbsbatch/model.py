@@ -1,0 +1,356 @@
+"""The words of vbsbatch as values: states, moves, jobs, attempts, verdicts. Imports nothing of ours.
+
+A job's life::
+
+                +--------------------------- retry due ----------------------------+
+                v                                                                  |
+     waiting -> submitting -> running -> succeeded                                 |
+        |           |  |          |  \\-> failed (cloud job failed for good)         |
+        |           |  |          \\----> waiting (cloud job failed, retry) --------+
+        |           |  \\-> waiting (refused, retry) / failed (refused for good)
+        |           \\----> unknown -> running (found in the cloud) / waiting (proved absent) / failed
+        \\-> cancelled / skipped                      failed, cancelled -> waiting (operator's retry)
+
+All times are seconds since the Unix epoch (UTC) as ``float``; all durations are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class JobState(StrEnum):
+    """Where one volume's backup stands."""
+
+    WAITING = "waiting"  # nothing is under way; may be sent from `due_at` on
+    SUBMITTING = "submitting"  # the intent to send a create is durable; no answer is recorded yet
+    UNKNOWN = "unknown"  # a create was sent and nothing proves that it was accepted or refused
+    RUNNING = "running"  # the cloud accepted the create and works on it
+    SUCCEEDED = "succeeded"  # the backup is available
+    FAILED = "failed"  # ended without a backup; `code` and `message` say why
+    CANCELLED = "cancelled"  # taken back by the operator before it was sent
+    SKIPPED = "skipped"  # needs no backup; `message` says why
+
+
+MOVES: Mapping[JobState, frozenset[JobState]] = {
+    JobState.WAITING: frozenset(
+        {JobState.SUBMITTING, JobState.FAILED, JobState.CANCELLED, JobState.SKIPPED}
+    ),
+    JobState.SUBMITTING: frozenset(
+        {JobState.RUNNING, JobState.WAITING, JobState.UNKNOWN, JobState.FAILED}
+    ),
+    JobState.UNKNOWN: frozenset({JobState.RUNNING, JobState.WAITING, JobState.FAILED}),
+    JobState.RUNNING: frozenset(
+        {JobState.SUCCEEDED, JobState.WAITING, JobState.UNKNOWN, JobState.FAILED}
+    ),
+    JobState.SUCCEEDED: frozenset(),
+    JobState.FAILED: frozenset({JobState.WAITING}),
+    JobState.CANCELLED: frozenset({JobState.WAITING}),
+    JobState.SKIPPED: frozenset(),
+}
+"""Every legal move of a job; `running -> unknown` is a cloud job that the cloud no longer knows."""
+
+OPEN_STATES = frozenset({JobState.SUBMITTING, JobState.UNKNOWN, JobState.RUNNING})
+"""States in which the cloud may be working on the volume: they count against the in-flight cap."""
+
+ENDED_STATES = frozenset(
+    {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.SKIPPED}
+)
+"""Terminal states: a run ends when every job is in one of them."""
+
+
+class RunState(StrEnum):
+    """Where a run stands, as its engine last recorded it (a dead engine leaves `running` behind)."""
+
+    RUNNING = "running"  # an engine drives it, or did until it died
+    PAUSED = "paused"  # an engine tracks what runs and sends no new create
+    STOPPED = "stopped"  # stopped before its end; can be resumed; `reason` says why
+    ENDED = "ended"  # every job is in a terminal state
+
+
+class Verdict(StrEnum):
+    """What one answer to a create means for its job."""
+
+    ACCEPTED = "accepted"  # the cloud works on it
+    RETRY = "retry"  # refused now; a new create may succeed; costs an attempt
+    LATER = "later"  # the volume is busy; come back on a time budget of its own
+    UNKNOWN = "unknown"  # may have been accepted; look in the cloud before anything else
+    REAUTH = "reauth"  # the token was refused; once with a fresh one, then stop
+    THROTTLE = "throttle"  # too fast; slow everything down; costs no attempt
+    FAIL = "fail"  # refused for good; the reason is the request or the volume itself
+    STOP = "stop"  # the next volume would meet it too: stop the run, resumable
+
+
+class CloudJobStatus(StrEnum):
+    """The status of the service's own asynchronous job, in the service's words."""
+
+    INIT = "INIT"
+    RUNNING = "RUNNING"
+    SUCCESS = "SUCCESS"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rate:
+    """At most `count` creates in any window of `per` seconds."""
+
+    count: float
+    per: float = 1.0
+
+    @property
+    def per_second(self) -> float:
+        """Creates a second."""
+        return self.count / self.per
+
+    def __str__(self) -> str:
+        unit = {1.0: "s", 60.0: "min", 3600.0: "h"}.get(self.per, f"{self.per:g}s")
+        return f"{self.count:g}/{unit}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """One line of the verdict table; `None` matches anything, `code` may hold `*`."""
+
+    verdict: Verdict
+    status: int | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """How hard a run may press the cloud."""
+
+    rate: Rate = Rate(count=5)
+    in_flight: int = 50
+    connections: int = 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retry:
+    """When a job is tried again, and for how long."""
+
+    attempts: int = 6
+    base: float = 2.0
+    cap: float = 300.0
+    later_every: float = 60.0
+    later_for: float = 7200.0
+    settle: float = 30.0
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timeouts:
+    """How long one request may take."""
+
+    connect: float = 10.0
+    read: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What a run was frozen with, apart from its volumes."""
+
+    limits: Limits = Limits()
+    retry: Retry = Retry()
+    timeouts: Timeouts = Timeouts()
+    deadline: float | None = None
+    delete_errored: bool = True
+    names_unique: bool = True
+    """False when a backup name may be the same in another run: then only its age tells whose it is."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackupSettings:
+    """What a create request says beside the volume and the name."""
+
+    description: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    full: bool | None = None
+    snapshot_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One volume's backup in one run."""
+
+    no: int
+    volume_id: str
+    volume_name: str
+    backup_name: str
+    settings: BackupSettings = field(default=BackupSettings(), repr=False)
+    priority: int = 0
+    group: str | None = None
+
+    state: JobState = JobState.WAITING
+    attempts: int = 0
+    """Create requests sent so far."""
+    free: int = 0
+    """How many of `attempts` cost nothing (throttled, refused by an outage, volume busy)."""
+    due_at: float = 0.0
+    """While waiting: not to be sent before this."""
+    intent_at: float | None = None
+    """When the newest intent to send became durable."""
+    unknown_at: float | None = None
+    """Since when nobody knows what the newest create did."""
+    later_since: float | None = None
+    """Since when the volume has been busy without a break."""
+    first_sent_at: float | None = None
+    ended_at: float | None = None
+    http_status: int | None = None
+    code: str | None = None
+    message: str | None = None
+    cloud_job_id: str | None = None
+    backup_id: str | None = None
+    errored_backup_id: str | None = None
+    """What an earlier attempt left behind in `error`: never to be taken for a newer attempt's."""
+    progress: int | None = None
+    """Percent of the running backup, where the cloud tells it."""
+
+    @property
+    def charged(self) -> int:
+        """Attempts that count against the plan's `retry.attempts`."""
+        return self.attempts - self.free
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What came back for one create request, in the words of HTTP and of the service."""
+
+    status: int | None = None
+    """HTTP status, or None when no answer came."""
+    code: str | None = None
+    message: str | None = None
+    request_id: str | None = None
+    retry_after: float | None = None
+    """Seconds, already resolved from either form of `Retry-After`."""
+    limit: Rate | None = None
+    """The rate that a gateway's refusal names (`limit:N,time:1 second`)."""
+    cloud_job_id: str | None = None
+    backup_id: str | None = None
+    readable: bool = True
+    """False when a 2xx came whose body names neither a cloud job nor a backup."""
+    json: bool = True
+    """False when the body was no JSON object: a proxy's page, not the service."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """One create request of a job and what came back."""
+
+    number: int
+    sent_at: float
+    took: float | None
+    """Seconds until the answer; None when the engine died before one was recorded."""
+    verdict: Verdict
+    answer: Answer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobMoved:
+    """A job went from one state to another."""
+
+    job: Job
+    came_from: JobState
+    at: float
+    attempt: Attempt | None = None
+    """The create whose answer moved it, if one did."""
+    note: str | None = None
+    """Why, in words for a person, where the states alone do not say."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunNoted:
+    """Something happened to the run as a whole: limiter, breaker, command, stop."""
+
+    at: float
+    kind: str
+    """`limiter`, `breaker`, `command`, `session`, `sweep`, `run`."""
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backup:
+    """What the cloud keeps, as one entry of its list; any field but the id may be missing."""
+
+    id: str
+    name: str | None = None
+    volume_id: str | None = None
+    status: str | None = None
+    """The service's word, lower case: `creating`, `available`, `error`, ..."""
+    created_at: float | None = None
+    """By the server's clock."""
+    updated_at: float | None = None
+    size: int | None = None
+    """GB."""
+    fail_reason: str | None = None
+    progress: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CloudJob:
+    """The service's own job, as one query tells it."""
+
+    id: str
+    status: CloudJobStatus | None
+    """None for a word that the service's reference does not list."""
+    backup_id: str | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackupPage:
+    """One page of the cloud's list of backups."""
+
+    backups: tuple[Backup, ...]
+    next: str | None = None
+    """An opaque address of the next page; None on the last."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One execution of a plan."""
+
+    id: str
+    plan: str
+    cloud: str | None
+    state: RunState
+    settings: Settings
+    created_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+    reason: str | None = None
+    """Why it stopped."""
+    rate: Rate | None = None
+    """The rate an operator set since the plan was frozen."""
+    in_flight: int | None = None
+    pid: int | None = None
+    host: str | None = None
+    heartbeat_at: float | None = None
+    create_calls: int = 0
+    read_calls: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """What an operator asked of a live engine."""
+
+    id: int
+    verb: str
+    """`pause`, `unpause`, `stop`, `stop-now`, `cancel`, `retry`, `rate`, `in-flight`."""
+    argument: Mapping[str, Any]
+    asked_by: str
+    asked_at: float
+
+
+class IllegalMove(ValueError):
+    """A move that `MOVES` does not list: a fault of the program, never of the cloud."""
+
+
+def check_move(came_from: JobState, to: JobState) -> None:
+    """Raise `IllegalMove` unless a job in `came_from` may go to `to`."""
+    if to not in MOVES[came_from]:
+        raise IllegalMove(f"a job cannot go from {came_from} to {to}")
