@@ -1,15 +1,15 @@
-"""The words of vbsbatch as values: states, moves, jobs, attempts, verdicts. Imports nothing of ours.
+"""The words of vbsbatch as values: states, moves, jobs, attempts, verdicts.
 
 A job's life::
 
-                +--------------------------- retry due ----------------------------+
-                v                                                                  |
-     waiting -> submitting -> running -> succeeded                                 |
-        |           |  |          |  \\-> failed (cloud job failed for good)         |
-        |           |  |          \\----> waiting (cloud job failed, retry) --------+
-        |           |  \\-> waiting (refused, retry) / failed (refused for good)
-        |           \\----> unknown -> running (found in the cloud) / waiting (proved absent) / failed
-        \\-> cancelled / skipped                      failed, cancelled -> waiting (operator's retry)
+               +------------------------- retry due --------------------------+
+               v                                                              |
+    waiting -> submitting -> running -> succeeded                             |
+       |          |  |          |  `-> failed (cloud job failed for good)     |
+       |          |  |          `----> waiting (cloud job failed, retry) -----+
+       |          |  `-> waiting (refused, retry) / failed (refused for good)
+       |          `----> unknown -> running (found) / waiting (proved absent) / failed
+       `-> cancelled / skipped               failed, cancelled -> waiting (operator's retry)
 
 All times are seconds since the Unix epoch (UTC) as ``float``; all durations are seconds.
 """
@@ -63,7 +63,8 @@ ENDED_STATES = frozenset(
 
 
 class RunState(StrEnum):
-    """Where a run stands, as its engine last recorded it (a dead engine leaves `running` behind)."""
+    """Where a run stands, as its engine last recorded it (a dead engine leaves `running`
+    behind)."""
 
     RUNNING = "running"  # an engine drives it, or did until it died
     PAUSED = "paused"  # an engine tracks what runs and sends no new create
@@ -159,7 +160,8 @@ class Settings:
     deadline: float | None = None
     delete_errored: bool = True
     names_unique: bool = True
-    """False when a backup name may be the same in another run: then only its age tells whose it is."""
+    """False when a backup name may be the same in another run: then only its age tells whose it
+    is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -324,6 +326,8 @@ class Run:
     ended_at: float | None = None
     reason: str | None = None
     """Why it stopped."""
+    deadline_at: float | None = None
+    """After this no new create is sent; set when the run starts and when it is retried."""
     rate: Rate | None = None
     """The rate an operator set since the plan was frozen."""
     in_flight: int | None = None
@@ -346,11 +350,11 @@ class Command:
     asked_at: float
 
 
-class IllegalMove(ValueError):
+class IllegalMoveError(ValueError):
     """A move that `MOVES` does not list: a fault of the program, never of the cloud."""
 
 
 def check_move(came_from: JobState, to: JobState) -> None:
-    """Raise `IllegalMove` unless a job in `came_from` may go to `to`."""
+    """Raise `IllegalMoveError` unless a job in `came_from` may go to `to`."""
     if to not in MOVES[came_from]:
-        raise IllegalMove(f"a job cannot go from {came_from} to {to}")
+        raise IllegalMoveError(f"a job cannot go from {came_from} to {to}")

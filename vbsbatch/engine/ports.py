@@ -61,7 +61,8 @@ class BackupService(Protocol):
         ...
 
     async def renew_token(self, used_since: float) -> None:
-        """Get a new token unless one was got since `used_since` (epoch seconds); one request serves all.
+        """Get a new token unless one was got since `used_since` (epoch seconds); one
+        request serves all.
 
         Raises `SignInError` when the credentials are refused, `CloudUnavailable` on an outage.
         """
@@ -88,10 +89,11 @@ class Journal(Protocol):
     """One run in the store, as its engine writes it. All writes are in the order of the calls."""
 
     async def claim(self, now: float, limit: int) -> list[Job]:
-        """Move up to `limit` waiting jobs that are due to `submitting` (attempts + 1, intent_at = now).
+        """Move up to `limit` waiting jobs that are due to `submitting` (attempts + 1,
+        intent_at = now).
 
-        Highest priority first, then plan order; a volume with an open job in another run of the same
-        store is passed over. Durable when it returns: promise 1 rests on this.
+        Highest priority first, then plan order; a volume with an open job in another run of
+        the same store is passed over. Durable when it returns: promise 1 rests on this.
         """
         ...
 
@@ -116,7 +118,8 @@ class Journal(Protocol):
         ...
 
     async def blocked(self, now: float) -> list[tuple[Job, str]]:
-        """Waiting jobs that are due while another run has an open job for their volume, with its id."""
+        """Waiting jobs that are due while another run has an open job for their volume,
+        with its id."""
         ...
 
     async def jobs_in(self, states: Sequence[JobState], *, limit: int | None = None) -> list[Job]:

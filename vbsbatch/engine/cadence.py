@@ -1,0 +1,60 @@
+"""When to look at the cloud's list again: soon while something is due, seldom while nothing
+moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vbsbatch.engine.tuning import Tuning
+
+
+class Cadence:
+    """Learns how long this run's backups take, and keeps the calls within a budget. Epoch
+    seconds."""
+
+    def __init__(self, tuning: Tuning) -> None:
+        self._tuning = tuning
+        self._shortest: float | None = None
+        self._sweeps = 0
+
+    def ended(self, took: float) -> None:
+        """A backup ended `took` seconds after its create."""
+        self._shortest = took if self._shortest is None else min(self._shortest, took)
+
+    def swept(self) -> None:
+        """One page of the list was read."""
+        self._sweeps += 1
+
+    def next(
+        self, *, last: float, creates: int, sent: Iterable[float], settle: Iterable[float]
+    ) -> float:
+        """When to sweep next. `last`: the sweep before; `creates`: creates sent by this engine;
+        `sent`: when each running backup was asked for; `settle`: when each unknown job can
+        be judged.
+        """
+        wanted = list(settle)
+        oldest = min(sent, default=None)
+        if oldest is not None:
+            wanted.append(self._due(oldest, last))
+        if not wanted:
+            return last + self._tuning.stale
+        soonest = max(min(wanted), last + self._tuning.freshest)
+        return self._within_budget(soonest, last, creates, last if oldest is None else oldest)
+
+    def _due(self, oldest: float, last: float) -> float:
+        """When a running backup is next worth a look."""
+        tuning = self._tuning
+        if self._shortest is None:
+            # Nothing has ended yet: look at growing ages of the oldest, so that short
+            # ones are seen soon.
+            return last + min(max((last - oldest) / 2, tuning.freshest), tuning.fresh)
+        rest = min(max(self._shortest / 20, tuning.freshest), tuning.fresh)
+        due = max(oldest + self._shortest * 0.9, last + rest)
+        return min(due, last + tuning.stale)
+
+    def _within_budget(self, at: float, last: float, creates: int, oldest: float) -> float:
+        tuning = self._tuning
+        if self._sweeps < tuning.sweeps_free + tuning.sweeps_per_create * creates:
+            return at
+        # Out of budget: freshness in proportion to how long the backups take anyway.
+        return max(at, last + max(tuning.stale, (last - oldest) / 50))

@@ -1,0 +1,163 @@
+"""What operators ask of a live engine, its heartbeat, and the plan's deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anyio
+
+from vbsbatch.engine.dispatch import Dispatcher
+from vbsbatch.engine.ledger import Ledger
+from vbsbatch.engine.outcome import Rules, past_deadline
+from vbsbatch.engine.ports import BackupService, Clock, Journal
+from vbsbatch.engine.tuning import Tuning
+from vbsbatch.model import Command, Job, JobState, Rate, RunState
+
+CHUNK = 1000
+"""Waiting jobs that are held in memory at a time when all of them must be moved."""
+
+
+class Control:
+    """One task that obeys the commands table, writes the heartbeat and enforces the deadline."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        journal: Journal,
+        service: BackupService,
+        clock: Clock,
+        dispatcher: Dispatcher,
+        tuning: Tuning,
+        rules: Callable[[], Rules],
+        stop: Callable[..., None],
+        calls_before: tuple[int, int],
+    ) -> None:
+        self._ledger = ledger
+        self._journal = journal
+        self._service = service
+        self._clock = clock
+        self._dispatcher = dispatcher
+        self._tuning = tuning
+        self._rules = rules
+        self._stop = stop
+        self._calls_before = calls_before
+        self._beaten_at = 0.0
+        self._verbs: Mapping[str, Callable[[Command], Any]] = {
+            "pause": self._pause,
+            "unpause": self._unpause,
+            "stop": self._stop_run,
+            "stop-now": self._stop_run,
+            "rate": self._rate,
+            "in-flight": self._in_flight,
+            "cancel": self._cancel,
+            "retry": self._retry,
+        }
+
+    async def run(self) -> None:
+        """Look, obey, beat; for ever, until cancelled."""
+        while True:
+            for command in await self._journal.commands():
+                await self._obey(command)
+            if self._clock.now() >= self._beaten_at + self._tuning.heartbeat:
+                await self.beat()
+            if self._rules().closed and self._ledger.counts[JobState.WAITING]:
+                await self._close()
+            await anyio.sleep(self._tuning.poll)
+
+    async def beat(self) -> None:
+        """Write the heartbeat and what has been called so far, earlier engines included."""
+        self._beaten_at = self._clock.now()
+        creates, reads = self._calls_before
+        await self._journal.heartbeat(
+            self._beaten_at,
+            rate=self._dispatcher.limiter.rate,
+            create_calls=creates + self._service.create_calls,
+            read_calls=reads + self._service.read_calls,
+        )
+
+    async def _obey(self, command: Command) -> None:
+        verb = self._verbs.get(command.verb)
+        try:
+            result = "unknown command" if verb is None else await verb(command)
+        except (KeyError, TypeError, ValueError) as error:
+            result = f"refused: {error}"
+        self._journal.acknowledge(command, self._clock.now(), result)
+        self._ledger.note("command", f"{command.asked_by}: {command.verb}: {result}")
+
+    async def _pause(self, command: Command) -> str:
+        self._dispatcher.pause(True)
+        await self._journal.run_state(RunState.PAUSED, self._clock.now())
+        return "paused: no new creates; what runs is still followed"
+
+    async def _unpause(self, command: Command) -> str:
+        self._dispatcher.pause(False)
+        await self._journal.run_state(RunState.RUNNING, self._clock.now())
+        return "going on"
+
+    async def _stop_run(self, command: Command) -> str:
+        now = command.verb == "stop-now"
+        self._stop(f"{command.asked_by} asked it to stop", now=now)
+        return "stopping" if not now else "stopping at once"
+
+    async def _rate(self, command: Command) -> str:
+        rate = Rate(count=float(command.argument["count"]), per=float(command.argument["per"]))
+        if not (0 < rate.count < float("inf") and 0 < rate.per < float("inf")):
+            raise ValueError("a rate is more than 0")
+        self._dispatcher.limiter.set_ceiling(rate)
+        return f"rate is {rate}"
+
+    async def _in_flight(self, command: Command) -> str:
+        cap = int(command.argument["count"])
+        if cap < 1:
+            raise ValueError("the in-flight cap is at least 1")
+        self._dispatcher.feed.in_flight = cap
+        self._dispatcher.feed.wake()
+        return f"at most {cap} in flight"
+
+    async def _cancel(self, command: Command) -> str:
+        jobs = await self._move_selected(command, (JobState.WAITING,), self._cancel_job)
+        under_way = sum(job.no in self._ledger.open for job in jobs)
+        moved = sum(job.state is JobState.WAITING for job in jobs)
+        return f"cancelled {moved}" + (f"; {under_way} already sent" if under_way else "")
+
+    async def _retry(self, command: Command) -> str:
+        ended = (JobState.FAILED, JobState.CANCELLED)
+        jobs = await self._move_selected(command, ended, self._retry_job)
+        return f"to be tried again: {sum(job.state in ended for job in jobs)}"
+
+    async def _move_selected(
+        self, command: Command, states: tuple[JobState, ...], move: Callable[[Job], object]
+    ) -> list[Job]:
+        async with self._ledger.waiting:
+            jobs = await self._journal.select(command.argument)
+            for job in jobs:
+                if job.state in states:
+                    move(job)
+        return jobs
+
+    def _cancel_job(self, job: Job) -> None:
+        self._ledger.move(job, JobState.CANCELLED, ended_at=self._clock.now())
+
+    def _retry_job(self, job: Job) -> None:
+        self._ledger.move(
+            job,
+            JobState.WAITING,
+            note="retry asked for",
+            due_at=0.0,
+            free=job.attempts,
+            later_since=None,
+            ended_at=None,
+            backup_id=None,
+        )
+
+    async def _close(self) -> None:
+        """The deadline has passed: what still waits fails."""
+        self._dispatcher.pause(True)
+        self._dispatcher.feed.give_back()
+        async with self._ledger.waiting:
+            while jobs := await self._journal.jobs_in((JobState.WAITING,), limit=CHUNK):
+                outcome = past_deadline(self._rules())
+                for job in jobs:
+                    self._ledger.move(job, outcome.to, **outcome.changes)

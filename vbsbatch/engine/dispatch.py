@@ -1,0 +1,252 @@
+"""Sends creates: who goes next, when it may go, and what its answer means.
+
+Workers take turns at one door. Behind it the pause and the circuit breaker are respected and one
+permit of the rate is taken; then the create is sent at once, by the very worker that holds the
+permit, so that no permit grows old.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import replace
+
+import anyio
+
+from vbsbatch.engine.breaker import Breaker, Circuit
+from vbsbatch.engine.feed import Feed
+from vbsbatch.engine.ledger import Ledger
+from vbsbatch.engine.limiter import CreateLimiter
+from vbsbatch.engine.outcome import Rules, of_answer
+from vbsbatch.engine.ports import BackupService, Clock, Journal
+from vbsbatch.engine.signal import Signal
+from vbsbatch.engine.tuning import Tuning
+from vbsbatch.errors import CloudError, CloudUnavailable, SignInError
+from vbsbatch.model import Answer, Attempt, Job, JobState, Settings, Verdict
+from vbsbatch.policy import Judgement, judge
+
+
+class Dispatcher:
+    """Keeps the plan's `connections` workers sending while jobs are due and the limits allow."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        journal: Journal,
+        service: BackupService,
+        clock: Clock,
+        settings: Settings,
+        in_flight: int,
+        limiter: CreateLimiter,
+        tuning: Tuning,
+        rules: Callable[[], Rules],
+        stop: Callable[[str], None],
+    ) -> None:
+        self.limiter = limiter
+        self.feed = Feed(
+            ledger=ledger,
+            journal=journal,
+            clock=clock,
+            tuning=tuning,
+            in_flight=in_flight,
+            chunk=self._chunk,
+            closed=self._closed,
+            rules=rules,
+        )
+        self._ledger = ledger
+        self._service = service
+        self._clock = clock
+        self._settings = settings
+        self._tuning = tuning
+        self._rules = rules
+        self._stop = stop
+        self._paused = False
+        self._breaker = Breaker(tuning=tuning, excuses=settings.retry.attempts)
+        self._may_probe = False
+        self._door = anyio.Lock()
+        self._opened = Signal()
+        self._asking: set[anyio.CancelScope] = set()
+        self._owed: Counter[int] = Counter()
+        self._refused_tokens: set[int] = set()
+        self._sent: deque[float] = deque(maxlen=256)
+
+    async def run(self) -> None:
+        """Send until cancelled; answers that are under way then are still awaited and recorded."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.feed.run, name="feed")
+            for number in range(self._settings.limits.connections):
+                group.start_soon(self._work, number, name=f"worker {number}")
+
+    def abort(self) -> None:
+        """Await no more answers: the jobs whose creates are under way become unknown."""
+        for scope in self._asking:
+            scope.cancel()
+
+    def pause(self, paused: bool) -> None:
+        """Send no new create while paused."""
+        self._paused = paused
+        self._look_again()
+
+    async def _work(self, worker: int) -> None:
+        while True:
+            job = await self._next()
+            # From here on a create may be in the cloud's hands: its outcome must be written.
+            with anyio.CancelScope(shield=True):
+                await self._attempt(job, worker)
+
+    # The door: one worker at a time -------------------------------------------------------------
+
+    async def _next(self) -> Job:
+        """The next job that may be sent now."""
+        async with self._door:
+            while True:
+                await self._until_open()
+                if not self.feed:
+                    await self.feed.more()
+                    continue
+                await self.limiter.permit()
+                if self.feed and not self._closed():
+                    return self._take()
+
+    def _take(self) -> Job:
+        if self._breaker.circuit is Circuit.OPEN:
+            self._breaker.probe()
+            self._may_probe = False
+        self._sent.append(self._clock.now())
+        return self.feed.take()
+
+    def _closed(self) -> bool:
+        """Whether nothing may be sent now."""
+        return self._paused or not (self._breaker.circuit is Circuit.CLOSED or self._may_probe)
+
+    async def _until_open(self) -> None:
+        while self._closed():
+            self.feed.give_back()
+            if self._paused or self._breaker.circuit is Circuit.PROBING:
+                await self._opened.wait()
+            elif (wait := self._breaker.probe_at - self._clock.now()) > 0:
+                await self._opened.wait(wait)
+            else:
+                await self._probe_with_a_read()
+
+    async def _probe_with_a_read(self) -> None:
+        """A read costs nobody an attempt; only when it succeeds one create may try its luck."""
+        try:
+            await self._service.backups()
+        except CloudUnavailable:
+            self._breaker.wait_longer(self._clock.now())
+        except CloudError as error:
+            self._stop(f"cannot read the backups: {error}")
+            await anyio.sleep_forever()
+        else:
+            self._may_probe = True
+
+    def _chunk(self) -> int:
+        """How many intents to make durable at once."""
+        if self._breaker.circuit is not Circuit.CLOSED:
+            return 1
+        ahead = self._tuning.claim_ahead
+        speed = max(self._speed() * ahead, self._settings.limits.connections)
+        chunk = min(self.limiter.rate.per_second * ahead, speed, self._tuning.claim_most)
+        return max(1, int(chunk))
+
+    def _speed(self) -> float:
+        """Creates a second, lately."""
+        if len(self._sent) < 2:
+            return 0.0
+        return len(self._sent) / max(self._sent[-1] - self._sent[0], 0.01)
+
+    def _look_again(self) -> None:
+        self._opened.notify()
+        self.feed.wake()
+
+    # One attempt --------------------------------------------------------------------------------
+
+    async def _attempt(self, job: Job, worker: int) -> None:
+        """Send one create, and put down what its answer means."""
+        sent_at = self._clock.now()
+        answer = Answer(message="stopped before an answer came")
+        with anyio.CancelScope() as scope:
+            self._asking.add(scope)
+            answer = await self._service.create(job, worker)
+        self._asking.discard(scope)
+        judgement = judge(answer, self._settings.retry.rules)
+        self._conclude(self._weigh(job, judgement), answer, judgement, sent_at)
+        if judgement.verdict is Verdict.THROTTLE:
+            self._slow_down(answer, sent_at)
+        if judgement.verdict is Verdict.REAUTH:
+            await self._renew_token(job, judgement, sent_at)
+        else:
+            self._refused_tokens.discard(job.no)
+
+    def _conclude(self, job: Job, answer: Answer, judgement: Judgement, sent_at: float) -> None:
+        outcome = of_answer(job, answer, judgement, self._rules())
+        attempt = Attempt(
+            number=job.attempts,
+            sent_at=sent_at,
+            took=self._clock.now() - sent_at,
+            verdict=judgement.verdict,
+            answer=answer,
+        )
+        self._ledger.move(job, outcome.to, attempt=attempt, note=outcome.note, **outcome.changes)
+        if outcome.stop is not None:
+            self._stop(outcome.stop)
+
+    def _weigh(self, job: Job, judgement: Judgement) -> Job:
+        """Let the circuit breaker know; the job, with the attempts that an outage must not
+        cost it."""
+        job = replace(job, free=job.free + self._owed.pop(job.no, 0))
+        if not judgement.outage:
+            if self._breaker.answered():
+                self._ledger.note("breaker", "the service answers again: going on")
+                self._look_again()
+            return job
+        before = self._breaker.circuit
+        for no in self._breaker.outage(job.no, self._clock.now()):
+            if no == job.no:
+                job = replace(job, free=job.free + 1)
+            else:
+                self._excuse(no)
+        if self._breaker.circuit is not before:
+            self._announce_outage(judgement, before)
+        return job
+
+    def _excuse(self, no: int) -> None:
+        job = self._ledger.open.get(no)
+        if job is not None and job.state is JobState.UNKNOWN:
+            self._ledger.touch(job, free=job.free + 1)
+        else:
+            self._owed[no] += 1
+
+    def _announce_outage(self, judgement: Judgement, before: Circuit) -> None:
+        if before is Circuit.CLOSED:
+            words = f"{self._tuning.outage_after} creates in a row met: {judgement.meaning}"
+            self._ledger.note("breaker", f"the service seems down ({words}); waiting and probing")
+        self._look_again()
+
+    def _slow_down(self, answer: Answer, sent_at: float) -> None:
+        lowered = self.limiter.throttled(
+            sent_at=sent_at, retry_after=answer.retry_after, limit=answer.limit
+        )
+        if lowered is not None:
+            before, after = lowered
+            wait = "-" if answer.retry_after is None else f"{answer.retry_after:g}s"
+            self._ledger.note("limiter", f"{before}->{after} reason=429 retry_after={wait}")
+
+    async def _renew_token(self, job: Job, judgement: Judgement, sent_at: float) -> None:
+        """Once with a fresh token; a second refusal is a real one."""
+        if job.no in self._refused_tokens:
+            self._stop(f"a fresh token was refused too: {judgement.meaning}")
+            return
+        try:
+            await self._service.renew_token(sent_at)
+        except CloudUnavailable as error:
+            self._breaker.trip(self._clock.now())
+            self._ledger.note("breaker", f"cannot sign in now: {error}; waiting and probing")
+            self._look_again()
+        except SignInError as error:
+            self._stop(f"cannot sign in again: {error}")
+        else:
+            self._refused_tokens.add(job.no)
+            self._ledger.note("session", "signed in again")

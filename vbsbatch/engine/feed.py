@@ -1,0 +1,121 @@
+"""Claims jobs ahead of the workers: one durable transaction for a small chunk of intents."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import anyio
+
+from vbsbatch.engine.ledger import Ledger
+from vbsbatch.engine.outcome import Rules, still_busy
+from vbsbatch.engine.ports import Clock, Journal
+from vbsbatch.engine.signal import Signal
+from vbsbatch.engine.tuning import Tuning
+from vbsbatch.model import Job, JobState
+
+
+class Feed:
+    """Jobs whose intent is durable and that wait for a worker; at most `chunk()` of them."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        journal: Journal,
+        clock: Clock,
+        tuning: Tuning,
+        in_flight: int,
+        chunk: Callable[[], int],
+        closed: Callable[[], bool],
+        rules: Callable[[], Rules],
+    ) -> None:
+        self.in_flight = in_flight
+        self._ledger = ledger
+        self._journal = journal
+        self._clock = clock
+        self._tuning = tuning
+        self._chunk = chunk
+        self._closed = closed
+        self._rules = rules
+        self._ahead: deque[Job] = deque()
+        self._served = Signal()
+        self._blocked_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self._ahead)
+
+    async def run(self) -> None:
+        """Claim for ever; ends by cancellation, with whatever was not sent given back."""
+        try:
+            while True:
+                wanted = self._wanted()
+                if not wanted or not await self._claim(wanted):
+                    await self._until_worth_claiming()
+        finally:
+            self.give_back()
+
+    def take(self) -> Job:
+        """The next job to send."""
+        job = self._ahead.popleft()
+        if len(self._ahead) * 2 < self._chunk():
+            self._ledger.changed.notify()
+        return job
+
+    async def more(self) -> None:
+        """Wait until there may be something to take, or a reason not to."""
+        self._ledger.changed.notify()
+        await self._served.wait()
+
+    def wake(self) -> None:
+        """Pause, limits or the circuit changed: everyone looks again."""
+        self._served.notify()
+        self._ledger.changed.notify()
+
+    def give_back(self) -> None:
+        """Claimed and not sent: back to waiting, as if never claimed."""
+        while self._ahead:
+            job = self._ahead.popleft()
+            self._ledger.move(job, JobState.WAITING, attempts=job.attempts - 1, note="not sent")
+
+    async def _claim(self, wanted: int) -> bool:
+        with anyio.CancelScope(shield=True):  # what was claimed must not be forgotten
+            jobs = await self._ledger.claim(wanted)
+        self._ahead.extend(jobs)
+        self._served.notify()
+        if not jobs:
+            await self._put_off_blocked()
+        return bool(jobs)
+
+    def _wanted(self) -> int:
+        """How many jobs to claim now: none while half a chunk is there, or nothing may be sent."""
+        chunk = self._chunk()
+        room = min(chunk - len(self._ahead), self.in_flight - len(self._ledger.open))
+        if room <= 0 or len(self._ahead) * 2 > chunk or self._closed():
+            return 0
+        due = self._ledger.counts[JobState.WAITING] > 0 and self._wait_for_due() <= 0
+        return room if due else 0
+
+    def _wait_for_due(self) -> float:
+        return self._ledger.earliest_due - self._clock.now()
+
+    async def _until_worth_claiming(self) -> None:
+        wait = self._wait_for_due()
+        # A job that another run holds up is due without being claimable: look again now and then.
+        await self._ledger.changed.wait(
+            wait if 0 < wait < self._tuning.fresh else self._tuning.fresh
+        )
+
+    async def _put_off_blocked(self) -> None:
+        """Jobs whose volume another run is backing up come back later, like any busy volume."""
+        now = self._clock.now()
+        if now < self._blocked_at:
+            return
+        self._blocked_at = now + self._tuning.fresh
+        async with self._ledger.waiting:
+            for job, holder in await self._journal.blocked(now):
+                outcome = still_busy(job, holder, self._rules())
+                if outcome.to is JobState.WAITING:
+                    self._ledger.postpone(job, **outcome.changes)
+                else:
+                    self._ledger.move(job, outcome.to, note=outcome.note, **outcome.changes)

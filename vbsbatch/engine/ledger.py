@@ -1,0 +1,144 @@
+"""The run's open jobs in memory, and the one place that moves a job."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import anyio
+
+from vbsbatch.engine.ports import Clock, Journal
+from vbsbatch.engine.signal import Signal
+from vbsbatch.model import (
+    OPEN_STATES,
+    Attempt,
+    Job,
+    JobMoved,
+    JobState,
+    RunNoted,
+    check_move,
+)
+
+Listener = Callable[[JobMoved | RunNoted], None]
+
+
+class Ledger:
+    """Knows every open job, counts all jobs by state, writes every move and tells who listens.
+
+    Only open jobs are held in memory; the waiting ones stay in the store, however many there are.
+    """
+
+    def __init__(self, journal: Journal, clock: Clock, listeners: Iterable[Listener] = ()) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._listeners = tuple(listeners)
+        self.open: dict[int, Job] = {}
+        self.counts: Counter[JobState] = Counter()
+        self.changed = Signal()
+        """A job left the open states: there is room, something to claim, or an end."""
+        self.tracked = Signal()
+        """There is something to track sooner than was thought."""
+        self.waiting = anyio.Lock()
+        """Held while waiting jobs are claimed, and while they are selected and moved otherwise."""
+        self.earliest_due = 0.0
+        """No waiting job is due before this (epoch seconds)."""
+
+    async def load(self) -> None:
+        """Take over what the store knows: the counts, and the jobs that an earlier engine
+        left open.
+
+        A job that it left between intent and answer may have been accepted: it becomes unknown.
+        """
+        self.counts.update(await self._journal.counts())
+        for job in await self._journal.jobs_in(tuple(OPEN_STATES)):
+            self.open[job.no] = job
+            if job.state is JobState.SUBMITTING:
+                self.move(
+                    job,
+                    JobState.UNKNOWN,
+                    note="the engine ended before an answer was recorded",
+                    unknown_at=self._clock.now(),
+                    cloud_job_id=None,
+                    first_sent_at=job.first_sent_at or job.intent_at,
+                )
+        await self._journal.flush()
+
+    async def claim(self, limit: int) -> list[Job]:
+        """Take up to `limit` due jobs from waiting to submitting; durable when it returns."""
+        async with self.waiting:
+            jobs = await self._journal.claim(self._clock.now(), limit)
+            for job in jobs:
+                self.open[job.no] = job
+            self.counts[JobState.WAITING] -= len(jobs)
+            self.counts[JobState.SUBMITTING] += len(jobs)
+            if len(jobs) < limit:
+                due = await self._journal.next_due()
+                self.earliest_due = float("inf") if due is None else due
+        return jobs
+
+    def move(
+        self,
+        job: Job,
+        to: JobState,
+        *,
+        attempt: Attempt | None = None,
+        note: str | None = None,
+        **changes: Any,
+    ) -> Job:
+        """Check the move, write the journal, tell whoever listens. `changes` are fields of
+        `Job`."""
+        check_move(job.state, to)
+        moved = replace(job, state=to, **changes)
+        event = JobMoved(
+            job=moved, came_from=job.state, at=self._clock.now(), attempt=attempt, note=note
+        )
+        self._journal.record(event)
+        self._hold(moved, job.state)
+        self._tell(event)
+        return moved
+
+    def touch(self, job: Job, **changes: Any) -> Job:
+        """Change fields of an open job whose state stays."""
+        touched = replace(job, **changes)
+        self.open[job.no] = touched
+        self._journal.touch(touched)
+        return touched
+
+    def postpone(self, job: Job, **changes: Any) -> None:
+        """Change fields of a waiting job, its due time among them."""
+        self._journal.touch(replace(job, **changes))
+
+    def note(self, kind: str, text: str) -> None:
+        """Record something that happened to the run as a whole."""
+        event = RunNoted(at=self._clock.now(), kind=kind, text=text)
+        self._journal.record(event)
+        self._tell(event)
+
+    @property
+    def ended(self) -> bool:
+        """Whether every job is in a terminal state."""
+        return not self.open and not self.counts[JobState.WAITING]
+
+    def tally(self) -> Mapping[JobState, int]:
+        """How many jobs are in each state."""
+        return {state: n for state, n in self.counts.items() if n}
+
+    def _hold(self, job: Job, came_from: JobState) -> None:
+        self.counts[came_from] -= 1
+        self.counts[job.state] += 1
+        if job.state in OPEN_STATES:
+            self.open[job.no] = job
+        else:
+            self.open.pop(job.no, None)
+            self.changed.notify()
+        if job.state is JobState.WAITING:
+            self.earliest_due = min(self.earliest_due, job.due_at)
+        first = self.counts[JobState.RUNNING] + self.counts[JobState.UNKNOWN] == 1
+        if first or job.state is JobState.UNKNOWN:
+            self.tracked.notify()
+
+    def _tell(self, event: JobMoved | RunNoted) -> None:
+        for listener in self._listeners:
+            listener(event)

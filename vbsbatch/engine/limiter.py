@@ -1,0 +1,120 @@
+"""How fast creates may go: never over the plan's rate, slower at once when the cloud says so.
+
+The exactness comes from the size of the bucket. A leaky bucket of capacity b that leaks r a second
+lets fewer than b + r + 1 through in any half-open second, so with b + r = R + 1 never more than R.
+A bucket of one permit (b = 1, r = R) would be exact too, but loses what each timer wakes too late;
+b = 1 + R/100 forgives 10 ms of lateness at the price of one percent. The bucket starts full, so
+that neither the start, nor a change of rate, nor a resumed run begins with a burst.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+from aiolimiter import AsyncLimiter
+
+from vbsbatch.engine.tuning import Tuning
+from vbsbatch.model import Rate
+
+LATENESS = 0.01
+"""Fraction of the rate spent on forgiving late timers."""
+
+
+def bucket(rate: Rate) -> tuple[float, float]:
+    """Capacity and seconds to drain it, for at most `rate.count` permits in any `rate.per`
+    seconds."""
+    capacity = 1 + rate.count * LATENESS
+    leak_per_second = rate.count * (1 - LATENESS) / rate.per
+    return capacity, capacity / leak_per_second
+
+
+class CreateLimiter:
+    """Permits for create requests, with the plan's rate as its ceiling."""
+
+    def __init__(self, rate: Rate, *, now: Callable[[], float], tuning: Tuning) -> None:
+        self._now = now
+        self._tuning = tuning
+        self._ceiling = rate
+        self._rate = rate
+        self._held_until = 0.0
+        self._lowered_at = float("-inf")
+        self._climbed_at = float("-inf")
+        self._bucket: AsyncLimiter | None = None
+        self._waiting = anyio.CancelScope()
+
+    @property
+    def rate(self) -> Rate:
+        """The rate in force."""
+        return self._rate
+
+    async def permit(self) -> None:
+        """Wait until one create may be sent now."""
+        while True:
+            await self._rest()
+            self._climb()
+            bucket = await self._full_bucket()
+            with anyio.CancelScope() as self._waiting:
+                await bucket.acquire()
+            if bucket is self._bucket and self._now() >= self._held_until:
+                return
+
+    def set_ceiling(self, rate: Rate) -> None:
+        """An operator's rate: both the new ceiling and the rate in force."""
+        self._ceiling = rate
+        self._use(rate)
+
+    def throttled(
+        self, *, sent_at: float, retry_after: float | None, limit: Rate | None
+    ) -> tuple[Rate, Rate] | None:
+        """A create sent at `sent_at` was refused as too fast. The old and new rate, if it
+        was lowered.
+
+        Answers to requests that left before the last lowering say nothing about the new rate.
+        """
+        now, longest = self._now(), self._tuning.throttle_hold_longest
+        hold = self._tuning.throttle_hold if retry_after is None else min(retry_after, longest)
+        self._held_until = max(self._held_until, now + hold)
+        if sent_at <= self._lowered_at:
+            return None
+        before, after = self._rate, self._lower(limit)
+        self._lowered_at = self._climbed_at = now
+        if after.per_second >= before.per_second:
+            return None
+        self._use(after)
+        return before, after
+
+    def _lower(self, limit: Rate | None) -> Rate:
+        now = self._rate
+        half = max(now.per_second / 2, min(self._tuning.lowest_rate, now.per_second))
+        if limit is not None and limit.count > 0 and limit.per_second < now.per_second:
+            # The gateway's own figure may be shared with other users: a little below it.
+            return Rate(count=limit.count * 0.9, per=limit.per)
+        return Rate(count=half * now.per, per=now.per)
+
+    def _climb(self) -> None:
+        if self._rate.per_second >= self._ceiling.per_second:
+            return
+        steps = int((self._now() - self._climbed_at) / self._tuning.climb_every)
+        if steps < 1:
+            return
+        self._climbed_at += steps * self._tuning.climb_every
+        higher = self._rate.per_second + steps * self._tuning.climb_by * self._ceiling.per_second
+        ceiling = self._ceiling
+        self._use(Rate(count=min(higher * ceiling.per, ceiling.count), per=ceiling.per))
+
+    def _use(self, rate: Rate) -> None:
+        self._rate = rate
+        self._bucket = None
+        self._waiting.cancel()  # who waits for a permit of the old rate starts anew
+
+    async def _full_bucket(self) -> AsyncLimiter:
+        if self._bucket is None:
+            capacity, drain = bucket(self._rate)
+            self._bucket = full = AsyncLimiter(capacity, drain)
+            await full.acquire(capacity)
+        return self._bucket
+
+    async def _rest(self) -> None:
+        while (rest := self._held_until - self._now()) > 0:
+            await anyio.sleep(rest)

@@ -1,0 +1,154 @@
+"""What the answer to a create does to its job: pure arithmetic, no sending, no sleeping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from vbsbatch.model import Answer, Job, JobState, Retry, Verdict
+from vbsbatch.policy import Judgement, backoff
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """Where a job goes, what changes on it, and whether the run must stop."""
+
+    to: JobState
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    note: str | None = None
+    stop: str | None = None
+    """Why the run must stop, resumable; None when it goes on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rules:
+    """What decides besides the answer: the plan's retry settings, the time, and chance."""
+
+    retry: Retry
+    now: float
+    random: Random
+    closed: bool = False
+    """The run's deadline has passed: nothing may wait for another create."""
+
+
+def of_answer(job: Job, answer: Answer, judgement: Judgement, rules: Rules) -> Outcome:
+    """What `answer` means for `job`, which is submitting."""
+    seen: dict[str, Any] = {
+        "http_status": answer.status,
+        "code": answer.code,
+        "message": answer.message or judgement.meaning,
+        "first_sent_at": job.first_sent_at or job.intent_at,
+        "cloud_job_id": None,
+        "backup_id": None,
+    }
+    match judgement.verdict:
+        case Verdict.ACCEPTED:
+            return _accepted(seen, answer)
+        case Verdict.UNKNOWN:
+            return Outcome(to=JobState.UNKNOWN, changes=seen | {"unknown_at": rules.now})
+        case Verdict.LATER:
+            if judgement.conflict and job.attempts > 1:
+                # An earlier create of ours may be what is under way: look before waiting.
+                since = job.later_since or rules.now
+                looking = {"unknown_at": rules.now, "later_since": since, "free": job.free + 1}
+                return Outcome(to=JobState.UNKNOWN, changes=seen | looking)
+            return _later(job, seen | {"free": job.free + 1}, answer.retry_after, rules)
+        case Verdict.THROTTLE | Verdict.REAUTH:
+            return _again(seen | {"free": job.free + 1, "due_at": rules.now}, rules)
+        case Verdict.FAIL:
+            return _failed(seen, rules)
+        case Verdict.STOP:
+            return _stopped(job, seen, judgement, rules)
+        case Verdict.RETRY:
+            return of_refusal(job, judgement, rules, seen, answer.retry_after)
+
+
+def of_absence(job: Job, rules: Rules) -> Outcome:
+    """The cloud was asked in time and does not know the backup that unknown `job` may have made."""
+    seen: dict[str, Any] = {"unknown_at": None}
+    if job.cloud_job_id is not None:
+        # It was accepted once: that the cloud forgot it is never a reason to submit again.
+        lost = "the cloud accepted the backup, and now knows neither its job nor a backup"
+        return _failed(seen | {"code": "lost", "message": lost}, rules)
+    if job.later_since is not None:
+        return _later(job, seen, None, rules)
+    return _retry(job, seen, None, rules)
+
+
+def of_refusal(
+    job: Job,
+    judgement: Judgement,
+    rules: Rules,
+    seen: Mapping[str, Any],
+    retry_after: float | None = None,
+) -> Outcome:
+    """A create or a cloud job that failed for certain; `seen` are the fields that record why."""
+    if judgement.verdict is Verdict.STOP:
+        return _stopped(job, seen, judgement, rules)
+    if judgement.verdict is Verdict.FAIL:
+        return _failed(seen, rules)
+    if judgement.stop_after is not None and job.charged >= judgement.stop_after:
+        return _stopped(job, seen, judgement, rules)
+    return _retry(job, seen, retry_after, rules)
+
+
+def past_deadline(rules: Rules) -> Outcome:
+    """A job that still waited when the run's deadline passed."""
+    words = "the plan's deadline passed before it could be sent"
+    return _failed({"code": "deadline", "message": words}, rules)
+
+
+def still_busy(job: Job, holder: str, rules: Rules) -> Outcome:
+    """Another run of this store has an open job for the volume: the same as a busy volume."""
+    words = f"run {holder} has a backup of this volume under way"
+    return _later(job, {"code": "busy", "message": words}, None, rules)
+
+
+def _accepted(seen: Mapping[str, Any], answer: Answer) -> Outcome:
+    accepted = {
+        "cloud_job_id": answer.cloud_job_id,
+        "backup_id": answer.backup_id,
+        "message": None,
+        "code": None,
+        "later_since": None,
+        "unknown_at": None,
+        "progress": None,
+    }
+    return Outcome(to=JobState.RUNNING, changes={**seen, **accepted})
+
+
+def _retry(job: Job, seen: Mapping[str, Any], retry_after: float | None, rules: Rules) -> Outcome:
+    if job.charged >= rules.retry.attempts:
+        return _failed(seen, rules, note=f"gave up after {job.charged} attempts")
+    pause = backoff(job.charged, base=rules.retry.base, cap=rules.retry.cap, random=rules.random)
+    due = rules.now + max(pause, retry_after or 0.0)
+    return _again({**seen, "later_since": None, "due_at": due}, rules)
+
+
+def _later(job: Job, seen: Mapping[str, Any], retry_after: float | None, rules: Rules) -> Outcome:
+    since = job.later_since or rules.now
+    if rules.now - since >= rules.retry.later_for:
+        return _failed({**seen, "later_since": None}, rules, note="the volume stayed busy")
+    due = rules.now + max(rules.retry.later_every, retry_after or 0.0)
+    return _again({**seen, "later_since": since, "due_at": due}, rules)
+
+
+def _again(changes: Mapping[str, Any], rules: Rules) -> Outcome:
+    if rules.closed:
+        return past_deadline(rules)
+    return Outcome(to=JobState.WAITING, changes=changes)
+
+
+def _failed(seen: Mapping[str, Any], rules: Rules, note: str | None = None) -> Outcome:
+    return Outcome(to=JobState.FAILED, changes={**seen, "ended_at": rules.now}, note=note)
+
+
+def _stopped(job: Job, seen: Mapping[str, Any], judgement: Judgement, rules: Rules) -> Outcome:
+    """Back to waiting at no cost: the next engine starts with this very job."""
+    code = seen.get("code") or f"HTTP {seen.get('http_status')}"
+    changes = {**seen, "free": job.free + 1, "due_at": 0.0}
+    outcome = _again(changes, rules)
+    words = f"{code}: {judgement.meaning}"
+    return Outcome(to=outcome.to, changes=outcome.changes, note=outcome.note, stop=words)

@@ -1,0 +1,163 @@
+"""Whose backup is it, and what does it mean: the cloud's list against our open jobs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from vbsbatch.model import Backup, Job, JobState
+
+SLACK = 2.0
+"""Seconds by which `created_at` and our clock (corrected by `Date`, whole seconds) may disagree."""
+
+ERRORED = frozenset({"error", "deleting", "error_deleting", "deleted"})
+"""Statuses of a backup that will never be available."""
+
+AVAILABLE = frozenset({"available", "restoring", "error_restoring"})
+"""Statuses of a backup that was made; restoring from it does not unmake it."""
+
+
+class Finding(StrEnum):
+    """What a sweep says about one open job."""
+
+    AVAILABLE = "available"  # its backup is there
+    WORKING = "working"  # its backup is being made
+    ERRORED = "errored"  # its backup ended in error
+    DELETED = "deleted"  # its backup is being deleted, not by us
+    ABSENT = "absent"  # the whole list was read in time and does not hold it
+    UNCERTAIN = "uncertain"  # a backup of this name exists whose age the cloud does not tell
+    UNSEEN = "unseen"  # nothing is known this time
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sight:
+    """What one look at the cloud's list showed."""
+
+    started_at: float
+    """When the first request of the look was sent, by our clock."""
+    clock_ahead: float
+    """Server clock minus ours."""
+    names_unique: bool
+    """Whether a backup name belongs to one run only."""
+    settle: float
+    """How long a create may stay invisible."""
+
+
+class Index:
+    """Finds the open job that a listed backup may belong to."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self._by_id: dict[str, Job] = {}
+        self._by_name: dict[tuple[str, str], Job] = {}
+        for job in jobs:
+            if job.backup_id is not None:
+                self._by_id[job.backup_id] = job
+            self._by_name[job.backup_name, plain(job.volume_id)] = job
+
+    def job_of(self, backup: Backup) -> Job | None:
+        """The job whose backup this may be, by id or by exact name and volume.
+
+        The cloud's own filters compare loosely (case, accents, trailing blanks), so they
+        are not asked.
+        """
+        found = self._by_id.get(backup.id)
+        if found is None and backup.name is not None and backup.volume_id is not None:
+            found = self._by_name.get((backup.name, plain(backup.volume_id)))
+        return found
+
+
+def plain(identifier: str) -> str:
+    """A UUID without hyphens and case, the same for every spelling."""
+    return identifier.replace("-", "").lower()
+
+
+def is_ours(job: Job, backup: Backup, sight: Sight) -> bool | None:
+    """Whether `backup`, which bears the job's name and volume, was made by this job; None:
+    cannot tell."""
+    if backup.id == job.errored_backup_id:
+        return job.state is JobState.RUNNING and job.backup_id == backup.id
+    if job.backup_id is not None:
+        return backup.id == job.backup_id
+    since = job.intent_at if backup.status in ERRORED else job.first_sent_at or job.intent_at
+    if backup.status not in ERRORED and sight.names_unique:
+        return True
+    if backup.created_at is None or since is None:
+        return None if backup.status not in ERRORED else False
+    return backup.created_at >= since + sight.clock_ahead - SLACK
+
+
+@dataclass(slots=True)
+class Sightings:
+    """What the pages of one look showed of our open jobs, collected page by page."""
+
+    index: Index
+    sight: Sight
+    found: dict[int, Backup] = field(default_factory=dict)
+    uncertain: set[int] = field(default_factory=set)
+
+    def add(self, backups: Iterable[Backup]) -> None:
+        """Take one page in; of several backups of one job the better one counts."""
+        for backup in backups:
+            job = self.index.job_of(backup)
+            if job is None:
+                continue
+            ours = is_ours(job, backup, self.sight)
+            if ours is None:
+                self.uncertain.add(job.no)
+            elif ours:
+                known = self.found.get(job.no)
+                self.found[job.no] = backup if known is None else max(known, backup, key=_rank)
+
+    def of(self, job: Job, *, complete: bool) -> Finding:
+        """What the look says about `job`; `complete`: all that was made since its intent
+        was read."""
+        backup = self.found.get(job.no)
+        if backup is not None:
+            return status(backup)
+        if job.no in self.uncertain:
+            return Finding.UNCERTAIN
+        return Finding.ABSENT if complete and _in_time(job, self.sight) else Finding.UNSEEN
+
+
+def reaches_back(backups: Collection[Backup], since: float | None) -> bool:
+    """Whether a page sorted newest first ends before `since` (server clock): later pages do not
+    matter."""
+    if since is None or not backups:
+        return False
+    times = [backup.created_at for backup in backups if backup.created_at is not None]
+    if len(times) < len(backups) or times != sorted(times, reverse=True):
+        return False
+    return times[-1] < since - SLACK
+
+
+def needed_since(jobs: Iterable[Job], clock_ahead: float) -> float | None:
+    """Server time before which no listed backup can matter to any of `jobs`; None: all may
+    matter."""
+    starts = [job.first_sent_at or job.intent_at for job in jobs]
+    known = [at for at in starts if at is not None]
+    return min(known) + clock_ahead if known and len(known) == len(starts) else None
+
+
+def status(backup: Backup) -> Finding:
+    """What the status of a backup that is ours means."""
+    if backup.status in AVAILABLE:
+        return Finding.AVAILABLE
+    if backup.status == "error":
+        return Finding.ERRORED
+    if backup.status in ERRORED:
+        return Finding.DELETED
+    return Finding.WORKING
+
+
+def _rank(backup: Backup) -> tuple[int, float]:
+    """Available counts before in work, in work before errored; then the newest."""
+    good = 2 if backup.status in AVAILABLE else 0 if backup.status in ERRORED else 1
+    return good, backup.created_at or 0.0
+
+
+def _in_time(job: Job, sight: Sight) -> bool:
+    """Promise 1: only a look that began after the settle time proves that nothing was made."""
+    if job.state is JobState.UNKNOWN:
+        return job.unknown_at is not None and sight.started_at >= job.unknown_at + sight.settle
+    return True

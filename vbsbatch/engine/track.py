@@ -1,0 +1,355 @@
+"""Follows what the cloud works on: sweeps its list, settles unknown jobs, ends running ones.
+
+The list tells the state of up to 1000 backups a call. One job is asked for alone only where the
+list cannot tell: why it failed, or why no list shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+from aiolimiter import AsyncLimiter
+
+from vbsbatch.engine.cadence import Cadence
+from vbsbatch.engine.ledger import Ledger
+from vbsbatch.engine.outcome import Outcome, Rules, of_absence, of_refusal
+from vbsbatch.engine.ports import BackupService, Clock, Journal
+from vbsbatch.engine.reconcile import (
+    Finding,
+    Index,
+    Sight,
+    Sightings,
+    needed_since,
+    reaches_back,
+    status,
+)
+from vbsbatch.engine.tuning import Tuning
+from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
+from vbsbatch.model import Backup, CloudJob, CloudJobStatus, Job, JobState, Settings, Verdict
+from vbsbatch.policy import judge_cloud_job
+
+ALONE_AT_MOST = 3
+"""So many running backups that a page does not show are asked for one by one, not by another
+page."""
+
+
+class Tracker:
+    """One task that keeps every open job's state as fresh as the call budget allows."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        journal: Journal,
+        service: BackupService,
+        clock: Clock,
+        settings: Settings,
+        tuning: Tuning,
+        rules: Callable[[], Rules],
+        stop: Callable[[str], None],
+    ) -> None:
+        self._ledger = ledger
+        self._journal = journal
+        self._service = service
+        self._clock = clock
+        self._settings = settings
+        self._tuning = tuning
+        self._rules = rules
+        self._stop = stop
+        self._cadence = Cadence(tuning)
+        self._reads = AsyncLimiter(1, 1 / tuning.reads_per_second)
+        self._last = clock.now()
+        self._failures = 0
+        self._not_before = 0.0
+        self._ask_at: dict[int, float] = {}
+        self._misses: dict[int, int] = {}
+
+    async def run(self) -> None:
+        """Sweep for ever; ends by cancellation."""
+        while True:
+            await self._until_due()
+            try:
+                await self._sweep()
+            except CloudUnavailable as error:
+                self._rest(error)
+            except (CloudRefused, SignInError) as error:
+                self._stop(f"cannot read the backups: {error}")
+                await anyio.sleep_forever()
+            else:
+                self._recovered()
+
+    async def _until_due(self) -> None:
+        while (wait := self._due() - self._clock.now()) > 0:
+            await self._ledger.tracked.wait(wait)
+
+    def _due(self) -> float:
+        jobs = self._ledger.open.values()
+        due = self._cadence.next(
+            last=self._last,
+            creates=self._service.create_calls,
+            sent=[j.intent_at or 0.0 for j in jobs if j.state is JobState.RUNNING],
+            settle=[
+                (j.unknown_at or 0.0) + self._settings.retry.settle
+                for j in jobs
+                if j.state is JobState.UNKNOWN
+            ],
+        )
+        return max(due, self._not_before)
+
+    async def _sweep(self) -> None:
+        """One look at the list, and what it says of every job that was open when it began."""
+        self._last = self._clock.now()
+        jobs = [
+            job
+            for job in self._ledger.open.values()
+            if job.state in (JobState.RUNNING, JobState.UNKNOWN)
+        ]
+        if not jobs:
+            return
+        seen, complete = await self._look(jobs)
+        refused = 0
+        # What the list alone tells comes first: a query that fails must not hold up the others.
+        for job in sorted(jobs, key=lambda job: job.no not in seen.found):
+            if self._ledger.open.get(job.no) is not job:
+                continue
+            try:
+                await self._settle(job, seen, complete)
+            except CloudUnavailable:
+                refused += 1
+                if refused == ALONE_AT_MOST:
+                    raise
+
+    async def _look(self, jobs: list[Job]) -> tuple[Sightings, bool]:
+        """Read pages, newest first, until nothing further can matter."""
+        ahead = self._service.clock_ahead
+        sight = Sight(
+            started_at=self._clock.now(),
+            clock_ahead=ahead,
+            names_unique=self._settings.names_unique,
+            settle=self._settings.retry.settle,
+        )
+        seen = Sightings(index=Index(jobs), sight=sight)
+        since = needed_since(jobs, ahead)
+        page = None
+        while True:
+            await self._reads.acquire()
+            listed = await self._service.backups(page)
+            self._cadence.swept()
+            seen.add(listed.backups)
+            if listed.next is None or reaches_back(listed.backups, since):
+                return seen, True
+            if self._rest_alone(jobs, seen):
+                return seen, False
+            page = listed.next
+
+    def _rest_alone(self, jobs: list[Job], seen: Sightings) -> bool:
+        unseen = [job for job in jobs if job.no not in seen.found]
+        return len(unseen) <= ALONE_AT_MOST and all(
+            job.state is JobState.RUNNING and job.backup_id for job in unseen
+        )
+
+    async def _settle(self, job: Job, seen: Sightings, complete: bool) -> None:
+        """What the look says about one job becomes its next state."""
+        finding = seen.of(job, complete=complete)
+        if job.state is JobState.RUNNING and self._already_errored(job):
+            await self._end_errored(job, job.backup_id, job.code, job.message)
+        elif finding in (Finding.ABSENT, Finding.UNSEEN, Finding.UNCERTAIN):
+            await self._not_seen(job, finding)
+        else:
+            await self._seen(job, seen.found[job.no], finding)
+
+    async def _seen(self, job: Job, backup: Backup, finding: Finding) -> None:
+        if job.state is JobState.UNKNOWN:
+            job = self._ledger.move(
+                job,
+                JobState.RUNNING,
+                note="found in the cloud",
+                backup_id=backup.id,
+                unknown_at=None,
+                later_since=None,
+            )
+        match finding:
+            case Finding.AVAILABLE:
+                self._succeed(job, backup.id)
+            case Finding.ERRORED:
+                await self._errored(job, backup)
+            case Finding.DELETED:
+                self._fail(job, "deleted", "the backup was deleted before it was available")
+            case _:
+                await self._working(job, backup)
+
+    async def _not_seen(self, job: Job, finding: Finding) -> None:
+        if job.state is JobState.UNKNOWN:
+            if finding is Finding.ABSENT:
+                self._apply(job, of_absence(job, self._rules()))
+            elif finding is Finding.UNCERTAIN:
+                words = "a backup of this name exists, but the cloud does not tell its age"
+                self._fail(job, "uncertain", words)
+        elif job.backup_id is not None:
+            await self._ask_backup(job, job.backup_id)
+        elif job.cloud_job_id is not None and self._may_ask(job, self._unseen_for()):
+            await self._ask_cloud_job(job, job.cloud_job_id)
+
+    async def _working(self, job: Job, backup: Backup) -> None:
+        if (job.backup_id, job.progress) != (backup.id, backup.progress):
+            job = self._ledger.touch(job, backup_id=backup.id, progress=backup.progress)
+        slow = self._tuning.unseen_for * 15
+        if job.cloud_job_id is not None and self._may_ask(job, slow):
+            answer = await self._cloud_job(job, job.cloud_job_id)
+            if answer is not None and answer.status is CloudJobStatus.FAIL:
+                # Never deleted nor made anew while it says `creating`: a person has to look.
+                self._fail(job, answer.code, "its cloud job failed, and it stays in 'creating'")
+
+    async def _ask_backup(self, job: Job, backup_id: str) -> None:
+        """A backup that we know of and that no page showed."""
+        await self._reads.acquire()
+        backup = await self._service.backup(backup_id)
+        if backup is None:
+            self._fail(job, "deleted", "the backup vanished before it was available")
+        else:
+            await self._seen(job, backup, status(backup))
+
+    async def _ask_cloud_job(self, job: Job, cloud_job_id: str) -> None:
+        """An accepted create whose backup no list shows."""
+        answer = await self._cloud_job(job, cloud_job_id)
+        if answer is None:
+            self._missed(job)
+        elif answer.status is CloudJobStatus.SUCCESS:
+            self._succeed(job, answer.backup_id)
+        elif answer.status is CloudJobStatus.FAIL:
+            await self._cloud_job_failed(job, answer)
+        elif answer.backup_id is not None:
+            self._ledger.touch(job, backup_id=answer.backup_id)
+
+    async def _cloud_job_failed(self, job: Job, answer: CloudJob) -> None:
+        if answer.backup_id is not None:
+            job = self._ledger.touch(job, backup_id=answer.backup_id)
+            await self._reads.acquire()
+            backup = await self._service.backup(answer.backup_id)
+            if backup is not None and status(backup) is not Finding.ERRORED:
+                await self._seen(job, backup, status(backup))
+                return
+        elif judge_cloud_job(answer.code, self._settings.retry.rules).verdict is Verdict.UNKNOWN:
+            self._ledger.move(
+                job,
+                JobState.UNKNOWN,
+                note="its cloud job failed in a way that may have left a backup",
+                unknown_at=self._clock.now(),
+                cloud_job_id=None,
+                code=answer.code,
+                message=answer.message,
+            )
+            return
+        await self._end_errored(job, answer.backup_id, answer.code, answer.message)
+
+    async def _errored(self, job: Job, backup: Backup) -> None:
+        """A backup in `error`: its cloud job tells why."""
+        code, message = None, backup.fail_reason
+        if job.cloud_job_id is not None:
+            answer = await self._cloud_job(job, job.cloud_job_id)
+            if answer is not None:
+                code, message = answer.code, answer.message or message
+        await self._end_errored(job, backup.id, code, message)
+
+    async def _end_errored(
+        self, job: Job, backup_id: str | None, code: str | None, message: str | None
+    ) -> None:
+        """Delete what failed, then retry or give up. The deletion is on record before it is
+        asked for."""
+        judgement = judge_cloud_job(code, self._settings.retry.rules)
+        seen: dict[str, Any] = {"code": code, "message": message or judgement.meaning}
+        if backup_id is not None:
+            job = self._ledger.touch(job, backup_id=backup_id, errored_backup_id=backup_id, **seen)
+            if self._settings.delete_errored:
+                await self._journal.flush()
+                await self._delete(job, backup_id)
+        seen |= {"backup_id": None, "cloud_job_id": None, "progress": None}
+        self._apply(job, of_refusal(job, judgement, self._rules(), seen))
+
+    async def _delete(self, job: Job, backup_id: str) -> None:
+        await self._reads.acquire()
+        try:
+            await self._service.delete_backup(backup_id)
+        except CloudRefused as error:
+            self._ledger.note("run", f"job {job.no}: errored backup {backup_id} stays: {error}")
+
+    async def _cloud_job(self, job: Job, cloud_job_id: str) -> CloudJob | None:
+        await self._reads.acquire()
+        wait = max(self._ask_at.get(job.no, 0.0) - self._last, self._unseen_for() / 2)
+        self._ask_at[job.no] = self._clock.now() + min(2 * wait, 10 * self._unseen_for())
+        try:
+            return await self._service.cloud_job(cloud_job_id)
+        except CloudRefused as error:
+            self._ledger.note("run", f"job {job.no}: its cloud job cannot be read: {error}")
+            return CloudJob(id=cloud_job_id, status=None)
+
+    def _may_ask(self, job: Job, after: float) -> bool:
+        return self._clock.now() >= self._ask_at.get(job.no, (job.intent_at or 0.0) + after)
+
+    def _unseen_for(self) -> float:
+        return max(self._tuning.unseen_for, self._settings.retry.settle)
+
+    def _missed(self, job: Job) -> None:
+        misses = self._misses[job.no] = self._misses.get(job.no, 0) + 1
+        self._ask_at[job.no] = self._clock.now() + self._tuning.fresh
+        if misses >= self._tuning.lost_after:
+            self._ledger.move(
+                job,
+                JobState.UNKNOWN,
+                note="the cloud no longer knows its cloud job",
+                unknown_at=self._clock.now(),
+            )
+
+    def _succeed(self, job: Job, backup_id: str | None) -> None:
+        now = self._clock.now()
+        self._cadence.ended(now - (job.intent_at or now))
+        self._ledger.move(
+            job,
+            JobState.SUCCEEDED,
+            backup_id=backup_id or job.backup_id,
+            ended_at=now,
+            progress=None,
+            code=None,
+            message=None,
+        )
+        self._forget(job)
+
+    def _fail(self, job: Job, code: str | None, message: str) -> None:
+        now = self._clock.now()
+        self._ledger.move(
+            job, JobState.FAILED, ended_at=now, code=code, message=message, unknown_at=None
+        )
+        self._forget(job)
+
+    def _apply(self, job: Job, outcome: Outcome) -> None:
+        self._ledger.move(job, outcome.to, note=outcome.note, **outcome.changes)
+        self._forget(job)
+        if outcome.stop is not None:
+            self._stop(outcome.stop)
+
+    def _forget(self, job: Job) -> None:
+        self._ask_at.pop(job.no, None)
+        self._misses.pop(job.no, None)
+
+    @staticmethod
+    def _already_errored(job: Job) -> bool:
+        """An engine before us put the deletion of its backup on record, and may have asked
+        for it."""
+        return job.backup_id is not None and job.backup_id == job.errored_backup_id
+
+    def _rest(self, error: CloudUnavailable) -> None:
+        """The cloud did not answer a read: that proves nothing; ask again, ever more seldom."""
+        self._failures += 1
+        pause = self._tuning.read_retry_first * 2.0 ** min(self._failures - 1, 10)
+        pause = max(min(pause, self._tuning.read_retry_longest), error.retry_after or 0.0)
+        self._not_before = self._clock.now() + pause
+        if self._failures == 1:
+            self._ledger.note("sweep", f"cannot read the backups now: {error}; will ask again")
+
+    def _recovered(self) -> None:
+        if self._failures:
+            self._ledger.note("sweep", f"backups readable again after {self._failures} tries")
+        self._failures = 0
+        self._not_before = 0.0

@@ -1,0 +1,46 @@
+"""Numbers of the engine that no plan sets, each with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tuning:
+    """How the engine paces itself; durations in seconds."""
+
+    claim_ahead: float = 0.25
+    """How much work at the present speed is claimed at once: more saves commits, and widens the
+    set of jobs whose outcome a crash leaves unknown."""
+    claim_most: int = 512
+    outage_after: int = 5
+    """This many outage-class answers in a row, across jobs, open the circuit breaker."""
+    probe_first: float = 5.0
+    probe_longest: float = 60.0
+    freshest: float = 1.0
+    """Shortest time between two sweeps of the backup list."""
+    fresh: float = 10.0
+    """Time between sweeps while a running backup is due to end."""
+    stale: float = 60.0
+    """Longest time between sweeps while something is open."""
+    sweeps_free: int = 10
+    sweeps_per_create: float = 0.12
+    """The call budget: sweeps beyond `sweeps_free + sweeps_per_create * creates` slow down."""
+    read_retry_first: float = 2.0
+    read_retry_longest: float = 60.0
+    reads_per_second: float = 10.0
+    unseen_for: float = 60.0
+    """An accepted backup that no list has shown for this long is asked for by its cloud job."""
+    lost_after: int = 3
+    """This many cloud-job queries that find nothing make an accepted job unknown."""
+    throttle_hold: float = 1.0
+    """How long creates rest after a 429 that names no time."""
+    throttle_hold_longest: float = 300.0
+    climb_every: float = 10.0
+    climb_by: float = 0.05
+    """Fraction of the plan's rate regained at each step."""
+    lowest_rate: float = 1 / 30
+    """Creates a second that throttling never goes below."""
+    poll: float = 0.5
+    """Time between looks at the commands table."""
+    heartbeat: float = 3.0

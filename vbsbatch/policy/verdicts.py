@@ -1,0 +1,158 @@
+"""(status, code) -> verdict.
+
+The order of belief: the plan's own rules; an answer that proves nothing (no answer, 408, 5xx, an
+unreadable 2xx) is unknown whatever its code says; then the code, because most refusals are 400 with
+a code in the body; then the status alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from vbsbatch.model import Answer, Rule, Verdict
+from vbsbatch.policy.codes import table
+
+STOPPING_STATUSES = {
+    403: "no permission, or a quota is used up",
+    404: "the API does not exist at this endpoint",
+    405: "wrong endpoint",
+    406: "wrong endpoint or version",
+    407: "the proxy wants its own sign-in",
+    413: "a quota is used up",
+    501: "the service does not offer this",
+}
+"""A create refused with one of these would be refused for the next volume too."""
+
+CONFLICTS = frozenset({"VolumeBackup.0013"})
+"""Codes that say: a backup of this volume is under way, and it may be ours."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """What an answer means."""
+
+    verdict: Verdict
+    meaning: str
+    """In words for a person."""
+    outage: bool = False
+    """The service itself seems down: counts for the circuit breaker."""
+    conflict: bool = False
+    """A backup of this volume is under way, and it may be ours."""
+    stop_after: int | None = None
+
+
+def judge(answer: Answer, rules: Iterable[Rule] = ()) -> Judgement:
+    """What `answer` to a create means; `rules` are the plan's and come first."""
+    for rule in rules:
+        if matches(rule, answer.status, answer.code):
+            return Judgement(verdict=rule.verdict, meaning=meaning(answer.code, answer.status))
+    return _unproved(answer) or _by_code(answer) or _by_status(answer)
+
+
+def judge_cloud_job(code: str | None, rules: Iterable[Rule] = ()) -> Judgement:
+    """What the failure of an accepted cloud job means; a code never seen is tried again."""
+    for rule in rules:
+        if rule.code is not None and rule.status is None and matches(rule, None, code):
+            return Judgement(verdict=rule.verdict, meaning=meaning(code, None))
+    entry = table().get(code or "")
+    if entry is None:
+        return Judgement(verdict=Verdict.RETRY, meaning="the cloud job failed")
+    # The cloud job has ended for certain: what would be a throttle or a busy volume is a
+    # retry here.
+    verdict = {
+        Verdict.LATER: Verdict.RETRY,
+        Verdict.THROTTLE: Verdict.RETRY,
+        Verdict.REAUTH: Verdict.RETRY,
+    }.get(entry.verdict, entry.verdict)
+    return Judgement(verdict=verdict, meaning=entry.meaning, stop_after=entry.stop_after)
+
+
+def matches(rule: Rule, status: int | None, code: str | None) -> bool:
+    """Whether `rule` speaks of this status and code; in `rule.code` only `*` is special."""
+    if rule.status is not None and rule.status != status:
+        return False
+    return rule.code is None or _glob(rule.code).fullmatch(code or "") is not None
+
+
+def meaning(code: str | None, status: int | None) -> str:
+    """What a code (or, without a known one, a status) says, in words for a person."""
+    entry = table().get(code or "")
+    if entry is not None:
+        return entry.meaning
+    if status is None:
+        return "no answer"
+    return STOPPING_STATUSES.get(status) or {
+        400: "the request was refused",
+        401: "the token was refused",
+        408: "the service gave up waiting",
+        409: "the volume is busy",
+        429: "too many requests",
+    }.get(status, "the service is in trouble" if status >= 500 else f"HTTP {status}")
+
+
+def known(code: str | None) -> bool:
+    """Whether the shipped table knows this code (no code at all is nothing unknown)."""
+    return code is None or code in table()
+
+
+@cache
+def _glob(pattern: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
+
+
+def _unproved(answer: Answer) -> Judgement | None:
+    """The verdict of an answer that proves neither acceptance nor refusal."""
+    status = answer.status
+    if status is None:
+        return _unknown(answer.message or "no answer", outage=True)
+    if status == 408 or (status >= 500 and status != 501) or status < 200:
+        return _unknown(meaning(answer.code, status), outage=True)
+    if status < 300 and (not answer.readable or not (answer.cloud_job_id or answer.backup_id)):
+        return _unknown("accepted, it seems, but the answer names no cloud job")
+    if status in (400, 422) and not answer.json:
+        # A proxy's page. The service has not spoken, so its status proves nothing.
+        return _unknown("something in front of the service answered", outage=True)
+    return None
+
+
+def _unknown(words: str, *, outage: bool = False) -> Judgement:
+    return Judgement(verdict=Verdict.UNKNOWN, meaning=words, outage=outage)
+
+
+def _by_code(answer: Answer) -> Judgement | None:
+    entry = table().get(answer.code or "")
+    if entry is None or entry.where == "query" or (answer.status or 0) < 400:
+        return None
+    return Judgement(
+        verdict=Verdict.THROTTLE if answer.status == 429 else entry.verdict,
+        meaning=entry.meaning,
+        outage=entry.code == "VolumeBackup.0900",
+        conflict=entry.code in CONFLICTS,
+        stop_after=entry.stop_after,
+    )
+
+
+def _by_status(answer: Answer) -> Judgement:
+    status = answer.status or 0
+    words = meaning(None, status)
+    if status < 300:
+        return Judgement(verdict=Verdict.ACCEPTED, meaning="accepted")
+    if status < 400:
+        return Judgement(
+            verdict=Verdict.STOP,
+            meaning="redirected: this is not the service (a sign-in page, or a wrong endpoint)",
+        )
+    if status == 401:
+        return Judgement(verdict=Verdict.REAUTH, meaning=words)
+    if status == 409:
+        return Judgement(verdict=Verdict.LATER, meaning=words, conflict=True)
+    if status == 429:
+        return Judgement(verdict=Verdict.THROTTLE, meaning=words)
+    if status == 404 and answer.json:
+        return Judgement(verdict=Verdict.FAIL, meaning="the disk does not exist")
+    if status in STOPPING_STATUSES:
+        return Judgement(verdict=Verdict.STOP, meaning=words)
+    return Judgement(verdict=Verdict.FAIL, meaning=answer.message or words)
