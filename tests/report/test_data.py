@@ -1,0 +1,154 @@
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vbsbatch.model import JobState, RunState
+from vbsbatch.report import data as figures
+from vbsbatch.report.data import CodeCount
+
+from .samples import T0, any_text, failed, job, one_of_each, report, run
+
+counts = st.dictionaries(st.sampled_from(list(JobState)), st.integers(0, 10**6))
+
+
+@given(counts)
+def test_a_hundred_percent_is_said_of_a_complete_run_only(counts: dict[JobState, int]) -> None:
+    total, ended = sum(counts.values()), figures.ended(counts)
+    percent = figures.percent(counts)
+    assert 0 <= percent <= 100
+    assert (percent == 100) == (total > 0 and ended == total)
+
+
+def test_percent_is_that_of_the_ended_jobs() -> None:
+    counts = {JobState.SUCCEEDED: 5420, JobState.FAILED: 788, JobState.CANCELLED: 20}
+    assert figures.percent({**counts, JobState.WAITING: 3772}) == 62.3
+    assert figures.percent({JobState.FAILED: 9999, JobState.WAITING: 1}) == 99.9
+
+
+def test_the_totals_by_state_add_up_to_all_jobs() -> None:
+    data = report(one_of_each())
+    assert sum(count for _, count in figures.totals(data)) == data.total == 9
+    assert dict(figures.totals(data))["~ retry"] == 1
+
+
+def test_calls_per_completed_backup_count_creates_and_reads() -> None:
+    assert figures.calls_per_succeeded(run(), {JobState.SUCCEEDED: 10}) == 1.2
+    assert figures.calls_per_succeeded(run(), {JobState.FAILED: 10}) is None
+    assert "1.20 per completed backup" in figures.calls(run(), {JobState.SUCCEEDED: 10})
+
+
+@pytest.mark.parametrize(
+    ("state", "changes", "live", "seconds"),
+    [
+        (RunState.ENDED, {}, False, 4212),
+        (RunState.RUNNING, {"ended_at": None, "heartbeat_at": T0 + 50}, True, 5000),
+        (RunState.RUNNING, {"ended_at": None, "heartbeat_at": T0 + 50}, False, 50),
+        (RunState.STOPPED, {"ended_at": None, "heartbeat_at": T0 + 70}, False, 70),
+        (RunState.STOPPED, {"ended_at": None}, False, 5000),
+        (RunState.RUNNING, {"started_at": None, "ended_at": None}, True, None),
+    ],
+)
+def test_a_run_lasts_until_its_end_or_its_last_sign_of_life(
+    state: RunState, changes: dict[str, float | None], live: bool, seconds: float | None
+) -> None:
+    data = report(run=run(state=state, **changes), live=live)
+    assert figures.duration(data) == (None if seconds is None else pytest.approx(seconds))
+
+
+def test_failures_come_most_frequent_first_with_their_meaning() -> None:
+    rows: list[CodeCount] = [(400, "VolumeBackup.0040", 3), (503, None, 7), (None, None, 1)]
+    assert [(f.count, f.meaning) for f in figures.failures(report(failures=rows))] == [
+        (7, "service unavailable"),
+        (3, "the disk has reached the limit of 20 backups"),
+        (1, "no answer"),
+    ]
+
+
+def test_codes_that_no_table_knows_are_listed_even_when_the_job_succeeded_later() -> None:
+    data = report(
+        failures=[(400, "VolumeBackup.9999", 2), (400, "VolumeBackup.0040", 3), (418, None, 1)],
+        answers=[(400, "VolumeBackup.9999", 9), (500, "X.1", 4), (200, None, 50), (503, None, 2)],
+    )
+    strange = [(f.http_status, f.code, f.count) for f in figures.unknown_codes(data)]
+    assert strange == [(400, "VolumeBackup.9999", 9), (500, "X.1", 4), (418, None, 1)]
+
+
+def test_the_next_step_of_a_run_with_failures_is_to_retry_them_by_code() -> None:
+    rows: list[CodeCount] = [(None, None, 9), (400, "VolumeBackup.0040", 3), (503, None, 7)]
+    assert figures.next_commands(report(failures=rows)) == [
+        "vbsbatch retry 20261123-0715-k3f9 --status 503",
+        "vbsbatch retry 20261123-0715-k3f9 --code VolumeBackup.0040",
+        "vbsbatch retry 20261123-0715-k3f9 --all-failed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "live", "command"),
+    [
+        (RunState.ENDED, False, ["vbsbatch verify 20261123-0715-k3f9"]),
+        (RunState.STOPPED, False, ["vbsbatch resume 20261123-0715-k3f9"]),
+        (RunState.RUNNING, False, ["vbsbatch resume 20261123-0715-k3f9"]),
+        (RunState.PAUSED, True, ["vbsbatch unpause 20261123-0715-k3f9"]),
+        (RunState.RUNNING, True, []),
+    ],
+)
+def test_the_next_step_follows_from_where_the_run_stands(
+    state: RunState, live: bool, command: list[str]
+) -> None:
+    assert figures.next_commands(report(run=run(state=state), live=live)) == command
+
+
+@given(any_text)
+def test_no_code_of_a_stranger_reaches_a_shell(code: str) -> None:
+    [command] = figures.next_commands(report(failures=[(500, code, 1)]))
+    option = command.removeprefix("vbsbatch retry 20261123-0715-k3f9 ")
+    assert option == "--status 500" or option == f"--code {code}"
+    assert not set(command) & set("\n\r\t$`;|&<>()'\"\\*?[]{}!#~")
+
+
+@pytest.mark.parametrize(
+    ("state", "live", "jobs", "word"),
+    [
+        (RunState.ENDED, False, [], "DONE"),
+        (RunState.ENDED, False, [failed()], "PART"),
+        (RunState.STOPPED, False, [], "STOP"),
+        (RunState.RUNNING, True, [], "LIVE"),
+        (RunState.PAUSED, True, [], "PAUSED"),
+        (RunState.PAUSED, False, [], "STALE"),
+        (RunState.RUNNING, False, [], "STALE"),
+    ],
+)
+def test_a_run_stands_in_one_word(
+    state: RunState, live: bool, jobs: list[object], word: str
+) -> None:
+    data = report(jobs, run=run(state=state), live=live)  # type: ignore[arg-type]
+    assert figures.standing(data) == word
+
+
+def test_every_state_has_a_glyph_and_a_word_of_its_own() -> None:
+    marks = [figures.mark(each) for each in one_of_each()]
+    assert len(set(marks)) == len(marks)
+    assert all(mark.isascii() and mark[1] == " " and mark[2:] for mark in marks)
+
+
+def test_a_due_time_is_told_of_waiting_jobs_only() -> None:
+    assert figures.job_values(job(due_at=T0))["due_at"] == "2026-11-23T07:27:39.120Z"
+    assert figures.job_values(job(due_at=0.0))["due_at"] is None
+    assert figures.job_values(failed(due_at=T0))["due_at"] is None
+
+
+def test_the_facts_leave_out_what_is_not_there() -> None:
+    full = dict(figures.facts(report(run=run(reason="quota"))))
+    bare = dict(figures.facts(report(run=run(cloud=None, started_at=None, ended_at=None))))
+    assert full["reason"] == "quota"
+    assert full["took"] == "1h10m"
+    assert not {"cloud", "reason", "started", "ended", "took"} & bare.keys()
+
+
+def test_report_data_is_frozen() -> None:
+    data = report()
+    with pytest.raises(AttributeError):
+        data.attempts = 1  # type: ignore[misc]
+    assert {f.name for f in fields(replace(data, attempts=2))} >= {"run", "counts", "jobs"}

@@ -1,0 +1,250 @@
+"""Tables for a terminal or a pipe: ASCII glyph and word per state, nothing interpreted as markup.
+
+On a terminal everything fits its width and colour repeats what the words say. Anywhere else there
+is no escape code, no width, nothing cut, no blanks at line ends: one job is one line for `grep`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from itertools import chain, islice
+from typing import TextIO
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vbsbatch.model import Job, JobState
+from vbsbatch.report import data as figures
+from vbsbatch.report.data import ReportData
+from vbsbatch.report.text import clean, cut, span
+
+MEASURED = 500
+"""Jobs that set the widths of the columns; the rest streams through them."""
+
+PIPE_WIDTH = 1_000_000
+LONGEST_ON_A_TERMINAL = 300
+
+_STYLES = {
+    "x": "red",
+    "+": "green",
+    "~": "yellow",
+    "?": "magenta",
+    ">": "cyan",
+}
+
+# Texts without a known length; ids and figures stay whole, to be copied and compared.
+_FOLDED = frozenset({"", "PLAN", "CODE", "MEANING", "TOP FAILURE"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """One column of the list of jobs; `least` is how narrow a narrow terminal may make it."""
+
+    title: str
+    right: bool = False
+    least: int | None = None
+
+
+_JOB_COLUMNS = (
+    Column(title="ST"),
+    Column(title="#", right=True),
+    Column(title="VOLUME", least=12),
+    Column(title="HTTP", right=True),
+    Column(title="CODE", least=17),
+    Column(title="ATT", right=True),
+    Column(title="AGE", right=True),
+    Column(title="NEXT", right=True),
+    Column(title="MESSAGE", least=0),
+)
+
+
+def write(data: ReportData, stream: TextIO, *, all_jobs: bool = False) -> None:
+    """Write the status, then the failed jobs (or all)."""
+    write_status(data, stream)
+    if all_jobs or data.count(JobState.FAILED):
+        stream.write("\nAll jobs\n" if all_jobs else "\nFailed jobs\n")
+        chosen = (job for job in data.jobs() if all_jobs or job.state is JobState.FAILED)
+        write_jobs(chosen, stream, now=data.now)
+
+
+def write_status(data: ReportData, stream: TextIO) -> None:
+    """Write the run's totals, figures, failures by code, unknown codes and next commands."""
+    console = _console(stream)
+    _say(console, Text(f"vbsbatch run {clean(data.run.id)}", style="bold"))
+    _say(console, Text("  ").join(_totals(data)))
+    _table(console, ("", ""), figures.facts(data))
+    if data.failures:
+        _say(console, Text("\nFailures by code"))
+        rows = figures.failures(data)
+        shown = [(f.count, f.http_status, f.code, f.meaning or "never seen before") for f in rows]
+        _table(console, ("JOBS", "HTTP", "CODE", "MEANING"), shown)
+    if strange := figures.unknown_codes(data):
+        _say(console, Text("\nCodes never seen before"))
+        _table(
+            console, ("TIMES", "HTTP", "CODE"), [(f.count, f.http_status, f.code) for f in strange]
+        )
+    if commands := figures.next_commands(data):
+        _say(console, Text("\n".join(["\nNext", *(f"  {clean(c)}" for c in commands)])))
+
+
+def write_runs(runs: Iterable[ReportData], stream: TextIO) -> None:
+    """Write one row a run, in the order given."""
+    header = ("STATE", "RUN", "PLAN", "JOBS", "OK", "FAIL", "DONE", "TOOK", "TOP FAILURE")
+    _table(_console(stream), header, [_run_cells(data) for data in runs])
+
+
+def write_jobs(jobs: Iterable[Job], stream: TextIO, *, now: float) -> None:
+    """Write one line a job, streaming; `now` in epoch seconds is what ages are told from."""
+    rows = (_job_cells(job, now) for job in jobs)
+    titles = tuple(column.title for column in _JOB_COLUMNS)
+    first = [titles, *islice(rows, MEASURED)]
+    widths = [max(cell_len(row[i]) for row in first) for i in range(len(_JOB_COLUMNS))]
+    console = _console(stream)
+    if not console.is_terminal:
+        for row in chain(first, rows):
+            stream.write(_padded(row, widths).rstrip(" ") + "\n")
+        return
+    widths = _fitted(widths, console.width)
+    for row in chain(first, rows):
+        styled = Text(_padded([_in_cells(c, w) for c, w in zip(row, widths, strict=True)], widths))
+        styled.stylize(_STYLES.get(row[0][:1], ""), 0, widths[0])
+        _say(console, styled, one_line=True)
+
+
+def _console(stream: TextIO) -> Console:
+    """Whether `stream` is a terminal decides alone: no variable forces escapes into a pipe."""
+    on_terminal = stream.isatty()
+    return Console(
+        file=stream,
+        force_terminal=on_terminal,
+        force_jupyter=False,
+        color_system="auto" if on_terminal else None,
+        width=None if on_terminal else PIPE_WIDTH,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
+
+
+def _say(console: Console, text: Text, *, one_line: bool = False) -> None:
+    if console.is_terminal:
+        console.print(
+            text, no_wrap=one_line, crop=one_line, overflow="ignore" if one_line else "fold"
+        )
+    else:
+        console.file.write(f"{text.plain}\n")
+
+
+def _totals(data: ReportData) -> Iterator[Text]:
+    """Every state that people ask after, and the rarer ones where there is something in them."""
+    for name, count in figures.totals(data):
+        if count:
+            yield Text(f"{name} {count}", style=_STYLES.get(name[0], ""))
+        elif name[0] not in "?-":
+            yield Text(f"{name} 0")
+
+
+def _table(console: Console, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
+    """A table of few rows; a cell that is too wide for the terminal is folded."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=any(header))
+    rows = list(rows)
+    for index, title in enumerate(header):
+        numbers = any(isinstance(row[index], int) for row in rows)
+        table.add_column(
+            Text(title),
+            justify="right" if numbers else "left",
+            overflow="fold",
+            no_wrap=title not in _FOLDED,
+        )
+    for row in rows:
+        table.add_row(*(_small_cell(console, value) for value in row))
+    if console.is_terminal:
+        console.print(table)
+    else:
+        _print_bare(console, table)
+
+
+def _print_bare(console: Console, table: Table) -> None:
+    """Print without the blanks that fill the last column."""
+    scratch = Console(file=StringIO(), width=PIPE_WIDTH, color_system=None, force_terminal=False)
+    with scratch.capture() as captured:
+        scratch.print(table)
+    console.file.writelines(f"{line.rstrip(' ')}\n" for line in captured.get().split("\n")[:-1])
+
+
+def _small_cell(console: Console, value: object) -> Text:
+    shown = "-" if value is None else clean(str(value))
+    return Text(cut(shown, LONGEST_ON_A_TERMINAL) if console.is_terminal else shown)
+
+
+def _run_cells(data: ReportData) -> tuple[object, ...]:
+    run = data.run
+    took = figures.duration(data)
+    top = next(iter(figures.failures(data)), None)
+    return (
+        figures.standing(data),
+        run.id,
+        run.plan,
+        data.total,
+        data.count(JobState.SUCCEEDED),
+        data.count(JobState.FAILED),
+        f"{figures.percent(data.counts)}%",
+        None if took is None else span(took),
+        None if top is None else f"{top.code or top.http_status or 'no answer'}: {top.count}",
+    )
+
+
+def _job_cells(job: Job, now: float) -> tuple[str, ...]:
+    until = now if job.ended_at is None else job.ended_at
+    return (
+        figures.mark(job),
+        f"{job.no:05d}",
+        clean(job.volume_name),
+        "-" if job.http_status is None else str(job.http_status),
+        "-" if job.code is None else clean(job.code),
+        str(job.attempts),
+        "-" if job.first_sent_at is None else span(until - job.first_sent_at),
+        _next(job, now),
+        "" if job.message is None else clean(job.message),
+    )
+
+
+def _next(job: Job, now: float) -> str:
+    if job.state is JobState.WAITING and job.due_at > now:
+        return f"in {span(job.due_at - now)}"
+    if job.state is JobState.RUNNING and job.progress is not None:
+        return f"{job.progress}%"
+    return "-"
+
+
+def _fitted(widths: Sequence[int], room: int) -> list[int]:
+    """`widths` with the columns that may be cut made narrower, the last first, until all fit."""
+    fitted = list(widths)
+    for index, column in reversed(list(enumerate(_JOB_COLUMNS))):
+        over = sum(fitted) + 2 * (len(fitted) - 1) - room
+        if over > 0 and column.least is not None:
+            fitted[index] = max(min(fitted[index], column.least), fitted[index] - over)
+    return fitted
+
+
+def _in_cells(text: str, width: int) -> str:
+    """`text` in at most `width` terminal cells, `..` where something was left out."""
+    # Marks that take no cell could pile up without end: a cell gets four characters at most.
+    short = text[: 4 * width + 4]
+    if len(short) == len(text) and cell_len(text) <= width:
+        return text
+    return set_cell_size(short, max(0, width - 2)) + ".." if width >= 2 else ""
+
+
+def _padded(row: Iterable[str], widths: Sequence[int]) -> str:
+    return "  ".join(_cells(row, widths))
+
+
+def _cells(row: Iterable[str], widths: Sequence[int]) -> Iterator[str]:
+    for text, width, column in zip(row, widths, _JOB_COLUMNS, strict=True):
+        blanks = " " * max(0, width - cell_len(text))
+        yield blanks + text if column.right else text + blanks

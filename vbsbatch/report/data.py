@@ -1,0 +1,285 @@
+"""What a report is made of, and the figures that every format shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TypeAlias
+
+from vbsbatch.model import ENDED_STATES, OPEN_STATES, Job, JobState, Run, RunState
+from vbsbatch.report.text import clean, cleaned, moment, span, time_or_none, utc
+
+SCHEMA = 1
+"""The version of every JSON document; it changes when a reader of the old one would break."""
+
+Meaning: TypeAlias = Callable[[str | None, int | None], str | None]
+"""(code, status) -> what it means, or None when neither is documented."""
+
+CodeCount: TypeAlias = tuple[int | None, str | None, int]
+"""(HTTP status, code of the service, how often)."""
+
+# The statuses that the service's reference lists for a create, and Cinder's 413 and 422.
+_DOCUMENTED = frozenset(
+    {400, 401, 403, 404, 405, 406, 407, 408, 409, 413, 422, 429, 500, 501, 502, 503, 504}
+)
+_SAFE_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MOST_COMMANDS = 3
+
+
+def _no_jobs() -> Iterator[Job]:
+    return iter(())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportData:
+    """One run as the store's queries tell it. `jobs` gives all of them anew, in plan order."""
+
+    run: Run
+    counts: Mapping[JobState, int]
+    meaning: Meaning
+    now: float
+    """Epoch seconds; the end of the duration of a run that has not ended."""
+    failures: Sequence[CodeCount] = ()
+    """Failed jobs by the status and code they failed with."""
+    answers: Sequence[CodeCount] = ()
+    """Answers to creates by status and code, of jobs that succeeded later too: unknown codes."""
+    jobs: Callable[[], Iterator[Job]] = _no_jobs
+    attempts: int = 0
+    """Create requests of all jobs together."""
+    retrying: int = 0
+    """How many of the waiting jobs have been tried before."""
+    live: bool = False
+    """An engine drives the run at this moment."""
+
+    @property
+    def total(self) -> int:
+        """Jobs of the run."""
+        return sum(self.counts.values())
+
+    def count(self, state: JobState) -> int:
+        """Jobs in `state`."""
+        return self.counts.get(state, 0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """How many jobs failed with one (status, code), and what that means; None: never documented."""
+
+    http_status: int | None
+    code: str | None
+    count: int
+    meaning: str | None
+
+
+def percent(counts: Mapping[JobState, int]) -> float:
+    """Ended jobs of all jobs, to one decimal; 100.0 is said of a complete run only."""
+    total, done = sum(counts.values()), ended(counts)
+    if not total or done == total:
+        return 100.0 if total else 0.0
+    return min(99.9, round(done * 100 / total, 1))
+
+
+def ended(counts: Mapping[JobState, int]) -> int:
+    """Jobs in a terminal state."""
+    return sum(counts.get(state, 0) for state in ENDED_STATES)
+
+
+def active(counts: Mapping[JobState, int]) -> int:
+    """Jobs the cloud may be working on."""
+    return sum(counts.get(state, 0) for state in OPEN_STATES)
+
+
+def calls_per_succeeded(run: Run, counts: Mapping[JobState, int]) -> float | None:
+    """API calls per completed backup, three decimals; None before the first."""
+    done = counts.get(JobState.SUCCEEDED, 0)
+    return round((run.create_calls + run.read_calls) / done, 3) if done else None
+
+
+def duration(data: ReportData) -> float | None:
+    """Seconds from the run's start to its end or last sign of life; None before the start."""
+    run = data.run
+    if run.started_at is None:
+        return None
+    gone = run.heartbeat_at if run.state is RunState.STOPPED or not data.live else None
+    until = next(at for at in (run.ended_at, gone, data.now) if at is not None)
+    return max(0.0, until - run.started_at)
+
+
+def failures(data: ReportData) -> list[Failure]:
+    """The run's failures with their meanings, most frequent first."""
+    rows = sorted(data.failures, key=lambda row: (-row[2], row[0] or 0, row[1] or ""))
+    return [_with_meaning(data.meaning, row) for row in rows]
+
+
+def unknown_codes(data: ReportData) -> list[Failure]:
+    """Every status and code the cloud answered with that no table of ours knows, with its count."""
+    seen = {(status, code): count for status, code, count in data.failures}
+    seen |= {(status, code): count for status, code, count in data.answers}
+    rows = [_with_meaning(data.meaning, (*key, count)) for key, count in seen.items()]
+    strange = [row for row in rows if row.meaning is None and not _is_plain_success(row)]
+    return sorted(strange, key=lambda row: (-row.count, row.http_status or 0, row.code or ""))
+
+
+def _is_plain_success(row: Failure) -> bool:
+    return row.code is None and row.http_status is not None and 200 <= row.http_status < 300
+
+
+def _with_meaning(meaning: Meaning, row: CodeCount) -> Failure:
+    status, code, count = row
+    text = meaning(code, status)
+    if text is None and code is None:
+        text = _meaning_of_status(status)
+    return Failure(http_status=status, code=code, count=count, meaning=text)
+
+
+def _meaning_of_status(status: int | None) -> str | None:
+    if status is None:
+        return "no answer"
+    return HTTPStatus(status).phrase.lower() if status in _DOCUMENTED else None
+
+
+def next_commands(data: ReportData) -> list[str]:
+    """What to type next, most useful first; nothing while a live run goes its way."""
+    run = data.run
+    if run.state is RunState.ENDED:
+        return _retries(data) or [f"vbsbatch verify {run.id}"]
+    if run.state is RunState.STOPPED or not data.live:
+        return [f"vbsbatch resume {run.id}"]
+    return [f"vbsbatch unpause {run.id}"] if run.state is RunState.PAUSED else []
+
+
+def _retries(data: ReportData) -> list[str]:
+    """One `retry` for each of the most frequent failures, the one that takes all of them last.
+
+    A code is a stranger's text: only one that no shell can misread is put into a command.
+    """
+    options = []
+    for row in failures(data):
+        if row.code is not None and _SAFE_CODE.fullmatch(row.code):
+            options.append(f"--code {row.code}")
+        elif row.http_status is not None:
+            options.append(f"--status {row.http_status}")
+        else:
+            options.append("--all-failed")
+    narrow_first = sorted(dict.fromkeys(options), key="--all-failed".__eq__)
+    return [f"vbsbatch retry {data.run.id} {option}" for option in narrow_first][:_MOST_COMMANDS]
+
+
+def standing(data: ReportData) -> str:
+    """The run in one word: LIVE, PAUSED, DONE, PART, STOP, STALE.
+
+    PART ended with jobs that have no backup; STALE was never ended by its engine, which is gone.
+    """
+    state = data.run.state
+    if state is RunState.ENDED:
+        lost = data.count(JobState.FAILED) + data.count(JobState.CANCELLED)
+        return "PART" if lost else "DONE"
+    if state is RunState.STOPPED:
+        return "STOP"
+    if not data.live:
+        return "STALE"
+    return "PAUSED" if state is RunState.PAUSED else "LIVE"
+
+
+def mark(job: Job) -> str:
+    """A job's state as glyph and word, ASCII."""
+    if job.state is JobState.WAITING and job.attempts:
+        return "~ RETRY"
+    return _MARKS[job.state]
+
+
+_MARKS: Mapping[JobState, str] = {
+    JobState.WAITING: ". wait",
+    JobState.SUBMITTING: "> SEND",
+    JobState.UNKNOWN: "? UNKNOWN",
+    JobState.RUNNING: "> RUN",
+    JobState.SUCCEEDED: "+ ok",
+    JobState.FAILED: "x FAIL",
+    JobState.CANCELLED: "- cancel",
+    JobState.SKIPPED: "- skip",
+}
+
+
+def totals(data: ReportData) -> list[tuple[str, int]]:
+    """Jobs by state as (glyph and word, count), in the order of a job's life; they add up."""
+    return [
+        (". wait", data.count(JobState.WAITING) - data.retrying),
+        ("~ retry", data.retrying),
+        ("> active", active(data.counts) - data.count(JobState.UNKNOWN)),
+        ("? unknown", data.count(JobState.UNKNOWN)),
+        ("+ ok", data.count(JobState.SUCCEEDED)),
+        ("x FAIL", data.count(JobState.FAILED)),
+        ("- cancelled", data.count(JobState.CANCELLED)),
+        ("- skipped", data.count(JobState.SKIPPED)),
+    ]
+
+
+def facts(data: ReportData) -> list[tuple[str, str]]:
+    """What a person wants to know of the run first, as (label, uncleaned text)."""
+    run = data.run
+    took = duration(data)
+    optional = [
+        ("cloud", run.cloud),
+        ("reason", run.reason),
+        ("started", None if run.started_at is None else moment(run.started_at)),
+        ("ended", None if run.ended_at is None else moment(run.ended_at)),
+        ("took", None if took is None else span(took)),
+    ]
+    return [
+        ("plan", run.plan),
+        ("state", f"{run.state} ({standing(data)})"),
+        *((label, text) for label, text in optional if text is not None),
+        ("done", f"{percent(data.counts)}%, {ended(data.counts)} of {data.total}"),
+        ("attempts", str(data.attempts)),
+        ("API calls", calls(run, data.counts)),
+    ]
+
+
+def calls(run: Run, counts: Mapping[JobState, int]) -> str:
+    """What the run has called so far, in words, with the calls per completed backup."""
+    each = calls_per_succeeded(run, counts)
+    per_backup = "no backup completed" if each is None else f"{each:.2f} per completed backup"
+    total = run.create_calls + run.read_calls
+    return f"{total} ({run.create_calls} creates, {run.read_calls} reads), {per_backup}"
+
+
+def counts_values(counts: Mapping[JobState, int]) -> dict[str, int]:
+    """Jobs by state as JSON has them: every state, in the order of a job's life."""
+    return {state.value: counts.get(state, 0) for state in JobState}
+
+
+def calls_values(run: Run, counts: Mapping[JobState, int]) -> dict[str, int | float | None]:
+    """API calls as JSON has them."""
+    return {
+        "create": run.create_calls,
+        "read": run.read_calls,
+        "per_succeeded": calls_per_succeeded(run, counts),
+    }
+
+
+def job_values(job: Job) -> dict[str, str | int | None]:
+    """A job's fields as JSON and CSV name them: texts cleaned, times in ISO 8601 UTC."""
+    is_due = job.state is JobState.WAITING and job.due_at > 0
+    return {
+        "volume_id": clean(job.volume_id),
+        "name": clean(job.volume_name),
+        "backup_name": clean(job.backup_name),
+        "state": job.state.value,
+        "attempts": job.attempts,
+        "http_status": job.http_status,
+        "code": cleaned(job.code),
+        "message": cleaned(job.message),
+        "cloud_job_id": cleaned(job.cloud_job_id),
+        "backup_id": cleaned(job.backup_id),
+        "first_sent_at": time_or_none(job.first_sent_at),
+        "ended_at": time_or_none(job.ended_at),
+        "due_at": utc(job.due_at) if is_due else None,
+        "priority": job.priority,
+        "group": cleaned(job.group),
+    }
+
+
+JOB_FIELDS = tuple(job_values(Job(no=0, volume_id="", volume_name="", backup_name="")))
+"""The keys of `job_values`, in the order of the columns."""

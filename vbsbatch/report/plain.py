@@ -1,0 +1,94 @@
+"""Progress as whole lines of plain text, for people, logs, braille lines and cron.
+
+``07:27:39Z fail     job=04733 attempt=5/5 http=500 code=- vol="billing-archive-2021"``
+
+No line holds a line break, a carriage return or an escape; `jsonlines` says the same to programs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vbsbatch.model import Job, JobMoved, JobState, Run, RunNoted
+from vbsbatch.report.data import active, calls_per_succeeded, ended, percent
+from vbsbatch.report.progress import OUTCOMES, End, Progress
+from vbsbatch.report.text import clean, clock, cut, quoted, span, word
+
+NOTE_LENGTH = 300
+
+_WORDS: Mapping[JobState, str] = {
+    JobState.WAITING: "retry",
+    JobState.SUBMITTING: "send",
+    JobState.UNKNOWN: "unknown",
+    JobState.RUNNING: "run",
+    JobState.SUCCEEDED: "ok",
+    JobState.FAILED: "fail",
+    JobState.CANCELLED: "cancel",
+    JobState.SKIPPED: "skip",
+}
+
+
+def line(event: JobMoved | RunNoted, *, attempts: int) -> str:
+    """One event as one line without its line end; `attempts` is what the plan allows each job."""
+    if isinstance(event, RunNoted):
+        return _line(event.at, clean(event.kind), clean(event.text))
+    return _line(event.at, _WORDS[event.job.state], _moved(event, attempts))
+
+
+def progress(now: Progress) -> str:
+    """The run at one instant as one line."""
+    counts = now.counts
+    figures = (
+        f"{ended(counts)}/{sum(counts.values())} {percent(counts)}%"
+        f" ok={counts.get(JobState.SUCCEEDED, 0)} fail={counts.get(JobState.FAILED, 0)}"
+        f" retry={now.retry} active={active(counts)} rate={now.rate:.1f}/s"
+    )
+    return _line(now.at, "progress", f"{figures} eta={'-' if now.eta is None else span(now.eta)}")
+
+
+def calls(at: float, run: Run, counts: Mapping[JobState, int]) -> str:
+    """What the run has called so far, with the calls per completed backup, as one line."""
+    each = calls_per_succeeded(run, counts)
+    figures = f"create={run.create_calls} read={run.read_calls}"
+    return _line(at, "calls", f"{figures} per_backup={'-' if each is None else f'{each:.2f}'}")
+
+
+def end(how: End) -> str:
+    """The last line of an engine's work: outcome, exit code, and what to type next."""
+    left = sum(how.counts.values()) - ended(how.counts)
+    figures = [
+        OUTCOMES.get(how.exit_code, "failed"),
+        f"ok={how.counts.get(JobState.SUCCEEDED, 0)}",
+        f"fail={how.counts.get(JobState.FAILED, 0)}",
+        *([f"left={left}"] if left else []),
+        f"exit={how.exit_code}",
+        *([f"next={quoted(how.next)}"] if how.next else []),
+    ]
+    return _line(how.at, "end", " ".join(figures))
+
+
+def _line(at: float, what: str, figures: str) -> str:
+    return f"{clock(at)} {what:<8} {figures}"
+
+
+def _moved(event: JobMoved, attempts: int) -> str:
+    job = event.job
+    pairs = [
+        f"job={job.no:05d}",
+        f"attempt={job.charged}/{attempts}",
+        f"http={'-' if job.http_status is None else job.http_status}",
+        f"code={word(job.code)}",
+        *_where_to(job, event.at),
+        f"vol={quoted(job.volume_name)}",
+    ]
+    if event.note:
+        pairs.append(f"note={quoted(cut(event.note, NOTE_LENGTH))}")
+    return " ".join(pairs)
+
+
+def _where_to(job: Job, at: float) -> list[str]:
+    if job.state is JobState.WAITING:
+        return [f"in={span(job.due_at - at)}"]
+    if job.state is JobState.SUCCEEDED:
+        return [f"backup={word(job.backup_id)}"]
+    return []

@@ -1,0 +1,92 @@
+"""How far a run is: the values behind its progress lines, and when it will be done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from vbsbatch.model import JobMoved, JobState, Run, RunNoted
+
+WINDOW = 600.0
+"""Seconds of unpaused time that an estimate looks back."""
+
+ENOUGH_JOBS = 5
+ENOUGH_SECONDS = 10.0
+
+_LOUD_NOTES = frozenset({"limiter", "breaker", "command", "session", "run"})
+
+OUTCOMES: Mapping[int, str] = {0: "done", 1: "partial", 2: "refused", 3: "stopped", 130: "aborted"}
+"""What an exit code means, in one word."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """How many jobs had ended at one instant, and whether the run was paused from then on."""
+
+    at: float
+    ended: int
+    paused: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """The run at one instant."""
+
+    at: float
+    counts: Mapping[JobState, int]
+    retry: int
+    """How many of the waiting jobs have been tried before."""
+    rate: float
+    """Creates a second, lately."""
+    eta: float | None
+    """Seconds until the end; None: nobody can tell yet."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class End:
+    """How an engine's work on a run ended."""
+
+    at: float
+    run: Run
+    counts: Mapping[JobState, int]
+    exit_code: int
+    next: str | None
+    """The command to type next."""
+
+
+def eta(samples: Sequence[Sample], remaining: int) -> float | None:
+    """Seconds until `remaining` more jobs have ended, at the pace of the last `WINDOW` seconds.
+
+    `samples` are in order of time. Paused intervals count for nothing, a job that an operator sent
+    back counts as remaining. None until enough jobs have ended over enough time to tell.
+    """
+    if remaining <= 0:
+        return 0.0
+    seconds, jobs = _pace(samples)
+    if jobs < ENOUGH_JOBS or seconds < ENOUGH_SECONDS:
+        return None
+    return remaining * seconds / jobs
+
+
+def _pace(samples: Sequence[Sample]) -> tuple[float, int]:
+    """Unpaused seconds within the window and the jobs that ended in them."""
+    seconds, jobs = 0.0, 0
+    for index in range(len(samples) - 1, 0, -1):
+        before, after = samples[index - 1], samples[index]
+        took = after.at - before.at
+        if before.paused or took <= 0:  # a clock that was set back tells nothing
+            continue
+        if seconds + took > WINDOW and jobs:
+            break
+        seconds += took
+        jobs += max(0, after.ended - before.ended)
+    return seconds, jobs
+
+
+def wanted(event: JobMoved | RunNoted, *, verbose: bool) -> bool:
+    """Whether the plain output prints `event`: failures and what befell the run, or everything."""
+    if verbose:
+        return True
+    if isinstance(event, JobMoved):
+        return event.job.state is JobState.FAILED
+    return event.kind in _LOUD_NOTES
