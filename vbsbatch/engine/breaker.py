@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import StrEnum
 
 from vbsbatch.engine.tuning import Tuning
@@ -18,42 +19,52 @@ class Circuit(StrEnum):
 class Breaker:
     """Counts outage-class answers in a row, across jobs. Times are epoch seconds.
 
-    The answers that open it, and those that arrive while it is open, cost their jobs no
-    attempt; but no job is excused more often than `excuses` times, so that a volume that can
-    never be created does not keep a run alive for ever by looking like an outage.
+    The answers that open it, and those that arrive while it is open, are excused: they cost their
+    jobs no attempt. But a volume that can never be created must not keep a run alive for ever by
+    looking like an outage: once every job that is left has been excused, and this one
+    `tuning.excuses` times, its failures count, and the circuit closes as far as it is concerned.
     """
 
-    def __init__(self, *, tuning: Tuning, excuses: int) -> None:
+    def __init__(self, *, tuning: Tuning) -> None:
         self._tuning = tuning
-        self._excuses = excuses
-        self._excused: dict[int, int] = {}
         self._streak: list[int] = []
+        self._excused: Counter[int] = Counter()
         self._interval = tuning.probe_first
         self.circuit = Circuit.CLOSED
         self.probe_at = 0.0
         """While open: when the next probe is due."""
 
-    def answered(self) -> bool:
-        """The service answered like a service; True when that ends an outage."""
-        self._streak.clear()
-        reopened = self.circuit is not Circuit.CLOSED
-        self.circuit = Circuit.CLOSED
-        self._interval = self._tuning.probe_first
-        return reopened
+    @property
+    def step_back(self) -> float:
+        """Seconds for which a job that met the outage lets others be the probe; 0 while closed."""
+        return 0.0 if self.circuit is Circuit.CLOSED else 4 * self._interval
 
-    def outage(self, no: int, now: float) -> list[int]:
-        """Job `no` met an outage-class answer; the jobs (with repeats) whose attempt is excused."""
+    def answered(self) -> bool:
+        """The service answered like a service; true when that ends an outage."""
+        ended = self.circuit is not Circuit.CLOSED
+        self._streak.clear()
+        self._close()
+        return ended
+
+    def outage(self, no: int, now: float, left: int) -> list[int]:
+        """Job `no` met an outage-class answer while `left` jobs wait or are unknown.
+
+        The jobs (with repeats) that are excused for it.
+        """
+        if not self._excusable(no, left):
+            self._close()
+            return []
         if self.circuit is Circuit.OPEN:
             return self._excuse([no])
         self._streak.append(no)
         if self.circuit is Circuit.PROBING:
             self.wait_longer(now)
-        elif len(self._streak) >= self._tuning.outage_after:
+        elif len(self._streak) >= self._tuning.outage_after and len(set(self._streak)) > 1:
             self._open(now)
         else:
             return []
         streak, self._streak = self._streak, []
-        return self._excuse(streak)
+        return self._excuse([each for each in streak if self._excusable(each, left)])
 
     def trip(self, now: float) -> None:
         """Open at once: something every create needs (the identity service, say) is down."""
@@ -73,10 +84,13 @@ class Breaker:
         self.circuit = Circuit.OPEN
         self.probe_at = now + self._interval
 
+    def _close(self) -> None:
+        self.circuit = Circuit.CLOSED
+        self._interval = self._tuning.probe_first
+
+    def _excusable(self, no: int, left: int) -> bool:
+        return self._excused[no] < self._tuning.excuses or left > len(self._excused)
+
     def _excuse(self, jobs: list[int]) -> list[int]:
-        excused = []
-        for no in jobs:
-            if self._excused.get(no, 0) < self._excuses:
-                self._excused[no] = self._excused.get(no, 0) + 1
-                excused.append(no)
-        return excused
+        self._excused.update(jobs)
+        return jobs

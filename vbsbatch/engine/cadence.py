@@ -12,8 +12,10 @@ class Cadence:
     """Learns how long this run's backups take, and keeps the calls within a budget. Epoch
     seconds."""
 
-    def __init__(self, tuning: Tuning) -> None:
+    def __init__(self, tuning: Tuning, *, in_flight: int) -> None:
         self._tuning = tuning
+        # One sweep can free no more places than there are: few places need more sweeps a backup.
+        self._sweeps_per_create = max(tuning.sweeps_per_create, 2 / in_flight)
         self._shortest: float | None = None
         self._sweeps = 0
 
@@ -54,7 +56,10 @@ class Cadence:
 
     def _within_budget(self, at: float, last: float, creates: int, oldest: float) -> float:
         tuning = self._tuning
-        if self._sweeps < tuning.sweeps_free + tuning.sweeps_per_create * creates:
+        if self._sweeps < tuning.sweeps_free + self._sweeps_per_create * creates:
             return at
         # Out of budget: freshness in proportion to how long the backups take anyway.
-        return max(at, last + max(tuning.stale, (last - oldest) / 50))
+        patience = tuning.thrifty
+        if self._shortest is not None:
+            patience = min(patience, max(3 * self._shortest, tuning.freshest))
+        return max(at, last + max(patience, (last - oldest) / 50))

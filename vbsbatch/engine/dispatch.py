@@ -25,6 +25,9 @@ from vbsbatch.errors import CloudError, CloudUnavailable, SignInError
 from vbsbatch.model import Answer, Attempt, Job, JobState, Settings, Verdict
 from vbsbatch.policy import Judgement, judge
 
+REFUSALS = 3
+"""A job whose token is refused so often in a row stops the run, even if others pass with it."""
+
 
 class Dispatcher:
     """Keeps the plan's `connections` workers sending while jobs are due and the limits allow."""
@@ -62,13 +65,15 @@ class Dispatcher:
         self._rules = rules
         self._stop = stop
         self._paused = False
-        self._breaker = Breaker(tuning=tuning, excuses=settings.retry.attempts)
+        self._breaker = Breaker(tuning=tuning)
         self._may_probe = False
         self._door = anyio.Lock()
         self._opened = Signal()
         self._asking: set[anyio.CancelScope] = set()
         self._owed: Counter[int] = Counter()
-        self._refused_tokens: set[int] = set()
+        self._refusals: Counter[int] = Counter()
+        self._renewed_at = float("-inf")
+        self._token_was_good = False
         self._sent: deque[float] = deque(maxlen=256)
 
     async def run(self) -> None:
@@ -105,9 +110,10 @@ class Dispatcher:
                 if not self.feed:
                     await self.feed.more()
                     continue
-                await self.limiter.permit()
-                if self.feed and not self._closed():
-                    return self._take()
+                if await self._signed_in():
+                    await self.limiter.permit()
+                    if self.feed and not self._closed():
+                        return self._take()
 
     def _take(self) -> Job:
         if self._breaker.circuit is Circuit.OPEN:
@@ -141,6 +147,18 @@ class Dispatcher:
             await anyio.sleep_forever()
         else:
             self._may_probe = True
+
+    async def _signed_in(self) -> bool:
+        try:
+            await self._service.ready()
+        except CloudUnavailable as error:
+            self._identity_is_down(error)
+        except SignInError as error:
+            self._stop(f"cannot sign in: {error}")
+            await anyio.sleep_forever()
+        else:
+            return True
+        return False
 
     def _chunk(self) -> int:
         """How many intents to make durable at once."""
@@ -178,7 +196,8 @@ class Dispatcher:
         if judgement.verdict is Verdict.REAUTH:
             await self._renew_token(job, judgement, sent_at)
         else:
-            self._refused_tokens.discard(job.no)
+            self._refusals.pop(job.no, None)
+            self._token_was_good |= answer.status is not None and sent_at > self._renewed_at
 
     def _conclude(self, job: Job, answer: Answer, judgement: Judgement, sent_at: float) -> None:
         outcome = of_answer(job, answer, judgement, self._rules())
@@ -203,7 +222,7 @@ class Dispatcher:
                 self._look_again()
             return job
         before = self._breaker.circuit
-        for no in self._breaker.outage(job.no, self._clock.now()):
+        for no in self._breaker.outage(job.no, self._clock.now(), self._left()):
             if no == job.no:
                 job = replace(job, free=job.free + 1)
             else:
@@ -211,6 +230,15 @@ class Dispatcher:
         if self._breaker.circuit is not before:
             self._announce_outage(judgement, before)
         return job
+
+    def _left(self) -> int:
+        """How many jobs have no backup under way, as far as anyone knows."""
+        counts = self._ledger.counts
+        return sum(counts[s] for s in (JobState.WAITING, JobState.SUBMITTING, JobState.UNKNOWN))
+
+    def step_back(self) -> float:
+        """Seconds for which a job that met an outage lets others go first."""
+        return self._breaker.step_back
 
     def _excuse(self, no: int) -> None:
         job = self._ledger.open.get(no)
@@ -235,18 +263,24 @@ class Dispatcher:
             self._ledger.note("limiter", f"{before}->{after} reason=429 retry_after={wait}")
 
     async def _renew_token(self, job: Job, judgement: Judgement, sent_at: float) -> None:
-        """Once with a fresh token; a second refusal is a real one."""
-        if job.no in self._refused_tokens:
+        """Once with a fresh token; when that is refused too, before it was good for anything, stop."""
+        self._refusals[job.no] += 1
+        used = sent_at > self._renewed_at
+        if used and self._refusals[job.no] > (REFUSALS if self._token_was_good else 1):
             self._stop(f"a fresh token was refused too: {judgement.meaning}")
             return
         try:
             await self._service.renew_token(sent_at)
         except CloudUnavailable as error:
-            self._breaker.trip(self._clock.now())
-            self._ledger.note("breaker", f"cannot sign in now: {error}; waiting and probing")
-            self._look_again()
+            self._identity_is_down(error)
         except SignInError as error:
             self._stop(f"cannot sign in again: {error}")
         else:
-            self._refused_tokens.add(job.no)
-            self._ledger.note("session", "signed in again")
+            if used:
+                self._renewed_at, self._token_was_good = self._clock.now(), False
+                self._ledger.note("session", "the token was refused; signed in again")
+
+    def _identity_is_down(self, error: CloudUnavailable) -> None:
+        self._breaker.trip(self._clock.now())
+        self._ledger.note("breaker", f"cannot sign in now: {error}; waiting and probing")
+        self._look_again()

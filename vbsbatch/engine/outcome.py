@@ -31,6 +31,8 @@ class Rules:
     random: Random
     closed: bool = False
     """The run's deadline has passed: nothing may wait for another create."""
+    step_back: float = 0.0
+    """During an outage: seconds for which a job that met it lets others be the probe."""
 
 
 def of_answer(job: Job, answer: Answer, judgement: Judgement, rules: Rules) -> Outcome:
@@ -47,7 +49,8 @@ def of_answer(job: Job, answer: Answer, judgement: Judgement, rules: Rules) -> O
         case Verdict.ACCEPTED:
             return _accepted(seen, answer)
         case Verdict.UNKNOWN:
-            return Outcome(to=JobState.UNKNOWN, changes=seen | {"unknown_at": rules.now})
+            doubt = {"unknown_at": rules.now, "later_since": None}
+            return Outcome(to=JobState.UNKNOWN, changes=seen | doubt)
         case Verdict.LATER:
             if judgement.conflict and job.attempts > 1:
                 # An earlier create of ours may be what is under way: look before waiting.
@@ -123,7 +126,7 @@ def _retry(job: Job, seen: Mapping[str, Any], retry_after: float | None, rules: 
     if job.charged >= rules.retry.attempts:
         return _failed(seen, rules, note=f"gave up after {job.charged} attempts")
     pause = backoff(job.charged, base=rules.retry.base, cap=rules.retry.cap, random=rules.random)
-    due = rules.now + max(pause, retry_after or 0.0)
+    due = rules.now + max(pause, retry_after or 0.0, rules.step_back)
     return _again({**seen, "later_since": None, "due_at": due}, rules)
 
 

@@ -53,6 +53,14 @@ class BackupService(Protocol):
         """Server clock minus ours in seconds, from `Date` headers; 0 until one was seen."""
         ...
 
+    async def ready(self) -> None:
+        """Make sure that a create can leave at once: that there is a token, not about to expire.
+
+        Waiting for a token with a permit in hand would let several creates go in one burst.
+        Raises `SignInError` or `CloudUnavailable`.
+        """
+        ...
+
     async def create(self, job: Job, worker: int) -> Answer:
         """Send one create request, once, on the connection of `worker`; never raises for the cloud.
 

@@ -27,7 +27,7 @@ from vbsbatch.engine.reconcile import (
 )
 from vbsbatch.engine.tuning import Tuning
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
-from vbsbatch.model import Backup, CloudJob, CloudJobStatus, Job, JobState, Settings, Verdict
+from vbsbatch.model import Backup, BackupPage, CloudJob, CloudJobStatus, Job, JobState, Settings, Verdict
 from vbsbatch.policy import judge_cloud_job
 
 ALONE_AT_MOST = 3
@@ -58,7 +58,7 @@ class Tracker:
         self._tuning = tuning
         self._rules = rules
         self._stop = stop
-        self._cadence = Cadence(tuning)
+        self._cadence = Cadence(tuning, in_flight=settings.limits.in_flight)
         self._reads = AsyncLimiter(1, 1 / tuning.reads_per_second)
         self._last = clock.now()
         self._failures = 0
@@ -123,26 +123,31 @@ class Tracker:
 
     async def _look(self, jobs: list[Job]) -> tuple[Sightings, bool]:
         """Read pages, newest first, until nothing further can matter."""
-        ahead = self._service.clock_ahead
-        sight = Sight(
-            started_at=self._clock.now(),
-            clock_ahead=ahead,
-            names_unique=self._settings.names_unique,
-            settle=self._settings.retry.settle,
-        )
-        seen = Sightings(index=Index(jobs), sight=sight)
-        since = needed_since(jobs, ahead)
-        page = None
+        started_at = self._clock.now()
+        listed = await self._page(None)
+        # Only now: the first answer's `Date` may be the first to tell the server's clock.
+        seen = Sightings(index=Index(jobs), sight=self._sight(started_at))
+        since = needed_since(jobs, self._service.clock_ahead)
         while True:
-            await self._reads.acquire()
-            listed = await self._service.backups(page)
-            self._cadence.swept()
             seen.add(listed.backups)
             if listed.next is None or reaches_back(listed.backups, since):
                 return seen, True
             if self._rest_alone(jobs, seen):
                 return seen, False
-            page = listed.next
+            listed = await self._page(listed.next)
+
+    async def _page(self, page: str | None) -> BackupPage:
+        await self._reads.acquire()
+        self._cadence.swept()
+        return await self._service.backups(page)
+
+    def _sight(self, started_at: float) -> Sight:
+        return Sight(
+            started_at=started_at,
+            clock_ahead=self._service.clock_ahead,
+            names_unique=self._settings.names_unique,
+            settle=self._settings.retry.settle,
+        )
 
     def _rest_alone(self, jobs: list[Job], seen: Sightings) -> bool:
         unseen = [job for job in jobs if job.no not in seen.found]

@@ -15,6 +15,8 @@ class Tuning:
     claim_most: int = 512
     outage_after: int = 5
     """This many outage-class answers in a row, across jobs, open the circuit breaker."""
+    excuses: int = 2
+    """So often at most the last jobs of a run are excused for meeting an outage."""
     probe_first: float = 5.0
     probe_longest: float = 60.0
     freshest: float = 1.0
@@ -23,7 +25,9 @@ class Tuning:
     """Time between sweeps while a running backup is due to end."""
     stale: float = 60.0
     """Longest time between sweeps while something is open."""
-    sweeps_free: int = 10
+    thrifty: float = 90.0
+    """Longest time between sweeps once the call budget is used up."""
+    sweeps_free: int = 20
     sweeps_per_create: float = 0.12
     """The call budget: sweeps beyond `sweeps_free + sweeps_per_create * creates` slow down."""
     read_retry_first: float = 2.0

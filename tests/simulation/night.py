@@ -1,0 +1,379 @@
+"""One simulated night: the real engine and the real cloud room against a simulated cloud.
+
+Everything follows from the seed: the fleet, the plan, what goes wrong, and where the engine is killed.
+Time is virtual, requests go through an in-memory transport, the store is the in-memory twin, which
+loses what a kill would lose.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any
+
+import anyio
+import httpx
+
+from vbsbatch.cloud.endpoints import Endpoints
+from vbsbatch.cloud.session import Session
+from vbsbatch.cloud.tokens import Token, Tokens
+from vbsbatch.cloud.vbs import VbsService
+from vbsbatch.engine import Engine, Tuning
+from vbsbatch.errors import CloudUnavailable, SignInError
+from vbsbatch.model import (
+    Answer,
+    BackupPage,
+    Job,
+    JobMoved,
+    JobState,
+    Limits,
+    Rate,
+    Retry,
+    Run,
+    RunNoted,
+    RunState,
+    Settings,
+    Timeouts,
+)
+from vbsbatch.simulator import Scenario, SimulatedCloud, fleet
+from vbsbatch.simulator.transport import SimulatedTransport
+from vbsbatch.simulator.virtual import VirtualClock
+from vbsbatch.simulator.virtual import run as run_virtual
+from vbsbatch.store.memory import MemoryJournal, MemoryStore
+
+RUN = "20260923-2200-test"
+PATIENT = Tuning(poll=7.0, heartbeat=60.0)
+"""Nights are long: looking at the commands twice a second would be most of the work."""
+
+
+class EngineKilled(BaseException):
+    """What `kill -9` looks like from the inside: nothing below may catch it."""
+
+
+POINTS = (
+    "before intent",
+    "after intent",
+    "before send",
+    "after send",
+    "on record",
+    "before flush",
+    "before list",
+    "after list",
+    "before delete",
+    "after delete",
+)
+
+
+@dataclass
+class Crasher:
+    """Kills one life of the engine when a labelled point is passed for the n-th time."""
+
+    journal: MemoryJournal
+    random: Random
+    point: str | None = None
+    countdown: int = 0
+    dead: bool = False
+
+    def at(self, point: str) -> None:
+        if self.dead:
+            raise EngineKilled
+        if point == self.point:
+            self.countdown -= 1
+            if self.countdown <= 0:
+                self.dead = True
+                self.journal.crash(keep=self.random.randint(0, self.journal.pending))
+                raise EngineKilled
+
+
+class MortalJournal:
+    """The journal, with places to die at."""
+
+    def __init__(self, journal: MemoryJournal, crasher: Crasher) -> None:
+        self._journal = journal
+        self._crasher = crasher
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+    async def claim(self, now: float, limit: int) -> list[Job]:
+        self._crasher.at("before intent")
+        jobs = await self._journal.claim(now, limit)
+        if jobs:
+            self._crasher.at("after intent")
+        return jobs
+
+    def record(self, event: JobMoved | RunNoted) -> None:
+        if isinstance(event, JobMoved):
+            self._crasher.at("on record")
+        self._journal.record(event)
+
+    async def flush(self) -> None:
+        self._crasher.at("before flush")
+        await self._journal.flush()
+
+
+class MortalService:
+    """The cloud, with places to die at."""
+
+    has_cloud_jobs = True
+
+    def __init__(self, service: VbsService, crasher: Crasher) -> None:
+        self._service = service
+        self._crasher = crasher
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._service, name)
+
+    async def ready(self) -> None:
+        await self._service._session._take_token()
+
+    async def create(self, job: Job, worker: int) -> Answer:
+        self._crasher.at("before send")
+        answer = await self._service.create(job, worker)
+        self._crasher.at("after send")
+        return answer
+
+    async def backups(self, page: str | None = None) -> BackupPage:
+        self._crasher.at("before list")
+        listed = await self._service.backups(page)
+        self._crasher.at("after list")
+        return listed
+
+    async def delete_backup(self, backup_id: str) -> None:
+        self._crasher.at("before delete")
+        await self._service.delete_backup(backup_id)
+        self._crasher.at("after delete")
+
+
+@dataclass(kw_only=True)
+class Night:
+    """A plan, a cloud, and what became of them."""
+
+    seed: int = 1
+    volumes: int = 20
+    scenario: Scenario = field(default_factory=Scenario)
+    settings: Settings = field(
+        default_factory=lambda: Settings(limits=Limits(rate=Rate(count=5), in_flight=10))
+    )
+    lives: int = 1
+    """How often the engine is started at most; all but the last life may be killed."""
+    stops: int = 0
+    """How often a stopped run is resumed by its operator beyond that."""
+    points: tuple[str, ...] = POINTS
+    backup_name: str = "n-{no}-{run}"
+    tuning: Tuning = PATIENT
+    before: Callable[[Night], None] = lambda night: None
+    """What to prepare in the cloud before the first life."""
+
+    def __post_init__(self) -> None:
+        self.random = Random(f"night {self.seed}")
+        self.clock = VirtualClock()
+        fleet_of = fleet(self.volumes, self.seed)
+        self.cloud = SimulatedCloud(self.scenario, self.clock, self.seed, volumes=fleet_of)
+        self.store = MemoryStore()
+        self.notes: list[RunNoted] = []
+        self.calls = 0
+        self.settings = replace(self.settings, names_unique="{run}" in self.backup_name)
+        jobs = [
+            Job(
+                no=no,
+                volume_id=volume.id,
+                volume_name=volume.name,
+                backup_name=self.backup_name.format(no=no, run=RUN),
+                priority=self.random.choice((0, 0, 0, 5)),
+            )
+            for no, volume in enumerate(fleet_of, 1)
+        ]
+        now, deadline = self.clock.now(), self.settings.deadline
+        run = Run(
+            id=RUN,
+            plan="night",
+            cloud="simulator",
+            state=RunState.RUNNING,
+            settings=self.settings,
+            created_at=now,
+            deadline_at=None if deadline is None else now + deadline,
+        )
+        self.store.create_run(run, jobs)
+
+    def run(self) -> Night:
+        """Live through it."""
+        run_virtual(self._live, clock=self.clock)
+        return self
+
+    async def _live(self) -> None:
+        self.before(self)
+        for life in range(self.lives + self.stops):
+            point = self.random.choice((*self.points, None)) if life < self.lives - 1 else None
+            if await self._one_life(point):
+                return
+            await anyio.sleep(self.random.uniform(0, 200))
+        raise AssertionError(f"the last life did not end: {self.store.run(RUN).reason}")
+
+    async def _one_life(self, point: str | None) -> bool:
+        """Drive the run until it ends (true), is stopped or killed (false)."""
+        journal = self.store.journal(RUN)
+        countdown = self.random.randint(1, 2 * self.volumes)
+        crasher = Crasher(journal, self.random, point, countdown)
+        service = MortalService(self.service(), crasher)
+        engine = Engine(
+            run=self.store.run(RUN),
+            journal=MortalJournal(journal, crasher),  # type: ignore[arg-type]
+            service=service,  # type: ignore[arg-type]
+            clock=self.clock,
+            random=Random(f"engine {self.seed}"),
+            listeners=[self._listen],
+            tuning=self.tuning,
+        )
+        try:
+            with mortal(crasher):
+                ending = await engine.drive()
+        finally:
+            self.calls += service.create_calls + service.read_calls
+        if crasher.dead:
+            return False
+        return ending.state is RunState.ENDED
+
+    def service(self) -> VbsService:
+        """The real cloud room, wired to the simulated cloud."""
+        project = self.cloud.project.id
+        root = "http://127.0.0.1"
+        session = Session(
+            Tokens(self.sign_in, self.clock.now),
+            self.settings.timeouts,
+            workers=self.settings.limits.connections,
+            transport=lambda: SimulatedTransport(self.cloud),
+            now=self.clock.now,
+        )
+        return VbsService(
+            session, Endpoints(project_id=project, vbs=root, block_storage=root + "/volume")
+        )
+
+    async def sign_in(self) -> Token:
+        """A password sign-in, as keystoneauth would do it."""
+        user = self.cloud.operator
+        body = {
+            "auth": {
+                "identity": {
+                    "methods": ["password"],
+                    "password": {"user": {"id": user.id, "password": user.password}},
+                },
+                "scope": {"project": {"id": self.cloud.project.id}},
+            }
+        }
+        transport = SimulatedTransport(self.cloud)
+        request = httpx.Request(
+            "POST",
+            "http://127.0.0.1/identity/v3/auth/tokens",
+            content=json.dumps(body),
+            extensions={"timeout": {"read": 10.0}},
+        )
+        asked_at = self.clock.now()
+        try:
+            response = await transport.handle_async_request(request)
+            await response.aread()
+        except httpx.TransportError as error:
+            raise CloudUnavailable(str(error)) from error
+        if response.status_code >= 500 or response.status_code == 429:
+            raise CloudUnavailable(f"identity says {response.status_code}")
+        if response.status_code != 201:
+            raise SignInError(f"identity says {response.status_code}")
+        life = self.scenario.token_life
+        value = response.headers["x-subject-token"]
+        return Token(value=value, got_at=self.clock.now(), expires_at=asked_at + life)
+
+    def _listen(self, event: JobMoved | RunNoted) -> None:
+        if isinstance(event, RunNoted):
+            self.notes.append(event)
+
+    def jobs(self) -> list[Job]:
+        return list(self.store.jobs(RUN))
+
+    def states(self) -> dict[JobState, int]:
+        return {s: n for s in JobState if (n := sum(j.state is s for j in self.jobs()))}
+
+    def summary(self) -> dict[str, Any]:
+        return self.cloud.summary()
+
+
+@contextmanager
+def mortal(crasher: Crasher) -> Iterator[None]:
+    """Swallow whatever the death of an engine looks like from outside, and nothing else."""
+    try:
+        yield
+    except BaseException:
+        if not crasher.dead:
+            raise
+
+
+def check(night: Night) -> None:
+    """The promises, held against the cloud's own ledger."""
+    nothing_lost(night)
+    nothing_twice(night)
+    never_over_the_limit(night)
+
+
+def nothing_lost(night: Night) -> None:
+    """Every volume ended; with exactly one live backup, or with a reason and none."""
+    live = night.cloud.live_backups()
+    for job in night.jobs():
+        backups = live.get(job.volume_id, [])
+        if job.state is JobState.SUCCEEDED:
+            assert len(backups) == 1, f"job {job.no} succeeded with {backups}"
+            assert job.backup_id in (None, backups[0]), f"job {job.no} names another's backup"
+        else:
+            assert job.state is JobState.FAILED, f"job {job.no} is {job.state}"
+            assert not backups, f"job {job.no} failed ({job.code}), yet {backups} live"
+            assert job.message, f"job {job.no} failed without a reason"
+
+
+def nothing_twice(night: Night) -> None:
+    """No create reached the cloud for a volume whose backup was in the making or made.
+
+    But for one that no list ever showed: its cloud job failed too early. That one the cloud itself
+    must have refused, which is what the look before every new create relies on.
+    """
+    rows = sorted(night.cloud.ledger.rows, key=lambda row: row["at"])
+    never_seen = {r["backup"] for r in rows if r["what"] == "ended" and r["status"] == "absent"}
+    good: dict[str, str] = {}
+    for row in rows:
+        volume = row.get("volume")
+        if row["what"] == "create" and row["outcome"] != "unseen":
+            hidden = row["outcome"] == "refused" and good.get(volume) in never_seen
+            assert hidden or volume not in good, f"{volume} was sent again at {row['at']}: {row}"
+            if row["outcome"] == "accepted":
+                good[volume] = row["backup"]
+        elif row["what"] == "ended" and row["status"] != "available":
+            good.pop(volume, None)
+
+
+def never_over_the_limit(night: Night) -> None:
+    """Neither more creates in any window than the rate, nor more backups at once than the cap."""
+    limits = night.settings.limits
+    peak = night.cloud.ledger.peak_creates(limits.rate.per)
+    assert peak <= limits.rate.count, f"{peak} creates in {limits.rate.per} s"
+    # A backup that no list ever showed was proved absent, and its place given to another.
+    at_once = peak = 0
+    hidden = {r["backup"] for r in night.cloud.ledger.rows if r.get("status") == "absent"}
+    for row in sorted(night.cloud.ledger.rows, key=lambda row: (row["at"], row["what"] != "ended")):
+        if row.get("backup") not in (None, *hidden):
+            at_once += {"create": 1, "ended": -1}.get(row["what"], 0)
+            peak = max(peak, at_once)
+    assert peak <= limits.in_flight, f"{peak} backups at once"
+
+
+def with_settings(**changes: Any) -> Settings:
+    """Settings for nights: `limits`, `retry`, `timeouts` as dicts of changes."""
+    settings = Settings(
+        limits=Limits(rate=Rate(count=5), in_flight=10),
+        timeouts=Timeouts(connect=10.0, read=60.0),
+        retry=Retry(),
+    )
+    for part in ("limits", "retry", "timeouts"):
+        if part in changes:
+            settings = replace(settings, **{part: replace(getattr(settings, part), **changes[part])})
+    plain = {k: v for k, v in changes.items() if k not in ("limits", "retry", "timeouts")}
+    return replace(settings, **plain)

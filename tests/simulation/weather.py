@@ -1,0 +1,111 @@
+"""What can go wrong in a night, drawn from its seed."""
+
+from __future__ import annotations
+
+from random import Random
+
+from vbsbatch.model import Rate, Settings
+from vbsbatch.simulator import BackupScript, Do, Fault, GatewayLimit, Kind, Scenario
+
+from .night import Night, with_settings
+
+RATES = (Rate(count=1), Rate(count=5), Rate(count=20), Rate(count=100, per=60.0))
+
+CREATE_FAULTS = (
+    {"do": Do.STATUS, "status": 503, "code": "VolumeBackup.0900"},
+    {"do": Do.STATUS, "status": 503, "code": "VolumeBackup.0900", "after": True},
+    {"do": Do.STATUS, "status": 500, "after": True},
+    {"do": Do.STATUS, "status": 400, "code": "VolumeBackup.0014", "after": True},
+    {"do": Do.STATUS, "status": 400, "code": "VolumeBackup.0017"},
+    {"do": Do.STATUS, "status": 400, "code": "VolumeBackup.0012"},
+    {"do": Do.STATUS, "status": 409},
+    {"do": Do.HTML},
+    {"do": Do.HTML, "after": True},
+    {"do": Do.DROP_BEFORE},
+    {"do": Do.DROP_AFTER},
+    {"do": Do.HANG},
+    {"do": Do.HANG_AFTER},
+    {"do": Do.GARBAGE},
+    {"do": Do.CUT},
+    {"do": Do.DELAY, "delay": (1.0, 50.0)},
+    {"do": Do.THROTTLE},
+    {"do": Do.THROTTLE, "retry_after": "7"},
+    {"do": Do.FAIL, "code": "VolumeBackup.0064"},
+    {"do": Do.FAIL, "code": "VolumeBackup.0017", "early": True},
+    {"do": Do.FAIL, "code": "VolumeBackup.0027", "early": True},
+    {"do": Do.REVOKE},
+)
+READ_FAULTS = (
+    {"do": Do.STATUS, "status": 503},
+    {"do": Do.STATUS, "status": 429, "retry_after": "3"},
+    {"do": Do.DROP_BEFORE},
+    {"do": Do.HANG},
+    {"do": Do.GARBAGE},
+    {"do": Do.HTML},
+    {"do": Do.CUT},
+)
+
+
+def stormy(seed: int) -> Night:
+    """A night in which anything may go wrong, any number of times, kills included."""
+    random = Random(f"weather {seed}")
+    return Night(
+        seed=seed,
+        volumes=random.randint(1, 30),
+        scenario=scenario(random),
+        settings=settings(random),
+        lives=random.choice((1, 3, 6)),
+        stops=10,
+        backup_name=random.choice(("n-{no}-{run}", "same-name")),
+    )
+
+
+def scenario(random: Random) -> Scenario:
+    slow = random.choice((5.0, 60.0, 600.0))
+    return Scenario(
+        backups=BackupScript(
+            duration=(slow * 0.7, slow * 1.3),
+            visible_after=(0.0, random.choice((0.5, 15.0))),
+            fail=random.choice((0.0, 0.1)),
+            fail_early=random.choice((0.0, 0.1)),
+        ),
+        token_life=random.choice((60.0, 3600.0, 86400.0)),
+        limit=random.choice((None, None, GatewayLimit(count=2), GatewayLimit(count=60, per=60.0))),
+        latency=(0.01, random.choice((0.02, 3.0))),
+        clock_ahead=random.choice((0.0, 0.0, -40.0, 300.0)),
+        faults=faults(random),
+    )
+
+
+def faults(random: Random) -> tuple[Fault, ...]:
+    drawn = [
+        Fault(on=Kind.CREATE, share=random.choice((0.05, 0.3)), **fault)
+        for fault in random.sample(CREATE_FAULTS, random.randint(0, 4))
+    ]
+    for fault in random.sample(READ_FAULTS, random.randint(0, 2)):
+        kind = random.choice((Kind.LIST, Kind.JOB, Kind.BACKUP, Kind.DELETE))
+        drawn.append(Fault(on=kind, share=random.choice((0.05, 0.3)), **fault))
+    if random.random() < 0.3:
+        begin = random.uniform(0, 60)
+        window = (begin, begin + random.choice((20.0, 600.0, 7200.0)))
+        down = random.choice((Do.REFUSE, Do.STATUS, Do.HANG, Do.HTML))
+        drawn.insert(0, Fault(on=random.choice((None, Kind.CREATE)), do=down, between=window))
+    return tuple(drawn)
+
+
+def settings(random: Random) -> Settings:
+    return with_settings(
+        limits={
+            "rate": random.choice(RATES),
+            "in_flight": random.choice((1, 4, 30)),
+            "connections": random.choice((1, 4, 16)),
+        },
+        retry={
+            "settle": 30.0,
+            "later_every": 30.0,
+            "attempts": random.choice((3, 6, 12)),
+            "base": random.choice((0.5, 2.0)),
+        },
+        timeouts={"read": random.choice((10.0, 60.0))},
+        delete_errored=random.random() < 0.8,
+    )

@@ -1,0 +1,152 @@
+"""The door of the room: a plan file in, a `Plan` out, or every reason why not."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pydantic import ValidationError
+
+from vbsbatch import model
+from vbsbatch.errors import PlanError, Problem
+from vbsbatch.plan.checks import described
+from vbsbatch.plan.findings import Findings, listed
+from vbsbatch.plan.gathering import Gathered, choices
+from vbsbatch.plan.listing import read_list
+from vbsbatch.plan.naming import DEFAULT_TEMPLATE, template_fields
+from vbsbatch.plan.opening import read_file, read_stream
+from vbsbatch.plan.plan import NO_CHOICES, Choices, Plan, Volume
+from vbsbatch.plan.reading import Document
+from vbsbatch.plan.schema import PlanKeys, RetryKeys
+from vbsbatch.plan.wording import report
+
+
+def load(
+    source: str | Path, *, volumes: str | Path | None = None, stdin: BinaryIO | None = None
+) -> Plan:
+    """Read and check the plan in file `source`.
+
+    `volumes` names a list of volumes that replaces the plan's own; `-` reads standard input, or
+    `stdin` where given. Raises PlanError with every problem of the plan and of the list, by place.
+    """
+    document = Document(str(source), read_file(source))
+    gathered = Gathered(lambda index: ("volumes", index, "id"))
+    top = document.read(gathered.add_entry, under="volumes")
+    findings = Findings()
+    keys = {} if document.broken else _plan_keys(top, findings, others=volumes is not None)
+    problems = [*document.problems, *document.place(findings), *document.place(gathered.findings)]
+    more = gathered.findings.more + findings.more
+    own = gathered.volumes
+    del document, gathered  # the text is not needed any more, and a list may be as long again
+    found, list_problems, list_more = _listed_volumes(source, volumes, keys, stdin)
+    problems = listed([*problems, *list_problems], more + list_more)
+    if problems:
+        raise PlanError(problems)
+    return _plan(source, keys, own if found is None else found)
+
+
+def _plan_keys(top: Any, findings: Findings, *, others: bool) -> dict[str, Any]:
+    """What the plan says apart from its volumes; empty when that has problems."""
+    if not isinstance(top, dict):
+        findings.add((), f"a plan is a map of keys such as name and volumes, not {described(top)}")
+        return {}
+    streamed = top.get("volumes") if isinstance(top.get("volumes"), list) else None
+    _check_volumes_named(top, streamed, findings, others=others)
+    try:
+        rest = {key: value for key, value in top.items() if key != "volumes" or streamed is None}
+        keys = PlanKeys.model_validate(rest).given()
+    except ValidationError as error:
+        report(error, findings)
+        volumes_from = top.get("volumes_from")
+        sound = isinstance(volumes_from, str) and volumes_from.isprintable()
+        return {"volumes_from": volumes_from} if sound else {}
+    _check_retry(keys.get("retry"), findings)
+    return keys
+
+
+def _check_volumes_named(
+    top: dict[str, Any], streamed: list[Any] | None, findings: Findings, *, others: bool
+) -> None:
+    """Exactly one of `volumes` and `volumes_from`, unless another list replaces both."""
+    if others:
+        return
+    if "volumes" in top and "volumes_from" in top:
+        text = "volumes_from: stands beside volumes: keep one of them"
+        findings.add(("volumes_from",), text, at_key=True)
+    elif "volumes" not in top and "volumes_from" not in top:
+        findings.add((), "names no volumes: write volumes or volumes_from")
+    elif streamed == []:
+        findings.add(("volumes",), "volumes: is empty")
+
+
+def _check_retry(retry: RetryKeys | None, findings: Findings) -> None:
+    given = retry.given() if retry is not None else {}
+    whole = replace(model.Retry(), **{k: v for k, v in given.items() if k != "rules"})
+    if whole.cap < whole.base:
+        key = "cap" if "cap" in given else "base"
+        text = f"retry.cap: is shorter than retry.base ({whole.cap:g}s, {whole.base:g}s)"
+        findings.add(("retry", key), text)
+    for index, rule in enumerate(given.get("rules", ())):
+        if not {"status", "code"} & rule.given().keys():
+            path = ("retry", "rules", index)
+            findings.add(path, "retry.rules: needs a status, a code or both")
+
+
+def _listed_volumes(
+    source: str | Path,
+    volumes: str | Path | None,
+    keys: dict[str, Any],
+    stdin: BinaryIO | None,
+) -> tuple[list[Volume] | None, list[Problem], int]:
+    """The volumes of the list that the command line or the plan names, if either does."""
+    if volumes is None and "volumes_from" not in keys:
+        return None, [], 0
+    try:
+        if str(volumes) == "-":
+            file, data = "<stdin>", read_stream("<stdin>", stdin or sys.stdin.buffer)
+        else:
+            path = volumes if volumes is not None else Path(source).parent / keys["volumes_from"]
+            file, data = str(path), read_file(path)
+    except PlanError as error:
+        return [], list(error.problems), 0
+    return read_list(file, data)
+
+
+def _plan(source: str | Path, keys: dict[str, Any], volumes: list[Volume]) -> Plan:
+    defaults = choices(keys["defaults"].given()) if "defaults" in keys else NO_CHOICES
+    names_unique = _names_unique(defaults, volumes)
+    return Plan(
+        name=keys.get("name") or _name_of_file(source),
+        cloud=keys.get("cloud"),
+        settings=_settings(keys, names_unique),
+        defaults=defaults,
+        volumes=tuple(volumes),
+        names_unique=names_unique,
+    )
+
+
+def _name_of_file(source: str | Path) -> str:
+    stem = "".join(c if c.isprintable() else "-" for c in Path(source).stem)
+    return stem[:64] or "plan"
+
+
+def _settings(keys: dict[str, Any], names_unique: bool) -> model.Settings:
+    given = {key: keys[key].given() for key in ("limits", "retry", "timeouts") if key in keys}
+    retry = given.get("retry", {})
+    if "rules" in retry:
+        retry["rules"] = tuple(model.Rule(**rule.given()) for rule in retry["rules"])
+    return model.Settings(
+        limits=model.Limits(**given.get("limits", {})),
+        retry=model.Retry(**retry),
+        timeouts=model.Timeouts(**given.get("timeouts", {})),
+        deadline=keys.get("deadline"),
+        names_unique=names_unique,
+    )
+
+
+def _names_unique(defaults: Choices, volumes: list[Volume]) -> bool:
+    """Whether the run's id is in every name: the one part that no other run has."""
+    used = {volume.own.backup_name or defaults.backup_name for volume in volumes}
+    return all("run" in template_fields(name or DEFAULT_TEMPLATE) for name in used)

@@ -1,0 +1,128 @@
+"""A file (or standard input) -> bytes that are UTF-8, of bounded size, without hidden bytes.
+
+A plan may come from anywhere: nothing here waits on a pipe, fills the memory or reads a device.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from vbsbatch.errors import PlanError, Problem
+
+MAX_BYTES = 64 * 1024 * 1024
+_CHUNK = 1024 * 1024
+
+_BOMS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+# Control characters except tab and line ends; C1 is C2 80 to C2 9F, where C2 85 is a line end.
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x84\x86-\x9f]")
+
+
+def read_file(source: str | Path) -> bytes:
+    """The bytes of a regular file of at most 64 MiB, as UTF-8 without a byte order mark.
+
+    Raises PlanError with one problem when it is missing, unreadable, not a regular file, too large,
+    in another encoding or holds control characters.
+    """
+    return checked(str(source), _bytes_of(source))
+
+
+def read_stream(file: str, stream: BinaryIO) -> bytes:
+    """The same for an open stream such as standard input, read to its end."""
+    try:
+        data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise _refused(file, f"cannot be read: {error.strerror or error}") from error
+    return checked(file, data)
+
+
+def checked(file: str, data: bytes) -> bytes:
+    """`data` without its byte order mark; raises PlanError unless it is clean UTF-8 text."""
+    if len(data) > MAX_BYTES:
+        raise _refused(
+            file, f"is larger than {MAX_BYTES // _CHUNK} MiB: split it into several plans"
+        )
+    for bom, encoding in _BOMS.items():
+        if data.startswith(bom):
+            raise _refused(file, f"is {encoding} text: save it as UTF-8")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    _check_utf8(file, data)
+    _check_controls(file, data)
+    return data
+
+
+def position(data: bytes, offset: int) -> tuple[int, int]:
+    """Line and column, both from 1, of the byte at `offset`; columns count characters."""
+    start = data.rfind(b"\n", 0, offset) + 1
+    column = len(data[start:offset].decode("utf-8", "replace")) + 1
+    return data.count(b"\n", 0, offset) + 1, column
+
+
+def _bytes_of(source: str | Path) -> bytes:
+    try:
+        with open(source, "rb", opener=_open_at_once) as file:
+            kind = stat.S_IFMT(os.fstat(file.fileno()).st_mode)
+            if kind != stat.S_IFREG:
+                raise _refused(str(source), f"is {_KINDS.get(kind, 'no file')}, not a plain file")
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise _refused(str(source), "there is no such file") from error
+    except PermissionError as error:
+        raise _refused(str(source), "you have no permission to read it") from error
+    except IsADirectoryError as error:
+        raise _refused(str(source), "is a directory, not a plain file") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise _refused(str(source), f"cannot be opened: {reason}") from error
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Opening a pipe that nobody writes to must not wait for a writer."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
+
+def _check_utf8(file: str, data: bytes) -> None:
+    """Decode piecewise: the whole text at once would take up to four times the size of the file."""
+    if data.isascii():
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(data), _CHUNK):
+        pending = len(decoder.getstate()[0])
+        try:
+            decoder.decode(data[start : start + _CHUNK], final=start + _CHUNK >= len(data))
+        except UnicodeDecodeError as error:
+            line, column = position(data, start - pending + error.start)
+            raise _refused(
+                file, "is not UTF-8 from here on: save it as UTF-8", line, column
+            ) from error
+
+
+def _check_controls(file: str, data: bytes) -> None:
+    found = _CONTROL.search(data)
+    if found is None:
+        return
+    line, column = position(data, found.start())
+    if found.group() == b"\0":
+        raise _refused(file, "holds a NUL byte: it is no text, or UTF-16", line, column)
+    code = ord(found.group().decode())
+    raise _refused(file, f"holds a control character (U+{code:04X}): remove it", line, column)
+
+
+def _refused(file: str, message: str, line: int = 1, column: int = 1) -> PlanError:
+    return PlanError([Problem(file=file, line=line, column=column, message=message)])

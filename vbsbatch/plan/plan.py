@@ -1,0 +1,103 @@
+"""A checked plan: which volumes, with which settings, under which limits; and the jobs it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from vbsbatch.model import BackupSettings, Job, Settings
+from vbsbatch.plan.naming import DEFAULT_TEMPLATE, Names
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choices:
+    """What a plan says about backups, for all volumes or for one; None where it says nothing."""
+
+    backup_name: str | None = None
+    description: str | None = None
+    tags: tuple[tuple[str, str], ...] | None = None
+    full: bool | None = None
+
+    def over(self, others: Choices) -> Choices:
+        """These choices, and the others' where these say nothing."""
+        return Choices(
+            backup_name=others.backup_name if self.backup_name is None else self.backup_name,
+            description=others.description if self.description is None else self.description,
+            tags=others.tags if self.tags is None else self.tags,
+            full=others.full if self.full is None else self.full,
+        )
+
+
+NO_CHOICES = Choices()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Volume:
+    """One volume of a plan; volumes that say the same share one `own`."""
+
+    id: str
+    """Lower case, with hyphens."""
+    name: str
+    priority: int = 0
+    group: str | None = None
+    snapshot_id: str | None = None
+    own: Choices = NO_CHOICES
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """A plan without a fault; `len()` is the number of its volumes, each in it once."""
+
+    name: str
+    cloud: str | None
+    settings: Settings
+    defaults: Choices
+    volumes: Sequence[Volume]
+    names_unique: bool
+    """Whether every name holds the run's id; otherwise another run may have made one like it."""
+
+    def __len__(self) -> int:
+        return len(self.volumes)
+
+    def jobs(self, run_id: str) -> Iterator[Job]:
+        """The jobs of the run `run_id` in plan order, one per volume, numbered from 1.
+
+        Backup names are unique in the run and come out the same every time.
+        """
+        names = Names()
+        merged: dict[Choices, tuple[str, BackupSettings]] = {}
+        for no, volume in enumerate(self.volumes, 1):
+            if volume.own not in merged:
+                merged[volume.own] = _merged(volume.own.over(self.defaults))
+            template, settings = merged[volume.own]
+            if volume.snapshot_id is not None:
+                settings = replace(settings, snapshot_id=volume.snapshot_id)
+            values = self._values(no, volume, run_id)
+            yield Job(
+                no=no,
+                volume_id=volume.id,
+                volume_name=volume.name,
+                backup_name=names.name(template, values, volume.id),
+                settings=settings,
+                priority=volume.priority,
+                group=volume.group,
+            )
+
+    def _values(self, no: int, volume: Volume, run_id: str) -> dict[str, str]:
+        """What the fields of a template stand for; a run's id begins with its date."""
+        return {
+            "plan": self.name,
+            "volume": volume.name,
+            "id": volume.id,
+            "run": run_id,
+            "date": run_id.partition("-")[0],
+            "group": volume.group or "",
+            "no": str(no),
+        }
+
+
+def _merged(choices: Choices) -> tuple[str, BackupSettings]:
+    settings = BackupSettings(
+        description=choices.description, tags=choices.tags or (), full=choices.full
+    )
+    return choices.backup_name or DEFAULT_TEMPLATE, settings

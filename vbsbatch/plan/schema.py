@@ -1,0 +1,214 @@
+"""The keys of a plan file, as pydantic models: the door between a file and the program.
+
+The API's rules for descriptions, tags and ids come from its reference for creating backups.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vbsbatch import model
+from vbsbatch.plan.checks import (
+    Duration,
+    RateText,
+    RuleVerdict,
+    Template,
+    Text,
+    Uuid,
+    Whole,
+    YesNo,
+)
+from vbsbatch.plan.naming import DEFAULT_TEMPLATE, FIELDS
+
+MAX_TAGS = 10
+_TAG_REFUSED = "=*<>\\,|/"
+
+_LIMITS = model.Limits()
+_RETRY = model.Retry()
+_TIMEOUTS = model.Timeouts()
+
+
+def _key(description: str, default: Any = None, **more: Any) -> Any:
+    """A key that may be missing; `default` is only told, `model` sets it.
+
+    The attribute is None then, which its type does not say: ask `given()`, which has no such key.
+    """
+
+    def shown(schema: dict[str, Any]) -> None:
+        schema.pop("default", None)
+        if default is not None:
+            schema["default"] = default
+
+    return Field(default=None, description=description, json_schema_extra=shown, **more)
+
+
+def _seconds(value: float) -> str:
+    for unit, size in (("h", 3600.0), ("m", 60.0)):
+        if value >= 2 * size and value % size == 0:
+            return f"{value / size:g}{unit}"
+    return f"{value:g}s"
+
+
+class Keys(BaseModel):
+    """One map of a plan: every key known, none ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def given(self) -> dict[str, Any]:
+        """Only what the file says, by field name."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class BackupKeys(Keys):
+    """What every backup is made with."""
+
+    backup_name: Annotated[str, Template()] = _key(
+        "Template of the backup's name. Fields: "
+        + ", ".join(f"{{{field}}}" for field in FIELDS)
+        + ". Characters the API refuses become -, the result is made unique and cut to 64.",
+        DEFAULT_TEMPLATE,
+    )
+    description: Annotated[str, Text(64, without="<>")] = _key(
+        "Kept with the backup: 1 to 64 characters, no < or >."
+    )
+    tags: dict[
+        Annotated[str, Text(36, without=_TAG_REFUSED)],
+        Annotated[str, Text(43, low=0, without=_TAG_REFUSED)],
+    ] = _key(
+        "At most 10 tags: key 1 to 36, value 0 to 43 characters, none of = * < > \\, | /.",
+        max_length=MAX_TAGS,
+    )
+    full: Annotated[bool, YesNo()] = _key(
+        "true makes a full backup, false an incremental one; left out, the cloud decides "
+        "(incremental where it can)."
+    )
+
+
+class VolumeKeys(BackupKeys):
+    """One volume; a key of `defaults` that stands here replaces it for this volume."""
+
+    id: Annotated[str, Uuid()] = Field(
+        description="The volume's UUID, with or without hyphens, in upper or lower case."
+    )
+    name: Annotated[str, Text(255)] = _key("What people call the volume; its id, where left out.")
+    priority: Annotated[int, Whole(-1_000_000, 1_000_000)] = _key(
+        "Higher goes first; equal ones go in the order of the plan.", 0
+    )
+    group: Annotated[str, Text(255)] = _key("A word that volumes share, for names and reports.")
+    snapshot_id: Annotated[str, Uuid()] = _key(
+        "Back up this snapshot of the volume instead of the volume as it is."
+    )
+
+
+class LimitKeys(Keys):
+    """How hard the run may press the cloud."""
+
+    rate: Annotated[model.Rate, RateText()] = _key(
+        "Create requests per s, min or h, at most; never exceeded in any such window.",
+        str(_LIMITS.rate),
+    )
+    in_flight: Annotated[int, Whole(1, 100_000)] = _key(
+        "Backups that may be under way in the cloud at one time.", _LIMITS.in_flight
+    )
+    connections: Annotated[int, Whole(1, 256)] = _key(
+        "Connections to the cloud for create requests.", _LIMITS.connections
+    )
+
+
+class RuleKeys(Keys):
+    """One rule, looked at before the built-in table; needs a status, a code or both."""
+
+    status: Annotated[int, Whole(300, 599)] = _key("HTTP status of the answer.")
+    code: Annotated[str, Text(128)] = _key(
+        "Error code in the answer's body; * stands for any characters."
+    )
+    verdict: Annotated[model.Verdict, RuleVerdict()] = Field(
+        description="What such an answer means for the job."
+    )
+
+
+class RetryKeys(Keys):
+    """When a job is tried again, and for how long."""
+
+    attempts: Annotated[int, Whole(1, 1000)] = _key(
+        "Create requests per job; throttling and outages cost none.", _RETRY.attempts
+    )
+    base: Annotated[float, Duration(low=0.001)] = _key(
+        "The first backoff; doubles with every attempt, with full jitter.", _seconds(_RETRY.base)
+    )
+    cap: Annotated[float, Duration(low=0.001)] = _key(
+        "The longest backoff; at least base.", _seconds(_RETRY.cap)
+    )
+    later_every: Annotated[float, Duration(low=0.001)] = _key(
+        "How often a volume that is busy is tried again.", _seconds(_RETRY.later_every)
+    )
+    later_for: Annotated[float, Duration()] = _key(
+        "After how long of being busy the job fails.", _seconds(_RETRY.later_for)
+    )
+    settle: Annotated[float, Duration()] = _key(
+        "How long an unanswered create may stay invisible in the cloud's lists.",
+        _seconds(_RETRY.settle),
+    )
+    rules: list[RuleKeys] = _key("Own verdicts, looked at before the built-in table.")
+
+
+class TimeoutKeys(Keys):
+    """How long one request may take."""
+
+    connect: Annotated[float, Duration(low=0.001, high=3600)] = _key(
+        "Until a connection stands.", _seconds(_TIMEOUTS.connect)
+    )
+    read: Annotated[float, Duration(low=0.001, high=3600)] = _key(
+        "Until the answer arrives.", _seconds(_TIMEOUTS.read)
+    )
+
+
+class PlanKeys(Keys):
+    """Which volumes to back up, with which settings, under which limits."""
+
+    model_config = ConfigDict(
+        title="vbsbatch plan",
+        json_schema_extra={"not": {"required": ["volumes", "volumes_from"]}},
+    )
+
+    name: Annotated[str, Text(64)] = _key(
+        "What the plan is called; the file's name without its ending, where left out."
+    )
+    cloud: Annotated[str, Text(255)] = _key(
+        "An entry of clouds.yaml; --cloud and OS_CLOUD also name one."
+    )
+    defaults: BackupKeys = _key("For every volume that does not say otherwise.")
+    limits: LimitKeys = _key("How hard the run may press the cloud.")
+    retry: RetryKeys = _key("When a job is tried again, and for how long.")
+    timeouts: TimeoutKeys = _key("How long one request may take.")
+    deadline: Annotated[float, Duration(low=0.001)] = _key(
+        "This long after its start the run sends no new create; what still waits fails."
+    )
+    volumes: Annotated[list[VolumeKeys], Field(min_length=1)] = _key(
+        "The volumes to back up. Not together with volumes_from."
+    )
+    volumes_from: Annotated[str, Text(4096)] = _key(
+        "A CSV or JSON file that lists the volumes, relative to the plan."
+    )
+
+
+MAPS: dict[tuple[str, ...], type[Keys]] = {
+    (): PlanKeys,
+    ("defaults",): BackupKeys,
+    ("limits",): LimitKeys,
+    ("retry",): RetryKeys,
+    ("retry", "rules"): RuleKeys,
+    ("timeouts",): TimeoutKeys,
+    ("volumes",): VolumeKeys,
+}
+"""Which map stands where, list indexes left out."""
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a plan file, for editors; `load` checks more than that."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **PlanKeys.model_json_schema(),
+    }

@@ -1,0 +1,68 @@
+"""Rates and durations as people write them: `5/s`, `100/min`, `200ms`, `30s`, `5m`, `2h`."""
+
+from __future__ import annotations
+
+import re
+
+from vbsbatch.model import Rate
+
+RATE_PATTERN = r"^\d{1,9}(\.\d{1,9})?/(\d{1,9}(\.\d{1,9})?)?(s|min|h)$"
+DURATION_PATTERN = r"^\d{1,9}(\.\d{1,9})?(ms|s|m|h)$"
+
+_RATE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)/(\d{1,9}(?:\.\d{1,9})?)?([a-z]+)", re.ASCII)
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([a-zµ]*)", re.ASCII)
+_RATE_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_FASTEST = 10_000.0
+_SLOWEST = 1 / 86_400
+
+
+def parse_rate(text: str) -> Rate:
+    """Creates per unit of time: `5/s`, `100/min`, `1000/h`, `5/10s`, and whatever `Rate` prints.
+
+    Fewer than one per unit becomes one per longer unit (`0.5/s` is `1/2s`), which says the same
+    and can be counted. From one a day to 10,000 a second; ValueError says what is right.
+    """
+    match = _RATE.fullmatch(text.strip())
+    if match is None:
+        if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text.strip(), re.ASCII):
+            number = text.strip()
+            raise ValueError(f"must say per what: {number}/s or {number}/min, not {number} alone")
+        raise ValueError(f"must be a rate such as 5/s, 100/min or 1000/h, not {quoted(text)}")
+    count, every, unit = match.groups()
+    if unit not in _RATE_UNITS:
+        raise ValueError(f"must be per s, min or h, not per {quoted(unit)}")
+    return _rate(float(count), float(every or 1) * _RATE_UNITS[unit])
+
+
+def _rate(count: float, per: float) -> Rate:
+    if count <= 0 or per <= 0:
+        raise ValueError("must be more than 0")
+    if count / per > _FASTEST:
+        raise ValueError(f"must be at most {_FASTEST:.0f}/s")
+    if count / per < _SLOWEST:
+        raise ValueError("must be at least 1/24h")
+    if count < 1:
+        count, per = 1.0, per / count
+    return Rate(count=count, per=per)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from `200ms`, `30s`, `5m`, `2h` or `0`; ValueError says what is right."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"must be a duration such as 200ms, 30s, 5m or 2h, not {quoted(text)}")
+    number, unit = match.groups()
+    if not unit and float(number) == 0:
+        return 0.0
+    if not unit:
+        raise ValueError(f"must have a unit: {number}s, {number}m or {number}h, not {number} alone")
+    if unit not in _DURATION_UNITS:
+        raise ValueError(f"must be in ms, s, m or h, not in {quoted(unit)}")
+    return round(float(number) * _DURATION_UNITS[unit], 9)
+
+
+def quoted(text: str, limit: int = 60) -> str:
+    """`text` in quotes, cut to `limit` characters, with nothing a terminal would act on."""
+    cut = text if len(text) <= limit else text[:limit] + "…"
+    return '"' + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut) + '"'

@@ -1,0 +1,75 @@
+"""pydantic's errors -> findings in a person's words."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+
+from vbsbatch.plan.checks import described
+from vbsbatch.plan.findings import Findings, Path
+from vbsbatch.plan.reading import Broken
+from vbsbatch.plan.schema import MAPS, Keys
+from vbsbatch.plan.units import quoted
+
+
+def report(error: ValidationError, findings: Findings, under: Path = ()) -> None:
+    """Add everything that `error` says about the value at path `under`."""
+    for one in error.errors(include_url=False):
+        path = (*under, *one["loc"])
+        kind = one["type"]
+        if isinstance(one["input"], Broken):
+            continue
+        if kind == "extra_forbidden":
+            findings.add(path, _unknown(path), at_key=True)
+        elif kind == "missing":
+            findings.add(path[:-1], f'{_where(path[:-1])}"{path[-1]}" is missing')
+        elif path[-1:] == ("[key]",):
+            key = quoted(str(path[-2]))
+            findings.add(path[:-1], f"{_where(path[:-2])}key {key} {_reason(one)}", at_key=True)
+        else:
+            findings.add(path, _where(path) + _reason(one))
+
+
+def _reason(one: Any) -> str:
+    """The part after the key: what is wrong with the value and what would be right."""
+    kind, value = one["type"], one["input"]
+    if kind == "value_error":
+        return str(one["ctx"]["error"])
+    if value is None:
+        return "has no value: write one, or leave the key out"
+    if kind in ("model_type", "dict_type"):
+        return f"must be a map of keys and values, not {described(value)}"
+    if kind == "list_type":
+        return f"must be a list, not {described(value)}"
+    if kind == "too_long":
+        return f"must be at most {one['ctx']['max_length']}, not {len(value)}"
+    return f"cannot be {described(value)}"
+
+
+def _where(path: Path) -> str:
+    """`limits.rate: `; nothing for the plan itself."""
+    names = [part if part.isprintable() else quoted(part) for part in _names(path)]
+    return ".".join(names)[:120] + ": " if names else ""
+
+
+def _unknown(path: Path) -> str:
+    key, around = str(path[-1]), _names(path[:-1])
+    known = MAPS[around].model_fields if around in MAPS else {}
+    text = f"{_where(path[:-1])}unknown key {quoted(key)}"
+    close = get_close_matches(key, known, 1)
+    if close:
+        return f'{text}: did you mean "{close[0]}"?'
+    homes = [".".join(names) for names, keys in MAPS.items() if names and _takes(keys, key)]
+    if homes:
+        return f"{text}: it belongs under {' or '.join(homes)}"
+    return f"{text}: known here are {', '.join(known)}"
+
+
+def _takes(keys: type[Keys], key: str) -> bool:
+    return key in keys.model_fields
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    return tuple(part for part in path if isinstance(part, str))
