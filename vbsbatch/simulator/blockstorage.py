@@ -1,0 +1,126 @@
+"""Block storage beside backups: volumes, quota sets, and the documents of version discovery."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vbsbatch.simulator.call import Call
+from vbsbatch.simulator.native import alike, cut_page, next_link
+from vbsbatch.simulator.state import Volume, read_id
+from vbsbatch.simulator.wire import SimReply, cinder_time, json_reply, openstack_fault
+
+NEWEST = (3, 71)
+"""The newest microversion that is understood."""
+
+
+def list_summary(call: Call) -> SimReply:
+    """`GET /v3/{project}/volumes`."""
+    return _list(call, detail=False)
+
+
+def list_detail(call: Call) -> SimReply:
+    """`GET /v3/{project}/volumes/detail`: filters, `limit`, `marker`, `offset`, newest first."""
+    return _list(call, detail=True)
+
+
+def _list(call: Call, *, detail: bool) -> SimReply:
+    newest_first = sorted(call.project.volumes.values(), key=lambda volume: volume.age)
+    matching = (volume for volume in newest_first if _matches(call, volume))
+    page = cut_page(call, matching, lambda volume: volume.id)
+    if isinstance(page, SimReply):
+        return page
+    describe = _describe if detail else _summary
+    content: dict[str, Any] = {"volumes": [describe(call, volume) for volume in page]}
+    if links := next_link(call, "volumes", [volume.id for volume in page]):
+        content["volumes_links"] = links
+    return json_reply(200, content)
+
+
+def _matches(call: Call, volume: Volume) -> bool:
+    query = call.request.query
+    if "name" in query and not alike(query["name"], volume.name):
+        return False
+    wanted = query.get("status")
+    return wanted is None or alike(wanted, call.project.volume_status(volume, call.now))
+
+
+def show(call: Call) -> SimReply:
+    """`GET /v3/{project}/volumes/{volume_id}`."""
+    volume = call.project.volumes.get(read_id(call.target) or "")
+    if volume is None:
+        return openstack_fault(404, f"Volume {call.target} could not be found.")
+    return json_reply(200, {"volume": _describe(call, volume)})
+
+
+def _summary(call: Call, volume: Volume) -> dict[str, Any]:
+    own = f"{call.root}/{call.version}/{call.project.id}/volumes/{volume.id}"
+    return {"id": volume.id, "name": volume.name, "links": [{"rel": "self", "href": own}]}
+
+
+def _describe(call: Call, volume: Volume) -> dict[str, Any]:
+    created_at = cinder_time(call.shown(call.start - volume.age))
+    attachment = {
+        "id": volume.id,
+        "attachment_id": volume.id,
+        "volume_id": volume.id,
+        "server_id": volume.server_id,
+        "device": "/dev/vda" if volume.bootable else "/dev/vdb",
+        "attached_at": created_at,
+        "host_name": None,
+    }
+    return {
+        **_summary(call, volume),
+        "status": call.project.volume_status(volume, call.now),
+        "size": volume.size,
+        "volume_type": volume.volume_type,
+        "availability_zone": volume.zone,
+        "bootable": str(volume.bootable).lower(),
+        "encrypted": False,
+        "multiattach": False,
+        "attachments": [attachment] if volume.server_id else [],
+        "created_at": created_at,
+        "updated_at": created_at,
+        "description": None,
+        "metadata": {},
+        "snapshot_id": None,
+        "source_volid": None,
+        "replication_status": None,
+        "consistencygroup_id": None,
+        "user_id": "operator",
+        "os-vol-tenant-attr:tenant_id": call.project.id,
+    }
+
+
+def quota_set(call: Call) -> SimReply:
+    """`GET /v3/{project}/os-quota-sets/{project}`, with `?usage=True` too."""
+    backups, gigabytes = call.project.used(call.now)
+    allowed = {
+        "backups": (backups, call.scenario.quota.backups),
+        "backup_gigabytes": (gigabytes, call.scenario.quota.gigabytes),
+    }
+    usage = call.request.query.get("usage", "").lower() == "true"
+    content: dict[str, Any] = {"id": call.project.id}
+    for name, (used, limit) in allowed.items():
+        content[name] = {"in_use": used, "reserved": 0, "limit": limit} if usage else limit
+    return json_reply(200, {"quota_set": content})
+
+
+def versions(root: str, word: str | None) -> SimReply:
+    """The discovery document at the root of block storage (300) or of one version (200)."""
+    if word is None:
+        return json_reply(300, {"versions": [_version(root, known) for known in ("v2", "v3")]})
+    return json_reply(200, {"versions": [_version(root, word)]})
+
+
+def _version(root: str, word: str) -> dict[str, Any]:
+    is_v3 = word == "v3"
+    kind = f"application/vnd.openstack.volume+json;version={word[1:]}"
+    return {
+        "id": f"{word}.0",
+        "status": "CURRENT" if is_v3 else "DEPRECATED",
+        "version": ".".join(map(str, NEWEST)) if is_v3 else "",
+        "min_version": "3.0" if is_v3 else "",
+        "updated": "2023-08-31T00:00:00Z",
+        "links": [{"rel": "self", "href": f"{root}/{word}/"}],
+        "media-types": [{"base": "application/json", "type": kind}],
+    }

@@ -1,0 +1,101 @@
+"""Creating a backup on plain OpenStack: no job, the backup itself is polled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vbsbatch.simulator.call import Call, begin_backup
+from vbsbatch.simulator.native import microversion, summary
+from vbsbatch.simulator.state import Volume, read_id
+from vbsbatch.simulator.wire import SimReply, json_reply, openstack_fault
+
+_KNOWN = frozenset(
+    {"volume_id", "name", "description", "incremental", "force", "snapshot_id", "container"}
+)
+
+
+def create(call: Call) -> SimReply:
+    """`POST /v3/{project}/backups`: 202 with id and name."""
+    wanted = call.content.get("backup") if isinstance(call.content, dict) else None
+    if not isinstance(wanted, dict):
+        return openstack_fault(400, "Invalid input for field/attribute backup.")
+    wrong = _check_request(call, wanted)
+    if wrong:
+        return openstack_fault(400, wrong)
+    volume = call.project.volumes.get(read_id(wanted["volume_id"]) or "")
+    if volume is None:
+        return openstack_fault(404, f"Volume {wanted['volume_id']} could not be found.")
+    refusal = _check_volume(call, volume, wanted)
+    if refusal:
+        return refusal
+    return _commit(call, volume, wanted)
+
+
+def _check_request(call: Call, wanted: dict[str, Any]) -> str | None:
+    known = _KNOWN | ({"metadata"} if microversion(call.request.headers) >= (3, 43) else set())
+    if unknown := sorted(set(wanted) - known):
+        return f"Additional properties are not allowed ({', '.join(unknown)} was unexpected)"
+    if read_id(wanted.get("volume_id")) is None:
+        return f"Invalid input for field/attribute volume_id. Value: {wanted.get('volume_id')}."
+    for field in ("name", "description"):
+        text = wanted.get(field)
+        if text is not None and (not isinstance(text, str) or len(text) > 255):
+            return f"Invalid input for field/attribute {field}. It is too long or no string."
+    return None
+
+
+def _check_volume(call: Call, volume: Volume, wanted: dict[str, Any]) -> SimReply | None:
+    status = call.project.volume_status(volume, call.now)
+    if status not in ("available", "in-use"):
+        return openstack_fault(
+            400,
+            "Invalid volume: Volume to be backed up must be available or in-use,"
+            f' but the current status is "{status}".',
+        )
+    if status == "in-use" and not wanted.get("force"):
+        return openstack_fault(
+            400, "Invalid volume: Backing up an in-use volume must use the force flag."
+        )
+    if wanted.get("incremental") and call.project.parent(volume.id, call.now) is None:
+        return openstack_fault(
+            400, "Invalid backup: No backups available to do an incremental backup."
+        )
+    if any(ord(letter) > 0xFFFF for letter in wanted.get("name") or ""):
+        # As a database without four-byte characters does it: too late to put the volume back.
+        volume.status = "backing-up"
+        return openstack_fault(500, "The server has either erred or is incapable.")
+    return _check_quota(call, volume)
+
+
+def _check_quota(call: Call, volume: Volume) -> SimReply | None:
+    quota = call.scenario.quota
+    if quota.backups < 0 and quota.gigabytes < 0:
+        return None
+    backups, gigabytes = call.project.used(call.now)
+    if 0 <= quota.backups <= backups:
+        message = f"BackupLimitExceeded: Maximum number of backups allowed ({quota.backups})"
+    elif 0 <= quota.gigabytes < gigabytes + volume.size:
+        message = "VolumeBackupSizeExceedsAvailableQuota: Requested backup exceeds allowed quota"
+    else:
+        return None
+    return openstack_fault(413, message, {"retry-after": "0"})
+
+
+def _commit(call: Call, volume: Volume, wanted: dict[str, Any]) -> SimReply:
+    incremental = bool(wanted.get("incremental"))
+    parent = call.project.parent(volume.id, call.now) if incremental else None
+    name = wanted.get("name")
+    backup = begin_backup(
+        call,
+        volume,
+        name=name.strip() if name else None,
+        native=True,
+        description=wanted.get("description"),
+        incremental=incremental,
+        snapshot_id=wanted.get("snapshot_id"),
+        parent_id=parent.id if parent else None,
+        metadata=wanted.get("metadata"),
+    )
+    # Cinder writes its row first: lists show the backup at once.
+    backup.visible_at = call.now
+    return json_reply(202, {"backup": summary(call, backup)})

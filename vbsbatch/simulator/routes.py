@@ -1,0 +1,99 @@
+"""Which request means what: paths of the three services, and who answers them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vbsbatch.simulator import blockstorage, cinder, native, vbs
+from vbsbatch.simulator.call import Call
+from vbsbatch.simulator.scenario import Kind, Services
+from vbsbatch.simulator.wire import SimReply, SimRequest
+
+_VBS = frozenset({Services.VBS, Services.BOTH})
+_CINDER = frozenset({Services.CINDER, Services.BOTH})
+_ALL = frozenset(Services)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Who answers a request, in which versions of the path, and where it is offered."""
+
+    kind: Kind
+    handler: Callable[[Call], SimReply]
+    versions: tuple[str, ...] = ("v2", "v3")
+    offered: frozenset[Services] = _ALL
+    changes: bool = False
+    """True when a reader may not do it."""
+
+
+ROUTES: dict[tuple[str, str], Route] = {
+    ("POST", "cloudbackups"): Route(Kind.CREATE, vbs.create, ("v2",), _VBS, changes=True),
+    ("GET", "cloudbackups/quota"): Route(Kind.QUOTA, vbs.quota, ("v2",), _VBS),
+    ("POST", "cloudbackups/*/restore"): Route(
+        Kind.RESTORE, vbs.restore, ("v2",), _VBS, changes=True
+    ),
+    ("GET", "jobs/*"): Route(Kind.JOB, vbs.job, ("v1",), _VBS),
+    ("GET", "backups"): Route(Kind.LIST, native.list_summary),
+    ("GET", "backups/detail"): Route(Kind.LIST, native.list_detail),
+    ("GET", "backups/*"): Route(Kind.BACKUP, native.show),
+    ("DELETE", "backups/*"): Route(Kind.DELETE, native.delete, changes=True),
+    ("POST", "backups"): Route(Kind.CREATE, cinder.create, ("v3",), _CINDER, changes=True),
+    ("POST", "backups/*/restore"): Route(Kind.RESTORE, native.restore, changes=True),
+    ("GET", "volumes"): Route(Kind.VOLUMES, blockstorage.list_summary),
+    ("GET", "volumes/detail"): Route(Kind.VOLUMES, blockstorage.list_detail),
+    ("GET", "volumes/*"): Route(Kind.VOLUMES, blockstorage.show),
+    ("GET", "os-quota-sets/*"): Route(Kind.QUOTA, blockstorage.quota_set),
+}
+
+_SHAPES = frozenset(shape for _, shape in ROUTES)
+_FIXED = frozenset({"detail", "quota"})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a path leads: a service, the words behind its prefix, and the route if there is one."""
+
+    service: str
+    """`identity`, `volume` or `vbs`."""
+    parts: list[str]
+    """The words of the path behind the prefix of the service."""
+    kind: Kind
+    route: Route | None = None
+    known: bool = False
+    """True when the path exists, if perhaps for another method."""
+
+    @property
+    def target(self) -> str:
+        """The id in the path, if it holds one."""
+        return self.parts[3] if len(self.parts) > 3 else ""
+
+
+def find_place(request: SimRequest, services: Services) -> Place:
+    """Read the path: `/identity/…`, `/volume/{version}/{project}/…` or `/{version}/{project}/…`."""
+    words = request.path.strip("/").split("/")
+    service, parts = "vbs", [word for word in words if word]
+    if words[0] in ("identity", "volume"):
+        service, parts = words[0], parts[1:]
+    if service == "identity":
+        signing_in = request.method == "POST" and parts == ["v3", "auth", "tokens"]
+        return Place(service, parts, Kind.TOKEN if signing_in else Kind.OTHER)
+    shape = _shape(parts[2:])
+    route = ROUTES.get((request.method, shape))
+    if route is None or parts[0] not in route.versions or not _offered(route, service, services):
+        return Place(service, parts, Kind.OTHER, known=route is None and shape in _SHAPES)
+    return Place(service, parts, route.kind, route, known=True)
+
+
+def _shape(words: list[str]) -> str:
+    if len(words) == 1 or (len(words) == 2 and words[1] in _FIXED):
+        return "/".join(words)
+    return "/".join([words[0], "*", *words[2:]]) if words else ""
+
+
+def _offered(route: Route, service: str, services: Services) -> bool:
+    if services not in route.offered:
+        return False
+    if service == "vbs":
+        return services is not Services.CINDER and route.handler is not cinder.create
+    return route.handler not in (vbs.create, vbs.quota, vbs.restore, vbs.job)

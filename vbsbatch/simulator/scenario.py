@@ -1,0 +1,140 @@
+"""How a simulated cloud behaves: frozen values, from a faults file or made in code.
+
+All durations are seconds. A `Span` is a range that a seeded generator draws from uniformly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+Span = tuple[float, float]
+"""Least and most of something drawn uniformly; both ends alike for a fixed value."""
+
+
+class Kind(StrEnum):
+    """What a request asks of the cloud, as faults and the ledger name it."""
+
+    CREATE = "create"
+    LIST = "list"
+    BACKUP = "backup"
+    JOB = "job"
+    DELETE = "delete"
+    RESTORE = "restore"
+    TOKEN = "token"  # noqa: S105 - a kind of request, no secret
+    QUOTA = "quota"
+    VOLUMES = "volumes"
+    OTHER = "other"
+
+
+class Do(StrEnum):
+    """What a fault does to a request."""
+
+    STATUS = "status"  # answer this status, code and message; nothing is committed unless `after`
+    THROTTLE = "throttle"  # the gateway's 429 APIG.0308
+    DROP_BEFORE = "drop_before"  # reset the connection, nothing is committed
+    DROP_AFTER = "drop_after"  # commit, then reset the connection
+    HANG = "hang"  # never answer, nothing is committed
+    HANG_AFTER = "hang_after"  # commit, then never answer
+    GARBAGE = "garbage"  # commit, then answer 200 with a body that is no JSON
+    HTML = "html"  # a proxy's 502 page; nothing is committed unless `after`
+    CUT = "cut"  # commit, then break off in the middle of the answer's body
+    DELAY = "delay"  # commit, and answer this much later
+    REFUSE = "refuse"  # an outage: no connection at all
+    REVOKE = "revoke"  # revoke every token first, then handle the request
+    FAIL = "fail"  # accept the create; its cloud job fails with `code`
+
+
+_COMMITTING = frozenset({Do.DROP_AFTER, Do.HANG_AFTER, Do.GARBAGE, Do.CUT, Do.DELAY})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """One thing that goes wrong. The first fault that matches a request is applied."""
+
+    on: Kind | None
+    """The kind of request it strikes; None for any."""
+    do: Do
+    share: float = 1.0
+    """The share of matching requests that it strikes, 0 to 1."""
+    between: Span | None = None
+    """Only in this window, counted from the start of the cloud (or of the newest faults)."""
+    volumes: frozenset[str] | None = None
+    """Only creates for these volumes (ids in lower case with hyphens)."""
+    first: int | None = None
+    """Only the first N matching requests: of each volume when `volumes` is given, else of all."""
+    status: int | None = None
+    """None for what fits: 503 for `status`, 502 for `html`, 200 for `garbage`."""
+    code: str | None = None
+    message: str | None = None
+    after: bool | None = None
+    """Commit before answering; None for what `do` says."""
+    retry_after: str | None = None
+    """Sent literally as `Retry-After`: seconds or a date."""
+    delay: Span = (0.0, 0.0)
+    """How long the answer takes on top of the usual latency."""
+    early: bool = False
+    """With `fail`: the cloud job fails before a backup becomes visible."""
+
+    @property
+    def commits(self) -> bool:
+        """True when the cloud does what was asked before the fault strikes."""
+        return self.do in _COMMITTING if self.after is None else self.after
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackupScript:
+    """How backups come about."""
+
+    duration: Span = (4.0, 8.0)
+    """From the accepted create to the end of the cloud job."""
+    visible_after: Span = (1.0, 1.0)
+    """From the accepted create until lists show the backup."""
+    fail: float = 0.0
+    """The share of backups that end in `error`."""
+    fail_early: float = 0.0
+    """The share of cloud jobs that fail before a backup is ever visible."""
+    fail_code: str = "VolumeBackup.0064"
+    delete: Span = (1.0, 2.0)
+    """From the accepted deletion until the backup is gone."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GatewayLimit:
+    """A sliding window in front of the service, answering 429 beyond it."""
+
+    count: int
+    per: float = 1.0
+    retry_after: bool = True
+    on: Kind | None = Kind.CREATE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quota:
+    """How much the project may keep; -1 for no limit."""
+
+    backups: int = -1
+    gigabytes: int = -1
+
+
+class Services(StrEnum):
+    """Which backup services the catalog names and the host answers."""
+
+    VBS = "vbs"
+    CINDER = "cinder"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scenario:
+    """Everything about a simulated cloud that is not its volumes."""
+
+    backups: BackupScript = BackupScript()
+    token_life: float = 24 * 3600.0
+    limit: GatewayLimit | None = None
+    latency: Span = (0.0, 0.0)
+    services: Services = Services.VBS
+    clock_ahead: float = 0.0
+    """The server's clock minus the true one."""
+    quota: Quota = Quota()
+    faults: tuple[Fault, ...] = ()
