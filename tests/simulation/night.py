@@ -128,7 +128,7 @@ class MortalService:
         return getattr(self._service, name)
 
     async def ready(self) -> None:
-        await self._service._session._take_token()
+        await self._service.ready()
 
     async def create(self, job: Job, worker: int) -> Answer:
         self._crasher.at("before send")

@@ -1,0 +1,442 @@
+"""Signing in through openstacksdk's configuration: what works, one line for what does not."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from keystoneauth1 import exceptions as keystone_exceptions
+from openstack import exceptions as sdk_exceptions
+
+from vbsbatch.cloud import CloudChoice, VbsService, connect
+from vbsbatch.cloud.sign_in_faults import translated
+from vbsbatch.errors import CloudUnavailable, SignInError
+from vbsbatch.model import Timeouts
+
+from .bench import PASSWORD, PROJECT, SECRET, a_job, answer
+from .fake_keystone import FakeKeystone, private_certificate, running
+
+pytestmark = pytest.mark.anyio
+SOON = Timeouts(connect=1.0, read=1.0)
+
+
+@pytest.fixture(autouse=True)
+def no_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from openstack.config import loader
+
+    for name in list(os.environ):
+        if name.startswith("OS_") or name.lower().endswith("_proxy") or name.endswith("CA_BUNDLE"):
+            monkeypatch.delenv(name)
+    monkeypatch.setattr(loader, "CONFIG_FILES", [str(tmp_path / "clouds.yaml")])
+    monkeypatch.setattr(loader, "SECURE_FILES", [str(tmp_path / "secure.yaml")])
+
+
+@pytest.fixture
+def keystone() -> Iterator[FakeKeystone]:
+    with running() as server:
+        server.offer("vbs", f"https://vbs.test/v2/{PROJECT}")
+        server.offer("volumev3", f"https://evs.test/v3/{PROJECT}")
+        yield server
+
+
+class Clouds:
+    """clouds.yaml in the test's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, keystone: FakeKeystone, name: str = "otc", **changes: Any) -> None:
+        auth = {
+            "auth_url": keystone.url + "/v3", "username": "backup", "password": PASSWORD,
+            "project_name": "prod", "user_domain_name": "Default",
+            "project_domain_name": "Default",
+        }  # fmt: skip
+        auth |= changes.pop("auth", {})
+        auth = {key: value for key, value in auth.items() if value is not None}
+        entry = {"auth": auth, "region_name": "eu-de", **changes}
+        self.put({name: {key: value for key, value in entry.items() if value is not None}})
+
+    def put(self, clouds: Any) -> None:
+        (self.folder / "clouds.yaml").write_text(yaml.safe_dump({"clouds": clouds}))
+
+
+@pytest.fixture
+def clouds(tmp_path: Path) -> Clouds:
+    return Clouds(tmp_path)
+
+
+class Wire:
+    """The services' side of the network: keeps requests, answers by path."""
+
+    def __init__(self, **replies: httpx.Response) -> None:
+        self.requests: list[httpx.Request] = []
+        self.replies = replies
+
+    def __call__(self) -> httpx.MockTransport:
+        return httpx.MockTransport(self.reply)
+
+    def reply(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        return self.replies.get(request.url.path.split("/")[-1], answer(404, b"<html>"))
+
+
+async def signed_in(choice: CloudChoice, wire: Wire | None = None) -> VbsService:
+    async with connect(choice, timeouts=SOON, transport=wire or Wire()) as service:
+        return service
+
+
+async def refused(choice: CloudChoice | None = None, wire: Wire | None = None) -> str:
+    """The one line that a sign-in ends with; no secret in it nor in its traceback."""
+    with pytest.raises(SignInError) as caught:
+        await signed_in(choice or CloudChoice(), wire)
+    text = str(caught.value)
+    assert "\n" not in text
+    shown = text + repr(caught.value) + "".join(traceback.format_exception(caught.value))
+    assert PASSWORD not in shown
+    assert SECRET not in shown
+    return text
+
+
+async def test_a_cloud_signs_in_and_its_service_works(
+    keystone: FakeKeystone, clouds: Clouds
+) -> None:
+    clouds.write(keystone)
+    wire = Wire(cloudbackups=answer(200, {"job_id": "j1"}))
+    choice = CloudChoice(cloud="otc")
+    async with connect(choice, timeouts=SOON, transport=wire) as service:
+        assert (service.cloud_name, service.region, service.project_id) == ("otc", "eu-de", PROJECT)
+        result = await service.create(a_job(), 0)
+        assert result.cloud_job_id == "j1"
+        calls = service.read_calls
+    (request,) = wire.requests
+    assert request.headers["x-auth-token"] == f"{SECRET}-1"
+    assert calls == 1 + len(keystone.posted)  # one discovery, one token
+
+
+async def test_the_token_is_renewed_once_for_all_and_counted(
+    keystone: FakeKeystone, clouds: Clouds
+) -> None:
+    clouds.write(keystone)
+    async with connect(CloudChoice(), timeouts=SOON, transport=Wire()) as service:
+        before, now = service.read_calls, time.time()
+        await service.renew_token(now)
+        await service.renew_token(now)
+        assert (keystone.tokens, service.read_calls - before) == (2, 1)
+
+
+async def test_a_token_lives_by_our_clock_whatever_the_servers_says(
+    keystone: FakeKeystone, clouds: Clouds
+) -> None:
+    keystone.ahead, keystone.life = -7200.0, 3600.0
+    clouds.write(keystone)
+    async with connect(CloudChoice(), timeouts=SOON, transport=Wire()) as service:
+        token = await service._session.tokens.token()
+        assert token.expires_at - time.time() == pytest.approx(3600, abs=10)
+        assert keystone.tokens == 1
+
+
+async def test_the_environment_alone_is_a_cloud(
+    keystone: FakeKeystone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "AUTH_URL": keystone.url + "/v3", "USERNAME": "backup", "PASSWORD": PASSWORD,
+        "PROJECT_NAME": "prod", "USER_DOMAIN_NAME": "Default", "REGION_NAME": "eu-de",
+        "PROJECT_DOMAIN_NAME": "Default",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"OS_{name}", value)
+    assert (await signed_in(CloudChoice())).cloud_name == "envvars"
+
+
+async def test_the_password_may_stand_in_secure_yaml(
+    keystone: FakeKeystone, clouds: Clouds, tmp_path: Path
+) -> None:
+    clouds.write(keystone, auth={"password": None})
+    assert "no password" in await refused()
+    secure = {"clouds": {"otc": {"auth": {"password": PASSWORD}}}}
+    (tmp_path / "secure.yaml").write_text(yaml.safe_dump(secure))
+    assert (await signed_in(CloudChoice())).project_id == PROJECT
+
+
+async def test_any_plugin_of_keystoneauth_will_do(keystone: FakeKeystone, clouds: Clouds) -> None:
+    auth = {
+        "auth_url": keystone.url,
+        "application_credential_id": "app",
+        "application_credential_secret": PASSWORD,
+    }
+    entry = {"auth_type": "v3applicationcredential", "auth": auth, "region_name": "eu-de"}
+    clouds.put({"otc": entry})
+    assert (await signed_in(CloudChoice())).project_id == PROJECT
+
+
+async def test_the_vendor_profile_otc_is_known(clouds: Clouds) -> None:
+    auth = {"username": "u", "password": PASSWORD, "project_name": "eu-de"}
+    clouds.put({"t": {"profile": "otc", "region_name": "eu-xx", "auth": auth}})
+    text = await refused()
+    assert "iam.eu-xx.otc.t-systems.com" in text or "eu-xx" in text
+
+
+async def test_os_cloud_and_the_argument_choose_and_the_argument_wins(
+    keystone: FakeKeystone, clouds: Clouds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clouds.write(keystone, name="otc-prod")
+    path = clouds.folder / "clouds.yaml"
+    entry = yaml.safe_load(path.read_text())["clouds"]["otc-prod"]
+    clouds.put({"otc-prod": entry, "lab": entry})
+    assert "which cloud?" in await refused()
+    monkeypatch.setenv("OS_CLOUD", "lab")
+    assert (await signed_in(CloudChoice())).cloud_name == "lab"
+    assert (await signed_in(CloudChoice(cloud="otc-prod"))).cloud_name == "otc-prod"
+    text = await refused(CloudChoice(cloud="otc-prd"))
+    assert text == "no cloud named 'otc-prd'; known: lab, otc-prod; did you mean 'otc-prod'?"
+
+
+async def test_no_credentials_at_all_says_where_they_go() -> None:
+    assert "no credentials" in await refused()
+    assert "clouds.yaml" in await refused()
+
+
+async def test_a_named_file_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", "/nowhere/clouds.yaml")
+    assert "/nowhere/clouds.yaml, which does not exist" in await refused()
+
+
+@pytest.mark.parametrize(
+    ("content", "where"),
+    [
+        (f"clouds:\n  otc:\n    auth: {{password: *{PASSWORD}}}\n", ":3:22: not valid YAML"),
+        (f"clouds:\n\t{PASSWORD}", ":2:1: not valid YAML"),
+        (f"clouds: \x07{PASSWORD}", "not valid YAML"),
+        ("", "no mapping `clouds:`"),
+        ("- 1", "no mapping `clouds:`"),
+        ("clouds: [a]", "no mapping `clouds:`"),
+        (f"clouds: {{otc: {PASSWORD}}}", "cloud 'otc' is no mapping"),
+        (f"clouds: {{otc: {{auth: {PASSWORD}}}}}", "cloud 'otc' is no mapping"),
+        (f"clouds: {{otc: {{auth: {{auth_url: 7, password: {PASSWORD}}}}}}}", "wrong kind"),
+        (f"clouds: {{otc: {{auth: {{password: {PASSWORD}}}}}}}", "auth lacks auth_url"),
+        ("clouds: {otc: {auth_type: nosuch}}", "auth_type 'nosuch' is not known"),
+        ("clouds: {otc: {auth_type: none}}", "does not sign in to Keystone"),
+        ("clouds: {otc: {auth: {auth_url: 'http://h/v3', password: x}}}", "no username"),
+    ],
+)
+async def test_a_clouds_yaml_that_is_wrong_is_told_by_its_place(
+    content: str, where: str, clouds: Clouds
+) -> None:
+    (clouds.folder / "clouds.yaml").write_text(content)
+    assert where in await refused(CloudChoice(cloud="otc"))
+
+
+async def test_a_wrong_password_is_refused_without_repeating_it(
+    keystone: FakeKeystone, clouds: Clouds, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = PASSWORD + "-wrong"
+    clouds.write(keystone, auth={"password": wrong})
+    with caplog.at_level(logging.DEBUG):
+        text = await refused()
+    assert "refused the credentials (401): check user, password, project" in text
+    assert "cloud 'otc'" in text
+    assert wrong not in caplog.text
+
+
+async def test_an_unscoped_token_asks_for_a_project(keystone: FakeKeystone, clouds: Clouds) -> None:
+    keystone.project_id = None
+    clouds.write(keystone, auth={"project_name": None, "project_domain_name": None})
+    assert "set project_name (or project_id)" in await refused()
+
+
+async def test_an_identity_service_that_cannot_be_reached_is_told_apart(
+    keystone: FakeKeystone, clouds: Clouds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clouds.write(keystone, auth={"auth_url": "http://no-such-host.invalid/v3"})
+    assert "cannot be resolved (DNS)" in await refused()
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        clouds.write(keystone, auth={"auth_url": f"http://127.0.0.1:{port}/v3"})
+        assert "connection refused" in await refused()
+        clouds.write(keystone)
+        monkeypatch.setenv("HTTP_PROXY", f"http://u:{PASSWORD}@127.0.0.1:{port}")
+        assert "proxy" in await refused()
+
+
+async def test_an_identity_service_that_hangs_is_given_up(
+    keystone: FakeKeystone, clouds: Clouds
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}/v3"
+        clouds.write(keystone, auth={"auth_url": url}, api_timeout=0.2)
+        assert "does not answer in time" in await refused()
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [(403, "forbids"), (404, "no Keystone (404)"), (500, "unavailable (500)"), (503, "(503)")],
+)
+async def test_an_identity_service_that_answers_otherwise_is_told(
+    status: int, text: str, keystone: FakeKeystone, clouds: Clouds
+) -> None:
+    keystone.status = status
+    clouds.write(keystone)
+    assert text in await refused()
+
+
+async def test_a_page_instead_of_keystone_is_told(keystone: FakeKeystone, clouds: Clouds) -> None:
+    keystone.status, keystone.body = 200, b"<html>welcome</html>"
+    clouds.write(keystone)
+    assert "auth_url" in await refused()
+
+
+async def test_an_outage_while_renewing_is_no_refusal(
+    keystone: FakeKeystone, clouds: Clouds
+) -> None:
+    clouds.write(keystone)
+    async with connect(CloudChoice(), timeouts=SOON, transport=Wire()) as service:
+        keystone.status = 503
+        with pytest.raises(CloudUnavailable, match=r"unavailable \(503\)"):
+            await service.renew_token(time.time())
+        keystone.status = 401
+        with pytest.raises(SignInError):
+            await service.renew_token(time.time())
+
+
+async def test_a_private_ca_is_asked_for_and_then_trusted_by_both_libraries(
+    clouds: Clouds, tmp_path: Path
+) -> None:
+    certificate = private_certificate(tmp_path)
+    with running(certificate) as keystone:
+        keystone.offer("vbs", f"{keystone.url}/v2/{PROJECT}")
+        clouds.write(keystone)
+        text = await refused()
+        assert "TLS: certificate not trusted" in text
+        assert "cacert:" in text
+        for settings in ({"cacert": str(certificate)}, {"verify": False}):
+            clouds.write(keystone, **settings)
+            async with connect(CloudChoice(), timeouts=SOON) as service:
+                result = await service.create(a_job(), 0)
+            assert result.status == 401  # the fake's refusal: the handshake went well
+        clouds.write(keystone, cacert=str(tmp_path / "missing.pem"))
+        assert "missing.pem" in await refused()
+
+
+async def test_a_client_certificate_that_cannot_be_read_is_said(
+    keystone: FakeKeystone, clouds: Clouds, tmp_path: Path
+) -> None:
+    clouds.write(keystone, cert=str(tmp_path / "client.pem"), key=str(tmp_path / "client.key"))
+    with pytest.raises(SignInError, match=r"cert: .*client\.pem"):
+        async with connect(CloudChoice(), timeouts=SOON):
+            pass
+
+
+async def test_a_catalog_without_vbs_is_refused_after_one_question(
+    keystone: FakeKeystone, clouds: Clouds
+) -> None:
+    del keystone.catalog[0]
+    clouds.write(keystone)
+    wire = Wire()
+    text = await refused(wire=wire)
+    assert "no volume backup service (it has: volumev3)" in text
+    assert "vbs_endpoint_override" in text
+    assert [request.url.path for request in wire.requests] == [f"/v2/{PROJECT}/cloudbackups/quota"]
+    keystone.catalog.clear()
+    assert "it has: none" in await refused()
+
+
+async def test_vbs_that_lives_with_block_storage_is_found_there(
+    keystone: FakeKeystone, clouds: Clouds
+) -> None:
+    del keystone.catalog[0]
+    clouds.write(keystone)
+    wire = Wire(quota=answer(200, {"quotas": {"resources": []}}), cloudbackups=answer(200, {}))
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(connect(CloudChoice(), transport=wire))
+        await service.create(a_job(), 0)
+    assert wire.requests[-1].url.host == "evs.test"
+
+
+async def test_overrides_win_over_the_catalog_and_arguments_over_both(
+    keystone: FakeKeystone, clouds: Clouds
+) -> None:
+    clouds.write(
+        keystone,
+        vbs_endpoint_override="https://own.test/vbs/v2",
+        volumev3_endpoint_override="https://store.test:8776/",
+    )
+    backups = answer(200, {"backups": []})
+    wire = Wire(cloudbackups=answer(200, {}), detail=backups)
+    async with connect(CloudChoice(), transport=wire) as service:
+        await service.create(a_job(), 0)
+        await service.backups()
+    hosts = [f"{request.url.host}{request.url.path}" for request in wire.requests]
+    assert hosts == [
+        f"own.test/vbs/v2/{PROJECT}/cloudbackups",
+        f"store.test/v3/{PROJECT}/backups/detail",
+    ]
+    choice = CloudChoice(vbs_endpoint="https://arg.test", block_storage_endpoint="https://b.test")
+    async with connect(choice, transport=wire) as service:
+        await service.create(a_job(), 0)
+    assert wire.requests[-1].url.host == "arg.test"
+
+
+async def test_several_regions_ask_for_one(keystone: FakeKeystone, clouds: Clouds) -> None:
+    nl = {"region": "eu-nl", "region_id": "eu-nl", "url": "https://nl.test", "interface": "public"}
+    keystone.catalog[0]["endpoints"].append({"id": "nl", **nl})
+    clouds.write(keystone, region_name=None)
+    assert "vbs is offered in eu-de, eu-nl: set region_name" in await refused()
+    clouds.write(keystone, region_name="eu-xx")
+    assert "region_name" in await refused()
+
+
+async def test_nothing_is_written_to_the_screen(
+    keystone: FakeKeystone, clouds: Clouds, capfd: pytest.CaptureFixture[str]
+) -> None:
+    clouds.write(keystone, auth={"auth_url": "http://no-such-host.invalid"})
+    await refused()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        clouds.write(keystone)
+        await signed_in(CloudChoice())
+    assert capfd.readouterr() == ("", "")
+
+
+def exceptions_of(module: Any) -> list[type[Exception]]:
+    found = [value for value in vars(module).values() if isinstance(value, type)]
+    return sorted(
+        {value for value in found if issubclass(value, Exception)}, key=lambda kind: kind.__name__
+    )
+
+
+@pytest.mark.parametrize(
+    "kind", exceptions_of(keystone_exceptions) + exceptions_of(sdk_exceptions), ids=repr
+)
+@pytest.mark.parametrize("renewing", [False, True])
+def test_every_exception_of_the_sign_in_libraries_is_translated(
+    kind: type[Exception], renewing: bool
+) -> None:
+    error = kind.__new__(kind, PASSWORD)  # whatever its constructor asks for
+    error.args = (f"it was {PASSWORD}\x1b[2J",)
+    ours = translated(error, "cloud 'x'", {PASSWORD}, renewing=renewing)
+    assert isinstance(ours, SignInError | CloudUnavailable)
+    assert renewing or isinstance(ours, SignInError)
+    assert PASSWORD not in str(ours)
+    assert "\x1b" not in str(ours)
+
+
+def test_importing_the_room_loads_neither_openstack_nor_httpx() -> None:
+    code = (
+        "import sys, vbsbatch.cloud; "
+        "print([m for m in ('openstack', 'keystoneauth1', 'httpx', 'ssl') if m in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"

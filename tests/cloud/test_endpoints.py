@@ -1,0 +1,80 @@
+"""Roots are found in whatever form a catalog or a person gives an endpoint."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vbsbatch.cloud.catalog import find_endpoints
+from vbsbatch.cloud.endpoints import root_of, shown
+from vbsbatch.cloud.server_clock import ServerClock
+from vbsbatch.errors import SignInError
+
+from .bench import NOW, PROJECT
+
+
+@pytest.mark.parametrize(
+    "tail",
+    ["", "/", "/v2", "/v2/", f"/v2/{PROJECT}", f"/v2/{PROJECT}/", f"/{PROJECT}", "/v3.27",
+     "/v2/$(project_id)s", "/v2/%(tenant_id)s", "//v1//", f"/v2/{PROJECT}?x=1#y"],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "root", ["https://vbs.test", "http://127.0.0.1:8776/volume", "https://[::1]:1/a/b"]
+)
+def test_version_and_project_are_cut_off_an_endpoint(root: str, tail: str) -> None:
+    assert root_of(root + tail, PROJECT) == root
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "vbs.test", "ftp://vbs.test", "https://", "//x", "https://[bad", "file:///etc/passwd"],
+)
+def test_what_is_no_web_address_is_refused(url: str) -> None:
+    with pytest.raises(SignInError, match="not an http"):
+        root_of(url, PROJECT)
+
+
+@given(st.text())
+def test_any_endpoint_is_either_cut_or_refused(url: str) -> None:
+    try:
+        root = root_of(url, PROJECT)
+    except SignInError:
+        return
+    assert root_of(root + f"/v2/{PROJECT}", PROJECT) == root
+
+
+def test_a_password_in_a_url_is_neither_kept_nor_shown() -> None:
+    assert root_of("https://me:pa55@vbs.test/v2", PROJECT) == "https://vbs.test"
+    assert shown("https://me:pa55@vbs.test/v2?token=x\x1b") == "https://vbs.test/v2"
+
+
+def test_one_service_hints_at_the_other() -> None:
+    only_vbs = find_endpoints({"volume_backup": [("r", "https://v.test/v2")]}, {}, PROJECT)
+    assert only_vbs.endpoints.block_storage == "https://v.test"
+    assert not only_vbs.vbs_supposed
+    only_store = find_endpoints({"evs": [("r", "https://e.test/v2")]}, {}, PROJECT)
+    assert only_store.endpoints.vbs == "https://e.test"
+    assert only_store.vbs_supposed
+
+
+def test_the_newest_type_of_block_storage_is_taken() -> None:
+    catalog = {
+        kind: [("r", f"https://{kind}.test")] for kind in ("evs", "volumev2", "volumev3", "vbs")
+    }
+    found = find_endpoints(catalog, {}, PROJECT)
+    assert found.endpoints.block_storage == "https://volumev3.test"
+
+
+def test_the_servers_clock_is_the_median_of_what_was_seen() -> None:
+    clock = ServerClock()
+    assert clock.ahead == 0.0
+    clock.see(None, NOW, NOW)
+    clock.see("rubbish", NOW, NOW)
+    assert clock.ahead == 0.0
+    for i, date in enumerate(("00:00:00", "00:00:02", "12:00:00")):
+        at = NOW + 2.0 * i
+        clock.see(f"Thu, 01 Jan 2026 {date} GMT", at, at + 1.0)
+    assert clock.ahead == 0.0
+    clock.see("Thu, 01 Jan 2026 23:00:00 GMT", NOW + 4.5, NOW + 5)  # too soon after the last
+    assert clock.ahead == 0.0

@@ -1,0 +1,50 @@
+"""The only room that touches the network.
+
+``async with connect(CloudChoice(cloud="otc")) as service`` signs in and gives a `BackupService`.
+Everything is loaded when first used: a command that needs no cloud does not pay for one.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vbsbatch.cloud.connecting import CloudChoice, connect
+    from vbsbatch.cloud.endpoints import Endpoints
+    from vbsbatch.cloud.session import Session
+    from vbsbatch.cloud.tokens import Token, Tokens, TokenSource
+    from vbsbatch.cloud.trust import Trust
+    from vbsbatch.cloud.vbs import Quota, VbsService
+
+__all__ = [
+    "CloudChoice",
+    "Endpoints",
+    "Quota",
+    "Session",
+    "Token",
+    "TokenSource",
+    "Tokens",
+    "Trust",
+    "VbsService",
+    "connect",
+]
+
+_HOMES = {
+    "CloudChoice": "connecting",
+    "Endpoints": "endpoints",
+    "Quota": "vbs",
+    "Session": "session",
+    "Token": "tokens",
+    "TokenSource": "tokens",
+    "Tokens": "tokens",
+    "Trust": "trust",
+    "VbsService": "vbs",
+    "connect": "connecting",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,250 @@
+"""From (status, headers, bytes) to values: every envelope a cloud, gateway or proxy may send.
+
+Pure, knows no HTTP library, and never raises whatever the bytes are. Four kinds of refusal exist:
+the service's ``{"error": {"code", "message"}}`` (Keystone's too, whose `code` is only the status),
+the gateway's ``{"error_code", "error_msg", "request_id"}``, OpenStack's ``{"badRequest": {...}}``,
+and anything else: a proxy's page, cut or binary data. Text is made harmless here, once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from vbsbatch.model import Answer, Rate
+
+TEXT_MAX = 1000
+"""Characters kept of any text of the server."""
+
+RETRY_AFTER_MAX = 3600.0
+"""Seconds; a longer `Retry-After` is cut to this."""
+
+_ABSURD = 366 * 86400.0  # a `Retry-After` beyond a year is a fault of the server, not a wish
+_CODE_MAX = 64
+_PAGE_LOOK = 8192  # bytes of a page without JSON that are worth reading
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
+_SECONDS = re.compile(r"[+-]?[0-9]{1,12}(?:\.[0-9]{1,12})?", re.ASCII)
+_LIMIT = re.compile(
+    r"limit:\s*([0-9]{1,9})\s*,\s*time:\s*([0-9]{1,6})?\s*(second|minute|hour|day)", re.I | re.ASCII
+)
+_UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
+_TAG = re.compile(r"<[^<>]*>")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """What an answer says beside its status, whatever envelope it came in."""
+
+    code: str | None = None
+    """The service's or the gateway's code; None where only the status is repeated."""
+    message: str | None = None
+    request_id: str | None = None
+    retry_after: float | None = None
+    """Seconds from the moment of the answer, 0 to `RETRY_AFTER_MAX`."""
+    limit: Rate | None = None
+    json: bool = True
+    """False when the body was no JSON object."""
+
+
+def read_create(status: int, headers: Mapping[str, str], body: bytes, now: float) -> Answer:
+    """Read the answer to one create request.
+
+    `headers` is looked up with lower-case names; `now` is our clock in epoch seconds. An accepted
+    create names a cloud job (VBS) or a backup (Cinder); a 2xx with neither is not `readable`.
+    """
+    document = read_object(body)
+    if not 200 <= status < 300:
+        return _refused(status, headers, body, document, now)
+    job_id = usable_id((document or {}).get("job_id"))
+    backup = (document or {}).get("backup")
+    backup_id = usable_id(backup.get("id")) if isinstance(backup, dict) else None
+    if job_id is None and backup_id is None:
+        return _refused(status, headers, body, document, now)
+    return Answer(
+        status=status,
+        request_id=_request_id(headers, document),
+        cloud_job_id=job_id,
+        backup_id=backup_id,
+    )
+
+
+def _refused(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    document: dict[str, Any] | None,
+    now: float,
+) -> Answer:
+    refusal = _refusal(headers, body, document, now)
+    return Answer(
+        status=status,
+        code=refusal.code,
+        message=refusal.message,
+        request_id=refusal.request_id,
+        retry_after=refusal.retry_after,
+        limit=refusal.limit,
+        readable=not 200 <= status < 300,
+        json=refusal.json,
+    )
+
+
+def read_refusal(headers: Mapping[str, str], body: bytes, now: float) -> Refusal:
+    """Read an answer that is no success, in any envelope or none."""
+    return _refusal(headers, body, read_object(body), now)
+
+
+def _refusal(
+    headers: Mapping[str, str], body: bytes, document: dict[str, Any] | None, now: float
+) -> Refusal:
+    code, message = (None, _page_text(body)) if document is None else _code_and_message(document)
+    return Refusal(
+        code=code,
+        message=message,
+        request_id=_request_id(headers, document),
+        retry_after=retry_after(headers.get("retry-after"), headers.get("date"), now),
+        limit=_limit(message),
+        json=document is not None,
+    )
+
+
+def read_object(body: bytes) -> dict[str, Any] | None:
+    """Parse the bytes as one JSON object; None for anything else."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _code_and_message(document: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Return the service's code and the text of a refusal, from whichever envelope it came in."""
+    if "error_code" in document or "error_msg" in document:
+        return _code(document.get("error_code")), clean(document.get("error_msg"))
+    error = document.get("error")
+    if isinstance(error, dict):
+        return _code(error.get("code")), clean(error.get("message") or error.get("title"))
+    if isinstance(error, str):
+        return None, clean(document.get("error_description") or document.get("message") or error)
+    for name, fault in document.items():
+        if isinstance(fault, dict) and "message" in fault:
+            return _code(fault.get("code")), clean(fault["message"]) or clean(name)
+    return _code(document.get("code")), clean(document.get("message"))
+
+
+def _code(value: object) -> str | None:
+    """Return a service's code; a number (or digits) only repeats the status and is none."""
+    if not isinstance(value, str) or not value.strip() or value.strip().isdigit():
+        return None
+    return clean(value.strip(), _CODE_MAX)
+
+
+def _request_id(headers: Mapping[str, str], document: dict[str, Any] | None) -> str | None:
+    for name in ("x-request-id", "x-openstack-request-id"):
+        if value := headers.get(name):
+            return clean(value, 128)
+    return clean(document.get("request_id"), 128) if document else None
+
+
+def _page_text(body: bytes) -> str | None:
+    """Return the readable words of a page that is no JSON object, without its tags."""
+    text = body[:_PAGE_LOOK].decode("utf-8", "replace")
+    return clean(" ".join(_TAG.sub(" ", text).split()))
+
+
+def _limit(message: str | None) -> Rate | None:
+    """Return the rate that the gateway's refusal names: ``limit:N,time:1 second``."""
+    found = _LIMIT.search(message) if message else None
+    if found is None:
+        return None
+    count, many, unit = int(found[1]), int(found[2] or 1), found[3].lower()
+    return Rate(count=count, per=many * _UNITS[unit]) if count and many else None
+
+
+def retry_after(value: str | None, date: str | None, now: float) -> float | None:
+    """Resolve `Retry-After` to seconds from now, 0 to `RETRY_AFTER_MAX`; None if it makes no sense.
+
+    The date form is taken relative to the answer's own `Date`, where that can be read: the server's
+    clock need not be ours (RFC 9110, 10.2.3).
+    """
+    if value is None:
+        return None
+    value = value.strip()
+    if _SECONDS.fullmatch(value):
+        seconds = float(value)
+    else:
+        until = http_date(value)
+        if until is None:
+            return None
+        since = http_date(date)
+        seconds = until - (now if since is None else since)
+    if seconds > _ABSURD:
+        return None
+    return min(max(seconds, 0.0), RETRY_AFTER_MAX)
+
+
+def http_date(value: str | None) -> float | None:
+    """Read an HTTP date as epoch seconds; None if it is none."""
+    if not value:
+        return None
+    try:
+        moment = parsedate_to_datetime(value[:64])
+        return _epoch(moment)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def iso_time(value: object) -> float | None:
+    """Read an ISO 8601 time as epoch seconds; a time without a zone is UTC. None if it is none."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return _epoch(datetime.fromisoformat(value.strip()[:64]))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _epoch(moment: datetime) -> float:
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def usable_id(value: object) -> str | None:
+    """Return an id of the cloud that is safe in a URL, a file and on a screen, or None."""
+    return value if isinstance(value, str) and _ID.fullmatch(value) else None
+
+
+def whole(value: object) -> int | None:
+    """Return a number, or text that is one, as an integer; None for anything else."""
+    if isinstance(value, str) and _SECONDS.fullmatch(value.strip()):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if math.isfinite(value) and abs(value) < 2**53 else None
+
+
+def clean(value: object, most: int = TEXT_MAX) -> str | None:
+    """Return the server's text made harmless, at most `most` characters; None without any.
+
+    Control, C1, bidirectional, surrogate and other unprintable characters become U+FFFD, any white
+    space a blank: nothing in it can move a cursor, colour a screen or turn a line around.
+    """
+    if not isinstance(value, str):
+        return None
+    text = value[: most + 1]
+    if not text.isprintable():
+        text = "".join(map(_harmless, text))
+    text = text.strip()
+    if len(text) > most:
+        text = text[: most - 1] + "…"
+    return text or None
+
+
+def _harmless(character: str) -> str:
+    if character.isprintable():
+        return character
+    return " " if character in "\t\n\r\f\v" or character == "\u00a0" else "\ufffd"

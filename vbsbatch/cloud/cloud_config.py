@@ -1,0 +1,118 @@
+"""clouds.yaml, secure.yaml and `OS_*` variables, as openstacksdk reads them: one cloud out of many.
+
+openstacksdk passes over a file that it cannot read or parse and goes on with less; a person who
+wrote one wants to hear about it, so the files are looked at first. No message quotes a file: the
+line that is wrong may be the one with the password.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import vbsbatch
+from vbsbatch.cloud.foreign import words
+from vbsbatch.cloud.session import quieten
+from vbsbatch.errors import SignInError
+
+_FILES = (("OS_CLIENT_CONFIG_FILE", "CONFIG_FILES"), ("OS_CLIENT_SECURE_FILE", "SECURE_FILES"))
+_LOGGERS = ("openstack", "keystoneauth", "keystoneauth1", "urllib3", "requests", "stevedore")
+
+
+def load_cloud(name: str | None) -> Any:
+    """Return openstacksdk's `CloudRegion`; for None that of `OS_CLOUD` or the only one there is.
+
+    Blocking, no network. Raises `SignInError` for files, names and options that do not do.
+    """
+    with quiet():
+        from keystoneauth1 import exceptions as keystone
+        from openstack import exceptions as sdk
+        from openstack.config import OpenStackConfig, loader
+
+        for variable, constant in _FILES:
+            _check_first(variable, getattr(loader, constant))
+        try:
+            config = OpenStackConfig(app_name="vbsbatch", app_version=vbsbatch.__version__)
+            chosen = _choose(config, name)
+            return config.get_one(chosen)
+        except keystone.MissingRequiredOptions as error:
+            missing = ", ".join(option.dest for option in error.options)
+            raise SignInError(f"{_cloud(name)}: auth lacks {missing} (in clouds.yaml)") from error
+        except keystone.NoMatchingPlugin as error:
+            text = f"{_cloud(name)}: auth_type {error.name!r} is not known (is its package there?)"
+            raise SignInError(text) from error
+        except (keystone.ClientException, sdk.SDKException) as error:
+            raise SignInError(f"{_cloud(name)}: {words(error)}") from error
+        except (AttributeError, TypeError, KeyError, ValueError, IndexError) as error:
+            text = f"{_cloud(name)}: its entry in clouds.yaml has a value of the wrong kind"
+            raise SignInError(text) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the warnings and log lines of the sign-in libraries off the screen."""
+    quieten(*_LOGGERS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _cloud(name: str | None) -> str:
+    return f"cloud {name!r}" if name else "cloud of OS_CLOUD or clouds.yaml"
+
+
+def _check_first(variable: str, usual: Sequence[str]) -> None:
+    """Check the file that openstacksdk is going to take; raises `SignInError`."""
+    named = os.environ.get(variable)
+    if named and not Path(named).exists():
+        raise SignInError(f"{variable} names {named}, which does not exist")
+    paths = [Path(path) for path in ([named] if named else []) + list(usual)]
+    first = next((path for path in paths if path.exists()), None)
+    # What is no regular file (`<(sops -d …)`) can be read only once, and not by us.
+    if first is not None and first.is_file():
+        _check_file(first)
+
+
+def _check_file(path: Path) -> None:
+    try:
+        with path.open(encoding="utf-8") as stream:
+            document = yaml.safe_load(stream)
+    except OSError as error:
+        raise SignInError(f"{path}: {error.strerror or 'cannot be read'}") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise SignInError(f"{path}{where}: not valid YAML") from None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise SignInError(f"{path}: not valid YAML in UTF-8") from None
+    clouds = document.get("clouds") if isinstance(document, dict) else None
+    if not isinstance(clouds, dict):
+        raise SignInError(f"{path}: has no mapping `clouds:` at its top")
+    for name, entry in clouds.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("auth", {}), dict):
+            raise SignInError(f"{path}: the entry of cloud {str(name)[:64]!r} is no mapping")
+
+
+def _choose(config: Any, name: str | None) -> str:
+    """Return the cloud to use, or say which there are."""
+    known = sorted(str(known) for known in config.get_cloud_names() if known != "defaults")
+    chosen = name or config.default_cloud
+    if not known:
+        raise SignInError(
+            "no credentials: write a clouds.yaml (here, in ~/.config/openstack or /etc/openstack)"
+            " or set the OS_* variables"
+        )
+    if not chosen:
+        raise SignInError(f"which cloud? Name one with --cloud or OS_CLOUD: {', '.join(known)}")
+    if chosen not in known:
+        near = difflib.get_close_matches(chosen, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise SignInError(f"no cloud named {chosen!r}; known: {', '.join(known)}{hint}")
+    return str(chosen)

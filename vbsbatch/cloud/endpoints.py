@@ -1,0 +1,50 @@
+"""Where the services live: roots of URLs, derived from whatever the catalog or a person says."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+from vbsbatch.errors import SignInError
+
+_VERSION = re.compile(r"v[0-9]+(\.[0-9]+)?", re.ASCII)
+_TEMPLATE = re.compile(r"(AUTH_)?[$%]\((project|tenant)_id\)s")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Endpoints:
+    """Roots without version, project and trailing slash, e.g. ``https://vbs.eu-de.example.com``."""
+
+    project_id: str
+    vbs: str
+    """Serves ``/v2/{project}/cloudbackups`` and ``/v1/{project}/jobs``."""
+    block_storage: str
+    """Serves ``/v3/{project}/backups`` or, on older regions, ``/v2/…``."""
+
+
+def root_of(url: str, project_id: str) -> str:
+    """Cut project and version off an endpoint, which may end in either, both or none of them.
+
+    Raises `SignInError` for what is no http(s) URL.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise SignInError(f"endpoint {shown(url)}: not an http:// or https:// URL")
+    path = [segment for segment in parts.path.split("/") if segment]
+    if path and (path[-1] == project_id or _TEMPLATE.fullmatch(path[-1])):
+        path.pop()
+    if path and _VERSION.fullmatch(path[-1]):
+        path.pop()
+    host = parts.netloc.rpartition("@")[2]  # a password in a URL is never sent nor shown
+    return urlunsplit((parts.scheme, host, "/".join(["", *path]) if path else "", "", ""))
+
+
+def shown(url: str) -> str:
+    """Return a URL as a person may see it: without user, password, query and control characters."""
+    bare = re.sub(r"//[^/@]*@", "//", url).partition("?")[0]
+    return "".join(c if c.isprintable() else "\ufffd" for c in bare)[:200]

@@ -1,0 +1,138 @@
+"""The wall: what a foreign library says went wrong on the way to the cloud, in our words.
+
+Every exception that a request can end with besides an answer is in `NO_ANSWER`; `reason` turns one
+into a line for a person. Nothing of the request (no header, so no token) gets into that line.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+
+import anyio
+import httpx
+
+from vbsbatch.cloud.answers import clean
+from vbsbatch.model import Timeouts
+
+NO_ANSWER: tuple[type[Exception], ...] = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.CookieConflict,
+    httpx.StreamError,
+    OSError,  # ssl.SSLError, socket.gaierror and TimeoutError are of this family
+    EOFError,
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+    anyio.BusyResourceError,
+    anyio.EndOfStream,
+)
+"""What a request ends with when no answer came."""
+
+
+class TooLargeError(httpx.ReadError):
+    """An answer of more than `most` bytes; the rest of it was not read."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"the answer is larger than {most >> 20} MiB")
+
+
+_USER_AT = re.compile(r"//[^/@\s]*@")
+_DNS = re.compile(
+    r"getaddrinfo|name resolution|name or service not known|failed to resolve"
+    r"|no address associated|nodename nor servname",
+    re.I,
+)
+_ERRNO = re.compile(r"\[Errno ([0-9]{1,4})\]")
+_RESETS = (httpx.ReadError, httpx.WriteError, httpx.CloseError, anyio.BrokenResourceError)
+
+
+def reason(error: BaseException, timeouts: Timeouts) -> str:
+    """Say in one line why no answer came."""
+    if isinstance(error, TooLargeError):
+        return words(error)
+    for kind, text in _waits(timeouts).items():
+        if isinstance(error, kind):
+            return text
+    if network := network_reason(error):
+        return network
+    if isinstance(error, httpx.RemoteProtocolError):
+        if "complete message" in str(error) or "incomplete chunked" in str(error):
+            return "the answer was cut off"
+        if "disconnected" in str(error):
+            return "connection closed without an answer"
+        return f"the answer is not HTTP: {words(error)}"
+    if isinstance(error, httpx.ConnectError):
+        return f"cannot connect: {words(error)}"
+    if isinstance(error, _RESETS):
+        return "connection reset"
+    return words(error)
+
+
+def _waits(timeouts: Timeouts) -> dict[type[BaseException], str]:
+    return {
+        httpx.ConnectTimeout: f"no connection within {timeouts.connect:g} s",
+        httpx.ReadTimeout: f"no answer within {timeouts.read:g} s",
+        httpx.WriteTimeout: f"the request could not be sent within {timeouts.read:g} s",
+        httpx.PoolTimeout: f"no free connection within {timeouts.read:g} s",
+        TimeoutError: f"no answer within {timeouts.read:g} s",
+    }
+
+
+def network_reason(error: BaseException) -> str | None:
+    """Name a fault of DNS, TLS, proxy or connection, wherever in the chain of causes it is told."""
+    chain = list(causes(error))
+    names = {type(link).__name__ for link in chain}
+    text = " ".join(filter(None, (clean(told(link)) for link in chain)))
+    if "ProxyError" in names or "ProxySchemeUnknown" in names:
+        return f"the proxy refused or is unreachable: {words(error)} (see HTTPS_PROXY and NO_PROXY)"
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        what = re.search(r"certificate verify failed:? ?([^(\]'\"]*)", text)
+        detail = f": {what[1].strip()}" if what and what[1].strip() else ""
+        return f"TLS: certificate not trusted{detail} (a private CA? set cacert: in clouds.yaml)"
+    if any(isinstance(link, ssl.SSLError) for link in chain) or "SSLError" in names:
+        return f"TLS: {words(error)}"
+    if any(isinstance(link, socket.gaierror) for link in chain) or _DNS.search(text):
+        return "the host name cannot be resolved (DNS)"
+    codes = {link.errno for link in chain if isinstance(link, OSError)}
+    codes |= {int(code) for code in _ERRNO.findall(text)}  # several addresses, each with its own
+    if errno.ECONNREFUSED in codes or "Connection refused" in text:
+        return "connection refused"
+    if codes & {errno.ENETUNREACH, errno.EHOSTUNREACH}:
+        return "the host is unreachable"
+    if codes & {errno.ECONNRESET, errno.EPIPE}:
+        return "connection reset"
+    return None
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield the error and everything it was raised from or wraps, each once."""
+    seen: set[int] = set()
+    todo = [error]
+    while todo:
+        link = todo.pop(0)
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        wrapped = [part for part in link.args if isinstance(part, BaseException)]
+        todo += [link.__cause__, link.__context__, getattr(link, "reason_error", None), *wrapped]
+        if isinstance(inner := getattr(link, "reason", None), BaseException):
+            todo.append(inner)
+
+
+def words(error: BaseException) -> str:
+    """Return an exception's own words, cleaned and short, without any password of a URL."""
+    text = clean(_USER_AT.sub("//", told(error)), 300)
+    return text or type(error).__name__
+
+
+def told(error: BaseException) -> str:
+    """Return what an exception says; plugins' exceptions are known to fail even at that."""
+    try:
+        return str(error)
+    except Exception:
+        return ""

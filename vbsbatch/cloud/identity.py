@@ -1,0 +1,162 @@
+"""Signing in: one account of one cloud, through openstacksdk's config and any keystoneauth plugin.
+
+Everything here blocks and belongs in a worker thread. The libraries are imported when first used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from vbsbatch.cloud.cloud_config import load_cloud, quiet
+from vbsbatch.cloud.endpoints import shown
+from vbsbatch.cloud.foreign import causes, told
+from vbsbatch.cloud.sign_in_faults import translated
+from vbsbatch.cloud.tokens import Token
+from vbsbatch.cloud.trust import Trust
+from vbsbatch.errors import SignInError
+from vbsbatch.model import Timeouts
+
+_SECRET_OPTION = re.compile(r"password|secret|token|passcode|passphrase|api_?key", re.I)
+_USUAL_LIFE = 3600.0  # seconds, where a token does not say how long it lives
+
+
+class Account:
+    """One cloud of the configuration, with its session to the identity service."""
+
+    def __init__(self, cloud: str | None, timeouts: Timeouts, now: Callable[[], float]) -> None:
+        self._now = now
+        self._region = load_cloud(cloud)
+        self._calls = 0
+        self._signed_in = False
+        self.name = str(self._region.name)
+        self.trust = _trust(self._region)
+        self._where = f"cloud {self.name!r}"
+        auth = self._region.config.get("auth") or {}
+        if url := auth.get("auth_url"):
+            self._where += f", {shown(str(url))}"
+        self._secrets = frozenset(_secrets(self._region.config))
+        self._check_password(auth)
+        self._plugin = self._region.get_auth()
+        self._session = self._open_session(timeouts)
+        self._access: Any = None
+
+    @property
+    def calls(self) -> int:
+        """Answers of the identity service so far."""
+        return self._calls
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The cloud's entry, merged from every source."""
+        config: Mapping[str, Any] = self._region.config
+        return config
+
+    @property
+    def region(self) -> str | None:
+        """The region's name, where one is configured."""
+        return self._region.get_region_name() or None
+
+    @property
+    def project_id(self) -> str:
+        """The project that the token belongs to; raises `SignInError` without one."""
+        project_id = self._access.project_id
+        if not project_id:
+            raise SignInError(
+                f"{self._where}: the token belongs to no project:"
+                " set project_name (or project_id) under auth: in clouds.yaml"
+            )
+        return str(project_id)
+
+    def sign_in(self) -> Token:
+        """Get a token. Raises `SignInError`; `CloudUnavailable` for an outage after the first."""
+        before = self._now()
+        try:
+            with quiet():
+                self._plugin.invalidate()
+                access = self._plugin.get_access(self._session)
+                token = _token(access, before, self._now())
+        except Exception as error:  # any plugin, so any exception: this is the wall
+            raise translated(
+                error, self._where, self._secrets, renewing=self._signed_in
+            ) from _shareable(error, self._secrets)
+        self._access = access
+        self._signed_in = True
+        return token
+
+    def catalog(self) -> dict[str, list[tuple[str, str]]]:
+        """Return what the catalog has for our region and interface: (region, URL) pairs by type."""
+        interface = self._region.config.get("interface") or "public"
+        try:
+            found: dict[str, list[Any]] = self._access.service_catalog.get_endpoints_data(
+                interface=interface, region_name=self.region
+            )
+        except Exception as error:  # an odd catalog: the same wall
+            raise translated(error, self._where, self._secrets, renewing=False) from _shareable(
+                error, self._secrets
+            )
+        return {
+            kind: [(str(entry.region_name or ""), str(entry.url)) for entry in entries]
+            for kind, entries in found.items()
+            if entries
+        }
+
+    def close(self) -> None:
+        """Close the connections to the identity service."""
+        self._session.session.close()
+
+    def _open_session(self, timeouts: Timeouts) -> Any:
+        with quiet():
+            session = self._region.get_session()
+        session.timeout = session.timeout or (timeouts.connect, timeouts.read)
+        session.session.hooks["response"].append(self._count)
+        return session
+
+    def _count(self, answer: Any, *args: Any, **kwargs: Any) -> None:
+        self._calls += 1
+
+    def _check_password(self, auth: Mapping[str, Any]) -> None:
+        """Say at once what a server could only answer with a 401, and what no token comes from."""
+        if not hasattr(self._region.get_auth(), "get_access"):
+            kind = self._region.config.get("auth_type")
+            raise SignInError(f"{self._where}: auth_type {kind!r} does not sign in to Keystone")
+        if self._region.config.get("auth_type") not in ("password", "v3password"):
+            return
+        if not (auth.get("username") or auth.get("user_id")):
+            raise SignInError(f"{self._where}: no username in clouds.yaml")
+        if not auth.get("password"):
+            raise SignInError(f"{self._where}: no password in clouds.yaml or secure.yaml")
+
+
+def _shareable(error: Exception, secrets: frozenset[str]) -> Exception | None:
+    """Return the original to raise from, unless a traceback of it would show a secret."""
+    text = " ".join(map(told, causes(error)))
+    return None if any(secret in text for secret in secrets) else error
+
+
+def _trust(region: Any) -> Trust:
+    with quiet():
+        verify, cert = region.get_requests_verify_args()
+    return Trust(verify=True if verify is None else verify, cert=cert or None)
+
+
+def _token(access: Any, before: float, after: float) -> Token:
+    """Return the token with its life put on our clock: the server's may differ."""
+    value = access.auth_token
+    if not value or not str(value).isascii() or not str(value).isprintable():
+        raise SignInError("the identity service gave no usable token")
+    expires, issued = access.expires, access.issued
+    life = _USUAL_LIFE
+    if expires is not None:
+        life = (expires - issued).total_seconds() if issued else expires.timestamp() - before
+    return Token(value=str(value), got_at=after, expires_at=before + max(life, 0.0))
+
+
+def _secrets(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield every secret of the configuration, so that no message shows one."""
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _secrets(value)
+        elif isinstance(value, str) and len(value) > 3 and _SECRET_OPTION.search(str(name)):
+            yield value

@@ -1,0 +1,241 @@
+"""The transport: one request out, one bounded answer back, nothing sent twice behind our back.
+
+Every worker has a transport of its own (httpx's pool slows down with the number of connections it
+holds) over one shared SSL context. Requests are built by hand and given to httpx's transports
+directly: a client's option merging, cookies, redirects and logging cost a quarter of the time and
+are not wanted. Redirects are not followed, so a token never leaves for another host.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import time
+from collections.abc import AsyncIterable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import cast
+
+import anyio
+import httpx
+
+import vbsbatch
+from vbsbatch.cloud.endpoints import shown
+from vbsbatch.cloud.foreign import NO_ANSWER, TooLargeError, reason, words
+from vbsbatch.cloud.server_clock import ServerClock
+from vbsbatch.cloud.tokens import Token, TokenSource
+from vbsbatch.cloud.trust import Trust, proxy_for, ssl_context
+from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
+from vbsbatch.model import Timeouts
+
+CREATE_MAX = 1 << 20
+"""Bytes of an answer to a create."""
+READ_MAX = 64 << 20
+"""Bytes of an answer to any other request."""
+
+_READERS = 8  # connections for everything that is no create
+_IDLE = 15.0  # seconds; an idle connection older than this is not used again
+_READ_SPAN = 10.0  # a read may take this many times the read timeout, as long as bytes keep coming
+
+_NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
+
+Connect = Callable[[], httpx.AsyncBaseTransport]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer, whole and within bounds."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes = field(repr=False)
+
+
+class NoAnswerError(Exception):
+    """A request ended without a usable answer; the text says why. Never leaves this room."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    """One connection, opened when first used."""
+
+    transport: httpx.AsyncBaseTransport | None = None
+    proxy: str | None = None
+
+
+class Session:
+    """HTTP to the cloud with a token; counts every request that leaves.
+
+    `transport` makes the connections (one for each worker, one pool for reads); by default they are
+    httpx's own, with the shared context `tls` and the proxy that the environment names.
+    `workers` is how many creates run at once; `now` is our clock.
+    """
+
+    def __init__(
+        self,
+        tokens: TokenSource,
+        timeouts: Timeouts,
+        *,
+        workers: int = 16,
+        transport: Connect | None = None,
+        tls: ssl.SSLContext | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.tokens = tokens
+        self.now = now
+        self.clock = ServerClock()
+        self.create_calls = 0
+        self._reads = 0
+        self._timeouts = timeouts
+        self._connect = transport
+        self._tls = tls or (None if transport else ssl_context(Trust()))
+        self._slots = [_Slot() for _ in range(max(workers, 1))]
+        self._readers = _Slot()
+        self._waits = {
+            "connect": timeouts.connect,
+            "read": timeouts.read,
+            "write": timeouts.read,
+            "pool": timeouts.read,
+        }
+        self._token: Token | None = None
+        self._token_header = (b"X-Auth-Token", b"")
+        quieten("httpx", "httpcore")
+
+    @property
+    def read_calls(self) -> int:
+        """Requests other than creates that left, those to the identity service included."""
+        return self._reads + self.tokens.calls
+
+    async def create(self, worker: int, url: httpx.URL, body: bytes) -> Reply:
+        """Send one create, once, on the connection of `worker`. Raises `NoAnswerError`.
+
+        It goes out with the newest token there is, at once: creates that wait for a token together
+        would leave together, over the rate. Whoever sends one asks for `ready` first.
+        """
+        token = self.tokens.current
+        if token is None:
+            raise NoAnswerError("not sent: there is no token yet")
+        self._use(token)
+        slot = self._slots[worker % len(self._slots)]
+        span = self._timeouts.connect + self._timeouts.read
+        self.create_calls += 1
+        return await self._send(slot, self._request("POST", url, body), CREATE_MAX, span)
+
+    async def read(self, method: str, url: httpx.URL) -> Reply:
+        """Send a request that may be repeated; after a 401, once more with a fresh token.
+
+        Raises `CloudUnavailable` when no answer came and `CloudRefused` when the credentials no
+        longer get a token.
+        """
+        span = self._timeouts.connect + _READ_SPAN * self._timeouts.read
+        sent_at = self.now()
+        try:
+            await self._take_token()
+            reply = await self._send_read(method, url, span)
+            if reply.status == 401:
+                await self._take_token(newer_than=sent_at)
+                reply = await self._send_read(method, url, span)
+        except NoAnswerError as error:
+            raise CloudUnavailable(str(error)) from error
+        except SignInError as error:
+            raise CloudRefused(str(error), status=401) from error
+        return reply
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for slot in (*self._slots, self._readers):
+            transport, slot.transport = slot.transport, None
+            if transport is not None:
+                with suppress(*NO_ANSWER):
+                    await transport.aclose()
+
+    async def _send_read(self, method: str, url: httpx.URL, span: float) -> Reply:
+        self._reads += 1
+        return await self._send(self._readers, self._request(method, url, b""), READ_MAX, span)
+
+    async def _take_token(self, newer_than: float | None = None) -> None:
+        self._use(await self.tokens.token(newer_than))
+
+    def _use(self, token: Token) -> None:
+        if token is not self._token:
+            self._token = token
+            self._token_header = (b"X-Auth-Token", token.value.encode("latin-1", "replace"))
+
+    def _request(self, method: str, url: httpx.URL, body: bytes) -> httpx.Request:
+        headers = [
+            (b"Host", url.netloc),
+            _USER_AGENT,
+            (b"Accept", b"application/json"),
+            (b"Accept-Encoding", b"identity"),  # a packed answer would evade the bound on its size
+            self._token_header,
+        ]
+        if method == "POST":
+            headers.append((b"Content-Type", b"application/json"))
+            headers.append((b"Content-Length", str(len(body)).encode()))
+        return httpx.Request(
+            method,
+            url,
+            headers=headers,
+            stream=httpx.ByteStream(body),
+            extensions={"timeout": self._waits},
+        )
+
+    async def _send(self, slot: _Slot, request: httpx.Request, most: int, span: float) -> Reply:
+        """Send the request and read its answer within `span` seconds and `most` bytes."""
+        sent_at, token = self.now(), self._token_header[1]
+        try:
+            with anyio.fail_after(span):
+                transport = slot.transport or self._open(slot, request.url)
+                response = await transport.handle_async_request(request)
+                try:
+                    body = await _bounded(response, most)
+                finally:
+                    await response.aclose()
+        except NO_ANSWER as error:
+            why = reason(error, self._timeouts)
+            if slot.proxy and isinstance(error, _NOT_CONNECTED):
+                why = f"proxy {shown(slot.proxy)}: {why}"
+            raise NoAnswerError(why) from error
+        self.clock.see(response.headers.get("date"), sent_at, self.now())
+        if token and token in body:  # an error page that echoes the request
+            body = body.replace(token, b"***")
+        return Reply(response.status_code, response.headers, body)
+
+    def _open(self, slot: _Slot, url: httpx.URL) -> httpx.AsyncBaseTransport:
+        if self._connect is not None:
+            slot.transport = self._connect()
+            return slot.transport
+        assert self._tls is not None
+        slot.proxy = proxy_for(str(url))
+        many = _READERS if slot is self._readers else 1
+        limits = httpx.Limits(
+            max_connections=many, max_keepalive_connections=many, keepalive_expiry=_IDLE
+        )
+        try:
+            slot.transport = httpx.AsyncHTTPTransport(
+                verify=self._tls, proxy=slot.proxy, limits=limits, retries=0
+            )
+        except (ValueError, ImportError) as error:  # a proxy that is no URL, or SOCKS
+            raise NoAnswerError(f"the proxy cannot be used: {words(error)}") from error
+        return slot.transport
+
+
+_USER_AGENT = (b"User-Agent", f"vbsbatch/{vbsbatch.__version__}".encode())
+
+
+async def _bounded(response: httpx.Response, most: int) -> bytes:
+    """Read the body up to `most` bytes; more than that is no answer."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in cast(AsyncIterable[bytes], response.stream):
+        size += len(part)
+        if size > most:
+            raise TooLargeError(most)
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def quieten(*names: str) -> None:
+    """Switch off loggers of foreign libraries: they cost time and may tell secrets."""
+    for name in names:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)

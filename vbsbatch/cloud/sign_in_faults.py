@@ -1,0 +1,61 @@
+"""The wall to the identity service: what its client raises, as one line that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from vbsbatch.cloud.foreign import causes, network_reason, words
+from vbsbatch.errors import CloudUnavailable, SignInError
+
+
+def translated(
+    error: Exception, where: str, secrets: Collection[str], *, renewing: bool
+) -> SignInError | CloudUnavailable:
+    """Translate whatever a sign-in ended with; `where` names the cloud and its auth_url.
+
+    An outage is `CloudUnavailable` while renewing and `SignInError` at the start, where a person
+    waits and nothing is lost. None of `secrets` is in the text.
+    """
+    text, outage = _reason(error)
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return (CloudUnavailable if outage and renewing else SignInError)(f"{where}: {text}")
+
+
+def _reason(error: Exception) -> tuple[str, bool]:
+    """Return what to tell a person, and whether the same sign-in may succeed later."""
+    if (status := _status(error)) is not None:
+        return _refused(status, error), status in (408, 429) or status >= 500
+    if network := network_reason(error):
+        return network, True
+    named = {type(link).__name__ for link in causes(error)}
+    if named & {"ConnectTimeout", "Timeout", "ReadTimeout", "TimeoutError"}:
+        return "the identity service does not answer in time", True
+    if named & {"DiscoveryFailure", "InvalidResponse", "VersionNotAvailable"}:
+        return f"auth_url leads to no Keystone: {words(error)}", True
+    if named & {"ConnectFailure", "UnknownConnectionError", "ConnectionError"}:
+        return f"no connection to the identity service: {words(error)}", True
+    if named & {"EmptyCatalog", "EndpointNotFound"}:
+        return "the token has no catalog: name a project (project_name) in clouds.yaml", False
+    return f"cannot sign in: {words(error)}", False
+
+
+def _status(error: Exception) -> int | None:
+    """Return the HTTP status the identity service refused with, wherever in the chain it is."""
+    for link in causes(error):
+        status = getattr(link, "http_status", None)
+        if isinstance(status, int) and status >= 300:
+            return status
+    return None
+
+
+def _refused(status: int, error: Exception) -> str:
+    if status == 401:
+        return "the identity service refused the credentials (401): check user, password, project"
+    if status == 403:
+        return "the identity service forbids this sign-in (403): the user may be locked"
+    if status == 404:
+        return "auth_url leads to no Keystone (404): check auth_url"
+    if status in (408, 429) or status >= 500:
+        return f"the identity service is unavailable ({status})"
+    return f"the identity service refused the sign-in ({status}): {words(error)}"

@@ -1,0 +1,115 @@
+"""One token for all workers, renewed once for all of them, before it expires or when refused."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import anyio
+
+from vbsbatch.errors import CloudUnavailable, SignInError
+
+_MARGIN = 300.0  # seconds before expiry at which a token is renewed …
+_MARGIN_SHARE = 0.1  # … or this share of its life, whichever is less
+_AGAIN = 30.0  # seconds between two renewals ahead of expiry that failed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Token:
+    """One sign-in's token; its value is never shown. Times are epoch seconds of our clock."""
+
+    value: str = field(repr=False)
+    got_at: float
+    expires_at: float
+
+    @property
+    def renew_at(self) -> float:
+        """From when on a new one is to be fetched although this one still works."""
+        return self.expires_at - min(_MARGIN, _MARGIN_SHARE * (self.expires_at - self.got_at))
+
+
+class TokenSource(Protocol):
+    """Where requests get their token from."""
+
+    @property
+    def calls(self) -> int:
+        """Requests to the identity service so far."""
+        ...
+
+    @property
+    def current(self) -> Token | None:
+        """The newest token, whatever its age; None before the first sign-in."""
+        ...
+
+    async def token(self, newer_than: float | None = None) -> Token:
+        """Return the token to use; with `newer_than`, one that was got after that time.
+
+        Raises `SignInError` or `CloudUnavailable` when there is none: a renewal ahead of expiry
+        that fails leaves the old token in use for as long as it lives.
+        """
+        ...
+
+
+class Tokens:
+    """A `TokenSource` over `fetch`, which signs in once and counts its requests into `calls`."""
+
+    def __init__(
+        self,
+        fetch: Callable[[], Awaitable[Token]],
+        now: Callable[[], float],
+        *,
+        first: Token | None = None,
+        calls: Callable[[], int] | None = None,
+    ) -> None:
+        self._fetch = fetch
+        self._now = now
+        self._current = first
+        self._lock = anyio.Lock()
+        self._not_before = float("-inf")
+        self._fetches = 0
+        self._count = calls
+
+    @property
+    def calls(self) -> int:
+        """Requests to the identity service so far."""
+        return self._fetches if self._count is None else self._count()
+
+    @property
+    def current(self) -> Token | None:
+        """The newest token, whatever its age; None before the first sign-in."""
+        return self._current
+
+    async def token(self, newer_than: float | None = None) -> Token:
+        """Return the token to use; see `TokenSource.token`."""
+        if token := self._good(newer_than):
+            return token
+        async with self._lock:
+            # Whoever waited here is served by the renewal of the one before.
+            if token := self._good(newer_than):
+                return token
+            return await self._renew(newer_than)
+
+    def _good(self, newer_than: float | None) -> Token | None:
+        token = self._current
+        if token is None:
+            return None
+        if newer_than is not None:
+            return token if token.got_at > newer_than else None
+        now = self._now()
+        return (
+            token if now < token.renew_at or now < min(self._not_before, token.expires_at) else None
+        )
+
+    async def _renew(self, newer_than: float | None) -> Token:
+        self._fetches += 1
+        try:
+            token = await self._fetch()
+        except (SignInError, CloudUnavailable):
+            now, old = self._now(), self._current
+            if newer_than is not None or old is None or now >= old.expires_at:
+                raise
+            self._not_before = now + _AGAIN
+            return old
+        self._current = token
+        return token
