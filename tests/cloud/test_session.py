@@ -371,22 +371,6 @@ async def test_a_proxy_that_cannot_be_used_is_no_answer(
     assert "proxy" in str(result.message)
 
 
-async def test_an_answer_that_nobody_asked_for_is_never_taken_for_the_next() -> None:
-    async def forging(connection: Connection) -> None:
-        await connection.request()
-        forged = b"HTTP/1.1 200 OK\r\nX-Request-Id: forged\r\nContent-Length: 16\r\n\r\n"
-        await connection.stream.send(
-            b"HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n" + b'{"job_id": "j1"}' + forged
-        )
-        await connection.request()
-
-    async with serving(forging) as (service, server):
-        for _ in range(2):
-            result = await service.create(a_job(), 0)
-            assert result.request_id is None
-        assert server.connections == 2
-
-
 async def test_bytes_that_come_while_nothing_is_asked_end_the_connection() -> None:
     late = anyio.Event()
 
