@@ -319,6 +319,8 @@ class Run:
     id: str
     plan: str
     cloud: str | None
+    project_id: str | None = None
+    """The project it was started in: anywhere else nothing of it could be found again."""
     state: RunState
     settings: Settings
     created_at: float

@@ -64,7 +64,7 @@ class Dispatcher:
         self._tuning = tuning
         self._rules = rules
         self._stop = stop
-        self._paused = False
+        self.paused = False
         self._breaker = Breaker(tuning=tuning)
         self._may_probe = False
         self._door = anyio.Lock()
@@ -90,7 +90,7 @@ class Dispatcher:
 
     def pause(self, paused: bool) -> None:
         """Send no new create while paused."""
-        self._paused = paused
+        self.paused = paused
         self._look_again()
 
     async def _work(self, worker: int) -> None:
@@ -124,12 +124,12 @@ class Dispatcher:
 
     def _closed(self) -> bool:
         """Whether nothing may be sent now."""
-        return self._paused or not (self._breaker.circuit is Circuit.CLOSED or self._may_probe)
+        return self.paused or not (self._breaker.circuit is Circuit.CLOSED or self._may_probe)
 
     async def _until_open(self) -> None:
         while self._closed():
             self.feed.give_back()
-            if self._paused or self._breaker.circuit is Circuit.PROBING:
+            if self.paused or self._breaker.circuit is Circuit.PROBING:
                 await self._opened.wait()
             elif (wait := self._breaker.probe_at - self._clock.now()) > 0:
                 await self._opened.wait(wait)
@@ -263,7 +263,8 @@ class Dispatcher:
             self._ledger.note("limiter", f"{before}->{after} reason=429 retry_after={wait}")
 
     async def _renew_token(self, job: Job, judgement: Judgement, sent_at: float) -> None:
-        """Once with a fresh token; when that is refused too, before it was good for anything, stop."""
+        """Once with a fresh token; when that is refused too, before it was good for
+        anything, stop."""
         self._refusals[job.no] += 1
         used = sent_at > self._renewed_at
         if used and self._refusals[job.no] > (REFUSALS if self._token_was_good else 1):
@@ -276,7 +277,7 @@ class Dispatcher:
         except SignInError as error:
             self._stop(f"cannot sign in again: {error}")
         else:
-            if used:
+            if sent_at > self._renewed_at:  # the renewal that serves others too is told once
                 self._renewed_at, self._token_was_good = self._clock.now(), False
                 self._ledger.note("session", "the token was refused; signed in again")
 

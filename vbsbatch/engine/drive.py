@@ -93,6 +93,11 @@ class Engine:
         """The create rate in force."""
         return self.limiter.rate
 
+    @property
+    def paused(self) -> bool:
+        """Whether an operator paused it."""
+        return self._dispatcher.paused
+
     def stop(self, reason: str, *, now: bool = False) -> None:
         """Send nothing new, await the answers under way (not with `now`), end resumable."""
         self._reason = self._reason or reason

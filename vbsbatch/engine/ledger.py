@@ -36,6 +36,8 @@ class Ledger:
         self._listeners = tuple(listeners)
         self.open: dict[int, Job] = {}
         self.counts: Counter[JobState] = Counter()
+        self.retrying = 0
+        """How many of the waiting jobs have been tried before."""
         self.changed = Signal()
         """A job left the open states: there is room, something to claim, or an end."""
         self.tracked = Signal()
@@ -52,6 +54,7 @@ class Ledger:
         A job that it left between intent and answer may have been accepted: it becomes unknown.
         """
         self.counts.update(await self._journal.counts())
+        self.retrying = await self._journal.retrying()
         for job in await self._journal.jobs_in(tuple(OPEN_STATES)):
             self.open[job.no] = job
             if job.state is JobState.SUBMITTING:
@@ -73,6 +76,7 @@ class Ledger:
                 self.open[job.no] = job
             self.counts[JobState.WAITING] -= len(jobs)
             self.counts[JobState.SUBMITTING] += len(jobs)
+            self.retrying -= sum(job.attempts > 1 for job in jobs)
             if len(jobs) < limit:
                 due = await self._journal.next_due()
                 self.earliest_due = float("inf") if due is None else due
@@ -126,6 +130,8 @@ class Ledger:
         return {state: n for state, n in self.counts.items() if n}
 
     def _hold(self, job: Job, came_from: JobState) -> None:
+        if job.attempts:
+            self.retrying += (job.state is JobState.WAITING) - (came_from is JobState.WAITING)
         self.counts[came_from] -= 1
         self.counts[job.state] += 1
         if job.state in OPEN_STATES:

@@ -142,6 +142,10 @@ class Journal(Protocol):
         """How many jobs are in each state; states without a job may be absent."""
         ...
 
+    async def retrying(self) -> int:
+        """How many waiting jobs have been tried before."""
+        ...
+
     async def commands(self) -> list[Command]:
         """Commands that nobody has acknowledged yet, oldest first."""
         ...

@@ -27,7 +27,16 @@ from vbsbatch.engine.reconcile import (
 )
 from vbsbatch.engine.tuning import Tuning
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
-from vbsbatch.model import Backup, BackupPage, CloudJob, CloudJobStatus, Job, JobState, Settings, Verdict
+from vbsbatch.model import (
+    Backup,
+    BackupPage,
+    CloudJob,
+    CloudJobStatus,
+    Job,
+    JobState,
+    Settings,
+    Verdict,
+)
 from vbsbatch.policy import judge_cloud_job
 
 ALONE_AT_MOST = 3

@@ -1,6 +1,6 @@
 """What an answer means, and how long to wait: pure functions of (status, code) and of numbers."""
 
 from vbsbatch.policy.backoff import backoff
-from vbsbatch.policy.verdicts import Judgement, judge, judge_cloud_job, known, meaning
+from vbsbatch.policy.verdicts import Judgement, documented, judge, judge_cloud_job, meaning
 
-__all__ = ["Judgement", "backoff", "judge", "judge_cloud_job", "known", "meaning"]
+__all__ = ["Judgement", "backoff", "documented", "judge", "judge_cloud_job", "meaning"]

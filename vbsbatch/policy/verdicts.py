@@ -29,6 +29,20 @@ STOPPING_STATUSES = {
 CONFLICTS = frozenset({"VolumeBackup.0013"})
 """Codes that say: a backup of this volume is under way, and it may be ours."""
 
+OURS = {
+    "deadline": "the plan's deadline passed before it could be sent",
+    "busy": "another run of this store has a backup of the volume under way",
+    "lost": "the cloud accepted the backup, and later knew neither its job nor a backup",
+    "deleted": "the backup was deleted before it was available",
+    "uncertain": "the cloud does not tell whether a backup of this name is ours",
+}
+"""Codes that vbsbatch itself gives to a failed job."""
+
+_DOCUMENTED = frozenset(
+    {None, 200, 202, 400, 401, 403, 404, 405, 406, 407, 408, 409, 413, 422, 429}
+    | {500, 501, 502, 503, 504}
+)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
@@ -93,9 +107,12 @@ def meaning(code: str | None, status: int | None) -> str:
     }.get(status, "the service is in trouble" if status >= 500 else f"HTTP {status}")
 
 
-def known(code: str | None) -> bool:
-    """Whether the shipped table knows this code (no code at all is nothing unknown)."""
-    return code is None or code in table()
+def documented(code: str | None, status: int | None) -> str | None:
+    """What a code says, or None for one that neither the service's reference nor we know."""
+    if code is None:
+        return meaning(None, status) if status in _DOCUMENTED else None
+    entry = table().get(code)
+    return entry.meaning if entry is not None else OURS.get(code)
 
 
 @cache

@@ -1,0 +1,350 @@
+"""Runs and their jobs as commands and screens see them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.store.ground import NOW, a_job, a_run, an_attempt, moved, volume
+from vbsbatch.errors import RunIsLive, StoreFailed, UsageError
+from vbsbatch.model import (
+    Answer,
+    BackupSettings,
+    JobState,
+    Limits,
+    Rate,
+    Retry,
+    Rule,
+    RunNoted,
+    RunState,
+    Settings,
+    Verdict,
+)
+from vbsbatch.store import Mark, Store
+
+A, B, C = "20261118-1200-aaaa", "20261118-1300-bbbb", "20261119-0100-cccc"
+DEFAULTS = BackupSettings(description="nightly", full=True)
+
+
+def three_runs(store: Store) -> None:
+    for run_id in (A, B, C):
+        store.create_run(a_run(run_id), [], DEFAULTS)
+
+
+def test_a_run_comes_back_as_it_was_frozen(store: Store) -> None:
+    settings = Settings(
+        limits=Limits(rate=Rate(count=100, per=60), in_flight=7),
+        retry=Retry(rules=(Rule(verdict=Verdict.RETRY, status=503, code="VolumeBackup.09*"),)),
+        deadline=8 * 3600.0,
+        names_unique=False,
+    )
+    run = a_run(A, settings=settings, cloud=None, deadline_at=NOW + 60, in_flight=3, reason="x")
+    store.create_run(run, [], DEFAULTS)
+    assert store.run(A) == run
+
+
+def test_jobs_come_back_as_they_were_planned(store: Store) -> None:
+    jobs = [
+        a_job(1, settings=DEFAULTS, priority=3),
+        a_job(2, settings=BackupSettings(tags=(("wave", "1"),)), group="db"),
+        a_job(
+            3, volume_name=volume(3), state=JobState.SKIPPED, message="has one", settings=DEFAULTS
+        ),
+    ]
+    store.create_run(a_run(A), iter(jobs), DEFAULTS)
+    assert list(store.jobs(A)) == jobs
+    assert store.job(A, 2) == jobs[1]
+
+
+def test_a_run_is_made_whole_or_not_at_all(store: Store) -> None:
+    def broken() -> object:
+        yield from (a_job(no) for no in range(1, 200))
+        raise RuntimeError("the plan broke off")
+
+    with pytest.raises(RuntimeError):
+        store.create_run(a_run(A), broken(), DEFAULTS)  # type: ignore[arg-type]
+    with pytest.raises(StoreFailed):
+        store.create_run(a_run(B), [a_job(1), a_job(1)], DEFAULTS)
+    assert store.runs() == []
+
+
+def test_a_run_id_is_never_used_twice(store: Store) -> None:
+    store.create_run(a_run(A), [], DEFAULTS)
+    with pytest.raises(UsageError):
+        store.create_run(a_run(A), [], DEFAULTS)
+
+
+def test_a_new_run_id_tells_the_minute(store: Store) -> None:
+    assert re.fullmatch(r"20261118-1106-[a-z0-9]{4}", store.new_run_id(1795000000))
+
+
+def test_a_run_is_found_by_id_prefix_or_latest(store: Store) -> None:
+    three_runs(store)
+    assert store.run(B).id == B
+    assert store.run("20261119").id == C
+    assert store.run("latest").id == C
+    assert [run.id for run in store.runs()] == [C, B, A]
+
+
+@pytest.mark.parametrize(
+    ("ref", "words"),
+    [
+        ("20261118", [A, B]),
+        ("20261118-1200-aaab", ["did you mean", A]),
+        ("zzz", [A, B, C]),
+        ("", [A, B, C]),
+    ],
+)
+def test_a_run_that_is_not_clear_is_refused_with_candidates(
+    store: Store, ref: str, words: list[str]
+) -> None:
+    three_runs(store)
+    with pytest.raises(UsageError) as refusal:
+        store.run(ref)
+    assert all(word in str(refusal.value) for word in words)
+
+
+def test_without_any_run_latest_says_so(store: Store) -> None:
+    with pytest.raises(UsageError, match="no run"):
+        store.run("latest")
+    assert store.newest_unfinished() is None
+
+
+@pytest.mark.anyio
+async def test_the_newest_unfinished_run_is_the_one_to_resume(store: Store) -> None:
+    three_runs(store)
+    async with store.journal(C) as journal:
+        await journal.run_state(RunState.ENDED, NOW)
+    unfinished = store.newest_unfinished()
+    assert unfinished is not None
+    assert unfinished.id == B
+
+
+def failed(no: int, **fields: object) -> object:
+    return a_job(no, state=JobState.FAILED, ended_at=NOW, attempts=6, **fields)
+
+
+def test_jobs_are_filtered_and_paged(store: Store) -> None:
+    jobs = [
+        a_job(1),
+        failed(2, http_status=400, code="VolumeBackup.0040"),
+        failed(3, http_status=503),
+        failed(4),
+        failed(5, http_status=400, code="VolumeBackup.0040"),
+    ]
+    store.create_run(a_run(A), jobs, DEFAULTS)  # type: ignore[arg-type]
+
+    def found(**criteria: object) -> list[int]:
+        return [job.no for job in store.jobs(A, **criteria)]  # type: ignore[arg-type]
+
+    assert found(states=[JobState.FAILED]) == [2, 3, 4, 5]
+    assert found(statuses=[400, 0], states=[JobState.FAILED]) == [2, 4, 5]
+    assert found(codes=["VolumeBackup.0040"]) == [2, 5]
+    assert found(volumes=[volume(4).replace("-", "").upper(), "db-001"]) == [1, 4]
+    assert found(after=2, limit=2) == [3, 4]
+    assert store.failures(A) == [(400, "VolumeBackup.0040", 2), (None, None, 1), (503, None, 1)]
+    assert store.counts(A) == {JobState.WAITING: 1, JobState.FAILED: 4}
+    assert store.attempt_total(A) == 24
+
+
+def test_asking_about_no_run_or_job_is_refused(store: Store) -> None:
+    store.create_run(a_run(A), [], DEFAULTS)
+    with pytest.raises(UsageError):
+        store.counts("gone")
+    with pytest.raises(UsageError):
+        store.job(A, 1)
+
+
+def test_requeue_renews_the_budget_and_the_deadline_and_reopens_the_run(path: Path) -> None:
+    with Store.open(path, create=True, clock=lambda: NOW + 99) as store:
+        jobs = [
+            failed(1, http_status=400, code="X", later_since=NOW, backup_id="b"),
+            failed(2, http_status=503),
+            a_job(3, state=JobState.CANCELLED),
+            a_job(4, state=JobState.SUCCEEDED, http_status=400),
+        ]
+        run = a_run(A, settings=Settings(deadline=60), state=RunState.ENDED, ended_at=NOW)
+        store.create_run(run, jobs, DEFAULTS)  # type: ignore[arg-type]
+        assert store.requeue(A, {"status": [400]}) == 1
+        job = store.job(A, 1)
+        assert (job.state, job.charged, job.due_at) == (JobState.WAITING, 0, 0.0)
+        assert (job.ended_at, job.later_since, job.backup_id, job.code) == (None, None, None, "X")
+        after = store.run(A)
+        assert (after.state, after.ended_at, after.deadline_at) == (
+            RunState.STOPPED,
+            None,
+            NOW + 159,
+        )
+        (event,) = store.events(A)
+        assert (event.no, event.came_from, event.to) == (1, JobState.FAILED, JobState.WAITING)
+        assert event.text == "retry asked for"
+        assert store.requeue(A, {"all": True}) == 2
+        assert store.requeue(A, {"all": True}) == 0
+        assert store.requeue(A, {"states": ["succeeded"]}) == 0
+
+
+def test_requeue_and_cancel_work_on_more_jobs_than_a_page(store: Store) -> None:
+    store.create_run(a_run(A), (a_job(no) for no in range(1, 1001)), DEFAULTS)
+    assert store.cancel(A, {"all": True}) == 1000
+    assert store.counts(A) == {JobState.CANCELLED: 1000}
+    assert store.requeue(A, {"states": ["cancelled"]}) == 1000
+    assert store.counts(A) == {JobState.WAITING: 1000}
+    assert sum(1 for _ in store.events(A)) == 2000
+
+
+def test_an_empty_selection_touches_nothing(store: Store) -> None:
+    store.create_run(a_run(A), [a_job(1)], DEFAULTS)
+    assert store.cancel(A, {}) == 0
+    with pytest.raises(UsageError):
+        store.cancel(A, {"everything": True})
+
+
+def test_operators_limits_are_kept_for_the_next_engine(store: Store) -> None:
+    store.create_run(a_run(A), [], DEFAULTS)
+    store.set_limits(A, rate=Rate(count=2))
+    store.set_limits(A, in_flight=9)
+    run = store.run(A)
+    assert (run.rate, run.in_flight) == (Rate(count=2), 9)
+
+
+@pytest.mark.anyio
+async def test_the_rate_of_the_last_heartbeat_is_told(store: Store) -> None:
+    store.create_run(a_run(A), [], DEFAULTS)
+    assert store.sending_rate(A) is None
+    async with store.journal(A) as journal:
+        await journal.heartbeat(NOW, rate=Rate(count=4.5), create_calls=1, read_calls=1)
+    assert store.sending_rate(A) == Rate(count=4.5)
+
+
+@pytest.mark.anyio
+async def test_history_tells_every_move_that_no_attempt_tells(store: Store) -> None:
+    store.create_run(a_run(A), [a_job(1), a_job(2)], DEFAULTS)
+    store.create_run(a_run(B), [], DEFAULTS)
+    async with store.journal(A) as journal, store.journal(B) as other:
+        one, two = await journal.claim(NOW, 2)
+        accepted = moved(one, JobState.RUNNING, attempt=an_attempt())
+        journal.record(accepted)
+        refusal = an_attempt(verdict=Verdict.FAIL, answer=Answer(status=400, message="no"))
+        journal.record(moved(two, JobState.FAILED, NOW + 1, attempt=refusal, note="gave up"))
+        await journal.flush()
+        other.record(RunNoted(at=NOW, kind="breaker", text="not of this run"))
+        await other.flush()
+        journal.record(RunNoted(at=NOW + 2, kind="limiter", text="5/s -> 4/s"))
+        journal.record(moved(accepted.job, JobState.SUCCEEDED, NOW + 3))
+    events = list(store.events(A))
+    assert [(event.no, event.kind, event.to, event.text) for event in events] == [
+        (2, "move", JobState.FAILED, "gave up"),
+        (None, "limiter", None, "5/s -> 4/s"),
+        (1, "move", JobState.SUCCEEDED, None),
+    ]
+    assert events[2].at == NOW + 3
+    assert [event.id for event in store.events(A, after=events[0].id, limit=1)] == [events[1].id]
+    assert [event.no for event in store.events(A, no=2)] == [2]
+    assert [event.kind for event in store.events(B)] == ["breaker"]
+
+
+@pytest.mark.anyio
+async def test_a_follower_is_told_each_changed_job_and_no_other(store: Store) -> None:
+    store.create_run(a_run(A), (a_job(no) for no in range(1, 9)), DEFAULTS)
+    store.create_run(a_run(B), [a_job(1, volume_id=volume(99))], DEFAULTS)
+    mark, version = store.mark(), store.data_version()
+    assert store.changed(A, mark) == (mark, [])
+    async with store.journal(A) as journal, store.journal(B) as other:
+        one, two = await journal.claim(NOW, 2)
+        await other.claim(NOW, 1)
+        assert store.data_version() != version
+        mark, jobs = store.changed(A, mark)
+        assert jobs == [one, two]
+        running = moved(one, JobState.RUNNING, attempt=an_attempt())
+        journal.record(running)
+        journal.record(moved(two, JobState.FAILED))
+        await journal.flush()
+        mark, jobs = store.changed(A, mark)
+        assert [(job.no, job.state) for job in jobs] == [
+            (1, JobState.RUNNING),
+            (2, JobState.FAILED),
+        ]
+        journal.record(moved(running.job, JobState.SUCCEEDED))
+        await journal.flush()
+        mark, jobs = store.changed(A, mark)
+        assert [(job.no, job.state) for job in jobs] == [(1, JobState.SUCCEEDED)]
+    assert store.changed(A, mark)[1] == []
+    assert [job.no for job in store.changed(A, Mark())[1]] == [1, 2]
+
+
+@pytest.mark.anyio
+async def test_jobs_that_another_run_holds_up_are_told(store: Store) -> None:
+    store.create_run(a_run(A), [a_job(1)], DEFAULTS)
+    store.create_run(a_run(B), [a_job(1, due_at=NOW + 1e6), a_job(2)], DEFAULTS)
+    async with store.journal(A) as journal:
+        await journal.claim(NOW, 1)
+    assert [(job.no, run_id) for job, run_id in store.open_elsewhere(B)] == [(1, A)]
+    assert store.open_elsewhere(A) == []
+
+
+HOLD = """
+import sys
+from vbsbatch.store import Store
+with Store.open(sys.argv[1]) as store, store.lock(sys.argv[2]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_engine_is_refused_and_told_who_drives(store: Store, path: Path) -> None:
+    three_runs(store)
+    command = [sys.executable, "-c", HOLD, str(path), A]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as engine:
+        assert engine.stdout is not None
+        assert engine.stdout.readline() == "held\n"
+        assert store.is_live(A) == engine.pid
+        assert store.is_live(B) is None
+        with pytest.raises(RunIsLive, match=str(engine.pid)), store.lock(A):
+            pass
+        with pytest.raises(RunIsLive, match=str(engine.pid)):
+            store.requeue(A, {"all": True})
+        with store.lock(B):
+            # Asking, and letting another lock go, must not let go of this one.
+            assert store.is_live(B) == os.getpid()
+        assert store.is_live(A) == engine.pid
+        engine.kill()
+    assert store.is_live(A) is None
+    with store.lock(A):
+        assert store.requeue(A, {"all": True}) == 0
+        with pytest.raises(RunIsLive), store.lock(A):
+            pass
+    assert (path.parent / "vbsbatch.db.lock").stat().st_mode & 0o777 == 0o600
+
+
+LOOK = """
+import sys
+from vbsbatch.store import Store
+with Store.open(sys.argv[1], readonly=True) as store:
+    print(store.is_live(sys.argv[2]))
+"""
+
+
+def test_other_processes_see_who_drives_even_after_this_one_looked(
+    store: Store, path: Path
+) -> None:
+    three_runs(store)
+    with store.lock(A):
+        assert store.is_live(B) is None
+        looked = subprocess.run(
+            [sys.executable, "-c", LOOK, str(path), A], capture_output=True, text=True, check=True
+        )
+    assert looked.stdout == f"{os.getpid()}\n"
+
+
+def test_importing_the_room_is_light() -> None:
+    heavy = ("pydantic", "sqlite_utils", "asyncio", "anyio")
+    code = f"import sys, vbsbatch.store; print([m for m in {heavy!r} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"

@@ -1,0 +1,82 @@
+"""The commands by name; each is imported when it is called or asked for help."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+import vbsbatch
+
+COMMANDS = {
+    "run": ("running", "Submit and follow the backups of a plan."),
+    "resume": ("running", "Continue an unfinished run."),
+    "retry": ("running", "Try failed jobs again, then resume."),
+    "runs": ("looking", "List the runs of the store."),
+    "status": ("looking", "Show how a run stands."),
+    "jobs": ("looking", "List the jobs of a run."),
+    "report": ("looking", "Write a report of a run."),
+    "verify": ("verifying", "Hold a run against the cloud."),
+    "pause": ("steering", "Send no new create for now."),
+    "unpause": ("steering", "Go on sending."),
+    "stop": ("steering", "Stop a run, to be resumed later."),
+    "cancel": ("steering", "Take back jobs that were not sent yet."),
+    "rate": ("steering", "Change how fast a live run sends."),
+    "check": ("planning", "Check a plan without touching any cloud."),
+    "schema": ("planning", "Print the JSON Schema of plan files, for editors."),
+    "demo": ("simulating", "Back up a simulated fleet."),
+    "simulate": ("simulating", "Serve a simulated cloud on this machine."),
+    "completion": ("completing", "Print the shell completion script."),
+}
+"""Command -> (module of this package, what it does in one line)."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, in the order of `COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command, or None when there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"vbsbatch.cli.{COMMANDS[cmd_name][0]}")
+        command = getattr(module, cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; a wrong name gets the nearest right one."""
+        from difflib import get_close_matches
+
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            close = get_close_matches(name, COMMANDS, n=1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+Examples:
+  vbsbatch check plans/pre-migration.yaml
+  vbsbatch run plans/pre-migration.yaml --cloud otc
+  vbsbatch status latest
+  vbsbatch retry latest --status 503
+""",
+)
+@click.version_option(vbsbatch.__version__, "-V", "--version", prog_name="vbsbatch")
+def app() -> None:
+    """Back up hundreds of cloud disks: resumable, rate-limited, nothing twice, nothing lost."""

@@ -1,0 +1,125 @@
+"""Drives one run in this process: store, cloud, engine, signals and voice, wired together."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from random import SystemRandom
+
+import anyio
+
+from vbsbatch.cli import FAILED, INTERRUPTED, STOPPED
+from vbsbatch.cli.looking import report_data
+from vbsbatch.cli.progress import Voice
+from vbsbatch.cloud import CloudChoice, VbsService, connect
+from vbsbatch.engine import Ending, Engine
+from vbsbatch.errors import SignInError, UsageError
+from vbsbatch.model import JobState, Run, RunState, Settings
+from vbsbatch.report.data import next_commands
+from vbsbatch.store import Store
+
+LOST = (JobState.FAILED, JobState.CANCELLED)
+
+
+class WallClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        """Seconds since the Unix epoch (UTC)."""
+        return time.time()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manner:
+    """How to drive: what to show, and what the command line sets for this engine."""
+
+    progress: str
+    verbose: bool = False
+    choice: CloudChoice = CloudChoice()
+
+
+@asynccontextmanager
+async def signed_in(choice: CloudChoice, settings: Settings) -> AsyncIterator[VbsService]:
+    """A service that is ready to be used; raises `SignInError` before anything is stored."""
+    timeouts, workers = settings.timeouts, settings.limits.connections
+    async with connect(choice, timeouts=timeouts, workers=workers) as service:
+        yield service
+
+
+def check_project(run: Run, service: VbsService) -> None:
+    """A run belongs to one project: in another, nothing of it could be found, and all sent
+    twice."""
+    if run.project_id is not None and run.project_id != service.project_id:
+        raise UsageError(
+            f"run {run.id} belongs to project {run.project_id}, "
+            f"and these credentials lead to {service.project_id}: sign in to the same project"
+        )
+
+
+async def drive(store: Store, run: Run, service: VbsService, manner: Manner) -> int:
+    """Drive `run` until it ends or is stopped; the exit code."""
+    check_project(run, service)
+    voice = Voice(style=manner.progress, verbose=manner.verbose, run=run)
+    with store.lock(run.id):
+        async with store.journal(run.id) as journal:
+            engine = Engine(
+                run=run,
+                journal=journal,
+                service=service,
+                clock=WallClock(),
+                random=SystemRandom(),
+                listeners=[voice.hear],
+            )
+            ending, interrupted = await _attended(engine, voice)
+    return _farewell(store, run.id, ending, voice, interrupted=interrupted)
+
+
+async def _attended(engine: Engine, voice: Voice) -> tuple[Ending, bool]:
+    """The engine with its signal handling and its progress lines around it."""
+    aborted = False
+    endings: list[Ending] = []
+
+    async def obey_signals() -> None:
+        nonlocal aborted
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            asked = False
+            async for number in signals:
+                name = signal.Signals(number).name
+                engine.stop(f"stopped by {name}", now=asked)
+                aborted, asked = asked, True
+
+    # The terminal may go, the run goes on.
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(obey_signals, name="signals")
+            group.start_soon(voice.tell, engine, name="progress")
+            endings.append(await engine.drive())
+            group.cancel_scope.cancel()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    return endings[0], aborted
+
+
+def _farewell(store: Store, run_id: str, ending: Ending, voice: Voice, *, interrupted: bool) -> int:
+    """Say how it ended; the exit code."""
+    run = store.run(run_id)
+    code = exit_code(ending, interrupted=interrupted)
+    command = next(iter(next_commands(report_data(store, run))), None)
+    voice.end(run, ending.counts, code, command if code else None)
+    return code
+
+
+def exit_code(ending: Ending, *, interrupted: bool) -> int:
+    """What the way a run was left means to whoever started it."""
+    if interrupted:
+        return INTERRUPTED
+    if ending.state is RunState.STOPPED:
+        return STOPPED
+    return FAILED if any(ending.counts.get(state) for state in LOST) else 0
+
+
+__all__ = ["Manner", "SignInError", "check_project", "drive", "exit_code", "signed_in"]

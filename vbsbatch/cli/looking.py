@@ -1,0 +1,139 @@
+"""Commands that read the store: runs, status, jobs, report."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vbsbatch.cli.options import db_option, open_store, run_argument
+from vbsbatch.model import JobState
+
+if TYPE_CHECKING:
+    from vbsbatch.model import Run
+    from vbsbatch.report import ReportData
+    from vbsbatch.store import Store
+
+
+@click.command()
+@db_option
+@click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
+def runs(db: Path | None, as_json: bool) -> None:
+    """List the runs of the store, newest first."""
+    with open_store(db, readonly=True) as store:
+        found = [report_data(store, run) for run in store.runs()]
+        if as_json:
+            from vbsbatch.report import as_json as json_report
+
+            json_report.write_runs(found, sys.stdout)
+        else:
+            from vbsbatch.report import as_table
+
+            as_table.write_runs(found, sys.stdout)
+
+
+@click.command()
+@run_argument
+@db_option
+@click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
+def status(run: str, db: Path | None, as_json: bool) -> None:
+    """Show how RUN stands: an id, the beginning of one, or latest."""
+    with open_store(db, readonly=True) as store:
+        data = report_data(store, store.run(run))
+        if as_json:
+            from vbsbatch.report import as_json as json_report
+
+            json_report.write_status(data, sys.stdout)
+        else:
+            from vbsbatch.report import as_table
+
+            as_table.write_status(data, sys.stdout)
+
+
+@click.command()
+@run_argument
+@db_option
+@click.option("--state", "states", multiple=True, type=click.Choice([*JobState]))
+@click.option("--status", "statuses", multiple=True, type=int, help="HTTP status; 0 for no answer.")
+@click.option("--code", "codes", multiple=True, help="The service's code.")
+@click.option("--volume", "volumes", multiple=True, help="Volume id or name.")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
+@click.option("--csv", "as_csv", is_flag=True, help="As CSV with a header row.")
+def jobs(
+    run: str,
+    db: Path | None,
+    states: tuple[str, ...],
+    statuses: tuple[int, ...],
+    codes: tuple[str, ...],
+    volumes: tuple[str, ...],
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """List the jobs of RUN, all or those that fit every option given."""
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")
+    with open_store(db, readonly=True) as store:
+        found = store.run(run)
+        listed = store.jobs(
+            found.id,
+            states=tuple(map(JobState, states)),
+            statuses=statuses,
+            codes=codes,
+            volumes=volumes,
+        )
+        if as_json:
+            from vbsbatch.report import as_json as json_report
+
+            json_report.write_jobs(found.id, listed, sys.stdout)
+        elif as_csv:
+            from vbsbatch.report import as_csv as csv_report
+
+            csv_report.write_jobs(listed, sys.stdout)
+        else:
+            from vbsbatch.report import as_table
+
+            as_table.write_jobs(listed, sys.stdout, now=time.time())
+
+
+@click.command()
+@run_argument
+@db_option
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(("table", "json", "csv", "md", "html", "junit")),
+    default="table",
+    show_default=True,
+)
+@click.option("--output", metavar="FILE", help="Write here instead of to standard output.")
+@click.option("--all", "all_jobs", is_flag=True, help="List every job, not only the failed ones.")
+def report(run: str, db: Path | None, format_name: str, output: str | None, all_jobs: bool) -> None:
+    """Write a report of RUN."""
+    from vbsbatch.report import opened, write
+
+    with open_store(db, readonly=True) as store:
+        data = report_data(store, store.run(run))
+        with opened(output) as stream:
+            write(data, format_name, stream, all_jobs=all_jobs)
+
+
+def report_data(store: Store, run: Run) -> ReportData:
+    """What the store knows of a run, as the reports want it."""
+    from vbsbatch.policy import documented
+    from vbsbatch.report import ReportData
+
+    return ReportData(
+        run=run,
+        counts=store.counts(run.id),
+        meaning=documented,
+        now=time.time(),
+        failures=store.failures(run.id),
+        answers=store.answers(run.id),
+        jobs=lambda: store.jobs(run.id),
+        attempts=store.attempt_total(run.id),
+        retrying=store.retrying(run.id),
+        live=store.is_live(run.id) is not None,
+    )

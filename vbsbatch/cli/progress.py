@@ -1,0 +1,109 @@
+"""What a run tells while it goes on: whole lines on stderr, as text or JSON."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import TextIO
+
+import anyio
+
+from vbsbatch.engine import Engine
+from vbsbatch.model import JobMoved, JobState, Run, RunNoted
+from vbsbatch.report import End, Progress, Sample, eta, jsonlines, plain, wanted
+
+EVERY = 60.0
+"""Seconds between progress lines of the plain output."""
+
+SAMPLES = 10.0
+"""Seconds between two samples for the estimate of the end."""
+
+
+class Voice:
+    """Prints events, progress and the end; a closed stderr silences it and harms nobody."""
+
+    def __init__(
+        self, *, style: str, verbose: bool, run: Run, stream: TextIO | None = None
+    ) -> None:
+        self._form: ModuleType | None = {"json": jsonlines, "quiet": None}.get(style, plain)
+        self._verbose = verbose or style == "json"
+        self._attempts = run.settings.retry.attempts
+        self._stream = stream or sys.stderr
+        self._samples: deque[Sample] = deque(maxlen=512)
+        self._sent: deque[float] = deque(maxlen=64)
+        self._tried: Counter[bool] = Counter()
+
+    def hear(self, event: JobMoved | RunNoted) -> None:
+        """An event of the engine."""
+        if isinstance(event, JobMoved):
+            self._count(event)
+        if self._form is not None and wanted(event, verbose=self._verbose):
+            self._say(self._form.line(event, attempts=self._attempts))
+
+    async def tell(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
+        """Tell how far the run is, for ever, until cancelled."""
+        told_at = clock()
+        while True:
+            self._samples.append(Sample(at=clock(), ended=_ended(engine), paused=engine.paused))
+            await anyio.sleep(SAMPLES)
+            if clock() - told_at >= EVERY:
+                told_at = clock()
+                self.progress(engine, told_at)
+
+    def progress(self, engine: Engine, now: float) -> None:
+        """One line on how far the run is."""
+        if self._form is None:
+            return
+        counts = engine.ledger.tally()
+        left = sum(counts.values()) - _ended(engine)
+        state = Progress(
+            at=now,
+            counts=counts,
+            retry=engine.ledger.retrying,
+            rate=self._rate(now),
+            eta=eta(self._samples, left),
+        )
+        self._say(self._form.progress(state))
+
+    def end(
+        self, run: Run, counts: Mapping[JobState, int], exit_code: int, command: str | None
+    ) -> None:
+        """The last lines: what was called, and how it ended."""
+        if self._form is None:
+            return
+        now = time.time()
+        self._say(self._form.calls(now, run, counts))
+        how = End(at=now, run=run, counts=counts, exit_code=exit_code, next=command)
+        self._say(self._form.end(how))
+
+    def _count(self, event: JobMoved) -> None:
+        if event.attempt is not None:
+            self._sent.append(event.attempt.sent_at)
+
+    def _rate(self, now: float) -> float:
+        recent = [at for at in self._sent if at > now - EVERY]
+        if len(recent) < 2:
+            return 0.0
+        return len(recent) / max(now - recent[0], 1.0)
+
+    def _say(self, line: str) -> None:
+        try:
+            print(line, file=self._stream, flush=True)
+        except OSError:
+            self._form = None
+
+
+def _ended(engine: Engine) -> int:
+    counts = engine.ledger.counts
+    return sum(
+        counts[state]
+        for state in (
+            JobState.SUCCEEDED,
+            JobState.FAILED,
+            JobState.CANCELLED,
+            JobState.SKIPPED,
+        )
+    )

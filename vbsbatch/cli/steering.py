@@ -1,0 +1,118 @@
+"""Commands to a live engine: pause, unpause, stop, cancel, rate.
+
+They write a row into the store's commands table and wait for the engine's word on it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vbsbatch.cli.options import RateType, db_option, open_store
+from vbsbatch.errors import UsageError
+from vbsbatch.model import Rate
+
+if TYPE_CHECKING:
+    from vbsbatch.store import Store
+
+PATIENCE = 30.0
+"""Seconds to wait for the engine's word: it looks twice a second unless it is very busy."""
+
+
+@click.command()
+@click.argument("run")
+@db_option
+def pause(run: str, db: Path | None) -> None:
+    """Send no new create of RUN for now; what runs in the cloud is still followed."""
+    _tell_live(db, run, "pause")
+
+
+@click.command()
+@click.argument("run")
+@db_option
+def unpause(run: str, db: Path | None) -> None:
+    """Go on sending the creates of RUN."""
+    _tell_live(db, run, "unpause")
+
+
+@click.command()
+@click.argument("run")
+@db_option
+@click.option("--now", is_flag=True, help="Do not await the answers that are under way.")
+def stop(run: str, db: Path | None, now: bool) -> None:
+    """Stop RUN before its end, to be resumed later; backups that run go on in the cloud."""
+    _tell_live(db, run, "stop-now" if now else "stop")
+
+
+@click.command()
+@click.argument("run")
+@db_option
+@click.option("--volume", "volumes", multiple=True, help="Only this volume, by id or name.")
+def cancel(run: str, db: Path | None, volumes: tuple[str, ...]) -> None:
+    """Take back jobs of RUN that were not sent yet: all, or those of the volumes named."""
+    argument: dict[str, Any] = {"volumes": list(volumes)} if volumes else {"all": True}
+    with open_store(db) as store:
+        found = store.run(run)
+        if store.is_live(found.id) is not None:
+            click.echo(ask(store, found.id, "cancel", argument))
+        else:
+            click.echo(f"cancelled {store.cancel(found.id, argument)}")
+
+
+@click.command()
+@click.argument("run")
+@click.argument("rate", type=RateType())
+@db_option
+def rate(run: str, rate: Rate, db: Path | None) -> None:
+    """Change how fast RUN sends creates, such as 2/s or 30/min."""
+    with open_store(db) as store:
+        found = store.run(run)
+        store.set_limits(found.id, rate=rate)
+        if store.is_live(found.id) is None:
+            click.echo(f"rate is {rate} when run {found.id} is resumed")
+        else:
+            click.echo(ask(store, found.id, "rate", {"count": rate.count, "per": rate.per}))
+
+
+def ask(store: Store, run_id: str, verb: str, argument: Mapping[str, Any]) -> str:
+    """Ask the run's engine, and wait for its word; `UsageError` when none comes."""
+    command = store.ask(run_id, verb, argument, asked_by())
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        result = store.command_result(command)
+        if result is not None:
+            return result
+        if store.is_live(run_id) is None:
+            raise UsageError(f"the engine of run {run_id} ended before it took the command")
+        time.sleep(0.1)
+    raise UsageError(f"the engine of run {run_id} has not answered; it may be very busy")
+
+
+def asked_by() -> str:
+    """Who asks, for the run's history: user, and the terminal if there is one."""
+    import getpass
+
+    try:
+        who = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in a container
+        who = f"uid {os.getuid()}"
+    try:
+        terminal = os.ttyname(0).removeprefix("/dev/")
+    except OSError:
+        return who
+    return f"{who}@{terminal}"
+
+
+def _tell_live(db: Path | None, run: str, verb: str) -> None:
+    with open_store(db) as store:
+        found = store.run(run)
+        if store.is_live(found.id) is None:
+            raise UsageError(
+                f"no engine drives run {found.id} ({found.state}): vbsbatch resume {found.id}"
+            )
+        click.echo(ask(store, found.id, verb, {}))

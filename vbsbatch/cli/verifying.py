@@ -1,0 +1,110 @@
+"""The store against the cloud: verify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vbsbatch.cli import FAILED
+from vbsbatch.cli.options import cloud_options, db_option, open_store, run_argument, with_options
+
+if TYPE_CHECKING:
+    from vbsbatch.cloud import VbsService
+    from vbsbatch.engine.verify import Difference
+    from vbsbatch.model import Backup, Run
+    from vbsbatch.store import Store
+
+
+@click.command(epilog="Exit code 0 when all is as the store says, 1 for any difference.")
+@run_argument
+@with_options(*cloud_options, db_option)
+@click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
+def verify(
+    run: str,
+    cloud: str | None,
+    vbs_endpoint: str | None,
+    block_storage_endpoint: str | None,
+    db: Path | None,
+    as_json: bool,
+) -> int:
+    """Hold RUN against the cloud: backups missing, duplicate, not available or unrecorded."""
+    import anyio
+
+    from vbsbatch.cloud import CloudChoice
+
+    with open_store(db, readonly=True) as store:
+        found = store.run(run)
+        choice = CloudChoice(
+            cloud=cloud or found.cloud,
+            vbs_endpoint=vbs_endpoint,
+            block_storage_endpoint=block_storage_endpoint,
+        )
+        faults = anyio.run(_compare, store, found, choice)
+        (_print_json if as_json else _print_table)(found, faults)
+    return FAILED if faults else 0
+
+
+async def _compare(store: Store, run: Run, choice: Any) -> list[Difference]:
+    from vbsbatch.cli.engine_process import check_project, signed_in
+    from vbsbatch.engine.verify import Shelf, differences
+
+    async with signed_in(choice, run.settings) as service:
+        check_project(run, service)
+        shelf = Shelf(await _backups_since(service, run.created_at))
+        return list(
+            differences(
+                store.jobs(run.id),
+                shelf,
+                names_unique=run.settings.names_unique,
+                clock_ahead=service.clock_ahead,
+            )
+        )
+
+
+async def _backups_since(service: VbsService, since: float) -> list[Backup]:
+    """Every backup made since then, and what else stands on the pages that hold them."""
+    from vbsbatch.engine.reconcile import reaches_back
+
+    found: list[Backup] = []
+    page = None
+    while True:
+        listed = await service.backups(page)
+        found.extend(listed.backups)
+        if listed.next is None or reaches_back(listed.backups, since + service.clock_ahead):
+            return found
+        page = listed.next
+
+
+def _print_table(run: Run, faults: list[Difference]) -> None:
+    from vbsbatch.report import clean
+
+    for each in faults:
+        status = f" status={clean(each.status)}" if each.status else ""
+        backups = ",".join(map(clean, each.backup_ids)) or "-"
+        click.echo(
+            f"{each.fault:<13} job={each.job.no:05d} volume={clean(each.job.volume_id)} "
+            f"state={each.job.state} backups={backups}{status}"
+        )
+    verdict = f"{len(faults)} differences" if faults else "the cloud has what the store says"
+    click.echo(f"run {run.id}: {verdict}")
+
+
+def _print_json(run: Run, faults: list[Difference]) -> None:
+    import json
+
+    from vbsbatch.report import clean
+
+    rows = [
+        {
+            "fault": each.fault,
+            "no": each.job.no,
+            "volume_id": each.job.volume_id,
+            "state": each.job.state,
+            "backup_ids": [clean(backup_id) for backup_id in each.backup_ids],
+            "status": None if each.status is None else clean(each.status),
+        }
+        for each in faults
+    ]
+    click.echo(json.dumps({"schema": 1, "run": run.id, "differences": rows}, indent=2))

@@ -1,0 +1,92 @@
+"""The store against the cloud: what a finished run claims, and what is really there. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vbsbatch.engine.reconcile import AVAILABLE, ERRORED, SLACK, plain
+from vbsbatch.model import OPEN_STATES, Backup, Job, JobState
+
+
+class Fault(StrEnum):
+    """How the cloud differs from the store."""
+
+    MISSING = "missing"  # a job succeeded, and its backup is not there
+    UNAVAILABLE = "not available"  # a job succeeded, and its backup is in another status
+    DUPLICATE = "duplicate"  # one job made more than one backup
+    UNRECORDED = "unrecorded"  # a job ended without a backup, and there is one
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """One job for which cloud and store differ."""
+
+    job: Job
+    fault: Fault
+    backup_ids: tuple[str, ...] = ()
+    status: str | None = None
+
+
+class Shelf:
+    """What the cloud keeps, to be looked up by job."""
+
+    def __init__(self, backups: Iterable[Backup]) -> None:
+        self._by_id: dict[str, Backup] = {}
+        self._by_name: defaultdict[tuple[str, str], list[Backup]] = defaultdict(list)
+        for backup in backups:
+            self._by_id[backup.id] = backup
+            if backup.name is not None and backup.volume_id is not None:
+                self._by_name[backup.name, plain(backup.volume_id)].append(backup)
+
+    def named(self, job: Job) -> Backup | None:
+        """The backup that the store says the job made."""
+        if job.backup_id is not None:
+            return self._by_id.get(job.backup_id)
+        found = self._by_name.get((job.backup_name, plain(job.volume_id)), [])
+        return next((backup for backup in found if backup.status in AVAILABLE), None)
+
+    def made_by(self, job: Job, *, names_unique: bool, clock_ahead: float) -> list[Backup]:
+        """Every good backup that bears the job's name and volume and is as young as the job."""
+        since = job.first_sent_at or job.intent_at
+        if since is None:
+            return []
+        found = self._by_name.get((job.backup_name, plain(job.volume_id)), [])
+        return [
+            backup
+            for backup in found
+            if backup.status not in ERRORED
+            and (
+                names_unique
+                or backup.created_at is None
+                or backup.created_at >= since + clock_ahead - SLACK
+            )
+        ]
+
+
+def differences(
+    jobs: Iterable[Job], shelf: Shelf, *, names_unique: bool, clock_ahead: float
+) -> Iterator[Difference]:
+    """Every difference, in the order of the jobs; jobs that are under way make none."""
+    for job in jobs:
+        if job.state in OPEN_STATES:
+            continue
+        made = shelf.made_by(job, names_unique=names_unique, clock_ahead=clock_ahead)
+        ids = tuple(backup.id for backup in made)
+        if job.state is JobState.SUCCEEDED:
+            backup = shelf.named(job)
+            if backup is None:
+                yield Difference(job=job, fault=Fault.MISSING, backup_ids=ids)
+            elif backup.status not in AVAILABLE:
+                yield Difference(
+                    job=job,
+                    fault=Fault.UNAVAILABLE,
+                    backup_ids=(backup.id,),
+                    status=backup.status,
+                )
+            if len(made) > 1:
+                yield Difference(job=job, fault=Fault.DUPLICATE, backup_ids=ids)
+        elif made:
+            yield Difference(job=job, fault=Fault.UNRECORDED, backup_ids=ids)

@@ -1,0 +1,25 @@
+"""What a journal writes behind: entries that nobody waits for, in the order of the calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vbsbatch.model import Command, Job, JobMoved, RunNoted
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acknowledged:
+    """The engine answered a command."""
+
+    command: Command
+    at: float
+    result: str
+
+
+Entry = JobMoved | RunNoted | Acknowledged | Job
+"""A move, a note, an answer to a command, or a job whose fields changed within its state."""
+
+
+def ms(seconds: float) -> int:
+    """Epoch seconds as the store keeps and compares them: whole milliseconds."""
+    return round(seconds * 1000)

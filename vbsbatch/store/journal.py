@@ -1,0 +1,288 @@
+"""One run in the store file, as its engine writes it: `engine.ports.Journal` over SQLite."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Any
+
+import anyio
+
+from vbsbatch.errors import StoreFailed
+from vbsbatch.model import (
+    OPEN_STATES,
+    Attempt,
+    BackupSettings,
+    Command,
+    Job,
+    JobMoved,
+    JobState,
+    Rate,
+    RunNoted,
+    RunState,
+    check_move,
+)
+from vbsbatch.store import statements
+from vbsbatch.store.entry import Acknowledged, Entry, ms
+from vbsbatch.store.opening import BUSY_TIMEOUT, connect
+from vbsbatch.store.rows import (
+    attempt_row,
+    event_row,
+    mutable_row,
+    rate_text,
+    read_job,
+    storable,
+    told_by_attempt,
+)
+from vbsbatch.store.schema import STATES
+from vbsbatch.store.selection import Selection
+from vbsbatch.store.writer import Writer
+
+
+class SqliteJournal:
+    """The journal of one run; an async context manager. Made by `Store.journal`.
+
+    `inline` writes on the calling thread, for virtual time. Every call after a failed write raises
+    `StoreFailed`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        run: int,
+        defaults: BackupSettings,
+        inline: bool = False,
+        busy_timeout: float = BUSY_TIMEOUT,
+    ) -> None:
+        self._run = run
+        self._defaults = defaults
+        self._writer = Writer(
+            path,
+            connect=lambda: connect(path, busy_timeout=busy_timeout),
+            write=self._write,
+            run=run,
+            inline=inline,
+        )
+
+    async def __aenter__(self) -> SqliteJournal:
+        self._writer.start()
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Write what is queued. An error that is under way is not hidden by the journal's own."""
+        with anyio.CancelScope(shield=True):
+            try:
+                await self.close()
+            except StoreFailed:
+                if error is None:
+                    raise
+
+    async def close(self) -> None:
+        """Write what is queued and close; raises `StoreFailed` once if anything was not written."""
+        await self._writer.close()
+
+    def crash(self) -> None:
+        """Drop what is queued, as a kill of the engine does. For tests."""
+        self._writer.crash()
+
+    @property
+    def commits(self) -> int:
+        """Durable transactions so far."""
+        return self._writer.commits
+
+    # Written behind
+
+    def record(self, event: JobMoved | RunNoted) -> None:
+        """Write a move or a note behind."""
+        if isinstance(event, JobMoved):
+            check_move(event.came_from, event.job.state)
+        self._writer.behind(event)
+
+    def touch(self, job: Job) -> None:
+        """Write a job's changed fields behind, its state unchanged."""
+        self._writer.behind(job)
+
+    def acknowledge(self, command: Command, at: float, result: str) -> None:
+        """Record what became of a command."""
+        self._writer.behind(Acknowledged(command=command, at=at, result=result))
+
+    def _write(self, db: Connection, rev: int, entries: Sequence[Entry]) -> None:
+        """Each job's newest fields, every attempt, every event, in few statements.
+
+        An accepted create is told by its attempt alone: an event would say it again, for each job.
+        """
+        jobs: dict[int, Job] = {}
+        attempts: list[tuple[int, Attempt]] = []
+        events: list[JobMoved | RunNoted] = []
+        for entry in entries:
+            match entry:
+                case JobMoved(job=job, attempt=attempt):
+                    jobs[job.no] = job
+                    if not told_by_attempt(entry):
+                        events.append(entry)
+                    if attempt is not None:
+                        attempts.append((job.no, attempt))
+                case RunNoted():
+                    events.append(entry)
+                case Acknowledged(command=command, at=at, result=result):
+                    answer = (ms(at), storable(result), command.id)
+                    db.execute(statements.ACKNOWLEDGE, answer).close()
+                case Job():
+                    jobs[entry.no] = entry
+        rows = [(no, *mutable_row(job)) for no, job in jobs.items()]
+        statements.update_jobs(db, self._run, rev, rows)
+        statements.insert_attempts(db, self._run, [attempt_row(*entry) for entry in attempts])
+        statements.insert_events(db, self._run, [event_row(event) for event in events])
+
+    # Waited for
+
+    async def claim(self, now: float, limit: int) -> list[Job]:
+        """Move due waiting jobs to `submitting`; see `engine.ports.Journal.claim`."""
+
+        def claim(db: Connection, rev: int) -> list[Job]:
+            jobs = self._jobs(_one(db, statements.CLAIMABLE, (self._run, ms(now), limit)))
+            if jobs:
+                numbers = json.dumps([job.no for job in jobs])
+                db.execute(statements.CLAIM, (ms(now), rev, self._run, numbers)).close()
+            return jobs
+
+        jobs = await self._writer.wait(claim, writes=True)
+        claimed = [_claimed(job, now) for job in jobs]
+        return sorted(claimed, key=lambda job: (-job.priority, job.no))
+
+    async def flush(self) -> None:
+        """Return once everything recorded so far is durable."""
+        await self._writer.wait(lambda db, rev: None, writes=False)
+
+    async def failed(self) -> None:
+        """Wait for the journal to fail and raise `StoreFailed`."""
+        await self._writer.failed()
+
+    async def next_due(self) -> float | None:
+        """The earliest `due_at` of a waiting job that no other run holds up."""
+
+        def next_due(db: Connection, rev: int) -> int | None:
+            others = _one(db, statements.OTHERS_OPEN, (self._run,))
+            query = statements.NEXT_DUE_NOT_HELD if others else statements.NEXT_DUE
+            due: int | None = _one(db, query, (self._run,))
+            return due
+
+        due = await self._writer.wait(next_due, writes=False)
+        return None if due is None else due / 1000
+
+    async def blocked(self, now: float) -> list[tuple[Job, str]]:
+        """Due jobs that wait for another run's open job, with that run's id, in plan order."""
+
+        def blocked(db: Connection, rev: int) -> str:
+            others = _one(db, statements.OTHERS_OPEN, (self._run,))
+            found = _one(db, statements.BLOCKED, (self._run, ms(now))) if others else "[]"
+            return str(found)
+
+        found = json.loads(await self._writer.wait(blocked, writes=False))
+        return [(read_job(row, self._defaults), run_id) for row, run_id in found]
+
+    async def jobs_in(self, states: Sequence[JobState], *, limit: int | None = None) -> list[Job]:
+        """Jobs of this run in any of `states`, in plan order."""
+        chosen = frozenset(states)
+        query = statements.OPEN_PAGE if chosen <= OPEN_STATES else statements.SELECTED_PAGE
+        return await self._pages(query, Selection(states=chosen), limit)
+
+    async def select(self, argument: Mapping[str, object]) -> list[Job]:
+        """Jobs that a command's argument names, in plan order; may raise `SelectionError`."""
+        return await self._pages(statements.SELECTED_PAGE, Selection.of(argument), None)
+
+    async def _pages(self, query: str, selection: Selection, limit: int | None) -> list[Job]:
+        def pages(db: Connection, rev: int) -> list[Job]:
+            jobs: list[Job] = []
+            parameters = statements.selection_parameters(selection) | {"run": self._run}
+            for size in _sizes(limit):
+                after = jobs[-1].no if jobs else statements.FIRST
+                page = self._jobs(_one(db, query, parameters | {"after": after, "limit": size}))
+                jobs += page
+                if len(page) < size:
+                    break
+            return jobs
+
+        return await self._writer.wait(pages, writes=False)
+
+    async def counts(self) -> Mapping[JobState, int]:
+        """How many jobs are in each state."""
+        query = statements.COUNTS
+        found = await self._writer.wait(lambda db, rev: _one(db, query, (self._run,)), writes=False)
+        return {STATES[state]: jobs for state, jobs in json.loads(found)}
+
+    async def retrying(self) -> int:
+        """How many waiting jobs have been tried before."""
+        query = statements.RETRYING
+        found = await self._writer.wait(lambda db, rev: _one(db, query, (self._run,)), writes=False)
+        return int(found)
+
+    async def commands(self) -> list[Command]:
+        """Commands that nobody has acknowledged yet, oldest first."""
+        query = statements.COMMANDS
+        found = await self._writer.wait(lambda db, rev: _one(db, query, (self._run,)), writes=False)
+        return [
+            Command(
+                id=number,
+                verb=verb,
+                argument=json.loads(argument),
+                asked_by=asked_by,
+                asked_at=asked_at / 1000,
+            )
+            for number, verb, argument, asked_by, asked_at in json.loads(found)
+        ]
+
+    async def heartbeat(self, at: float, *, rate: Rate, create_calls: int, read_calls: int) -> None:
+        """Record that the engine lives, at which rate it sends, and what it has called so far."""
+        values = (ms(at), rate_text(rate), create_calls, read_calls, self._run)
+        await self._do(statements.HEARTBEAT, values)
+
+    async def run_state(self, state: RunState, at: float, reason: str | None = None) -> None:
+        """Record the run's state, and whose process drives it while one does."""
+        values = {
+            "run": self._run,
+            "state": state,
+            "at": ms(at),
+            "reason": storable(reason),
+            "live": state in (RunState.RUNNING, RunState.PAUSED),
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+        }
+        await self._do(statements.RUN_STATE, values)
+
+    async def _do(self, statement: str, values: Any) -> None:
+        await self._writer.wait(lambda db, rev: db.execute(statement, values).close(), writes=True)
+
+    def _jobs(self, text: str) -> list[Job]:
+        return [read_job(row, self._defaults) for row in json.loads(text)]
+
+
+def _sizes(limit: int | None) -> Iterator[int]:
+    """Page after page: how many jobs to ask for until the limit is reached."""
+    left = limit
+    while left is None or left > 0:
+        size = statements.PAGE if left is None else min(statements.PAGE, left)
+        yield size
+        left = None if left is None else left - size
+
+
+def _one(db: Connection, query: str, parameters: Any) -> Any:
+    """The one value of the one row of a query, in one step."""
+    cursor = db.execute(query, parameters)
+    try:
+        return cursor.fetchone()[0]
+    finally:
+        cursor.close()
+
+
+def _claimed(job: Job, now: float) -> Job:
+    """What the claim has just made of the job in the file."""
+    return replace(
+        job, state=JobState.SUBMITTING, attempts=job.attempts + 1, intent_at=ms(now) / 1000
+    )

@@ -1,0 +1,158 @@
+"""Opening the store file: where it is, whether it is ours, making it, bringing it up to date.
+
+A file that is refused is left as it was: everything is checked before anything is written.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from vbsbatch.errors import StoreUnusable
+from vbsbatch.store.failures import failure
+from vbsbatch.store.schema import APPLICATION_ID, TABLES
+from vbsbatch.store.views import VIEWS
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+BUSY_TIMEOUT = 30.0
+"""Seconds to wait for another program's write lock."""
+
+_MAGIC = b"SQLite format 3\0"
+
+
+def default_path() -> Path:
+    """Where the store is without `--db`: `$VBSBATCH_DB`, or in the user's state folder."""
+    if named := os.environ.get("VBSBATCH_DB"):
+        return Path(named).expanduser()
+    from platformdirs import user_state_path
+
+    return user_state_path("vbsbatch", appauthor=False) / "vbsbatch.db"
+
+
+def connect(
+    path: Path, *, readonly: bool = False, busy_timeout: float = BUSY_TIMEOUT
+) -> sqlite3.Connection:
+    """A connection to an existing file, no implicit transactions; may raise `sqlite3.Error`."""
+    mode = "ro" if readonly else "rw"
+    db = sqlite3.connect(
+        f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        timeout=busy_timeout,
+        check_same_thread=False,
+    )
+    try:
+        if not readonly:
+            db.execute("PRAGMA journal_mode = WAL").close()
+            db.execute("PRAGMA synchronous = FULL").close()
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def prepare(path: Path, *, create: bool = False, readonly: bool = False) -> None:
+    """Make sure that a usable store of this version lies at `path`; `StoreUnusable` if none can.
+
+    With `create`, a missing or empty file becomes a new store (folders 0700, file 0600).
+    """
+    try:
+        if create and not path.exists():
+            _create_empty(path)
+        _check_file(path, create=create)
+        if not readonly:
+            _check_writable(path)
+        version = _version(path) if path.stat().st_size else 0
+        if version > len(MIGRATIONS):
+            raise StoreUnusable(
+                f"{path} is from a newer vbsbatch (store version {version}, "
+                f"this one knows {len(MIGRATIONS)}): use that one, or another --db"
+            )
+        if version < len(MIGRATIONS):
+            _bring_up_to_date(path, readonly=readonly)
+    except OSError as error:
+        raise StoreUnusable(f"cannot open the store {path}: {error.strerror or error}") from error
+    except sqlite3.Error as error:
+        raise StoreUnusable(str(failure(error, path))) from error
+
+
+def _create_empty(path: Path) -> None:
+    """An empty file that only its owner may read, before anything is in it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return  # another process was faster, or a dangling link: the checks tell
+
+
+def _check_file(path: Path, *, create: bool) -> None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise StoreUnusable(f"there is no store at {path}: name one with --db") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise StoreUnusable(f"{path} is a folder, not a store: name a file with --db")
+    if not stat.S_ISREG(status.st_mode):
+        raise StoreUnusable(f"{path} is no regular file: name another with --db")
+    if status.st_size == 0 and create:
+        return
+    with path.open("rb") as file:
+        head = file.read(100)
+    if not head.startswith(_MAGIC) or len(head) < 100:
+        raise StoreUnusable(f"{path} is no vbsbatch store (not SQLite): name another with --db")
+    if int.from_bytes(head[68:72]) != APPLICATION_ID:
+        raise StoreUnusable(f"{path} belongs to another application: name another with --db")
+
+
+def _check_writable(path: Path) -> None:
+    """Also the folder: SQLite keeps its write-ahead log beside the file."""
+    for place in (path, path.absolute().parent):
+        if not os.access(place, os.W_OK):
+            raise StoreUnusable(f"{place} is read-only: make it writable, or name another --db")
+
+
+def _version(path: Path) -> int:
+    """The file's schema version; reads enough to notice a damaged or truncated file."""
+    with closing(connect(path, readonly=True)) as db:
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    return int(version)
+
+
+def _bring_up_to_date(path: Path, *, readonly: bool) -> None:
+    """Run the migrations that the file has not seen, all in one transaction."""
+    if readonly:
+        raise StoreUnusable(
+            f"{path} is from an older vbsbatch: `vbsbatch resume` brings it up to date"
+        )
+    from sqlite_utils import Database
+
+    # Not in WAL mode yet if new: so the file's own header says whose it is from its first moment.
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        done = connection.execute("PRAGMA user_version").fetchone()[0]
+        database = Database(connection, execute_plugins=False, recursive_triggers=False)
+        for step in MIGRATIONS[done:]:
+            step(database)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute("COMMIT")
+    connect(path).close()
+
+
+def _version_1(database: Database) -> None:
+    for statement in filter(str.strip, TABLES.split(";")):
+        database.execute(statement)
+    for name, query in VIEWS.items():
+        database.create_view(name, query)
+
+
+MIGRATIONS = (_version_1,)
+"""What makes version n + 1 of version n, in order; none may drop a run. Append only."""

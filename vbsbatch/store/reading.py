@@ -1,0 +1,328 @@
+"""The store file as screens and reports see it: read-only, beside any number of engines."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from vbsbatch.errors import StoreFailed, UsageError
+from vbsbatch.model import Attempt, BackupSettings, Job, JobState, Rate, Run, RunState, Settings
+from vbsbatch.store import queries, statements
+from vbsbatch.store.failures import failure, translated
+from vbsbatch.store.opening import connect
+from vbsbatch.store.rows import read_attempt, read_backup_settings, read_job, read_rate, seconds
+from vbsbatch.store.schema import STATES
+from vbsbatch.store.selection import Selection
+
+LISTED = 5
+"""So many run ids are named where one was not found."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One line of a run's history."""
+
+    id: int
+    at: float
+    no: int | None
+    """The job that it is about, None for the run as a whole."""
+    kind: str
+    """`move`, or the kind of a `RunNoted`."""
+    came_from: JobState | None = None
+    to: JobState | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mark:
+    """How far a follower has read: changes after it are new to them."""
+
+    rev: int = 0
+    event: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Known:
+    """What never changes about a run."""
+
+    number: int
+    defaults: BackupSettings
+
+
+class Reader:
+    """Queries on one store file. Reads never block an engine's writes; all raise `StoreFailed`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._known: dict[str, _Known] = {}
+        with translated(path):
+            self._db = connect(path, readonly=True)
+
+    def close(self) -> None:
+        """Close the file; calling it again does nothing."""
+        self._db.close()
+
+    def _rows(self, query: str, parameters: Any = ()) -> Iterator[Any]:
+        with translated(self.path):
+            yield from self._db.execute(query, parameters)
+
+    def _value(self, query: str, parameters: Any = ()) -> Any:
+        with translated(self.path):
+            return self._db.execute(query, parameters).fetchone()[0]
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """Several queries on one state of the file."""
+        with translated(self.path):
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._db.execute("COMMIT")
+
+    # Runs
+
+    def runs(self) -> list[Run]:
+        """All runs, newest first."""
+        return [self._run(row) for row in self._rows(queries.RUNS)]
+
+    def run(self, ref: str) -> Run:
+        """The run that `ref` names: an id, the beginning of just one id, or `latest`.
+
+        `UsageError` otherwise, with the ids that it may have meant.
+        """
+        ids = [row[0] for row in self._rows(queries.RUN_IDS)]
+        if not ids:
+            raise UsageError(f"there is no run in {self.path} yet")
+        run_id = ids[0] if ref == "latest" else _resolve(ref, ids)
+        return self._run(next(self._rows(queries.RUN, (run_id,))))
+
+    def newest_unfinished(self) -> Run | None:
+        """The newest run that has not ended, if there is one."""
+        for (run_id,) in self._rows(queries.NEWEST_UNFINISHED):
+            return self.run(run_id)
+        return None
+
+    def sending_rate(self, run_id: str) -> Rate | None:
+        """The rate at which the run's engine last said it sends."""
+        self._about(run_id)
+        return read_rate(next(self._rows(queries.RUN, (run_id,)))[-1])
+
+    def _run(self, row: Any) -> Run:
+        (
+            _,
+            run_id,
+            plan,
+            cloud,
+            project_id,
+            state,
+            settings,
+            created_at,
+            started_at,
+            ended_at,
+            *rest,
+        ) = row
+        reason, deadline_at, rate, in_flight, pid, host, heartbeat_at, *rest = rest
+        create_calls, read_calls, *_ = rest
+        return Run(
+            id=run_id,
+            plan=plan,
+            cloud=cloud,
+            project_id=project_id,
+            state=RunState(state),
+            settings=self._settings(settings),
+            created_at=created_at / 1000,
+            started_at=seconds(started_at),
+            ended_at=seconds(ended_at),
+            deadline_at=seconds(deadline_at),
+            reason=reason,
+            rate=read_rate(rate),
+            in_flight=in_flight,
+            pid=pid,
+            host=host,
+            heartbeat_at=seconds(heartbeat_at),
+            create_calls=create_calls,
+            read_calls=read_calls,
+        )
+
+    def _settings(self, text: str) -> Settings:
+        from pydantic import TypeAdapter, ValidationError  # slow to import, needed only here
+
+        try:
+            return TypeAdapter(Settings).validate_json(text)
+        except ValidationError as error:
+            raise StoreFailed(f"{self.path}: the settings of a run are damaged") from error
+
+    def _about(self, run_id: str) -> _Known:
+        if run_id not in self._known:
+            for row in self._rows(queries.RUN, (run_id,)):
+                known = _Known(number=row[0], defaults=read_backup_settings(row[-2]))
+                self._known[run_id] = known
+        if run_id not in self._known:
+            raise UsageError(f"there is no run {run_id} in {self.path}")
+        return self._known[run_id]
+
+    # Jobs
+
+    def counts(self, run_id: str) -> dict[JobState, int]:
+        """How many jobs of the run are in each state; states without a job are absent."""
+        rows = self._rows(queries.COUNTS, (self._about(run_id).number,))
+        return {STATES[state]: jobs for state, jobs in rows}
+
+    def jobs(
+        self,
+        run_id: str,
+        *,
+        states: Iterable[JobState] = (),
+        statuses: Iterable[int] = (),
+        codes: Iterable[str] = (),
+        volumes: Iterable[str] = (),
+        after: int | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Job]:
+        """Jobs in plan order, one by one; an empty criterion is none. See `Selection` for 0 and "".
+
+        `after` is the number of the job before the first.
+        """
+        selection = Selection(
+            states=frozenset(states) or None,
+            status=frozenset(statuses) or None,
+            codes=frozenset(codes) or None,
+            volumes=frozenset(volumes) or None,
+        )
+        known = self._about(run_id)
+        page = {
+            "run": known.number,
+            "after": statements.FIRST if after is None else after,
+            "limit": -1 if limit is None else limit,
+        }
+        rows = self._rows(statements.SELECTED, statements.selection_parameters(selection) | page)
+        return (read_job(row, known.defaults) for row in rows)
+
+    def job(self, run_id: str, no: int) -> Job:
+        """One job of the run."""
+        known = self._about(run_id)
+        for row in self._rows(queries.JOB, (known.number, no)):
+            return read_job(row, known.defaults)
+        raise UsageError(f"run {run_id} has no job {no}")
+
+    def failures(self, run_id: str) -> list[tuple[int | None, str | None, int]]:
+        """HTTP status, code and number of the failed jobs, the most frequent first."""
+        rows = self._rows(queries.FAILURES, (self._about(run_id).number,))
+        return [(status, code, jobs) for status, code, jobs in rows]
+
+    def answers(self, run_id: str) -> list[tuple[int | None, str | None, int]]:
+        """HTTP status, code and number of all answers to creates, the most frequent first."""
+        rows = self._rows(queries.ANSWERS, (self._about(run_id).number,))
+        return [(status, code, answers) for status, code, answers in rows]
+
+    def retrying(self, run_id: str) -> int:
+        """How many waiting jobs have been tried before."""
+        return int(self._value(statements.RETRYING, (self._about(run_id).number,)))
+
+    def attempts(self, run_id: str, no: int) -> list[Attempt]:
+        """The recorded attempts of one job, in the order of their numbers."""
+        rows = self._rows(queries.ATTEMPTS, (self._about(run_id).number, no))
+        return [read_attempt(row) for row in rows]
+
+    def attempt_total(self, run_id: str) -> int:
+        """Create requests of the whole run."""
+        return int(self._value(queries.ATTEMPT_TOTAL, (self._about(run_id).number,)))
+
+    def open_elsewhere(self, run_id: str) -> list[tuple[Job, str]]:
+        """Waiting jobs whose volume has an open job in another run, with that run's id."""
+        known = self._about(run_id)
+        found = json.loads(self._value(statements.BLOCKED, (known.number, 2**62)))
+        return [(read_job(row, known.defaults), other) for row, other in found]
+
+    # History and changes
+
+    def events(
+        self, run_id: str, *, after: int = 0, limit: int | None = None, no: int | None = None
+    ) -> Iterator[Event]:
+        """The run's history (or that of its job `no`) after the event `after`, oldest first."""
+        page = {
+            "run": self._about(run_id).number,
+            "after": after,
+            "limit": -1 if limit is None else limit,
+            "job": no,
+        }
+        return map(_event, self._rows(queries.EVENTS, page))
+
+    def data_version(self) -> int:
+        """A number that changes when anybody else has written to the file; costs microseconds."""
+        return int(self._value("PRAGMA data_version"))
+
+    def mark(self) -> Mark:
+        """Now: what follows is new."""
+        with self._snapshot():
+            return self._mark()
+
+    def _mark(self) -> Mark:
+        return Mark(
+            rev=self._value(queries.LAST_REV),
+            event=self._value(queries.LAST_EVENT),
+        )
+
+    def changed(self, run_id: str, since: Mark) -> tuple[Mark, list[Job]]:
+        """The jobs that changed since the mark, in plan order, and the mark to ask with next."""
+        known = self._about(run_id)
+        parameters = {"run": known.number, "rev": since.rev, "event": since.event}
+        with self._snapshot():
+            rows = self._rows(queries.CHANGED, parameters)
+            return self._mark(), [read_job(row, known.defaults) for row in rows]
+
+    def command_result(self, command_id: int) -> str | None:
+        """What became of a command, None while nobody acknowledged it."""
+        for (result,) in self._rows(queries.COMMAND_RESULT, (command_id,)):
+            return str(result)
+        return None
+
+    def file_size(self) -> int:
+        """Bytes of the file and of what its write-ahead log still holds."""
+        wal = self.path.with_name(self.path.name + "-wal")
+        return self.path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
+
+    def sizes(self) -> Mapping[str, int]:
+        """Bytes of the file by table and index; empty where SQLite was built without `dbstat`."""
+        try:
+            return dict(self._db.execute("SELECT name, sum(pgsize) FROM dbstat GROUP BY name"))
+        except sqlite3.OperationalError:
+            return {}
+        except sqlite3.Error as error:
+            raise failure(error, self.path) from error
+
+
+def _resolve(ref: str, ids: list[str]) -> str:
+    fits = [run_id for run_id in ids if run_id.startswith(ref)] if ref else []
+    if ref in fits or len(fits) == 1:
+        return ref if ref in fits else fits[0]
+    if fits:
+        more = f" and {len(fits) - LISTED} more" if len(fits) > LISTED else ""
+        raise UsageError(f"{ref!r} fits several runs: {', '.join(fits[:LISTED])}{more}")
+    close = get_close_matches(ref, ids, n=1, cutoff=0.7)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(ids[:LISTED])}"
+    more = " ..." if not close and len(ids) > LISTED else ""
+    raise UsageError(f"there is no run {ref!r}: {hint}{more}")
+
+
+def _event(row: Any) -> Event:
+    number, at, no, kind, text = row
+    if not isinstance(kind, int):
+        return Event(id=number, at=at / 1000, no=no, kind=kind, text=text)
+    came_from, to = divmod(kind, 8)
+    return Event(
+        id=number,
+        at=at / 1000,
+        no=no,
+        kind="move",
+        came_from=STATES[came_from],
+        to=STATES[to],
+        text=text,
+    )

@@ -1,0 +1,297 @@
+"""Between values and rows: packing of ids, times, states; one order of columns for all queries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from vbsbatch.model import (
+    Answer,
+    Attempt,
+    BackupSettings,
+    Job,
+    JobMoved,
+    JobState,
+    Rate,
+    RunNoted,
+    Verdict,
+)
+from vbsbatch.store.entry import ms
+from vbsbatch.store.schema import STATES, VERDICTS
+from vbsbatch.store.views import hex_text, request_text, uuid_text
+
+STATE_NUMBER = {state: number for number, state in enumerate(STATES)}
+VERDICT_NUMBER = {verdict: number for number, verdict in enumerate(VERDICTS)}
+
+FIXED = ("no", "volume_id", "volume_name", "backup_name", "settings", "priority", "grp")
+"""Columns of a job that never change after its run was created."""
+
+MUTABLE = (
+    "state",
+    "attempts",
+    "free",
+    "due_at",
+    "intent_at",
+    "unknown_at",
+    "later_since",
+    "first_sent_at",
+    "ended_at",
+    "http_status",
+    "code",
+    "message",
+    "cloud_job_id",
+    "backup_id",
+    "errored_backup_id",
+    "progress",
+)
+"""Columns of a job that its engine writes."""
+
+_AS_TEXT: dict[str, Callable[[str], str]] = {
+    "volume_id": uuid_text,
+    "cloud_job_id": hex_text,
+    "backup_id": uuid_text,
+    "errored_backup_id": uuid_text,
+    "request_id": request_text,
+}
+
+ATTEMPT = (
+    "number",
+    "sent_at",
+    "took",
+    "verdict",
+    "http_status",
+    "code",
+    "message",
+    "request_id",
+    "cloud_job_id",
+    "backup_id",
+)
+"""Columns of an attempt beside its run and job."""
+
+
+def selected(columns: Sequence[str], table: str) -> str:
+    """The SQL list of these columns with ids as text, in the order the readers below expect."""
+    return ", ".join(
+        _AS_TEXT[name](f"{table}.{name}") if name in _AS_TEXT else f"{table}.{name}"
+        for name in columns
+    )
+
+
+JOB_COLUMNS = selected(FIXED + MUTABLE, "j")
+"""What `read_job` reads, of a table called `j`."""
+
+ATTEMPT_COLUMNS = selected(ATTEMPT, "a")
+"""What `read_attempt` reads, of a table called `a`."""
+
+
+def storable(text: str | None) -> str | None:
+    """The text as SQLite can hold it: a server's JSON may smuggle in half a surrogate pair."""
+    if text is None or text.isascii():
+        return text
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def pack_hex(text: str | None) -> bytes | str | None:
+    """32 lower-case hexadecimal digits as 16 bytes, anything else as the text it is."""
+    if text is None or len(text) != 32:
+        return storable(text)
+    try:
+        packed = bytes.fromhex(text)
+    except ValueError:
+        return storable(text)
+    return packed if packed.hex() == text else storable(text)
+
+
+def pack_uuid(text: str | None) -> bytes | str | None:
+    """A lower-case UUID with its hyphens as 16 bytes, anything else as the text it is."""
+    if text is None or len(text) != 36:
+        return storable(text)
+    if not text[8] == text[13] == text[18] == text[23] == "-":
+        return storable(text)
+    packed = pack_hex(text.replace("-", ""))
+    return packed if isinstance(packed, bytes) else storable(text)
+
+
+def pack_request(text: str | None) -> bytes | str | None:
+    """A request id `req-<uuid>` as 16 bytes, anything else as the text it is."""
+    if text is None or not text.startswith("req-"):
+        # Not packed, though a bare UUID could be: 16 bytes in this column mean `req-<uuid>`.
+        return storable(text)
+    packed = pack_uuid(text[4:])
+    return packed if isinstance(packed, bytes) else storable(text)
+
+
+def time_ms(at: float | None) -> int | None:
+    """A time or duration as the store keeps it, None for none."""
+    return None if at is None else ms(at)
+
+
+def seconds(milliseconds: int | None) -> float | None:
+    """The inverse of `time_ms`."""
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def backup_settings_text(settings: BackupSettings) -> str:
+    """Backup settings as JSON, absent parts left out."""
+    parts: dict[str, Any] = {}
+    if settings.description is not None:
+        parts["description"] = settings.description
+    if settings.tags:
+        parts["tags"] = dict(settings.tags)
+    if settings.full is not None:
+        parts["full"] = settings.full
+    if settings.snapshot_id is not None:
+        parts["snapshot_id"] = settings.snapshot_id
+    return json.dumps(parts, separators=(",", ":"))
+
+
+def read_backup_settings(text: str) -> BackupSettings:
+    """The inverse of `backup_settings_text`."""
+    parts = json.loads(text)
+    return BackupSettings(
+        description=parts.get("description"),
+        tags=tuple(parts.get("tags", {}).items()),
+        full=parts.get("full"),
+        snapshot_id=parts.get("snapshot_id"),
+    )
+
+
+def rate_text(rate: Rate | None) -> str | None:
+    """A rate as `count/seconds`."""
+    return None if rate is None else f"{rate.count:.15g}/{rate.per:.15g}"
+
+
+def read_rate(text: str | None) -> Rate | None:
+    """The inverse of `rate_text`."""
+    if text is None:
+        return None
+    count, per = text.split("/")
+    return Rate(count=float(count), per=float(per))
+
+
+def mutable_row(job: Job) -> tuple[Any, ...]:
+    """The job's `MUTABLE` columns."""
+    return (
+        STATE_NUMBER[job.state],
+        job.attempts,
+        job.free,
+        ms(job.due_at),
+        time_ms(job.intent_at),
+        time_ms(job.unknown_at),
+        time_ms(job.later_since),
+        time_ms(job.first_sent_at),
+        time_ms(job.ended_at),
+        job.http_status,
+        storable(job.code),
+        storable(job.message),
+        pack_hex(job.cloud_job_id),
+        pack_uuid(job.backup_id),
+        pack_uuid(job.errored_backup_id),
+        job.progress,
+    )
+
+
+def new_job_row(job: Job, defaults: BackupSettings) -> tuple[Any, ...]:
+    """The job's `FIXED` and `MUTABLE` columns; what equals the defaults is left out."""
+    return (
+        job.no,
+        pack_uuid(job.volume_id),
+        None if job.volume_name == job.volume_id else storable(job.volume_name),
+        storable(job.backup_name),
+        None if job.settings == defaults else backup_settings_text(job.settings),
+        job.priority,
+        storable(job.group),
+        *mutable_row(job),
+    )
+
+
+def read_job(row: Sequence[Any], defaults: BackupSettings) -> Job:
+    """A job from the columns of `JOB_COLUMNS`."""
+    no, volume_id, volume_name, backup_name, settings, priority, group, *rest = row
+    state, attempts, free, due_at, intent_at, unknown_at, later_since, *rest = rest
+    first_sent_at, ended_at, http_status, code, message, *rest = rest
+    cloud_job_id, backup_id, errored_backup_id, progress = rest
+    return Job(
+        no=no,
+        volume_id=volume_id,
+        volume_name=volume_id if volume_name is None else volume_name,
+        backup_name=backup_name,
+        settings=defaults if settings is None else read_backup_settings(settings),
+        priority=priority,
+        group=group,
+        state=STATES[state],
+        attempts=attempts,
+        free=free,
+        due_at=due_at / 1000,
+        intent_at=seconds(intent_at),
+        unknown_at=seconds(unknown_at),
+        later_since=seconds(later_since),
+        first_sent_at=seconds(first_sent_at),
+        ended_at=seconds(ended_at),
+        http_status=http_status,
+        code=code,
+        message=message,
+        cloud_job_id=cloud_job_id,
+        backup_id=backup_id,
+        errored_backup_id=errored_backup_id,
+        progress=progress,
+    )
+
+
+def attempt_row(no: int, attempt: Attempt) -> tuple[Any, ...]:
+    """Job number and the `ATTEMPT` columns; a success keeps no message, it says nothing new."""
+    answer = attempt.answer
+    accepted = attempt.verdict is Verdict.ACCEPTED
+    return (
+        no,
+        attempt.number,
+        ms(attempt.sent_at),
+        time_ms(attempt.took),
+        VERDICT_NUMBER[attempt.verdict],
+        answer.status,
+        storable(answer.code),
+        None if accepted else storable(answer.message),
+        pack_request(answer.request_id),
+        pack_hex(answer.cloud_job_id),
+        pack_uuid(answer.backup_id),
+    )
+
+
+def read_attempt(row: Sequence[Any]) -> Attempt:
+    """An attempt from the columns of `ATTEMPT_COLUMNS`; what else its answer said is not kept."""
+    number, sent_at, took, verdict, status, code, message, *rest = row
+    request_id, cloud_job_id, backup_id = rest
+    return Attempt(
+        number=number,
+        sent_at=sent_at / 1000,
+        took=seconds(took),
+        verdict=VERDICTS[verdict],
+        answer=Answer(
+            status=status,
+            code=code,
+            message=message,
+            request_id=request_id,
+            cloud_job_id=cloud_job_id,
+            backup_id=backup_id,
+        ),
+    )
+
+
+def move_kind(came_from: JobState, to: JobState) -> int:
+    """The number that stands for a move in `events.kind`."""
+    return STATE_NUMBER[came_from] * 8 + STATE_NUMBER[to]
+
+
+def told_by_attempt(move: JobMoved) -> bool:
+    """Whether the row of its attempt says all there is to say about the move: accepted."""
+    accepted = move.attempt is not None and move.attempt.verdict is Verdict.ACCEPTED
+    return accepted and move.job.state is JobState.RUNNING and move.note is None
+
+
+def event_row(event: JobMoved | RunNoted) -> tuple[Any, ...]:
+    """The columns at, job, kind, text."""
+    if isinstance(event, RunNoted):
+        return (ms(event.at), None, storable(event.kind), storable(event.text))
+    kind = move_kind(event.came_from, event.job.state)
+    return (ms(event.at), event.job.no, kind, storable(event.note))

@@ -1,0 +1,207 @@
+"""The journal's statements, each named.
+
+Several rows go into one statement, and results come as one JSON row: Python lets go of its global
+lock at each step of SQLite, and to get it back beside a busy event loop can take 5 ms.
+"""
+
+# ruff: noqa: S608 - every part of these statements is a constant of this package
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import cache
+from sqlite3 import Connection
+from typing import Any
+
+from vbsbatch.store.rows import ATTEMPT, FIXED, JOB_COLUMNS, MUTABLE, STATE_NUMBER
+from vbsbatch.store.selection import Selection
+
+CHUNK = 64
+"""Rows in one statement at most; a power of two."""
+
+PAGE = 256
+"""Jobs in one answer of SQLite."""
+
+FIRST = -(2**63)
+"""Before every job number."""
+
+_HELD = """EXISTS (SELECT 1 FROM jobs o INDEXED BY jobs_open
+    WHERE o.volume_id = j.volume_id AND o.state IN (1, 2, 3) AND o.run <> j.run)"""
+
+CLAIMABLE = f"""
+SELECT json_group_array(json(row)) FROM (
+  SELECT json_array({JOB_COLUMNS}) AS row
+  FROM jobs w INDEXED BY jobs_waiting CROSS JOIN jobs j ON j.run = w.run AND j.no = w.no
+  WHERE w.run = ? AND w.state = 0 AND w.due_at <= ? AND NOT {_HELD}
+  ORDER BY w.priority DESC, w.no LIMIT ?)"""
+"""Run, now, limit: the jobs to be sent next, as one JSON array of rows."""
+
+CLAIM = """
+UPDATE jobs SET state = 1, attempts = attempts + 1, intent_at = ?, rev = ?
+WHERE run = ? AND no IN (SELECT value FROM json_each(?))"""
+"""Now, rev, run, numbers as JSON."""
+
+OTHERS_OPEN = """
+SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_open WHERE state IN (1, 2, 3) AND run <> ?)"""
+"""Run: whether any other run has an open job, so that one of this run may be held up."""
+
+NEXT_DUE = "SELECT min(due_at) FROM jobs INDEXED BY jobs_waiting WHERE run = ? AND state = 0"
+"""Run: the earliest time at which a job may be sent, when no other run has an open job."""
+
+NEXT_DUE_NOT_HELD = f"""
+SELECT min(j.due_at) FROM jobs j INDEXED BY jobs_waiting
+WHERE j.run = ? AND j.state = 0 AND NOT {_HELD}"""
+"""Run: the same, when another run has."""
+
+BLOCKED = f"""
+SELECT json_group_array(json(row)) FROM (
+  SELECT json_array(
+    json_array({JOB_COLUMNS}),
+    (SELECT r.id FROM jobs o INDEXED BY jobs_open JOIN runs r ON r.no = o.run
+     WHERE o.volume_id = j.volume_id AND o.state IN (1, 2, 3) AND o.run <> j.run
+     ORDER BY o.run LIMIT 1)) AS row
+  FROM jobs w INDEXED BY jobs_waiting CROSS JOIN jobs j ON j.run = w.run AND j.no = w.no
+  WHERE w.run = ? AND w.state = 0 AND w.due_at <= ? AND {_HELD} ORDER BY j.no)"""
+"""Run, now: due jobs that another run holds up, each with that run's id."""
+
+_FITS = """
+  (:states IS NULL OR j.state IN (SELECT value FROM json_each(:states)))
+  AND (:status IS NULL OR coalesce(j.http_status, 0) IN (SELECT value FROM json_each(:status)))
+  AND (:codes IS NULL OR coalesce(j.code, '') IN (SELECT value FROM json_each(:codes)))
+  AND (:volumes IS NULL OR j.volume_name IN (SELECT value FROM json_each(:volumes))
+    OR CASE WHEN typeof(j.volume_id) = 'blob' THEN lower(hex(j.volume_id))
+            WHEN length(replace(j.volume_id, '-', '')) = 32
+            THEN lower(replace(j.volume_id, '-', ''))
+            ELSE j.volume_id END IN (SELECT value FROM json_each(:spellings)))"""
+
+SELECTED = f"""
+SELECT {JOB_COLUMNS} FROM jobs j
+WHERE j.run = :run AND j.no > :after AND {_FITS} ORDER BY j.no LIMIT :limit"""
+"""Jobs that a selection names, as rows in plan order."""
+
+SELECTED_PAGE = f"""
+SELECT json_group_array(json(row)) FROM (
+  SELECT json_array({JOB_COLUMNS}) AS row FROM jobs j
+  WHERE j.run = :run AND j.no > :after AND {_FITS} ORDER BY j.no LIMIT :limit)"""
+"""The same as one JSON array."""
+
+OPEN_PAGE = f"""
+SELECT json_group_array(json(row)) FROM (
+  SELECT json_array({JOB_COLUMNS}) AS row FROM jobs j INDEXED BY jobs_open
+  WHERE j.run = :run AND j.no > :after AND j.state IN (1, 2, 3)
+    AND j.state IN (SELECT value FROM json_each(:states)) ORDER BY j.no LIMIT :limit)"""
+"""The same for open states alone, without a look at any other job."""
+
+RETRYING = "SELECT count(*) FROM jobs WHERE run = ? AND state = 0 AND attempts > 0"
+
+COUNTS = """
+SELECT json_group_array(json_array(state, jobs)) FROM (
+  SELECT state, count(*) AS jobs FROM jobs WHERE run = ? GROUP BY state)"""
+"""Run: state numbers with their counts."""
+
+COMMANDS = """
+SELECT json_group_array(json(row)) FROM (
+  SELECT json_array(id, verb, argument, asked_by, asked_at) AS row
+  FROM commands INDEXED BY commands_open WHERE run = ? AND done_at IS NULL ORDER BY id)"""
+"""Run: what nobody has acknowledged."""
+
+ACKNOWLEDGE = "UPDATE commands SET done_at = ?, result = ? WHERE id = ? AND done_at IS NULL"
+
+HEARTBEAT = """
+UPDATE runs SET heartbeat_at = ?, sending_rate = ?, create_calls = ?, read_calls = ? WHERE no = ?"""
+
+RUN_STATE = """
+UPDATE runs SET state = :state, reason = :reason,
+  started_at = CASE WHEN :live THEN coalesce(started_at, :at) ELSE started_at END,
+  ended_at = CASE WHEN :state = 'ended' THEN :at END,
+  pid = CASE WHEN :live THEN :pid END, host = CASE WHEN :live THEN :host END
+WHERE no = :run"""
+
+NEXT_REV = "SELECT coalesce(max(rev), 0) + 1 FROM runs"
+
+SET_REV = "UPDATE runs SET rev = ? WHERE no = ?"
+
+
+def selection_parameters(selection: Selection) -> dict[str, Any]:
+    """What the `SELECTED` statements need of a selection."""
+    states = selection.states
+    return {
+        "states": _list(None if states is None else [STATE_NUMBER[state] for state in states]),
+        "status": _list(selection.status),
+        "codes": _list(selection.codes),
+        "volumes": _list(selection.volumes),
+        "spellings": _list(selection.volume_spellings),
+    }
+
+
+def _list(values: Any) -> str | None:
+    return None if values is None else json.dumps(list(values))
+
+
+def _values(rows: int, columns: int) -> str:
+    row = "(" + ", ".join("?" * columns) + ")"
+    return ", ".join([row] * rows)
+
+
+@cache
+def _update_jobs(rows: int) -> str:
+    assignments = ", ".join(f"{name} = c.{name}" for name in MUTABLE)
+    return (
+        f"WITH c(no, {', '.join(MUTABLE)}) AS (VALUES {_values(rows, 1 + len(MUTABLE))}) "
+        f"UPDATE jobs SET {assignments}, rev = ? FROM c WHERE jobs.run = ? AND jobs.no = c.no"
+    )
+
+
+@cache
+def _insert(table: str, columns: tuple[str, ...], rows: int) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {_values(rows, len(columns))}"
+
+
+_UNLESS_THERE = " ON CONFLICT DO NOTHING"
+_ATTEMPT_COLUMNS = ("run", "job", *ATTEMPT)
+_EVENT_COLUMNS = ("run", "at", "job", "kind", "text")
+_JOB_COLUMNS = ("run", *FIXED, *MUTABLE)
+
+
+def _chunks(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
+    """Slices of a power of two rows each, so that few different statements need preparing."""
+    at, size = 0, CHUNK
+    while at < len(rows):
+        while size > len(rows) - at:
+            size //= 2
+        yield rows[at : at + size]
+        at += size
+
+
+def _flat(rows: Sequence[tuple[Any, ...]]) -> list[Any]:
+    return [value for row in rows for value in row]
+
+
+def update_jobs(db: Connection, run: int, rev: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write number and `MUTABLE` columns of jobs that exist; each number at most once."""
+    for chunk in _chunks(rows):
+        db.execute(_update_jobs(len(chunk)), [*_flat(chunk), rev, run]).close()
+
+
+def insert_attempts(db: Connection, run: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Append attempts; one that is there already stays as it was first told."""
+    for chunk in _chunks(rows):
+        values = _flat([(run, *row) for row in chunk])
+        db.execute(
+            _insert("attempts", _ATTEMPT_COLUMNS, len(chunk)) + _UNLESS_THERE, values
+        ).close()
+
+
+def insert_events(db: Connection, run: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Append events."""
+    for chunk in _chunks(rows):
+        values = _flat([(run, *row) for row in chunk])
+        db.execute(_insert("events", _EVENT_COLUMNS, len(chunk)), values).close()
+
+
+def insert_jobs(db: Connection, run: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert new jobs, with the rev 0 of what has never changed; numbers are unique in a run."""
+    for chunk in _chunks(rows):
+        values = _flat([(run, *row) for row in chunk])
+        db.execute(_insert("jobs", _JOB_COLUMNS, len(chunk)), values).close()

@@ -1,0 +1,276 @@
+"""The store file as commands see it: what `Reader` reads, and the writes beside the journal."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import string
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from sqlite3 import Connection
+from typing import TYPE_CHECKING, Any
+
+from vbsbatch.errors import StoreFailed, UsageError
+from vbsbatch.model import (
+    BackupSettings,
+    Job,
+    JobMoved,
+    JobState,
+    Rate,
+    Run,
+    Settings,
+    check_move,
+)
+from vbsbatch.store import locks, queries, statements
+from vbsbatch.store.entry import ms
+from vbsbatch.store.failures import translated
+from vbsbatch.store.opening import BUSY_TIMEOUT, connect, default_path, prepare
+from vbsbatch.store.reading import Reader
+from vbsbatch.store.rows import (
+    backup_settings_text,
+    event_row,
+    mutable_row,
+    new_job_row,
+    rate_text,
+    read_job,
+    storable,
+    time_ms,
+)
+from vbsbatch.store.selection import Selection
+
+if TYPE_CHECKING:
+    from vbsbatch.store.journal import SqliteJournal
+
+_RANDOM = string.ascii_lowercase + string.digits
+
+
+class Store(Reader):
+    """One store file; a context manager. Made by `Store.open`."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float]) -> None:
+        super().__init__(path)
+        self._clock = clock
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        create: bool = False,
+        readonly: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> Store:
+        """Open the store at `path` (by default `default_path()`); `StoreUnusable` says why not.
+
+        `create` makes one where there is none; `readonly` is content with a file that cannot be
+        written. A file that is refused stays as it is.
+        """
+        where = default_path() if path is None else Path(path)
+        prepare(where, create=create, readonly=readonly)
+        return cls(where, clock=clock)
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[tuple[Connection, int]]:
+        """One transaction and the rev of what it writes; all or nothing."""
+        with translated(self.path), closing(connect(self.path)) as db:
+            db.execute("BEGIN IMMEDIATE")
+            yield db, db.execute(statements.NEXT_REV).fetchone()[0]
+            db.execute("COMMIT")  # closing rolls back what did not come this far
+
+    # Runs
+
+    def new_run_id(self, now: float) -> str:
+        """An id like `20261123-0715-k3f9` (UTC) that no run of this store has."""
+        taken = {row[0] for row in self._rows(queries.RUN_IDS)}
+        minute = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-%H%M")
+        while True:
+            run_id = f"{minute}-{''.join(secrets.choice(_RANDOM) for _ in range(4))}"
+            if run_id not in taken:
+                return run_id
+
+    def create_run(self, run: Run, jobs: Iterable[Job], defaults: BackupSettings) -> None:
+        """Freeze a run with its jobs, all or nothing; the jobs are never held all at once."""
+        if any(run.id == row[0] for row in self._rows(queries.RUN_IDS)):
+            raise UsageError(f"run {run.id} is in the store already")
+        rows = (new_job_row(job, defaults) for job in jobs)
+        with self._writing() as (db, rev):
+            first_event = db.execute(queries.LAST_EVENT).fetchone()[0]
+            values = (*_run_row(run), backup_settings_text(defaults), first_event, rev)
+            number = db.execute(queries.NEW_RUN, values).lastrowid
+            assert number is not None
+            while chunk := list(islice(rows, statements.CHUNK)):
+                statements.insert_jobs(db, number, chunk)
+
+    def set_limits(
+        self, run_id: str, *, rate: Rate | None = None, in_flight: int | None = None
+    ) -> None:
+        """Remember what an operator set, for this run's next engine; None leaves as it is."""
+        values = (rate_text(rate), in_flight, self._about(run_id).number)
+        with self._writing() as (db, _):
+            db.execute(queries.SET_LIMITS, values)
+
+    # Engines
+
+    def lock(self, run_id: str) -> AbstractContextManager[None]:
+        """Drive the run: hold its lock until the context or the process ends.
+
+        Raises `RunIsLive`, naming the process that holds it.
+        """
+        return locks.run_lock(self.path, self._about(run_id).number, run_id)
+
+    def is_live(self, run_id: str) -> int | None:
+        """The pid of the process that drives the run, None when none does."""
+        return locks.holder(self.path, self._about(run_id).number)
+
+    def journal(
+        self, run_id: str, *, inline: bool = False, busy_timeout: float = BUSY_TIMEOUT
+    ) -> SqliteJournal:
+        """The run's journal, an async context manager. Hold the run's `lock` while it is open."""
+        from vbsbatch.store.journal import SqliteJournal  # asyncio: only engines need it
+
+        known = self._about(run_id)
+        return SqliteJournal(
+            self.path,
+            run=known.number,
+            defaults=known.defaults,
+            inline=inline,
+            busy_timeout=busy_timeout,
+        )
+
+    def ask(self, run_id: str, verb: str, argument: Mapping[str, Any], asked_by: str) -> int:
+        """Ask something of the run's engine; `command_result` of the id tells what became of it."""
+        text = json.dumps(dict(argument))
+        values = (self._about(run_id).number, verb, text, storable(asked_by), ms(self._clock()))
+        with self._writing() as (db, _):
+            number = db.execute(queries.ASK, values).lastrowid
+        if number is None:
+            raise StoreFailed(f"{self.path} did not take the command {verb}")
+        return number
+
+    # What an operator does to a run without an engine
+
+    def requeue(self, run_id: str, selection: Mapping[str, Any]) -> int:
+        """Failed and cancelled jobs of the selection wait again, their attempts budget renewed.
+
+        Returns how many. The run's deadline begins anew; a run that had ended becomes `stopped`, to
+        be resumed. Raises `RunIsLive` while an engine drives the run, `UsageError` for a selection
+        that makes no sense.
+        """
+        length = self.run(run_id).settings.deadline
+        deadline = None if length is None else self._clock() + length
+        number = self._about(run_id).number
+        allowed = frozenset({JobState.FAILED, JobState.CANCELLED})
+        with self._without_engine(run_id), self._writing() as (db, rev):
+            moved = self._move(db, rev, run_id, _narrowed(selection, allowed), requeued)
+            if moved:
+                db.execute(queries.REOPEN_RUN, (time_ms(deadline), number))
+        return moved
+
+    def cancel(self, run_id: str, selection: Mapping[str, Any]) -> int:
+        """Waiting jobs of the selection are cancelled. Returns and raises as `requeue` does."""
+        chosen = _narrowed(selection, frozenset({JobState.WAITING}))
+        with self._without_engine(run_id), self._writing() as (db, rev):
+            return self._move(db, rev, run_id, chosen, cancelled)
+
+    def _move(
+        self,
+        db: Connection,
+        rev: int,
+        run_id: str,
+        selection: Selection,
+        change: Callable[[Job, float], JobMoved],
+    ) -> int:
+        number = self._about(run_id).number
+        now = self._clock()
+        moved = 0
+        for page in self._selected(db, run_id, selection):
+            moves = [change(job, now) for job in page]
+            rows = [(move.job.no, *mutable_row(move.job)) for move in moves]
+            statements.update_jobs(db, number, rev, rows)
+            statements.insert_events(db, number, [event_row(move) for move in moves])
+            moved += len(moves)
+        if moved:
+            db.execute(statements.SET_REV, (rev, number))
+        return moved
+
+    def _without_engine(self, run_id: str) -> AbstractContextManager[None]:
+        here = locks.held_here(self.path, self._about(run_id).number)
+        return nullcontext() if here else self.lock(run_id)
+
+    def _selected(self, db: Connection, run_id: str, selection: Selection) -> Iterator[list[Job]]:
+        """Page after page; what has been yielded may be changed before the next."""
+        known = self._about(run_id)
+        parameters = statements.selection_parameters(selection) | {"run": known.number}
+        after = statements.FIRST
+        while True:
+            page = parameters | {"after": after, "limit": statements.PAGE}
+            jobs = [read_job(row, known.defaults) for row in db.execute(statements.SELECTED, page)]
+            if not jobs:
+                return
+            yield jobs
+            after = jobs[-1].no
+
+
+def _narrowed(argument: Mapping[str, Any], allowed: frozenset[JobState]) -> Selection:
+    selection = Selection.of(argument)
+    states = allowed if selection.states is None else allowed & selection.states
+    return replace(selection, states=states)
+
+
+def requeued(job: Job, at: float) -> JobMoved:
+    """The failed or cancelled job waits again, at once and with all its attempts."""
+    check_move(job.state, JobState.WAITING)
+    waiting = replace(
+        job,
+        state=JobState.WAITING,
+        free=job.attempts,
+        due_at=0.0,
+        later_since=None,
+        ended_at=None,
+        backup_id=None,
+    )
+    return JobMoved(job=waiting, came_from=job.state, at=at, note="retry asked for")
+
+
+def cancelled(job: Job, at: float) -> JobMoved:
+    """The operator takes the waiting job back."""
+    check_move(job.state, JobState.CANCELLED)
+    taken_back = replace(job, state=JobState.CANCELLED, ended_at=at)
+    return JobMoved(job=taken_back, came_from=job.state, at=at)
+
+
+def _run_row(run: Run) -> tuple[Any, ...]:
+    from pydantic import TypeAdapter  # slow to import, needed only where a run is made
+
+    return (
+        run.id,
+        storable(run.plan),
+        storable(run.cloud),
+        storable(run.project_id),
+        run.state,
+        storable(run.reason),
+        TypeAdapter(Settings).dump_json(run.settings).decode(),
+        ms(run.created_at),
+        time_ms(run.started_at),
+        time_ms(run.ended_at),
+        time_ms(run.deadline_at),
+        rate_text(run.rate),
+        run.in_flight,
+        run.pid,
+        run.host,
+        time_ms(run.heartbeat_at),
+        run.create_calls,
+        run.read_calls,
+    )
