@@ -1,8 +1,8 @@
 """One simulated night: the real engine and the real cloud room against a simulated cloud.
 
-Everything follows from the seed: the fleet, the plan, what goes wrong, and where the engine is killed.
-Time is virtual, requests go through an in-memory transport, the store is the in-memory twin, which
-loses what a kill would lose.
+Everything follows from the seed: the fleet, the plan, what goes wrong, and where the engine is
+killed. Time is virtual, requests go through an in-memory transport, the store is the in-memory
+twin, which loses what a kill would lose.
 """
 
 from __future__ import annotations
@@ -374,6 +374,8 @@ def with_settings(**changes: Any) -> Settings:
     )
     for part in ("limits", "retry", "timeouts"):
         if part in changes:
-            settings = replace(settings, **{part: replace(getattr(settings, part), **changes[part])})
+            settings = replace(
+                settings, **{part: replace(getattr(settings, part), **changes[part])}
+            )
     plain = {k: v for k, v in changes.items() if k not in ("limits", "retry", "timeouts")}
     return replace(settings, **plain)

@@ -186,9 +186,7 @@ def test_the_rate_is_used_and_never_exceeded(rate: Rate) -> None:
     volumes = int(min(rate.per_second * 60, 3000))
     night = Night(
         volumes=volumes,
-        settings=with_settings(
-            limits={"rate": rate, "in_flight": volumes, "connections": 32}
-        ),
+        settings=with_settings(limits={"rate": rate, "in_flight": volumes, "connections": 32}),
     ).run()
     check(night)
     times = [row["at"] for row in night.cloud.ledger.of("create")]

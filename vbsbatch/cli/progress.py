@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import TextIO
@@ -15,10 +15,10 @@ from vbsbatch.engine import Engine
 from vbsbatch.model import JobMoved, JobState, Run, RunNoted
 from vbsbatch.report import End, Progress, Sample, eta, jsonlines, plain, wanted
 
-EVERY = 60.0
-"""Seconds between progress lines of the plain output."""
+SOON, EVERY = 5.0, 60.0
+"""Seconds between progress lines: soon at first, so that a person sees it work; then seldom."""
 
-SAMPLES = 10.0
+SAMPLES = 5.0
 """Seconds between two samples for the estimate of the end."""
 
 
@@ -33,25 +33,25 @@ class Voice:
         self._attempts = run.settings.retry.attempts
         self._stream = stream or sys.stderr
         self._samples: deque[Sample] = deque(maxlen=512)
-        self._sent: deque[float] = deque(maxlen=64)
-        self._tried: Counter[bool] = Counter()
+        self._sent: deque[float] = deque(maxlen=1024)
 
     def hear(self, event: JobMoved | RunNoted) -> None:
         """An event of the engine."""
-        if isinstance(event, JobMoved):
-            self._count(event)
+        if isinstance(event, JobMoved) and event.attempt is not None:
+            self._sent.append(event.attempt.sent_at)
         if self._form is not None and wanted(event, verbose=self._verbose):
             self._say(self._form.line(event, attempts=self._attempts))
 
     async def tell(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
         """Tell how far the run is, for ever, until cancelled."""
-        told_at = clock()
+        wait, next_at = SOON, clock() + SOON
         while True:
             self._samples.append(Sample(at=clock(), ended=_ended(engine), paused=engine.paused))
             await anyio.sleep(SAMPLES)
-            if clock() - told_at >= EVERY:
-                told_at = clock()
-                self.progress(engine, told_at)
+            if clock() >= next_at:
+                self.progress(engine, clock())
+                wait = min(2 * wait, EVERY)
+                next_at = clock() + wait
 
     def progress(self, engine: Engine, now: float) -> None:
         """One line on how far the run is."""
@@ -78,10 +78,6 @@ class Voice:
         self._say(self._form.calls(now, run, counts))
         how = End(at=now, run=run, counts=counts, exit_code=exit_code, next=command)
         self._say(self._form.end(how))
-
-    def _count(self, event: JobMoved) -> None:
-        if event.attempt is not None:
-            self._sent.append(event.attempt.sent_at)
 
     def _rate(self, now: float) -> float:
         recent = [at for at in self._sent if at > now - EVERY]
