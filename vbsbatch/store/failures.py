@@ -26,6 +26,8 @@ _ADVICE = {
 
 def failure(error: BaseException, path: Path) -> StoreFailed:
     """One line for the error: what happened, to which file, what to do."""
+    if isinstance(error, StoreFailed):
+        return error
     name = str(getattr(error, "sqlite_errorname", "") or "")
     advice = _ADVICE.get(name.removeprefix("SQLITE_").partition("_")[0])
     if advice is not None:

@@ -41,6 +41,8 @@ def connect(
 ) -> sqlite3.Connection:
     """A connection to an existing file, no implicit transactions; may raise `sqlite3.Error`."""
     mode = "ro" if readonly else "rw"
+    if readonly and _never_changes(path):
+        mode = "ro&immutable=1"  # or SQLite would insist on making the log's index beside it
     db = sqlite3.connect(
         f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
         uri=True,
@@ -56,6 +58,13 @@ def connect(
         db.close()
         raise
     return db
+
+
+def _never_changes(path: Path) -> bool:
+    """An archived store: no log beside the file, and no way to put one there."""
+    folder = path.absolute().parent
+    beside = (folder / (path.name + suffix) for suffix in ("-wal", "-shm"))
+    return not any(file.exists() for file in beside) and not os.access(folder, os.W_OK)
 
 
 def prepare(path: Path, *, create: bool = False, readonly: bool = False) -> None:

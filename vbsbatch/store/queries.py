@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from vbsbatch.store.rows import ATTEMPT_COLUMNS, JOB_COLUMNS
 
-_RUN_COLUMNS = """no, id, plan, cloud, project_id, state, settings, created_at, started_at, ended_at, reason,
-  deadline_at, rate, in_flight, pid, host, heartbeat_at, create_calls, read_calls, defaults,
-  sending_rate"""
+_RUN_COLUMNS = """no, id, plan, cloud, project_id, state, settings, created_at, started_at,
+  ended_at, reason, deadline_at, rate, in_flight, pid, host, heartbeat_at, create_calls,
+  read_calls, defaults, sending_rate"""
 
 RUNS = f"SELECT {_RUN_COLUMNS} FROM runs ORDER BY no DESC"
 
@@ -52,9 +52,9 @@ SELECT {JOB_COLUMNS} FROM jobs j WHERE j.run = :run AND j.no IN (
 ORDER BY j.no"""
 
 NEW_RUN = """
-INSERT INTO runs (id, plan, cloud, project_id, state, reason, settings, created_at, started_at, ended_at,
-  deadline_at, rate, in_flight, pid, host, heartbeat_at, create_calls, read_calls, defaults,
-  first_event, rev)
+INSERT INTO runs (id, plan, cloud, project_id, state, reason, settings, created_at, started_at,
+  ended_at, deadline_at, rate, in_flight, pid, host, heartbeat_at, create_calls, read_calls,
+  defaults, first_event, rev)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 ASK = "INSERT INTO commands (run, verb, argument, asked_by, asked_at) VALUES (?, ?, ?, ?, ?)"

@@ -71,7 +71,7 @@ class Store(Reader):
         `create` makes one where there is none; `readonly` is content with a file that cannot be
         written. A file that is refused stays as it is.
         """
-        where = default_path() if path is None else Path(path)
+        where = (default_path() if path is None else Path(path)).absolute()
         prepare(where, create=create, readonly=readonly)
         return cls(where, clock=clock)
 

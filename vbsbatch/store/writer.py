@@ -69,6 +69,7 @@ class Writer:
         self._wake = threading.Condition(threading.Lock())
         self._queue: list[Entry | _Waiting] = []
         self._first_at = 0.0
+        self._place: tuple[int, int] | None = None
         self._urgent = False
         self._closing = False
         self._failure: StoreFailed | None = None
@@ -195,6 +196,8 @@ class Writer:
     def _transact(self, db: Connection, items: Sequence[Entry | _Waiting]) -> list[_Outcome]:
         """Everything in one transaction; durable on return, nothing of it written if it raises."""
         writes = any(not isinstance(item, _Waiting) or item.writes for item in items)
+        if writes:
+            self._check_place()
         db.execute("BEGIN IMMEDIATE" if writes else "BEGIN").close()
         try:
             before = db.total_changes
@@ -207,6 +210,20 @@ class Writer:
             raise
         self.commits += changed
         return outcomes
+
+    def _check_place(self) -> None:
+        """SQLite goes on writing to a file that was deleted or moved: to no use for a resume."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            found = None
+        place = None if found is None else (found.st_dev, found.st_ino)
+        self._place = self._place or place
+        if place is None or place != self._place:
+            raise StoreFailed(
+                f"{self._path} was deleted, moved or replaced in mid-run: put it back, "
+                "then `vbsbatch resume`"
+            )
 
     def _apply(
         self, db: Connection, items: Sequence[Entry | _Waiting], *, writes: bool

@@ -1,0 +1,48 @@
+"""What a job takes in the file, and that the hot statements use the indexes made for them."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.store.ground import a_job, a_run
+from vbsbatch.model import BackupSettings
+from vbsbatch.store import Store, statements
+from vbsbatch.store.footprint import measure
+
+
+@pytest.mark.anyio
+async def test_a_finished_job_takes_300_bytes_with_its_attempts_and_events(path: Path) -> None:
+    footprint = await measure(path, jobs=5000)
+    print(footprint)
+    assert footprint.per_job <= 300
+    assert footprint.commits_per_job <= 0.1
+    if footprint.split:  # SQLite was built with dbstat
+        assert 0.9 * footprint.per_job < sum(footprint.split.values()) < footprint.per_job + 1
+
+
+@pytest.mark.parametrize(
+    ("query", "parameters", "plan"),
+    [
+        (statements.CLAIMABLE, (1, 1, 1), "SEARCH w USING COVERING INDEX jobs_waiting (run=?)"),
+        (statements.CLAIMABLE, (1, 1, 1), "SEARCH o USING INDEX jobs_open (volume_id=?)"),
+        (statements.NEXT_DUE, (1,), "SEARCH jobs USING COVERING INDEX jobs_waiting (run=?)"),
+        (
+            statements.OPEN_PAGE,
+            {"run": 1, "after": 0, "states": "[]", "limit": 1},
+            "SCAN j USING INDEX jobs_open",
+        ),
+        (statements.COMMANDS, (1,), "SEARCH commands USING INDEX commands_open (run=?)"),
+    ],
+)
+def test_hot_statements_read_their_index(
+    store: Store, path: Path, query: str, parameters: object, plan: str
+) -> None:
+    store.create_run(a_run(), [a_job(1)], BackupSettings())
+    db = sqlite3.connect(path)
+    steps = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}", parameters)]  # type: ignore[arg-type]
+    db.close()
+    assert plan in steps
+    assert not any("ORDER BY" in step for step in steps if query == statements.CLAIMABLE)

@@ -1,0 +1,244 @@
+"""What is opened, what is refused, and that a refused file stays as it was."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.store.ground import NOW, a_job, a_run
+from vbsbatch.errors import StoreFailed, StoreUnusable
+from vbsbatch.model import BackupSettings
+from vbsbatch.store import Store, default_path, opening
+from vbsbatch.store.schema import APPLICATION_ID
+
+RUN = "20261118-1200-aaaa"
+
+
+def modes(path: Path) -> dict[str, int]:
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+
+
+@pytest.mark.anyio
+async def test_a_new_store_and_its_logs_are_for_their_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "vbsbatch.db"
+    before = os.umask(0)
+    try:
+        with Store.open(path, create=True) as store:
+            store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
+            async with store.journal(RUN) as journal:
+                await journal.claim(NOW, 1)
+                assert modes(path) == dict.fromkeys(
+                    ("vbsbatch.db", "vbsbatch.db-wal", "vbsbatch.db-shm"), 0o600
+                )
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_an_empty_file_becomes_a_store_only_when_one_is_wanted(path: Path) -> None:
+    path.touch()
+    with pytest.raises(StoreUnusable):
+        Store.open(path)
+    assert path.stat().st_size == 0
+    Store.open(path, create=True).close()
+    Store.open(path, readonly=True).close()
+
+
+def test_the_file_says_whose_it_is_and_of_which_version(path: Path) -> None:
+    Store.open(path, create=True).close()
+    head = path.read_bytes()[:100]
+    assert int.from_bytes(head[68:72]) == APPLICATION_ID
+    assert int.from_bytes(head[60:64]) == len(opening.MIGRATIONS)
+
+
+def nothing(path: Path) -> None:
+    pass
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(os.urandom(5000))
+
+
+def short(path: Path) -> None:
+    path.write_bytes(b"SQLite format 3\0")
+
+
+def foreign(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE theirs (a)")
+    db.close()
+
+
+def newer(path: Path) -> None:
+    Store.open(path, create=True).close()
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version = 99")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+
+
+def truncated(path: Path) -> None:
+    with Store.open(path, create=True) as store:
+        jobs = (a_job(no) for no in range(1, 500))
+        store.create_run(a_run(RUN), jobs, BackupSettings())
+    sqlite3.connect(path).close()
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    os.truncate(path, 3 * 4096)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (nothing, "no store at"),
+        (folder, "is a folder"),
+        (fifo, "no regular file"),
+        (garbage, "not SQLite"),
+        (short, "not SQLite"),
+        (foreign, "another application"),
+        (newer, "newer vbsbatch"),
+        (truncated, "damaged"),
+    ],
+)
+@pytest.mark.parametrize("readonly", [False, True])
+def test_what_is_no_store_of_ours_is_refused_and_left_alone(
+    path: Path, make: Callable[[Path], None], words: str, readonly: bool
+) -> None:
+    make(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(StoreUnusable, match=words) as refusal:
+        Store.open(path, readonly=readonly)
+    assert "\n" not in str(refusal.value)
+    assert str(path) in str(refusal.value)
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+@pytest.mark.parametrize("make", [folder, fifo, garbage, foreign, newer, truncated])
+def test_wanting_a_new_store_overwrites_nothing(path: Path, make: Callable[[Path], None]) -> None:
+    make(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(StoreUnusable):
+        Store.open(path, create=True)
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Without root's power over other people's files."""
+    root = os.geteuid() == 0
+    if root:
+        os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        if root:
+            os.setresuid(0, 0, 0)
+
+
+@pytest.fixture
+def open_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder that everybody can reach."""
+    import shutil
+    import tempfile
+
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def test_a_file_that_is_not_ours_to_read_is_refused(open_folder: Path) -> None:
+    path = open_folder / "vbsbatch.db"
+    Store.open(path, create=True).close()
+    path.chmod(0)
+    with nobody(), pytest.raises(StoreUnusable, match="Permission denied"):
+        Store.open(path)
+
+
+def test_a_read_only_file_is_refused_for_writing_and_can_be_read(open_folder: Path) -> None:
+    path = open_folder / "vbsbatch.db"
+    with Store.open(path, create=True) as store:
+        store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    path.chmod(0o444)
+    open_folder.chmod(0o555)
+    with nobody():
+        with pytest.raises(StoreUnusable, match="read-only"):
+            Store.open(path)
+        with pytest.raises(StoreUnusable, match="Permission denied"):
+            Store.open(open_folder / "new" / "vbsbatch.db", create=True)
+        with Store.open(path, readonly=True) as store:
+            assert store.run("latest").id == RUN
+
+
+def test_a_migration_adds_to_an_older_file_and_keeps_its_runs(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store.open(path, create=True) as store:
+        store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
+
+    def version_2(database: object) -> None:
+        database.execute("ALTER TABLE runs ADD COLUMN more TEXT")  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(opening, "MIGRATIONS", (*opening.MIGRATIONS, version_2))
+    with pytest.raises(StoreUnusable, match="older"):
+        Store.open(path, readonly=True)
+    with Store.open(path) as store:
+        assert list(store.jobs(RUN)) == [a_job(1)]
+    Store.open(path, readonly=True).close()
+
+
+def test_a_migration_that_breaks_off_leaves_the_older_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Store.open(path, create=True).close()
+
+    def version_2(database: object) -> None:
+        database.execute("CREATE TABLE half (a)")  # type: ignore[attr-defined]
+        database.execute("no sql")  # type: ignore[attr-defined]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "MIGRATIONS", (*opening.MIGRATIONS, version_2))
+        with pytest.raises(StoreUnusable):
+            Store.open(path)
+    with Store.open(path) as store:
+        assert store.runs() == []
+
+
+def test_the_store_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VBSBATCH_DB", "~/x.db")
+    assert default_path() == Path("~/x.db").expanduser()
+    monkeypatch.delenv("VBSBATCH_DB")
+    assert default_path().parts[-2:] == ("vbsbatch", "vbsbatch.db")
+
+
+def test_damage_that_shows_later_is_one_clear_line(path: Path) -> None:
+    with Store.open(path, create=True) as store:
+        jobs = (a_job(no) for no in range(1, 2000))
+        store.create_run(a_run(RUN), jobs, BackupSettings())
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    with path.open("r+b") as file:
+        file.seek(20 * 4096)
+        file.write(b"\xff" * 20 * 4096)
+    with Store.open(path) as store, pytest.raises(StoreFailed, match="damaged"):
+        list(store.jobs(RUN))
