@@ -64,7 +64,10 @@ def test_the_end_names_outcome_exit_code_and_next_command() -> None:
 
 def test_a_stopped_run_says_how_much_is_left() -> None:
     how = End(at=T0, run=run(), counts=COUNTS, exit_code=3, next=None)
-    assert plain.end(how) == "07:27:39Z end      stopped ok=5420 fail=788 left=3772 exit=3"
+    assert (
+        plain.end(how)
+        == "07:27:39Z end      stopped ok=5420 fail=788 cancelled=20 left=3772 exit=3"
+    )
 
 
 def test_the_calls_are_printed_with_the_number_per_completed_backup() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import SystemRandom
@@ -16,12 +16,18 @@ from vbsbatch.cli.looking import report_data
 from vbsbatch.cli.progress import Voice
 from vbsbatch.cloud import CloudChoice, VbsService, connect
 from vbsbatch.engine import Ending, Engine
-from vbsbatch.errors import SignInError, UsageError
+from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError, UsageError
 from vbsbatch.model import JobState, Run, RunState, Settings
 from vbsbatch.report.data import next_commands
 from vbsbatch.store import Store
 
 LOST = (JobState.FAILED, JobState.CANCELLED)
+
+REACH_AGAIN = (0.5, 1.0)
+"""Seconds before the first look at the service is repeated: one dropped connection is no fault."""
+
+ECHO = 0.25
+"""A signal that follows the first so soon is the same one: `timeout` sends each twice."""
 
 
 class WallClock:
@@ -47,6 +53,27 @@ async def signed_in(choice: CloudChoice, settings: Settings) -> AsyncIterator[Vb
     timeouts, workers = settings.timeouts, settings.limits.connections
     async with connect(choice, timeouts=timeouts, workers=workers) as service:
         yield service
+
+
+async def reach(service: VbsService) -> None:
+    """Ask the service something small before a run is stored: a wrong address or a certificate
+    that is not trusted must not begin a night. Raises `SignInError`; any answer at all will do,
+    what it says is the engine's to deal with."""
+    for pause in (*REACH_AGAIN, None):
+        try:
+            await service.quota()
+        except CloudRefused:
+            return
+        except CloudUnavailable as error:
+            if error.status is None and pause is None:
+                raise SignInError(
+                    f"cannot reach the backup service: {error}: check its endpoint "
+                    "(--vbs-endpoint, vbs_endpoint_override in clouds.yaml, the catalog)"
+                ) from error
+            if error.status is None and pause is not None:
+                await anyio.sleep(pause)
+                continue
+        return
 
 
 def check_project(run: Run, service: VbsService) -> None:
@@ -85,11 +112,14 @@ async def _attended(engine: Engine, voice: Voice) -> tuple[Ending, bool]:
     async def obey_signals() -> None:
         nonlocal aborted
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            asked = False
+            first_at: float | None = None
             async for number in signals:
-                name = signal.Signals(number).name
-                engine.stop(f"stopped by {name}", now=asked)
-                aborted, asked = asked, True
+                now = time.monotonic()
+                if first_at is not None and now - first_at < ECHO:
+                    continue
+                aborted = first_at is not None
+                first_at = first_at or now
+                engine.stop(f"stopped by {signal.Signals(number).name}", now=aborted)
 
     # The terminal may go, the run goes on.
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -119,7 +149,21 @@ def exit_code(ending: Ending, *, interrupted: bool) -> int:
         return INTERRUPTED
     if ending.state is RunState.STOPPED:
         return STOPPED
-    return FAILED if any(ending.counts.get(state) for state in LOST) else 0
+    return outcome(ending.counts)
 
 
-__all__ = ["Manner", "SignInError", "check_project", "drive", "exit_code", "signed_in"]
+def outcome(counts: Mapping[JobState, int]) -> int:
+    """The exit code of a run whose jobs have all ended."""
+    return FAILED if any(counts.get(state) for state in LOST) else 0
+
+
+__all__ = [
+    "Manner",
+    "SignInError",
+    "check_project",
+    "drive",
+    "exit_code",
+    "outcome",
+    "reach",
+    "signed_in",
+]

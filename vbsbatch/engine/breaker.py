@@ -37,7 +37,7 @@ class Breaker:
     @property
     def step_back(self) -> float:
         """Seconds for which a job that met the outage lets others be the probe; 0 while closed."""
-        return 0.0 if self.circuit is Circuit.CLOSED else 4 * self._interval
+        return 0.0 if self.circuit is Circuit.CLOSED else 2 * self._interval
 
     def answered(self) -> bool:
         """The service answered like a service; true when that ends an outage."""

@@ -81,7 +81,7 @@ class Control:
         verb = self._verbs.get(command.verb)
         try:
             result = "unknown command" if verb is None else await verb(command)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             result = f"refused: {error}"
         self._journal.acknowledge(command, self._clock.now(), result)
         self._ledger.note("command", f"{command.asked_by}: {command.verb}: {result}")
@@ -113,6 +113,7 @@ class Control:
         if cap < 1:
             raise ValueError("the in-flight cap is at least 1")
         self._dispatcher.feed.in_flight = cap
+        self._dispatcher.feed.give_back()
         self._dispatcher.feed.wake()
         return f"at most {cap} in flight"
 

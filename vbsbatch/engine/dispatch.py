@@ -67,7 +67,7 @@ class Dispatcher:
         self.paused = False
         self._breaker = Breaker(tuning=tuning)
         self._may_probe = False
-        self._door = anyio.Lock()
+        self._door = anyio.Lock(fast_acquire=True)
         self._opened = Signal()
         self._asking: set[anyio.CancelScope] = set()
         self._owed: Counter[int] = Counter()
@@ -85,6 +85,7 @@ class Dispatcher:
 
     def abort(self) -> None:
         """Await no more answers: the jobs whose creates are under way become unknown."""
+        self.pause(True)
         for scope in self._asking:
             scope.cancel()
 
@@ -95,10 +96,7 @@ class Dispatcher:
 
     async def _work(self, worker: int) -> None:
         while True:
-            job = await self._next()
-            # From here on a create may be in the cloud's hands: its outcome must be written.
-            with anyio.CancelScope(shield=True):
-                await self._attempt(job, worker)
+            await self._attempt(await self._next(), worker)
 
     # The door: one worker at a time -------------------------------------------------------------
 
@@ -185,12 +183,16 @@ class Dispatcher:
         """Send one create, and put down what its answer means."""
         sent_at = self._clock.now()
         answer = Answer(message="stopped before an answer came")
-        with anyio.CancelScope() as scope:
+        # From here on a create may be in the cloud's hands: its outcome must be written. Only
+        # `abort` ends the wait for it, and nothing is awaited between it and the journal.
+        with anyio.CancelScope(shield=True) as scope:
             self._asking.add(scope)
             answer = await self._service.create(job, worker)
         self._asking.discard(scope)
         judgement = judge(answer, self._settings.retry.rules)
-        self._conclude(self._weigh(job, judgement), answer, judgement, sent_at)
+        aborted = scope.cancelled_caught
+        job = replace(job, free=job.free + 1) if aborted else self._weigh(job, judgement)
+        self._conclude(job, answer, judgement, sent_at)
         if judgement.verdict is Verdict.THROTTLE:
             self._slow_down(answer, sent_at)
         if judgement.verdict is Verdict.REAUTH:
@@ -215,7 +217,8 @@ class Dispatcher:
     def _weigh(self, job: Job, judgement: Judgement) -> Job:
         """Let the circuit breaker know; the job, with the attempts that an outage must not
         cost it."""
-        job = replace(job, free=job.free + self._owed.pop(job.no, 0))
+        if owed := self._owed.pop(job.no, 0):
+            job = replace(job, free=job.free + owed)
         if not judgement.outage:
             if self._breaker.answered():
                 self._ledger.note("breaker", "the service answers again: going on")

@@ -113,7 +113,7 @@ class Engine:
         try:
             await self._work()
         except* StoreError as failures:
-            raise failures.exceptions[0] from None
+            raise _first(failures) from None
         return await self._close()
 
     async def _work(self) -> None:
@@ -147,3 +147,9 @@ class Engine:
             closed=deadline is not None and now >= deadline,
             step_back=self._dispatcher.step_back(),
         )
+
+
+def _first(failures: BaseExceptionGroup[StoreError]) -> StoreError:
+    """One failure of a store that fails in many tasks at once."""
+    failure = failures.exceptions[0]
+    return _first(failure) if isinstance(failure, BaseExceptionGroup) else failure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 import anyio
@@ -41,6 +41,9 @@ class Feed:
         self._ahead: deque[Job] = deque()
         self._served = Signal()
         self._blocked_at = 0.0
+        self._told: set[str] = set()
+        self._claimed_at = float("-inf")
+        self._resting = False
 
     def __len__(self) -> int:
         return len(self._ahead)
@@ -58,7 +61,7 @@ class Feed:
     def take(self) -> Job:
         """The next job to send."""
         job = self._ahead.popleft()
-        if len(self._ahead) * 2 < self._chunk():
+        if self._resting and len(self._ahead) * 2 < self._chunk():
             self._ledger.changed.notify()
         return job
 
@@ -79,6 +82,7 @@ class Feed:
             self._ledger.move(job, JobState.WAITING, attempts=job.attempts - 1, note="not sent")
 
     async def _claim(self, wanted: int) -> bool:
+        self._claimed_at = self._clock.now()
         with anyio.CancelScope(shield=True):  # what was claimed must not be forgotten
             jobs = await self._ledger.claim(wanted)
         self._ahead.extend(jobs)
@@ -97,14 +101,18 @@ class Feed:
         return room if due else 0
 
     def _wait_for_due(self) -> float:
-        return self._ledger.earliest_due - self._clock.now()
+        # A job that another run holds up is due without being claimable, and nobody tells when
+        # that ends: look again now and then.
+        again = self._claimed_at + self._tuning.fresh
+        return min(self._ledger.earliest_due, again) - self._clock.now()
 
     async def _until_worth_claiming(self) -> None:
         wait = self._wait_for_due()
-        # A job that another run holds up is due without being claimable: look again now and then.
+        self._resting = True
         await self._ledger.changed.wait(
             wait if 0 < wait < self._tuning.fresh else self._tuning.fresh
         )
+        self._resting = False
 
     async def _put_off_blocked(self) -> None:
         """Jobs whose volume another run is backing up come back later, like any busy volume."""
@@ -113,9 +121,18 @@ class Feed:
             return
         self._blocked_at = now + self._tuning.fresh
         async with self._ledger.waiting:
-            for job, holder in await self._journal.blocked(now):
+            blocked = await self._journal.blocked(now)
+            self._tell_who_holds([holder for _, holder in blocked])
+            for job, holder in blocked:
                 outcome = still_busy(job, holder, self._rules())
                 if outcome.to is JobState.WAITING:
                     self._ledger.postpone(job, **outcome.changes)
                 else:
                     self._ledger.move(job, outcome.to, note=outcome.note, **outcome.changes)
+
+    def _tell_who_holds(self, holders: list[str]) -> None:
+        for run_id, jobs in Counter(holders).items():
+            if run_id not in self._told:
+                self._told.add(run_id)
+                words = f"{jobs} jobs wait: run {run_id} has backups of their volumes under way"
+                self._ledger.note("run", f"{words} (finish it: vbsbatch resume {run_id})")

@@ -52,6 +52,7 @@ class Ledger:
         left open.
 
         A job that it left between intent and answer may have been accepted: it becomes unknown.
+        The engine's end is no fault of the job, and costs it no attempt.
         """
         self.counts.update(await self._journal.counts())
         self.retrying = await self._journal.retrying()
@@ -63,6 +64,7 @@ class Ledger:
                     JobState.UNKNOWN,
                     note="the engine ended before an answer was recorded",
                     unknown_at=self._clock.now(),
+                    free=job.free + 1,
                     cloud_job_id=None,
                     first_sent_at=job.first_sent_at or job.intent_at,
                 )
@@ -78,8 +80,11 @@ class Ledger:
             self.counts[JobState.SUBMITTING] += len(jobs)
             self.retrying -= sum(job.attempts > 1 for job in jobs)
             if len(jobs) < limit:
+                # What comes back to waiting while the journal is asked lowers it again.
+                self.earliest_due = float("inf")
                 due = await self._journal.next_due()
-                self.earliest_due = float("inf") if due is None else due
+                if due is not None:
+                    self.earliest_due = min(self.earliest_due, due)
         return jobs
 
     def move(

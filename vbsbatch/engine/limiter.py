@@ -1,7 +1,7 @@
 """How fast creates may go: never over the plan's rate, slower at once when the cloud says so.
 
 The exactness comes from the size of the bucket. A leaky bucket of capacity b that leaks r a second
-lets fewer than b + r + 1 through in any half-open second, so with b + r = R + 1 never more than R.
+lets fewer than b + r through in any half-open second, so with b + r = R + 1 never more than R.
 A bucket of one permit (b = 1, r = R) would be exact too, but loses what each timer wakes too late;
 b = 1 + R/100 forgives 10 ms of lateness at the price of one percent. The bucket starts full, so
 that neither the start, nor a change of rate, nor a resumed run begins with a burst.
@@ -54,8 +54,11 @@ class CreateLimiter:
             await self._rest()
             self._climb()
             bucket = await self._full_bucket()
-            with anyio.CancelScope() as self._waiting:
-                await bucket.acquire()
+            if bucket.has_capacity():
+                await bucket.acquire()  # at once: there is no wait to break off
+            else:
+                with anyio.CancelScope() as self._waiting:
+                    await bucket.acquire()
             if bucket is self._bucket and self._now() >= self._held_until:
                 return
 
@@ -75,10 +78,11 @@ class CreateLimiter:
         now, longest = self._now(), self._tuning.throttle_hold_longest
         hold = self._tuning.throttle_hold if retry_after is None else min(retry_after, longest)
         self._held_until = max(self._held_until, now + hold)
+        self._climbed_at = max(self._climbed_at, self._held_until)
         if sent_at <= self._lowered_at:
             return None
         before, after = self._rate, self._lower(limit)
-        self._lowered_at = self._climbed_at = now
+        self._lowered_at = now
         if after.per_second >= before.per_second:
             return None
         self._use(after)
@@ -88,8 +92,10 @@ class CreateLimiter:
         now = self._rate
         half = max(now.per_second / 2, min(self._tuning.lowest_rate, now.per_second))
         if limit is not None and limit.count > 0 and limit.per_second < now.per_second:
-            # The gateway's own figure may be shared with other users: a little below it.
-            return Rate(count=limit.count * 0.9, per=limit.per)
+            # The gateway's own figure may be shared with other users: a little below it. Of its
+            # unit and the plan's the shorter keeps the windows of both.
+            per = min(limit.per, self._ceiling.per)
+            return Rate(count=0.9 * limit.per_second * per, per=per)
         return Rate(count=half * now.per, per=now.per)
 
     def _climb(self) -> None:

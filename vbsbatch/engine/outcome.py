@@ -97,10 +97,10 @@ def of_refusal(
     return _retry(job, seen, retry_after, rules)
 
 
-def past_deadline(rules: Rules) -> Outcome:
-    """A job that still waited when the run's deadline passed."""
+def past_deadline(rules: Rules, seen: Mapping[str, Any] | None = None) -> Outcome:
+    """A job that still waited, or would have to wait again, when the run's deadline passed."""
     words = "the plan's deadline passed before it could be sent"
-    return _failed({"code": "deadline", "message": words}, rules)
+    return _failed({**(seen or {}), "code": "deadline", "message": words}, rules)
 
 
 def still_busy(job: Job, holder: str, rules: Rules) -> Outcome:
@@ -140,7 +140,7 @@ def _later(job: Job, seen: Mapping[str, Any], retry_after: float | None, rules: 
 
 def _again(changes: Mapping[str, Any], rules: Rules) -> Outcome:
     if rules.closed:
-        return past_deadline(rules)
+        return past_deadline(rules, changes)
     return Outcome(to=JobState.WAITING, changes=changes)
 
 

@@ -115,9 +115,9 @@ class Sightings:
         backup = self.found.get(job.no)
         if backup is not None:
             return status(backup)
-        if job.no in self.uncertain:
-            return Finding.UNCERTAIN
-        return Finding.ABSENT if complete and _in_time(job, self.sight) else Finding.UNSEEN
+        if not (complete and _in_time(job, self.sight)):
+            return Finding.UNSEEN
+        return Finding.UNCERTAIN if job.no in self.uncertain else Finding.ABSENT
 
 
 def reaches_back(backups: Collection[Backup], since: float | None) -> bool:

@@ -74,6 +74,8 @@ class Tracker:
         self._not_before = 0.0
         self._ask_at: dict[int, float] = {}
         self._misses: dict[int, int] = {}
+        self._refused_at: dict[int, float] = {}
+        """When a query about a job alone last found the cloud unavailable."""
 
     async def run(self) -> None:
         """Sweep for ever; ends by cancellation."""
@@ -119,14 +121,17 @@ class Tracker:
             return
         seen, complete = await self._look(jobs)
         refused = 0
-        # What the list alone tells comes first: a query that fails must not hold up the others.
-        for job in sorted(jobs, key=lambda job: job.no not in seen.found):
+        # A query that fails must not hold up the others: whose failed last comes last, and what
+        # the list alone tells comes first.
+        turn = self._refused_at
+        for job in sorted(jobs, key=lambda job: (turn.get(job.no, 0.0), job.no not in seen.found)):
             if self._ledger.open.get(job.no) is not job:
                 continue
             try:
                 await self._settle(job, seen, complete)
             except CloudUnavailable:
                 refused += 1
+                self._refused_at[job.no] = self._clock.now()
                 if refused == ALONE_AT_MOST:
                     raise
 
@@ -148,7 +153,13 @@ class Tracker:
     async def _page(self, page: str | None) -> BackupPage:
         await self._reads.acquire()
         self._cadence.swept()
-        return await self._service.backups(page)
+        try:
+            return await self._service.backups(page)
+        except CloudRefused as error:
+            if page is None or error.status != 404:
+                raise
+            # The backup that marks where the page begins was deleted since the page before.
+            raise CloudUnavailable("the list changed while it was read") from error
 
     def _sight(self, started_at: float) -> Sight:
         return Sight(
@@ -209,9 +220,8 @@ class Tracker:
     async def _working(self, job: Job, backup: Backup) -> None:
         if (job.backup_id, job.progress) != (backup.id, backup.progress):
             job = self._ledger.touch(job, backup_id=backup.id, progress=backup.progress)
-        slow = self._tuning.unseen_for * 15
-        if job.cloud_job_id is not None and self._may_ask(job, slow):
-            answer = await self._cloud_job(job, job.cloud_job_id)
+        if job.cloud_job_id is not None and self._may_ask(job, self._tuning.stuck_after):
+            answer = await self._cloud_job(job, job.cloud_job_id, seldom=float("inf"))
             if answer is not None and answer.status is CloudJobStatus.FAIL:
                 # Never deleted nor made anew while it says `creating`: a person has to look.
                 self._fail(job, answer.code, "its cloud job failed, and it stays in 'creating'")
@@ -220,10 +230,20 @@ class Tracker:
         """A backup that we know of and that no page showed."""
         await self._reads.acquire()
         backup = await self._service.backup(backup_id)
-        if backup is None:
-            self._fail(job, "deleted", "the backup vanished before it was available")
-        else:
+        if backup is not None:
             await self._seen(job, backup, status(backup))
+        elif job.cloud_job_id is None:
+            self._fail(job, "deleted", "the backup vanished before it was available")
+        elif self._may_ask(job, 0.0):
+            await self._ask_vanished(job, job.cloud_job_id)
+
+    async def _ask_vanished(self, job: Job, cloud_job_id: str) -> None:
+        """No backup under an id that was told: while its cloud job works it may yet appear."""
+        answer = await self._cloud_job(job, cloud_job_id)
+        if answer is None or answer.status is CloudJobStatus.SUCCESS:
+            self._fail(job, "deleted", "the backup vanished before it was available")
+        elif answer.status is CloudJobStatus.FAIL:
+            await self._cloud_job_failed(job, answer)
 
     async def _ask_cloud_job(self, job: Job, cloud_job_id: str) -> None:
         """An accepted create whose backup no list shows."""
@@ -289,10 +309,15 @@ class Tracker:
         except CloudRefused as error:
             self._ledger.note("run", f"job {job.no}: errored backup {backup_id} stays: {error}")
 
-    async def _cloud_job(self, job: Job, cloud_job_id: str) -> CloudJob | None:
+    async def _cloud_job(
+        self, job: Job, cloud_job_id: str, *, seldom: float | None = None
+    ) -> CloudJob | None:
+        """Ask for one cloud job; the older it is, the later it may be asked for again, but at
+        least every `seldom` seconds."""
         await self._reads.acquire()
-        wait = max(self._ask_at.get(job.no, 0.0) - self._last, self._unseen_for() / 2)
-        self._ask_at[job.no] = self._clock.now() + min(2 * wait, 10 * self._unseen_for())
+        now, often = self._clock.now(), self._unseen_for()
+        age = now - (job.intent_at or now)
+        self._ask_at[job.no] = now + min(max(age / 2, often), seldom or 10 * often)
         try:
             return await self._service.cloud_job(cloud_job_id)
         except CloudRefused as error:
@@ -344,8 +369,8 @@ class Tracker:
             self._stop(outcome.stop)
 
     def _forget(self, job: Job) -> None:
-        self._ask_at.pop(job.no, None)
-        self._misses.pop(job.no, None)
+        for known in (self._ask_at, self._misses, self._refused_at):
+            known.pop(job.no, None)
 
     @staticmethod
     def _already_errored(job: Job) -> bool:

@@ -26,7 +26,7 @@ class Tuning:
     stale: float = 60.0
     """Longest time between sweeps while something is open."""
     thrifty: float = 90.0
-    """Longest time between sweeps once the call budget is used up."""
+    """Time between sweeps once the call budget is used up; more when the backups take hours."""
     sweeps_free: int = 20
     sweeps_per_create: float = 0.12
     """The call budget: sweeps beyond `sweeps_free + sweeps_per_create * creates` slow down."""
@@ -35,6 +35,8 @@ class Tuning:
     reads_per_second: float = 10.0
     unseen_for: float = 60.0
     """An accepted backup that no list has shown for this long is asked for by its cloud job."""
+    stuck_after: float = 3600.0
+    """After this long in the making, a backup's cloud job is asked whether it still works."""
     lost_after: int = 3
     """This many cloud-job queries that find nothing make an accepted job unknown."""
     throttle_hold: float = 1.0

@@ -1,8 +1,8 @@
 """(status, code) -> verdict.
 
-The order of belief: the plan's own rules; an answer that proves nothing (no answer, 408, 5xx, an
-unreadable 2xx) is unknown whatever its code says; then the code, because most refusals are 400 with
-a code in the body; then the status alone.
+The order of belief: the plan's own rules, except about an accepted create or a refused token; an
+answer that proves nothing (no answer, 408, 5xx, an unreadable 2xx) is unknown whatever its code
+says; then the code, because most refusals are 400 with a code in the body; then the status alone.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ OURS = {
 }
 """Codes that vbsbatch itself gives to a failed job."""
 
+_NOT_TO_BE_RULED = frozenset({Verdict.ACCEPTED, Verdict.REAUTH})
+_TRIED_AGAIN = frozenset({Verdict.RETRY, Verdict.LATER, Verdict.UNKNOWN})
+
 _DOCUMENTED = frozenset(
     {None, 200, 202, 400, 401, 403, 404, 405, 406, 407, 408, 409, 413, 422, 429}
     | {500, 501, 502, 503, 504}
@@ -60,10 +63,16 @@ class Judgement:
 
 def judge(answer: Answer, rules: Iterable[Rule] = ()) -> Judgement:
     """What `answer` to a create means; `rules` are the plan's and come first."""
+    shipped = _unproved(answer) or _by_code(answer) or _by_status(answer)
+    if shipped.verdict in _NOT_TO_BE_RULED:
+        return shipped
     for rule in rules:
         if matches(rule, answer.status, answer.code):
-            return Judgement(verdict=rule.verdict, meaning=meaning(answer.code, answer.status))
-    return _unproved(answer) or _by_code(answer) or _by_status(answer)
+            # An outage that the plan tries again is an outage all the same.
+            outage = shipped.outage and rule.verdict in _TRIED_AGAIN
+            words = meaning(answer.code, answer.status)
+            return Judgement(verdict=rule.verdict, meaning=words, outage=outage)
+    return shipped
 
 
 def judge_cloud_job(code: str | None, rules: Iterable[Rule] = ()) -> Judgement:
@@ -85,10 +94,15 @@ def judge_cloud_job(code: str | None, rules: Iterable[Rule] = ()) -> Judgement:
 
 
 def matches(rule: Rule, status: int | None, code: str | None) -> bool:
-    """Whether `rule` speaks of this status and code; in `rule.code` only `*` is special."""
+    """Whether `rule` speaks of this status and code; in `rule.code` only `*` is special.
+
+    A rule with a code does not speak of an answer without one, `*` included.
+    """
     if rule.status is not None and rule.status != status:
         return False
-    return rule.code is None or _glob(rule.code).fullmatch(code or "") is not None
+    if rule.code is None:
+        return True
+    return code is not None and _glob(rule.code).fullmatch(code) is not None
 
 
 def meaning(code: str | None, status: int | None) -> str:

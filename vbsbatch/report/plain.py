@@ -56,10 +56,12 @@ def calls(at: float, run: Run, counts: Mapping[JobState, int]) -> str:
 def end(how: End) -> str:
     """The last line of an engine's work: outcome, exit code, and what to type next."""
     left = sum(how.counts.values()) - ended(how.counts)
+    cancelled = how.counts.get(JobState.CANCELLED)
     figures = [
         OUTCOMES.get(how.exit_code, "failed"),
         f"ok={how.counts.get(JobState.SUCCEEDED, 0)}",
         f"fail={how.counts.get(JobState.FAILED, 0)}",
+        *([f"cancelled={cancelled}"] if cancelled else []),
         *([f"left={left}"] if left else []),
         f"exit={how.exit_code}",
         *([f"next={quoted(how.next)}"] if how.next else []),

@@ -70,7 +70,10 @@ class Reader:
 
     def _rows(self, query: str, parameters: Any = ()) -> Iterator[Any]:
         with translated(self.path):
-            yield from self._db.execute(query, parameters)
+            # No `yield from`: it would close the cursor when a reader that had enough is collected,
+            # perhaps after the file was closed.
+            for row in self._db.execute(query, parameters):  # noqa: UP028
+                yield row
 
     def _value(self, query: str, parameters: Any = ()) -> Any:
         with translated(self.path):
