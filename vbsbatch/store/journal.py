@@ -47,8 +47,8 @@ from vbsbatch.store.writer import Writer
 class SqliteJournal:
     """The journal of one run; an async context manager. Made by `Store.journal`.
 
-    `inline` writes on the calling thread, for virtual time. Every call after a failed write raises
-    `StoreFailed`.
+    `inline` writes on the calling thread, for virtual time; `factory` makes its connection, for a
+    measurement to slow it down. Every call after a failed write raises `StoreFailed`.
     """
 
     def __init__(
@@ -59,12 +59,13 @@ class SqliteJournal:
         defaults: BackupSettings,
         inline: bool = False,
         busy_timeout: float = BUSY_TIMEOUT,
+        factory: type[Connection] = Connection,
     ) -> None:
         self._run = run
         self._defaults = defaults
         self._writer = Writer(
             path,
-            connect=lambda: connect(path, busy_timeout=busy_timeout),
+            connect=lambda: connect(path, busy_timeout=busy_timeout, factory=factory),
             write=self._write,
             run=run,
             inline=inline,

@@ -37,7 +37,11 @@ def default_path() -> Path:
 
 
 def connect(
-    path: Path, *, readonly: bool = False, busy_timeout: float = BUSY_TIMEOUT
+    path: Path,
+    *,
+    readonly: bool = False,
+    busy_timeout: float = BUSY_TIMEOUT,
+    factory: type[sqlite3.Connection] = sqlite3.Connection,
 ) -> sqlite3.Connection:
     """A connection to an existing file, no implicit transactions; may raise `sqlite3.Error`."""
     mode = "ro" if readonly else "rw"
@@ -49,6 +53,7 @@ def connect(
         isolation_level=None,
         timeout=busy_timeout,
         check_same_thread=False,
+        factory=factory,
     )
     try:
         if not readonly:

@@ -135,7 +135,12 @@ class Store(Reader):
         return locks.holder(self.path, self._about(run_id).number)
 
     def journal(
-        self, run_id: str, *, inline: bool = False, busy_timeout: float = BUSY_TIMEOUT
+        self,
+        run_id: str,
+        *,
+        inline: bool = False,
+        busy_timeout: float = BUSY_TIMEOUT,
+        factory: type[Connection] = Connection,
     ) -> SqliteJournal:
         """The run's journal, an async context manager. Hold the run's `lock` while it is open."""
         from vbsbatch.store.journal import SqliteJournal  # asyncio: only engines need it
@@ -147,6 +152,7 @@ class Store(Reader):
             defaults=known.defaults,
             inline=inline,
             busy_timeout=busy_timeout,
+            factory=factory,
         )
 
     def ask(self, run_id: str, verb: str, argument: Mapping[str, Any], asked_by: str) -> int:

@@ -6,7 +6,6 @@ rows of `screen.GLANCES` or `CHANGED_GLANCES`, and never asks.
 
 from __future__ import annotations
 
-import heapq
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -20,6 +19,9 @@ STEP = 5
 
 NEWEST = 500
 """So many of the newest creates are remembered by the numbers of their jobs."""
+
+ROOM = 1024
+"""Places that are made at a time."""
 
 Glance: TypeAlias = tuple[int, int, int, int | None, str | None, int | None, int | None]
 """number, state, attempts, HTTP status and code if failed, intent and end in milliseconds."""
@@ -41,7 +43,7 @@ class Tally:
         self._kinds: list[_Kind | None] = [None]
         self._kind_numbers: dict[_Kind, int] = {}
         self._jobs: list[int] = [0]
-        self._first: int | None = None
+        self._first = 0
         self._kind_of = array("I")
         self._newest: list[tuple[int, int]] = []
         self.creates: Counter[int] = Counter()
@@ -53,43 +55,55 @@ class Tally:
 
     def see(self, glances: Iterable[Glance]) -> None:
         """Take in how these jobs are now; the first time they are all there, in plan order."""
+        numbers, kind_of, jobs, first = self._kind_numbers, self._kind_of, self._jobs, self._first
         for no, state, attempts, status, code, intent_at, ended_at in glances:
             now = (state, attempts, status, code)
-            before = self._replace(no, now)
-            if before == now:
+            after = numbers.get(now) or self._number(now)
+            place = no - first
+            if place >= len(kind_of):
+                place = self._make_place(no)
+                first = self._first
+            before = kind_of[place]
+            if before == after:
                 continue
-            if intent_at is not None:
-                self._sent(no, intent_at, _sent_since(before, now))
-            if ended_at is not None and _ended_since(before, now):
-                self._ended(state, ended_at)
+            kind_of[place] = after
+            jobs[before] -= 1
+            jobs[after] += 1
+            if intent_at is not None or ended_at is not None:
+                self._compare(no, self._kinds[before], now, intent_at, ended_at)
 
-    def _replace(self, no: int, now: _Kind) -> _Kind | None:
-        """Remember how the job is now; returns how it was."""
-        if self._first is None:
+    def _number(self, kind: _Kind) -> int:
+        """The number of a kind that has none yet."""
+        number = self._kind_numbers[kind] = len(self._kinds)
+        self._kinds.append(kind)
+        self._jobs.append(0)
+        return number
+
+    def _make_place(self, no: int) -> int:
+        """Make room for the kind of a job that was never seen, and of more to come."""
+        if not self._kind_of:
             self._first = no
         place = no - self._first
-        if place >= len(self._kind_of):
-            self._kind_of.extend([0] * (place + 1 - len(self._kind_of)))
-        before = self._kind_of[place]
-        after = self._kind_numbers.get(now)
-        if after is None:
-            after = self._kind_numbers[now] = len(self._kinds)
-            self._kinds.append(now)
-            self._jobs.append(0)
-        self._kind_of[place] = after
-        self._jobs[before] -= 1
-        self._jobs[after] += 1
-        return self._kinds[before]
+        self._kind_of.extend([0] * (place + ROOM - len(self._kind_of)))
+        return place
 
-    def _sent(self, no: int, intent_at: int, creates: int) -> None:
-        if not creates:
-            return
-        self.creates[intent_at // (1000 * STEP)] += creates
-        newest = (intent_at, no)
-        if len(self._newest) < NEWEST:
-            heapq.heappush(self._newest, newest)
-        elif creates > 0 and newest > self._newest[0]:
-            heapq.heapreplace(self._newest, newest)
+    def _compare(
+        self, no: int, before: _Kind | None, now: _Kind, intent_at: int | None, ended_at: int | None
+    ) -> None:
+        """Count what must have happened between two looks at the job."""
+        if intent_at is not None and (creates := _sent_since(before, now)):
+            self.creates[intent_at // (1000 * STEP)] += creates
+            if creates > 0:
+                self._remember(intent_at, no)
+        if ended_at is not None and _ended_since(before, now):
+            self._ended(now[0], ended_at)
+
+    def _remember(self, intent_at: int, no: int) -> None:
+        newest = self._newest
+        newest.append((intent_at, no))
+        if len(newest) >= 4 * NEWEST:
+            newest.sort()
+            del newest[:-NEWEST]
 
     def _ended(self, state: int, ended_at: int) -> None:
         self.ends[ended_at // (1000 * STEP)] += 1
@@ -123,7 +137,7 @@ class Tally:
     @property
     def newest(self) -> list[int]:
         """The jobs of the newest creates, `NEWEST` at most."""
-        return [no for _, no in self._newest]
+        return [no for _, no in sorted(self._newest)[-NEWEST:]]
 
     def _present(self) -> list[tuple[_Kind, int]]:
         pairs = zip(self._kinds, self._jobs, strict=True)

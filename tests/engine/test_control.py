@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+
+from vbsbatch.engine import Tuning
+from vbsbatch.model import Answer, Job, JobState, Rate, RunState
+
+from .stage import Stage, a_job, settings, volume
+
+SLOW = settings(limits={"rate": Rate(count=1), "in_flight": 40})
+
+
+def asked(stage: Stage, verb: str, *, after: float = 3.0, **argument: Any) -> str:
+    """Drive the run, with one command on the way; what became of it."""
+    number: list[int] = []
+
+    async def meanwhile() -> None:
+        await anyio.sleep(after)
+        number.append(stage.store.ask(stage.run_id, verb, argument, "anna"))
+
+    stage.drive(meanwhile)
+    return str(stage.store.command_result(number[0]))
+
+
+# Stop -------------------------------------------------------------------------------------------
+
+
+def test_a_stop_ends_the_run_resumable_and_is_acknowledged() -> None:
+    stage = Stage(20, SLOW)
+    number = stage.store.ask("run-1", "stop", {}, "anna")
+    ending = stage.drive()
+    assert (ending.state, ending.reason) == (RunState.STOPPED, "anna asked it to stop")
+    assert stage.store.command_result(number) == "stopping"
+    assert stage.notes("command") == ["anna: stop: stopping"]
+    assert stage.drive().state is RunState.ENDED
+
+
+def test_a_stop_now_does_not_await_answers() -> None:
+    stage = Stage(20, SLOW)
+    stage.cloud.took = 500.0
+    number: list[int] = []
+
+    async def meanwhile() -> None:
+        await anyio.sleep(5.0)
+        number.append(stage.store.ask("run-1", "stop-now", {}, "anna"))
+
+    assert stage.drive(meanwhile).state is RunState.STOPPED
+    assert stage.clock.elapsed < 6.0
+    assert stage.store.command_result(number[0]) == "stopping at once"
+    assert stage.states().count(JobState.UNKNOWN) == 4
+
+
+# Limits -----------------------------------------------------------------------------------------
+
+
+def test_an_operators_rate_is_used_from_then_on() -> None:
+    stage = Stage(30, SLOW)
+    assert asked(stage, "rate", count=10, per=1.0) == "rate is 10/s"
+    assert stage.engine.rate == Rate(count=10)
+    late = [at for at in stage.sent() if at > 4.0]
+    assert len([at for at in late if at < 6.0]) >= 15
+    assert stage.store.runs["run-1"].sending_rate == Rate(count=10)
+
+
+def test_a_lower_in_flight_cap_holds_at_once_even_for_what_was_claimed_ahead() -> None:
+    stage = Stage(60, settings(limits={"rate": Rate(count=100), "in_flight": 60}))
+    said = asked(stage, "in-flight", after=0.2, count=5)
+    assert said == "at most 5 in flight"
+    at = 0.8  # the command was seen by then
+    before = [sent for sent in stage.sent() if sent < at]
+    after = [sent for sent in stage.sent() if sent >= at]
+    assert len(before) < 60
+    assert min(after) > 25.0, "the next goes only when the first have ended"
+    assert stage.states() == [JobState.SUCCEEDED] * 60
+
+
+def test_a_higher_in_flight_cap_lets_more_go_at_once() -> None:
+    stage = Stage(10, settings(limits={"in_flight": 2}))
+    assert asked(stage, "in-flight", count=9) == "at most 9 in flight"
+    assert sum(at < 6.0 for at in stage.sent()) == 9
+
+
+@pytest.mark.parametrize(
+    ("verb", "argument"),
+    [
+        ("rate", {}),
+        ("rate", {"count": 5}),
+        ("rate", {"count": 0, "per": 1}),
+        ("rate", {"count": -1, "per": 1}),
+        ("rate", {"count": 5, "per": 0}),
+        ("rate", {"count": float("nan"), "per": 1}),
+        ("rate", {"count": float("inf"), "per": 1}),
+        ("rate", {"count": "fast", "per": 1}),
+        ("rate", {"count": None, "per": 1}),
+        ("rate", {"count": [5], "per": 1}),
+        ("rate", {"count": 10**400, "per": 1}),
+        ("in-flight", {}),
+        ("in-flight", {"count": 0}),
+        ("in-flight", {"count": -3}),
+        ("in-flight", {"count": "many"}),
+        ("in-flight", {"count": None}),
+        ("in-flight", {"count": float("inf")}),
+        ("in-flight", {"count": float("nan")}),
+        ("cancel", {"volume": ["misspelt"]}),
+        ("cancel", {"states": ["resting"]}),
+        ("cancel", {"status": ["x"]}),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_refused_and_changes_nothing(
+    verb: str, argument: dict[str, Any]
+) -> None:
+    stage = Stage(6, SLOW)
+    assert asked(stage, verb, **argument).startswith("refused: ")
+    assert stage.engine.rate == Rate(count=1)
+    assert stage.states() == [JobState.SUCCEEDED] * 6
+
+
+def test_a_command_nobody_knows_is_said_to_be_so() -> None:
+    assert asked(Stage(6, SLOW), "explode") == "unknown command"
+
+
+# Cancel -----------------------------------------------------------------------------------------
+
+
+def test_waiting_jobs_are_cancelled_and_sent_ones_are_left_alone() -> None:
+    stage = Stage(20, SLOW)
+    said = asked(stage, "cancel", all=True)
+    cancelled = stage.states().count(JobState.CANCELLED)
+    assert said == f"cancelled {cancelled}; {20 - cancelled} already sent"
+    assert stage.states().count(JobState.SUCCEEDED) == len(stage.sent()) == 20 - cancelled
+    assert 2 <= len(stage.sent()) <= 6
+    assert {job.attempts for job in stage.jobs() if job.state is JobState.CANCELLED} == {0}
+
+
+def test_only_the_named_volumes_are_cancelled_in_any_spelling() -> None:
+    stage = Stage(20, SLOW)
+    assert asked(stage, "cancel", volumes=[volume(18).upper(), "db-019"]) == "cancelled 2"
+    assert [j.no for j in stage.jobs() if j.state is JobState.CANCELLED] == [18, 19]
+
+
+def test_an_empty_selection_cancels_nothing() -> None:
+    assert asked(Stage(8, SLOW), "cancel") == "cancelled 0"
+
+
+@pytest.mark.parametrize("at", [0.0, 0.1, 0.25, 0.5, 0.75, 1.0])
+def test_a_job_that_is_claimed_at_that_very_moment_is_either_sent_or_cancelled(at: float) -> None:
+    stage = Stage(
+        60,
+        settings(limits={"rate": Rate(count=50), "in_flight": 60, "connections": 16}),
+        tuning=Tuning(poll=0.013),
+    )
+
+    async def meanwhile() -> None:
+        await anyio.sleep(at)
+        stage.store.ask("run-1", "cancel", {"all": True}, "anna")
+
+    stage.drive(meanwhile)
+    cancelled = {job.no for job in stage.jobs() if job.state is JobState.CANCELLED}
+    sent = {no for _, no in stage.cloud.creates}
+    assert not cancelled & sent
+    assert cancelled | sent == set(range(1, 61))
+    assert all(job.attempts == 0 for job in stage.jobs() if job.no in cancelled)
+
+
+def test_a_run_whose_last_waiting_jobs_are_cancelled_ends() -> None:
+    stage = Stage([a_job(1, due_at=1e12), a_job(2, due_at=1e12)])
+    asked(stage, "cancel", all=True)
+    assert stage.states() == [JobState.CANCELLED] * 2
+    assert stage.clock.elapsed < 10.0
+
+
+# Retry ------------------------------------------------------------------------------------------
+
+
+def test_failed_and_cancelled_jobs_are_tried_again_with_all_their_attempts() -> None:
+    stage = Stage(8, settings(limits={"rate": Rate(count=1)}, retry={"attempts": 2}))
+    stage.cloud.script[1].extend([Answer(status=400, code="VolumeBackup.0017")] * 3)
+    stage.cloud.script[2].append(Answer(status=400, code="VolumeBackup.0040"))
+    said: list[str] = []
+
+    async def meanwhile() -> None:
+        await stage.ask("cancel", volumes=[volume(8)])
+        await anyio.sleep(20.0)
+        assert stage.states()[:2] == [JobState.FAILED] * 2
+        said.append(await stage.ask("retry", codes=["VolumeBackup.0017"]))
+        said.append(await stage.ask("retry", states=["cancelled"]))
+
+    stage.drive(meanwhile)
+    assert said == ["to be tried again: 1", "to be tried again: 1"]
+    assert stage.states() == [
+        JobState.SUCCEEDED, JobState.FAILED, *[JobState.SUCCEEDED] * 6,
+    ]  # fmt: skip
+    assert stage.job(1).attempts == 4
+    assert stage.job(1).charged == 2
+
+
+def test_a_retry_leaves_alone_what_has_not_failed() -> None:
+    stage = Stage(8, SLOW)
+    assert asked(stage, "retry", all=True) == "to be tried again: 0"
+    assert len(stage.sent()) == 8
+
+
+def test_a_retry_after_the_deadline_fails_again_at_once() -> None:
+    stage = Stage(2, settings(deadline=5.0))
+    stage.cloud.script[2].append(Answer(status=400, code="VolumeBackup.0040"))
+    assert asked(stage, "retry", after=10.0, all=True) == "to be tried again: 1"
+    assert (stage.job(2).state, stage.job(2).code) == (JobState.FAILED, "deadline")
+    assert len(stage.sent()) == 2
+
+
+def test_many_waiting_jobs_fail_at_the_deadline_in_manageable_portions() -> None:
+    stage = Stage(3500, settings(limits={"in_flight": 3}, deadline=10.0))
+    stage.drive()
+    late = [job for job in stage.jobs() if job.code == "deadline"]
+    assert len(late) == 3497
+    assert all(job.ended_at and not job.attempts for job in late)
+
+
+# Commands keep their order ----------------------------------------------------------------------
+
+
+def test_commands_are_obeyed_in_the_order_they_were_given() -> None:
+    stage = Stage(20, SLOW)
+    for verb in ("pause", "unpause", "pause"):
+        stage.store.ask("run-1", verb, {}, "anna")
+
+    async def meanwhile() -> None:
+        await anyio.sleep(30.0)
+        sent = len(stage.sent())
+        assert sent <= 2
+        await stage.ask("unpause")
+
+    stage.drive(meanwhile)
+    assert [note.split(": ")[1] for note in stage.notes("command")] == [
+        "pause", "unpause", "pause", "unpause",
+    ]  # fmt: skip
+
+
+def test_a_command_for_another_run_is_not_obeyed() -> None:
+    stage = Stage(3)
+    jobs: list[Job] = [a_job(9)]
+    other = Stage(jobs, beside=stage, run_id="run-2")
+    number = stage.store.ask("run-2", "stop", {}, "anna")
+    assert stage.drive().state is RunState.ENDED
+    assert stage.store.command_result(number) is None
+    assert other.drive().state is RunState.STOPPED

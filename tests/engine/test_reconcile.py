@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vbsbatch.engine.reconcile import (
+    Finding,
+    Index,
+    Sight,
+    Sightings,
+    is_ours,
+    needed_since,
+    plain,
+    reaches_back,
+    status,
+)
+from vbsbatch.model import Backup, Job, JobState
+
+from .stage import NOW, a_job, volume
+
+SETTLE = 30.0
+
+
+def a_backup(no: int = 1, **fields: Any) -> Backup:
+    given: dict[str, Any] = {
+        "id": f"backup-{no}",
+        "name": f"nightly-{no}",
+        "volume_id": volume(no),
+        "status": "creating",
+        "created_at": NOW + 1.0,
+    }
+    return Backup(**(given | fields))
+
+
+def unknown(no: int = 1, **fields: Any) -> Job:
+    given: dict[str, Any] = {
+        "state": JobState.UNKNOWN,
+        "attempts": 1,
+        "intent_at": NOW,
+        "first_sent_at": NOW,
+        "unknown_at": NOW + 1.0,
+    }
+    return a_job(no, **(given | fields))
+
+
+def running(no: int = 1, **fields: Any) -> Job:
+    return unknown(no, **({"state": JobState.RUNNING, "unknown_at": None} | fields))
+
+
+def sight(**fields: Any) -> Sight:
+    given: dict[str, Any] = {
+        "started_at": NOW + 100.0,
+        "clock_ahead": 0.0,
+        "names_unique": True,
+        "settle": SETTLE,
+    }
+    return Sight(**(given | fields))
+
+
+def finding(job: Job, *backups: Backup, complete: bool = True, **fields: Any) -> Finding:
+    seen = Sightings(index=Index([job]), sight=sight(**fields))
+    seen.add(backups)
+    return seen.of(job, complete=complete)
+
+
+# Whose it may be --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [volume(1), volume(1).upper(), volume(1).replace("-", ""), volume(1).replace("-", "").upper()],
+)
+def test_a_volume_is_known_in_every_spelling_of_its_id(spelt: str) -> None:
+    assert Index([unknown()]).job_of(a_backup(volume_id=spelt))
+    assert Index([unknown(volume_id=spelt)]).job_of(a_backup())
+    assert plain(spelt) == plain(volume(1))
+
+
+@pytest.mark.parametrize(
+    "name", ["Nightly-1", "nightly-1 ", " nightly-1", "nightly-11", "níghtly-1"]
+)
+def test_a_name_is_known_only_as_it_was_given(name: str) -> None:
+    assert Index([unknown()]).job_of(a_backup(name=name)) is None
+
+
+def test_the_name_on_another_volume_is_not_ours() -> None:
+    assert Index([unknown()]).job_of(a_backup(volume_id=volume(2))) is None
+
+
+@pytest.mark.parametrize("missing", ["name", "volume_id"])
+def test_a_backup_without_name_or_volume_is_known_by_its_id_only(missing: str) -> None:
+    bare = a_backup(**{missing: None})
+    assert Index([unknown()]).job_of(bare) is None
+    assert Index([running(backup_id="backup-1")]).job_of(bare)
+
+
+# Whether it is ----------------------------------------------------------------------------------
+
+
+def test_a_unique_name_is_proof_whatever_the_age_says() -> None:
+    for created_at in (None, NOW - 86400.0, NOW + 86400.0):
+        assert is_ours(unknown(), a_backup(created_at=created_at), sight()) is True
+
+
+def test_a_name_used_before_is_proof_only_for_a_backup_made_since_the_first_create() -> None:
+    common = sight(names_unique=False)
+    job = unknown(first_sent_at=NOW, intent_at=NOW + 500.0)
+    assert is_ours(job, a_backup(created_at=NOW), common) is True
+    assert is_ours(job, a_backup(created_at=NOW + 600.0), common) is True
+    assert is_ours(job, a_backup(created_at=NOW - 60.0), common) is False
+
+
+@pytest.mark.parametrize("ahead", [-40.0, 0.0, 3600.0])
+def test_ages_are_compared_by_the_servers_clock(ahead: float) -> None:
+    common = sight(names_unique=False, clock_ahead=ahead)
+    assert is_ours(unknown(), a_backup(created_at=NOW + ahead + 1.0), common) is True
+    assert is_ours(unknown(), a_backup(created_at=NOW + ahead - 10.0), common) is False
+
+
+def test_whole_seconds_on_both_sides_do_not_make_a_backup_of_ours_too_old() -> None:
+    common = sight(names_unique=False, clock_ahead=-1.0)
+    assert is_ours(unknown(intent_at=NOW + 0.9), a_backup(created_at=NOW - 1.0), common) is True
+
+
+def test_a_name_used_before_on_a_backup_without_age_cannot_be_told() -> None:
+    nameless = a_backup(created_at=None)
+    assert is_ours(unknown(), nameless, sight(names_unique=False)) is None
+    assert finding(unknown(), nameless, names_unique=False) is Finding.UNCERTAIN
+
+
+def test_a_younger_backup_that_is_ours_settles_the_doubt_about_one_without_age() -> None:
+    both = [a_backup(created_at=None, id="x"), a_backup(status="available")]
+    assert finding(unknown(), *both, names_unique=False) is Finding.AVAILABLE
+
+
+def test_doubt_about_an_old_backup_is_no_verdict_before_ours_had_time_to_show() -> None:
+    early = finding(unknown(), a_backup(created_at=None), names_unique=False, started_at=NOW + 5.0)
+    assert early is Finding.UNSEEN
+
+
+@pytest.mark.parametrize("word", ["error", "deleting", "error_deleting", "deleted"])
+def test_what_an_earlier_attempt_left_in_error_is_not_the_newest_attempts(word: str) -> None:
+    job = unknown(first_sent_at=NOW - 900.0, attempts=2)
+    left = a_backup(status=word, created_at=NOW - 899.0)
+    assert is_ours(job, left, sight()) is False
+    assert finding(job, left) is Finding.ABSENT
+    assert is_ours(job, replace(left, created_at=None), sight()) is False
+
+
+def test_the_errored_backup_on_record_is_never_taken_for_a_new_one() -> None:
+    job = unknown(errored_backup_id="backup-1", attempts=2)
+    for word in ("error", "deleting", "available", "creating"):
+        assert is_ours(job, a_backup(status=word), sight()) is False
+    its_own = running(errored_backup_id="backup-1", backup_id="backup-1")
+    assert is_ours(its_own, a_backup(status="error"), sight()) is True
+
+
+def test_a_job_that_knows_its_backup_takes_no_other() -> None:
+    job = running(backup_id="backup-9")
+    assert is_ours(job, a_backup(), sight()) is False
+    assert is_ours(job, a_backup(id="backup-9", name="renamed"), sight()) is True
+
+
+# What it means ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "means"),
+    [
+        ("available", Finding.AVAILABLE),
+        ("restoring", Finding.AVAILABLE),
+        ("error_restoring", Finding.AVAILABLE),
+        ("creating", Finding.WORKING),
+        (None, Finding.WORKING),
+        ("never-seen", Finding.WORKING),
+        ("error", Finding.ERRORED),
+        ("deleting", Finding.DELETED),
+        ("error_deleting", Finding.DELETED),
+        ("deleted", Finding.DELETED),
+    ],
+)
+def test_every_status_means_one_thing(word: str | None, means: Finding) -> None:
+    assert status(a_backup(status=word)) is means
+    assert finding(running(backup_id="backup-1"), a_backup(status=word)) is means
+
+
+def test_of_several_backups_the_good_one_counts_in_any_order() -> None:
+    several = [
+        a_backup(id="a", status="error", created_at=NOW + 9),
+        a_backup(id="b", status="available", created_at=NOW + 1),
+        a_backup(id="c", status="creating", created_at=NOW + 5),
+    ]
+    assert finding(unknown(), *several) is Finding.AVAILABLE
+    assert finding(unknown(), *reversed(several)) is Finding.AVAILABLE
+
+
+def test_absence_is_proved_only_by_a_whole_look_that_began_after_the_settle_time() -> None:
+    settled = NOW + 1.0 + SETTLE
+    assert finding(unknown(), started_at=settled) is Finding.ABSENT
+    assert finding(unknown(), started_at=settled - 0.1) is Finding.UNSEEN
+    assert finding(unknown(), started_at=settled, complete=False) is Finding.UNSEEN
+    assert finding(unknown(unknown_at=None), started_at=settled) is Finding.UNSEEN
+
+
+# How far back a look must go --------------------------------------------------------------------
+
+
+def page(*ages: float | None) -> list[Backup]:
+    return [
+        a_backup(n, created_at=None if age is None else NOW - age) for n, age in enumerate(ages, 1)
+    ]
+
+
+def test_a_page_sorted_newest_first_that_ends_before_the_oldest_create_is_the_last_needed() -> None:
+    assert reaches_back(page(0, 50, 100), NOW - 60.0)
+    assert not reaches_back(page(0, 50, 59), NOW - 60.0)
+
+
+def test_a_page_that_is_not_surely_sorted_reaches_nowhere() -> None:
+    assert not reaches_back(page(100, 50, 0), NOW - 60.0)
+    assert not reaches_back(page(0, None, 100), NOW - 60.0)
+    assert not reaches_back(page(), NOW)
+    assert not reaches_back(page(0, 100), None)
+
+
+def test_clocks_of_whole_seconds_leave_a_margin() -> None:
+    assert not reaches_back(page(0, 61), NOW - 60.0)
+    assert reaches_back(page(0, 63), NOW - 60.0)
+
+
+def test_a_job_whose_start_is_not_known_needs_the_whole_list() -> None:
+    assert needed_since([unknown(), unknown(2, first_sent_at=None, intent_at=None)], 0.0) is None
+    assert needed_since([], 0.0) is None
+
+
+def test_the_oldest_create_decides_by_the_servers_clock() -> None:
+    jobs = [unknown(first_sent_at=NOW - 500, intent_at=NOW), unknown(2)]
+    assert needed_since(jobs, 40.0) == NOW - 460.0
+
+
+# Whatever the list holds ------------------------------------------------------------------------
+
+backups = st.builds(
+    Backup,
+    id=st.sampled_from(["backup-1", "backup-2", "x"]),
+    name=st.sampled_from([None, "nightly-1", "nightly-2", "other"]),
+    volume_id=st.sampled_from([None, volume(1), volume(2).upper(), "?"]),
+    status=st.sampled_from([None, "creating", "available", "error", "deleting", "odd"]),
+    created_at=st.none() | st.floats(NOW - 100.0, NOW + 100.0),
+)
+jobs = st.builds(
+    lambda state, **fields: unknown(**fields, state=state),
+    state=st.sampled_from([JobState.UNKNOWN, JobState.RUNNING]),
+    backup_id=st.sampled_from([None, "backup-1"]),
+    errored_backup_id=st.sampled_from([None, "backup-1", "backup-2"]),
+    intent_at=st.floats(NOW - 50.0, NOW + 50.0),
+)
+sights = st.builds(
+    sight,
+    started_at=st.floats(NOW, NOW + 100.0),
+    clock_ahead=st.floats(-100.0, 100.0),
+    names_unique=st.booleans(),
+)
+
+
+@given(jobs, st.lists(backups, max_size=6), sights, st.booleans())
+def test_absence_is_never_claimed_beside_a_good_backup_that_may_be_ours(
+    job: Job, listed: list[Backup], seen_at: Sight, complete: bool
+) -> None:
+    seen = Sightings(index=Index([job]), sight=seen_at)
+    seen.add(listed)
+    said = seen.of(job, complete=complete)
+    mine = [b for b in listed if Index([job]).job_of(b) is job and is_ours(job, b, seen_at)]
+    if any(b.status == "available" for b in mine):
+        assert said is Finding.AVAILABLE
+    if mine:
+        assert said not in (Finding.ABSENT, Finding.UNSEEN)
+    if said is Finding.ABSENT:
+        assert complete
+        assert not seen.uncertain
+    backwards = Sightings(index=Index([job]), sight=seen_at)
+    backwards.add(reversed(listed))
+    assert backwards.of(job, complete=complete) is said

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from vbsbatch.engine.verify import Difference, Fault, Shelf, differences
+from vbsbatch.model import Backup, Job, JobState
+
+from .stage import NOW, a_job, volume
+
+
+def succeeded(**fields: Any) -> Job:
+    given: dict[str, Any] = {
+        "state": JobState.SUCCEEDED,
+        "backup_id": "backup-1",
+        "first_sent_at": NOW,
+        "intent_at": NOW,
+    }
+    return a_job(**(given | fields))
+
+
+def a_backup(number: int = 1, **fields: Any) -> Backup:
+    given: dict[str, Any] = {
+        "id": f"backup-{number}",
+        "name": "nightly-1",
+        "volume_id": volume(1),
+        "status": "available",
+        "created_at": NOW + 5.0,
+    }
+    return Backup(**(given | fields))
+
+
+def found(
+    job: Job, *backups: Backup, names_unique: bool = True, clock_ahead: float = 0.0
+) -> list[Difference]:
+    shelf = Shelf(backups)
+    return list(differences([job], shelf, names_unique=names_unique, clock_ahead=clock_ahead))
+
+
+def test_a_job_with_its_one_available_backup_is_as_it_should_be() -> None:
+    assert not found(succeeded(), a_backup())
+    assert not found(succeeded(), a_backup(status="restoring"))
+    assert not found(succeeded(backup_id=None), a_backup(volume_id=volume(1).upper()))
+
+
+def test_a_backup_that_is_gone_is_missing() -> None:
+    assert [d.fault for d in found(succeeded())] == [Fault.MISSING]
+    assert [d.fault for d in found(succeeded(backup_id=None))] == [Fault.MISSING]
+
+
+@pytest.mark.parametrize("word", ["creating", "error", "deleting", None])
+def test_a_backup_in_another_status_is_not_available(word: str | None) -> None:
+    only = found(succeeded(), a_backup(status=word))
+    assert [(d.fault, d.status) for d in only] == [(Fault.UNAVAILABLE, word)]
+
+
+def test_more_than_one_good_backup_of_a_job_is_a_duplicate() -> None:
+    only = found(succeeded(), a_backup(1), a_backup(2, status="creating"))
+    assert [(d.fault, d.backup_ids) for d in only] == [(Fault.DUPLICATE, ("backup-1", "backup-2"))]
+
+
+def test_what_failed_attempts_left_in_error_is_no_duplicate() -> None:
+    assert not found(succeeded(), a_backup(1), a_backup(2, status="error"))
+
+
+def test_an_older_backup_of_the_same_name_is_no_duplicate() -> None:
+    old = a_backup(2, created_at=NOW - 3600.0)
+    assert not found(succeeded(), a_backup(), old, names_unique=False)
+    ahead = a_backup(2, created_at=NOW + 50.0)
+    young = a_backup(created_at=NOW + 105.0)
+    assert not found(succeeded(), young, ahead, names_unique=False, clock_ahead=100.0)
+
+
+@pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED, JobState.WAITING])
+def test_a_backup_of_a_job_that_says_it_made_none_is_unrecorded(state: JobState) -> None:
+    job = succeeded(state=state, backup_id=None)
+    assert [d.fault for d in found(job, a_backup())] == [Fault.UNRECORDED]
+    assert not found(job)
+
+
+def test_a_job_that_sent_nothing_made_nothing() -> None:
+    job = succeeded(state=JobState.CANCELLED, first_sent_at=None, intent_at=None, backup_id=None)
+    assert not found(job, a_backup())
+
+
+@pytest.mark.parametrize("state", [JobState.SUBMITTING, JobState.UNKNOWN, JobState.RUNNING])
+def test_jobs_under_way_make_no_difference(state: JobState) -> None:
+    assert not found(succeeded(state=state), a_backup(), a_backup(2))
+
+
+def test_differences_come_in_the_order_of_the_jobs() -> None:
+    jobs = [succeeded(no=n, volume_id=volume(n), backup_id=f"b{n}") for n in (3, 1, 2)]
+    listed = differences(jobs, Shelf([]), names_unique=True, clock_ahead=0.0)
+    assert [difference.job.no for difference in listed] == [3, 1, 2]
