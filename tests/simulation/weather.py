@@ -55,7 +55,7 @@ def stormy(seed: int) -> Night:
         scenario=scenario(random),
         settings=settings(random),
         lives=random.choice((1, 3, 6)),
-        stops=10,
+        stops=40,
         backup_name=random.choice(("n-{no}-{run}", "same-name")),
     )
 
