@@ -360,3 +360,22 @@ def check_move(came_from: JobState, to: JobState) -> None:
     """Raise `IllegalMoveError` unless a job in `came_from` may go to `to`."""
     if to not in MOVES[came_from]:
         raise IllegalMoveError(f"a job cannot go from {came_from} to {to}")
+
+
+def renewed(job: Job) -> Mapping[str, Any]:
+    """What changes, beside the state, on a job that an operator sends back to waiting.
+
+    It is due at once, with all its attempts; why it failed stays to be seen until the next answer.
+    What its last attempt left in the cloud must not be taken for the next one's backup.
+    """
+    return {
+        "free": job.attempts,
+        "due_at": 0.0,
+        "unknown_at": None,
+        "later_since": None,
+        "ended_at": None,
+        "cloud_job_id": None,
+        "backup_id": None,
+        "errored_backup_id": job.backup_id or job.errored_backup_id,
+        "progress": None,
+    }

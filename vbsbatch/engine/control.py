@@ -7,12 +7,10 @@ from typing import Any
 
 import anyio
 
+from vbsbatch.engine.assignment import Assignment
 from vbsbatch.engine.dispatch import Dispatcher
-from vbsbatch.engine.ledger import Ledger
-from vbsbatch.engine.outcome import Rules, past_deadline
-from vbsbatch.engine.ports import BackupService, Clock, Journal
-from vbsbatch.engine.tuning import Tuning
-from vbsbatch.model import Command, Job, JobState, Rate, RunState
+from vbsbatch.engine.outcome import past_deadline
+from vbsbatch.model import Command, Job, JobState, Rate, RunState, renewed
 
 CHUNK = 1000
 """Waiting jobs that are held in memory at a time when all of them must be moved."""
@@ -23,26 +21,20 @@ class Control:
 
     def __init__(
         self,
+        work: Assignment,
         *,
-        ledger: Ledger,
-        journal: Journal,
-        service: BackupService,
-        clock: Clock,
         dispatcher: Dispatcher,
-        tuning: Tuning,
-        rules: Callable[[], Rules],
         stop: Callable[..., None],
-        calls_before: tuple[int, int],
     ) -> None:
-        self._ledger = ledger
-        self._journal = journal
-        self._service = service
-        self._clock = clock
+        self._ledger = work.ledger
+        self._journal = work.journal
+        self._service = work.service
+        self._clock = work.clock
+        self._tuning = work.tuning
+        self._rules = work.rules
         self._dispatcher = dispatcher
-        self._tuning = tuning
-        self._rules = rules
         self._stop = stop
-        self._calls_before = calls_before
+        self._calls_before = (work.run.create_calls, work.run.read_calls)
         self._beaten_at = 0.0
         self._verbs: Mapping[str, Callable[[Command], Any]] = {
             "pause": self._pause,
@@ -142,16 +134,7 @@ class Control:
         self._ledger.move(job, JobState.CANCELLED, ended_at=self._clock.now())
 
     def _retry_job(self, job: Job) -> None:
-        self._ledger.move(
-            job,
-            JobState.WAITING,
-            note="retry asked for",
-            due_at=0.0,
-            free=job.attempts,
-            later_since=None,
-            ended_at=None,
-            backup_id=None,
-        )
+        self._ledger.move(job, JobState.WAITING, note="retry asked for", **renewed(job))
 
     async def _close(self) -> None:
         """The deadline has passed: what still waits fails."""

@@ -8,21 +8,18 @@ permit, so that no permit grows old.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
 from dataclasses import replace
 
 import anyio
 
+from vbsbatch.engine.assignment import Assignment
 from vbsbatch.engine.breaker import Breaker, Circuit
 from vbsbatch.engine.feed import Feed
-from vbsbatch.engine.ledger import Ledger
 from vbsbatch.engine.limiter import CreateLimiter
-from vbsbatch.engine.outcome import Rules, of_answer
-from vbsbatch.engine.ports import BackupService, Clock, Journal
+from vbsbatch.engine.outcome import of_answer
 from vbsbatch.engine.signal import Signal
-from vbsbatch.engine.tuning import Tuning
 from vbsbatch.errors import CloudError, CloudUnavailable, SignInError
-from vbsbatch.model import Answer, Attempt, Job, JobState, Settings, Verdict
+from vbsbatch.model import Answer, Attempt, Job, JobState, Verdict
 from vbsbatch.policy import Judgement, judge
 
 REFUSALS = 3
@@ -34,38 +31,21 @@ class Dispatcher:
 
     def __init__(
         self,
+        work: Assignment,
         *,
-        ledger: Ledger,
-        journal: Journal,
-        service: BackupService,
-        clock: Clock,
-        settings: Settings,
-        in_flight: int,
         limiter: CreateLimiter,
-        tuning: Tuning,
-        rules: Callable[[], Rules],
-        stop: Callable[[str], None],
     ) -> None:
         self.limiter = limiter
-        self.feed = Feed(
-            ledger=ledger,
-            journal=journal,
-            clock=clock,
-            tuning=tuning,
-            in_flight=in_flight,
-            chunk=self._chunk,
-            closed=self._closed,
-            rules=rules,
-        )
-        self._ledger = ledger
-        self._service = service
-        self._clock = clock
-        self._settings = settings
-        self._tuning = tuning
-        self._rules = rules
-        self._stop = stop
+        self.feed = Feed(work, chunk=self._chunk, closed=self._closed)
+        self._ledger = work.ledger
+        self._service = work.service
+        self._clock = work.clock
+        self._settings = work.settings
+        self._tuning = work.tuning
+        self._rules = work.rules
+        self._stop = work.stop
         self.paused = False
-        self._breaker = Breaker(tuning=tuning)
+        self._breaker = Breaker(tuning=work.tuning)
         self._may_probe = False
         self._door = anyio.Lock(fast_acquire=True)
         self._opened = Signal()

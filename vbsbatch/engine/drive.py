@@ -8,6 +8,7 @@ from random import Random
 
 import anyio
 
+from vbsbatch.engine.assignment import Assignment
 from vbsbatch.engine.control import Control
 from vbsbatch.engine.dispatch import Dispatcher
 from vbsbatch.engine.ledger import Ledger, Listener
@@ -54,39 +55,19 @@ class Engine:
         self.limiter = CreateLimiter(
             run.rate or run.settings.limits.rate, now=clock.now, tuning=tuning
         )
-        self._dispatcher = Dispatcher(
+        work = Assignment(
+            run=run,
             ledger=self.ledger,
             journal=journal,
             service=service,
             clock=clock,
-            settings=run.settings,
-            in_flight=run.in_flight or run.settings.limits.in_flight,
-            limiter=self.limiter,
             tuning=tuning,
             rules=self._rules,
             stop=self.stop,
         )
-        self._tracker = Tracker(
-            ledger=self.ledger,
-            journal=journal,
-            service=service,
-            clock=clock,
-            settings=run.settings,
-            tuning=tuning,
-            rules=self._rules,
-            stop=self.stop,
-        )
-        self._control = Control(
-            ledger=self.ledger,
-            journal=journal,
-            service=service,
-            clock=clock,
-            dispatcher=self._dispatcher,
-            tuning=tuning,
-            rules=self._rules,
-            stop=self.stop,
-            calls_before=(run.create_calls, run.read_calls),
-        )
+        self._dispatcher = Dispatcher(work, limiter=self.limiter)
+        self._tracker = Tracker(work)
+        self._control = Control(work, dispatcher=self._dispatcher, stop=self.stop)
 
     @property
     def rate(self) -> Rate:

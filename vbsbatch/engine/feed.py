@@ -7,11 +7,9 @@ from collections.abc import Callable
 
 import anyio
 
-from vbsbatch.engine.ledger import Ledger
-from vbsbatch.engine.outcome import Rules, still_busy
-from vbsbatch.engine.ports import Clock, Journal
+from vbsbatch.engine.assignment import Assignment
+from vbsbatch.engine.outcome import still_busy
 from vbsbatch.engine.signal import Signal
-from vbsbatch.engine.tuning import Tuning
 from vbsbatch.model import Job, JobState
 
 
@@ -20,24 +18,19 @@ class Feed:
 
     def __init__(
         self,
+        work: Assignment,
         *,
-        ledger: Ledger,
-        journal: Journal,
-        clock: Clock,
-        tuning: Tuning,
-        in_flight: int,
         chunk: Callable[[], int],
         closed: Callable[[], bool],
-        rules: Callable[[], Rules],
     ) -> None:
-        self.in_flight = in_flight
-        self._ledger = ledger
-        self._journal = journal
-        self._clock = clock
-        self._tuning = tuning
+        self.in_flight = work.run.in_flight or work.settings.limits.in_flight
+        self._ledger = work.ledger
+        self._journal = work.journal
+        self._clock = work.clock
+        self._tuning = work.tuning
+        self._rules = work.rules
         self._chunk = chunk
         self._closed = closed
-        self._rules = rules
         self._ahead: deque[Job] = deque()
         self._served = Signal()
         self._blocked_at = 0.0

@@ -6,16 +6,14 @@ list cannot tell: why it failed, or why no list shows it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import anyio
 from aiolimiter import AsyncLimiter
 
+from vbsbatch.engine.assignment import Assignment
 from vbsbatch.engine.cadence import Cadence
-from vbsbatch.engine.ledger import Ledger
-from vbsbatch.engine.outcome import Outcome, Rules, of_absence, of_refusal
-from vbsbatch.engine.ports import BackupService, Clock, Journal
+from vbsbatch.engine.outcome import Outcome, of_absence, of_refusal
 from vbsbatch.engine.reconcile import (
     Finding,
     Index,
@@ -25,7 +23,6 @@ from vbsbatch.engine.reconcile import (
     reaches_back,
     status,
 )
-from vbsbatch.engine.tuning import Tuning
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
 from vbsbatch.model import (
     Backup,
@@ -34,7 +31,6 @@ from vbsbatch.model import (
     CloudJobStatus,
     Job,
     JobState,
-    Settings,
     Verdict,
 )
 from vbsbatch.policy import judge_cloud_job
@@ -47,29 +43,18 @@ page."""
 class Tracker:
     """One task that keeps every open job's state as fresh as the call budget allows."""
 
-    def __init__(
-        self,
-        *,
-        ledger: Ledger,
-        journal: Journal,
-        service: BackupService,
-        clock: Clock,
-        settings: Settings,
-        tuning: Tuning,
-        rules: Callable[[], Rules],
-        stop: Callable[[str], None],
-    ) -> None:
-        self._ledger = ledger
-        self._journal = journal
-        self._service = service
-        self._clock = clock
-        self._settings = settings
-        self._tuning = tuning
-        self._rules = rules
-        self._stop = stop
-        self._cadence = Cadence(tuning, in_flight=settings.limits.in_flight)
-        self._reads = AsyncLimiter(1, 1 / tuning.reads_per_second)
-        self._last = clock.now()
+    def __init__(self, work: Assignment) -> None:
+        self._ledger = work.ledger
+        self._journal = work.journal
+        self._service = work.service
+        self._clock = work.clock
+        self._settings = work.settings
+        self._tuning = work.tuning
+        self._rules = work.rules
+        self._stop = work.stop
+        self._cadence = Cadence(work.tuning, in_flight=work.settings.limits.in_flight)
+        self._reads = AsyncLimiter(1, 1 / work.tuning.reads_per_second)
+        self._last = work.clock.now()
         self._failures = 0
         self._not_before = 0.0
         self._ask_at: dict[int, float] = {}

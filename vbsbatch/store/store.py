@@ -26,6 +26,7 @@ from vbsbatch.model import (
     Run,
     Settings,
     check_move,
+    renewed,
 )
 from vbsbatch.store import locks, queries, statements
 from vbsbatch.store.entry import ms
@@ -238,15 +239,7 @@ def _narrowed(argument: Mapping[str, Any], allowed: frozenset[JobState]) -> Sele
 def requeued(job: Job, at: float) -> JobMoved:
     """The failed or cancelled job waits again, at once and with all its attempts."""
     check_move(job.state, JobState.WAITING)
-    waiting = replace(
-        job,
-        state=JobState.WAITING,
-        free=job.attempts,
-        due_at=0.0,
-        later_since=None,
-        ended_at=None,
-        backup_id=None,
-    )
+    waiting = replace(job, state=JobState.WAITING, **renewed(job))
     return JobMoved(job=waiting, came_from=job.state, at=at, note="retry asked for")
 
 

@@ -1,0 +1,33 @@
+"""What every part of the engine works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vbsbatch.engine.ledger import Ledger
+from vbsbatch.engine.outcome import Rules
+from vbsbatch.engine.ports import BackupService, Clock, Journal
+from vbsbatch.engine.tuning import Tuning
+from vbsbatch.model import Run, Settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assignment:
+    """One run to be driven: its ledger and journal, the cloud, the clock and the rules."""
+
+    run: Run
+    ledger: Ledger
+    journal: Journal
+    service: BackupService
+    clock: Clock
+    tuning: Tuning
+    rules: Callable[[], Rules]
+    """The rules as they are at this moment."""
+    stop: Callable[[str], None]
+    """Stops the run, resumable; the text says why."""
+
+    @property
+    def settings(self) -> Settings:
+        """What the run was frozen with."""
+        return self.run.settings
