@@ -12,43 +12,72 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 FAILED, USAGE, STOPPED, INTERRUPTED = 1, 2, 3, 130
 
 
 def main() -> None:
     """Run the command line; never shows a traceback unless VBSBATCH_DEBUG is set."""
-    import click
-
     from vbsbatch.cli.app import app
-    from vbsbatch.errors import VbsbatchError
 
+    if sys.stdout is None:  # started without one: nobody wants to read the results
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
     try:
         code = app(standalone_mode=False, prog_name="vbsbatch")
-    except click.exceptions.Abort:
-        code = _complain("interrupted", INTERRUPTED)
-    except KeyboardInterrupt:
-        code = _complain("interrupted", INTERRUPTED)
-    except click.ClickException as error:
-        error.show()
-        code = USAGE
-    except VbsbatchError as error:
-        code = _complain(str(error), error.exit_code)
+    except SystemExit:
+        # click leaves like this only after a completion, and when whoever read us has seen enough.
+        code = 0
     except BrokenPipeError:
-        # Whoever read us has seen enough; keep the interpreter from complaining about it at exit.
+        # Likewise; keep the interpreter from complaining about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except Exception as error:
-        if os.environ.get("VBSBATCH_DEBUG"):
+    except (Exception, KeyboardInterrupt) as error:
+        code = _told(_first(error))
+        if code is None:
             raise
-        what = f"a fault of vbsbatch itself: {type(error).__name__} (VBSBATCH_DEBUG=1 shows where)"
-        code = _complain(what, STOPPED)
     sys.exit(code or 0)
+
+
+def _told(error: BaseException) -> int | None:
+    """Say what went wrong; the exit code, None for a fault of ours that somebody is after."""
+    import click
+
+    from vbsbatch.errors import VbsbatchError
+
+    if isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
+        return _complain("interrupted", INTERRUPTED)
+    if isinstance(error, click.ClickException):
+        error.show()
+        return USAGE
+    if isinstance(error, VbsbatchError):
+        return _complain(str(error), error.exit_code)
+    if isinstance(error, OSError) and error.filename is None:
+        return _complain(f"cannot write: {error.strerror or error}".lower(), USAGE)
+    if os.environ.get("VBSBATCH_DEBUG"):
+        return None
+    name = type(error).__name__
+    what = f"a fault of vbsbatch itself: {name} (VBSBATCH_DEBUG=1 shows where)"
+    return _complain(what, STOPPED)
+
+
+def _first(error: BaseException) -> BaseException:
+    """What went wrong first: task groups wrap even a single error."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _complain(text: str, code: int) -> int:
     from vbsbatch.report import clean
 
     for line in text.splitlines() or [text]:
-        print(f"vbsbatch: {clean(line)}", file=sys.stderr)
+        mention(f"vbsbatch: {clean(line)}")
     return code
+
+
+def mention(line: str) -> None:
+    """Print a line on stderr, if anyone still listens there: a run must not end because of it."""
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):
+            print(line, file=sys.stderr, flush=True)

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from vbsbatch.store import Store
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  vbsbatch runs
+  vbsbatch runs --json
+"""
+)
 @db_option
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
 def runs(db: Path | None, as_json: bool) -> None:
@@ -35,7 +41,13 @@ def runs(db: Path | None, as_json: bool) -> None:
             as_table.write_runs(found, sys.stdout)
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  vbsbatch status
+  vbsbatch status 20261123-0715 --json
+"""
+)
 @run_argument
 @db_option
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
@@ -53,10 +65,19 @@ def status(run: str, db: Path | None, as_json: bool) -> None:
             as_table.write_status(data, sys.stdout)
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  vbsbatch jobs latest --state failed
+  vbsbatch jobs latest --status 503 --csv
+  vbsbatch jobs 20261123-0715 --volume db01-data --json
+"""
+)
 @run_argument
 @db_option
-@click.option("--state", "states", multiple=True, type=click.Choice([*JobState]))
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice([state.value for state in JobState])
+)
 @click.option("--status", "statuses", multiple=True, type=int, help="HTTP status; 0 for no answer.")
 @click.option("--code", "codes", multiple=True, help="The service's code.")
 @click.option("--volume", "volumes", multiple=True, help="Volume id or name.")
@@ -98,7 +119,14 @@ def jobs(
             as_table.write_jobs(listed, sys.stdout, now=time.time())
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  vbsbatch report
+  vbsbatch report latest --format html --output night.html
+  vbsbatch report 20261123-0715 --format junit --output night.xml
+"""
+)
 @run_argument
 @db_option
 @click.option(

@@ -30,7 +30,12 @@ def check(plan: Path, volumes: str | None) -> None:
         )
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  vbsbatch schema > vbsbatch.schema.json
+"""
+)
 def schema() -> None:
     """Print the JSON Schema of plan files, for editors."""
     import json

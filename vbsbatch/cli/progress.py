@@ -72,12 +72,13 @@ class Voice:
         self, run: Run, counts: Mapping[JobState, int], exit_code: int, command: str | None
     ) -> None:
         """The last lines: what was called, and how it ended."""
-        if self._form is None:
+        form = self._form
+        if form is None:
             return
         now = time.time()
-        self._say(self._form.calls(now, run, counts))
         how = End(at=now, run=run, counts=counts, exit_code=exit_code, next=command)
-        self._say(self._form.end(how))
+        self._say(form.calls(now, run, counts))
+        self._say(form.end(how))
 
     def _rate(self, now: float) -> float:
         recent = [at for at in self._sent if at > now - EVERY]
@@ -87,8 +88,9 @@ class Voice:
 
     def _say(self, line: str) -> None:
         try:
-            print(line, file=self._stream, flush=True)
-        except OSError:
+            if self._stream is not None:  # None: the process was started without a stderr
+                print(line, file=self._stream, flush=True)
+        except (OSError, ValueError):
             self._form = None
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vbsbatch.cli import mention
 from vbsbatch.cli.options import (
     cloud_options,
     db_option,
@@ -96,6 +97,8 @@ def resume(
         if found is None:
             raise UsageError(f"no run in {store.path} is unfinished")
         _refuse_if_live(store, found)
+        if found.state is RunState.ENDED:
+            return _nothing_to_do(store, found, "it has ended")
         store.set_limits(found.id, rate=rate, in_flight=in_flight)
         choice = _choice(cloud or found.cloud, vbs_endpoint, block_storage_endpoint)
         return _in_event_loop(_continue, store, found.id, choice, style, verbose)
@@ -164,12 +167,13 @@ def _selection(
 
 
 async def _begin(store: Store, plan: Plan, choice: Any, style: str, verbose: bool) -> int:
-    from vbsbatch.cli.engine_process import Manner, drive, signed_in
+    from vbsbatch.cli.engine_process import Manner, drive, reach, signed_in
 
     async with signed_in(choice, plan.settings) as service:
+        await reach(service)
         found = _freeze(store, plan, choice.cloud, service.project_id)
         where = f"store {store.path}"
-        click.echo(f"run {found.id}: {len(plan)} volumes, {where}", err=True)
+        mention(f"run {found.id}: {len(plan)} volumes, {where}")
         return await drive(store, found, service, Manner(progress=style, verbose=verbose))
 
 
@@ -190,7 +194,9 @@ async def _try_again(
     async with signed_in(choice, found.settings) as service:
         check_project(found, service)
         count = store.requeue(run_id, selection)
-        click.echo(f"run {run_id}: {count} jobs to be tried again", err=True)
+        if not count and found.state is RunState.ENDED:
+            return _nothing_to_do(store, found, "no job of it fits")
+        mention(f"run {run_id}: {count} jobs to be tried again")
         manner = Manner(progress=style, verbose=verbose)
         return await drive(store, store.run(run_id), service, manner)
 
@@ -236,6 +242,14 @@ def _style(progress: str) -> str:
     return "plain" if progress == "auto" else progress
 
 
+def _nothing_to_do(store: Store, run: Run, why: str) -> int:
+    """Leave an ended run as it is; the exit code that its engine gave."""
+    from vbsbatch.cli.engine_process import outcome
+
+    mention(f"run {run.id}: nothing to do, {why}")
+    return outcome(store.counts(run.id))
+
+
 def _refuse_if_live(store: Store, run: Run) -> None:
     from vbsbatch.errors import RunIsLive
 
@@ -255,7 +269,7 @@ def _warn_of_unfinished(store: Store, plan: str, *, yes: bool) -> None:
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
         click.confirm(f"{words}. Start another run?", abort=True, err=True)
     else:
-        click.echo(f"note: {words}; starting another run", err=True)
+        mention(f"note: {words}; starting another run")
 
 
 def _in_event_loop(function: Any, *args: Any) -> int:

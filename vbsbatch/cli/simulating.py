@@ -66,7 +66,15 @@ def simulate(
     serve(scenario, volumes=volumes, seed=seed, port=port, clouds_file=clouds_file)
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  vbsbatch demo --volumes 50 -v
+
+\b
+Exit codes as for run, and 1 when verify finds a difference.
+"""
+)
 @click.option("--volumes", type=click.IntRange(1), default=600, show_default=True)
 @click.option("--progress", type=click.Choice(PROGRESS), default="auto", show_default=True)
 @click.option("--seed", type=int, default=1, help="The same seed, the same cloud.")

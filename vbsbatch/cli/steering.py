@@ -15,16 +15,22 @@ import click
 
 from vbsbatch.cli.options import RateType, db_option, open_store
 from vbsbatch.errors import UsageError
-from vbsbatch.model import Rate
+from vbsbatch.model import Rate, RunState
 
 if TYPE_CHECKING:
+    from vbsbatch.model import Run
     from vbsbatch.store import Store
 
 PATIENCE = 30.0
 """Seconds to wait for the engine's word: it looks twice a second unless it is very busy."""
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  vbsbatch pause latest
+"""
+)
 @click.argument("run")
 @db_option
 def pause(run: str, db: Path | None) -> None:
@@ -32,7 +38,12 @@ def pause(run: str, db: Path | None) -> None:
     _tell_live(db, run, "pause")
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  vbsbatch unpause latest
+"""
+)
 @click.argument("run")
 @db_option
 def unpause(run: str, db: Path | None) -> None:
@@ -40,7 +51,13 @@ def unpause(run: str, db: Path | None) -> None:
     _tell_live(db, run, "unpause")
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  vbsbatch stop latest
+  vbsbatch stop 20261123-0715 --now
+"""
+)
 @click.argument("run")
 @db_option
 @click.option("--now", is_flag=True, help="Do not await the answers that are under way.")
@@ -49,7 +66,13 @@ def stop(run: str, db: Path | None, now: bool) -> None:
     _tell_live(db, run, "stop-now" if now else "stop")
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  vbsbatch cancel latest --volume db01-data --volume db01-log
+  vbsbatch cancel latest
+"""
+)
 @click.argument("run")
 @db_option
 @click.option("--volume", "volumes", multiple=True, help="Only this volume, by id or name.")
@@ -64,7 +87,13 @@ def cancel(run: str, db: Path | None, volumes: tuple[str, ...]) -> None:
             click.echo(f"cancelled {store.cancel(found.id, argument)}")
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  vbsbatch rate latest 2/s
+  vbsbatch rate latest 30/min
+"""
+)
 @click.argument("run")
 @click.argument("rate", type=RateType())
 @db_option
@@ -108,11 +137,15 @@ def asked_by() -> str:
     return f"{who}@{terminal}"
 
 
+def _not_live(run: Run) -> str:
+    if run.state is RunState.ENDED:
+        return f"run {run.id} has ended: there is nothing to steer"
+    return f"no engine drives run {run.id} ({run.state}): vbsbatch resume {run.id}"
+
+
 def _tell_live(db: Path | None, run: str, verb: str) -> None:
     with open_store(db) as store:
         found = store.run(run)
         if store.is_live(found.id) is None:
-            raise UsageError(
-                f"no engine drives run {found.id} ({found.state}): vbsbatch resume {found.id}"
-            )
+            raise UsageError(_not_live(found))
         click.echo(ask(store, found.id, verb, {}))

@@ -13,11 +13,21 @@ from vbsbatch.cli.options import cloud_options, db_option, open_store, run_argum
 if TYPE_CHECKING:
     from vbsbatch.cloud import VbsService
     from vbsbatch.engine.verify import Difference
-    from vbsbatch.model import Backup, Run
+    from vbsbatch.model import Backup, BackupPage, Run
     from vbsbatch.store import Store
 
+AGAIN = (0.5, 1.0, 2.0, 4.0)
+"""Seconds before a page that did not come is asked for again."""
 
-@click.command(epilog="Exit code 0 when all is as the store says, 1 for any difference.")
+LONGEST = 60.0
+"""Seconds that a `Retry-After` is heeded here at most."""
+
+
+@click.command(
+    epilog="""\b
+Exit codes: 0 all is as the store says, 1 any difference, 2 or 3 it could not be found out.
+"""
+)
 @run_argument
 @with_options(*cloud_options, db_option)
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
@@ -70,11 +80,28 @@ async def _backups_since(service: VbsService, since: float) -> list[Backup]:
     found: list[Backup] = []
     page = None
     while True:
-        listed = await service.backups(page)
+        listed = await _page(service, page)
         found.extend(listed.backups)
         if listed.next is None or reaches_back(listed.backups, since + service.clock_ahead):
             return found
         page = listed.next
+
+
+async def _page(service: VbsService, page: str | None) -> BackupPage:
+    """One page, asked for again a few times: a list that failed proves nothing."""
+    import anyio
+
+    from vbsbatch.errors import CloudUnavailable
+
+    for pause in AGAIN:
+        try:
+            return await service.backups(page)
+        except CloudUnavailable as error:
+            await anyio.sleep(max(pause, min(error.retry_after or 0.0, LONGEST)))
+    try:
+        return await service.backups(page)
+    except CloudUnavailable as error:
+        raise CloudUnavailable(f"cannot read the list of backups: {error}; try later") from error
 
 
 def _print_table(run: Run, faults: list[Difference]) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import anyio
+import httpcore  # noqa: F401 - httpx would import it while the first create waits, 20 ms late
 import httpx
 
 import vbsbatch

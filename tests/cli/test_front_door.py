@@ -1,0 +1,86 @@
+"""Help, completion, schema, check, demo, simulate: what needs no cloud of one's own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+
+import pytest
+
+from tests.cli.stage import Stage, told
+from vbsbatch import __version__
+from vbsbatch.cli.app import COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_a_help_that_goes_on(stage: Stage, command: str) -> None:
+    text = stage(command, "--help").stdout
+    assert text.startswith(f"Usage: vbsbatch {command} ")
+    assert "vbsbatch " in text.split("Options:")[1] or "xit code" in text
+
+
+def test_the_help_lists_every_command_and_costs_no_import(stage: Stage) -> None:
+    text = stage("--help").stdout
+    assert all(f"  {command} " in text for command in COMMANDS)
+    assert "Examples:" in text
+    assert stage("--version").stdout == f"vbsbatch, version {__version__}\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_are_printed(stage: Stage, shell: str) -> None:
+    script = stage("completion", shell).stdout
+    assert "_VBSBATCH_COMPLETE" in script
+
+
+def test_completion_completes_commands(stage: Stage) -> None:
+    environment = stage.environment | {
+        "_VBSBATCH_COMPLETE": "bash_complete",
+        "COMP_WORDS": "vbsbatch re",
+        "COMP_CWORD": "1",
+    }
+    assert "resume" in stage(env=environment).stdout
+
+
+def test_check_says_how_long_it_will_take(stage: Stage) -> None:
+    ids = "\n".join(f"6ba7b810-9dad-11d1-80b4-{number:012x}" for number in range(600))
+    (stage.folder / "ids.txt").write_text(ids)
+    done = stage("check", "plan.yaml", "--volumes", "ids.txt")
+    assert (
+        done.stdout == "plan.yaml: fine: 600 volumes, 200/s, 50 in flight, at least 3 s to submit\n"
+    )
+    assert not stage.store.exists()
+
+
+def test_the_schema_is_json(stage: Stage) -> None:
+    assert json.loads(stage("schema").stdout)["properties"].keys() >= {"volumes", "limits", "retry"}
+
+
+def test_the_demo_backs_up_its_fleet_and_leaves_nothing(stage: Stage) -> None:
+    done = stage("demo", "--volumes", "12", "--progress", "plain")
+    assert told(done, "end") == ["done ok=12 fail=0 exit=0"]
+    assert "the cloud has what the store says" in done.stdout
+    assert not stage.store.exists()
+
+
+def test_the_simulator_ends_at_once_and_well_on_a_signal(stage: Stage) -> None:
+    cloud = stage.cloud(volumes=1)
+    cloud.process.send_signal(signal.SIGINT)
+    assert cloud.process.wait(timeout=5) == 0
+
+
+def test_two_simulators_cannot_share_a_port(stage: Stage) -> None:
+    cloud = stage.cloud(volumes=1)
+    port = cloud.url.rpartition(":")[2]
+    assert f"cannot listen on port {port}" in stage.refused("simulate", "--port", port)
+
+
+def test_a_simulators_clouds_yaml_is_used_as_it_is_printed(stage: Stage) -> None:
+    stage.cloud(volumes=1)
+    shutil.copy(stage.clouds, stage.folder / "home" / "clouds.yaml")
+    environment = {k: v for k, v in stage.environment.items() if not k.startswith("OS_")}
+    stage.clouds.rename(stage.folder / "elsewhere.yaml")
+    line = stage.refused("run", "plan.yaml", env=environment)
+    assert "clouds.yaml" in line or "no cloud named" in line
+    (stage.folder / "elsewhere.yaml").rename(stage.clouds)  # the working folder's clouds.yaml
+    stage("run", "plan.yaml", env=environment)

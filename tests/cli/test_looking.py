@@ -1,0 +1,202 @@
+"""Commands that look at a run that has ended: one run, looked at in every way."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.stage import FAST, Cloud, Stage
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Cloud]]:
+    """A run of 6 volumes of which two failed with different answers, and an older run of one."""
+    stage = Stage(tmp_path_factory.mktemp("looking"))
+    stage.write_plan(retry={"attempts": 1})
+    cloud = stage.cloud(volumes=6)
+    ids = [volume["ID"] for volume in cloud.volumes()]
+    (stage.folder / "one.txt").write_text(ids[5])
+    stage("run", "plan.yaml", "--volumes", "one.txt")
+    cloud.behave(
+        FAST
+        + "faults:\n"
+        "  - {on: create, do: status, status: 400, code: VolumeBackup.0040,"
+        f" message: '=1+1 [b]\\e[31mred\\u202e<script>', volumes: [{ids[0]}]}}\n"
+        f"  - {{on: create, do: fail, code: VolumeBackup.0017, volumes: [{ids[1]}]}}\n".replace(
+            "\\e", "\\x1b"
+        )
+    )
+    stage("run", "plan.yaml", code=1)
+    yield stage, cloud
+    stage.close()
+
+
+def test_runs_are_listed_newest_first(ended: tuple[Stage, Cloud]) -> None:
+    stage, _ = ended
+    lines = stage("runs").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["STATE", "PART", "DONE"]
+    assert [run["counts"]["failed"] for run in stage.runs()] == [2, 0]
+
+
+def test_a_run_is_named_by_id_prefix_or_latest(ended: tuple[Stage, Cloud]) -> None:
+    stage, _ = ended
+    newest, oldest = (run["id"] for run in stage.runs())
+    assert stage.json("status")["run"]["id"] == newest
+    assert stage.json("status", "latest")["run"]["id"] == newest
+    assert stage.json("status", oldest)["run"]["id"] == oldest
+    assert stage.json("status", oldest[:-1])["run"]["id"] == oldest
+    ambiguous = stage.refused("status", newest[:6])
+    assert newest in ambiguous
+    assert oldest in ambiguous
+    assert "no run 'nope'" in stage.refused("status", "nope")
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        ((), 6),
+        (("--state", "failed"), 2),
+        (("--state", "failed", "--state", "succeeded"), 6),
+        (("--state", "waiting"), 0),
+        (("--status", "400"), 1),
+        (("--status", "0"), 0),
+        (("--code", "VolumeBackup.0017"), 1),
+        (("--code", "VolumeBackup.0017", "--status", "400"), 0),
+        (("--code", "VolumeBackup.0017", "--code", "VolumeBackup.0040"), 2),
+    ],
+)
+def test_jobs_are_filtered(ended: tuple[Stage, Cloud], words: tuple[str, ...], count: int) -> None:
+    stage, _ = ended
+    found = stage.jobs(*words)
+    assert len(found) == count
+    if words:
+        assert len(stage("jobs", "latest", *words).stdout.splitlines()) == count + 1
+
+
+def test_jobs_are_found_by_volume_id_and_name(ended: tuple[Stage, Cloud]) -> None:
+    stage, cloud = ended
+    volume = cloud.volumes()[2]
+    by_name = stage.jobs("--volume", volume["Name"])
+    by_id = stage.jobs("--volume", volume["ID"].replace("-", "").upper())
+    assert [job["volume_id"] for job in by_name + by_id] == [volume["ID"]] * 2
+
+
+def test_jobs_as_csv_have_the_columns_of_the_json(ended: tuple[Stage, Cloud]) -> None:
+    stage, _ = ended
+    rows = list(csv.DictReader(io.StringIO(stage("jobs", "--csv").stdout)))
+    assert [row["state"] for row in rows] == [job["state"] for job in stage.jobs()]
+    assert list(rows[0]) == list(stage.jobs()[0])
+    (bad,) = (row for row in rows if row["code"] == "VolumeBackup.0040")
+    assert bad["message"].startswith("'=1+1"), "no formula"
+
+
+def test_a_job_in_json_tells_everything(ended: tuple[Stage, Cloud]) -> None:
+    stage, _ = ended
+    good = stage.jobs("--state", "succeeded")[0]
+    assert good["attempts"] == 1
+    assert good["http_status"] == 200
+    assert good["backup_id"]
+    assert good["cloud_job_id"]
+    assert good["first_sent_at"].endswith("Z")
+    assert good["ended_at"] > good["first_sent_at"]
+
+
+def test_status_tells_failures_with_their_meaning_and_what_to_do(
+    ended: tuple[Stage, Cloud],
+) -> None:
+    stage, _ = ended
+    text = stage("status").stdout
+    assert "20 backups" in text
+    assert "VolumeBackup.0017" in text
+    document = stage.json("status")
+    assert {row["code"] for row in document["failures"]} == {
+        "VolumeBackup.0017",
+        "VolumeBackup.0040",
+    }
+    assert f"vbsbatch retry {stage.run_id()} --code VolumeBackup.0017" in document["next"]
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv", "md", "html", "junit"])
+def test_a_report_is_the_same_on_stdout_and_in_a_file(
+    ended: tuple[Stage, Cloud], form: str
+) -> None:
+    stage, _ = ended
+    # Bytes: a CSV's line ends are part of it.
+    text = stage("report", "latest", "--format", form).stdout
+    stage("report", "latest", "--format", form, "--output", f"report.{form}")
+    path = stage.folder / f"report.{form}"
+    assert path.read_text(encoding="utf-8") == text
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "VolumeBackup.0040" in text
+    assert "\u202e" not in text
+    assert "\x1b" not in text
+    assert "<script>" not in text or form in ("json", "csv", "table")
+
+
+def test_reports_can_be_read_by_other_programs(ended: tuple[Stage, Cloud]) -> None:
+    stage, _ = ended
+    document = json.loads(stage("report", "--format", "json").stdout)
+    assert len(document["jobs"]) == 6
+    suite = ET.fromstring(stage("report", "--format", "junit").stdout)
+    assert len(list(suite.iter("testcase"))) == 6
+    assert len(list(suite.iter("failure"))) == 2
+
+
+def test_a_report_to_nowhere_is_refused(ended: tuple[Stage, Cloud]) -> None:
+    stage, _ = ended
+    assert "folder does not exist" in stage.refused("report", "--output", "none/report.txt")
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault(ended: tuple[Stage, Cloud]) -> None:
+    stage, _ = ended
+    import subprocess
+    import sys
+
+    command = (
+        f"{sys.executable} -m vbsbatch report --format json | head -c 1; exit ${{PIPESTATUS[0]}}"
+    )
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=stage.folder,
+        env=stage.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "{", "")
+
+
+def test_verify_tells_what_the_cloud_does_not_have_any_more(ended: tuple[Stage, Cloud]) -> None:
+    stage, cloud = ended
+    assert "the cloud has what the store says" in stage("verify").stdout
+    good = stage.jobs("--state", "succeeded")
+    cloud.behave(FAST.replace("delete: 100ms", "delete: 60s"))
+    cloud.project().delete(good[0]["backup_id"])
+    assert "not available" in stage("verify", code=1).stdout
+    cloud.behave(FAST)
+    cloud.project().delete(good[1]["backup_id"])
+    cloud.project().create(good[2]["volume_id"], good[2]["backup_name"])
+    failed = stage.jobs("--state", "failed")[0]
+    cloud.project().create(failed["volume_id"], failed["backup_name"])
+    from tests.cli.stage import until
+
+    def settled() -> bool:
+        there = cloud.project().backups()
+        words = {backup["status"] for backup in there if backup["id"] != good[0]["backup_id"]}
+        gone = good[1]["backup_id"] not in {backup["id"] for backup in there}
+        return gone and words == {"available"}
+
+    until(settled)
+    document = json.loads(stage("verify", "--json", code=1).stdout)
+    faults = {row["volume_id"]: row["fault"] for row in document["differences"]}
+    assert faults == {
+        good[0]["volume_id"]: "not available",
+        good[1]["volume_id"]: "missing",
+        good[2]["volume_id"]: "duplicate",
+        failed["volume_id"]: "unrecorded",
+    }
+    assert "4 differences" in stage("verify", code=1).stdout

@@ -1,0 +1,166 @@
+"""Exit code 2: one line that says what to do, and nothing submitted, no run stored."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cli.stage import Stage
+
+WAYS_IN = {
+    "a wrong password": (r"password: \S+", "password: wrong-secret", "refused the credentials"),
+    "nobody there": (r"127\.0\.0\.1:\d+", "127.0.0.1:1", "connection refused"),
+    "no such host": (r"127\.0\.0\.1:\d+", "cloud.invalid", "cannot be resolved"),
+    "no project": (r"\n *project_name: \S+", "", "project_name"),
+    "another region": (r"region_name: \S+", "region_name: mars", "no volume backup service"),
+    "no TLS there": ("http:", "https:", "TLS"),
+    "an unknown plugin": ("auth_type: password", "auth_type: magic", "auth_type 'magic'"),
+    "no YAML": ("clouds:", "clouds: [", "not valid YAML"),
+    "another entry": (r"\bsimulator:", "other:", "no cloud named 'simulator'"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_IN)
+def test_no_way_in_is_one_line_and_no_run(stage: Stage, way: str) -> None:
+    pattern, by, words = WAYS_IN[way]
+    cloud = stage.cloud(volumes=2)
+    stage.edit_clouds(pattern, by)
+    line = stage.refused("run", "plan.yaml")
+    assert words in line
+    assert "secret" not in line
+    assert stage.runs() == []
+    assert cloud.ledger("create") == []
+
+
+def test_a_certificate_that_nobody_signed_is_refused(stage: Stage, tmp_path: Path) -> None:
+    import ssl
+    import subprocess
+    import threading
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"),
+            *("-keyout", os.fspath(key), "-out", os.fspath(certificate), "-days", "1"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        stage.cloud(volumes=1)
+        stage.edit_clouds(r"http://127\.0\.0\.1:\d+", f"https://127.0.0.1:{server.server_port}")
+        assert "certificate not trusted" in stage.refused("run", "plan.yaml")
+        server.shutdown()
+    assert stage.runs() == []
+
+
+def test_a_backup_service_that_cannot_be_reached_begins_no_run(stage: Stage) -> None:
+    stage.cloud(volumes=2)
+    line = stage.refused("run", "plan.yaml", "--vbs-endpoint", "http://127.0.0.1:1/")
+    assert "cannot reach the backup service: connection refused" in line
+    assert "not an http:// or https:// URL" in stage.refused(
+        "run", "plan.yaml", "--vbs-endpoint", "nonsense"
+    )
+    assert stage.runs() == []
+
+
+def test_without_any_configuration_the_line_says_so(stage: Stage) -> None:
+    stage.cloud(volumes=1)
+    stage.clouds.unlink()
+    assert str(stage.clouds) in stage.refused("run", "plan.yaml")
+
+
+def test_a_plan_with_problems_names_all_of_them_with_their_places(stage: Stage) -> None:
+    stage.plan.write_text(
+        "name: x\nlimts: {rate: 5/s}\nretry: {attempts: 0}\nvolumes:\n  - {id: 5}\n"
+    )
+    for words in (("check",), ("run", "--yes")):
+        done = stage(*words, "plan.yaml", code=2)
+        places = [line.split(": ")[1].split(":")[1] for line in done.stderr.splitlines()]
+        assert places == ["2", "3", "5"]
+        assert "limits" in done.stderr, "did you mean"
+    assert not stage.store.exists()
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "fifo", "binary", "bomb", "tag", "empty"])
+def test_a_hostile_plan_is_one_line(stage: Stage, kind: str) -> None:
+    path = stage.folder / "bad.yaml"
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "fifo":
+            os.mkfifo(path)
+        case "binary":
+            path.write_bytes(b"\x00\xff\xfe" * 99)
+        case "bomb":
+            path.write_text("a: &a [x, x]\nb: &b [*a, *a]\nvolumes: [*b, *b]\n")
+        case "tag":
+            path.write_text("name: !!python/object/apply:os.system ['touch pwned']\n")
+        case "empty":
+            path.write_text("")
+    done = stage("run", "bad.yaml", code=2)
+    assert 1 <= len(done.stderr.splitlines()) <= 10
+    assert all(line.startswith("vbsbatch: bad.yaml:") for line in done.stderr.splitlines())
+    assert not (stage.folder / "pwned").exists()
+
+
+def test_a_store_that_is_none_is_refused_and_left_alone(stage: Stage) -> None:
+    cloud = stage.cloud(volumes=1)
+    other = stage.folder / "notes.txt"
+    other.write_text("precious\n" * 50)
+    assert "no vbsbatch store" in stage.refused("run", "plan.yaml", "--db", "notes.txt")
+    assert other.read_text() == "precious\n" * 50
+    assert "there is no store at" in stage.refused("status", "--db", "nowhere.db")
+    assert "cannot open the store" in stage.refused("run", "plan.yaml", "--db", "/proc/no/x.db")
+    assert stage("run", "plan.yaml", "--db", str(stage.folder), code=2)
+    assert cloud.ledger("create") == []
+
+
+def test_a_damaged_store_is_refused(stage: Stage) -> None:
+    stage.cloud(volumes=1)
+    stage("run", "plan.yaml")
+    content = stage.store.read_bytes()
+    stage.store.write_bytes(content[:5000])
+    assert "vbsbatch.db" in stage.refused("status")
+    assert "vbsbatch.db" in stage.refused("resume")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("rnu",), "Did you mean run?"),
+        (("run",), "Missing argument 'PLAN'"),
+        (("run", "plan.yaml", "--rate", "fast"), "must be a rate such as 5/s"),
+        (("run", "plan.yaml", "--in-flight", "0"), "--in-flight"),
+        (("run", "plan.yaml", "--progress", "loud"), "--progress"),
+        (("run", "plan.yaml", "--progress", "tui"), "--progress plain"),
+        (("jobs", "--state", "FINE"), "'failed'"),
+        (("jobs", "--json", "--csv"), "exclude each other"),
+        (("report", "--format", "pdf"), "'junit'"),
+        (("status", "--what"), "No such option"),
+        (("simulate", "--port", "99999"), "--port"),
+        (("simulate", "--faults", "none.yaml"), "none.yaml"),
+    ],
+)
+def test_bad_usage_says_what_would_be_right(
+    stage: Stage, words: tuple[str, ...], says: str
+) -> None:
+    done = stage(*words, code=2)
+    assert says in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_live_engine_is_needed_to_be_steered(stage: Stage) -> None:
+    stage.cloud(volumes=1)
+    stage("run", "plan.yaml")
+    for verb in ("pause", "unpause", "stop"):
+        assert "has ended" in stage.refused(verb, "latest")

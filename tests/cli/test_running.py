@@ -1,0 +1,238 @@
+"""run, resume, retry: what is submitted, how it ends, and which exit code says so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.glass import glass_cloud
+from tests.cli.stage import FAST, SLOW, Stage, told, until
+
+LOST_ANSWERS = "faults:\n  - {on: create, do: drop_after, share: 0.3}\n"
+
+
+def test_a_plan_is_run_to_its_end_and_verified(stage: Stage) -> None:
+    cloud = stage.cloud(FAST + LOST_ANSWERS, volumes=20)
+    done = stage("run", "plan.yaml")
+    (end,) = told(done, "end")
+    assert end == "done ok=20 fail=0 exit=0"
+    assert done.stdout == ""
+    summary = cloud.summary()
+    assert (summary["backed_up"], summary["lost"], summary["duplicates"]) == (20, 0, 0)
+    assert stage.json("status")["run"]["counts"]["succeeded"] == 20
+    assert "the cloud has what the store says" in stage("verify").stdout
+    again = stage("resume", "latest")
+    assert "nothing to do" in again.stderr
+    assert cloud.summary()["creates"] == summary["creates"]
+    assert "is unfinished" in stage.refused("resume")
+
+
+def test_what_the_plan_says_reaches_the_cloud(stage: Stage) -> None:
+    cloud = stage.cloud(volumes=3)
+    first, second, third = (volume["ID"] for volume in cloud.volumes())
+    snapshot = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+    stage.write_plan(
+        defaults={
+            "backup_name": "{plan}-{volume}",
+            "description": "before the migration",
+            "tags": {"wave": "1", "owner": "ops"},
+            "full": True,
+        },
+        volumes=[
+            {"id": first, "name": "low", "priority": -5},
+            {"id": second.replace("-", "").upper(), "name": "high", "priority": 10},
+            {"id": third, "name": "mid", "snapshot_id": snapshot, "tags": {"tier": "log"}},
+        ],
+        volumes_from=None,
+        limits={"connections": 1},
+    )
+    cloud.project().create(third, "older")
+    until(lambda: {b["status"] for b in cloud.project().backups()} == {"available"})
+    assert "hold no {run}" in stage("check", "plan.yaml").stdout
+    stage("run", "plan.yaml")
+    made = {backup["name"]: backup for backup in cloud.project().backups()}
+    assert set(made) == {"older", "night-low", "night-high", "night-mid"}
+    assert json.loads(made["night-low"]["description"]) == {
+        "DESC": "before the migration",
+        "INC": 0,
+    }
+    assert json.loads(made["night-mid"]["description"])["INC"] == 0, "full: true"
+    assert made["night-mid"]["snapshot_id"] == snapshot
+    order = [row["name"] for row in cloud.accepted()]
+    assert order == ["older", "night-high", "night-mid", "night-low"]
+
+
+def test_tags_reach_the_cloud(stage: Stage) -> None:
+    with glass_cloud(stage, FAST, 2) as cloud:
+        first, second = cloud.project.volumes
+        stage.write_plan(
+            defaults={"tags": {"wave": "1", "owner": "ops"}},
+            volumes=[{"id": first}, {"id": second, "tags": {"tier": "log"}}],
+            volumes_from=None,
+        )
+        stage("run", "plan.yaml")
+        tags = {each.volume.id: each.metadata for each in cloud.project.backups.values()}
+    assert tags == {first: {"wave": "1", "owner": "ops"}, second: {"tier": "log"}}
+
+
+def test_a_name_that_an_older_backup_has_does_not_pass_for_a_new_one(stage: Stage) -> None:
+    """Names that are not unique: every answer is lost, and yet nothing is missing or twice."""
+    cloud = stage.cloud(volumes=4)
+    stage.write_plan(defaults={"backup_name": "{volume}"})
+    stage("run", "plan.yaml")
+    cloud.behave(FAST + "faults: [{on: create, do: drop_after, first: 2}]")
+    stage("run", "plan.yaml", "--yes")
+    assert len(cloud.accepted()) == 8
+    assert stage.json("status")["run"]["counts"]["succeeded"] == 4
+    assert "the cloud has" in stage("verify").stdout
+
+
+def test_failures_by_code_end_with_1_and_can_be_retried(stage: Stage) -> None:
+    cloud = stage.cloud(volumes=6)
+    ids = [volume["ID"] for volume in cloud.volumes()]
+    faults = (
+        f"faults:\n"
+        f"  - {{on: create, do: status, status: 400, code: VolumeBackup.0040,"
+        f" volumes: [{ids[0]}, {ids[1]}]}}\n"
+        f"  - {{on: create, do: status, status: 404, code: VolumeBackup.0021,"
+        f" volumes: [{ids[2]}]}}\n"
+    )
+    cloud.behave(FAST + faults)
+    done = stage("run", "plan.yaml", code=1)
+    (end,) = told(done, "end")
+    assert end.startswith("partial ok=3 fail=3 exit=1")
+    assert f'next="vbsbatch retry {stage.run_id()} --code VolumeBackup.0040"' in end
+    assert len(told(done, "fail")) == 3
+    assert "20 backups" in stage("status").stdout, "the meaning of the code"
+
+    cloud.behave(FAST)
+    stage("retry", "latest", "--code", "VolumeBackup.0040", code=1)
+    assert len(stage.jobs("--state", "failed")) == 1
+    stage("retry", "latest", "--status", "500", code=1)
+    assert len(cloud.ledger("create")) == 8, "nothing fitted, nothing was sent"
+    stage("retry", "latest", "--volume", ids[2].replace("-", ""))
+    assert cloud.summary()["backed_up"] == 6
+    stage("retry", "latest", "--all-failed")
+    assert len(cloud.ledger("create")) == 9
+
+
+def test_retry_wants_to_know_which(stage: Stage) -> None:
+    stage.cloud(volumes=1)
+    stage("run", "plan.yaml")
+    assert "--all-failed" in stage("retry", "latest", code=2).stderr
+
+
+def test_a_used_up_quota_stops_the_run_which_goes_on_when_it_is_lifted(stage: Stage) -> None:
+    cloud = stage.cloud(FAST + "quota: {backups: 4}", volumes=12)
+    stage.write_plan(limits={"connections": 2})
+    done = stage("run", "plan.yaml", code=3)
+    (end,) = told(done, "end")
+    assert end.startswith("stopped ok=")
+    assert "next=" in end
+    (reason,) = told(done, "run")
+    assert "VolumeBackup.0080" in reason
+    assert "backup count quota used up" in reason
+    assert "VolumeBackup.0080" in stage("status").stdout
+    assert stage.json("status")["run"]["counts"]["failed"] == 0
+    cloud.behave(FAST)
+    stage("resume")
+    assert cloud.summary() | {"calls": 0} == cloud.summary() | {
+        "calls": 0,
+        "backed_up": 12,
+        "lost": 0,
+        "duplicates": 0,
+    }
+
+
+def test_credentials_of_another_project_cannot_resume_a_run(stage: Stage) -> None:
+    stage.cloud(FAST + "quota: {backups: 0}", volumes=3)
+    stage("run", "plan.yaml", code=3)
+    other = stage.cloud(volumes=3, seed=2)
+    assert "belongs to project" in stage.refused("resume", "latest")
+    assert "belongs to project" in stage.refused("verify", "latest")
+    assert other.ledger("create") == []
+
+
+def test_a_second_engine_is_refused_and_told_who_drives(stage: Stage) -> None:
+    stage.cloud(SLOW, volumes=3)
+    engine = stage.start("run", "plan.yaml")
+    until(lambda: stage.runs() and stage.runs()[0]["live"])
+    assert f"process {engine.pid} already" in stage.refused("resume", "latest")
+    engine.terminate()
+    assert stage.finish(engine).returncode == 3
+
+
+def test_another_run_of_an_unfinished_plan_is_noted(stage: Stage) -> None:
+    cloud = stage.cloud(FAST + "quota: {backups: 0}", volumes=2)
+    stage("run", "plan.yaml", code=3)
+    first = stage.run_id()
+    cloud.behave(FAST)
+    done = stage("run", "plan.yaml")
+    assert f"note: run {first} of plan night is unfinished (vbsbatch resume {first})" in done.stderr
+
+
+def test_a_list_of_volumes_may_come_on_standard_input(stage: Stage) -> None:
+    cloud = stage.cloud(volumes=5)
+    chosen = "\n".join(volume["ID"] for volume in cloud.volumes()[:2])
+    (stage.folder / "ids.txt").write_text(chosen)
+    with (stage.folder / "ids.txt").open() as ids:
+        stage("run", "plan.yaml", "--volumes", "-", stdin=ids)
+    assert cloud.summary()["backed_up"] == 2
+
+
+def test_the_command_line_wins_over_the_limits_of_the_plan(stage: Stage) -> None:
+    cloud = stage.cloud(volumes=8)
+    stage("run", "plan.yaml", "--in-flight", "2", "--rate", "100/s")
+    assert cloud.summary()["peak_running"] <= 2
+    assert cloud.summary()["backed_up"] == 8
+
+
+def limit_file_size() -> None:
+    """Files of this process may not grow beyond a few hundred kilobytes: the disk is full."""
+    import resource
+    import signal
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FULL, FULL))
+
+
+FULL = 220_000
+
+
+def test_a_full_disk_stops_the_run_and_with_space_it_goes_on(stage: Stage) -> None:
+    cloud = stage.cloud(FAST + LOST_ANSWERS, volumes=300)
+    done = stage("run", "plan.yaml", code=3, preexec_fn=limit_file_size)
+    words = [line for line in done.stderr.splitlines() if line.startswith("vbsbatch: ")]
+    assert len(words) == 1
+    assert "disk" in words[0]
+    assert 0 < len(cloud.accepted()) < 300, "in mid-run"
+    stage("resume")
+    summary = cloud.summary()
+    assert (summary["backed_up"], summary["lost"], summary["duplicates"]) == (300, 0, 0)
+
+
+def test_the_store_and_its_folder_are_the_users_alone(stage: Stage) -> None:
+    stage.cloud(volumes=1)
+    stage("run", "plan.yaml", umask=0)
+    for path in stage.state.iterdir():
+        assert path.stat().st_mode & 0o777 == 0o600, path
+    assert stage.state.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("words", [("--db", "own.db"), ()])
+def test_a_store_can_be_named(stage: Stage, words: tuple[str, ...]) -> None:
+    stage.cloud(volumes=1)
+    environment = stage.environment | ({} if words else {"VBSBATCH_DB": "own.db"})
+    stage("run", "plan.yaml", *words, env=environment)
+    assert Path(stage.folder, "own.db").is_file()
+    assert not stage.store.exists()
+    assert "night" in stage("runs", *words, env=environment).stdout
+
+
+def test_the_cloud_may_be_named_by_the_environment(stage: Stage) -> None:
+    stage.cloud(volumes=1)
+    stage.write_plan(cloud=None)
+    stage("run", "plan.yaml", env=stage.environment | {"OS_CLOUD": "simulator"})
+    assert stage.json("status")["run"]["cloud"] == "simulator"

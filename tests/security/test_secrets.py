@@ -1,0 +1,72 @@
+"""Promise 6: no password and no token in any file, line, report or traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+
+from tests.cli.glass import glass_cloud
+from tests.cli.stage import FAST, Stage
+
+NIGHT = (
+    FAST + "latency: [1ms, 10ms]\n"
+    "faults:\n"
+    "  - {on: create, do: revoke, share: 0.1}\n"
+    "  - {on: create, do: drop_after, share: 0.1}\n"
+    "  - {on: create, do: html, share: 0.1}\n"
+    "  - {on: create, do: garbage, share: 0.1}\n"
+    "  - {on: list, do: cut, share: 0.2}\n"
+)
+
+
+def files_below(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_nothing_that_opens_the_cloud_is_left_anywhere(stage: Stage) -> None:
+    with glass_cloud(stage, NIGHT, 60) as cloud:
+        stage("run", "plan.yaml", "-v", env=stage.environment | {"VBSBATCH_DEBUG": "1"})
+        password = cloud.operator.password
+        stage("verify", "--json")
+        for form in ("table", "json", "csv", "md", "html", "junit"):
+            stage("report", "--all", "--format", form, "--output", f"report.{form}")
+        stage("jobs")
+        stage("status", "--json")
+        stage("runs")
+        good = stage.clouds.read_text()
+        stage.edit_clouds(r"/identity/v3", "/elsewhere/v3")
+        stage.refused("run", "plan.yaml", "--yes")
+        stage.clouds.write_text(good.replace("127.0.0.1:", f"operator:{password}@127.0.0.1:"))
+        stage.finish(stage.start("resume"))
+        secrets = {password, *cloud.issued}
+        assert len(secrets) > 3, "tokens were revoked and renewed"
+    stage.clouds.unlink()
+    for path in files_below(stage.folder):
+        content = path.read_bytes()
+        assert not [secret for secret in secrets if secret.encode() in content], path
+    for text in stage.heard:
+        assert not [secret for secret in secrets if secret in text], text
+
+
+def test_what_a_run_leaves_is_for_its_owner_alone(stage: Stage) -> None:
+    with glass_cloud(stage, FAST, 2):
+        stage("run", "plan.yaml", umask=0)
+        stage("report", "--output", "report.txt", umask=0)
+    left = [*files_below(stage.state), stage.folder / "report.txt"]
+    assert len(left) >= 3
+    assert {path.stat().st_mode & 0o777 for path in left} == {0o600}
+
+
+def test_the_simulator_listens_on_the_loopback_interface_only(stage: Stage) -> None:
+    cloud = stage.cloud(volumes=1)
+    process = psutil.Process(cloud.process.pid)
+    listening = [c.laddr.ip for c in process.net_connections() if c.status == psutil.CONN_LISTEN]
+    assert listening == ["127.0.0.1"]
+    assert stage.clouds.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_secret_in_a_plan_or_on_the_command_line_is_refused_or_unknown(stage: Stage) -> None:
+    """There is no option and no plan key for a password: none can end up in a shell's history."""
+    assert "password" not in stage("run", "--help").stdout.lower()
+    assert "password" not in stage("schema").stdout.lower()
