@@ -12,6 +12,7 @@ COMMANDS = {
     "run": ("running", "Submit and follow the backups of a plan."),
     "resume": ("running", "Continue an unfinished run."),
     "retry": ("running", "Try failed jobs again, then resume."),
+    "attach": ("attaching", "Watch a run from any terminal."),
     "runs": ("looking", "List the runs of the store."),
     "status": ("looking", "Show how a run stands."),
     "jobs": ("looking", "List the jobs of a run."),
@@ -21,7 +22,8 @@ COMMANDS = {
     "unpause": ("steering", "Go on sending."),
     "stop": ("steering", "Stop a run, to be resumed later."),
     "cancel": ("steering", "Take back jobs that were not sent yet."),
-    "rate": ("steering", "Change how fast a live run sends."),
+    "rate": ("steering", "Change how fast a run sends."),
+    "in-flight": ("steering", "Change how many backups of a run may be under way."),
     "check": ("planning", "Check a plan without touching any cloud."),
     "schema": ("planning", "Print the JSON Schema of plan files, for editors."),
     "demo": ("simulating", "Back up a simulated fleet."),
@@ -43,7 +45,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"vbsbatch.cli.{COMMANDS[cmd_name][0]}")
-        command = getattr(module, cmd_name)
+        command = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 
@@ -68,6 +70,7 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b
 Examples:
@@ -78,5 +81,14 @@ Examples:
 """,
 )
 @click.version_option(vbsbatch.__version__, "-V", "--version", prog_name="vbsbatch")
-def app() -> None:
-    """Back up hundreds of cloud disks: resumable, rate-limited, nothing twice, nothing lost."""
+@click.pass_context
+def app(ctx: click.Context) -> int | None:
+    """Back up hundreds of cloud disks: resumable, rate-limited, nothing twice, nothing lost.
+
+    Alone on a terminal it shows the runs of the store.
+    """
+    if ctx.invoked_subcommand is not None:
+        return None
+    from vbsbatch.cli.showing import show_runs_or_help
+
+    return show_runs_or_help(ctx)

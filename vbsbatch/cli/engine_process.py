@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import SystemRandom
 
 import anyio
@@ -89,6 +89,8 @@ def check_project(run: Run, service: VbsService) -> None:
 async def drive(store: Store, run: Run, service: VbsService, manner: Manner) -> int:
     """Drive `run` until it ends or is stopped; the exit code."""
     check_project(run, service)
+    # The heartbeat of an engine that was killed lacks its last calls; every create is an attempt.
+    run = replace(run, create_calls=max(run.create_calls, store.attempt_total(run.id)))
     voice = Voice(style=manner.progress, verbose=manner.verbose, run=run)
     with store.lock(run.id):
         async with store.journal(run.id) as journal:

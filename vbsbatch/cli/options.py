@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +13,7 @@ import click
 from vbsbatch.model import Rate
 
 if TYPE_CHECKING:
+    from vbsbatch.cloud import CloudChoice
     from vbsbatch.store import Store
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -60,11 +63,56 @@ engine_options = (
         type=click.Choice(PROGRESS),
         default="auto",
         show_default=True,
-        help="How to show what happens; auto is plain, on stderr.",
+        help="How to show what happens; auto is the screen on a terminal, else plain.",
     ),
     click.option("-v", "--verbose", is_flag=True, help="Tell every change of every job."),
     click.option("-y", "--yes", is_flag=True, help="Answer every question with yes."),
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Driving:
+    """What every command that drives an engine is told."""
+
+    cloud: str | None
+    vbs_endpoint: str | None
+    block_storage_endpoint: str | None
+    db: Path | None
+    rate: Rate | None
+    in_flight: int | None
+    progress: str
+    verbose: bool
+    yes: bool
+
+    def choice(self, cloud: str | None) -> CloudChoice:
+        """The cloud to sign in to, with the endpoints that were named."""
+        from vbsbatch.cloud import CloudChoice
+
+        return CloudChoice(
+            cloud=cloud,
+            vbs_endpoint=self.vbs_endpoint,
+            block_storage_endpoint=self.block_storage_endpoint,
+        )
+
+    def words(self) -> list[str]:
+        """What an engine process of its own must be told beside the run."""
+        named = {
+            "--cloud": self.cloud,
+            "--vbs-endpoint": self.vbs_endpoint,
+            "--block-storage-endpoint": self.block_storage_endpoint,
+        }
+        return [word for option, value in named.items() if value for word in (option, value)]
+
+
+def driving(command: Command) -> Command:
+    """Give a command the options of `Driving`, handed over as one argument `how`."""
+
+    @wraps(command)
+    def folded(**given: Any) -> Any:
+        how = Driving(**{field.name: given.pop(field.name) for field in fields(Driving)})
+        return command(how=how, **given)
+
+    return with_options(*cloud_options, db_option, *engine_options)(folded)  # type: ignore[return-value]
 
 
 def with_options(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:

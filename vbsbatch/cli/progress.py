@@ -11,6 +11,7 @@ from typing import TextIO
 
 import anyio
 
+from vbsbatch.cli.scribe import Scribe
 from vbsbatch.engine import Engine
 from vbsbatch.model import JobMoved, JobState, Run, RunNoted
 from vbsbatch.report import End, Progress, Sample, eta, jsonlines, plain, wanted
@@ -31,7 +32,7 @@ class Voice:
         self._form: ModuleType | None = {"json": jsonlines, "quiet": None}.get(style, plain)
         self._verbose = verbose or style == "json"
         self._attempts = run.settings.retry.attempts
-        self._stream = stream or sys.stderr
+        self._scribe = Scribe(stream or sys.stderr)
         self._samples: deque[Sample] = deque(maxlen=512)
         self._sent: deque[float] = deque(maxlen=1024)
 
@@ -40,7 +41,7 @@ class Voice:
         if isinstance(event, JobMoved) and event.attempt is not None:
             self._sent.append(event.attempt.sent_at)
         if self._form is not None and wanted(event, verbose=self._verbose):
-            self._say(self._form.line(event, attempts=self._attempts))
+            self._scribe.write(self._form.line(event, attempts=self._attempts))
 
     async def tell(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
         """Tell how far the run is, for ever, until cancelled."""
@@ -66,32 +67,24 @@ class Voice:
             rate=self._rate(now),
             eta=eta(self._samples, left),
         )
-        self._say(self._form.progress(state))
+        self._scribe.write(self._form.progress(state))
 
     def end(
         self, run: Run, counts: Mapping[JobState, int], exit_code: int, command: str | None
     ) -> None:
         """The last lines: what was called, and how it ended."""
-        form = self._form
-        if form is None:
-            return
-        now = time.time()
-        how = End(at=now, run=run, counts=counts, exit_code=exit_code, next=command)
-        self._say(form.calls(now, run, counts))
-        self._say(form.end(how))
+        if self._form is not None:
+            now = time.time()
+            how = End(at=now, run=run, counts=counts, exit_code=exit_code, next=command)
+            self._scribe.write(self._form.calls(now, run, counts))
+            self._scribe.write(self._form.end(how))
+        self._scribe.close()
 
     def _rate(self, now: float) -> float:
         recent = [at for at in self._sent if at > now - EVERY]
         if len(recent) < 2:
             return 0.0
         return len(recent) / max(now - recent[0], 1.0)
-
-    def _say(self, line: str) -> None:
-        try:
-            if self._stream is not None:  # None: the process was started without a stderr
-                print(line, file=self._stream, flush=True)
-        except (OSError, ValueError):
-            self._form = None
 
 
 def _ended(engine: Engine) -> int:

@@ -1,11 +1,15 @@
-"""Commands that drive an engine: run, resume, retry."""
+"""Commands that drive an engine: run, resume, retry.
+
+On a terminal the engine becomes a process of its own and the screen is shown; elsewhere, or as
+`--progress` says, it runs in the foreground.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,19 +17,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vbsbatch.cli import mention
-from vbsbatch.cli.options import (
-    cloud_options,
-    db_option,
-    engine_options,
-    open_store,
-    with_options,
-)
+from vbsbatch.cli.options import Driving, driving, open_store
+from vbsbatch.cli.showing import chosen_style
 from vbsbatch.errors import UsageError
-from vbsbatch.model import Rate, Run, RunState
+from vbsbatch.model import Rate, Run, RunState, Settings
 
 if TYPE_CHECKING:
+    from vbsbatch.cloud import CloudChoice, VbsService
     from vbsbatch.plan import Plan
     from vbsbatch.store import Store
+
+    Prepare = Callable[[VbsService], Awaitable[Run | int]]
 
 
 @click.command(
@@ -41,67 +43,54 @@ Examples:
 )
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option("--volumes", metavar="FILE", help="Volumes from a list instead; - is standard input.")
-@with_options(*cloud_options, db_option, *engine_options)
+@driving
 @click.option(
     "--keep-errored-backups",
     is_flag=True,
     help="Do not delete a backup in error before it is made anew.",
 )
-def run(
-    plan: Path,
-    volumes: str | None,
-    cloud: str | None,
-    vbs_endpoint: str | None,
-    block_storage_endpoint: str | None,
-    db: Path | None,
-    rate: Rate | None,
-    in_flight: int | None,
-    progress: str,
-    verbose: bool,
-    yes: bool,
-    keep_errored_backups: bool,
-) -> int:
+def run(plan: Path, volumes: str | None, how: Driving, keep_errored_backups: bool) -> int:
     """Submit the backups of PLAN, and follow them to their end."""
+    from vbsbatch.cli.engine_process import reach
     from vbsbatch.cli.planning import load_plan
 
-    style = _style(progress)
-    loaded = _limited(load_plan(plan, volumes), rate, in_flight)
+    style = chosen_style(how.progress)
+    loaded = _limited(load_plan(plan, volumes), how.rate, how.in_flight)
     if keep_errored_backups:
         loaded = replace(loaded, settings=replace(loaded.settings, delete_errored=False))
-    name = cloud or loaded.cloud or os.environ.get("OS_CLOUD")
-    with open_store(db, create=True) as store:
-        _warn_of_unfinished(store, loaded.name, yes=yes)
-        choice = _choice(name, vbs_endpoint, block_storage_endpoint)
-        return _in_event_loop(_begin, store, loaded, choice, style, verbose)
+    choice = how.choice(how.cloud or loaded.cloud or os.environ.get("OS_CLOUD"))
+    with open_store(how.db, create=True) as store:
+        _warn_of_unfinished(store, loaded.name, yes=how.yes)
+
+        async def freeze(service: VbsService) -> Run:
+            await reach(service)
+            found = _freeze(store, loaded, choice.cloud, service.project_id)
+            mention(f"run {found.id}: {len(loaded)} volumes, store {store.path}")
+            return found
+
+        return _carry_out(store, choice, loaded.settings, freeze, how, style)
 
 
 @click.command(epilog="Exit codes as for run. Never submits twice what was submitted before.")
 @click.argument("run", required=False)
-@with_options(*cloud_options, db_option, *engine_options)
-def resume(
-    run: str | None,
-    cloud: str | None,
-    vbs_endpoint: str | None,
-    block_storage_endpoint: str | None,
-    db: Path | None,
-    rate: Rate | None,
-    in_flight: int | None,
-    progress: str,
-    verbose: bool,
-    yes: bool,
-) -> int:
+@driving
+def resume(run: str | None, how: Driving) -> int:
     """Continue RUN, by default the newest unfinished one."""
-    style = _style(progress)
-    with open_store(db) as store:
+    style = chosen_style(how.progress)
+    with open_store(how.db) as store:
         found = store.run(run) if run else store.newest_unfinished()
         if found is None:
             raise UsageError(f"no run in {store.path} is unfinished")
         _refuse_if_live(store, found)
         if found.state is RunState.ENDED:
             return _nothing_to_do(store, found, "it has ended")
-        store.set_limits(found.id, rate=rate, in_flight=in_flight)
-        choice = _choice(cloud or found.cloud, vbs_endpoint, block_storage_endpoint)
-        return _in_event_loop(_continue, store, found.id, choice, style, verbose)
+        store.set_limits(found.id, rate=how.rate, in_flight=how.in_flight)
+
+        async def take_up(service: VbsService) -> Run:
+            return store.run(found.id)
+
+        choice = how.choice(how.cloud or found.cloud)
+        return _carry_out(store, choice, found.settings, take_up, how, style)
 
 
 @click.command(
@@ -117,39 +106,77 @@ Examples:
 @click.option("--code", "codes", multiple=True, help="The service's code.")
 @click.option("--volume", "volumes", multiple=True, help="Volume id or name.")
 @click.option("--all-failed", is_flag=True, help="Every failed job.")
-@with_options(*cloud_options, db_option, *engine_options)
+@driving
 def retry(
     run: str,
     statuses: tuple[int, ...],
     codes: tuple[str, ...],
     volumes: tuple[str, ...],
     all_failed: bool,
-    cloud: str | None,
-    vbs_endpoint: str | None,
-    block_storage_endpoint: str | None,
-    db: Path | None,
-    rate: Rate | None,
-    in_flight: int | None,
-    progress: str,
-    verbose: bool,
-    yes: bool,
+    how: Driving,
 ) -> int:
     """Try failed jobs of RUN again, with all their attempts, and resume it.
 
     Options of one kind add up, options of different kinds must all fit.
     """
-    style = _style(progress)
+    from vbsbatch.cli.engine_process import check_project
+
+    style = chosen_style(how.progress)
     selection = _selection(statuses, codes, volumes, all_failed)
-    with open_store(db) as store:
+    with open_store(how.db) as store:
         found = store.run(run)
         if store.is_live(found.id) is not None:
             from vbsbatch.cli.steering import ask
 
             click.echo(ask(store, found.id, "retry", selection))
             return 0
-        choice = _choice(cloud or found.cloud, vbs_endpoint, block_storage_endpoint)
-        store.set_limits(found.id, rate=rate, in_flight=in_flight)
-        return _in_event_loop(_try_again, store, found.id, selection, choice, style, verbose)
+        store.set_limits(found.id, rate=how.rate, in_flight=how.in_flight)
+
+        async def requeue(service: VbsService) -> Run | int:
+            check_project(found, service)
+            count = store.requeue(found.id, selection)
+            if not count and found.state is RunState.ENDED:
+                return _nothing_to_do(store, found, "no job of it fits")
+            mention(f"run {found.id}: {count} jobs to be tried again")
+            return store.run(found.id)
+
+        choice = how.choice(how.cloud or found.cloud)
+        return _carry_out(store, choice, found.settings, requeue, how, style)
+
+
+def _carry_out(
+    store: Store,
+    choice: CloudChoice,
+    settings: Settings,
+    prepare: Prepare,
+    how: Driving,
+    style: str,
+) -> int:
+    """Sign in, prepare the run, and drive it: here, or detached behind the screen."""
+    import anyio
+
+    from vbsbatch.cli.engine_process import Manner, check_project, drive, signed_in
+
+    async def sign_in_and_drive() -> Run | int:
+        async with signed_in(choice, settings) as service:
+            prepared = await prepare(service)
+            if isinstance(prepared, int):
+                return prepared
+            check_project(prepared, service)
+            if style == "tui":
+                return prepared
+            return await drive(
+                store, prepared, service, Manner(progress=style, verbose=how.verbose)
+            )
+
+    result = anyio.run(sign_in_and_drive)
+    if isinstance(result, int):
+        return result
+    from vbsbatch.cli.detaching import start_engine
+    from vbsbatch.cli.showing import show_run
+
+    start_engine(store, result.id, how.words())
+    return show_run(store, result.id, read_only=False)
 
 
 def _selection(
@@ -164,41 +191,6 @@ def _selection(
     if volumes:
         chosen["states"].append("cancelled")
     return chosen
-
-
-async def _begin(store: Store, plan: Plan, choice: Any, style: str, verbose: bool) -> int:
-    from vbsbatch.cli.engine_process import Manner, drive, reach, signed_in
-
-    async with signed_in(choice, plan.settings) as service:
-        await reach(service)
-        found = _freeze(store, plan, choice.cloud, service.project_id)
-        where = f"store {store.path}"
-        mention(f"run {found.id}: {len(plan)} volumes, {where}")
-        return await drive(store, found, service, Manner(progress=style, verbose=verbose))
-
-
-async def _continue(store: Store, run_id: str, choice: Any, style: str, verbose: bool) -> int:
-    from vbsbatch.cli.engine_process import Manner, drive, signed_in
-
-    found = store.run(run_id)
-    async with signed_in(choice, found.settings) as service:
-        return await drive(store, found, service, Manner(progress=style, verbose=verbose))
-
-
-async def _try_again(
-    store: Store, run_id: str, selection: Mapping[str, Any], choice: Any, style: str, verbose: bool
-) -> int:
-    from vbsbatch.cli.engine_process import Manner, check_project, drive, signed_in
-
-    found = store.run(run_id)
-    async with signed_in(choice, found.settings) as service:
-        check_project(found, service)
-        count = store.requeue(run_id, selection)
-        if not count and found.state is RunState.ENDED:
-            return _nothing_to_do(store, found, "no job of it fits")
-        mention(f"run {run_id}: {count} jobs to be tried again")
-        manner = Manner(progress=style, verbose=verbose)
-        return await drive(store, store.run(run_id), service, manner)
 
 
 def _freeze(store: Store, plan: Plan, cloud: str | None, project_id: str) -> Run:
@@ -230,18 +222,6 @@ def _limited(plan: Plan, rate: Rate | None, in_flight: int | None) -> Plan:
     return replace(plan, settings=replace(plan.settings, limits=limits))
 
 
-def _choice(cloud: str | None, vbs: str | None, block_storage: str | None) -> Any:
-    from vbsbatch.cloud import CloudChoice
-
-    return CloudChoice(cloud=cloud, vbs_endpoint=vbs, block_storage_endpoint=block_storage)
-
-
-def _style(progress: str) -> str:
-    if progress == "tui":
-        raise UsageError("the screen is not there yet: use --progress plain, json or quiet")
-    return "plain" if progress == "auto" else progress
-
-
 def _nothing_to_do(store: Store, run: Run, why: str) -> int:
     """Leave an ended run as it is; the exit code that its engine gave."""
     from vbsbatch.cli.engine_process import outcome
@@ -270,10 +250,3 @@ def _warn_of_unfinished(store: Store, plan: str, *, yes: bool) -> None:
         click.confirm(f"{words}. Start another run?", abort=True, err=True)
     else:
         mention(f"note: {words}; starting another run")
-
-
-def _in_event_loop(function: Any, *args: Any) -> int:
-    import anyio
-
-    code: int = anyio.run(function, *args)
-    return code

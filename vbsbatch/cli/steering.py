@@ -108,6 +108,21 @@ def rate(run: str, rate: Rate, db: Path | None) -> None:
             click.echo(ask(store, found.id, "rate", {"count": rate.count, "per": rate.per}))
 
 
+@click.command("in-flight")
+@click.argument("run")
+@click.argument("count", type=click.IntRange(1))
+@db_option
+def in_flight(run: str, count: int, db: Path | None) -> None:
+    """Change how many backups of RUN may be under way at once."""
+    with open_store(db) as store:
+        found = store.run(run)
+        store.set_limits(found.id, in_flight=count)
+        if store.is_live(found.id) is None:
+            click.echo(f"at most {count} in flight when run {found.id} is resumed")
+        else:
+            click.echo(ask(store, found.id, "in-flight", {"count": count}))
+
+
 def ask(store: Store, run_id: str, verb: str, argument: Mapping[str, Any]) -> str:
     """Ask the run's engine, and wait for its word; `UsageError` when none comes."""
     command = store.ask(run_id, verb, argument, asked_by())

@@ -1,0 +1,90 @@
+"""Commands that watch a run which goes on by itself: attach."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vbsbatch.cli import FAILED, STOPPED
+from vbsbatch.cli.looking import report_data
+from vbsbatch.cli.options import PROGRESS, db_option, open_store
+from vbsbatch.model import JobMoved, JobState, RunNoted, RunState
+
+if TYPE_CHECKING:
+    from vbsbatch.model import Run
+    from vbsbatch.store import Event, Store
+
+GLANCE = 0.5
+"""Seconds between two looks at the store."""
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  vbsbatch attach
+  vbsbatch attach 20261123-0715 --read-only
+  vbsbatch attach latest --progress plain
+"""
+)
+@click.argument("run", required=False, default="latest")
+@db_option
+@click.option("--read-only", is_flag=True, help="Watch only: nothing can be asked of the engine.")
+@click.option("--progress", type=click.Choice(PROGRESS), default="auto", show_default=True)
+@click.option("-v", "--verbose", is_flag=True, help="Tell every change of every job.")
+def attach(run: str, db: Path | None, read_only: bool, progress: str, verbose: bool) -> int:
+    """Watch RUN from any terminal; leaving it does not stop it."""
+    from vbsbatch.cli.showing import chosen_style, show_run
+
+    with open_store(db, readonly=read_only) as store:
+        found = store.run(run)
+        style = chosen_style(progress)
+        if style == "tui":
+            return show_run(store, found.id, read_only=read_only)
+        return follow(store, found, style, verbose=verbose)
+
+
+def follow(store: Store, run: Run, style: str, *, verbose: bool) -> int:
+    """Tell what happens to the run from now on, until it ends; its exit code."""
+    from vbsbatch.cli.progress import Voice
+
+    voice = Voice(style=style, verbose=verbose, run=run)
+    seen = store.mark().event
+    while True:
+        live = store.is_live(run.id) is not None
+        for event in store.events(run.id, after=seen):
+            seen = event.id
+            voice.hear(_as_told(store, run.id, event))
+        run = store.run(run.id)
+        if not live:
+            break
+        time.sleep(GLANCE)
+    code = exit_code_of(store, run)
+    voice.end(run, store.counts(run.id), code, _next(store, run, code))
+    return code
+
+
+def exit_code_of(store: Store, run: Run) -> int:
+    """What the run's state means to whoever watched it."""
+    if run.state is not RunState.ENDED:
+        return STOPPED
+    counts = store.counts(run.id)
+    return FAILED if counts.get(JobState.FAILED) or counts.get(JobState.CANCELLED) else 0
+
+
+def _next(store: Store, run: Run, code: int) -> str | None:
+    from vbsbatch.report.data import next_commands
+
+    commands: Sequence[str] = next_commands(report_data(store, run)) if code else ()
+    return commands[0] if commands else None
+
+
+def _as_told(store: Store, run_id: str, event: Event) -> JobMoved | RunNoted:
+    """The event as the engine told it, with the job as it stands now."""
+    if event.no is None or event.came_from is None:
+        return RunNoted(at=event.at, kind=event.kind, text=event.text or "")
+    job = store.job(run_id, event.no)
+    return JobMoved(job=job, came_from=event.came_from, at=event.at, note=event.text)

@@ -1,0 +1,70 @@
+"""Starts engines as processes of their own, which no terminal can take down with it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vbsbatch.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vbsbatch.store import Store
+
+PATIENCE = 120.0
+"""Seconds an engine may take to sign in and take its run's lock."""
+
+
+def log_path(store: Store, run_id: str) -> Path:
+    """Where a detached engine of this run writes its plain progress: beside the store."""
+    return store.path.with_name(f"{store.path.name}.{run_id}.log")
+
+
+def start_engine(store: Store, run_id: str, options: Sequence[str] = ()) -> int:
+    """Start `vbsbatch resume` for the run in a new session; its pid once it drives the run.
+
+    `options` are more words for it (cloud, endpoints). Raises `UsageError` with the engine's own
+    words when it ends before that.
+    """
+    command = [sys.executable, "-m", "vbsbatch", "resume", run_id, "--db", str(store.path)]
+    log = log_path(store, run_id)
+    with _private(log) as stream:
+        begin = stream.seek(0, os.SEEK_END)
+        process = subprocess.Popen(  # noqa: S603 - our own program, our own words
+            [*command, "--progress", "plain", *options],
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        pid = store.is_live(run_id)
+        if pid is not None:
+            return pid
+        if process.poll() is not None:
+            return _ended_early(process, log, begin)
+        time.sleep(0.05)
+    process.terminate()
+    raise UsageError(f"the engine did not start within {PATIENCE:.0f} s: see {log}")
+
+
+def _ended_early(process: subprocess.Popen[bytes], log: Path, begin: int) -> int:
+    """A very short run may be over before we look; anything else is its error, passed on."""
+    with log.open("rb") as stream:
+        stream.seek(begin)
+        words = stream.read(65536).decode("utf-8", "replace").strip().splitlines()
+    if process.returncode in (0, 1, 3):
+        return process.pid
+    last = words[-1].removeprefix("vbsbatch: ") if words else f"exit code {process.returncode}"
+    raise UsageError(f"the engine did not start: {last}")
+
+
+def _private(path: Path):  # type: ignore[no-untyped-def]
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    return os.fdopen(descriptor, "ab")
