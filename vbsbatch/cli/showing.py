@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -20,7 +20,7 @@ def chosen_style(progress: str) -> str:
     """What `--progress` means here: `auto` is the screen on a terminal that can show one."""
     if progress == "auto":
         return "tui" if _screen_fits() else "plain"
-    if progress == "tui" and not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if progress == "tui" and not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
         raise UsageError("the screen needs a terminal: use --progress plain, json or quiet")
     return progress
 
@@ -66,6 +66,10 @@ def show_runs_or_help(ctx: click.Context) -> int:
 
 def _screen_fits() -> bool:
     """A terminal on all sides that is no CI log and can move its cursor."""
-    terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    terminal = all(map(_is_terminal, (sys.stdin, sys.stdout, sys.stderr)))
     dumb = os.environ.get("TERM", "") in ("", "dumb")
     return terminal and not dumb and not os.environ.get("CI")
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()

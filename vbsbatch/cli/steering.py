@@ -108,7 +108,13 @@ def rate(run: str, rate: Rate, db: Path | None) -> None:
             click.echo(ask(store, found.id, "rate", {"count": rate.count, "per": rate.per}))
 
 
-@click.command("in-flight")
+@click.command(
+    "in-flight",
+    epilog="""\b
+Examples:
+  vbsbatch in-flight latest 20
+""",
+)
 @click.argument("run")
 @click.argument("count", type=click.IntRange(1))
 @db_option

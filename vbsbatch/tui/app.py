@@ -1,0 +1,332 @@
+"""The screen as an application: an attached client of the store, which any number may be.
+
+It reads, and asks by writing requests; it never drives a run. Leaving it, killing it or a crash of
+it leaves the run alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding
+from textual.filter import LineFilter, NoColor
+from textual.screen import Screen
+
+from vbsbatch.model import JobState, Run, RunState
+from vbsbatch.report.text import clean
+from vbsbatch.tui import bindings, exporting, header, help, notice, themes
+from vbsbatch.tui.bindings import Key, Keymap
+from vbsbatch.tui.literal import LiteralFilter
+from vbsbatch.tui.live import LiveScreen, reading
+from vbsbatch.tui.overview import OverviewScreen
+from vbsbatch.tui.runs import RunsScreen
+from vbsbatch.tui.values import Overview, Source
+
+LOOK_EVERY = 0.25
+"""Seconds between two looks at the store."""
+
+_SECOND = 4
+"""Looks in a second."""
+
+_SHARE = 0.25
+"""Part of the time that looking may take: a slow store slows the looks, not the keys."""
+
+_LAST_RESORT = 3.0
+"""Seconds after which a screen whose terminal is gone leaves without tidying up."""
+
+_LONGEST = 400
+"""Characters of a message in passing."""
+
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ending:
+    """How the screen was left."""
+
+    return_code: int
+    """0 when the user left; 1 after a crash; 128 and more after a signal."""
+    run_id: str | None
+    """The run that was shown last."""
+
+
+class MonitorApp(App[None]):
+    """The screens of one store."""
+
+    TITLE = "vbsbatch"
+    ALLOW_SELECT = False
+    BINDINGS = [  # noqa: RUF012 (Textual's own type)
+        *bindings.of("everywhere"),
+        Binding("ctrl+c", "detach", "Leave", show=False, priority=True),
+    ]
+    CSS = """
+    Toast { background: $panel; padding: 0 1; max-width: 100%; }
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        run_id: str | None = None,
+        plain_colours: bool = False,
+        keymap: Keymap | None = None,
+        theme: str | None = None,
+        clock: Callable[[], float] = time.time,
+        look_every: float = LOOK_EVERY,
+    ) -> None:
+        plain = plain_colours or "NO_COLOR" in os.environ
+        super().__init__(ansi_color=True if plain else None)
+        self.no_color = plain
+        self.source = source
+        self.clock = clock
+        self.keymap = bindings.checked(keymap or {})
+        self.last_run = run_id
+        self.animation_level = "none"
+        self._walls: list[LineFilter] = [NoColor()] if plain else []
+        self._walls.append(LiteralFilter())
+        self._look_every = look_every
+        self._looks = 0
+        self._rest_until = 0.0
+        self._failed = False
+        self._title = ""
+        self._on_terminal = _on_terminal()
+        for look in themes.THEMES.values():
+            self.register_theme(look)
+        usual = "contrast" if plain else next(iter(themes.THEMES))
+        self.theme = theme if theme and theme in themes.THEMES else usual
+        self.set_keymap(self.keymap)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's filters, then ours: nothing reaches the terminal that could drive it."""
+        return [*super().get_line_filters(), *self._walls]
+
+    def on_mount(self) -> None:
+        """Open the run that was asked for, or the list; begin to look; mind the signals."""
+        self.push_screen(RunsScreen() if self.last_run is None else OverviewScreen(self.last_run))
+        self.set_interval(self._look_every, self._look_if_rested)
+        loop = asyncio.get_running_loop()
+        with suppress(ValueError, RuntimeError, NotImplementedError):  # not in the main thread
+            for number in _SIGNALS:
+                loop.add_signal_handler(number, self._signalled, number)
+        self.to_terminal(notice.PUSH_TITLE)
+
+    def on_unmount(self) -> None:
+        """Give the signals back."""
+        loop = asyncio.get_running_loop()
+        with suppress(ValueError, RuntimeError, NotImplementedError):
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+
+    def _signalled(self, number: int) -> None:
+        # Writing to a terminal that is gone can block for ever.
+        last_resort = threading.Timer(_LAST_RESORT, os._exit, (128 + number,))
+        last_resort.daemon = True
+        last_resort.start()
+        self.exit(return_code=128 + number)
+
+    # Looking
+
+    @property
+    def even(self) -> bool:
+        """True at every second look."""
+        return self._looks % 2 == 0
+
+    def _look_if_rested(self) -> None:
+        if self._on_terminal and not _on_terminal():
+            # Gone without a signal, as under setsid: Textual would read its end for ever.
+            self._signalled(signal.SIGHUP)
+        if time.monotonic() >= self._rest_until:
+            self.look()
+
+    def look(self) -> None:
+        """Have every screen of the stack show what is new."""
+        began = time.monotonic()
+        self._looks += 1
+        failed_before, self._failed = self._failed, False
+        screens = [screen for screen in self.screen_stack if isinstance(screen, LiveScreen)]
+        changed = False
+        with reading(self):
+            changed = self.source.changed()
+        for screen in screens:
+            if screen.is_mounted and not self._failed:
+                screen.look(changed or failed_before, self._looks % _SECOND == 0)
+        if failed_before and not self._failed:
+            for screen in screens:
+                screen.banner("")
+        ended = time.monotonic()
+        self._rest_until = ended + (ended - began) * (1 / _SHARE - 1)
+
+    def store_failed(self, text: str) -> None:
+        """Say that the store could not be read; looking goes on."""
+        self._failed = True
+        for screen in self.screen_stack:
+            if isinstance(screen, LiveScreen) and screen.is_mounted:
+                screen.banner(f"{text}; trying again")
+
+    def follow_run(self, seen: Overview, before: Run | None) -> None:
+        """Tell the terminal how the run stands, and loudly when it has just ended or stopped."""
+        run = seen.run
+        state = header.state_word(seen, self.clock()).lower()
+        share = 100 * header.ended(seen) // seen.total if seen.total else 0
+        self._set_title(f"vbsbatch {run.id} {share}% {state}")
+        over = (RunState.ENDED, RunState.STOPPED)
+        if before is not None and before.state not in over and run.state in over:
+            failed = seen.counts.get(JobState.FAILED, 0)
+            text = f"run {run.id} {run.state}: {header.ended(seen)}/{seen.total}, {failed} failed"
+            self.to_terminal(notice.notice(text))
+            self.say(text, error=bool(failed))
+
+    def _set_title(self, text: str) -> None:
+        if text != self._title:
+            self._title = text
+            self.to_terminal(notice.title(text))
+
+    def to_terminal(self, sequence: str) -> None:
+        """Send a control sequence to a real terminal; a browser and a test have none."""
+        if self._driver is not None and not self.is_headless and not self.is_web:
+            self._driver.write(sequence)
+
+    def say(self, text: str, *, error: bool = False) -> None:
+        """Tell the user something in passing; shown literally."""
+        self.notify(
+            clean(text)[:_LONGEST], severity="error" if error else "information", markup=False
+        )
+
+    # Going places
+
+    def show_run(self, run_id: str) -> None:
+        """Open a run instead of the list."""
+        self.last_run = run_id
+        self.switch_screen(OverviewScreen(run_id))
+
+    def show_runs(self, run_id: str) -> None:
+        """Open the list instead of a run, the cursor on it."""
+        self.switch_screen(RunsScreen(run_id))
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Every action of this screen and of everywhere, from the table of keys."""
+        where = screen.WHERE if isinstance(screen, LiveScreen) else "everywhere"
+        for key in bindings.here(where, "everywhere", "move"):
+            if key.id != "more" and not (self.source.read_only and key.steers):
+                shown = bindings.shown(key, self.keymap, every=True)
+                yield SystemCommand(
+                    f"{key.id}: {key.what}",
+                    f"key {shown}" if shown else "",
+                    self._doing(key, screen),
+                )
+        for name in themes.THEMES:
+            yield SystemCommand(
+                f"theme-{name}", "Change the colours", partial(self._look_like, name)
+            )
+
+    def _doing(self, key: Key, screen: Screen[object]) -> Callable[[], object]:
+        space = {"everywhere": "app.", "move": "focused."}.get(key.where, "screen.")
+        return partial(screen.run_action, f"{space}{key.action}")
+
+    # Actions of every screen
+
+    def action_help(self) -> None:
+        """Show the keys."""
+        screen = self.screen
+        where = screen.WHERE if isinstance(screen, LiveScreen) else "everywhere"
+        found = help.lines(where, self.keymap, read_only=self.source.read_only)
+        self.push_screen(help.HelpScreen(found))
+
+    def action_theme(self) -> None:
+        """The next theme."""
+        self._look_like(themes.after(self.theme))
+
+    def _look_like(self, name: str) -> None:
+        self.theme = name
+        self.refresh(layout=False)
+
+    def action_picture(self) -> None:
+        """Write a picture of the screen."""
+        if isinstance(self.screen, LiveScreen):
+            name = self.last_run or "runs"
+            self.run_worker(exporting.export_picture(self.screen, name), name="picture")
+
+    def action_detach(self) -> None:
+        """Leave; the run goes on."""
+        self.exit()
+
+    async def action_quit(self) -> None:
+        """Textual's own word for it."""
+        self.exit()
+
+    def action_help_quit(self) -> None:
+        """Textual's own binding of ctrl+c."""
+        self.exit()
+
+    # A crash
+
+    def _fatal_error(self) -> None:
+        # Textual would print a traceback with the values of all locals: tokens among them.
+        self.bell()
+        self._close_messages_no_wait()
+
+    def panic(self, *renderables: object) -> None:
+        """Leave with an error, without printing what was given."""
+        self._return_code = 1
+        self._close_messages_no_wait()
+
+    def _print_error_renderables(self) -> None:
+        self._exit_renderables.clear()
+
+    @property
+    def crash(self) -> str | None:
+        """What broke the screen, without any value in it; None when nothing did."""
+        if not self.return_code or self.return_code > 128:
+            return None
+        return "the screen broke" + (f" ({_place_of(self._exception)})" if self._exception else "")
+
+
+def _on_terminal() -> bool:
+    """Whether standard input is a terminal that is still there."""
+    return sys.__stdin__ is not None and sys.__stdin__.isatty()
+
+
+def _place_of(error: BaseException) -> str:
+    """The kind of an error and where in this package it came up; never its text."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "vbsbatch" in frame.filename] or list(frames)
+    place = f" at {os.path.basename(ours[-1].filename)}:{ours[-1].lineno}" if ours else ""
+    return f"{type(error).__name__}{place}"
+
+
+def show(
+    source: Source,
+    *,
+    run_id: str | None,
+    plain_colours: bool = False,
+    farewell: Callable[[str | None], str] | None = None,
+    keymap: Keymap | None = None,
+    theme: str | None = None,
+    mouse: bool = True,
+) -> Ending:
+    """Show a run (the list of runs when None) until the user leaves; the terminal is as before.
+
+    `plain_colours` (and NO_COLOR) means no colour at all. `farewell` makes, from the run shown
+    last, the line that says how to come back; it goes to standard error, after a crash too.
+    A crash is one line there and a return code of 1. Raises `UsageError` for a bad `keymap`.
+    """
+    app = MonitorApp(source, run_id=run_id, plain_colours=plain_colours, keymap=keymap, theme=theme)
+    app.run(mouse=mouse)
+    if sys.__stderr__ is not None and sys.__stderr__.isatty():
+        sys.__stderr__.write(notice.POP_TITLE)
+    if app.crash is not None:
+        print(f"{app.crash}; the run is not touched", file=sys.stderr)
+    if farewell is not None:
+        print(farewell(app.last_run), file=sys.stderr)
+    return Ending(return_code=app.return_code or 0, run_id=app.last_run)

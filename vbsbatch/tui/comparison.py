@@ -1,0 +1,93 @@
+"""Two runs side by side: what failed in both, and what failed in one of them only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+
+from vbsbatch.model import Job
+from vbsbatch.tui import bindings, words
+from vbsbatch.tui.key_line import KeyLine
+from vbsbatch.tui.lines import Lines, Rows
+from vbsbatch.tui.literal import cut, fit
+from vbsbatch.tui.live import LiveScreen
+from vbsbatch.tui.values import Comparison
+from vbsbatch.tui.words import Line
+
+
+def lines(found: Comparison, width: int) -> list[Line]:
+    """The three lists, one after another."""
+    left, right = found.left.id, found.right.id
+    both: list[Line] = [
+        _row(one, width, words.failure(one.http_status, one.code), _short(other))
+        for one, other in found.failed_in_both
+    ]
+    return [
+        *_titled(f"failed in both: {len(both)}", both),
+        *_titled(f"failed only in {left}: {len(found.failed_only_left)}", _rows(found, 0, width)),
+        *_titled(f"failed only in {right}: {len(found.failed_only_right)}", _rows(found, 1, width)),
+    ]
+
+
+def _rows(found: Comparison, side: int, width: int) -> list[Line]:
+    jobs: Sequence[Job] = (found.failed_only_left, found.failed_only_right)[side]
+    return [_row(job, width, _short(job), "") for job in jobs]
+
+
+def _short(job: Job) -> str:
+    return words.failure(job.http_status, job.code)
+
+
+def _row(job: Job, width: int, left: str, right: str) -> Line:
+    name = fit(job.volume_name, max(8, min(40, width - 48)))
+    text = f" {name} {fit(left, 18)} {fit(right, 18)} {job.message or ''}"
+    return ((cut(text, width), "plain"),)
+
+
+def _titled(title: str, body: list[Line]) -> list[Line]:
+    return [((title, "title"),), *(body or [((" none", "dim"),)]), ()]
+
+
+class ComparisonScreen(LiveScreen):
+    """A comparison, as it stood when it was asked for."""
+
+    WHERE = "comparison"
+    BINDINGS = bindings.of("comparison")
+    DEFAULT_CSS = """
+    ComparisonScreen { layout: vertical; overflow: hidden; }
+    ComparisonScreen #title { height: 1; }
+    """
+
+    def __init__(self, found: Comparison) -> None:
+        super().__init__()
+        self._found = found
+
+    def compose(self) -> ComposeResult:
+        """A title, the lists, the keys."""
+        yield Lines(id="title")
+        yield Rows(cursor=False)
+        app = self.monitor
+        yield KeyLine("comparison", read_only=self.source.read_only, keymap=app.keymap)
+
+    def on_mount(self) -> None:
+        """Move with the keys at once."""
+        self.query_one(Rows).focus()
+
+    def on_resize(self) -> None:
+        """Fit the lines to the width."""
+        width = max(1, self.size.width)
+        text = cut(f"{self._found.left.id} and {self._found.right.id}", max(1, width - 10))
+        title: Line = (("compare   ", "title"), (text, "strong"))
+        self.query_one("#title", Lines).show([title])
+        self.query_one(Rows).show(lines(self._found, width))
+
+    def look(self, changed: bool, second: bool) -> None:
+        """Nothing moves here."""
+
+    def banner(self, text: str) -> None:
+        """Nothing is read here."""
+
+    def action_up(self) -> None:
+        """Back to the runs."""
+        self.dismiss()

@@ -1,0 +1,243 @@
+"""One job in lines: what it is, why it stands where it stands, and each part below that."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from rich.cells import chop_cells
+
+from vbsbatch.model import Attempt, Job, JobState
+from vbsbatch.report.text import clean, moment, span
+from vbsbatch.store import Event
+from vbsbatch.tui import event_pane, words
+from vbsbatch.tui.literal import cut, fit
+from vbsbatch.tui.values import Detail
+from vbsbatch.tui.words import Line
+
+PARTS = ("attempts", "events", "exchange", "timeline")
+
+_PARAGRAPH = 3
+"""Lines of one text above the parts at most."""
+
+_LONGEST = 20_000
+"""Characters of one text that are shown at most."""
+
+
+def ids(detail: Detail) -> list[tuple[str, str | None]]:
+    """Everything that can be copied, by name."""
+    job = detail.job
+    request = detail.attempts[-1].answer.request_id if detail.attempts else None
+    return [
+        ("volume id", job.volume_id),
+        ("backup id", job.backup_id),
+        ("request id", request),
+        ("cloud job id", job.cloud_job_id),
+        ("backup name", job.backup_name),
+    ]
+
+
+def head(detail: Detail, now: float, width: int, *, queued_at: float | None) -> list[Line]:
+    """What the job is: state, name, ids, times, and why it is where it is."""
+    job = detail.job
+    mark = words.mark_of(job)
+    title = f"job {job.no:05d}  "
+    state = f"{mark.glyph} {mark.word}"
+    lines: list[Line] = [
+        (
+            (title, "dim"),
+            (state, mark.role),
+            ("  " + cut(job.volume_name, width - len(title) - len(state) - 2), "strong"),
+        )
+    ]
+    lines += [
+        ((f" {name:<13}", "dim"), (cut(value or "-", width - 14), "plain"))
+        for name, value in ids(detail)
+    ]
+    said: list[tuple[str, str | None, str]] = [
+        ("times", _times(job, queued_at, now), "plain"),
+        ("why", why(job, now), mark.role),
+        ("code means", detail.meaning, "plain"),
+        ("message", job.message, "plain"),
+    ]
+    for name, text, role in said:
+        lines += _paragraph(name, text, role, width) if text else []
+    return lines
+
+
+def _paragraph(name: str, text: str, role: str, width: int) -> list[Line]:
+    """A text after its name, on a few lines at most, broken between words where there are any."""
+    room = max(2, width - 14)
+    pieces = [
+        piece
+        for words_of in textwrap.wrap(clean(text[:_LONGEST]), room, break_long_words=False)
+        for piece in chop_cells(words_of, room)
+    ]
+    return [
+        ((f" {name if index == 0 else '':<13}", "dim"), (piece, role))
+        for index, piece in enumerate(pieces[:_PARAGRAPH])
+    ]
+
+
+def _times(job: Job, queued_at: float | None, now: float) -> str:
+    times = (("queued", queued_at), ("first sent", job.first_sent_at), ("ended", job.ended_at))
+    return "  ".join(f"{name} {_when(at, now)}" for name, at in times)
+
+
+def _when(at: float | None, now: float) -> str:
+    """A time of day, with its date when that is not today's (UTC)."""
+    if at is None:
+        return "-"
+    return moment(at)[11:] if moment(at)[:10] == moment(now)[:10] else moment(at)
+
+
+def why(job: Job, now: float) -> str:
+    """Why the job is in its state, in words."""
+    kind = words.failure(job.http_status, job.code)
+    tried = f"{job.attempts} attempts, {job.free} of them free"
+    match job.state:
+        case JobState.WAITING if job.attempts:
+            due = f"in {span(job.due_at - now)}" if job.due_at > now else "now"
+            return f"the last create came back with {kind}; the next is due {due} ({tried})"
+        case JobState.WAITING:
+            return "not sent yet"
+        case JobState.SUBMITTING:
+            return "a create is on its way"
+        case JobState.UNKNOWN:
+            since = "" if job.unknown_at is None else f" {span(now - job.unknown_at)} ago"
+            return f"a create was not answered{since}: the cloud is asked before anything else"
+        case JobState.RUNNING:
+            done = "" if job.progress is None else f", {job.progress}% done"
+            return f"the cloud works on it{done}"
+        case JobState.SUCCEEDED:
+            return "the backup is available"
+        case JobState.FAILED:
+            return f"failed with {kind} ({tried})"
+        case _:
+            return f"{job.state}: no create was left under way"
+
+
+def part(name: str, detail: Detail, now: float, width: int) -> list[Line]:
+    """The lines of one part."""
+    match name:
+        case "attempts":
+            return attempts(detail.attempts, width)
+        case "events":
+            total = detail.job.no
+            return [event_pane.line(event, width, total) for event in detail.events] or _nothing()
+        case "exchange":
+            return exchange(detail, width)
+        case _:
+            return timeline(detail, now, width)
+
+
+def _nothing() -> list[Line]:
+    return [((" nothing yet", "dim"),)]
+
+
+def attempts(found: Sequence[Attempt], width: int) -> list[Line]:
+    """One line for each create: when, how long, what came back, what followed."""
+    heads = (" #", 3), ("SENT", 15), ("TOOK", 7), ("HTTP", 5), ("CODE", 11), ("AFTER", 6)
+    lines: list[Line] = [
+        ((" ".join(fit(text, size) for text, size in heads) + " VERDICT   MESSAGE", "dim"),)
+    ]
+    for attempt in found:
+        answer = attempt.answer
+        took = "-" if attempt.took is None else f"{attempt.took:.2f}s"
+        after = "-" if answer.retry_after is None else span(answer.retry_after)
+        status = "-" if answer.status is None else str(answer.status)
+        code = words.short_code(answer.code)
+        cells = [f"{attempt.number:2d}", moment(attempt.sent_at)[5:], took, status, code, after]
+        text = " ".join(fit(cell, size) for cell, (_, size) in zip(cells, heads, strict=True))
+        text += f" {attempt.verdict:<9} " + clean(answer.message or "")[:width]
+        lines.append(((cut(text, width), "plain"),))
+    return lines if found else _nothing()
+
+
+def exchange(detail: Detail, width: int) -> list[Line]:
+    """The newest create and its answer; headers with tokens are never stored, so never shown."""
+    lines: list[Line] = [((" request: create a backup", "title"),)]
+    lines += _document(_request(detail.job), width)
+    lines.append(())
+    if not detail.attempts:
+        return [*lines, ((" no answer yet", "dim"),)]
+    newest = detail.attempts[-1]
+    answer = newest.answer
+    lines.append(((f" answer to attempt {newest.number}", "title"),))
+    shown = {
+        "status": answer.status,
+        "code": answer.code,
+        "message": answer.message,
+        "request_id": answer.request_id,
+        "retry_after": answer.retry_after,
+        "job_id": answer.cloud_job_id,
+        "backup_id": answer.backup_id,
+    }
+    return lines + _document({k: v for k, v in shown.items() if v is not None}, width)
+
+
+def _request(job: Job) -> dict[str, Any]:
+    settings = job.settings
+    body: dict[str, Any] = {"volume_id": job.volume_id, "name": job.backup_name}
+    if settings.description is not None:
+        body["description"] = settings.description
+    if settings.snapshot_id is not None:
+        body["snapshot_id"] = settings.snapshot_id
+    if settings.tags:
+        body["tags"] = dict(settings.tags)
+    if settings.full is not None:
+        body["full"] = settings.full
+    return body
+
+
+def _document(value: dict[str, Any], width: int) -> list[Line]:
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return [
+        ((" " + piece, "plain"),)
+        for line in text.split("\n")
+        for piece in _wrapped(line, width - 1)
+    ]
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return chop_cells(clean(text[:_LONGEST]), max(2, width)) or [""]
+
+
+def timeline(detail: Detail, now: float, width: int) -> list[Line]:
+    """A strip from the first event to now, a glyph of the state for each slice of time."""
+    moves = [event for event in detail.events if event.to is not None]
+    if not moves:
+        return _nothing()
+    ended = detail.job.ended_at
+    end = max(now if ended is None else ended, moves[-1].at)
+    start, size = moves[0].at, max(1, width - 2)
+    slice_of = max(end - start, 1e-9) / size
+    strip = "".join(_glyph(moves, start + (i + 0.5) * slice_of) for i in range(size))
+    lines: list[Line] = [
+        ((" " + strip, "strong"),),
+        (
+            (f" {moment(start)}", "dim"),
+            (fit(moment(end), max(0, size - len(moment(start))), right=True), "dim"),
+        ),
+        (),
+    ]
+    return lines + _phases(moves, end, width)
+
+
+def _glyph(moves: Sequence[Event], at: float) -> str:
+    state = next((move.to for move in reversed(moves) if move.at <= at), moves[0].to)
+    return words.MARKS[state or JobState.WAITING].glyph
+
+
+def _phases(moves: Sequence[Event], end: float, width: int) -> list[Line]:
+    until = [move.at for move in moves[1:]] + [end]
+    lines: list[Line] = []
+    for move, after in zip(moves, until, strict=True):
+        mark = words.MARKS[move.to or JobState.WAITING]
+        text = f"{moment(move.at)}  for {span(after - move.at):<7} {event_pane.what(move)}"
+        lines.append(
+            ((f" {mark.glyph} {mark.word:<6} ", mark.role), (cut(text, width - 10), "plain"))
+        )
+    return lines

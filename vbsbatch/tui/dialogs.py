@@ -1,0 +1,174 @@
+"""Questions: confirm, type the number, type a value, choose one. Esc always means no."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, TypeVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+from vbsbatch.report.text import clean
+from vbsbatch.tui import bindings
+from vbsbatch.tui.lines import Lines, Rows
+from vbsbatch.tui.literal import cut
+from vbsbatch.tui.words import Line
+
+TYPE_ABOVE = 100
+"""From this many jobs on, a key is too little: the number must be typed."""
+
+_WIDTH = 64
+
+Result = TypeVar("Result")
+
+_CSS = """
+Dialog { align: center middle; background: $background 60%; }
+Dialog > Vertical { width: 64; max-width: 100%; height: auto; max-height: 100%;
+                    background: $panel; border: ascii $primary; padding: 0 1; }
+Dialog Lines, Dialog Rows { background: $panel; }
+Dialog Rows { height: auto; max-height: 18; }
+Dialog Input { background: $surface; }
+"""
+
+
+class Dialog(ModalScreen[Result], Generic[Result]):
+    """A question over the screen, which goes on living behind it."""
+
+    DEFAULT_CSS = _CSS
+    BINDINGS = bindings.hidden("escape refuse")
+
+    def __init__(self, text: Sequence[str]) -> None:
+        super().__init__()
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        """The question, then what answers it."""
+        with Vertical():
+            yield Lines(list(self._question(max(8, min(_WIDTH, self.app.size.width) - 4))))
+            yield from self.answers()
+
+    def _question(self, width: int) -> Iterator[Line]:
+        for index, text in enumerate(self._text):
+            for piece in textwrap.wrap(clean(text), width, subsequent_indent="  "):
+                yield ((cut(piece, width), "strong" if index == 0 else "plain"),)
+
+    def answers(self) -> ComposeResult:
+        """The widgets that take the answer."""
+        raise NotImplementedError
+
+    def action_refuse(self) -> None:
+        """Leave without an answer."""
+        self.dismiss(None)
+
+
+class Confirm(Dialog[bool]):
+    """Yes or no, No first; `y`, `n` and Esc answer at once."""
+
+    BINDINGS = bindings.hidden(
+        *("y answer(1)", "n answer(0)", "left,right,h,l,tab,shift+tab turn", "enter take")
+    )
+
+    def __init__(self, text: Sequence[str]) -> None:
+        super().__init__(text)
+        self._yes = False
+
+    def answers(self) -> ComposeResult:
+        """The two words."""
+        yield Lines([(), self._words()], id="answers")
+
+    def _words(self) -> Line:
+        no, yes = ("chosen", "dim") if not self._yes else ("dim", "chosen")
+        left, right = ("> No <", "  Yes  ") if not self._yes else ("  No  ", "> Yes <")
+        return ((left, no), ("    ", "plain"), (right, yes), ("    (y / n / Esc)", "dim"))
+
+    def action_turn(self) -> None:
+        """To the other word."""
+        self._yes = not self._yes
+        self.query_one("#answers", Lines).show([(), self._words()])
+
+    def action_take(self) -> None:
+        """Answer what is chosen."""
+        self.dismiss(self._yes)
+
+    def action_answer(self, yes: int) -> None:
+        """Answer."""
+        self.dismiss(bool(yes))
+
+    def action_refuse(self) -> None:
+        """Esc is no."""
+        self.dismiss(False)
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a word answers."""
+        answers = self.query_one("#answers", Lines)
+        if event.widget is answers and event.y == 1:
+            self.dismiss(event.x >= 10 and event.x < 17)
+
+
+class Typed(Dialog[str]):
+    """One line to type; Enter takes it once `fault` has nothing to say against it."""
+
+    def __init__(
+        self, text: Sequence[str], *, value: str = "", fault: Callable[[str], str | None]
+    ) -> None:
+        super().__init__(text)
+        self._value = value
+        self._fault = fault
+
+    def answers(self) -> ComposeResult:
+        """The line, and below it what is wrong with it."""
+        yield Input(self._value, select_on_focus=False, compact=True)
+        yield Lines([(("Enter takes it, Esc leaves", "dim"),)], id="fault")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Take it, or say what is wrong."""
+        wrong = self._fault(event.value)
+        if wrong is None:
+            self.dismiss(event.value)
+        else:
+            self.query_one("#fault", Lines).show([((cut(wrong, 60), "fail"),)])
+
+
+class Pick(Dialog[int]):
+    """One of several; the answer is its index. `start` is where the cursor begins."""
+
+    BINDINGS = bindings.hidden("enter take", "q refuse")
+
+    def __init__(self, text: Sequence[str], options: Sequence[str], *, start: int = 0) -> None:
+        super().__init__(text)
+        self._options = options
+        self._start = start
+
+    def answers(self) -> ComposeResult:
+        """The options."""
+        rows = Rows(id="options")
+        rows.styles.height = min(18, len(self._options))
+        yield rows
+
+    def on_mount(self) -> None:
+        """Begin at the default."""
+        rows = self.query_one(Rows)
+        lines: list[Line] = [((cut(option, 58), "plain"),) for option in self._options]
+        rows.show(lines, self._start)
+        rows.focus()
+
+    def action_take(self) -> None:
+        """Answer with the row under the cursor."""
+        self.dismiss(self.query_one(Rows).cursor)
+
+    def on_rows_chosen(self) -> None:
+        """A double click takes it."""
+        self.action_take()
+
+
+def exactly(count: int) -> Callable[[str], str | None]:
+    """The fault of anything but this number."""
+
+    def fault(text: str) -> str | None:
+        return None if text.strip() == str(count) else f"type {count}, or press Esc"
+
+    return fault

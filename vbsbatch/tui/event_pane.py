@@ -1,0 +1,87 @@
+"""What happened lately, the newest line at the bottom; large, it scrolls back."""
+
+from __future__ import annotations
+
+from vbsbatch.model import JobState
+from vbsbatch.report.text import clock
+from vbsbatch.store import Event
+from vbsbatch.tui import bindings, words
+from vbsbatch.tui.lines import Lines
+from vbsbatch.tui.literal import cut
+from vbsbatch.tui.live import reading
+from vbsbatch.tui.values import Source
+from vbsbatch.tui.words import MARKS, RETRY, Line
+
+_LOUD = frozenset({"limiter", "breaker", "session"})
+
+
+class EventPane(Lines, can_focus=True):
+    """The newest events of a run."""
+
+    DEFAULT_CSS = "EventPane { height: 3; }"
+    BINDINGS = bindings.of("move")
+
+    def __init__(self, source: Source, run_id: str) -> None:
+        super().__init__()
+        self._source = source
+        self._run_id = run_id
+        self._back = 0
+        self.total = 0
+        """Jobs of the run: how wide their numbers are."""
+
+    def reload(self) -> None:
+        """Fetch and show the newest again, or what was scrolled back to."""
+        height = self.size.height
+        if not height:
+            return
+        with reading(self):
+            wanted = height + self._back
+            found = self._source.events(self._run_id, after=0, limit=wanted)
+            self._back = max(0, min(self._back, len(found) - height))
+            end = len(found) - self._back
+            shown = found[max(0, end - height) : end]
+            self.show([line(event, self.size.width, self.total) for event in shown])
+
+    def action_move(self, by: int) -> None:
+        """Scroll back (up) or forth."""
+        self._back = max(0, self._back - by)
+        self.reload()
+
+    def action_page(self, by: int) -> None:
+        """Scroll by a screenful."""
+        self.action_move(by * max(1, self.size.height - 1))
+
+    def action_edge(self, last: int) -> None:
+        """To the newest, or far back."""
+        self.action_move(10_000 if last else -10_000)
+
+    def on_resize(self) -> None:
+        """Fill the new height."""
+        self.reload()
+
+
+def line(event: Event, width: int, total: int) -> Line:
+    """One event: when, to which job (or to the run), what."""
+    when = f" {clock(event.at)[:-1]} "
+    if event.no is None:
+        loud = event.kind in _LOUD
+        glyph, role, who = ("!", "warn", "") if loud else ("i", "run", "")
+    else:
+        mark = _mark(event)
+        glyph, role, who = mark.glyph, mark.role, words.number(event.no, total) + " "
+    room = width - len(when) - len(glyph) - 1 - len(who)
+    return ((when, "dim"), (f"{glyph} {who}", role), (cut(what(event), room), "plain"))
+
+
+def _mark(event: Event) -> words.Mark:
+    if event.to is JobState.WAITING:
+        return RETRY
+    return MARKS[event.to or JobState.WAITING]
+
+
+def what(event: Event) -> str:
+    """What happened, in the engine's words where it gave any."""
+    if event.to is None:
+        return event.text or event.kind
+    move = f"{event.came_from} -> {event.to}" if event.came_from else str(event.to)
+    return f"{move}: {event.text}" if event.text else move

@@ -1,0 +1,77 @@
+"""Out of the screen into a file: the filtered jobs as CSV or JSON, the picture as SVG."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from vbsbatch.errors import VbsbatchError
+from vbsbatch.report.output import opened
+from vbsbatch.tui.dialogs import Pick, Typed
+from vbsbatch.tui.live import LiveScreen
+from vbsbatch.tui.values import View
+
+_FORMS = (
+    ("csv", "the filtered jobs as CSV"),
+    ("json", "the filtered jobs as JSON"),
+    ("svg", "a picture of the screen as SVG"),
+)
+
+
+async def export(screen: LiveScreen, run_id: str, view: View) -> None:
+    """Ask what and where to, write it, say how much."""
+    options = [words for _, words in _FORMS]
+    picked = await screen.app.push_screen_wait(Pick(["Export"], options))
+    if picked is None:
+        return
+    form = _FORMS[picked][0]
+    path = await _path(screen, f"vbsbatch-{run_id}.{form}")
+    if path is None:
+        return
+    try:
+        if form == "svg":
+            write_picture(screen, path)
+            screen.say(f"picture written to {path}")
+        else:
+            count = await asyncio.to_thread(screen.source.export, run_id, view, form, path)
+            screen.say(f"{count} jobs written to {path}")
+    except (VbsbatchError, OSError) as error:
+        screen.say(f"not written: {error}", error=True)
+
+
+async def export_picture(screen: LiveScreen, name: str) -> None:
+    """Ask where to, write the picture of the screen."""
+    path = await _path(screen, f"vbsbatch-{name}.svg")
+    if path is None:
+        return
+    try:
+        write_picture(screen, path)
+    except (VbsbatchError, OSError) as error:
+        screen.say(f"not written: {error}", error=True)
+    else:
+        screen.say(f"picture written to {path}")
+
+
+async def _path(screen: LiveScreen, proposed: str) -> str | None:
+    dialog = Typed(["Write to"], value=proposed, fault=_fault)
+    typed = await screen.app.push_screen_wait(dialog)
+    return None if typed is None else os.path.expanduser(typed.strip())  # noqa: ASYNC240 (no I/O)
+
+
+def _fault(text: str) -> str | None:
+    if text.strip() in ("", "-"):
+        return "type the name of a file"
+    try:
+        path = Path(text.strip()).expanduser()
+        if path.is_dir():
+            return "that is a folder"
+        return "there is such a file already: type another name" if path.exists() else None
+    except (OSError, RuntimeError, ValueError):
+        return "that cannot be the name of a file"
+
+
+def write_picture(screen: LiveScreen, path: str) -> None:
+    """Write the screen as SVG; `UsageError` or `OSError` when that cannot be done."""
+    with opened(path) as stream:
+        stream.write(screen.app.export_screenshot(title="vbsbatch"))

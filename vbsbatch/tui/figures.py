@@ -1,0 +1,82 @@
+"""Whole-run figures, kept up to date by what changed: a look at every job only the first time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vbsbatch.model import JobState
+from vbsbatch.store import Mark
+from vbsbatch.store.screen import Screen
+from vbsbatch.store.tally import Tally
+
+FOLLOWED = 8
+"""Runs that are followed at a time."""
+
+LIMITER_KINDS = ("limiter", "breaker")
+LIMITER_NOTES = 20
+
+
+@dataclass(kw_only=True, slots=True)
+class Followed:
+    """What is known of a run so far."""
+
+    tally: Tally = field(default_factory=Tally)
+    mark: Mark | None = None
+    limiter: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=LIMITER_NOTES))
+    """The newest notes of limiter and breaker, oldest first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """A run's figures in the list of runs."""
+
+    counts: Mapping[JobState, int]
+    retrying: int
+    failures: Sequence[tuple[int | None, str | None, int]]
+
+
+class Figures:
+    """The runs that a screen follows, and summaries of those that it only lists."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._followed: dict[str, Followed] = {}
+        self._summaries: dict[str, tuple[int, Summary]] = {}
+
+    def follow(self, run_id: str) -> Followed:
+        """What is known of the run, brought up to date."""
+        followed = self._followed.pop(run_id, None) or Followed()
+        before = followed.mark
+        if before is None or self._screen.rev(run_id) != before.rev:
+            mark = self._screen.follow(run_id, followed.tally, before)
+            after = 0 if before is None else before.event
+            notes = self._screen.notes(run_id, LIMITER_KINDS, after=after, until=mark.event)
+            followed.limiter.extend((note.at, note.text or "") for note in notes)
+            followed.mark = mark
+        self._followed[run_id] = followed
+        if len(self._followed) > FOLLOWED:
+            del self._followed[next(iter(self._followed))]
+        return followed
+
+    def summary(self, run_id: str, *, live: bool) -> Summary:
+        """Of a run that changes all the time, from its tally; of any other, counted once."""
+        rev = self._screen.rev(run_id)
+        known = self._summaries.get(run_id)
+        if known is None or known[0] != rev:
+            by_tally = live or run_id in self._followed
+            known = (rev, self._tallied(run_id) if by_tally else self._counted(run_id))
+            self._summaries[run_id] = known
+        return known[1]
+
+    def _tallied(self, run_id: str) -> Summary:
+        tally = self.follow(run_id).tally
+        return Summary(counts=tally.counts, retrying=tally.retrying, failures=tally.failures)
+
+    def _counted(self, run_id: str) -> Summary:
+        return Summary(
+            counts=self._screen.counts(run_id),
+            retrying=self._screen.retrying(run_id),
+            failures=self._screen.failures(run_id),
+        )

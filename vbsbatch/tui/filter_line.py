@@ -1,0 +1,94 @@
+"""The line to type a filter into; the jobs follow each key."""
+
+from __future__ import annotations
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.widgets import Input
+
+from vbsbatch.tui import bindings, terms
+from vbsbatch.tui.lines import Lines
+from vbsbatch.tui.values import Terms
+
+_HINT = "words  state:fail,retry  status:503  code:VB.09  group:db01"
+
+
+class FilterLine(Horizontal):
+    """Hidden until `open`; Enter keeps the filter, Esc goes back to the one before."""
+
+    DEFAULT_CSS = """
+    FilterLine { height: 1; display: none; background: $panel; }
+    FilterLine Lines { width: 2; background: $panel; }
+    FilterLine Input { width: 1fr; background: $panel; }
+    """
+    BINDINGS = bindings.hidden("escape leave")
+
+    class Typed(Message):
+        """A filter that can be shown."""
+
+        def __init__(self, found: Terms) -> None:
+            super().__init__()
+            self.terms = found
+
+    class Wrong(Message):
+        """What is wrong with what is typed; empty when nothing is any more."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Closed(Message):
+        """The line is gone again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._before = Terms()
+
+    def compose(self) -> ComposeResult:
+        """A slash and the line."""
+        yield Lines([(("/ ", "title"),)])
+        yield Input(placeholder=_HINT, select_on_focus=False, compact=True)
+
+    def open(self, before: Terms) -> None:
+        """Begin with the filter that is there."""
+        self._before = before
+        self.display = True
+        line = self.query_one(Input)
+        with self.prevent(Input.Changed):
+            line.value = before.text
+        line.cursor_position = len(before.text)
+        line.focus()
+
+    @on(Input.Changed)
+    def _changed(self, event: Input.Changed) -> None:
+        event.stop()
+        if self.display:
+            self._try(event.value)
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        if self._try(event.value):
+            self._close()
+
+    def _try(self, text: str) -> bool:
+        try:
+            found = terms.parse(text)
+        except ValueError as error:
+            self.post_message(self.Wrong(str(error)))
+            return False
+        self.post_message(self.Wrong(""))
+        self.post_message(self.Typed(found))
+        return True
+
+    def action_leave(self) -> None:
+        """Back to the filter before."""
+        self.post_message(self.Wrong(""))
+        self.post_message(self.Typed(self._before))
+        self._close()
+
+    def _close(self) -> None:
+        self.display = False
+        self.post_message(self.Closed())

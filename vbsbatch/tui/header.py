@@ -1,0 +1,104 @@
+"""The top of the overview: which run, how far, and how many jobs are where."""
+
+from __future__ import annotations
+
+from vbsbatch.model import ENDED_STATES, JobState, RunState
+from vbsbatch.report.text import span
+from vbsbatch.tui import words
+from vbsbatch.tui.literal import cut
+from vbsbatch.tui.values import Overview
+from vbsbatch.tui.words import MARKS, RETRY, RUN_ROLES, Line, Mark
+
+_PLAN = 24
+"""Cells for the name of the plan at most."""
+
+
+def lines(seen: Overview, now: float, width: int, *, read_only: bool) -> list[Line]:
+    """The three lines of the header in `width` cells, as they stand at `now`."""
+    return [_who(seen, now, width, read_only), _how_far(seen, width), _counts(seen, width)]
+
+
+def state_word(seen: Overview, now: float) -> str:
+    """The run's state in one word; GONE when its engine should be there and is not."""
+    beat = seen.run.heartbeat_at
+    gone = words.is_gone(seen.run, seen.pid, None if beat is None else now - beat)
+    return "GONE" if gone else seen.run.state.value.upper()
+
+
+def _who(seen: Overview, now: float, width: int, read_only: bool) -> Line:
+    run = seen.run
+    state = state_word(seen, now)
+    parts: list[tuple[int, Line]] = [
+        (3, (("vbsbatch", "title"),)),
+        (0, (("run ", "dim"), (cut(run.id, 32), "strong"))),
+        (1, (("ENGINE GONE" if state == "GONE" else state, RUN_ROLES[state]),)),
+        (4, (("ro" if read_only else "rw", "dim"),)),
+    ]
+    if run.started_at is not None:
+        word = "took" if run.state is RunState.ENDED else "up"
+        until = now if run.ended_at is None else run.ended_at
+        parts.append((5, ((f"{word} {span(until - run.started_at)}", "plain"),)))
+    if run.heartbeat_at is not None and run.state is not RunState.ENDED:
+        parts.append((2, ((f"fresh {_fine(now - run.heartbeat_at)}", "plain"),)))
+    rest = width - sum(words.width_of(line) + 2 for _, line in parts)
+    if plan := cut(run.plan, min(_PLAN, rest)):
+        parts.insert(2, (6, ((plan, "plain"),)))
+    parts.append((7, ((_minute(now), "plain"),)))
+    return words.packed(parts, width)
+
+
+def _fine(seconds: float) -> str:
+    return f"{max(0.0, seconds):.1f}s" if seconds < 9.95 else span(seconds)
+
+
+def _minute(now: float) -> str:
+    whole = int(now) // 60
+    return f"{whole // 60 % 24:02d}:{whole % 60:02d}Z"
+
+
+def ended(seen: Overview) -> int:
+    """Jobs in a terminal state."""
+    return sum(seen.counts.get(state, 0) for state in ENDED_STATES)
+
+
+def _how_far(seen: Overview, width: int) -> Line:
+    done, total = ended(seen), seen.total
+    share = done / total if total else 0.0
+    size = max(5, min(60, width - 54))
+    full = int(share * size)
+    eta = "-" if seen.eta is None else f"~{span(seen.eta)}"
+    parts: list[tuple[int, Line]] = [
+        (3, (("[", "dim"), ("#" * full, "ok"), ("." * (size - full), "dim"), ("]", "dim"))),
+        (0, ((f"{_percent(share)}%", "strong"),)),
+        (1, ((f"{done}/{total}", "plain"),)),
+        (2, ((f"{seen.rate_now:.1f}/s (limit {seen.rate_limit})", "plain"),)),
+        (2, (("ETA ", "dim"), (eta, "plain"))),
+    ]
+    return words.packed(parts, width)
+
+
+def _percent(share: float) -> str:
+    """100.0 only when every job has ended."""
+    return f"{share * 100:.1f}" if share == 1 else f"{min(share * 100, 99.9):.1f}"
+
+
+def _counts(seen: Overview, width: int) -> Line:
+    count = seen.counts.get
+    active = count(JobState.SUBMITTING, 0) + count(JobState.RUNNING, 0)
+    rows: list[tuple[int, Mark, str, int]] = [
+        (5, MARKS[JobState.WAITING], "wait", count(JobState.WAITING, 0) - seen.retrying),
+        (4, MARKS[JobState.RUNNING], "active", active),
+        (3, RETRY, "retry", seen.retrying),
+        (2, MARKS[JobState.UNKNOWN], "unknown", count(JobState.UNKNOWN, 0)),
+        (1, MARKS[JobState.SUCCEEDED], "ok", count(JobState.SUCCEEDED, 0)),
+        (0, MARKS[JobState.FAILED], "FAIL", count(JobState.FAILED, 0)),
+        (6, MARKS[JobState.CANCELLED], "cancelled", count(JobState.CANCELLED, 0)),
+        (7, MARKS[JobState.SKIPPED], "skipped", count(JobState.SKIPPED, 0)),
+    ]
+    always = {"wait", "active", "retry", "ok", "FAIL"}
+    parts: list[tuple[int, Line]] = [
+        (rank, ((f"{mark.glyph} {word} {n}", mark.role if n else "dim"),))
+        for rank, mark, word, n in rows
+        if n or word in always
+    ]
+    return ((" ", "plain"), *words.packed(parts, width - 1))

@@ -1,0 +1,407 @@
+"""The overview of one run: how far it is, what failed, its jobs, what happened lately."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+
+from vbsbatch.model import JobState, Run, RunState
+from vbsbatch.report.text import span
+from vbsbatch.tui import bindings, detail_text, exporting, header, job_row, terms, words
+from vbsbatch.tui.clipboard import pick_and_copy
+from vbsbatch.tui.detail import DetailScreen
+from vbsbatch.tui.dialogs import Pick
+from vbsbatch.tui.event_pane import EventPane
+from vbsbatch.tui.failures import Failures
+from vbsbatch.tui.filter_line import FilterLine
+from vbsbatch.tui.job_table import JobTable
+from vbsbatch.tui.key_line import KeyLine
+from vbsbatch.tui.lines import Lines
+from vbsbatch.tui.literal import cut
+from vbsbatch.tui.live import reading
+from vbsbatch.tui.panes import SidePane
+from vbsbatch.tui.seeking import next_failure
+from vbsbatch.tui.steered import Chosen, SteeredScreen
+from vbsbatch.tui.values import Overview, SortKey, Terms, View
+from vbsbatch.tui.words import Line
+
+_FIRST_FIGURES = 0.03
+"""Seconds until the figures are asked for: after the first paint."""
+
+_PANES_EVERY = 2
+"""Seconds between two looks at the figures of the side pane."""
+
+
+class Rule(Lines):
+    """A line of dashes."""
+
+    DEFAULT_CSS = "Rule { height: 1; }"
+
+    def on_resize(self, event: events.Resize) -> None:
+        """As long as the screen is wide."""
+        self.show([(("-" * event.size.width, "dim"),)])
+
+
+class OverviewScreen(SteeredScreen):
+    """One run."""
+
+    WHERE = "overview"
+    BINDINGS = bindings.of("overview")
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012 (Textual's own type)
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
+        *((0, "-h0"), (8, "-h8"), (14, "-h14"), (22, "-h22"), (36, "-h36")),
+    ]
+    DEFAULT_CSS = """
+    OverviewScreen { layout: vertical; overflow: hidden; }
+    OverviewScreen #header { height: 3; }
+    OverviewScreen #banner { height: 1; display: none; }
+    OverviewScreen #head, OverviewScreen #status { height: 1; }
+    OverviewScreen #middle { height: 1fr; }
+    OverviewScreen SidePane { display: none; }
+    OverviewScreen.-wide SidePane { display: block; }
+    OverviewScreen.-h36 EventPane { height: 8; }
+    OverviewScreen.-h0 #header { height: 1; }
+    OverviewScreen.-h0 Failures, OverviewScreen.-h8 Failures { display: none; }
+    OverviewScreen.-h0 Rule, OverviewScreen.-h8 Rule { display: none; }
+    OverviewScreen.-h14 #rule-events { display: none; }
+    OverviewScreen.-h0 EventPane, OverviewScreen.-h8 EventPane { display: none; }
+    OverviewScreen.-h14 EventPane { display: none; }
+    OverviewScreen.-h0 #head, OverviewScreen.-h0 #status { display: none; }
+    OverviewScreen.-log JobTable, OverviewScreen.-log #head { display: none; }
+    OverviewScreen.-log #rule-events { display: none; }
+    OverviewScreen.-log EventPane { display: block; height: 1fr; }
+    """
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(run_id)
+        self.seen: Overview | None = None
+        self._behind = True
+        self._panes_due = 0.0
+        self._fault = ""
+        self._wrong = ""
+        self._resumed_at: float | None = None
+        self._before_failures: View | None = None
+
+    def compose(self) -> ComposeResult:
+        """The widgets from top to bottom; the layout is drawn in docs and tests at 80x24."""
+        yield Lines(id="header")
+        yield Lines(id="banner")
+        yield Failures()
+        yield Rule()
+        with Horizontal(id="middle"):
+            with Vertical():
+                yield Lines(id="head")
+                yield JobTable(self.source, self.run_id)
+                yield Rule(id="rule-events")
+                yield EventPane(self.source, self.run_id)
+            yield SidePane()
+        yield Lines(id="status")
+        yield FilterLine()
+        app = self.monitor
+        yield KeyLine("overview", read_only=self.source.read_only, keymap=app.keymap)
+
+    def on_mount(self) -> None:
+        """Read everything once, the jobs first; after this only what changed.
+
+        The figures of a large run take the source a moment: the jobs are there before them.
+        """
+        self.table.focus()
+        self.table.show(View())
+        self.table.total = self.table.size_of_view
+        self._draw_status()
+        self.set_timer(_FIRST_FIGURES, self._look_at_run)
+
+    @property
+    def table(self) -> JobTable:
+        """The jobs."""
+        return self.query_one(JobTable)
+
+    # Following the run
+
+    def look(self, changed: bool, second: bool) -> None:
+        """Fetch the rows and events that changed; the run's figures at most twice a second."""
+        self._behind |= changed
+        if changed:
+            self.table.reload()
+            self.query_one(EventPane).reload()
+        elif second:
+            self.table.tick(self.now)
+        if second or (self._behind and self.monitor.even):
+            self._look_at_run()
+        if changed or self.steering.requests.waiting:
+            with reading(self):
+                self.steering.look()
+        self._draw_status()
+
+    def _look_at_run(self) -> None:
+        with reading(self):
+            before = self.seen.run if self.seen else None
+            seen = self.source.overview(self.run_id)
+            self.seen = self.steering.seen = seen
+            self.table.total = self.query_one(EventPane).total = seen.total
+            self.query_one(Failures).follow(seen.failures)
+            self._behind = False
+            self._draw_header()
+            self._look_at_panes(seen)
+            self.monitor.follow_run(seen, before)
+
+    def _look_at_panes(self, seen: Overview) -> None:
+        pane = self.query_one(SidePane)
+        if pane.display and self.now >= self._panes_due:
+            self._panes_due = self.now + _PANES_EVERY
+            pane.follow(self.source.panes(self.run_id), seen.failures, self.now)
+
+    def _draw_header(self) -> None:
+        if self.seen is None:
+            return
+        widget = self.query_one("#header", Lines)
+        width = max(1, self.size.width)
+        found = header.lines(self.seen, self.now, width, read_only=self.source.read_only)
+        if self.has_class("-h0"):
+            found = found[:1]
+        widget.show(found)
+        self._draw_banner()
+
+    def banner(self, text: str) -> None:
+        """Say what is wrong with the store; the empty text takes it back."""
+        self._fault = text
+        self._draw_banner()
+
+    def _draw_banner(self) -> None:
+        text = self._fault or self._wrong or self._engine_banner()
+        widget = self.query_one("#banner", Lines)
+        widget.display = bool(text)
+        widget.show([((cut(f"! {text}", max(1, self.size.width)), "warn"),)])
+
+    def _engine_banner(self) -> str:
+        if self.seen is None:
+            return ""
+        run, key = self.seen.run, self._key("resume")
+        how = f"press {key} to resume" if not self.source.read_only else "vbsbatch resume it"
+        if run.state is RunState.STOPPED and self.seen.pid is None:
+            return f"stopped: {run.reason or 'no reason recorded'}; {how}"
+        if header.state_word(self.seen, self.now) != "GONE":
+            self._resumed_at = None
+            return ""
+        if self._resumed_at is not None and self.now < self._resumed_at + words.GONE_AFTER:
+            return "waiting for the new engine's first sign of life"
+        return f"engine gone, resume? {self._last_sign(run)}; {how}"
+
+    def _last_sign(self, run: Run) -> str:
+        if run.heartbeat_at is None:
+            return "it never gave a sign of life"
+        return f"last sign of life {span(self.now - run.heartbeat_at)} ago"
+
+    def _key(self, name: str) -> str:
+        key = next(key for key in bindings.KEYS if key.id == name)
+        return bindings.shown(key, self.monitor.keymap)
+
+    def _draw_status(self) -> None:
+        table = self.table
+        view = table.view
+        parts: list[tuple[int, Line]] = [
+            (3, (("view ", "dim"), (cut(view.terms.text or "all", 44), "plain"))),
+            (4, (("sort ", "dim"), (f"{'-' if view.descending else ''}{view.sort}", "plain"))),
+            (0, ((f"{table.place} of {table.total}", "plain"),)),
+        ]
+        if table.anchor_no is not None:
+            parts.insert(2, (2, (("range open", "warn"),)))
+        if table.marks:
+            parts.insert(2, (2, ((f"{len(table.marks)} marked", "strong"),)))
+        if table.new_rows:
+            parts.append((5, ((f"new rows: {table.new_rows}", "retry"),)))
+        if self.steering.requests.waiting:
+            parts.insert(0, (1, ((self.steering.requests.waiting, "warn"),)))
+        self.query_one("#status", Lines).show([words.packed(parts, max(1, self.size.width))])
+        head = job_row.head(table.shape, view.sort, view.descending)
+        self.query_one("#head", Lines).show([head])
+
+    def on_resize(self) -> None:
+        """Fit the lines to the new width."""
+        self._panes_due = 0.0
+        self.call_after_refresh(self._redraw)
+
+    def _redraw(self) -> None:
+        self._draw_header()
+        self._draw_status()
+        if self.seen is not None:
+            with reading(self):
+                self._look_at_panes(self.seen)
+
+    @on(JobTable.Moved)
+    def _table_moved(self) -> None:
+        self._draw_status()
+
+    # Looking closer
+
+    @on(JobTable.Opened)
+    def action_open(self) -> None:
+        """Open the cursor's job."""
+        no = self.table.cursor_no
+        if no is not None:
+            self.app.push_screen(DetailScreen(self.run_id, no, self.table.view, self.seen))
+
+    def action_up(self) -> None:
+        """Drop the range, the filter or the marks; with none of them, go up to the runs."""
+        table = self.table
+        if self.has_class("-log"):
+            self.action_log()
+        elif table.anchor_no is not None:
+            table.drop_marks()
+        elif table.view.terms != Terms():
+            table.show(replace(table.view, terms=Terms()))
+        elif not table.drop_marks():
+            self.monitor.show_runs(self.run_id)
+
+    def action_log(self) -> None:
+        """The events over the whole height, or the jobs again."""
+        self.toggle_class("-log")
+        (self.query_one(EventPane) if self.has_class("-log") else self.table).focus()
+
+    def action_codes(self) -> None:
+        """Between the jobs and the failures by code."""
+        failures = self.query_one(Failures)
+        (self.table if failures.has_focus or not failures.display else failures).focus()
+
+    def action_failure(self, by: int) -> None:
+        """To the next failed job of the view, or the one before."""
+        with reading(self):
+            table = self.table
+            row = next_failure(self.source, self.run_id, table.view, table.cursor_row, by)
+            if row is None:
+                self.say("no failed job in that direction")
+            else:
+                table.go_to(row)
+
+    # Filter and order
+
+    def action_filter(self) -> None:
+        """Type a filter; the table follows each key."""
+        line = self.query_one(FilterLine)
+        self.query_one("#status").display = False
+        line.open(self.table.view.terms)
+
+    @on(FilterLine.Typed)
+    def _filter_typed(self, event: FilterLine.Typed) -> None:
+        self.table.show(replace(self.table.view, terms=event.terms))
+
+    @on(FilterLine.Closed)
+    def _filter_closed(self) -> None:
+        self.query_one("#status").display = True
+        self.table.focus()
+
+    @on(FilterLine.Wrong)
+    def _filter_wrong(self, event: FilterLine.Wrong) -> None:
+        self._wrong = event.text
+        self._draw_banner()
+
+    @on(Failures.Wanted)
+    def _failure_wanted(self, event: Failures.Wanted) -> None:
+        status, code, _ = event.failure
+        self._show_terms(
+            Terms(
+                states=frozenset({JobState.FAILED}),
+                statuses=frozenset({status or 0}),
+                codes=(code or terms.NO_CODE,),
+            )
+        )
+        self.table.focus()
+
+    def _show_terms(self, wanted: Terms) -> None:
+        named = replace(wanted, text=terms.text(wanted))
+        self.table.show(replace(self.table.view, terms=named))
+
+    def action_failures(self) -> None:
+        """Failed jobs only; again: what was shown before."""
+        view = self.table.view
+        if self._before_failures is not None and view.terms.states == {JobState.FAILED}:
+            self.table.show(self._before_failures)
+            self._before_failures = None
+        else:
+            self._before_failures = view
+            self._show_terms(Terms(states=frozenset({JobState.FAILED})))
+
+    def action_sort(self) -> None:
+        """Choose what to sort by."""
+        self.run_worker(self._sort(), name="sort")
+
+    async def _sort(self) -> None:
+        keys = list(SortKey)
+        view = self.table.view
+        dialog = Pick(["Sort by"], [str(key) for key in keys], start=keys.index(view.sort))
+        picked = await self.app.push_screen_wait(dialog)
+        if picked is not None:
+            self.table.show(replace(view, sort=keys[picked], descending=False))
+
+    def action_reverse(self) -> None:
+        """Turn the order round."""
+        view = self.table.view
+        self.table.show(replace(view, descending=not view.descending))
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a column's head sorts by it; a second one turns it round."""
+        if event.widget is self.query_one("#head"):
+            by = job_row.column_at(self.table.shape, event.x)
+            view = self.table.view
+            if by is not None:
+                descending = by is view.sort and not view.descending
+                self.table.show(replace(view, sort=by, descending=descending))
+
+    # Marks
+
+    def action_mark(self) -> None:
+        """Mark the cursor's job, or end a range."""
+        self.table.mark()
+
+    def action_mark_range(self) -> None:
+        """Begin or end a range."""
+        self.table.mark_range()
+
+    def action_mark_all(self) -> None:
+        """Mark all filtered jobs."""
+        self.table.mark_all()
+
+    # What steering, copying and exporting are about
+
+    def chosen(self) -> Chosen | None:
+        """The marked jobs, or the cursor's."""
+        table = self.table
+        if table.marks:
+            return table.view, set(table.marks), f"{len(table.marks)} marked"
+        if table.cursor_no is None:
+            return None
+        return table.view, {table.cursor_no}, f"job {table.cursor_no:05d}"
+
+    def requested(self, what: str) -> None:
+        """The status line says what is requested until it is answered."""
+        self._draw_status()
+
+    def asked(self) -> None:
+        """The marks have served."""
+        self.table.drop_marks()
+
+    def filtered(self) -> Chosen:
+        """Every job of the view."""
+        text = self.table.view.terms.text
+        return self.table.view, None, f"all jobs that fit {text!r}" if text else "all jobs"
+
+    def action_resume(self) -> None:
+        """Continue a run whose engine is gone, and give it time to come up."""
+        if not self.steering.live:
+            self._resumed_at = self.now
+        super().action_resume()
+        self._draw_banner()
+
+    def action_copy(self) -> None:
+        """Copy one of the ids of the cursor's job."""
+        with reading(self):
+            if self.table.cursor_no is not None:
+                found = self.source.detail(self.run_id, self.table.cursor_no)
+                self.run_worker(pick_and_copy(self, detail_text.ids(found)), name="copy")
+
+    def action_export(self) -> None:
+        """Write the filtered jobs, or the picture, to a file."""
+        self.run_worker(exporting.export(self, self.run_id, self.table.view), name="export")

@@ -1,0 +1,231 @@
+"""The list of runs: history, what each came to, and from here into one or two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import on
+from textual.app import ComposeResult
+
+from vbsbatch.errors import VbsbatchError
+from vbsbatch.model import JobState
+from vbsbatch.report.text import span
+from vbsbatch.tui import bindings, words
+from vbsbatch.tui.clipboard import copy
+from vbsbatch.tui.comparison import ComparisonScreen
+from vbsbatch.tui.dialogs import Pick
+from vbsbatch.tui.key_line import KeyLine
+from vbsbatch.tui.lines import Lines, Rows
+from vbsbatch.tui.literal import cut, fit
+from vbsbatch.tui.live import LiveScreen, reading
+from vbsbatch.tui.steering import Steering
+from vbsbatch.tui.values import RunLine, Terms, View
+from vbsbatch.tui.words import Line
+
+_UNFINISHED = frozenset({"STALE", "STOP"})
+"""Unfinished, and no engine drives it."""
+
+_ROLES = {"LIVE": "run", "PAUSED": "warn", "DONE": "ok", "PART": "retry"}
+_RATE_FROM = 100
+
+
+def columns(width: int) -> list[tuple[str, int, bool]]:
+    """Head, cells and whether it stands at the right, for each column that `width` has room for."""
+    wide = width >= _RATE_FROM
+    return [
+        *(("STATE", 6, False), ("RUN", 18, False), ("PLAN", 18 if wide else 10, False)),
+        *(("JOBS", 6, True), ("OK", 6, True), ("FAIL", 5, True), ("TOOK", 6, True)),
+        *([("RATE", 7, True)] if wide else []),
+        *(("TOP FAILURE", 16, False), ("OWNER", 20, False)),
+    ]
+
+
+def head(width: int) -> Line:
+    """The line above the runs."""
+    cells = " ".join(fit(name, size, right=right) for name, size, right in columns(width))
+    return ((cut("   " + cells, width), "dim"),)
+
+
+def row(found: RunLine, now: float, width: int, *, marked: bool) -> Line:
+    """One run."""
+    run = found.run
+    count = found.counts.get
+    until = run.ended_at or (now if found.standing in ("LIVE", "PAUSED") else run.heartbeat_at)
+    cells = {
+        "RUN": run.id,
+        "PLAN": run.plan,
+        "JOBS": str(sum(found.counts.values())),
+        "OK": str(count(JobState.SUCCEEDED, 0)),
+        "FAIL": str(count(JobState.FAILED, 0)),
+        "TOOK": "-" if run.started_at is None or until is None else span(until - run.started_at),
+        "RATE": str(run.rate or run.settings.limits.rate),
+        "TOP FAILURE": "-" if found.top is None else words.failure(found.top[0], found.top[1]),
+        "OWNER": "-" if run.pid is None else f"{run.host or '?'}:{run.pid}",
+    }
+    texts = [fit(cells[name], size, right=right) for name, size, right in columns(width)[1:]]
+    state = (fit(found.standing, 6) + " ", _ROLES.get(found.standing, "fail"))
+    return (("*" if marked else " ", "strong"), state, (" ".join(texts), "plain"))
+
+
+class RunsScreen(LiveScreen):
+    """Every run of the store, newest first."""
+
+    WHERE = "runs"
+    BINDINGS = bindings.of("runs")
+    DEFAULT_CSS = """
+    RunsScreen { layout: vertical; overflow: hidden; }
+    RunsScreen Lines { height: 1; }
+    RunsScreen #banner { display: none; }
+    """
+
+    def __init__(self, run_id: str | None = None) -> None:
+        super().__init__()
+        self._wanted = run_id
+        self._runs: Sequence[RunLine] = ()
+        self._marks: list[str] = []
+
+    def compose(self) -> ComposeResult:
+        """A title, the heads, the runs, the keys."""
+        yield Lines(id="title")
+        yield Lines(id="banner")
+        yield Lines(id="head")
+        yield Rows()
+        app = self.monitor
+        yield KeyLine("runs", read_only=self.source.read_only, keymap=app.keymap)
+
+    def on_mount(self) -> None:
+        """Read the runs."""
+        self.query_one(Rows).focus()
+        self._load()
+
+    def look(self, changed: bool, second: bool) -> None:
+        """Read them again once a second: a dead engine writes nothing."""
+        if second:
+            self._load()
+
+    def _load(self) -> None:
+        with reading(self):
+            rows = self.query_one(Rows)
+            here = self._wanted or (self._here.run.id if self._here else None)
+            self._wanted = None
+            self._runs = self.source.runs()
+            ids = [found.run.id for found in self._runs]
+            cursor = ids.index(here) if here in ids else None
+            rows.show(self._rows(), cursor)
+            self._draw()
+
+    def _rows(self) -> list[Line]:
+        width = max(1, self.size.width)
+        return [
+            row(found, self.now, width, marked=found.run.id in self._marks) for found in self._runs
+        ]
+
+    def _draw(self) -> None:
+        width = max(1, self.size.width)
+        self.query_one(Rows).show(self._rows())
+        many = f"{len(self._runs)} runs" if len(self._runs) != 1 else "1 run"
+        marked = f"  {len(self._marks)} marked" if self._marks else ""
+        self.query_one("#title", Lines).show([(("vbsbatch  ", "title"), (many + marked, "plain"))])
+        self.query_one("#head", Lines).show([head(width)])
+
+    @property
+    def _here(self) -> RunLine | None:
+        cursor = self.query_one(Rows).cursor
+        return self._runs[cursor] if cursor < len(self._runs) else None
+
+    def banner(self, text: str) -> None:
+        """Say what is wrong with the store."""
+        widget = self.query_one("#banner", Lines)
+        widget.display = bool(text)
+        widget.show([((cut(f"! {text}", max(1, self.size.width)), "warn"),)])
+
+    def on_resize(self) -> None:
+        """Fit the lines to the new width."""
+        self.call_after_refresh(self._draw)
+
+    # Actions
+
+    @on(Rows.Chosen)
+    def action_open(self) -> None:
+        """Open the run; ask first when it is unfinished and nothing drives it."""
+        here = self._here
+        if here is None:
+            return
+        if here.standing in _UNFINISHED and not self.source.read_only:
+            self.run_worker(self._open_unfinished(here), name="open", exclusive=True)
+        else:
+            self.monitor.show_run(here.run.id)
+
+    async def _open_unfinished(self, found: RunLine) -> None:
+        run = found.run
+        reason = f": {run.reason}" if run.reason else ""
+        text = [f"Run {run.id} is unfinished and no engine drives it{reason}"]
+        options = ["resume it", "retry what failed, and resume it", "view only"]
+        picked = await self.app.push_screen_wait(Pick(text, options, start=2))
+        if picked is None:
+            return
+        if picked == 0:
+            self._resume(run.id)
+        if picked == 1 and not await self._retry(found):
+            return
+        self.monitor.show_run(run.id)
+
+    def action_resume(self) -> None:
+        """Start an engine for the run."""
+        if self._here is not None:
+            self._resume(self._here.run.id)
+
+    def _resume(self, run_id: str) -> None:
+        try:
+            self.source.resume(run_id)
+        except VbsbatchError as error:
+            self.say(str(error), error=True)
+        else:
+            self.say(f"engine started for {run_id}")
+
+    def action_retry(self) -> None:
+        """Retry what failed in the run."""
+        if self._here is not None:
+            self.run_worker(self._retry(self._here), name="retry", exclusive=True)
+
+    async def _retry(self, found: RunLine) -> bool:
+        try:
+            steering = Steering(self, found.run.id)
+            steering.seen = self.source.overview(found.run.id)
+        except VbsbatchError as error:
+            self.say(str(error), error=True)
+            return False
+        view = View(terms=Terms(states=frozenset({JobState.FAILED})))
+        return await steering.move("retry", view, None, f"all failed jobs of {found.run.id}")
+
+    def action_mark(self) -> None:
+        """Mark the run; of more than two, the oldest mark goes."""
+        if self._here is not None:
+            run_id = self._here.run.id
+            if run_id in self._marks:
+                self._marks.remove(run_id)
+            else:
+                self._marks = [*self._marks, run_id][-2:]
+            self._draw()
+
+    def action_compare(self) -> None:
+        """Compare the two marked runs, or the marked one with the cursor's."""
+        chosen = list(self._marks)
+        if self._here is not None and len(chosen) < 2 and self._here.run.id not in chosen:
+            chosen.append(self._here.run.id)
+        if len(chosen) < 2:
+            self.say("mark two runs, or one and move to another")
+            return
+        left, right = sorted(chosen)
+        with reading(self):
+            self.app.push_screen(ComparisonScreen(self.source.compare(left, right)))
+
+    def action_copy(self) -> None:
+        """Copy the run's id."""
+        if self._here is not None:
+            copy(self, self._here.run.id)
+
+    def action_up(self) -> None:
+        """Drop the marks."""
+        self._marks = []
+        self._draw()

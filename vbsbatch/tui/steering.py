@@ -1,0 +1,232 @@
+"""What a user asks of a run's engine, with the questions that come before it.
+
+What cannot be undone is confirmed; which jobs it is about is frozen before the question is put, so
+that a yes never reaches a job that the user did not see counted. Pause and rate are not confirmed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from vbsbatch.errors import VbsbatchError
+from vbsbatch.model import Job, JobState, Rate, RunState
+from vbsbatch.tui import words
+from vbsbatch.tui.dialogs import TYPE_ABOVE, Confirm, Pick, Typed, exactly
+from vbsbatch.tui.live import LiveScreen
+from vbsbatch.tui.requests import Requests
+from vbsbatch.tui.targets import Targets, freeze
+from vbsbatch.tui.values import Overview, Terms, View
+
+_RATE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*(s|min|h)\s*", re.ASCII)
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+class Steering:
+    """The steering of one run from one screen."""
+
+    def __init__(self, screen: LiveScreen, run_id: str) -> None:
+        self._screen = screen
+        self._run_id = run_id
+        self.requests = Requests(screen.source, run_id)
+        self.seen: Overview | None = None
+        """The run as last seen; the screen keeps it fresh."""
+
+    def look(self) -> None:
+        """Tell what has been answered since the last look, all of it at once."""
+        found = self.requests.answered()
+        if found:
+            more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
+            told = "; ".join(f"{what}: done: {result}" for what, result in found[:3])
+            self._screen.say(told + more)
+
+    def ask(self, verb: str, argument: Mapping[str, Any], what: str) -> None:
+        """Ask the engine; the answer is told when it comes."""
+        try:
+            result = self.requests.ask(verb, argument, what)
+        except VbsbatchError as error:
+            self._screen.say(f"{what}: {error}", error=True)
+        else:
+            if result is None:
+                self._screen.requested(what)
+            else:
+                self._screen.say(f"{what}: done: {result}")
+
+    @property
+    def live(self) -> bool:
+        """Whether an engine drives the run."""
+        return self.seen is not None and self.seen.pid is not None
+
+    def _refused(self) -> bool:
+        """Say so when there is no engine to ask."""
+        if not self.live:
+            self._screen.say("no engine drives this run: continue it first", error=True)
+        return not self.live
+
+    # Jobs
+
+    async def move(
+        self,
+        verb: str,
+        view: View,
+        wanted: set[int] | None,
+        scope: str,
+        fits: Callable[[Job], bool] = lambda job: True,
+    ) -> bool:
+        """Retry or cancel these jobs (those of the view when None) after a question.
+
+        Whether the engine was asked in the end.
+        """
+        screen = self._screen
+        targets = Targets(verb=verb, scope=scope)
+        try:
+            await freeze(screen.source, self._run_id, view, targets, wanted=wanted, fits=fits)
+        except VbsbatchError as error:
+            screen.say(str(error), error=True)
+            return False
+        if not targets.volumes:
+            screen.say(f"nothing to {verb}: {scope}")
+            return False
+        text = targets.described()
+        if verb == "retry" and not self.live:
+            text.append("No engine drives this run: a new one is started.")
+        count = len(targets.volumes)
+        if not await self.confirmed(text, count):
+            return False
+        jobs = "1 job" if count == 1 else f"{count} jobs"
+        self.ask(verb, {"volumes": targets.volumes}, f"{verb} {jobs}")
+        return True
+
+    async def confirmed(self, text: list[str], count: int = 1) -> bool:
+        """Whether the user agrees: a key, or the number typed when it is large."""
+        if count <= TYPE_ABOVE:
+            agreed: bool | None = await self._screen.app.push_screen_wait(Confirm(text))
+            return bool(agreed)
+        question = [*text, f"Type {count} to go on:"]
+        dialog = Typed(question, fault=exactly(count))
+        return await self._screen.app.push_screen_wait(dialog) is not None
+
+    async def retry_by_code(self) -> None:
+        """Choose a kind of failure, then retry the jobs that failed so."""
+        failures = self.seen.failures if self.seen else ()
+        if not failures:
+            self._screen.say("no job has failed")
+            return
+        options = [f"{words.failure(status, code)}: {count}" for status, code, count in failures]
+        picked = await self._screen.app.push_screen_wait(Pick(["Retry which failures?"], options))
+        if picked is None:
+            return
+        status, code, _ = failures[picked]
+        view = View(
+            terms=Terms(states=frozenset({JobState.FAILED}), statuses=frozenset({status or 0}))
+        )
+        scope = f"all that failed with {words.failure(status, code)}"
+        await self.move("retry", view, None, scope, lambda job: job.code == code)
+
+    # The run
+
+    def pause(self) -> None:
+        """Pause a running run, let a paused one go on."""
+        if self._refused() or self.seen is None:
+            return
+        verb = "unpause" if self.seen.run.state is RunState.PAUSED else "pause"
+        self.ask(verb, {}, verb)
+
+    async def stop(self, *, now: bool) -> None:
+        """Stop the run, to be resumed later."""
+        if self._refused():
+            return
+        text = [
+            "Stop this run?",
+            "Backups that run go on in the cloud; nothing new is sent.",
+            "Answers under way are not awaited: their jobs become unknown."
+            if now
+            else "Answers under way are awaited.",
+            f"Continue it later: vbsbatch resume {self._run_id}",
+        ]
+        if await self.confirmed(text):
+            verb = "stop-now" if now else "stop"
+            self.ask(verb, {}, verb)
+
+    def resume(self) -> None:
+        """Start an engine for a run without one."""
+        if self.live:
+            self._screen.say("an engine drives this run already")
+            return
+        try:
+            self._screen.source.resume(self._run_id)
+        except VbsbatchError as error:
+            self._screen.say(str(error), error=True)
+        else:
+            self._screen.say("engine started")
+
+    # The rate
+
+    def ceiling(self) -> Rate:
+        """The rate as asked for last, answered or not."""
+        assert self.seen is not None
+        newest = self.requests.newest("rate")
+        if newest is not None:
+            return Rate(
+                count=float(newest.argument["count"]), per=float(newest.argument.get("per", 1.0))
+            )
+        return self.seen.run.rate or self.seen.run.settings.limits.rate
+
+    def step_rate(self, up: bool) -> None:
+        """Raise or lower the rate by a step."""
+        if self.seen is not None:
+            self.set_rate(stepped(self.ceiling(), up))
+
+    def set_rate(self, rate: Rate) -> None:
+        """Ask for a rate."""
+        self.ask("rate", {"count": rate.count, "per": rate.per}, f"rate {rate}")
+
+    async def type_rate(self) -> None:
+        """Ask for a rate that the user types."""
+        if self.seen is None:
+            return
+        dialog = Typed(
+            ["Creates at most", "such as 5/s, 100/min, 1000/h"],
+            value=str(self.ceiling()),
+            fault=lambda text: None if rate_of(text) else "write it as 5/s, 100/min or 1000/h",
+        )
+        typed = await self._screen.app.push_screen_wait(dialog)
+        if typed is not None and (rate := rate_of(typed)):
+            self.set_rate(rate)
+
+    async def type_in_flight(self) -> None:
+        """Ask for another cap of running backups."""
+        if self.seen is None:
+            return
+        run = self.seen.run
+        dialog = Typed(
+            ["Backups that may run at once"],
+            value=str(run.in_flight or run.settings.limits.in_flight),
+            fault=lambda text: None if _count_of(text) else "write a whole number from 1 on",
+        )
+        typed = await self._screen.app.push_screen_wait(dialog)
+        if typed is not None and (count := _count_of(typed)):
+            self.ask("in-flight", {"count": count}, f"in flight {count}")
+
+
+def rate_of(text: str) -> Rate | None:
+    """`5/s`, `100/min`, `1000/h` as a rate; None for anything else and for nothing at all."""
+    found = _RATE.fullmatch(text)
+    if found is None or not 0 < float(found[1]) < math.inf:
+        return None
+    return Rate(count=float(found[1]), per=_UNITS[found[2]])
+
+
+def _count_of(text: str) -> int | None:
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and int(text[:9]) > 0 else None
+
+
+def stepped(rate: Rate, up: bool) -> Rate:
+    """The next rate up or down: the largest power of ten that is at most half of it away."""
+    step = 10.0 ** math.floor(math.log10(rate.count / 2))
+    count = rate.count + (step if up else -step)
+    return replace(rate, count=float(f"{count:.6g}"))
