@@ -54,6 +54,9 @@ async def export_picture(screen: LiveScreen, name: str) -> None:
 
 
 async def _path(screen: LiveScreen, proposed: str) -> str | None:
+    if screen.app.is_web:
+        screen.say("a browser writes no files on this machine: see vbsbatch jobs and report")
+        return None
     dialog = Typed(["Write to"], value=proposed, fault=_fault)
     typed = await screen.app.push_screen_wait(dialog)
     return None if typed is None else os.path.expanduser(typed.strip())  # noqa: ASYNC240 (no I/O)

@@ -60,6 +60,16 @@ class Lines(Widget):
         return painted(self, line, self.size.width)
 
 
+class Rule(Lines):
+    """A line of dashes."""
+
+    DEFAULT_CSS = "Rule { height: 1; }"
+
+    def on_resize(self, event: events.Resize) -> None:
+        """As long as the screen is wide."""
+        self.show([(("-" * event.size.width, "dim"),)])
+
+
 class Rows(Widget, can_focus=True):
     """A list to move in: a cursor (`>` and a colour) on one row, or none and it only scrolls."""
 

@@ -19,7 +19,7 @@ from vbsbatch.tui.failures import Failures
 from vbsbatch.tui.filter_line import FilterLine
 from vbsbatch.tui.job_table import JobTable
 from vbsbatch.tui.key_line import KeyLine
-from vbsbatch.tui.lines import Lines
+from vbsbatch.tui.lines import Lines, Rule
 from vbsbatch.tui.literal import cut
 from vbsbatch.tui.live import reading
 from vbsbatch.tui.panes import SidePane
@@ -33,16 +33,6 @@ _FIRST_FIGURES = 0.03
 
 _PANES_EVERY = 2
 """Seconds between two looks at the figures of the side pane."""
-
-
-class Rule(Lines):
-    """A line of dashes."""
-
-    DEFAULT_CSS = "Rule { height: 1; }"
-
-    def on_resize(self, event: events.Resize) -> None:
-        """As long as the screen is wide."""
-        self.show([(("-" * event.size.width, "dim"),)])
 
 
 class OverviewScreen(SteeredScreen):

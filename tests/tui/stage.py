@@ -1,0 +1,45 @@
+"""A screen process over a scripted source, for tests at a real terminal.
+
+Arguments: `hostile` fills every text with terminal sequences, `long` with 10,000 characters,
+`crash` breaks at the first F, `runs` begins with the list.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from tests.tui.scripted import HOSTILE, RUN, ScriptedSource
+from vbsbatch.tui.app import show
+from vbsbatch.tui.values import View
+
+SECRET = "gAAAAABtoken-that-must-not-be-seen"
+
+
+class Breaking(ScriptedSource):
+    """Breaks at the first filter, with a secret at hand."""
+
+    def size(self, run_id: str, view: View) -> int:
+        token = SECRET
+        if view.terms.states:
+            raise RuntimeError(token)
+        return super().size(run_id, view)
+
+
+def main(words: list[str]) -> int:
+    options: dict[str, Any] = {"hostile": "", "size_of_run": 60}
+    if "hostile" in words:
+        options["hostile"] = HOSTILE
+    if "long" in words:
+        options["hostile"] = "W\u5bbf\u0301" * 3334
+    source = Breaking(**options) if "crash" in words else ScriptedSource(**options)
+    ending = show(
+        source,
+        run_id=None if "runs" in words else RUN,
+        farewell=lambda run_id: f"come back: vbsbatch attach {run_id}",
+    )
+    return ending.return_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.tui.piloting import opened
+from tests.tui.scripted import NOW, RUN, ScriptedSource
+from vbsbatch.model import JobState
+from vbsbatch.tui import detail_text
+from vbsbatch.tui.comparison import ComparisonScreen
+from vbsbatch.tui.detail import DetailScreen
+from vbsbatch.tui.dialogs import Confirm, Pick, Typed
+from vbsbatch.tui.overview import OverviewScreen
+from vbsbatch.tui.runs import RunsScreen
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_job_shows_its_ids_times_reason_and_the_codes_meaning() -> None:
+    async with opened() as stage:
+        await stage.press("j", "enter")
+        text = stage.text
+        for words in (
+            "volume id    6ba7b810-9dad-11d1-80b4-000000000002",
+            "request id   req-2-4",
+            "first sent 07:",
+            "failed with 429 APIG.0308 (4 attempts, 0 of them free)",
+            "code means   the service is unavailable",
+        ):
+            assert words in text
+
+
+async def test_the_parts_are_attempts_events_exchange_and_timeline() -> None:
+    async with opened(size=(100, 40)) as stage:
+        await stage.press("j", "enter")
+        assert "VERDICT" in stage.text
+        assert "30s" in stage.text
+        await stage.press("tab")
+        assert "submitting -> running" in stage.text
+        await stage.press("right")
+        assert '"volume_id": "6ba7b810' in stage.text
+        assert "answer to attempt 4" in stage.text
+        await stage.press("tab")
+        assert ">>>>" in stage.text
+        await stage.press("shift+tab")
+        assert "[exchange]" in stage.text
+
+
+async def test_n_and_N_go_through_the_jobs_of_the_view() -> None:  # noqa: N802
+    async with opened() as stage:
+        failed = [job.no for job in stage.source.jobs if job.state is JobState.FAILED]
+        await stage.press("f", "enter", "n", "n")
+        assert f"job {failed[2]:05d}" in stage.text
+        await stage.press("N")
+        assert f"job {failed[1]:05d}" in stage.text
+        await stage.press("N", "N")
+        assert stage.app.said == ["no job in that direction"]
+
+
+async def test_a_job_is_followed_while_it_is_shown() -> None:
+    async with opened() as stage:
+        await stage.press("enter")
+        stage.source.move(1, state=JobState.RUNNING, progress=42)
+        await stage.look()
+        assert "the cloud works on it, 42% done" in stage.text
+
+
+@pytest.mark.parametrize("state", list(JobState))
+async def test_every_state_has_its_reason_in_words(state: JobState) -> None:
+    source = ScriptedSource()
+    source.move(1, state=state, unknown_at=NOW - 3)
+    assert detail_text.why(source.jobs[0], NOW)
+
+
+async def test_an_id_is_copied_to_the_clipboard() -> None:
+    async with opened() as stage:
+        await stage.press("j", "enter", "y")
+        await stage.until(lambda: isinstance(stage.app.screen, Pick))
+        await stage.press("j", "enter")
+        await stage.until(lambda: bool(stage.app.said))
+        assert stage.app.clipboard == "req-2-4"
+        assert stage.app.said == ["copied: req-2-4"]
+
+
+async def test_what_is_copied_is_cleaned() -> None:
+    async with opened(ScriptedSource(hostile="\x1b]2;x\x07\n")) as stage:
+        await stage.press("enter", "y")
+        await stage.until(lambda: isinstance(stage.app.screen, Pick))
+        await stage.press("j", "enter")
+        await stage.until(lambda: bool(stage.app.said))
+        assert stage.app.clipboard.isprintable()
+
+
+async def test_a_job_is_retried_from_its_own_screen() -> None:
+    async with opened() as stage:
+        await stage.press("n", "enter", "r")
+        await stage.until(lambda: isinstance(stage.app.screen, Confirm))
+        await stage.press("y")
+        await stage.until(lambda: bool(stage.source.commands))
+        assert stage.source.commands[0][0] == "retry"
+        stage.screen(DetailScreen)
+
+
+async def test_the_runs_are_listed_with_their_standing() -> None:
+    async with opened(run_id=None) as stage:
+        assert "5 runs" in stage.lines[0]
+        for word in ("LIVE", "PART", "DONE", "STALE", "STOP"):
+            assert any(line[3:].startswith(word) for line in stage.lines[2:]), word
+        await stage.press("enter")
+        stage.screen(OverviewScreen)
+        await stage.press("escape")
+        stage.screen(RunsScreen)
+        assert stage.lines[2].startswith(">  LIVE")
+
+
+async def test_two_runs_are_compared() -> None:
+    async with opened(run_id=None) as stage:
+        await stage.press("d")
+        assert stage.app.said == ["mark two runs, or one and move to another"]
+        await stage.press("space", "j", "d")
+        stage.screen(ComparisonScreen)
+        assert "failed in both: 9" in stage.text
+        assert f"failed only in {RUN}: 2" in stage.text
+        await stage.press("escape")
+        stage.screen(RunsScreen)
+
+
+@pytest.mark.parametrize(("downs", "form"), [(0, "csv"), (1, "json")])
+async def test_the_filtered_jobs_are_exported(tmp_path: Path, downs: int, form: str) -> None:
+    async with opened() as stage:
+        await stage.press("f", "e")
+        await stage.until(lambda: isinstance(stage.app.screen, Pick))
+        await stage.press(*["j"] * downs, "enter")
+        await stage.until(lambda: isinstance(stage.app.screen, Typed))
+        target = tmp_path / "jobs.out"
+        stage.app.screen.query_one("Input").value = str(target)  # type: ignore[attr-defined]
+        await stage.press("enter")
+        await stage.until(lambda: bool(stage.app.said))
+        kind, *numbers = target.read_text().split("\n")
+        assert kind == form
+        assert len(numbers) == stage.table.size_of_view
+
+
+async def test_a_picture_is_exported_and_no_file_is_overwritten(tmp_path: Path) -> None:
+    async with opened() as stage:
+        target = tmp_path / "screen.svg"
+        target.write_text("mine")
+        await stage.press("e", "G", "enter")
+        await stage.until(lambda: isinstance(stage.app.screen, Typed))
+        stage.app.screen.query_one("Input").value = str(target)  # type: ignore[attr-defined]
+        await stage.press("enter")
+        assert "there is such a file already" in stage.text
+        assert target.read_text() == "mine"
+        target.unlink()
+        await stage.press("enter")
+        await stage.until(lambda: bool(stage.app.said))
+        assert target.read_text().startswith("<svg")

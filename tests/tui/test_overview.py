@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.tui.piloting import opened
+from tests.tui.scripted import NOW, RUN, ScriptedSource
+from vbsbatch.model import JobState, RunState
+from vbsbatch.tui.detail import DetailScreen
+from vbsbatch.tui.overview import OverviewScreen
+from vbsbatch.tui.runs import RunsScreen
+from vbsbatch.tui.values import SortKey
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_header_says_what_the_store_counts() -> None:
+    async with opened(size=(140, 40)) as stage:
+        seen = stage.source.overview(RUN)
+        counts = stage.lines[2]
+        assert f"FAIL {seen.counts[JobState.FAILED]}" in counts
+        assert f"ok {seen.counts[JobState.SUCCEEDED]}" in counts
+        assert f"retry {seen.retrying}" in counts
+        assert f"wait {seen.counts[JobState.WAITING] - seen.retrying}" in counts
+        assert RUN in stage.lines[0]
+        assert "RUNNING" in stage.lines[0]
+        assert "fresh 0.4s" in stage.lines[0]
+
+
+@pytest.mark.parametrize(("size", "rows"), [((80, 24), 12), ((140, 40), 23), ((40, 10), 4)])
+async def test_a_terminal_has_as_many_job_rows_as_the_layout_promises(
+    size: tuple[int, int], rows: int
+) -> None:
+    async with opened(size=size) as stage:
+        assert stage.table.size.height == rows
+
+
+async def test_every_state_is_a_glyph_and_a_word() -> None:
+    async with opened(ScriptedSource(), size=(80, 420)) as stage:
+        for word in ("x FAIL", "? UNKN", "~ RETRY", ". WAIT", "> RUN", "+ OK", "- CANCEL"):
+            assert any(word in line for line in stage.lines[6:]), word
+
+
+async def test_the_cursor_stays_on_its_job_and_line_while_rows_move() -> None:
+    async with opened() as stage:
+        await stage.press("f", *["j"] * 20)
+        table = stage.table
+        job, line = table.cursor_no, table.cursor_row - round(table.scroll_y)
+        for earlier in stage.source.numbers(RUN, table.view, 0, 5):
+            stage.source.move(earlier, state=JobState.WAITING)
+        await stage.look()
+        assert table.cursor_no == job
+        assert table.cursor_row == 15
+        assert table.cursor_row - round(table.scroll_y) == line
+        assert f"{job:05d}" in next(text for text in stage.lines if text.startswith(">"))
+
+
+async def test_a_job_that_leaves_the_view_hands_the_cursor_to_its_successor() -> None:
+    async with opened() as stage:
+        await stage.press("f", "j", "j")
+        table = stage.table
+        before = stage.source.numbers(RUN, table.view, 0, 5)
+        stage.source.move(before[2], state=JobState.WAITING)
+        await stage.look()
+        assert table.cursor_no == before[3]
+
+
+async def test_rows_that_join_the_view_are_counted_until_the_user_moves() -> None:
+    async with opened() as stage:
+        await stage.press("f")
+        fresh = [job.no for job in stage.source.jobs if job.state is JobState.SUCCEEDED][:3]
+        for no in fresh:
+            stage.source.move(no, state=JobState.FAILED, ended_at=NOW)
+        await stage.look()
+        assert "new rows: 3" in stage.text
+        await stage.press("j")
+        assert "new rows" not in stage.text
+
+
+async def test_only_the_rows_that_changed_are_painted_again() -> None:
+    async with opened() as stage:
+        painted: list[int] = []
+        table = stage.table
+        original = table.render_line
+
+        def counted(y: int) -> object:
+            painted.append(y)
+            return original(y)
+
+        table.render_line = counted  # type: ignore[method-assign, assignment]
+        stage.source.move(4, progress=11, state=JobState.RUNNING)
+        await stage.look(1)
+        assert painted == [3]
+
+
+async def test_the_movement_keys_reach_the_first_and_last_job() -> None:
+    async with opened() as stage:
+        table = stage.table
+        await stage.press("G")
+        assert table.cursor_no == 400
+        await stage.press("k", "up")
+        assert table.cursor_no == 398
+        await stage.press("g", "pagedown", "j", "down")
+        assert table.cursor_no == 14
+        await stage.press("pageup", "home")
+        assert table.cursor_no == 1
+
+
+async def test_the_table_follows_a_filter_as_it_is_typed() -> None:
+    async with opened() as stage:
+        await stage.press("slash")
+        await stage.type("state:fail status:503")
+        assert {job.http_status for job in stage.table._rows} == {503}
+        assert {job.state for job in stage.table._rows} == {JobState.FAILED}
+        await stage.press("enter")
+        assert "view state:fail status:503" in stage.text
+        assert stage.table.has_focus
+        await stage.press("escape")
+        assert stage.table.size_of_view == 400
+
+
+async def test_a_filter_that_makes_no_sense_says_why_and_is_not_taken() -> None:
+    async with opened() as stage:
+        await stage.press("slash")
+        await stage.type("stat:5")
+        assert "! " in stage.lines[3]
+        await stage.press("enter")
+        assert not stage.table.has_focus
+        await stage.press("escape")
+        assert stage.table.has_focus
+        assert stage.table.size_of_view == 400
+        assert "! " not in stage.lines[3]
+
+
+async def test_f_shows_failures_only_and_then_what_was_there_before() -> None:
+    async with opened() as stage:
+        await stage.press("f")
+        assert {job.state for job in stage.table._rows} == {JobState.FAILED}
+        await stage.press("f")
+        assert stage.table.size_of_view == 400
+
+
+async def test_a_failure_by_code_is_chosen_as_a_filter() -> None:
+    async with opened() as stage:
+        await stage.press("tab", "right", "enter")
+        status, code, count = stage.source.overview(RUN).failures[1]
+        assert stage.table.size_of_view == count
+        assert {(job.http_status, job.code) for job in stage.table._rows} == {(status, code)}
+
+
+async def test_n_goes_to_the_next_failed_job_and_N_back() -> None:  # noqa: N802
+    async with opened() as stage:
+        failed = [job.no for job in stage.source.jobs if job.state is JobState.FAILED]
+        await stage.press("n", "n", "n")
+        assert stage.table.cursor_no == failed[2]
+        await stage.press("N")
+        assert stage.table.cursor_no == failed[1]
+        await stage.press("g", "N")
+        assert stage.app.said[-1] == "no failed job in that direction"
+
+
+async def test_sorting_keeps_the_cursor_on_its_job() -> None:
+    async with opened() as stage:
+        await stage.press("j", "j")
+        job = stage.table.cursor_no
+        await stage.press("s", "j", "j", "enter")
+        assert stage.table.view.sort is SortKey.VOLUME
+        await stage.press("S")
+        assert stage.table.view.descending
+        assert stage.table.cursor_no == job
+        assert "sort -volume" in stage.text
+
+
+async def test_marks_are_set_one_by_one_by_range_and_for_all_filtered() -> None:
+    async with opened() as stage:
+        await stage.press("space", "j", "space")
+        assert stage.table.marks == {1, 3}
+        await stage.press("V", "j", "j", "V")
+        assert stage.table.marks == {1, 3, 4, 5, 6}
+        assert "5 marked" in stage.text
+        await stage.press("f", "asterisk")
+        failed = {job.no for job in stage.source.jobs if job.state is JobState.FAILED}
+        assert stage.table.marks == {1, 3, 4, 5, 6} | failed
+        await stage.press("asterisk")
+        assert stage.table.marks.isdisjoint(failed)
+
+
+async def test_escape_drops_range_filter_and_marks_before_it_goes_up() -> None:
+    async with opened() as stage:
+        await stage.press("space", "f", "V", "escape", "escape")
+        assert stage.table.size_of_view == 400
+        assert stage.table.marks == {1}
+        await stage.press("escape")
+        assert stage.table.marks == set()
+        await stage.press("escape")
+        stage.screen(RunsScreen)
+
+
+async def test_enter_opens_the_job_and_escape_comes_back() -> None:
+    async with opened() as stage:
+        await stage.press("j", "enter")
+        stage.screen(DetailScreen)
+        assert "job 00002" in stage.text
+        await stage.press("escape")
+        stage.screen(OverviewScreen)
+
+
+async def test_the_log_takes_the_place_of_the_jobs_and_scrolls_back() -> None:
+    async with opened() as stage:
+        await stage.press("l")
+        newest = stage.lines[-3]
+        assert stage.lines[5].startswith(" 07:2")
+        await stage.press("g")
+        assert stage.lines[-3] != newest
+        await stage.press("l")
+        assert stage.table.display
+
+
+async def test_a_store_that_cannot_be_read_is_a_banner_until_it_can_be_again() -> None:
+    async with opened() as stage:
+        stage.source.broken = True
+        stage.source.dirty = True
+        await stage.look()
+        assert "the store is locked; trying again" in stage.text
+        await stage.press("j", "G", "f", "n")
+        stage.source.broken = False
+        await stage.look()
+        assert "the store is locked" not in stage.text
+        assert stage.table._rows
+
+
+async def test_an_engine_without_a_heartbeat_for_ten_seconds_is_gone_and_can_be_resumed() -> None:
+    async with opened() as stage:
+        stage.source.now = NOW + 9
+        await stage.look()
+        assert "engine gone" not in stage.text
+        stage.source.now = NOW + 10
+        await stage.look()
+        assert "ENGINE GONE" in stage.lines[0]
+        assert "engine gone, resume? last sign of life 10s ago; press c" in stage.text
+        stage.source.pid = None
+        await stage.look()
+        await stage.press("c")
+        assert stage.source.resumed == [RUN]
+        assert "waiting for the new engine" in stage.text
+
+
+async def test_a_stopped_run_says_why_and_how_to_go_on() -> None:
+    source = ScriptedSource(state=RunState.STOPPED, pid=None)
+    async with opened(source) as stage:
+        assert "stopped: quota used up; press c to resume" in stage.text
+
+
+async def test_the_terminal_is_told_once_when_a_run_ends() -> None:
+    async with opened() as stage:
+        stage.source.tell(state=RunState.ENDED, ended_at=NOW)
+        await stage.look()
+        await stage.look()
+        notices = [sent for sent in stage.app.sent if sent.startswith("\x1b]9;")]
+        assert len(notices) == 1
+        assert notices[0].endswith("\a")
+        assert f"run {RUN} ended" in notices[0]
+        assert any(f"\x1b]2;vbsbatch {RUN}" in sent for sent in stage.app.sent)
+
+
+@pytest.mark.parametrize("size", [(20, 3), (1, 1), (200, 60), (79, 7), (121, 9), (80, 24)])
+async def test_any_size_of_terminal_is_survived(size: tuple[int, int]) -> None:
+    async with opened() as stage:
+        await stage.pilot.resize_terminal(*size)
+        await stage.look()
+        for keys in (["G", "n", "f"], ["l", "l"], ["enter", "tab", "escape"], ["s", "escape"]):
+            await stage.press(*keys)
+        await stage.pilot.resize_terminal(80, 24)
+        await stage.look()
+        assert stage.lines[0].startswith("vbsbatch  run")
+
+
+async def test_the_mouse_moves_opens_sorts_and_filters() -> None:
+    async with opened() as stage:
+        await stage.pilot.click("JobTable", offset=(10, 3))
+        assert stage.table.cursor_no == 4
+        await stage.pilot.click("#head", offset=(20, 0))
+        assert stage.table.view.sort is SortKey.VOLUME
+        await stage.pilot.click("Failures", offset=(18, 0))
+        assert stage.table.size_of_view == stage.source.overview(RUN).failures[0][2]
+        await stage.pilot.click("JobTable", offset=(10, 2), times=2)
+        await stage.pilot.pause()
+        stage.screen(DetailScreen)
+        await stage.pilot.click("KeyLine", offset=(1, 0))
+        await stage.pilot.pause()
+        assert "One job" in stage.text

@@ -1,0 +1,150 @@
+"""The screen at a real pseudo-terminal: what it writes, and how it leaves."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import unicodedata
+
+import pytest
+
+from tests.tui.scripted import RUN
+from tests.tui.stage import SECRET
+from tests.tui.terminal import Terminal
+
+READY = b"Detach"
+
+_TEXTUALS = re.compile(
+    # Cursor, colours, modes, queries; the shape of the pointer; our title.
+    r"\x1b\[[0-9;:?<>=]*[ $]?[A-Za-z]"
+    r"|\x1b\]22;[a-z]+\x07"
+    rf"|\x1b\]2;vbsbatch {RUN} [0-9]+% [a-z]+\x1b\\"
+)
+
+VIEWS: dict[str, list[bytes]] = {
+    "overview": [b"f", b"n", b"s", b"\x1b", b" ", b"G", b"l", b"l"],
+    "filter": [b"/", b"\x1b]52;c;eA==\x07", b"]2;x", b"\r", b"\x1b"],
+    "detail": [b"\r", b"\t", b"\t", b"\t", b"n", b"y"],
+    "dialogs": [b"f", b"R", b"\r", b"\x1b"],
+    "palette": [b":", b"stop", b"\x1b", b"?"],
+    "codes": [b"\t", b"\x1b[C", b"\r", b"r"],
+}
+
+
+def rest_of(output: bytes) -> str:
+    """What is left when Textual's own sequences are taken away."""
+    return _TEXTUALS.sub("", output.decode("utf-8"))
+
+
+def bad_in(text: str) -> set[str]:
+    allowed = set("\r\n")
+    return {
+        f"U+{ord(c):04X}"
+        for c in text
+        if c not in allowed
+        and (
+            unicodedata.category(c) in ("Cc", "Cs")
+            or 0x202A <= ord(c) <= 0x202E
+            or 0x2066 <= ord(c) <= 0x2069
+        )
+    }
+
+
+@pytest.mark.parametrize("view", list(VIEWS))
+def test_hostile_text_comes_out_as_replacement_characters_in_every_view(view: str) -> None:
+    with Terminal("hostile", size=(140, 40)) as terminal:
+        terminal.until(READY)
+        terminal.send(VIEWS[view])
+        assert bad_in(rest_of(terminal.output)) == set()
+        assert "\ufffd".encode() in terminal.output
+        assert b"\x1b]52" not in terminal.output
+        assert terminal.process.poll() is None
+
+
+def test_hostile_text_comes_out_as_replacement_characters_in_runs_and_comparison() -> None:
+    with Terminal("hostile", "runs", size=(140, 40)) as terminal:
+        terminal.until(READY)
+        terminal.send([b" ", b"j", b"d", b"\x1b", b"j", b"j", b"\r"])
+        assert bad_in(rest_of(terminal.output)) == set()
+        assert terminal.process.poll() is None
+
+
+def test_markup_is_shown_and_not_obeyed() -> None:
+    with Terminal("hostile", size=(200, 40)) as terminal:
+        terminal.until(READY)
+        terminal.send([b"\r", b"r"])
+        assert b"[bold]b[/bold][/nope]" in terminal.output
+        assert terminal.process.poll() is None
+
+
+def test_ten_thousand_wide_and_combining_characters_break_nothing() -> None:
+    with Terminal("long") as terminal:
+        terminal.until(READY)
+        terminal.send([b"n", b"\r", b"\t", b"\t", b"\t", b"y", b"\x1b", b"\x1b", b"\x1b"])
+        assert bad_in(rest_of(terminal.output)) == set()
+        assert terminal.process.poll() is None
+
+
+def test_q_leaves_the_terminal_as_it_was_and_says_how_to_come_back() -> None:
+    with Terminal() as terminal:
+        terminal.until(READY)
+        terminal.send([b"q"])
+        assert terminal.end() == 0
+        left = terminal.output[terminal.output.rindex(b"\x1b[?1049l") :]
+        assert f"come back: vbsbatch attach {RUN}".encode() in left
+        assert b"\x1b[?25h" in left
+        assert terminal.output.count(b"\x1b[22;0t") == terminal.output.count(b"\x1b[23;0t") == 1
+        assert terminal.modes == terminal.modes_before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_leaves_the_terminal_as_it_was(number: signal.Signals) -> None:
+    with Terminal() as terminal:
+        terminal.until(READY)
+        terminal.process.send_signal(number)
+        assert terminal.end() == 128 + number
+        assert b"\x1b[?1049l" in terminal.output
+        assert terminal.modes == terminal.modes_before
+
+
+@pytest.mark.parametrize("controlling", [True, False])
+def test_a_terminal_that_is_gone_ends_the_screen(controlling: bool) -> None:
+    with Terminal(controlling=controlling) as terminal:
+        terminal.until(READY)
+        os.close(terminal._child)
+        terminal._child = -1
+        terminal.hang_up()
+        assert terminal.process.wait(timeout=20) != 0
+
+
+def test_a_crash_is_one_line_without_any_value_and_a_return_code() -> None:
+    with Terminal("crash") as terminal:
+        terminal.until(READY)
+        terminal.send([b"f"])
+        assert terminal.end() == 1
+        left = terminal.output[terminal.output.rindex(b"\x1b[?1049l") :]
+        assert b"the screen broke (RuntimeError at job_table.py:" in left
+        assert b"the run is not touched" in left
+        assert SECRET.encode() not in terminal.output
+        assert b"Traceback" not in terminal.output
+        assert terminal.modes == terminal.modes_before
+
+
+def test_no_color_means_not_one_colour() -> None:
+    with Terminal(NO_COLOR="1") as terminal:
+        terminal.until(READY)
+        terminal.send([b"j", b"f", b"r", b"\x1b", b"\r", b"\x1b"])
+        colour = rb"\x1b\[(?:[0-9;]*;)?(?:[34][0-8]|9[0-7]|10[0-7])[;m]"
+        colours = re.findall(colour, terminal.output)
+        assert colours == []
+        assert b"x FAIL" in terminal.output
+
+
+def test_a_second_of_watching_costs_few_bytes() -> None:
+    with Terminal() as terminal:
+        terminal.until(READY)
+        terminal.quiet()
+        before = len(terminal.output)
+        terminal.send([b"j"])
+        assert len(terminal.output) - before < 2500
