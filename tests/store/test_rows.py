@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.store.ground import a_job
-from vbsbatch.model import BackupSettings, Rate
+from vbsbatch.model import BackupSettings, JobState, Rate
 from vbsbatch.store.rows import (
+    MUTABLE,
     backup_settings_text,
-    new_job_row,
+    fixed_row,
     pack_hex,
     pack_request,
     pack_uuid,
@@ -19,6 +21,7 @@ from vbsbatch.store.rows import (
     read_backup_settings,
     read_rate,
     storable,
+    untouched,
 )
 from vbsbatch.store.views import hex_text, request_text, uuid_text
 
@@ -74,5 +77,12 @@ def test_a_rate_comes_back(rate: Rate) -> None:
 
 def test_what_equals_the_defaults_of_the_run_takes_no_room() -> None:
     usual = BackupSettings(full=True)
-    assert new_job_row(a_job(1, settings=usual), usual)[4] is None
-    assert new_job_row(a_job(1, volume_name=a_job(1).volume_id), usual)[2] is None
+    assert fixed_row(a_job(1, settings=usual), usual)[4] is None
+    assert fixed_row(a_job(1, volume_name=a_job(1).volume_id), usual)[2] is None
+
+
+@pytest.mark.parametrize("column", MUTABLE)
+def test_a_job_is_untouched_only_while_every_column_of_the_engine_is_as_new(column: str) -> None:
+    assert untouched(a_job(1, priority=3, group="db"))
+    changed = JobState.FAILED if column == "state" else 7
+    assert not untouched(a_job(1, **{column: changed}))

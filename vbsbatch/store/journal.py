@@ -6,7 +6,6 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
@@ -154,8 +153,7 @@ class SqliteJournal:
             return jobs
 
         jobs = await self._writer.wait(claim, writes=True)
-        claimed = [_claimed(job, now) for job in jobs]
-        return sorted(claimed, key=lambda job: (-job.priority, job.no))
+        return sorted(jobs, key=lambda job: (-job.priority, job.no))
 
     async def flush(self) -> None:
         """Return once everything recorded so far is durable."""
@@ -280,10 +278,3 @@ def _one(db: Connection, query: str, parameters: Any) -> Any:
         return cursor.fetchone()[0]
     finally:
         cursor.close()
-
-
-def _claimed(job: Job, now: float) -> Job:
-    """What the claim has just made of the job in the file."""
-    return replace(
-        job, state=JobState.SUBMITTING, attempts=job.attempts + 1, intent_at=ms(now) / 1000
-    )

@@ -19,6 +19,7 @@ from vbsbatch.store.opening import connect
 from vbsbatch.store.rows import read_attempt, read_backup_settings, read_job, read_rate, seconds
 from vbsbatch.store.schema import STATES
 from vbsbatch.store.selection import Selection
+from vbsbatch.store.settings import read_settings
 
 LISTED = 5
 """So many run ids are named where one was not found."""
@@ -155,11 +156,9 @@ class Reader:
         )
 
     def _settings(self, text: str) -> Settings:
-        from pydantic import TypeAdapter, ValidationError  # slow to import, needed only here
-
         try:
-            return TypeAdapter(Settings).validate_json(text)
-        except ValidationError as error:
+            return read_settings(text)
+        except ValueError as error:
             raise StoreFailed(f"{self.path}: the settings of a run are damaged") from error
 
     def _about(self, run_id: str) -> _Known:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from vbsbatch.model import (
@@ -70,12 +71,16 @@ ATTEMPT = (
 """Columns of an attempt beside its run and job."""
 
 
-def selected(columns: Sequence[str], table: str) -> str:
-    """The SQL list of these columns with ids as text, in the order the readers below expect."""
-    return ", ".join(
-        _AS_TEXT[name](f"{table}.{name}") if name in _AS_TEXT else f"{table}.{name}"
-        for name in columns
-    )
+def selected(columns: Sequence[str], table: str, **instead: str) -> str:
+    """The SQL list of these columns with ids as text, in the order the readers below expect.
+
+    `instead` names expressions that take the place of columns.
+    """
+
+    def expression(name: str) -> str:
+        return _AS_TEXT[name](f"{table}.{name}") if name in _AS_TEXT else f"{table}.{name}"
+
+    return ", ".join(instead.get(name) or expression(name) for name in columns)
 
 
 JOB_COLUMNS = selected(FIXED + MUTABLE, "j")
@@ -192,8 +197,17 @@ def mutable_row(job: Job) -> tuple[Any, ...]:
     )
 
 
-def new_job_row(job: Job, defaults: BackupSettings) -> tuple[Any, ...]:
-    """The job's `FIXED` and `MUTABLE` columns; what equals the defaults is left out."""
+def untouched(job: Job) -> bool:
+    """Whether the engine's columns of the job are as those of any job that nothing happened to."""
+    return bool(_MUTABLE_OF(job) == _UNTOUCHED)
+
+
+_MUTABLE_OF = attrgetter(*MUTABLE)
+_UNTOUCHED = _MUTABLE_OF(Job(no=0, volume_id="", volume_name="", backup_name=""))
+
+
+def fixed_row(job: Job, defaults: BackupSettings) -> tuple[Any, ...]:
+    """The job's `FIXED` columns; what equals the defaults is left out."""
     return (
         job.no,
         pack_uuid(job.volume_id),
@@ -202,7 +216,6 @@ def new_job_row(job: Job, defaults: BackupSettings) -> tuple[Any, ...]:
         None if job.settings == defaults else backup_settings_text(job.settings),
         job.priority,
         storable(job.group),
-        *mutable_row(job),
     )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from vbsbatch.model import Job, JobState, Settings
+from vbsbatch.model import Job, JobState
 from vbsbatch.store import queries
 from vbsbatch.store.reading import Event, Mark, Reader, _event
 from vbsbatch.store.rows import JOB_COLUMNS, STATE_NUMBER, read_job, storable
@@ -129,14 +129,7 @@ class Screen(Reader):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._settings_seen: dict[str, Settings] = {}
         self._db.create_function("fold", 1, _fold, deterministic=True)
-
-    def _settings(self, text: str) -> Settings:
-        """Kept: to check them takes milliseconds, and they never change."""
-        if text not in self._settings_seen:
-            self._settings_seen[text] = super()._settings(text)
-        return self._settings_seen[text]
 
     def rev(self, run_id: str) -> int:
         """A number that grows with every change of the run or its jobs."""

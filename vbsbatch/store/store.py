@@ -7,7 +7,7 @@ import os
 import secrets
 import string
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -36,12 +36,13 @@ from vbsbatch.store.reading import Reader
 from vbsbatch.store.rows import (
     backup_settings_text,
     event_row,
+    fixed_row,
     mutable_row,
-    new_job_row,
     rate_text,
     read_job,
     storable,
     time_ms,
+    untouched,
 )
 from vbsbatch.store.selection import Selection
 
@@ -105,14 +106,14 @@ class Store(Reader):
         """Freeze a run with its jobs, all or nothing; the jobs are never held all at once."""
         if any(run.id == row[0] for row in self._rows(queries.RUN_IDS)):
             raise UsageError(f"run {run.id} is in the store already")
-        rows = (new_job_row(job, defaults) for job in jobs)
+        waiting = iter(jobs)
         with self._writing() as (db, rev):
             first_event = db.execute(queries.LAST_EVENT).fetchone()[0]
             values = (*_run_row(run), backup_settings_text(defaults), first_event, rev)
             number = db.execute(queries.NEW_RUN, values).lastrowid
             assert number is not None
-            while chunk := list(islice(rows, statements.CHUNK)):
-                statements.insert_jobs(db, number, chunk)
+            while chunk := list(islice(waiting, statements.CHUNK)):
+                _insert(db, number, chunk, defaults)
 
     def set_limits(
         self, run_id: str, *, rate: Rate | None = None, in_flight: int | None = None
@@ -228,6 +229,14 @@ class Store(Reader):
                 return
             yield jobs
             after = jobs[-1].no
+
+
+def _insert(db: Connection, run: int, jobs: Sequence[Job], defaults: BackupSettings) -> None:
+    if all(map(untouched, jobs)):
+        statements.insert_untouched_jobs(db, run, [fixed_row(job, defaults) for job in jobs])
+    else:
+        rows = [(*fixed_row(job, defaults), *mutable_row(job)) for job in jobs]
+        statements.insert_jobs(db, run, rows)
 
 
 def _narrowed(argument: Mapping[str, Any], allowed: frozenset[JobState]) -> Selection:

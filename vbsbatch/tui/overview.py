@@ -102,7 +102,7 @@ class OverviewScreen(SteeredScreen):
         self.table.show(View())
         self.table.total = self.table.size_of_view
         self._draw_status()
-        self.set_timer(_FIRST_FIGURES, self._look_at_run)
+        self.call_after_refresh(self.set_timer, _FIRST_FIGURES, self._look_at_run)
 
     @property
     def table(self) -> JobTable:
