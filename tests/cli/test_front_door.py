@@ -7,20 +7,24 @@ import shutil
 import signal
 
 import pytest
+from click.testing import CliRunner
 
 from tests.cli.stage import Stage, told
 from vbsbatch import __version__
-from vbsbatch.cli.app import COMMANDS
+from vbsbatch.cli.app import COMMANDS, app
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_a_help_that_goes_on(stage: Stage, command: str) -> None:
-    text = stage(command, "--help").stdout
+def test_every_command_has_a_help_that_goes_on(command: str) -> None:
+    done = CliRunner().invoke(app, [command, "--help"], prog_name="vbsbatch")
+    assert done.exit_code == 0
+    text = done.stdout
     assert text.startswith(f"Usage: vbsbatch {command} ")
     assert "vbsbatch " in text.split("Options:")[1] or "xit code" in text
 
 
 def test_the_help_lists_every_command_and_costs_no_import(stage: Stage) -> None:
+    assert stage("resume", "--help").stdout.startswith("Usage: vbsbatch resume ")
     text = stage("--help").stdout
     assert all(f"  {command} " in text for command in COMMANDS)
     assert "Examples:" in text
@@ -64,9 +68,9 @@ def test_the_demo_backs_up_its_fleet_and_leaves_nothing(stage: Stage) -> None:
 
 
 def test_the_simulator_ends_at_once_and_well_on_a_signal(stage: Stage) -> None:
-    cloud = stage.cloud(volumes=1)
+    cloud = stage.simulator(volumes=1)
     cloud.process.send_signal(signal.SIGINT)
-    assert cloud.process.wait(timeout=5) == 0
+    assert cloud.process.wait(timeout=20) == 0
 
 
 def test_two_simulators_cannot_share_a_port(stage: Stage) -> None:
@@ -76,7 +80,7 @@ def test_two_simulators_cannot_share_a_port(stage: Stage) -> None:
 
 
 def test_a_simulators_clouds_yaml_is_used_as_it_is_printed(stage: Stage) -> None:
-    stage.cloud(volumes=1)
+    stage.simulator(volumes=1)
     shutil.copy(stage.clouds, stage.folder / "home" / "clouds.yaml")
     environment = {k: v for k, v in stage.environment.items() if not k.startswith("OS_")}
     stage.clouds.rename(stage.folder / "elsewhere.yaml")

@@ -6,34 +6,31 @@ import csv
 import io
 import json
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.stage import FAST, Cloud, Stage
+from tests.cli.clouds import Cloud
+from tests.cli.stage import FAST, Stage, until
 
 
-@pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Cloud]]:
-    """A run of 6 volumes of which two failed with different answers, and an older run of one."""
-    stage = Stage(tmp_path_factory.mktemp("looking"))
-    stage.write_plan(retry={"attempts": 1})
-    cloud = stage.cloud(volumes=6)
-    ids = [volume["ID"] for volume in cloud.volumes()]
-    (stage.folder / "one.txt").write_text(ids[5])
-    stage("run", "plan.yaml", "--volumes", "one.txt")
-    cloud.behave(
-        FAST
-        + "faults:\n"
-        "  - {on: create, do: status, status: 400, code: VolumeBackup.0040,"
-        f" message: '=1+1 [b]\\e[31mred\\u202e<script>', volumes: [{ids[0]}]}}\n"
-        f"  - {{on: create, do: fail, code: VolumeBackup.0017, volumes: [{ids[1]}]}}\n".replace(
-            "\\e", "\\x1b"
-        )
-    )
-    stage("run", "plan.yaml", code=1)
-    yield stage, cloud
-    stage.close()
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("runs", "--json"),
+        ("status", "latest", "--json"),
+        ("status",),
+        ("jobs", "--json"),
+        ("jobs", "latest", "--csv"),
+        ("report", "--format", "json"),
+    ],
+)
+def test_a_process_of_its_own_says_the_same(
+    ended: tuple[Stage, Cloud], words: tuple[str, ...]
+) -> None:
+    """What the other tests look at without one is what a script gets."""
+    stage, _ = ended
+    done = stage(*words)
+    assert (done.stdout, done.stderr) == (stage.look(*words), "")
 
 
 def test_runs_are_listed_newest_first(ended: tuple[Stage, Cloud]) -> None:
@@ -75,7 +72,7 @@ def test_jobs_are_filtered(ended: tuple[Stage, Cloud], words: tuple[str, ...], c
     found = stage.jobs(*words)
     assert len(found) == count
     if words:
-        assert len(stage("jobs", "latest", *words).stdout.splitlines()) == count + 1
+        assert len(stage.look("jobs", "latest", *words).splitlines()) == count + 1
 
 
 def test_jobs_are_found_by_volume_id_and_name(ended: tuple[Stage, Cloud]) -> None:
@@ -88,7 +85,7 @@ def test_jobs_are_found_by_volume_id_and_name(ended: tuple[Stage, Cloud]) -> Non
 
 def test_jobs_as_csv_have_the_columns_of_the_json(ended: tuple[Stage, Cloud]) -> None:
     stage, _ = ended
-    rows = list(csv.DictReader(io.StringIO(stage("jobs", "--csv").stdout)))
+    rows = list(csv.DictReader(io.StringIO(stage.look("jobs", "--csv"))))
     assert [row["state"] for row in rows] == [job["state"] for job in stage.jobs()]
     assert list(rows[0]) == list(stage.jobs()[0])
     (bad,) = (row for row in rows if row["code"] == "VolumeBackup.0040")
@@ -110,7 +107,7 @@ def test_status_tells_failures_with_their_meaning_and_what_to_do(
     ended: tuple[Stage, Cloud],
 ) -> None:
     stage, _ = ended
-    text = stage("status").stdout
+    text = stage.look("status")
     assert "20 backups" in text
     assert "VolumeBackup.0017" in text
     document = stage.json("status")
@@ -127,7 +124,7 @@ def test_a_report_is_the_same_on_stdout_and_in_a_file(
 ) -> None:
     stage, _ = ended
     # Bytes: a CSV's line ends are part of it.
-    text = stage("report", "latest", "--format", form).stdout
+    text = stage.look("report", "latest", "--format", form)
     stage("report", "latest", "--format", form, "--output", f"report.{form}")
     path = stage.folder / f"report.{form}"
     assert path.read_text(encoding="utf-8") == text
@@ -140,9 +137,9 @@ def test_a_report_is_the_same_on_stdout_and_in_a_file(
 
 def test_reports_can_be_read_by_other_programs(ended: tuple[Stage, Cloud]) -> None:
     stage, _ = ended
-    document = json.loads(stage("report", "--format", "json").stdout)
+    document = json.loads(stage.look("report", "--format", "json"))
     assert len(document["jobs"]) == 6
-    suite = ET.fromstring(stage("report", "--format", "junit").stdout)
+    suite = ET.fromstring(stage.look("report", "--format", "junit"))
     assert len(list(suite.iter("testcase"))) == 6
     assert len(list(suite.iter("failure"))) == 2
 
@@ -154,18 +151,8 @@ def test_a_report_to_nowhere_is_refused(ended: tuple[Stage, Cloud]) -> None:
 
 def test_a_reader_that_has_seen_enough_is_no_fault(ended: tuple[Stage, Cloud]) -> None:
     stage, _ = ended
-    import subprocess
-    import sys
-
-    command = (
-        f"{sys.executable} -m vbsbatch report --format json | head -c 1; exit ${{PIPESTATUS[0]}}"
-    )
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=stage.folder,
-        env=stage.environment,
-        capture_output=True,
-        text=True,
+    done = stage.finish(
+        stage.shell("vbsbatch report --format json | head -c 1; exit ${PIPESTATUS[0]}")
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "{", "")
 
@@ -174,7 +161,7 @@ def test_verify_tells_what_the_cloud_does_not_have_any_more(ended: tuple[Stage, 
     stage, cloud = ended
     assert "the cloud has what the store says" in stage("verify").stdout
     good = stage.jobs("--state", "succeeded")
-    cloud.behave(FAST.replace("delete: 100ms", "delete: 60s"))
+    cloud.behave(FAST.replace("delete: 50ms", "delete: 60s"))
     cloud.project().delete(good[0]["backup_id"])
     assert "not available" in stage("verify", code=1).stdout
     cloud.behave(FAST)
@@ -182,7 +169,6 @@ def test_verify_tells_what_the_cloud_does_not_have_any_more(ended: tuple[Stage, 
     cloud.project().create(good[2]["volume_id"], good[2]["backup_name"])
     failed = stage.jobs("--state", "failed")[0]
     cloud.project().create(failed["volume_id"], failed["backup_name"])
-    from tests.cli.stage import until
 
     def settled() -> bool:
         there = cloud.project().backups()

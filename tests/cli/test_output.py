@@ -3,45 +3,25 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
-import pytest
-
-from tests.cli.stage import FAST, Done, Stage, told
+from tests.cli.clouds import Cloud
+from tests.cli.stage import FAST, Stage, told
 from tests.report.schema_check import problems
 
 
-def shell(stage: Stage, command: str) -> Done:
-    """Run a shell command in which `vbsbatch` stands for the program."""
-    full = f'vbsbatch() {{ {sys.executable} -m vbsbatch "$@"; }}; {command}'
-    return subprocess.run(
-        ["bash", "-c", full],
-        cwd=stage.folder,
-        env=stage.environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=40,
-    )
-
-
-def test_plain_progress_names_the_run_and_ends_with_the_exit_code(stage: Stage) -> None:
+def test_progress_is_plain_without_a_terminal_names_the_run_and_ends_with_the_exit_code(
+    stage: Stage,
+) -> None:
     stage.cloud(FAST + "faults: [{on: create, do: drop_before, first: 1}]", volumes=4)
-    done = stage("run", "plan.yaml", "-v")
+    done = stage("run", "plan.yaml", "-v", "--progress", "auto")
     first, *_, last = done.stderr.splitlines()
     assert first.startswith("run 2")
     assert "4 volumes" in first
     assert last.endswith("exit=0")
     assert len(told(done, "ok")) == 4
     assert len(told(done, "unknown")) == 1
+    assert told(done, "end") == ["done ok=4 fail=0 exit=0"]
     assert done.stdout == ""
-
-
-def test_auto_is_plain_without_a_terminal(stage: Stage) -> None:
-    stage.cloud(volumes=1)
-    done = stage("run", "plan.yaml", "--progress", "auto")
-    assert told(done, "end") == ["done ok=1 fail=0 exit=0"]
 
 
 def test_json_progress_is_one_documented_object_a_line(stage: Stage) -> None:
@@ -69,24 +49,29 @@ def test_a_servers_text_never_reaches_the_terminal_as_it_is(stage: Stage) -> Non
     )
     stage("run", "plan.yaml", "-v", code=1)
     for words in (("status",), ("jobs",), ("report", "--format", "md"), ("jobs", "--json")):
-        text = stage(*words).stdout
-        assert not {"\x1b", "\x07", "\r", "\u202e"} & set(text), words
+        assert not {"\x1b", "\x07", "\r", "\u202e"} & set(stage.look(*words)), words
     assert "[b]x[/b]" in stage("jobs").stdout, "literally"
 
 
-@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&-", "2>/dev/full", "2>&1 | head -c 1"])
-def test_a_run_goes_on_when_nobody_listens(stage: Stage, closed: str) -> None:
-    cloud = stage.cloud(volumes=3)
-    done = shell(stage, f"vbsbatch run plan.yaml -v {closed}; exit ${{PIPESTATUS[0]}}")
-    assert (done.returncode, done.stdout.strip("r")) == (0, "")
-    assert cloud.summary()["backed_up"] == 3
+def test_a_run_goes_on_when_nobody_listens(stage: Stage) -> None:
+    """Five runs side by side, each with its volumes and its store, each unheard in another way."""
+    ways = ("2>&-", ">&- 2>&-", "<&-", "2>/dev/full", "2>&1 | head -c 1")
+    cloud = stage.cloud(volumes=2 * len(ways))
+    ids = [volume["ID"] for volume in cloud.volumes()]
+    runs = {}
+    for number, way in enumerate(ways):
+        (stage.folder / f"{number}.txt").write_text("\n".join(ids[2 * number : 2 * number + 2]))
+        words = f"run plan.yaml -v --volumes {number}.txt --db {number}.db"
+        runs[way] = stage.shell(f"vbsbatch {words} {way}; exit ${{PIPESTATUS[0]}}")
+    for way, process in runs.items():
+        done = stage.finish(process)
+        assert (done.returncode, done.stdout.strip("r")) == (0, ""), way
+    assert cloud.summary()["backed_up"] == cloud.summary()["creates"] == 2 * len(ways)
 
 
-def test_a_full_disk_under_the_output_is_said_in_one_line(stage: Stage) -> None:
-    stage.cloud(volumes=1)
-    stage("run", "plan.yaml")
-    done = shell(stage, "vbsbatch status > /dev/full")
-    assert done.returncode == 2
+def test_a_full_disk_under_the_output_is_said_in_one_line(ended: tuple[Stage, Cloud]) -> None:
+    stage, _ = ended
+    done = stage.finish(stage.shell("vbsbatch status > /dev/full"), 2)
     assert "vbsbatch: cannot write" in done.stderr
     assert len(done.stderr.splitlines()) == 1
-    assert shell(stage, "vbsbatch status >&-").returncode in (0, 2)
+    assert stage.finish(stage.shell("vbsbatch status >&-")).returncode in (0, 2)

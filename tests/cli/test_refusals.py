@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
+from tests.cli.clouds import Cloud, Process, write_fleet
 from tests.cli.stage import Stage
+
+Try: TypeAlias = tuple[Stage, Process]
 
 WAYS_IN = {
     "a wrong password": (r"password: \S+", "password: wrong-secret", "refused the credentials"),
@@ -22,14 +27,33 @@ WAYS_IN = {
 }
 
 
+@pytest.fixture(scope="module")
+def tries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cloud, dict[str, Try]]]:
+    """A run by every wrong way into one cloud, all begun at once: each is mostly imports."""
+    host = Stage(tmp_path_factory.mktemp("host"))
+    cloud = host.cloud(volumes=2)
+    begun: dict[str, Try] = {}
+    for way, (pattern, by, _) in WAYS_IN.items():
+        stage = Stage(tmp_path_factory.mktemp("way"))
+        stage.write_plan()
+        stage.clouds.write_bytes(host.clouds.read_bytes())
+        stage.edit_clouds(pattern, by)
+        write_fleet(stage.folder / "fleet.json", cloud)
+        begun[way] = stage, stage.start("run", "plan.yaml")
+    yield cloud, begun
+    for stage, _ in begun.values():
+        stage.close()
+    host.close()
+
+
 @pytest.mark.parametrize("way", WAYS_IN)
-def test_no_way_in_is_one_line_and_no_run(stage: Stage, way: str) -> None:
-    pattern, by, words = WAYS_IN[way]
-    cloud = stage.cloud(volumes=2)
-    stage.edit_clouds(pattern, by)
-    line = stage.refused("run", "plan.yaml")
-    assert words in line
+def test_no_way_in_is_one_line_and_no_run(tries: tuple[Cloud, dict[str, Try]], way: str) -> None:
+    cloud, begun = tries
+    stage, process = begun[way]
+    line = stage.refusal(process)
+    assert WAYS_IN[way][2] in line
     assert "secret" not in line
+    assert cloud.password not in line
     assert stage.runs() == []
     assert cloud.ledger("create") == []
 
@@ -125,13 +149,11 @@ def test_a_store_that_is_none_is_refused_and_left_alone(stage: Stage) -> None:
     assert cloud.ledger("create") == []
 
 
-def test_a_damaged_store_is_refused(stage: Stage) -> None:
+def test_a_damaged_store_is_refused(stage: Stage, ended: tuple[Stage, Cloud]) -> None:
     stage.cloud(volumes=1)
-    stage("run", "plan.yaml")
-    content = stage.store.read_bytes()
-    stage.store.write_bytes(content[:5000])
-    assert "vbsbatch.db" in stage.refused("status")
-    assert "vbsbatch.db" in stage.refused("resume")
+    (stage.folder / "cut.db").write_bytes(ended[0].store.read_bytes()[:5000])
+    assert "cut.db" in stage.refused("status", "--db", "cut.db")
+    assert "cut.db" in stage.refused("resume", "--db", "cut.db")
 
 
 @pytest.mark.parametrize(
@@ -159,8 +181,7 @@ def test_bad_usage_says_what_would_be_right(
     assert done.stdout == ""
 
 
-def test_a_live_engine_is_needed_to_be_steered(stage: Stage) -> None:
-    stage.cloud(volumes=1)
-    stage("run", "plan.yaml")
-    for verb in ("pause", "unpause", "stop"):
-        assert "has ended" in stage.refused(verb, "latest")
+@pytest.mark.parametrize("verb", ["pause", "unpause", "stop"])
+def test_a_live_engine_is_needed_to_be_steered(ended: tuple[Stage, Cloud], verb: str) -> None:
+    stage, _ = ended
+    assert "has ended" in stage.refused(verb, "latest")

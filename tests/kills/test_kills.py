@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from random import Random
+from typing import Any
 
-from tests.cli.stage import Cloud, Stage, until
+from tests.cli.stage import Cloud, Process, Stage, until
 
 KILLS = 20
 VOLUMES = 300
 SEED = 20261123
 
 NIGHT = """\
-backups: {duration: [200ms, 1500ms], visible_after: [50ms, 600ms], fail: 0.01, fail_early: 0.01,
-          delete: [50ms, 300ms]}
+backups: {duration: [100ms, 900ms], visible_after: [50ms, 400ms], fail: 0.02,
+          delete: [50ms, 200ms]}
 latency: [2ms, 40ms]
 limit: {count: 50, per: 1s}
 faults:
+"""
+
+HOPELESS = """\
+  - {on: create, do: status, status: 400, code: VolumeBackup.0040, volumes: [%s]}
+  - {on: create, do: fail, code: VolumeBackup.0017, volumes: [%s]}
+"""
+"""Two volumes that the service refuses for good, two whose every backup fails, likewise."""
+
+FAULTS = """\
   - {on: create, do: drop_after, share: 0.06}
   - {on: create, do: drop_before, share: 0.03}
   - {on: create, do: cut, share: 0.02}
@@ -29,48 +38,74 @@ faults:
 """
 
 
-def await_creates(cloud: Cloud, count: int) -> None:
-    until(lambda: len(cloud.ledger("create")) >= count)
+def hopeless(cloud: Cloud) -> tuple[list[str], list[str]]:
+    """Let some volumes fail for good: those that are refused, those whose backups fail."""
+    ids = [volume["ID"] for volume in cloud.volumes()]
+    refused, failing = [ids[3], ids[170]], [ids[70], ids[230]]
+    cloud.behave(NIGHT + HOPELESS % (", ".join(refused), ", ".join(failing)) + FAULTS)
+    return refused, failing
+
+
+def kill_in_mid_work(engine: Process, cloud: Cloud, random: Random, before: Any) -> None:
+    """Kill it when it has sent so many creates, asked so many lists, or only just signed in."""
+    kind = random.choice(("create", "create", "create", "list", "token"))
+    more = random.randint(1, 15) if kind == "create" else 1
+
+    def far_enough() -> bool:
+        assert engine.poll() is None, "it was to be killed"
+        return cloud.calls(kind) >= before.get(kind, 0) + more
+
+    until(far_enough)
+    engine.kill()
+    engine.communicate()
 
 
 def test_twenty_kills_lose_nothing_and_make_nothing_twice(stage: Stage) -> None:
     random = Random(SEED)
-    cloud = stage.cloud(NIGHT, volumes=VOLUMES)
+    cloud = stage.simulator(NIGHT.removesuffix("faults:\n"), volumes=VOLUMES)
+    refused, failing = hopeless(cloud)
     stage.write_plan(
-        limits={"rate": "60/s", "in_flight": 60, "connections": 6},
-        retry={"attempts": 12, "later_for": "60s"},
+        limits={"rate": "40/s", "in_flight": 100, "connections": 6},
+        retry={
+            "attempts": 12,
+            "later_for": "60s",
+            "rules": [{"code": "VolumeBackup.0017", "verdict": "fail"}],
+        },
     )
-    words = ["run", "plan.yaml"]
     in_mid_work = 0
     for _ in range(KILLS):
+        words = ["resume"] if stage.runs() else ["run", "plan.yaml"]
+        before = cloud.summary()["calls"]
         engine = stage.start(*words, "-v", stderr=subprocess.DEVNULL)  # nobody reads a pipe
-        before = len(cloud.ledger("create"))
-        if random.random() < 0.75:
-            await_creates(cloud, before + random.randint(1, 12))
-        else:
-            time.sleep(random.uniform(0.3, 2))
-        time.sleep(random.uniform(0, 0.05))
-        assert engine.poll() is None
-        engine.kill()
-        engine.communicate()
-        in_mid_work += len(cloud.ledger("create")) > before
-        if words[0] == "run" and stage.runs():
-            words = ["resume"]
+        kill_in_mid_work(engine, cloud, random, before)
+        in_mid_work += cloud.calls("create") > before.get("create", 0)
     assert in_mid_work >= KILLS / 2, "the kills met an engine at work"
     assert stage.runs()[0]["counts"]["waiting"], "not everything was done before the last kill"
+    assert len(stage.runs()) == 1
 
-    done = stage.finish(stage.start("resume"), patience=120)
-    counts = stage.runs()[0]["counts"]
-    reasons = [job["code"] or job["http_status"] for job in stage.jobs("--state", "failed")]
-    assert done.returncode == (1 if reasons else 0)
-    assert all(reasons)
-    assert counts["succeeded"] + counts["failed"] == VOLUMES
+    stage.finish(stage.start("resume"), 1, patience=120)
+    until(lambda: not cloud.summary()["running"])
+    assert_each_ended_with_one_backup_or_a_reason(stage, cloud, {*refused, *failing})
     summary = cloud.summary()
-    assert summary["duplicates"] == 0
-    assert summary["lost"] <= len(reasons)
-    assert summary["backed_up"] == counts["succeeded"]
+    assert (summary["duplicates"], summary["lost"]) == (0, len(failing)), "but for the hopeless"
     assert "the cloud has what the store says" in stage("verify").stdout
-    failed = {job["volume_id"] for job in stage.jobs("--state", "failed")}
-    assert {row["volume"] for row in cloud.accepted()} >= {
-        job["volume_id"] for job in stage.jobs() if job["volume_id"] not in failed
-    }
+
+
+def assert_each_ended_with_one_backup_or_a_reason(
+    stage: Stage, cloud: Cloud, expected: set[str]
+) -> None:
+    """A job that succeeded has exactly its one live backup; one that failed a reason and none."""
+    live, jobs = cloud.live(), stage.jobs()
+    assert len(jobs) == VOLUMES
+    for job in jobs:
+        backups = live.pop(job["volume_id"], [])
+        if job["state"] == "succeeded":
+            assert backups == [job["backup_id"]], job
+        else:
+            assert job["state"] == "failed", job
+            assert job["volume_id"] in expected, job
+            assert job["message"], job
+            assert job["code"], job
+            assert backups == [], job
+    assert live == {}
+    assert {job["volume_id"] for job in jobs if job["state"] == "failed"} == expected

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import psutil
 
-from tests.cli.glass import glass_cloud
 from tests.cli.stage import FAST, Stage
 
 NIGHT = (
     FAST + "latency: [1ms, 10ms]\n"
     "faults:\n"
-    "  - {on: create, do: revoke, share: 0.1}\n"
+    "  - {on: create, do: revoke, volumes: [%s], first: 1}\n"
     "  - {on: create, do: drop_after, share: 0.1}\n"
     "  - {on: create, do: html, share: 0.1}\n"
     "  - {on: create, do: garbage, share: 0.1}\n"
@@ -25,22 +24,23 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def test_nothing_that_opens_the_cloud_is_left_anywhere(stage: Stage) -> None:
-    with glass_cloud(stage, NIGHT, 60) as cloud:
-        stage("run", "plan.yaml", "-v", env=stage.environment | {"VBSBATCH_DEBUG": "1"})
-        password = cloud.operator.password
-        stage("verify", "--json")
-        for form in ("table", "json", "csv", "md", "html", "junit"):
-            stage("report", "--all", "--format", form, "--output", f"report.{form}")
-        stage("jobs")
-        stage("status", "--json")
-        stage("runs")
-        good = stage.clouds.read_text()
-        stage.edit_clouds(r"/identity/v3", "/elsewhere/v3")
-        stage.refused("run", "plan.yaml", "--yes")
-        stage.clouds.write_text(good.replace("127.0.0.1:", f"operator:{password}@127.0.0.1:"))
-        stage.finish(stage.start("resume"))
-        secrets = {password, *cloud.issued}
-        assert len(secrets) > 3, "tokens were revoked and renewed"
+    cloud = stage.cloud(volumes=60)
+    ids = [volume["ID"] for volume in cloud.volumes()]
+    cloud.behave(NIGHT % f"{ids[5]}, {ids[45]}")
+    stage("run", "plan.yaml", "-v", env=stage.environment | {"VBSBATCH_DEBUG": "1"})
+    stage("verify", "--json")
+    for form in ("table", "json", "csv", "md", "html", "junit"):
+        path = str(stage.folder / f"report.{form}")
+        stage.look("report", "--all", "--format", form, "--output", path)
+    for words in (("jobs",), ("jobs", "--csv"), ("status", "--json"), ("status",), ("runs",)):
+        stage.look(*words)
+    good = stage.clouds.read_text()
+    stage.edit_clouds(r"/identity/v3", "/elsewhere/v3")
+    stage.refused("run", "plan.yaml", "--yes")
+    stage.clouds.write_text(good.replace("127.0.0.1:", f"operator:{cloud.password}@127.0.0.1:"))
+    stage.finish(stage.start("run", "plan.yaml", "--yes"))
+    secrets = {cloud.password, *cloud.world.issued}
+    assert len(secrets) > 3, "tokens were revoked and renewed"
     stage.clouds.unlink()
     for path in files_below(stage.folder):
         content = path.read_bytes()
@@ -50,16 +50,17 @@ def test_nothing_that_opens_the_cloud_is_left_anywhere(stage: Stage) -> None:
 
 
 def test_what_a_run_leaves_is_for_its_owner_alone(stage: Stage) -> None:
-    with glass_cloud(stage, FAST, 2):
-        stage("run", "plan.yaml", umask=0)
-        stage("report", "--output", "report.txt", umask=0)
+    stage.cloud(FAST, volumes=2)
+    stage("run", "plan.yaml", umask=0)
+    stage("report", "--output", "report.txt", umask=0)
+    assert stage.state.stat().st_mode & 0o777 == 0o700
     left = [*files_below(stage.state), stage.folder / "report.txt"]
     assert len(left) >= 3
     assert {path.stat().st_mode & 0o777 for path in left} == {0o600}
 
 
 def test_the_simulator_listens_on_the_loopback_interface_only(stage: Stage) -> None:
-    cloud = stage.cloud(volumes=1)
+    cloud = stage.simulator(volumes=1)
     process = psutil.Process(cloud.process.pid)
     listening = [c.laddr.ip for c in process.net_connections() if c.status == psutil.CONN_LISTEN]
     assert listening == ["127.0.0.1"]

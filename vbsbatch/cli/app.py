@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 
 import click
 
 import vbsbatch
+from vbsbatch.cli.options import db_option
 
 COMMANDS = {
     "run": ("running", "Submit and follow the backups of a plan."),
@@ -81,14 +83,17 @@ Examples:
 """,
 )
 @click.version_option(vbsbatch.__version__, "-V", "--version", prog_name="vbsbatch")
+@db_option
 @click.pass_context
-def app(ctx: click.Context) -> int | None:
+def app(ctx: click.Context, db: Path | None) -> int | None:
     """Back up hundreds of cloud disks: resumable, rate-limited, nothing twice, nothing lost.
 
     Alone on a terminal it shows the runs of the store.
     """
     if ctx.invoked_subcommand is not None:
+        if db is not None:
+            ctx.default_map = {command: {"db": str(db)} for command in COMMANDS}
         return None
     from vbsbatch.cli.showing import show_runs_or_help
 
-    return show_runs_or_help(ctx)
+    return show_runs_or_help(ctx, db)

@@ -12,9 +12,11 @@ import click
 from vbsbatch.cli import FAILED, STOPPED
 from vbsbatch.cli.looking import report_data
 from vbsbatch.cli.options import PROGRESS, db_option, open_store
+from vbsbatch.errors import UsageError
 from vbsbatch.model import JobMoved, JobState, RunNoted, RunState
 
 if TYPE_CHECKING:
+    from vbsbatch.cli.progress import Voice
     from vbsbatch.model import Run
     from vbsbatch.store import Event, Store
 
@@ -28,6 +30,7 @@ Examples:
   vbsbatch attach
   vbsbatch attach 20261123-0715 --read-only
   vbsbatch attach latest --progress plain
+  vbsbatch attach latest --web
 """
 )
 @click.argument("run", required=False, default="latest")
@@ -35,12 +38,28 @@ Examples:
 @click.option("--read-only", is_flag=True, help="Watch only: nothing can be asked of the engine.")
 @click.option("--progress", type=click.Choice(PROGRESS), default="auto", show_default=True)
 @click.option("-v", "--verbose", is_flag=True, help="Tell every change of every job.")
-def attach(run: str, db: Path | None, read_only: bool, progress: str, verbose: bool) -> int:
+@click.option(
+    "--web", is_flag=True, help="Serve the screen, read-only, to this machine's browsers."
+)
+@click.option("--port", type=click.IntRange(0, 65535), help="For --web; 0, the default, is any.")
+def attach(
+    run: str,
+    db: Path | None,
+    read_only: bool,
+    progress: str,
+    verbose: bool,
+    web: bool,
+    port: int | None,
+) -> int:
     """Watch RUN from any terminal; leaving it does not stop it."""
     from vbsbatch.cli.showing import chosen_style, show_run
 
-    with open_store(db, readonly=read_only) as store:
+    if port is not None and not web:
+        raise click.UsageError("--port is for --web")
+    with open_store(db, readonly=read_only or web) as store:
         found = store.run(run)
+        if web:
+            return _browse(store, found, port or 0)
         style = chosen_style(progress)
         if style == "tui":
             return show_run(store, found.id, read_only=read_only)
@@ -62,9 +81,27 @@ def follow(store: Store, run: Run, style: str, *, verbose: bool) -> int:
         if not live:
             break
         time.sleep(GLANCE)
+    return tell_end(store, run, voice)
+
+
+def tell_end(store: Store, run: Run, voice: Voice | None = None) -> int:
+    """Tell how a run ended, in lines for people unless `voice` has another style; its exit code."""
+    from vbsbatch.cli.progress import Voice
+
     code = exit_code_of(store, run)
+    voice = voice or Voice(style="plain", verbose=False, run=run)
     voice.end(run, store.counts(run.id), code, _next(store, run, code))
     return code
+
+
+def _browse(store: Store, run: Run, port: int) -> int:
+    try:
+        from vbsbatch.cli.browsing import serve
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"--web needs a package that is not here ({error.name}): pip install textual-serve"
+        ) from error
+    return serve(store, run.id, port)
 
 
 def exit_code_of(store: Store, run: Run) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from vbsbatch.errors import UsageError
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vbsbatch.store import Store
+
+    Process: TypeAlias = "subprocess.Popen[bytes]"
 
 PATIENCE = 120.0
 """Seconds an engine may take to sign in and take its run's lock."""
@@ -42,6 +45,18 @@ def start_engine(store: Store, run_id: str, options: Sequence[str] = ()) -> int:
             stderr=stream,
             start_new_session=True,
         )
+    # Somebody has to take note of its end, or a killed engine stays in the list of processes.
+    reaper = threading.Thread(target=process.wait, name=f"engine {process.pid}", daemon=True)
+    reaper.start()
+    try:
+        return _up(store, run_id, process, log, begin)
+    except KeyboardInterrupt:
+        process.terminate()
+        raise
+
+
+def _up(store: Store, run_id: str, process: Process, log: Path, begin: int) -> int:
+    """Wait until the engine drives the run; its pid."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         pid = store.is_live(run_id)
@@ -54,7 +69,7 @@ def start_engine(store: Store, run_id: str, options: Sequence[str] = ()) -> int:
     raise UsageError(f"the engine did not start within {PATIENCE:.0f} s: see {log}")
 
 
-def _ended_early(process: subprocess.Popen[bytes], log: Path, begin: int) -> int:
+def _ended_early(process: Process, log: Path, begin: int) -> int:
     """A very short run may be over before we look; anything else is its error, passed on."""
     with log.open("rb") as stream:
         stream.seek(begin)
@@ -65,6 +80,6 @@ def _ended_early(process: subprocess.Popen[bytes], log: Path, begin: int) -> int
     raise UsageError(f"the engine did not start: {last}")
 
 
-def _private(path: Path):  # type: ignore[no-untyped-def]
+def _private(path: Path) -> BinaryIO:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     return os.fdopen(descriptor, "ab")

@@ -23,12 +23,24 @@ if TYPE_CHECKING:
 Examples:
   vbsbatch runs
   vbsbatch runs --json
+  vbsbatch runs --progress tui
 """
 )
 @db_option
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
-def runs(db: Path | None, as_json: bool) -> None:
+@click.option(
+    "--progress",
+    type=click.Choice(("auto", "tui", "plain")),
+    default="auto",
+    show_default=True,
+    help="tui is the screen, to look into them; the others are a table.",
+)
+def runs(db: Path | None, as_json: bool, progress: str) -> int:
     """List the runs of the store, newest first."""
+    if progress == "tui":
+        if as_json:
+            raise click.UsageError("--json and --progress tui exclude each other")
+        return _browse_runs(db)
     with open_store(db, readonly=True) as store:
         found = [report_data(store, run) for run in store.runs()]
         if as_json:
@@ -39,6 +51,15 @@ def runs(db: Path | None, as_json: bool) -> None:
             from vbsbatch.report import as_table
 
             as_table.write_runs(found, sys.stdout)
+    return 0
+
+
+def _browse_runs(db: Path | None) -> int:
+    from vbsbatch.cli.showing import chosen_style, show_run
+
+    chosen_style("tui")
+    with open_store(db) as store:
+        return show_run(store, None, read_only=False)
 
 
 @click.command(

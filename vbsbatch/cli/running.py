@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 @click.command(
     epilog="""\b
 Exit codes: 0 all succeeded or skipped, 1 some failed, 2 nothing was submitted (usage, plan,
-credentials or store), 3 stopped and resumable, 130 aborted by a second signal.
+credentials or store), 3 stopped and resumable, 130 aborted by a second signal. Leaving the
+screen while the run goes on is 0.
 
 \b
 Examples:
@@ -176,7 +177,7 @@ def _carry_out(
     from vbsbatch.cli.showing import show_run
 
     start_engine(store, result.id, how.words())
-    return show_run(store, result.id, read_only=False)
+    return show_run(store, result.id, read_only=False, options=how.words())
 
 
 def _selection(

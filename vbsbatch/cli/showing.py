@@ -3,72 +3,122 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from vbsbatch.cli import USAGE
+from vbsbatch.cli import USAGE, mention
 from vbsbatch.cli.options import open_store
 from vbsbatch.errors import UsageError
+from vbsbatch.model import RunState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from vbsbatch.model import Run
     from vbsbatch.store import Store
+    from vbsbatch.tui.source import StoreSource
+
+_DRIVEN = (RunState.RUNNING, RunState.PAUSED)
 
 
 def chosen_style(progress: str) -> str:
     """What `--progress` means here: `auto` is the screen on a terminal that can show one."""
     if progress == "auto":
-        return "tui" if _screen_fits() else "plain"
-    if progress == "tui" and not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
-        raise UsageError("the screen needs a terminal: use --progress plain, json or quiet")
+        return "tui" if _screen_fits() and not os.environ.get("CI") else "plain"
+    if progress == "tui" and not _screen_fits():
+        raise UsageError(
+            "the screen needs a terminal on standard input and standard error, and a TERM that "
+            "can move the cursor: use --progress plain, json or quiet"
+        )
     return progress
 
 
-def show_run(store: Store, run_id: str | None, *, read_only: bool) -> int:
-    """Show a run (or the list of runs) until the person leaves; the exit code."""
+def show_run(
+    store: Store, run_id: str | None, *, read_only: bool, options: Sequence[str] = ()
+) -> int:
+    """Show a run (or the list of runs) until the person leaves; the exit code.
+
+    0 while the run goes on, then the run's own; the list alone is always 0. `options` are more
+    words for an engine that is started for this very run.
+    """
     from vbsbatch.cli.attaching import exit_code_of
     from vbsbatch.cli.detaching import start_engine
+    from vbsbatch.tui.app import show
+
+    source = source_of(
+        store,
+        read_only=read_only,
+        starter=lambda run: start_engine(store, run, options if run == run_id else ()),
+    )
+    ending = show(source, run_id=run_id)
+    for seen in dict.fromkeys((run_id, ending.run_id)):
+        if seen is not None:
+            _say_how_it_stands(store, store.run(seen), asked_for=seen == run_id)
+    if ending.return_code or run_id is None:
+        return ending.return_code
+    run = store.run(run_id)
+    return 0 if _goes_on(store, run) else exit_code_of(store, run)
+
+
+def source_of(store: Store, *, read_only: bool, starter: Callable[[str], object]) -> StoreSource:
+    """What the screens of this store read, and how they start an engine."""
     from vbsbatch.cli.steering import asked_by
     from vbsbatch.policy import documented
-    from vbsbatch.tui.app import show
     from vbsbatch.tui.source import StoreSource
 
-    source = StoreSource(
+    return StoreSource(
         store,
         read_only=read_only,
         meaning=documented,
-        starter=lambda run: start_engine(store, run),
+        starter=starter,
         asked_by=asked_by(),
     )
-    ending = show(source, run_id=run_id)
-    if ending.return_code:
-        return ending.return_code
-    if ending.run_id is None:
-        return 0
-    run = store.run(ending.run_id)
-    if store.is_live(run.id) is not None:
-        print(f"run {run.id} goes on; come back with: vbsbatch attach {run.id}", file=sys.stderr)
-        return 0
-    return exit_code_of(store, run)
 
 
-def show_runs_or_help(ctx: click.Context) -> int:
+def show_runs_or_help(ctx: click.Context, db: Path | None) -> int:
     """What the program does when it is called without a command."""
     from vbsbatch.store import default_path
 
-    if not (_screen_fits() and default_path().exists()):
+    fits = chosen_style("auto") == "tui" and _is_terminal(sys.stdout)
+    if not fits or (db is None and not default_path().exists()):
         click.echo(ctx.get_help())
-        return 0 if _screen_fits() else USAGE
-    with open_store(None) as store:
+        return 0 if fits else USAGE
+    with open_store(db) as store:
         return show_run(store, None, read_only=False)
 
 
+def _goes_on(store: Store, run: Run) -> bool:
+    return run.state in _DRIVEN and store.is_live(run.id) is not None
+
+
+def _say_how_it_stands(store: Store, run: Run, *, asked_for: bool) -> None:
+    """How to come back to a run, or how it ended for whoever asked for it."""
+    from vbsbatch.cli.attaching import tell_end
+
+    if _goes_on(store, run):
+        mention(f"run {run.id} goes on; come back with: vbsbatch attach {run.id}{_db(store)}")
+    elif run.state in _DRIVEN:
+        mention(f"run {run.id} has no engine; go on with: vbsbatch resume {run.id}{_db(store)}")
+    elif asked_for:
+        tell_end(store, run)
+
+
+def _db(store: Store) -> str:
+    """The option that names the store, where the usual one is another."""
+    from vbsbatch.store import default_path
+
+    usual = store.path.absolute() == default_path().absolute()
+    return "" if usual else f" --db {shlex.quote(str(store.path))}"
+
+
 def _screen_fits() -> bool:
-    """A terminal on all sides that is no CI log and can move its cursor."""
-    terminal = all(map(_is_terminal, (sys.stdin, sys.stdout, sys.stderr)))
-    dumb = os.environ.get("TERM", "") in ("", "dumb")
-    return terminal and not dumb and not os.environ.get("CI")
+    """Keys come from standard input, the screen goes to standard error."""
+    terminal = _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
+    return terminal and os.environ.get("TERM", "") not in ("", "dumb")
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -7,14 +7,24 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vbsbatch.cli.options import PROGRESS, db_option
+from vbsbatch.cli import mention
+from vbsbatch.cli.options import PROGRESS, db_option, open_store
 from vbsbatch.errors import UsageError
+from vbsbatch.model import RunState
+
+if TYPE_CHECKING:
+    from vbsbatch.store import Store
+
+PATIENCE = 20.0
+"""Seconds that an engine may take to stop when its demo ends."""
 
 SMALL_FAULTS = """\
 # A night like many: slow answers, some lost, some refused, a gateway that throttles.
@@ -82,32 +92,91 @@ Exit codes as for run, and 1 when verify finds a difference.
 @db_option
 def demo(volumes: int, progress: str, seed: int, verbose: bool, db: Path | None) -> int:
     """Back up a simulated fleet, with a few things going wrong on the way."""
-    with tempfile.TemporaryDirectory(prefix="vbsbatch-demo-") as name:
+    with tempfile.TemporaryDirectory(prefix="vbsbatch-demo-") as name, _Signals() as signals:
         folder = Path(name)
         (folder / "faults.yaml").write_text(SMALL_FAULTS, encoding="utf-8")
         (folder / "demo.yaml").write_text(DEMO_PLAN, encoding="utf-8")
         _write_fleet(folder / "fleet.csv", volumes, seed)
-        store = db or folder / "demo.db"
+        store = (db or folder / "demo.db").absolute()
         with _simulator(folder, volumes, seed):
-            vbsbatch = _Vbsbatch(folder, store)
+            vbsbatch = _Vbsbatch(folder, store, signals)
             code = vbsbatch("run", "demo.yaml", "--progress", progress, *["-v"] * verbose, "--yes")
+            if _stopped_what_goes_on(store) or signals.seen:
+                return code
             vbsbatch("report", "latest")
             verified = vbsbatch("verify", "latest")
     return code or verified
 
 
+def _stopped_what_goes_on(store: Path) -> bool:
+    """Stop the engine that a person left to itself, for its cloud ends here; whether one was."""
+    if not store.exists():
+        return False
+    with open_store(store) as opened:
+        run = next(iter(opened.runs()), None)
+        if run is None or opened.is_live(run.id) is None:
+            return False
+        left = run.state in (RunState.RUNNING, RunState.PAUSED)
+        if left:
+            mention(f"left before its end: stopping run {run.id}, for its cloud ends with the demo")
+            opened.ask(run.id, "stop-now", {}, "the demo")
+        _await_end(opened, run.id)
+    return left
+
+
+def _await_end(store: Store, run_id: str) -> None:
+    """Wait for the engine's end; one that takes too long has its end made."""
+    deadline = time.monotonic() + PATIENCE
+    while (pid := store.is_live(run_id)) is not None:
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+class _Signals:
+    """Signals go to the command that runs, and the demo tidies up after it."""
+
+    def __init__(self) -> None:
+        self.child: subprocess.Popen[bytes] | None = None
+        self.seen: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Signals:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._before[number] = signal.signal(number, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def _take(self, number: int, frame: object) -> None:
+        self.seen = number
+        if self.child is not None:
+            # A hang-up would leave the run going on, as it should, but for a demo.
+            self.child.send_signal(signal.SIGTERM if number == signal.SIGHUP else number)
+
+
 class _Vbsbatch:
     """Runs commands of this very program in the demo's folder."""
 
-    def __init__(self, folder: Path, store: Path) -> None:
+    def __init__(self, folder: Path, store: Path, signals: _Signals) -> None:
         self._folder = folder
-        self._store = store.absolute()
+        self._store = store
+        self._signals = signals
         self._environment = {**_without_cloud(), "OS_CLIENT_CONFIG_FILE": "clouds.yaml"}
 
     def __call__(self, *words: str) -> int:
-        click.echo(f"$ vbsbatch {' '.join(words)}", err=True)
-        command = [sys.executable, "-m", "vbsbatch", *words, "--db", str(self._store)]
-        return subprocess.call(command, cwd=self._folder, env=self._environment)  # noqa: S603
+        """The command's exit code; after a signal that of the signal, and nothing is run any
+        more."""
+        if self._signals.seen is None:
+            mention(f"$ vbsbatch {' '.join(words)}")
+            command = [sys.executable, "-m", "vbsbatch", *words, "--db", str(self._store)]
+            with subprocess.Popen(command, cwd=self._folder, env=self._environment) as child:  # noqa: S603
+                self._signals.child = child
+                code = child.wait()
+                self._signals.child = None
+        return code if self._signals.seen is None else 128 + self._signals.seen
 
 
 def _without_cloud() -> dict[str, str]:
@@ -132,7 +201,7 @@ def _simulator(folder: Path, volumes: int, seed: int) -> Iterator[None]:
     command = [sys.executable, "-m", "vbsbatch", "simulate", "--volumes", str(volumes)]
     command += ["--seed", str(seed), "--faults", "faults.yaml", "--clouds-file", "clouds.yaml"]
     process = subprocess.Popen(  # noqa: S603 - our own program, our own words
-        command, cwd=folder, stdout=subprocess.PIPE, text=True
+        command, cwd=folder, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
         assert process.stdout is not None

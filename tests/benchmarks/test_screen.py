@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from benchmarks.screen import elsewhere
+from benchmarks.terminal import Terminal
+
+ECHO = (
+    "import tty; tty.setraw(0); print('ready', flush=True); print(input() * 2, flush=True); input()"
+)
+
+
+def test_a_terminal_tells_when_a_key_was_painted(tmp_path: Path) -> None:
+    with Terminal([sys.executable, "-c", ECHO], os.environ, tmp_path) as terminal:
+        first = terminal.painted(lambda output: b"ready" in output)
+        since = terminal.written
+        terminal.press(b"ab\n")
+        assert terminal.painted(lambda output: b"abab" in output, since) >= first > terminal.began
+        assert terminal.output(since).startswith(b"abab")
+        assert terminal.memory > 1
+
+
+def test_a_key_is_painted_when_another_place_is() -> None:
+    assert elsewhere(b"7", b"x 7/100000 of 100000 8/100000")
+    assert not elsewhere(b"7", b"x 7/100000 of 100000")
+    assert not elsewhere(b"7", b"8/1000")

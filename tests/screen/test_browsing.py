@@ -1,0 +1,115 @@
+"""The screen in a browser: read-only, for this machine, for whoever has the address."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sqlite3
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.cli.stage import Process, Stage, until
+
+SERVED = pytest.mark.skipif(
+    find_spec("textual_serve") is None, reason="NOT TESTED: textual-serve is not installed"
+)
+
+
+def finished_run(stage: Stage, *words: str) -> str:
+    stage.cloud(volumes=3)
+    stage("run", "plan.yaml", "--progress", "quiet", *words)
+    return stage.run_id()
+
+
+def served(stage: Stage) -> tuple[Process, str]:
+    """A server for the newest run, and the address that it printed."""
+    process = stage.start("attach", "--web")
+    assert process.stdout is not None
+    return process, process.stdout.readline().strip()
+
+
+def screens(store: Path) -> set[int]:
+    """The screen processes behind browsers."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"vbsbatch.cli.browsed" in words and os.fsencode(store) in words:
+            found.add(int(process.name))
+    return found
+
+
+@SERVED
+def test_only_who_has_the_address_is_let_in_and_only_from_this_machine(stage: Stage) -> None:
+    finished_run(stage)
+    process, address = served(stage)
+    url, _, key = address.partition("/?key=")
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", url)
+    assert len(key) > 20
+    with httpx.Client(base_url=url, trust_env=False) as client:
+        for path in ("/", "/ws", "/static/js/textual.js", "/?key=", f"/?key={key}x"):
+            assert client.get(path).status_code == 403, path
+        assert client.get(f"/?key={key}", headers={"Origin": "http://evil"}).status_code == 403
+        page = client.get(f"/?key={key}")
+        assert page.status_code == 200
+        assert "default-src 'self'" in page.headers["Content-Security-Policy"]
+        assert "HttpOnly" in page.headers["Set-Cookie"]
+        assert client.get("/static/js/textual.js").status_code == 200, "by the cookie"
+    port = url.rpartition(":")[2]
+    assert f"cannot serve on port {port}" in stage.refused("attach", "--web", "--port", port)
+    process.send_signal(signal.SIGINT)
+    done = stage.finish(process)
+    assert done.returncode == 0
+    assert "read-only" in done.stderr
+
+
+def test_without_textual_serve_one_line_says_what_to_install(stage: Stage) -> None:
+    finished_run(stage)
+    (stage.folder / "textual_serve.py").write_text(
+        "raise ModuleNotFoundError('not here', name='textual_serve')\n"
+    )
+    environment = stage.environment | {"PYTHONPATH": str(stage.folder)}
+    line = stage.refused("attach", "--web", env=environment)
+    assert "pip install textual-serve" in line
+
+
+def test_a_port_without_the_web_is_refused(stage: Stage) -> None:
+    done = stage("attach", "--port", "8000", code=2)
+    assert "--port is for --web" in done.stderr
+
+
+@SERVED
+@pytest.mark.anyio
+async def test_a_browser_shows_the_screen_and_can_change_nothing(stage: Stage) -> None:
+    from tests.screen.browser import CHROMIUM, browser
+
+    if CHROMIUM is None:
+        pytest.skip("NOT TESTED: there is no Chromium, so no browser has shown the screen")
+    run = finished_run(stage)
+    process, address = served(stage)
+    async with browser(stage.folder / "profile") as page:
+        await page.open(address)
+        await page.until(lambda seen: run.encode() in seen and b"3/3" in seen and b"Detach" in seen)
+        assert "-first-byte" in await page.evaluate("document.body.className")
+        await page.click(300, 300)
+        for key in ("r", "R", "x", "p", "e"):
+            await page.press(key)
+        await page.until(lambda seen: b"filtered jobs as CSV" in seen)
+        await page.press("\r")
+        await page.until(lambda seen: b"a browser writes" in seen)
+        assert len(await page.picture(stage.folder / "browser.png")) > 10_000
+        url = address.partition("/?")[0]
+        assert {one for one in page.answered if not one.startswith(f"{url}/")} == set()
+        assert len(screens(stage.store)) == 1
+        process.kill()
+        until(lambda: not screens(stage.store))
+    with closing(sqlite3.connect(stage.store)) as db:
+        assert db.execute("SELECT count(*) FROM commands").fetchone() == (0,)
+    assert not list(stage.folder.glob("vbsbatch-*"))

@@ -1,0 +1,59 @@
+"""The demo at a terminal: the same screen, and nothing is left behind, however it is left."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from tests.cli.stage import Stage, until
+from tests.screen.tmux import Tmux, Window
+
+
+def demo(tmux: Tmux) -> tuple[Window, Path]:
+    """A demo whose screen is there, and the folder with its files."""
+    window = tmux.open("demo", "--volumes", "400", size=(140, 30))
+    window.until(r"active [1-9][\s\S]*q Detach")
+    store = re.search(r"store (/\S+)/demo\.db", window.raw().decode())
+    assert store
+    return window, Path(store[1])
+
+
+def busy_in(folder: Path) -> set[int]:
+    """The processes that work in this folder."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(process / "cwd").removesuffix(" (deleted)") == str(folder):
+                found.add(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_a_demo_that_is_left_stops_its_run_and_removes_its_files(stage: Stage, tmux: Tmux) -> None:
+    window, folder = demo(tmux)
+    assert len(busy_in(folder)) == 3, "simulator, engine, screen"
+    window.press("q")
+    code, text = window.left()
+    assert code == 0
+    assert re.search(r"left before its end: stopping run \S+, for its cloud ends", text)
+    assert not folder.exists()
+    assert busy_in(folder) == set()
+    assert not stage.store.exists()
+
+
+def test_a_demo_whose_terminal_is_closed_leaves_nothing_behind(tmux: Tmux) -> None:
+    window, folder = demo(tmux)
+    window.close()
+    until(lambda: not folder.exists() and not busy_in(folder))
+
+
+def test_a_demo_that_is_watched_to_its_end_reports_and_verifies(tmux: Tmux) -> None:
+    window = tmux.open("demo", "--volumes", "1", size=(140, 30))
+    window.until(r" ENDED ")
+    window.press("q")
+    code, text = window.left()
+    assert code == 0
+    assert "done ok=1 fail=0 exit=0" in text
+    assert "the cloud has what the store says" in text

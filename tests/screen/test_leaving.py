@@ -1,0 +1,126 @@
+"""Whatever ends a screen, the run goes on; whatever ends an engine, the screen says so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+from contextlib import closing
+
+from tests.cli.stage import Stage, until
+from tests.screen.tmux import Tmux
+from tests.screen.watching import DETACH, ended, engine_of, settled, sql_counts
+
+STEADY = "backups: {duration: 600ms, visible_after: 50ms}\n"
+ONE_BY_ONE = {"rate": "200/s", "in_flight": 2, "connections": 2}
+
+
+def test_no_way_of_leaving_a_screen_ends_the_run(stage: Stage, tmux: Tmux) -> None:
+    stage.write_plan(limits=ONE_BY_ONE)
+    stage.simulator(STEADY, volumes=24)
+    started = tmux.open("run", "plan.yaml")
+    started.until(r"active 2 [\s\S]*q Detach")
+    started.press("p")
+    started.until(r"PAUSED")
+    engine = engine_of(stage)
+    assert engine is not None
+    assert os.getsid(engine) == engine, "a session of its own"
+    quit_, hung_up, killed, closed = (tmux.open("attach") for _ in range(4))
+    for window in (quit_, hung_up, killed, closed):
+        window.until(DETACH)
+
+    back = f"run {stage.run_id()} goes on; come back with: vbsbatch attach {stage.run_id()}"
+    started.close()
+    closed.close()
+    os.kill(killed.pid(), signal.SIGKILL)
+    quit_.press("q")
+    code, text = quit_.left()
+    assert code == 0
+    assert back in text
+    os.kill(hung_up.pid(), signal.SIGHUP)
+    code, text = hung_up.left()
+    assert code == 128 + signal.SIGHUP
+    assert back in text
+    killed.until(r"left with 137")
+    assert engine_of(stage) == engine
+    stage("in-flight", "latest", "50")
+    stage("unpause", "latest")
+    until(ended(stage))
+    assert sql_counts(stage.store) == {"succeeded": 24}
+    log = stage.store.with_name(f"vbsbatch.db.{stage.run_id()}.log")
+    assert log.stat().st_mode & 0o777 == 0o600
+    assert "end      done ok=24 fail=0 exit=0" in log.read_text()
+
+
+def test_a_terminated_screen_leaves_the_terminal_as_it_was(stage: Stage, tmux: Tmux) -> None:
+    stage.write_plan(limits=ONE_BY_ONE)
+    stage.simulator(STEADY, volumes=30)
+    named = str(stage.folder / "named.db")
+    window = tmux.open("run", "plan.yaml", "--db", named)
+    window.until(r"active 2 [\s\S]*q Detach")
+    os.kill(window.pid(), signal.SIGTERM)
+    code, text = window.left()
+    assert code == 128 + signal.SIGTERM
+    assert f"--db {named}" in text.replace("\n", ""), "how to come back names the store"
+    stage("stop", "latest", "--db", named)
+
+
+def test_a_killed_engine_is_told_of_in_time_and_replaced_from_the_screen(
+    stage: Stage, tmux: Tmux
+) -> None:
+    stage.write_plan(limits={"rate": "200/s", "in_flight": 4, "connections": 2})
+    cloud = stage.simulator("backups: {duration: 1s, visible_after: 50ms}\n", volumes=12)
+    window = tmux.open("run", "plan.yaml")
+    window.until(r"active 4 [\s\S]*q Detach")
+    engine = engine_of(stage)
+    assert engine is not None
+    killed_at = time.monotonic()
+    os.kill(engine, signal.SIGKILL)
+    window.until(r"ENGINE GONE[\s\S]*engine gone, resume\?.*press c to resume", patience=10)
+    assert time.monotonic() - killed_at < 10
+
+    window.press("c")
+    window.until(r" ENDED .*\n.*100\.0%  12/12")
+    assert settled(stage, window) == {"succeeded": 12}
+    window.press("q")
+    assert window.left()[0] == 0
+    assert len(cloud.accepted()) == 12, "nothing twice"
+
+
+def test_an_engine_that_cannot_start_is_told_of_on_the_screen(stage: Stage, tmux: Tmux) -> None:
+    stage.cloud("backups: {duration: 60s, visible_after: 50ms}\n", volumes=2)
+    window = tmux.open("run", "plan.yaml")
+    window.until(r"active 2 [\s\S]*q Detach")
+    stage("stop", "latest")
+    window.until(r"stopped: .*press c to resume")
+    stage.edit_clouds(r"password: \S+", "password: another")
+    window.press("c")
+    window.until(r"the engine did not start: [\s\S]*\(401\)")
+    window.press("q")
+    code, text = window.left()
+    assert code == 3
+    assert f'next="vbsbatch resume {stage.run_id()}"' in text.replace("\n", "")
+
+
+def test_a_crash_of_the_screen_says_so_and_leaves_the_run_alone(stage: Stage, tmux: Tmux) -> None:
+    cloud = stage.cloud("backups: {duration: 60s, visible_after: 50ms}\n", volumes=3)
+    window = tmux.open("run", "plan.yaml")
+    window.until(r"active 3 [\s\S]*q Detach")
+    with closing(sqlite3.connect(stage.store)) as db:
+        # Another program wrote nonsense into the store, where only a job's details look.
+        db.execute("PRAGMA ignore_check_constraints = ON")
+        db.execute("UPDATE attempts SET verdict = 'nonsense'")
+        db.commit()
+    window.press("Enter")
+    code, text = window.left()
+    assert code == 1
+    assert "the screen broke (" in text
+    assert "the run is not touched" in text
+    assert f"vbsbatch attach {stage.run_id()}" in text.replace("\n", "")
+    assert engine_of(stage) is not None
+    everything = window.raw().decode()
+    assert "Traceback" not in everything
+    tokens = cloud.world.issued
+    assert tokens
+    assert not [secret for secret in (cloud.password, *tokens) if secret in everything]

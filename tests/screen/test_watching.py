@@ -1,0 +1,103 @@
+"""The screen of a real run at a real terminal: what it shows is what is so."""
+
+from __future__ import annotations
+
+import re
+
+from tests.cli.stage import Stage
+from tests.screen.tmux import Tmux
+from tests.screen.watching import DETACH, settled
+
+TEN_AT_A_TIME = {"rate": "200/s", "in_flight": 10, "connections": 4}
+
+
+def test_two_screens_count_what_the_store_counts_and_one_steers_what_both_show(
+    stage: Stage, tmux: Tmux
+) -> None:
+    stage.write_plan(limits=TEN_AT_A_TIME)
+    stage.simulator("backups: {duration: [1500ms, 2500ms], visible_after: 50ms}\n", volumes=20)
+    first = tmux.open("run", "plan.yaml")
+    title = first.told("#{pane_title}")
+    first.until(r"active 10 ")
+    second = tmux.open("attach", size=(80, 24))
+    second.until(DETACH)
+
+    first.press("p")
+    first.until(r"PAUSED")
+    second.until(r"PAUSED")
+    counts = settled(stage, first, second)
+    assert sum(counts.values()) == 20
+    assert counts["waiting"], counts
+
+    second.press("p")
+    first.until(r" ENDED .*\n.*100\.0%  20/20")
+    second.until(r" ENDED .*\n.*100\.0%  20/20")
+    assert settled(stage, first, second) == {"succeeded": 20}
+    run = stage.run_id()
+    assert first.told("#{pane_title}") == f"vbsbatch {run} 100% ended"
+    assert f"\x1b]9;run {run} ended: 20/20, 0 failed\x1b\\\a".encode() in first.raw()
+
+    for window in (first, second):
+        window.press("q")
+        code, text = window.left()
+        assert code == 0
+        assert "end      done ok=20 fail=0 exit=0" in text
+    assert first.told("#{pane_title}") == title
+
+
+def test_failures_are_retried_by_their_code_and_the_run_ends_well(stage: Stage, tmux: Tmux) -> None:
+    cloud = stage.simulator(volumes=8)
+    full = [volume["ID"] for volume in cloud.volumes()[:3]]
+    slow = "backups: {duration: 2500ms, visible_after: 50ms}\n"
+    fault = "{on: create, do: status, status: 400, code: VolumeBackup.0040, volumes: %s}"
+    cloud.behave(f"{slow}faults:\n  - {fault % full}\n")
+    window = tmux.open("run", "plan.yaml")
+    window.until(r"fail by code:  400 VB\.0040:3")
+    cloud.behave(slow)
+
+    window.press("R")
+    window.until(r"Retry which failures\?[\s\S]*400 VB\.0040: 3")
+    window.press("Enter")
+    window.until(r"[Rr]etry 3 jobs[\s\S]*> No <")
+    window.press("y")
+    window.until(r"retry 3 jobs: done|retry 3 jobs requested")
+    window.until(r"FAIL 0")
+    window.until(r" ENDED .*\n.*100\.0%  8/8")
+    window.press("q")
+    assert window.left()[0] == 0
+    assert {job["state"] for job in stage.jobs()} == {"succeeded"}
+    assert {job["attempts"] for job in stage.jobs()} == {1, 2}
+
+
+def test_a_run_that_failed_ends_with_its_exit_code_and_what_to_type_next(
+    stage: Stage, tmux: Tmux
+) -> None:
+    cloud = stage.cloud(volumes=2)
+    first = cloud.volumes()[0]["ID"]
+    fault = "{on: create, do: status, status: 400, code: VolumeBackup.0040, volumes: [%s]}"
+    cloud.behave(f"backups: {{duration: 100ms}}\nfaults:\n  - {fault % first}\n")
+    window = tmux.open("run", "plan.yaml")
+    window.until(r" ENDED .*\n.*100\.0%")
+    window.press("q")
+    code, text = window.left()
+    assert code == 1
+    assert "end      partial ok=1 fail=1 exit=1" in text
+    joined = text.replace("\n", "")
+    assert f'next="vbsbatch retry {stage.run_id()} --code VolumeBackup.0040"' in joined
+
+
+def test_the_list_of_runs_opens_with_the_program_alone_and_from_runs(
+    stage: Stage, tmux: Tmux
+) -> None:
+    stage.cloud(volumes=2)
+    elsewhere = str(stage.folder / "else where.db")
+    stage("run", "plan.yaml", "--db", elsewhere, "--progress", "quiet")
+    alone = tmux.open("--db", elsewhere)
+    listed = tmux.open("runs", "--db", elsewhere, "--progress", "tui")
+    for window in (alone, listed):
+        window.until(r"1 run\b[\s\S]*DONE .* night .* 2 +2 ")
+        window.press("Enter")
+        window.until(r" ENDED .*\n.*100\.0%  2/2")
+        window.press("q")
+        assert window.left()[0] == 0
+    assert re.search(r"STATE .*\n.*DONE", stage("--db", elsewhere, "runs").stdout)

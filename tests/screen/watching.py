@@ -1,0 +1,72 @@
+"""What a screen says, and what the store says at the same moment."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from tests.cli.stage import Stage, until
+from tests.screen.tmux import Window
+from vbsbatch.store import Store
+
+DETACH = r"q Detach"
+"""The footer: the screen is there."""
+
+_WORDS = {
+    "wait": "waiting",
+    "active": "running",
+    "retry": "retry",
+    "unknown": "unknown",
+    "ok": "succeeded",
+    "FAIL": "failed",
+    "cancelled": "cancelled",
+    "skipped": "skipped",
+}
+
+
+def header_counts(text: str) -> dict[str, int]:
+    """The counts of the overview's third line, by the store's words; zeros left out."""
+    line = next(line for line in text.splitlines() if " ok " in line and " FAIL " in line)
+    found = re.findall(r"(\w+) (\d+)", line)
+    return {_WORDS[word]: int(count) for word, count in found if int(count)}
+
+
+def sql_counts(store: Path) -> dict[str, int]:
+    """The same from the store, asked in SQL."""
+    query = """
+SELECT CASE WHEN state = 'waiting' AND attempts > 0 THEN 'retry'
+            WHEN state = 'submitting' THEN 'running' ELSE state END AS word, count(*)
+FROM job_list GROUP BY word"""
+    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as db:
+        return dict(db.execute(query).fetchall())
+
+
+def settled(stage: Stage, *windows: Window) -> dict[str, int]:
+    """Wait until the store and every screen say the same; the counts."""
+
+    def same() -> dict[str, int] | None:
+        before = sql_counts(stage.store)
+        shown = [header_counts(window.text()) for window in windows]
+        return before if all(counts == before for counts in shown) else None
+
+    agreed = until(same)
+    assert sql_counts(stage.store) == agreed
+    return dict(agreed)
+
+
+def engine_of(stage: Stage) -> int | None:
+    """The process that drives the newest run."""
+    with Store.open(stage.store, readonly=True) as store:
+        return store.is_live(store.runs()[0].id)
+
+
+def ended(stage: Stage) -> Callable[[], bool]:
+    """Whether the newest run has ended and its engine is gone."""
+
+    def look() -> bool:
+        return stage.runs()[0]["state"] == "ended" and engine_of(stage) is None
+
+    return look
