@@ -145,6 +145,7 @@ def test_a_second_of_watching_costs_few_bytes() -> None:
     with Terminal() as terminal:
         terminal.until(READY)
         terminal.quiet()
+        terminal.send([b"j"])  # after the banner has moved the table, Textual paints it once more
         before = len(terminal.output)
         terminal.send([b"j"])
-        assert len(terminal.output) - before < 2500
+        assert len(terminal.output) - before < 1500
