@@ -47,13 +47,3 @@ def test_a_demo_whose_terminal_is_closed_leaves_nothing_behind(tmux: Tmux) -> No
     window, folder = demo(tmux)
     window.close()
     until(lambda: not folder.exists() and not busy_in(folder))
-
-
-def test_a_demo_that_is_watched_to_its_end_reports_and_verifies(tmux: Tmux) -> None:
-    window = tmux.open("demo", "--volumes", "1", size=(140, 30))
-    window.until(r" ENDED ")
-    window.press("q")
-    code, text = window.left()
-    assert code == 0
-    assert "done ok=1 fail=0 exit=0" in text
-    assert "the cloud has what the store says" in text
