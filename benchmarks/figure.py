@@ -72,4 +72,5 @@ def _row(figure: Figure | Skipped) -> tuple[str, ...]:
 
 
 def _number(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value < 0.1 else f"{value:.2f}"
+    """Three decimals where bounds are ratios: what misses one by little must not look equal."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3f}" if value < 10 else f"{value:.1f}"

@@ -23,7 +23,7 @@ def test_the_table_says_loudly_what_does_not_hold_and_what_was_skipped() -> None
         ]
     )
     assert "| fast" in shown
-    assert "2.00 s" in shown
+    assert "2.000 s" in shown
     assert "<= 1" in shown
     assert "| NO " in shown
     assert "SKIPPED" in shown

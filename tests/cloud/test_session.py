@@ -276,14 +276,20 @@ async def test_a_redirect_is_answered_to_the_caller_and_nobody_else_gets_the_tok
 
 @both
 async def test_a_cancelled_create_passes_the_cancellation_on(transport: Any) -> None:
+    arrived = anyio.Event()
+
     async def silent(connection: Connection) -> None:
         await connection.request()
+        arrived.set()
         await anyio.sleep_forever()
 
     async with serving(silent, transport=transport) as (service, server):
-        with anyio.move_on_after(0.05) as scope:
-            await service.create(a_job(), 0)
-        assert scope.cancelled_caught
+        async with anyio.create_task_group() as group:
+            group.start_soon(service.create, a_job(), 0)
+            with anyio.fail_after(20):
+                await arrived.wait()
+            group.cancel_scope.cancel()
+        assert group.cancel_scope.cancelled_caught
         assert len(server.requests) == 1
 
 
