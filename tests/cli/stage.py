@@ -77,7 +77,9 @@ class Stage:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("OS_", "VBSBATCH_"))}
+        # As users have it: compiled once. Without the last, every process compiles us anew.
+        dropped = ("OS_", "VBSBATCH_", "PYTHONDONTWRITEBYTECODE")
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
         return {
             **kept,
             "HOME": str(self.folder / "home"),

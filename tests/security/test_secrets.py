@@ -15,7 +15,7 @@ NIGHT = (
     "  - {on: create, do: drop_after, share: 0.1}\n"
     "  - {on: create, do: html, share: 0.1}\n"
     "  - {on: create, do: garbage, share: 0.1}\n"
-    "  - {on: list, do: cut, share: 0.2}\n"
+    "  - {on: list, do: cut, first: 1}\n"
 )
 
 
