@@ -10,8 +10,9 @@ from urllib.parse import quote
 import httpx
 
 from vbsbatch.cloud.answers import clean, read_create, usable_id, whole
-from vbsbatch.cloud.backups import NativeBackups, is_unknown, read_success, refusal_of
+from vbsbatch.cloud.backups import NativeBackups
 from vbsbatch.cloud.endpoints import Endpoints
+from vbsbatch.cloud.replies import is_unknown, read_success, refusal_of
 from vbsbatch.cloud.session import NoAnswerError, Session
 from vbsbatch.errors import CloudUnavailable
 from vbsbatch.model import Answer, Backup, BackupPage, CloudJob, CloudJobStatus, Job

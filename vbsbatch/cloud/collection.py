@@ -1,0 +1,119 @@
+"""A collection of the cloud (backups, volumes, servers), page by page, wherever it lives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+import httpx
+
+from vbsbatch.cloud.answers import usable_id
+from vbsbatch.cloud.replies import read_success
+from vbsbatch.cloud.session import Reply, Session
+from vbsbatch.errors import CloudUnavailable
+
+PAGE = 1000
+"""Entries a page, the most the APIs give."""
+
+_VERSIONS = ("v3", "v2")
+_NOT_HERE = frozenset({300, 404, 405, 410})
+
+
+def block_storage_places(roots: Sequence[str], project_id: str, name: str) -> list[str]:
+    """Where a collection of block storage may live: each root under `/v3` and under `/v2`."""
+    project = quote(project_id, safe="")
+    return [
+        f"{root}/{version}/{project}/{name}"
+        for root in dict.fromkeys(roots)
+        for version in _VERSIONS
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entries:
+    """One page as the cloud wrote it."""
+
+    entries: list[Any]
+    next: str | None
+    """The query of the next page; None on the last."""
+
+
+class Collection:
+    """The collection `name` of one project, at the first of `places` that answers.
+
+    `listing` is the word behind the place that asks for whole entries, if there is one.
+    """
+
+    def __init__(
+        self, session: Session, name: str, places: Sequence[str], *, listing: str = ""
+    ) -> None:
+        self._session = session
+        self._name = name
+        self._places = places
+        self._listing = f"/{listing}" if listing else ""
+        self._place: str | None = None
+
+    async def page(self, page: str | None = None) -> Entries:
+        """One page; `page` is the `next` of the page before.
+
+        Raises `CloudUnavailable` and `CloudRefused`.
+        """
+        query = page or f"limit={PAGE}"
+        document = read_success(self._session, await self._list(query))
+        entries = document.get(self._name)
+        if not isinstance(entries, list):
+            raise CloudUnavailable(f"the list of {self._name} is unreadable", status=200)
+        following = _next_query(document, self._name, entries)
+        return Entries(entries=entries, next=None if following == query else following)
+
+    async def place(self) -> str:
+        """The URL under which single entries live; asks for a short list to find out."""
+        if self._place is None:
+            read_success(self._session, await self._list("limit=1"))
+        assert self._place is not None
+        return self._place
+
+    async def _list(self, query: str) -> Reply:
+        """Ask for a page at the place that answers; the first page finds out which."""
+        first: Reply | None = None
+        for place in [self._place] if self._place else self._places:
+            url = httpx.URL(f"{place}{self._listing}?{query}")
+            reply = await self._session.read("GET", url)
+            if 200 <= reply.status < 300:
+                self._place = place
+            if reply.status not in _NOT_HERE:
+                return reply
+            first = first or reply
+        assert first is not None
+        return first
+
+
+def _next_query(document: dict[str, Any], name: str, entries: list[Any]) -> str | None:
+    """Return the query of the next page.
+
+    Of the cloud's link only the query is used, against our own host and path: a link may name a
+    host inside the cloud, or anybody's, and the token goes nowhere else.
+    """
+    found = [usable_id(entry.get("id")) for entry in entries if isinstance(entry, dict)]
+    ids = [each for each in found if each is not None]
+    if not ids:
+        return None
+    links = document.get(f"{name}_links")
+    for link in links if isinstance(links, list) else ():
+        if isinstance(link, dict) and link.get("rel") == "next":
+            return _query_of(link.get("href"))
+    if links is None and len(entries) >= PAGE:
+        return urlencode({"limit": PAGE, "marker": ids[-1]})
+    return None
+
+
+def _query_of(href: object) -> str | None:
+    if not isinstance(href, str):
+        return None
+    try:
+        pairs = parse_qsl(urlsplit(href[:2000]).query)
+    except ValueError:
+        return None
+    return urlencode(pairs) or None
