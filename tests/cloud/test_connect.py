@@ -143,7 +143,7 @@ async def test_a_token_lives_by_our_clock_whatever_the_servers_says(
     keystone.ahead, keystone.life = -7200.0, 3600.0
     clouds.write(keystone)
     async with connect(CloudChoice(), timeouts=SOON, transport=Wire()) as service:
-        token = await service._session.tokens.token()
+        token = await service._session.credentials.token()
         assert token.expires_at - time.time() == pytest.approx(3600, abs=10)
         assert keystone.tokens == 1
 

@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vbsbatch.cloud.connecting import CloudChoice, connect
+    from vbsbatch.cloud.credentials import Credentials, Proof
     from vbsbatch.cloud.endpoints import Endpoints
     from vbsbatch.cloud.session import Session
-    from vbsbatch.cloud.tokens import Token, Tokens, TokenSource
+    from vbsbatch.cloud.tokens import Token, Tokens
     from vbsbatch.cloud.trust import Trust
     from vbsbatch.cloud.vbs import Quota, VbsService
 
 __all__ = [
     "CloudChoice",
+    "Credentials",
     "Endpoints",
+    "Proof",
     "Quota",
     "Session",
     "Token",
-    "TokenSource",
     "Tokens",
     "Trust",
     "VbsService",
@@ -32,11 +34,12 @@ __all__ = [
 
 _HOMES = {
     "CloudChoice": "connecting",
+    "Credentials": "credentials",
     "Endpoints": "endpoints",
+    "Proof": "credentials",
     "Quota": "vbs",
     "Session": "session",
     "Token": "tokens",
-    "TokenSource": "tokens",
     "Tokens": "tokens",
     "Trust": "trust",
     "VbsService": "vbs",

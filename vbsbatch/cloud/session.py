@@ -21,10 +21,10 @@ import httpcore  # noqa: F401 - httpx would import it while the first create wai
 import httpx
 
 import vbsbatch
+from vbsbatch.cloud.credentials import Credentials, Proof
 from vbsbatch.cloud.endpoints import shown
 from vbsbatch.cloud.foreign import NO_ANSWER, TooLargeError, reason, words
 from vbsbatch.cloud.server_clock import ServerClock
-from vbsbatch.cloud.tokens import Token, TokenSource
 from vbsbatch.cloud.trust import Trust, proxy_for, ssl_context
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
 from vbsbatch.model import Timeouts
@@ -65,7 +65,7 @@ class _Slot:
 
 
 class Session:
-    """HTTP to the cloud with a token; counts every request that leaves.
+    """HTTP to the cloud with a proof of who we are; counts every request that leaves.
 
     `transport` makes the connections (one for each worker, one pool for reads); by default they are
     httpx's own, with the shared context `tls` and the proxy that the environment names.
@@ -74,7 +74,7 @@ class Session:
 
     def __init__(
         self,
-        tokens: TokenSource,
+        credentials: Credentials,
         timeouts: Timeouts,
         *,
         workers: int = 16,
@@ -82,7 +82,7 @@ class Session:
         tls: ssl.SSLContext | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self.tokens = tokens
+        self.credentials = credentials
         self.now = now
         self.clock = ServerClock()
         self.create_calls = 0
@@ -98,32 +98,28 @@ class Session:
             "write": timeouts.read,
             "pool": timeouts.read,
         }
-        self._token: Token | None = None
-        self._token_header = (b"X-Auth-Token", b"")
         quieten("httpx", "httpcore")
 
     @property
     def read_calls(self) -> int:
         """Requests other than creates that left, those to the identity service included."""
-        return self._reads + self.tokens.calls
+        return self._reads + self.credentials.calls
 
     async def create(self, worker: int, url: httpx.URL, body: bytes) -> Reply:
         """Send one create, once, on the connection of `worker`. Raises `NoAnswerError`.
 
-        It goes out with the newest token there is, at once: creates that wait for a token together
+        It goes out with the newest proof there is, at once: creates that wait for a token together
         would leave together, over the rate. Whoever sends one asks for `ready` first.
         """
-        token = self.tokens.current
-        if token is None:
-            raise NoAnswerError("not sent: there is no token yet")
-        self._use(token)
+        proof = self._prove("POST", url, body)
         slot = self._slots[worker % len(self._slots)]
         span = self._timeouts.connect + self._timeouts.read
         self.create_calls += 1
-        return await self._send(slot, self._request("POST", url, body), CREATE_MAX, span)
+        request = self._request("POST", url, body, proof)
+        return await self._send(slot, request, proof, CREATE_MAX, span)
 
     async def read(self, method: str, url: httpx.URL) -> Reply:
-        """Send a request that may be repeated; after a 401, once more with a fresh token.
+        """Send a request that may be repeated; after a 401, once more with fresh credentials.
 
         Raises `CloudUnavailable` when no answer came and `CloudRefused` when the credentials no
         longer get a token.
@@ -131,10 +127,10 @@ class Session:
         span = self._timeouts.connect + _READ_SPAN * self._timeouts.read
         sent_at = self.now()
         try:
-            await self._take_token()
+            await self.credentials.ready()
             reply = await self._send_read(method, url, span)
             if reply.status == 401:
-                await self._take_token(newer_than=sent_at)
+                await self.credentials.ready(refused_at=sent_at)
                 reply = await self._send_read(method, url, span)
         except NoAnswerError as error:
             raise CloudUnavailable(str(error)) from error
@@ -152,23 +148,23 @@ class Session:
 
     async def _send_read(self, method: str, url: httpx.URL, span: float) -> Reply:
         self._reads += 1
-        return await self._send(self._readers, self._request(method, url, b""), READ_MAX, span)
+        proof = self._prove(method, url, b"")
+        request = self._request(method, url, b"", proof)
+        return await self._send(self._readers, request, proof, READ_MAX, span)
 
-    async def _take_token(self, newer_than: float | None = None) -> None:
-        self._use(await self.tokens.token(newer_than))
+    def _prove(self, method: str, url: httpx.URL, body: bytes) -> Proof:
+        proof = self.credentials.prove(method, url, body)
+        if proof is None:
+            raise NoAnswerError("not sent: there is no token yet")
+        return proof
 
-    def _use(self, token: Token) -> None:
-        if token is not self._token:
-            self._token = token
-            self._token_header = (b"X-Auth-Token", token.value.encode("latin-1", "replace"))
-
-    def _request(self, method: str, url: httpx.URL, body: bytes) -> httpx.Request:
+    def _request(self, method: str, url: httpx.URL, body: bytes, proof: Proof) -> httpx.Request:
         headers = [
             (b"Host", url.netloc),
             _USER_AGENT,
             (b"Accept", b"application/json"),
             (b"Accept-Encoding", b"identity"),  # a packed answer would evade the bound on its size
-            self._token_header,
+            *proof.headers,
         ]
         if method == "POST":
             headers.append((b"Content-Type", b"application/json"))
@@ -181,9 +177,11 @@ class Session:
             extensions={"timeout": self._waits},
         )
 
-    async def _send(self, slot: _Slot, request: httpx.Request, most: int, span: float) -> Reply:
+    async def _send(
+        self, slot: _Slot, request: httpx.Request, proof: Proof, most: int, span: float
+    ) -> Reply:
         """Send the request and read its answer within `span` seconds and `most` bytes."""
-        sent_at, token = self.now(), self._token_header[1]
+        sent_at = self.now()
         try:
             with anyio.fail_after(span):
                 transport = slot.transport or self._open(slot, request.url)
@@ -198,8 +196,9 @@ class Session:
                 why = f"proxy {shown(slot.proxy)}: {why}"
             raise NoAnswerError(why) from error
         self.clock.see(response.headers.get("date"), sent_at, self.now())
-        if token and token in body:  # an error page that echoes the request
-            body = body.replace(token, b"***")
+        for secret in proof.secrets:
+            if secret in body:  # an error page that echoes the request
+                body = body.replace(secret, b"***")
         return Reply(response.status_code, response.headers, body)
 
     def _open(self, slot: _Slot, url: httpx.URL) -> httpx.AsyncBaseTransport:

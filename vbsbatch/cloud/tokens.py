@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import anyio
+import httpx
 
+from vbsbatch.cloud.credentials import Proof
 from vbsbatch.errors import CloudUnavailable, SignInError
 
 _MARGIN = 300.0  # seconds before expiry at which a token is renewed …
@@ -29,30 +30,8 @@ class Token:
         return self.expires_at - min(_MARGIN, _MARGIN_SHARE * (self.expires_at - self.got_at))
 
 
-class TokenSource(Protocol):
-    """Where requests get their token from."""
-
-    @property
-    def calls(self) -> int:
-        """Requests to the identity service so far."""
-        ...
-
-    @property
-    def current(self) -> Token | None:
-        """The newest token, whatever its age; None before the first sign-in."""
-        ...
-
-    async def token(self, newer_than: float | None = None) -> Token:
-        """Return the token to use; with `newer_than`, one that was got after that time.
-
-        Raises `SignInError` or `CloudUnavailable` when there is none: a renewal ahead of expiry
-        that fails leaves the old token in use for as long as it lives.
-        """
-        ...
-
-
 class Tokens:
-    """A `TokenSource` over `fetch`, which signs in once and counts its requests into `calls`."""
+    """The `Credentials` that a token is; `fetch` signs in once, `calls` counts its requests."""
 
     def __init__(
         self,
@@ -65,6 +44,7 @@ class Tokens:
         self._fetch = fetch
         self._now = now
         self._current = first
+        self._proof: tuple[Token, Proof] | None = None
         self._lock = anyio.Lock()
         self._not_before = float("-inf")
         self._fetches = 0
@@ -80,8 +60,26 @@ class Tokens:
         """The newest token, whatever its age; None before the first sign-in."""
         return self._current
 
+    async def ready(self, refused_at: float | None = None) -> None:
+        """Make sure that there is a token, one got after `refused_at`; see `Credentials.ready`."""
+        await self.token(refused_at)
+
+    def prove(self, method: str, url: httpx.URL, body: bytes) -> Proof | None:
+        """Return the newest token, whatever its age, as the header of any request."""
+        token = self._current
+        if token is None:
+            return None
+        if self._proof is None or self._proof[0] is not token:
+            value = token.value.encode("latin-1", "replace")
+            self._proof = token, Proof(headers=((b"X-Auth-Token", value),), secrets=(value,))
+        return self._proof[1]
+
     async def token(self, newer_than: float | None = None) -> Token:
-        """Return the token to use; see `TokenSource.token`."""
+        """Return the token to use; with `newer_than`, one that was got after that time.
+
+        Raises `SignInError` or `CloudUnavailable` when there is none: a renewal ahead of expiry
+        that fails leaves the old token in use for as long as it lives.
+        """
         if token := self._good(newer_than):
             return token
         async with self._lock:

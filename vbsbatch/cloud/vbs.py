@@ -78,7 +78,7 @@ class VbsService:
 
         Raises `SignInError` or `CloudUnavailable`.
         """
-        await self._session.tokens.token()
+        await self._session.credentials.ready()
 
     async def create(self, job: Job, worker: int) -> Answer:
         """Send one create, once; without an answer, `status` is None and `message` says why."""
@@ -95,7 +95,7 @@ class VbsService:
 
         Raises `SignInError` when the credentials are refused, `CloudUnavailable` on an outage.
         """
-        await self._session.tokens.token(newer_than=used_since)
+        await self._session.credentials.ready(refused_at=used_since)
 
     async def backups(self, page: str | None = None) -> BackupPage:
         """One page of all backups of the project."""
