@@ -136,6 +136,17 @@ def test_a_second_signal_aborts(stage: Stage, second: signal.Signals) -> None:
     assert stage.runs()[0]["counts"]["succeeded"] == 4
 
 
+def test_a_run_that_stops_still_obeys_and_can_be_stopped_at_once(stage: Stage) -> None:
+    engine = hanging(stage)
+    engine.send_signal(signal.SIGINT)
+    assert engine.stderr is not None
+    assert any("answers still under way: 1" in line for line in engine.stderr)
+    assert stage("rate", "latest", "7/s").stdout == "rate is 7/s\n"
+    assert "at once" in stage("stop", "latest", "--now").stdout
+    stage.finish(engine, 3, patience=ABORTED)
+    assert stage.runs()[0]["counts"]["unknown"] == 1
+
+
 @pytest.mark.parametrize(
     "numbers", [(signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT, signal.SIGINT)]
 )

@@ -8,7 +8,7 @@ import pytest
 from vbsbatch.engine import Tuning
 from vbsbatch.model import Answer, Job, JobState, Rate, RunState
 
-from .stage import Stage, a_job, settings, volume
+from .stage import NOW, Stage, a_job, settings, volume
 
 SLOW = settings(limits={"rate": Rate(count=1), "in_flight": 40})
 
@@ -51,6 +51,64 @@ def test_a_stop_now_does_not_await_answers() -> None:
     assert stage.clock.elapsed < 6.0
     assert stage.store.command_result(number[0]) == "stopping at once"
     assert stage.states().count(JobState.UNKNOWN) == 4
+
+
+def drained(*steps: tuple[float, str, dict[str, Any]]) -> tuple[Stage, list[str]]:
+    """A run that is stopped after 5 s while answers take 60 s, and what is asked of it then."""
+    stage = Stage(20, settings(limits={"rate": Rate(count=100), "in_flight": 20}))
+    stage.cloud.took = 60.0
+    said: list[str] = []
+
+    async def meanwhile() -> None:
+        await anyio.sleep(5.0)
+        stage.engine.stop("enough")
+        for wait, verb, argument in steps:
+            await anyio.sleep(wait)
+            said.append(await stage.ask(verb, **argument))
+
+    assert stage.drive(meanwhile).state is RunState.STOPPED
+    return stage, said
+
+
+def test_a_stopping_run_goes_on_telling_that_it_lives() -> None:
+    beats: list[float] = []
+    stage = Stage(20, SLOW)
+    stage.cloud.took = 60.0
+
+    async def meanwhile() -> None:
+        await anyio.sleep(1.5)
+        stage.engine.stop("enough")
+        while True:
+            await anyio.sleep(1.0)
+            beats.append(stage.clock.now() - (stage.store.run("run-1").heartbeat_at or 0.0))
+
+    stage.drive(meanwhile)
+    assert len(beats) > 50
+    assert max(beats) <= stage.tuning.heartbeat + stage.tuning.poll
+    assert stage.notes("run")[0] == "stopping: answers still under way: 1"
+
+
+def test_a_stopping_run_still_obeys_and_sends_nothing_new() -> None:
+    stage, said = drained((1.0, "rate", {"count": 9, "per": 1.0}), (1.0, "unpause", {}))
+    assert said == ["rate is 9/s", "going on"]
+    assert stage.engine.rate == Rate(count=9)
+    assert len(stage.sent()) == 4
+    assert 60.0 <= stage.clock.elapsed < 61.0
+    assert stage.states().count(JobState.RUNNING) == 4
+
+
+def test_a_stopping_run_can_be_stopped_at_once() -> None:
+    stage, said = drained((2.0, "stop-now", {}))
+    assert said == []  # the engine ended before it could be asked again
+    assert stage.store.command_result(1) == "stopping at once"
+    assert stage.clock.elapsed < 9.0
+    assert stage.states().count(JobState.UNKNOWN) == 4
+
+
+def test_waiting_jobs_of_a_stopping_run_can_be_cancelled() -> None:
+    stage, said = drained((2.0, "cancel", {"all": True}))
+    assert said == ["cancelled 16; 4 already sent"]
+    assert stage.states().count(JobState.CANCELLED) == 16
 
 
 # Limits -----------------------------------------------------------------------------------------
@@ -135,6 +193,38 @@ def test_waiting_jobs_are_cancelled_and_sent_ones_are_left_alone() -> None:
     assert {job.attempts for job in stage.jobs() if job.state is JobState.CANCELLED} == {0}
 
 
+@pytest.mark.parametrize("first", [[], ["pause"]], ids=["at once", "after a pause"])
+def test_jobs_that_were_claimed_ahead_and_not_sent_are_cancelled_too(first: list[str]) -> None:
+    stage = Stage(60, settings(limits={"rate": Rate(count=100), "connections": 2, "in_flight": 60}))
+    stage.cloud.took = 20.0
+    said: list[str] = []
+
+    async def meanwhile() -> None:
+        await anyio.sleep(1.0)
+        assert stage.states().count(JobState.SUBMITTING) > 2
+        for verb in first:
+            await stage.ask(verb)
+        said.append(await stage.ask("cancel", all=True))
+
+    stage.drive(meanwhile)
+    assert said == ["cancelled 58; 2 already sent"]
+    assert {job.attempts for job in stage.jobs() if job.state is JobState.CANCELLED} == {0}
+    assert len(stage.sent()) == 2
+
+
+def test_a_pause_gives_back_at_once_what_was_claimed_ahead() -> None:
+    stage = Stage(9, settings(limits={"rate": Rate(count=1, per=60.0), "in_flight": 9}))
+
+    async def meanwhile() -> None:
+        await anyio.sleep(10.0)
+        assert stage.states().count(JobState.SUBMITTING) == 1
+        await stage.ask("pause")
+        assert stage.states().count(JobState.SUBMITTING) == 0
+        await stage.ask("stop")
+
+    stage.drive(meanwhile)
+
+
 def test_only_the_named_volumes_are_cancelled_in_any_spelling() -> None:
     stage = Stage(20, SLOW)
     assert asked(stage, "cancel", volumes=[volume(18).upper(), "db-019"]) == "cancelled 2"
@@ -203,12 +293,39 @@ def test_a_retry_leaves_alone_what_has_not_failed() -> None:
     assert len(stage.sent()) == 8
 
 
-def test_a_retry_after_the_deadline_fails_again_at_once() -> None:
-    stage = Stage(2, settings(deadline=5.0))
-    stage.cloud.script[2].append(Answer(status=400, code="VolumeBackup.0040"))
-    assert asked(stage, "retry", after=10.0, all=True) == "to be tried again: 1"
-    assert (stage.job(2).state, stage.job(2).code) == (JobState.FAILED, "deadline")
-    assert len(stage.sent()) == 2
+def test_a_retry_after_the_deadline_begins_it_anew() -> None:
+    stage = Stage(12, settings(limits={"rate": Rate(count=1), "in_flight": 12}, deadline=5.0))
+    assert asked(stage, "retry", after=15.0, all=True) == "to be tried again: 8"
+    states = stage.states()
+    assert states.count(JobState.SUCCEEDED) == len(stage.sent()) == 9
+    assert states.count(JobState.FAILED) == 3, "the new deadline holds as well"
+    ends = stage.store.run("run-1").deadline_at
+    assert ends is not None
+    assert 20.0 <= ends - NOW <= 21.0
+
+
+def test_a_retry_that_fits_no_job_leaves_the_deadline_as_it_is() -> None:
+    stage = Stage(4, settings(deadline=60.0))
+    assert asked(stage, "retry", codes=["VolumeBackup.0012"]) == "to be tried again: 0"
+    assert stage.store.run("run-1").deadline_at == NOW + 60.0
+
+
+def test_a_retry_after_the_deadline_does_not_end_an_operators_pause() -> None:
+    stage = Stage(12, settings(limits={"rate": Rate(count=1), "in_flight": 12}, deadline=5.0))
+    sent: list[int] = []
+
+    async def meanwhile() -> None:
+        await anyio.sleep(8.0)
+        await stage.ask("pause")
+        await stage.ask("retry", all=True)
+        sent.append(len(stage.sent()))
+        await anyio.sleep(3.0)
+        sent.append(len(stage.sent()))
+        await stage.ask("unpause")
+
+    stage.drive(meanwhile)
+    assert sent == [4, 4]
+    assert len(stage.sent()) > 4
 
 
 def test_many_waiting_jobs_fail_at_the_deadline_in_manageable_portions() -> None:

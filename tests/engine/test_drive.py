@@ -43,7 +43,7 @@ def test_a_stop_awaits_the_answer_under_way_and_gives_back_what_was_not_sent() -
     assert 20.0 <= stage.clock.elapsed < 22.0
     waiting = [job for job in stage.jobs() if job.state is JobState.WAITING]
     assert {job.attempts for job in waiting} == {0}
-    assert stage.notes("run") == ["stopped: enough"]
+    assert stage.notes("run") == ["stopping: answers still under way: 2", "stopped: enough"]
     assert stage.store.run("run-1").reason == "enough"
 
 

@@ -292,6 +292,13 @@ async def test_the_heartbeat_tells_the_calls_and_leaves_the_operators_rate_alone
     assert run.rate == Rate(count=3.5, per=60)
 
 
+async def test_a_deadline_that_begins_anew_is_durable_at_once(ground: Ground) -> None:
+    ground.create_run(a_run(A, deadline_at=NOW + 5), [])
+    async with ground.journal(A) as journal:
+        await journal.deadline(NOW + 9)
+        assert ground.run(A).deadline_at == NOW + 9
+
+
 async def test_the_state_of_a_run_names_its_engine_while_there_is_one(ground: Ground) -> None:
     ground.create_run(a_run(A), [])
     async with ground.journal(A) as journal:

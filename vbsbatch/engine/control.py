@@ -10,7 +10,7 @@ import anyio
 from vbsbatch.engine.assignment import Assignment
 from vbsbatch.engine.dispatch import Dispatcher
 from vbsbatch.engine.outcome import past_deadline
-from vbsbatch.model import Command, Job, JobState, Rate, RunState, renewed
+from vbsbatch.model import Command, JobState, Rate, RunState, renewed
 
 CHUNK = 1000
 """Waiting jobs that are held in memory at a time when all of them must be moved."""
@@ -25,7 +25,9 @@ class Control:
         *,
         dispatcher: Dispatcher,
         stop: Callable[..., None],
+        extend: Callable[[float], None],
     ) -> None:
+        self._settings = work.settings
         self._ledger = work.ledger
         self._journal = work.journal
         self._service = work.service
@@ -34,6 +36,9 @@ class Control:
         self._rules = work.rules
         self._dispatcher = dispatcher
         self._stop = stop
+        self._extend = extend
+        self._paused = False
+        """Whether an operator paused it; the deadline pauses it too."""
         self._calls_before = (work.run.create_calls, work.run.read_calls)
         self._beaten_at = 0.0
         self._verbs: Mapping[str, Callable[[Command], Any]] = {
@@ -79,11 +84,13 @@ class Control:
         self._ledger.note("command", f"{command.asked_by}: {command.verb}: {result}")
 
     async def _pause(self, command: Command) -> str:
+        self._paused = True
         self._dispatcher.pause(True)
         await self._journal.run_state(RunState.PAUSED, self._clock.now())
         return "paused: no new creates; what runs is still followed"
 
     async def _unpause(self, command: Command) -> str:
+        self._paused = False
         self._dispatcher.pause(False)
         await self._journal.run_state(RunState.RUNNING, self._clock.now())
         return "going on"
@@ -110,36 +117,37 @@ class Control:
         return f"at most {cap} in flight"
 
     async def _cancel(self, command: Command) -> str:
-        jobs = await self._move_selected(command, (JobState.WAITING,), self._cancel_job)
+        async with self._ledger.waiting:
+            self._dispatcher.feed.give_back()  # claimed ahead is not sent
+            jobs = await self._journal.select(command.argument)
+            waiting = [job for job in jobs if job.state is JobState.WAITING]
+            for job in waiting:
+                self._ledger.move(job, JobState.CANCELLED, ended_at=self._clock.now())
         under_way = sum(job.no in self._ledger.open for job in jobs)
-        moved = sum(job.state is JobState.WAITING for job in jobs)
-        return f"cancelled {moved}" + (f"; {under_way} already sent" if under_way else "")
+        return f"cancelled {len(waiting)}" + (f"; {under_way} already sent" if under_way else "")
 
     async def _retry(self, command: Command) -> str:
-        ended = (JobState.FAILED, JobState.CANCELLED)
-        jobs = await self._move_selected(command, ended, self._retry_job)
-        return f"to be tried again: {sum(job.state in ended for job in jobs)}"
-
-    async def _move_selected(
-        self, command: Command, states: tuple[JobState, ...], move: Callable[[Job], object]
-    ) -> list[Job]:
         async with self._ledger.waiting:
-            jobs = await self._journal.select(command.argument)
-            for job in jobs:
-                if job.state in states:
-                    move(job)
-        return jobs
+            chosen = await self._journal.select(command.argument)
+            ended = [j for j in chosen if j.state in (JobState.FAILED, JobState.CANCELLED)]
+            if ended:
+                await self._begin_deadline_anew()
+            for job in ended:
+                self._ledger.move(job, JobState.WAITING, note="retry asked for", **renewed(job))
+        return f"to be tried again: {len(ended)}"
 
-    def _cancel_job(self, job: Job) -> None:
-        self._ledger.move(job, JobState.CANCELLED, ended_at=self._clock.now())
-
-    def _retry_job(self, job: Job) -> None:
-        self._ledger.move(job, JobState.WAITING, note="retry asked for", **renewed(job))
+    async def _begin_deadline_anew(self) -> None:
+        """As for a run that is retried without an engine, and before anything waits again."""
+        if self._settings.deadline is None:
+            return
+        deadline_at = self._clock.now() + self._settings.deadline
+        await self._journal.deadline(deadline_at)
+        self._extend(deadline_at)
+        self._dispatcher.pause(self._paused)
 
     async def _close(self) -> None:
         """The deadline has passed: what still waits fails."""
         self._dispatcher.pause(True)
-        self._dispatcher.feed.give_back()
         async with self._ledger.waiting:
             while jobs := await self._journal.jobs_in((JobState.WAITING,), limit=CHUNK):
                 outcome = past_deadline(self._rules())

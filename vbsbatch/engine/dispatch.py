@@ -68,10 +68,18 @@ class Dispatcher:
         self.pause(True)
         for scope in self._asking:
             scope.cancel()
+        self._asking.clear()
+
+    @property
+    def under_way(self) -> int:
+        """How many creates are sent whose answers are awaited."""
+        return len(self._asking)
 
     def pause(self, paused: bool) -> None:
-        """Send no new create while paused."""
+        """Send no new create while paused; what was claimed ahead is given back."""
         self.paused = paused
+        if paused:
+            self.feed.give_back()
         self._look_again()
 
     async def _work(self, worker: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import anyio
@@ -67,7 +67,9 @@ class Engine:
         )
         self._dispatcher = Dispatcher(work, limiter=self.limiter)
         self._tracker = Tracker(work)
-        self._control = Control(work, dispatcher=self._dispatcher, stop=self.stop)
+        self._control = Control(
+            work, dispatcher=self._dispatcher, stop=self.stop, extend=self._extend
+        )
 
     @property
     def rate(self) -> Rate:
@@ -86,6 +88,9 @@ class Engine:
             self._dispatcher.abort()
         self.ledger.changed.notify()
 
+    def _extend(self, deadline_at: float) -> None:
+        self._run = replace(self._run, deadline_at=deadline_at)
+
     async def drive(self) -> Ending:
         """Run until every job has ended, or until stopped; raises `StoreFailed` when the
         store does."""
@@ -102,9 +107,14 @@ class Engine:
             group.start_soon(self._journal.failed, name="journal watch")
             group.start_soon(self._control.run, name="control")
             group.start_soon(self._tracker.run, name="tracker")
-            group.start_soon(self._dispatcher.run, name="dispatcher")
-            while not self.ledger.ended and self._reason is None:
-                await self.ledger.changed.wait()
+            # The others go on until the answers under way have come: a stopping run is steered too.
+            async with anyio.create_task_group() as sending:
+                sending.start_soon(self._dispatcher.run, name="dispatcher")
+                while not self.ledger.ended and self._reason is None:
+                    await self.ledger.changed.wait()
+                if under_way := self._dispatcher.under_way:
+                    self.ledger.note("run", f"stopping: answers still under way: {under_way}")
+                sending.cancel_scope.cancel()
             group.cancel_scope.cancel()
 
     async def _close(self) -> Ending:

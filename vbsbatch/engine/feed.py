@@ -79,6 +79,8 @@ class Feed:
         with anyio.CancelScope(shield=True):  # what was claimed must not be forgotten
             jobs = await self._ledger.claim(wanted)
         self._ahead.extend(jobs)
+        if self._closed():  # since the claim began
+            self.give_back()
         self._served.notify()
         if not jobs:
             await self._put_off_blocked()

@@ -158,6 +158,10 @@ class Journal(Protocol):
         """Record that the engine lives, at which rate it sends, and what it has called so far."""
         ...
 
+    async def deadline(self, at: float) -> None:
+        """Record that no create is to be sent after `at`; durable when it returns."""
+        ...
+
     async def run_state(self, state: RunState, at: float, reason: str | None = None) -> None:
         """Record the run's state; durable when it returns."""
         ...

@@ -242,6 +242,10 @@ class SqliteJournal:
         values = (ms(at), rate_text(rate), create_calls, read_calls, self._run)
         await self._do(statements.HEARTBEAT, values)
 
+    async def deadline(self, at: float) -> None:
+        """Record after which time no create is to be sent."""
+        await self._do(statements.DEADLINE, (ms(at), self._run))
+
     async def run_state(self, state: RunState, at: float, reason: str | None = None) -> None:
         """Record the run's state, and whose process drives it while one does."""
         values = {

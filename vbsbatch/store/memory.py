@@ -318,6 +318,12 @@ class MemoryJournal:
         )
         self.commits += 1
 
+    async def deadline(self, at: float) -> None:
+        """Record after which time no create is to be sent."""
+        await self._in_order()
+        self._kept.run = replace(self._kept.run, deadline_at=at)
+        self.commits += 1
+
     async def run_state(self, state: RunState, at: float, reason: str | None = None) -> None:
         """Record the run's state; see `SqliteJournal.run_state`."""
         await self._in_order()

@@ -120,6 +120,8 @@ UPDATE runs SET state = :state, reason = :reason,
   pid = CASE WHEN :live THEN :pid END, host = CASE WHEN :live THEN :host END
 WHERE no = :run"""
 
+DEADLINE = "UPDATE runs SET deadline_at = ? WHERE no = ?"
+
 NEXT_REV = "SELECT coalesce(max(rev), 0) + 1 FROM runs"
 
 SET_REV = "UPDATE runs SET rev = ? WHERE no = ?"
