@@ -13,17 +13,18 @@ if TYPE_CHECKING:
     from vbsbatch.cloud.connecting import CloudChoice, connect
     from vbsbatch.cloud.credentials import Credentials, Proof
     from vbsbatch.cloud.endpoints import Endpoints
+    from vbsbatch.cloud.inventory import Inventory
     from vbsbatch.cloud.session import Session
     from vbsbatch.cloud.tokens import Token, Tokens
     from vbsbatch.cloud.trust import Trust
-    from vbsbatch.cloud.vbs import Quota, VbsService
+    from vbsbatch.cloud.vbs import VbsService
 
 __all__ = [
     "CloudChoice",
     "Credentials",
     "Endpoints",
+    "Inventory",
     "Proof",
-    "Quota",
     "Session",
     "Token",
     "Tokens",
@@ -36,8 +37,8 @@ _HOMES = {
     "CloudChoice": "connecting",
     "Credentials": "credentials",
     "Endpoints": "endpoints",
+    "Inventory": "inventory",
     "Proof": "credentials",
-    "Quota": "vbs",
     "Session": "session",
     "Token": "tokens",
     "Tokens": "tokens",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -12,25 +11,13 @@ import httpx
 from vbsbatch.cloud.answers import clean, read_create, usable_id, whole
 from vbsbatch.cloud.backups import NativeBackups
 from vbsbatch.cloud.endpoints import Endpoints
+from vbsbatch.cloud.inventory import Inventory
 from vbsbatch.cloud.replies import is_unknown, read_success, refusal_of
 from vbsbatch.cloud.session import NoAnswerError, Session
 from vbsbatch.errors import CloudUnavailable
-from vbsbatch.model import Answer, Backup, BackupPage, CloudJob, CloudJobStatus, Job
-
-__all__ = ["Quota", "VbsService"]
+from vbsbatch.model import Answer, Backup, BackupPage, CloudJob, CloudJobStatus, Job, Quota
 
 _STATUSES = {status.value: status for status in CloudJobStatus}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Quota:
-    """One limit of the project: `backups` in pieces or `backup_gigabytes` in GB."""
-
-    kind: str
-    used: int
-    reserved: int = 0
-    limit: int | None = None
-    """None means without limit."""
 
 
 class VbsService:
@@ -49,6 +36,7 @@ class VbsService:
         self.cloud_name = cloud_name
         self.region = region
         self.project_id = endpoints.project_id
+        self.inventory = Inventory(session, endpoints)
         self._session = session
         self._native = NativeBackups(
             session, (endpoints.block_storage, endpoints.vbs), endpoints.project_id
