@@ -94,6 +94,17 @@ class CloudJobStatus(StrEnum):
     FAIL = "FAIL"
 
 
+class Service(StrEnum):
+    """Which backup service of a cloud makes the backups."""
+
+    VBS = "vbs"  # the Volume Backup Service: a create answers with a cloud job
+    CINDER = "cinder"  # plain OpenStack: a create answers with the backup itself
+
+
+NO_PARENT = "Cinder.NoParent"
+"""The code, ours, of an incremental create for a volume that has no backup to build on."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rate:
     """At most `count` creates in any window of `per` seconds."""
@@ -162,6 +173,9 @@ class Settings:
     names_unique: bool = True
     """False when a backup name may be the same in another run: then only its age tells whose it
     is."""
+    service: Service = Service.VBS
+    """The service that was chosen when the run began; runs from before there was a choice used
+    VBS."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,6 +186,10 @@ class BackupSettings:
     tags: tuple[tuple[str, str], ...] = ()
     full: bool | None = None
     snapshot_id: str | None = None
+    force: bool = True
+    """Back up a volume that is in use; only Cinder asks."""
+    full_if_no_parent: bool = False
+    """Where an increment has nothing to build on, make a full backup instead; only Cinder asks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -310,62 +328,6 @@ class BackupPage:
     backups: tuple[Backup, ...]
     next: str | None = None
     """An opaque address of the next page; None on the last."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CloudVolume:
-    """A disk, as one entry of the cloud's list; any field but the id may be missing."""
-
-    id: str
-    name: str | None = None
-    size: int | None = None
-    """GB."""
-    status: str | None = None
-    """The service's word, lower case: `available`, `in-use`, `error`, ..."""
-    volume_type: str | None = None
-    zone: str | None = None
-    server_ids: tuple[str, ...] = ()
-    """The servers it is attached to."""
-    metadata: tuple[tuple[str, str], ...] = ()
-    created_at: float | None = None
-    """By the server's clock."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VolumePage:
-    """One page of the cloud's list of volumes."""
-
-    volumes: tuple[CloudVolume, ...]
-    next: str | None = None
-    """An opaque address of the next page; None on the last."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CloudServer:
-    """A virtual machine, as far as backups care."""
-
-    id: str
-    name: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ServerPage:
-    """One page of the cloud's list of servers."""
-
-    servers: tuple[CloudServer, ...]
-    next: str | None = None
-    """An opaque address of the next page; None on the last."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Quota:
-    """One limit of the project: `backups` in pieces or `backup_gigabytes` in GB."""
-
-    kind: str
-    used: int
-    reserved: int = 0
-    limit: int | None = None
-    """None means without limit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

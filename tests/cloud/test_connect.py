@@ -21,10 +21,10 @@ import yaml
 from keystoneauth1 import exceptions as keystone_exceptions
 from openstack import exceptions as sdk_exceptions
 
-from vbsbatch.cloud import CloudChoice, VbsService, connect
+from vbsbatch.cloud import CloudChoice, CloudService, connect
 from vbsbatch.cloud.sign_in_faults import translated
 from vbsbatch.errors import CloudUnavailable, SignInError
-from vbsbatch.model import Timeouts
+from vbsbatch.model import Service, Timeouts
 
 from .bench import PASSWORD, PROJECT, SECRET, a_job, answer
 from .fake_keystone import FakeKeystone, private_certificate, running
@@ -93,7 +93,7 @@ class Wire:
         return self.replies.get(request.url.path.split("/")[-1], answer(404, b"<html>"))
 
 
-async def signed_in(choice: CloudChoice, wire: Wire | None = None) -> VbsService:
+async def signed_in(choice: CloudChoice, wire: Wire | None = None) -> CloudService:
     async with connect(choice, timeouts=SOON, transport=wire or Wire()) as service:
         return service
 
@@ -339,7 +339,7 @@ async def test_a_client_certificate_that_cannot_be_read_is_said(
             pass
 
 
-async def test_a_catalog_without_vbs_is_refused_after_one_question(
+async def test_a_catalog_without_any_backup_service_is_refused_after_two_questions(
     keystone: FakeKeystone, clouds: Clouds
 ) -> None:
     del keystone.catalog[0]
@@ -348,9 +348,67 @@ async def test_a_catalog_without_vbs_is_refused_after_one_question(
     text = await refused(wire=wire)
     assert "no volume backup service (it has: volumev3)" in text
     assert "vbs_endpoint_override" in text
-    assert [request.url.path for request in wire.requests] == [f"/v2/{PROJECT}/cloudbackups/quota"]
+    assert [request.url.path for request in wire.requests] == [
+        f"/v2/{PROJECT}/cloudbackups/quota",
+        f"/v3/{PROJECT}/backups",
+    ]
     keystone.catalog.clear()
     assert "it has: none" in await refused()
+
+
+CINDER = {"backups": answer(200, {"backups": []})}
+BOTH = {**CINDER, "quota": answer(200, {"quotas": {"resources": []}})}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "named", "served", "found"),
+    [
+        (None, True, CINDER, Service.VBS),
+        (None, False, BOTH, Service.VBS),
+        (None, False, CINDER, Service.CINDER),
+        (Service.VBS, True, CINDER, Service.VBS),
+        (Service.VBS, False, BOTH, Service.VBS),
+        (Service.CINDER, True, CINDER, Service.CINDER),
+        (Service.CINDER, False, BOTH, Service.CINDER),
+    ],
+)
+async def test_the_service_is_the_one_asked_for_or_what_the_cloud_offers_vbs_first(
+    keystone: FakeKeystone,
+    clouds: Clouds,
+    wanted: Service | None,
+    named: bool,
+    served: dict[str, httpx.Response],
+    found: Service,
+) -> None:
+    if not named:
+        del keystone.catalog[0]
+    clouds.write(keystone)
+    service = await signed_in(CloudChoice(service=wanted), Wire(**served))
+    assert service.kind is found
+    assert service.has_cloud_jobs is (found is Service.VBS)
+
+
+async def test_a_service_that_the_cloud_does_not_offer_is_refused_in_one_line(
+    keystone: FakeKeystone, clouds: Clouds
+) -> None:
+    clouds.write(keystone)
+    cinder = CloudChoice(service=Service.CINDER)
+    text = "no block storage with backups (it has: vbs, volumev3)"
+    assert text in await refused(cinder, Wire())
+    del keystone.catalog[0]
+    vbs = CloudChoice(service=Service.VBS)
+    assert "no volume backup service (it has: volumev3)" in await refused(vbs, Wire(**CINDER))
+    keystone.catalog.clear()
+    keystone.offer("vbs", "https://vbs.test")
+    assert "no block storage with backups (it has: vbs)" in await refused(cinder, Wire(**CINDER))
+
+
+async def test_block_storage_that_does_not_answer_is_not_taken_for_one_without_backups(
+    keystone: FakeKeystone, clouds: Clouds
+) -> None:
+    clouds.write(keystone)
+    down = Wire(backups=answer(503, {"badGateway": {"code": 503, "message": "down"}}))
+    assert "block storage says: 503" in await refused(CloudChoice(service=Service.CINDER), down)
 
 
 async def test_vbs_that_lives_with_block_storage_is_found_there(

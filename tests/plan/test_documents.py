@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def test_the_schema_describes_every_key_and_the_reference_has_its_default(keys: 
         assert told["description"].endswith(".")
         assert "null" not in str(rule)
         if "default" in rule:
-            default = re.escape(str(rule["default"]))
+            default = re.escape(json.dumps(rule["default"]).strip('"'))
             assert re.search(rf"^\| `{key}` \| [^|]+ \| `{default}` \|", REFERENCE, re.M)
 
 

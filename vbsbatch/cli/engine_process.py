@@ -14,10 +14,10 @@ import anyio
 from vbsbatch.cli import FAILED, INTERRUPTED, STOPPED
 from vbsbatch.cli.looking import report_data
 from vbsbatch.cli.progress import Voice
-from vbsbatch.cloud import CloudChoice, VbsService, connect
+from vbsbatch.cloud import CloudChoice, CloudService, connect
 from vbsbatch.engine import Ending, Engine
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError, UsageError
-from vbsbatch.model import JobState, Run, RunState, Settings
+from vbsbatch.model import JobState, Run, RunState, Service, Settings
 from vbsbatch.report.data import next_commands
 from vbsbatch.store import Store
 
@@ -25,6 +25,11 @@ LOST = (JobState.FAILED, JobState.CANCELLED)
 
 REACH_AGAIN = (0.5, 1.0)
 """Seconds before the first look at the service is repeated: one dropped connection is no fault."""
+
+_ENDPOINTS = {
+    Service.VBS: "--vbs-endpoint, vbs_endpoint_override",
+    Service.CINDER: "--block-storage-endpoint, block_storage_endpoint_override",
+}
 
 ECHO = 0.25
 """A signal that follows the first so soon is the same one: `timeout` sends each twice."""
@@ -48,14 +53,14 @@ class Manner:
 
 
 @asynccontextmanager
-async def signed_in(choice: CloudChoice, settings: Settings) -> AsyncIterator[VbsService]:
+async def signed_in(choice: CloudChoice, settings: Settings) -> AsyncIterator[CloudService]:
     """A service that is ready to be used; raises `SignInError` before anything is stored."""
     timeouts, workers = settings.timeouts, settings.limits.connections
     async with connect(choice, timeouts=timeouts, workers=workers) as service:
         yield service
 
 
-async def reach(service: VbsService) -> None:
+async def reach(service: CloudService) -> None:
     """Ask the service something small before a run is stored: a wrong address or a certificate
     that is not trusted must not begin a night. Raises `SignInError`; any answer at all will do,
     what it says is the engine's to deal with."""
@@ -68,7 +73,7 @@ async def reach(service: VbsService) -> None:
             if error.status is None and pause is None:
                 raise SignInError(
                     f"cannot reach the backup service: {error}: check its endpoint "
-                    "(--vbs-endpoint, vbs_endpoint_override in clouds.yaml, the catalog)"
+                    f"({_ENDPOINTS[service.kind]} in clouds.yaml, the catalog)"
                 ) from error
             if error.status is None and pause is not None:
                 await anyio.sleep(pause)
@@ -76,7 +81,7 @@ async def reach(service: VbsService) -> None:
         return
 
 
-def check_project(run: Run, service: VbsService) -> None:
+def check_project(run: Run, service: CloudService) -> None:
     """A run belongs to one project: in another, nothing of it could be found, and all sent
     twice."""
     if run.project_id is not None and run.project_id != service.project_id:
@@ -86,7 +91,7 @@ def check_project(run: Run, service: VbsService) -> None:
         )
 
 
-async def drive(store: Store, run: Run, service: VbsService, manner: Manner) -> int:
+async def drive(store: Store, run: Run, service: CloudService, manner: Manner) -> int:
     """Drive `run` until it ends or is stopped; the exit code."""
     check_project(run, service)
     # The heartbeat of an engine that was killed lacks its last calls; every create is an attempt.

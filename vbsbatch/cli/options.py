@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vbsbatch.model import Rate
+from vbsbatch.model import Rate, Service
 
 if TYPE_CHECKING:
     from vbsbatch.cloud import CloudChoice
@@ -42,6 +42,11 @@ db_option = click.option(
     "--db",
     type=click.Path(path_type=Path, dir_okay=False),
     help="The store; by default vbsbatch.db in your state folder, or $VBSBATCH_DB.",
+)
+service_option = click.option(
+    "--service",
+    type=click.Choice(("auto", *map(str, Service))),
+    help="The backup service; wins over the plan. auto takes what the cloud offers.",
 )
 run_argument = click.argument("run", required=False, default="latest")
 cloud_options = (
@@ -84,12 +89,13 @@ class Driving:
     verbose: bool
     yes: bool
 
-    def choice(self, cloud: str | None) -> CloudChoice:
-        """The cloud to sign in to, with the endpoints that were named."""
+    def choice(self, cloud: str | None, service: Service | None) -> CloudChoice:
+        """The cloud and its service to sign in to, with the endpoints that were named."""
         from vbsbatch.cloud import CloudChoice
 
         return CloudChoice(
             cloud=cloud,
+            service=service,
             vbs_endpoint=self.vbs_endpoint,
             block_storage_endpoint=self.block_storage_endpoint,
         )

@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vbsbatch.cli import mention
-from vbsbatch.cli.options import Driving, driving, open_store
+from vbsbatch.cli.options import Driving, driving, open_store, service_option
 from vbsbatch.cli.showing import chosen_style
 from vbsbatch.errors import UsageError
-from vbsbatch.model import Rate, Run, RunState, Settings
+from vbsbatch.model import Rate, Run, RunState, Service, Settings
 
 if TYPE_CHECKING:
-    from vbsbatch.cloud import CloudChoice, VbsService
+    from vbsbatch.cloud import CloudChoice, CloudService
     from vbsbatch.plan import Plan
     from vbsbatch.store import Store
 
-    Prepare = Callable[[VbsService], Awaitable[Run | int]]
+    Prepare = Callable[[CloudService], Awaitable[Run | int]]
 
 
 @click.command(
@@ -45,12 +45,15 @@ Examples:
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option("--volumes", metavar="FILE", help="Volumes from a list instead; - is standard input.")
 @driving
+@service_option
 @click.option(
     "--keep-errored-backups",
     is_flag=True,
     help="Do not delete a backup in error before it is made anew.",
 )
-def run(plan: Path, volumes: str | None, how: Driving, keep_errored_backups: bool) -> int:
+def run(
+    plan: Path, volumes: str | None, how: Driving, service: str | None, keep_errored_backups: bool
+) -> int:
     """Submit the backups of PLAN, and follow them to their end."""
     from vbsbatch.cli.engine_process import reach
     from vbsbatch.cli.planning import load_plan
@@ -59,14 +62,17 @@ def run(plan: Path, volumes: str | None, how: Driving, keep_errored_backups: boo
     loaded = _limited(load_plan(plan, volumes), how.rate, how.in_flight)
     if keep_errored_backups:
         loaded = replace(loaded, settings=replace(loaded.settings, delete_errored=False))
-    choice = how.choice(how.cloud or loaded.cloud or os.environ.get("OS_CLOUD"))
+    cloud = how.cloud or loaded.cloud or os.environ.get("OS_CLOUD")
+    choice = how.choice(cloud, _wanted(loaded, service))
     with open_store(how.db, create=True) as store:
         _warn_of_unfinished(store, loaded.name, yes=how.yes)
 
-        async def freeze(service: VbsService) -> Run:
+        async def freeze(service: CloudService) -> Run:
             await reach(service)
-            found = _freeze(store, loaded, choice.cloud, service.project_id)
-            mention(f"run {found.id}: {len(loaded)} volumes, store {store.path}")
+            await _check_settings(loaded, service)
+            found = _freeze(store, loaded, choice.cloud, service)
+            maker = " by Cinder" if service.kind is Service.CINDER else ""
+            mention(f"run {found.id}: {len(loaded)} volumes{maker}, store {store.path}")
             return found
 
         return _carry_out(store, choice, loaded.settings, freeze, how, style)
@@ -87,10 +93,10 @@ def resume(run: str | None, how: Driving) -> int:
             return _nothing_to_do(store, found, "it has ended")
         store.set_limits(found.id, rate=how.rate, in_flight=how.in_flight)
 
-        async def take_up(service: VbsService) -> Run:
+        async def take_up(service: CloudService) -> Run:
             return store.run(found.id)
 
-        choice = how.choice(how.cloud or found.cloud)
+        choice = how.choice(how.cloud or found.cloud, found.settings.service)
         return _carry_out(store, choice, found.settings, take_up, how, style)
 
 
@@ -133,7 +139,7 @@ def retry(
             return 0
         store.set_limits(found.id, rate=how.rate, in_flight=how.in_flight)
 
-        async def requeue(service: VbsService) -> Run | int:
+        async def requeue(service: CloudService) -> Run | int:
             check_project(found, service)
             count = store.requeue(found.id, selection)
             if not count and found.state is RunState.ENDED:
@@ -141,7 +147,7 @@ def retry(
             mention(f"run {found.id}: {count} jobs to be tried again")
             return store.run(found.id)
 
-        choice = how.choice(how.cloud or found.cloud)
+        choice = how.choice(how.cloud or found.cloud, found.settings.service)
         return _carry_out(store, choice, found.settings, requeue, how, style)
 
 
@@ -194,7 +200,21 @@ def _selection(
     return chosen
 
 
-def _freeze(store: Store, plan: Plan, cloud: str | None, project_id: str) -> Run:
+def _wanted(plan: Plan, option: str | None) -> Service | None:
+    """The service that the command line or the plan asks for; None for what the cloud offers."""
+    if option is None:
+        return plan.service
+    return None if option == "auto" else Service(option)
+
+
+async def _check_settings(plan: Plan, service: CloudService) -> None:
+    """Refuse before anything is stored what the service that was found cannot do."""
+    objections = await service.objections(plan.backup_settings())
+    if objections:
+        raise UsageError("\n".join(objections))
+
+
+def _freeze(store: Store, plan: Plan, cloud: str | None, service: CloudService) -> Run:
     """Put the plan into the store as a new run."""
     from vbsbatch.model import BackupSettings
 
@@ -204,9 +224,9 @@ def _freeze(store: Store, plan: Plan, cloud: str | None, project_id: str) -> Run
         id=store.new_run_id(now),
         plan=plan.name,
         cloud=cloud,
-        project_id=project_id,
+        project_id=service.project_id,
         state=RunState.RUNNING,
-        settings=plan.settings,
+        settings=replace(plan.settings, service=service.kind),
         created_at=now,
         deadline_at=None if deadline is None else now + deadline,
     )

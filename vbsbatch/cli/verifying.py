@@ -11,7 +11,7 @@ from vbsbatch.cli import FAILED
 from vbsbatch.cli.options import cloud_options, db_option, open_store, run_argument, with_options
 
 if TYPE_CHECKING:
-    from vbsbatch.cloud import VbsService
+    from vbsbatch.cloud import CloudService
     from vbsbatch.engine.verify import Difference
     from vbsbatch.model import Backup, BackupPage, Run
     from vbsbatch.store import Store
@@ -48,6 +48,7 @@ def verify(
         found = store.run(run)
         choice = CloudChoice(
             cloud=cloud or found.cloud,
+            service=found.settings.service,
             vbs_endpoint=vbs_endpoint,
             block_storage_endpoint=block_storage_endpoint,
         )
@@ -73,7 +74,7 @@ async def _compare(store: Store, run: Run, choice: Any) -> list[Difference]:
         )
 
 
-async def _backups_since(service: VbsService, since: float) -> list[Backup]:
+async def _backups_since(service: CloudService, since: float) -> list[Backup]:
     """Every backup made since then, and what else stands on the pages that hold them."""
     from vbsbatch.engine.reconcile import reaches_back
 
@@ -87,7 +88,7 @@ async def _backups_since(service: VbsService, since: float) -> list[Backup]:
         page = listed.next
 
 
-async def _page(service: VbsService, page: str | None) -> BackupPage:
+async def _page(service: CloudService, page: str | None) -> BackupPage:
     """One page, asked for again a few times: a list that failed proves nothing."""
     import anyio
 

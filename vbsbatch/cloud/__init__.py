@@ -10,21 +10,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vbsbatch.cloud.cinder import CinderService
     from vbsbatch.cloud.connecting import CloudChoice, connect
     from vbsbatch.cloud.credentials import Credentials, Proof
     from vbsbatch.cloud.endpoints import Endpoints
-    from vbsbatch.cloud.inventory import Inventory
+    from vbsbatch.cloud.service import CloudService, Quota
     from vbsbatch.cloud.session import Session
     from vbsbatch.cloud.tokens import Token, Tokens
     from vbsbatch.cloud.trust import Trust
     from vbsbatch.cloud.vbs import VbsService
 
 __all__ = [
+    "CinderService",
     "CloudChoice",
+    "CloudService",
     "Credentials",
     "Endpoints",
-    "Inventory",
     "Proof",
+    "Quota",
     "Session",
     "Token",
     "Tokens",
@@ -34,11 +37,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CinderService": "cinder",
     "CloudChoice": "connecting",
+    "CloudService": "service",
     "Credentials": "credentials",
     "Endpoints": "endpoints",
-    "Inventory": "inventory",
     "Proof": "credentials",
+    "Quota": "service",
     "Session": "session",
     "Token": "tokens",
     "Tokens": "tokens",

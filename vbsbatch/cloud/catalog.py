@@ -13,8 +13,6 @@ VBS_TYPES = ("vbs", "volume_backup", "volume-backup")
 """Service types under which catalogs and SDKs name VBS."""
 BLOCK_STORAGE_TYPES = ("block-storage", "volumev3", "volumev2", "evs", "volume")
 """Service types under which catalogs name block storage, the newest first."""
-COMPUTE_TYPES = ("compute", "ecs")
-"""Service types under which catalogs name the service that knows the servers."""
 
 Catalog = Mapping[str, Sequence[tuple[str, str]]]
 """For each service type the (region, URL) pairs."""
@@ -22,10 +20,11 @@ Catalog = Mapping[str, Sequence[tuple[str, str]]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """The endpoints to use, and whether VBS was only supposed to live with block storage."""
+    """The endpoints to use, and which of them were only supposed to live with the other."""
 
     endpoints: Endpoints
     vbs_supposed: bool
+    block_storage_supposed: bool = False
 
 
 def find_endpoints(
@@ -53,26 +52,30 @@ def find_endpoints(
         project_id=project_id,
         vbs=root_of(str(vbs or block_storage), project_id),
         block_storage=root_of(str(block_storage or vbs), project_id),
-        compute=_compute(catalog, config),
     )
-    return Found(endpoints=endpoints, vbs_supposed=not vbs)
-
-
-def _compute(catalog: Catalog, config: Mapping[str, Any]) -> str | None:
-    """Return the endpoint of compute, which is only asked for names: nothing depends on it."""
-    try:
-        return _override(config, COMPUTE_TYPES) or _from_catalog(catalog, COMPUTE_TYPES)
-    except SignInError:
-        return None
+    return Found(
+        endpoints=endpoints, vbs_supposed=not vbs, block_storage_supposed=not block_storage
+    )
 
 
 def no_vbs(catalog: Catalog) -> SignInError:
-    """Return the error for a cloud that does not offer the service."""
-    kinds = ", ".join(sorted(kind[:64] for kind in catalog if kind.isprintable())) or "none"
+    """Return the error for a cloud that does not offer VBS."""
     return SignInError(
-        f"the catalog has no volume backup service (it has: {kinds}):"
+        f"the catalog has no volume backup service (it has: {_kinds(catalog)}):"
         " check region_name and interface, or set vbs_endpoint_override in clouds.yaml"
     )
+
+
+def no_cinder(catalog: Catalog) -> SignInError:
+    """Return the error for a cloud that does not offer Cinder's backups."""
+    return SignInError(
+        f"the catalog has no block storage with backups (it has: {_kinds(catalog)}):"
+        " check region_name and interface, or set block_storage_endpoint_override in clouds.yaml"
+    )
+
+
+def _kinds(catalog: Catalog) -> str:
+    return ", ".join(sorted(kind[:64] for kind in catalog if kind.isprintable())) or "none"
 
 
 def _override(config: Mapping[str, Any], kinds: Sequence[str]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,14 +12,16 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from vbsbatch.cloud.catalog import Catalog, find_endpoints, no_vbs
+from vbsbatch.cloud.catalog import Catalog, Found, find_endpoints, no_cinder, no_vbs
+from vbsbatch.cloud.cinder import CinderService
 from vbsbatch.cloud.identity import Account
+from vbsbatch.cloud.service import CloudService
 from vbsbatch.cloud.session import Connect, Session
 from vbsbatch.cloud.tokens import Tokens
 from vbsbatch.cloud.trust import ssl_context
 from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
-from vbsbatch.model import Timeouts
+from vbsbatch.model import Service, Timeouts
 
 Done = TypeVar("Done")
 
@@ -35,6 +37,8 @@ class CloudChoice:
     cloud: str | None = None
     vbs_endpoint: str | None = None
     block_storage_endpoint: str | None = None
+    service: Service | None = None
+    """Which service makes the backups; None takes what the cloud offers, VBS first."""
 
 
 @asynccontextmanager
@@ -45,8 +49,8 @@ async def connect(
     workers: int = 16,
     transport: Connect | None = None,
     now: Callable[[], float] = time.time,
-) -> AsyncIterator[VbsService]:
-    """Sign in to a cloud and give its `VbsService`, closed at the end.
+) -> AsyncIterator[CloudService]:
+    """Sign in to a cloud and give its backup service, closed at the end.
 
     `workers` is how many creates run at once. Raises `SignInError`, one line that says what to do,
     for anything that keeps the first request from being sent.
@@ -75,13 +79,11 @@ async def connect(
             tls=tls,
             now=now,
         )
-        service = VbsService(
-            session, found.endpoints, cloud_name=account.name, region=account.region
-        )
+        place = {"cloud_name": account.name, "region": account.region}
+        vbs = VbsService(session, found.endpoints, **place)
+        cinder = CinderService(session, found.endpoints, **place)
         try:
-            if found.vbs_supposed:
-                await _make_sure_of_vbs(service, catalog)
-            yield service
+            yield await _chosen(choice.service, found, catalog, vbs, cinder)
         finally:
             with anyio.CancelScope(shield=True):
                 await session.aclose()
@@ -94,11 +96,33 @@ async def _in_thread(step: Callable[[], Done]) -> Done:
     return await anyio.to_thread.run_sync(step, abandon_on_cancel=True)
 
 
-async def _make_sure_of_vbs(service: VbsService, catalog: Catalog) -> None:
-    """Ask block storage once whether it serves VBS too, where the catalog names no VBS."""
+async def _chosen(
+    wanted: Service | None,
+    found: Found,
+    catalog: Catalog,
+    vbs: VbsService,
+    cinder: CinderService,
+) -> CloudService:
+    """The service that was asked for, or that the cloud offers: VBS where there is one.
+
+    Where the catalog names no VBS, block storage is asked once whether it serves VBS too.
+    """
+    if wanted is Service.CINDER:
+        missing = no_cinder(catalog)
+        if found.block_storage_supposed or not await _asked(cinder.offers_backups, missing):
+            raise missing
+        return cinder
+    missing = no_vbs(catalog)
+    if not found.vbs_supposed or await _asked(vbs.offers_vbs, missing):
+        return vbs
+    if wanted is Service.VBS or not await _asked(cinder.offers_backups, missing):
+        raise missing
+    return cinder
+
+
+async def _asked(offers: Callable[[], Awaitable[bool]], missing: SignInError) -> bool:
+    """What block storage says of a service that nothing but it could tell of."""
     try:
-        offered = await service.offers_vbs()
+        return await offers()
     except (CloudUnavailable, CloudRefused) as error:
-        raise SignInError(f"{no_vbs(catalog)}; block storage says: {error}") from error
-    if not offered:
-        raise no_vbs(catalog)
+        raise SignInError(f"{missing}; block storage says: {error}") from error

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from vbsbatch.cloud.answers import clean, read_object, read_refusal
+from vbsbatch.cloud.answers import Refusal, clean, read_object, read_refusal
 from vbsbatch.cloud.session import Reply, Session
 from vbsbatch.errors import CloudRefused, CloudUnavailable
 
 _AGAIN_LATER = frozenset({408, 429})
+_DOWN = re.compile(r"Service \S+ could not be found")
+"""What Cinder says to a deletion, as 404, while no backup service is up: nothing is deleted."""
 
 
 def read_success(session: Session, reply: Reply) -> dict[str, Any]:
@@ -24,7 +27,8 @@ def read_success(session: Session, reply: Reply) -> dict[str, Any]:
 def is_unknown(session: Session, reply: Reply) -> bool:
     """True when the service itself says that it does not know the thing asked for.
 
-    A 404 of a proxy (no JSON) or of the gateway (no such API) says nothing about the thing.
+    A 404 of a proxy (no JSON), of the gateway (no such API) or of a Cinder whose backup service is
+    down says nothing about the thing.
     """
     if reply.status not in (400, 404):
         return False
@@ -32,7 +36,8 @@ def is_unknown(session: Session, reply: Reply) -> bool:
     if refusal.code == "common.0011":
         return True
     gateway = (refusal.code or "").startswith("APIG")
-    return reply.status == 404 and refusal.json and not gateway and refusal.message is not None
+    known = refusal.json and not gateway and refusal.message is not None
+    return reply.status == 404 and known and not _is_down(reply, refusal)
 
 
 def refusal_of(session: Session, reply: Reply) -> CloudRefused | CloudUnavailable:
@@ -42,9 +47,13 @@ def refusal_of(session: Session, reply: Reply) -> CloudRefused | CloudUnavailabl
     text = f"{reply.status}: {said}"
     if refusal.request_id:
         text += f" (request {refusal.request_id})"
-    if reply.status in _AGAIN_LATER or reply.status >= 500:
+    if reply.status in _AGAIN_LATER or reply.status >= 500 or _is_down(reply, refusal):
         return CloudUnavailable(text, status=reply.status, retry_after=refusal.retry_after)
     if 300 <= reply.status < 400:
         target = clean(reply.headers.get("location"), 200) or "nowhere"
         text = f"{reply.status}: a redirect to {target}: the endpoint is not the service's"
     return CloudRefused(text, status=reply.status, code=refusal.code)
+
+
+def _is_down(reply: Reply, refusal: Refusal) -> bool:
+    return reply.status == 404 and bool(_DOWN.match(refusal.message or ""))

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
-from vbsbatch.cloud.answers import clean, read_create, usable_id, whole
-from vbsbatch.cloud.backups import NativeBackups
+from vbsbatch.cloud.answers import clean, usable_id, whole
 from vbsbatch.cloud.endpoints import Endpoints
-from vbsbatch.cloud.inventory import Inventory
 from vbsbatch.cloud.replies import is_unknown, read_success, refusal_of
-from vbsbatch.cloud.session import NoAnswerError, Session
+from vbsbatch.cloud.service import CloudService, Quota
+from vbsbatch.cloud.session import Session
 from vbsbatch.errors import CloudUnavailable
-from vbsbatch.model import Answer, Backup, BackupPage, CloudJob, CloudJobStatus, Job, Quota
+from vbsbatch.model import Answer, BackupSettings, CloudJob, CloudJobStatus, Job, Service
 
 _STATUSES = {status.value: status for status in CloudJobStatus}
 
 
-class VbsService:
+class VbsService(CloudService):
     """The `BackupService` of VBS over one session."""
 
+    kind = Service.VBS
     has_cloud_jobs = True
 
     def __init__(
@@ -33,69 +34,21 @@ class VbsService:
         cloud_name: str | None = None,
         region: str | None = None,
     ) -> None:
-        self.cloud_name = cloud_name
-        self.region = region
-        self.project_id = endpoints.project_id
-        self.inventory = Inventory(session, endpoints)
-        self._session = session
-        self._native = NativeBackups(
-            session, (endpoints.block_storage, endpoints.vbs), endpoints.project_id
-        )
+        roots = (endpoints.block_storage, endpoints.vbs)
+        super().__init__(session, endpoints, roots=roots, cloud_name=cloud_name, region=region)
         project = quote(endpoints.project_id, safe="")
         self._jobs_url = f"{endpoints.vbs}/v1/{project}/jobs/"
         self._create_url = httpx.URL(f"{endpoints.vbs}/v2/{project}/cloudbackups")
         self._quota_url = httpx.URL(f"{endpoints.vbs}/v2/{project}/cloudbackups/quota")
 
-    @property
-    def create_calls(self) -> int:
-        """Create requests that left this process."""
-        return self._session.create_calls
-
-    @property
-    def read_calls(self) -> int:
-        """Every other request that left this process, sign-in included."""
-        return self._session.read_calls
-
-    @property
-    def clock_ahead(self) -> float:
-        """Server clock minus ours in seconds; 0 until an answer told it."""
-        return self._session.clock.ahead
-
-    async def ready(self) -> None:
-        """Make sure that a create can leave at once: that there is a token, not about to expire.
-
-        Raises `SignInError` or `CloudUnavailable`.
-        """
-        await self._session.credentials.ready()
-
     async def create(self, job: Job, worker: int) -> Answer:
         """Send one create, once; without an answer, `status` is None and `message` says why."""
         body = json.dumps({"backup": create_body(job)}).encode()
-        session = self._session
-        try:
-            reply = await session.create(worker, self._create_url, body)
-        except NoAnswerError as error:
-            return Answer(message=str(error), json=False)
-        return read_create(reply.status, reply.headers, reply.body, session.now())
+        return await self._send(worker, self._create_url, body)
 
-    async def renew_token(self, used_since: float) -> None:
-        """Get a new token unless one was got since `used_since`; one request serves all.
-
-        Raises `SignInError` when the credentials are refused, `CloudUnavailable` on an outage.
-        """
-        await self._session.credentials.ready(refused_at=used_since)
-
-    async def backups(self, page: str | None = None) -> BackupPage:
-        """One page of all backups of the project."""
-        return await self._native.page(page)
-
-    async def backup(self, backup_id: str) -> Backup | None:
-        """One backup, or None when the cloud does not know it."""
-        return await self._native.get(backup_id)
-
-    async def delete_backup(self, backup_id: str) -> None:
-        """Ask for the deletion of a backup; one that is gone already is no error."""
-        await self._native.delete(backup_id)
+    async def objections(self, wanted: Iterable[BackupSettings]) -> list[str]:
+        """None: the plan's own rules are those of VBS."""
+        return []
 
     async def cloud_job(self, cloud_job_id: str) -> CloudJob | None:
         """One cloud job, or None when the service does not know it."""

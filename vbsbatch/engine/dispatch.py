@@ -20,7 +20,7 @@ from vbsbatch.engine.outcome import of_answer
 from vbsbatch.engine.signal import Signal
 from vbsbatch.errors import CloudError, CloudUnavailable, SignInError
 from vbsbatch.model import Answer, Attempt, Job, JobState, Verdict
-from vbsbatch.policy import Judgement, judge
+from vbsbatch.policy import Judgement, judge, named
 
 REFUSALS = 3
 """A job whose token is refused so often in a row stops the run, even if others pass with it."""
@@ -175,7 +175,7 @@ class Dispatcher:
         # `abort` ends the wait for it, and nothing is awaited between it and the journal.
         with anyio.CancelScope(shield=True) as scope:
             self._asking.add(scope)
-            answer = await self._service.create(job, worker)
+            answer = named(await self._service.create(job, worker))
         self._asking.discard(scope)
         judgement = judge(answer, self._settings.retry.rules)
         aborted = scope.cancelled_caught

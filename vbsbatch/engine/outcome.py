@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from vbsbatch.model import Answer, Job, JobState, Retry, Verdict
+from vbsbatch.model import NO_PARENT, Answer, Job, JobState, Retry, Verdict
 from vbsbatch.policy import Judgement, backoff
 
 
@@ -47,7 +47,7 @@ def of_answer(job: Job, answer: Answer, judgement: Judgement, rules: Rules) -> O
     }
     match judgement.verdict:
         case Verdict.ACCEPTED:
-            return _accepted(seen, answer)
+            return _accepted(job, seen, answer)
         case Verdict.UNKNOWN:
             doubt = {"unknown_at": rules.now, "later_since": None}
             return Outcome(to=JobState.UNKNOWN, changes=seen | doubt)
@@ -59,6 +59,8 @@ def of_answer(job: Job, answer: Answer, judgement: Judgement, rules: Rules) -> O
                 return Outcome(to=JobState.UNKNOWN, changes=seen | looking)
             return _later(job, seen | {"free": job.free + 1}, answer.retry_after, rules)
         case Verdict.THROTTLE | Verdict.REAUTH:
+            return _again(seen | {"free": job.free + 1, "due_at": rules.now}, rules)
+        case Verdict.FAIL if _full_may_help(job, answer):
             return _again(seen | {"free": job.free + 1, "due_at": rules.now}, rules)
         case Verdict.FAIL:
             return _failed(seen, rules)
@@ -92,9 +94,18 @@ def of_refusal(
         return _stopped(job, seen, judgement, rules)
     if judgement.verdict is Verdict.FAIL:
         return _failed(seen, rules)
+    if judgement.verdict is Verdict.LATER:
+        return _later(job, {**seen, "free": job.free + 1}, retry_after, rules)
     if judgement.stop_after is not None and job.charged >= judgement.stop_after:
         return _stopped(job, seen, judgement, rules)
     return _retry(job, seen, retry_after, rules)
+
+
+def _full_may_help(job: Job, answer: Answer) -> bool:
+    """An increment without a parent becomes a full backup where the plan allows it, once: the
+    code that stays on the job tells the next create."""
+    allowed = job.settings.full_if_no_parent and job.code != NO_PARENT
+    return allowed and answer.code == NO_PARENT
 
 
 def past_deadline(rules: Rules, seen: Mapping[str, Any] | None = None) -> Outcome:
@@ -109,13 +120,15 @@ def still_busy(job: Job, holder: str, rules: Rules) -> Outcome:
     return _later(job, {"code": "busy", "message": words}, None, rules)
 
 
-def _accepted(seen: Mapping[str, Any], answer: Answer) -> Outcome:
+def _accepted(job: Job, seen: Mapping[str, Any], answer: Answer) -> Outcome:
     accepted = {
         "cloud_job_id": answer.cloud_job_id,
         "backup_id": answer.backup_id,
         "message": None,
         "code": None,
-        "later_since": None,
+        # Cinder accepts what no backup service will make, and says so in the errored backup: the
+        # time that a job may spend waiting for one goes on.
+        "later_since": None if answer.cloud_job_id else job.later_since,
         "unknown_at": None,
         "progress": None,
     }

@@ -33,7 +33,7 @@ from vbsbatch.model import (
     JobState,
     Verdict,
 )
-from vbsbatch.policy import judge_cloud_job
+from vbsbatch.policy import failure_code, judge_cloud_job
 
 ALONE_AT_MOST = 3
 """So many running backups that a page does not show are asked for one by one, not by another
@@ -264,9 +264,11 @@ class Tracker:
         await self._end_errored(job, answer.backup_id, answer.code, answer.message)
 
     async def _errored(self, job: Job, backup: Backup) -> None:
-        """A backup in `error`: its cloud job tells why."""
+        """A backup in `error`: its cloud job tells why, or else its own words."""
         code, message = None, backup.fail_reason
-        if job.cloud_job_id is not None:
+        if job.cloud_job_id is None:
+            code = failure_code(message)
+        else:
             answer = await self._cloud_job(job, job.cloud_job_id)
             if answer is not None:
                 code, message = answer.code, answer.message or message
@@ -335,6 +337,7 @@ class Tracker:
             backup_id=backup_id or job.backup_id,
             ended_at=now,
             progress=None,
+            later_since=None,
             code=None,
             message=None,
         )

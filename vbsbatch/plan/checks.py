@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from vbsbatch.model import Rate, Verdict
+from vbsbatch.model import Rate, Service, Verdict
 from vbsbatch.plan.naming import DEFAULT_TEMPLATE, FIELDS, template_fields
 from vbsbatch.plan.units import (
     DURATION_PATTERN,
@@ -43,6 +43,10 @@ RULE_VERDICTS = tuple(
     )
 )
 """What a rule may say; `accepted` and `reauth` follow from the answer itself."""
+
+AUTO = "auto"
+SERVICES = (AUTO, *map(str, Service))
+"""What `service` may say."""
 
 
 def described(value: Any) -> str:
@@ -252,6 +256,23 @@ class RuleVerdict(Check):
     def json(self) -> dict[str, Any]:
         """One of the verdicts."""
         return {"type": "string", "enum": list(RULE_VERDICTS)}
+
+
+@dataclass(frozen=True)
+class ServiceName(Check):
+    """Which backup service to use; None for whichever the cloud offers."""
+
+    def check(self, value: Any) -> Service | None:
+        """The service, None for `auto`."""
+        if value in SERVICES:
+            return None if value == AUTO else Service(value)
+        close = get_close_matches(str(value), SERVICES, 1)
+        hint = f': did you mean "{close[0]}"?' if close else ""
+        raise ValueError(f"must be one of {', '.join(SERVICES)}, not {described(value)}{hint}")
+
+    def json(self) -> dict[str, Any]:
+        """One of the words."""
+        return {"type": "string", "enum": list(SERVICES)}
 
 
 def _text(value: Any) -> str:

@@ -102,6 +102,8 @@ def choices(keys: Mapping[str, Any]) -> Choices:
         description=keys.get("description"),
         tags=None if tags is None else tuple(tags.items()),
         full=keys.get("full"),
+        full_if_no_parent=keys.get("full_if_no_parent"),
+        force=keys.get("force"),
     )
 
 

@@ -120,6 +120,7 @@ def _plan(source: str | Path, keys: dict[str, Any], volumes: list[Volume]) -> Pl
     return Plan(
         name=keys.get("name") or _name_of_file(source),
         cloud=keys.get("cloud"),
+        service=keys.get("service"),
         settings=_settings(keys, names_unique),
         defaults=defaults,
         volumes=tuple(volumes),

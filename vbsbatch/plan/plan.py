@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
-from vbsbatch.model import BackupSettings, Job, Settings
+from vbsbatch.model import BackupSettings, Job, Service, Settings
 from vbsbatch.plan.naming import DEFAULT_TEMPLATE, Names
 
 
@@ -17,15 +17,17 @@ class Choices:
     description: str | None = None
     tags: tuple[tuple[str, str], ...] | None = None
     full: bool | None = None
+    full_if_no_parent: bool | None = None
+    force: bool | None = None
 
     def over(self, others: Choices) -> Choices:
         """These choices, and the others' where these say nothing."""
-        return Choices(
-            backup_name=others.backup_name if self.backup_name is None else self.backup_name,
-            description=others.description if self.description is None else self.description,
-            tags=others.tags if self.tags is None else self.tags,
-            full=others.full if self.full is None else self.full,
-        )
+        said = {
+            each.name: value
+            for each in fields(self)
+            if (value := getattr(self, each.name)) is not None
+        }
+        return replace(others, **said)
 
 
 NO_CHOICES = Choices()
@@ -53,6 +55,8 @@ class Plan:
     settings: Settings
     defaults: Choices
     volumes: Sequence[Volume]
+    service: Service | None = None
+    """None for whichever the cloud offers."""
     names_unique: bool
     """Whether every name holds the run's id; otherwise another run may have made one like it."""
 
@@ -83,6 +87,11 @@ class Plan:
                 group=volume.group,
             )
 
+    def backup_settings(self) -> set[BackupSettings]:
+        """What its creates say beside volume, snapshot and name, each once."""
+        own = {volume.own for volume in self.volumes}
+        return {_merged(choices.over(self.defaults))[1] for choices in own}
+
     def _values(self, no: int, volume: Volume, run_id: str) -> dict[str, str]:
         """What the fields of a template stand for; a run's id begins with its date."""
         return {
@@ -98,6 +107,10 @@ class Plan:
 
 def _merged(choices: Choices) -> tuple[str, BackupSettings]:
     settings = BackupSettings(
-        description=choices.description, tags=choices.tags or (), full=choices.full
+        description=choices.description,
+        tags=choices.tags or (),
+        full=choices.full,
+        full_if_no_parent=bool(choices.full_if_no_parent),
+        force=choices.force is not False,
     )
     return choices.backup_name or DEFAULT_TEMPLATE, settings

@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vbsbatch import model
 from vbsbatch.plan.checks import (
+    AUTO,
     Duration,
     RateText,
     RuleVerdict,
+    ServiceName,
     Template,
     Text,
     Uuid,
@@ -82,8 +84,12 @@ class BackupKeys(Keys):
     )
     full: Annotated[bool, YesNo()] = _key(
         "true makes a full backup, false an incremental one; left out, the cloud decides "
-        "(incremental where it can)."
+        "(VBS: incremental where it can; Cinder: full)."
     )
+    full_if_no_parent: Annotated[bool, YesNo()] = _key(
+        "Cinder: where an incremental backup has nothing to build on, make a full one.", False
+    )
+    force: Annotated[bool, YesNo()] = _key("Cinder: back up volumes that are in use.", True)
 
 
 class VolumeKeys(BackupKeys):
@@ -178,6 +184,9 @@ class PlanKeys(Keys):
     )
     cloud: Annotated[str, Text(255)] = _key(
         "An entry of clouds.yaml; --cloud and OS_CLOUD also name one."
+    )
+    service: Annotated[model.Service | None, ServiceName()] = _key(
+        "The backup service; auto takes VBS where the cloud offers it, else Cinder.", AUTO
     )
     defaults: BackupKeys = _key("For every volume that does not say otherwise.")
     limits: LimitKeys = _key("How hard the run may press the cloud.")

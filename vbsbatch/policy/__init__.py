@@ -1,6 +1,16 @@
 """What an answer means, and how long to wait: pure functions of (status, code) and of numbers."""
 
 from vbsbatch.policy.backoff import backoff
+from vbsbatch.policy.sayings import failure_code, named
 from vbsbatch.policy.verdicts import Judgement, documented, judge, judge_cloud_job, meaning
 
-__all__ = ["Judgement", "backoff", "documented", "judge", "judge_cloud_job", "meaning"]
+__all__ = [
+    "Judgement",
+    "backoff",
+    "documented",
+    "failure_code",
+    "judge",
+    "judge_cloud_job",
+    "meaning",
+    "named",
+]

@@ -1,4 +1,5 @@
-"""The shipped table of service codes (`codes.csv`), from the public error reference of VBS.
+"""The shipped tables of codes: `codes.csv` from the public error reference of VBS, and
+`cinder.csv` with the codes that are ours, for what Cinder says (see `sayings`).
 
 Columns: `code`; `status` the HTTP status the reference lists, if any; `verdict`; `where` the only
 operation that answers with it, if not a create; `then` what too many of them mean; `meaning`.
@@ -13,6 +14,8 @@ from functools import cache
 from importlib.resources import files
 
 from vbsbatch.model import Verdict
+
+TABLES = ("codes.csv", "cinder.csv")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,17 +33,19 @@ class Code:
 
 @cache
 def table() -> Mapping[str, Code]:
-    """Every code that the shipped table knows."""
-    text = files("vbsbatch.policy").joinpath("codes.csv").read_text(encoding="utf-8")
-    return {row["code"]: _code(row) for row in csv.DictReader(text.splitlines())}
+    """Every code that the shipped tables know."""
+    folder = files("vbsbatch.policy")
+    texts = [folder.joinpath(name).read_text(encoding="utf-8") for name in TABLES]
+    rows = (row for text in texts for row in csv.DictReader(text.splitlines()))
+    return {row["code"]: _code(row) for row in rows}
 
 
 def _code(row: Mapping[str, str]) -> Code:
-    then = row["then"].removeprefix("stop after ")
+    then = row.get("then", "").removeprefix("stop after ")
     return Code(
         code=row["code"],
         verdict=Verdict(row["verdict"]),
         meaning=row["meaning"],
-        where=row["where"],
+        where=row.get("where", ""),
         stop_after=int(then) if then else None,
     )

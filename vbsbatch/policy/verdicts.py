@@ -14,6 +14,7 @@ from functools import cache
 
 from vbsbatch.model import Answer, Rule, Verdict
 from vbsbatch.policy.codes import table
+from vbsbatch.policy.sayings import ERROR
 
 STOPPING_STATUSES = {
     403: "no permission, or a quota is used up",
@@ -26,8 +27,11 @@ STOPPING_STATUSES = {
 }
 """A create refused with one of these would be refused for the next volume too."""
 
-CONFLICTS = frozenset({"VolumeBackup.0013"})
+CONFLICTS = frozenset({"VolumeBackup.0013", "Cinder.BackingUp"})
 """Codes that say: a backup of this volume is under way, and it may be ours."""
+
+OUTAGES = frozenset({"VolumeBackup.0900", "Cinder.NoService"})
+"""Codes that say: the service itself is down."""
 
 OURS = {
     "deadline": "the plan's deadline passed before it could be sent",
@@ -35,6 +39,7 @@ OURS = {
     "lost": "the cloud accepted the backup, and later knew neither its job nor a backup",
     "deleted": "the backup was deleted before it was available",
     "uncertain": "the cloud does not tell whether a backup of this name is ours",
+    ERROR: "the backup ended in error",
 }
 """Codes that vbsbatch itself gives to a failed job."""
 
@@ -84,12 +89,16 @@ def judge_cloud_job(code: str | None, rules: Iterable[Rule] = ()) -> Judgement:
     if entry is None:
         return Judgement(verdict=Verdict.RETRY, meaning="the cloud job failed")
     # The cloud job has ended for certain: what would be a throttle or a busy volume is a
-    # retry here.
-    verdict = {
-        Verdict.LATER: Verdict.RETRY,
-        Verdict.THROTTLE: Verdict.RETRY,
-        Verdict.REAUTH: Verdict.RETRY,
-    }.get(entry.verdict, entry.verdict)
+    # retry here. A service that is down is waited for all the same.
+    verdict = (
+        entry.verdict
+        if entry.code in OUTAGES
+        else {
+            Verdict.LATER: Verdict.RETRY,
+            Verdict.THROTTLE: Verdict.RETRY,
+            Verdict.REAUTH: Verdict.RETRY,
+        }.get(entry.verdict, entry.verdict)
+    )
     return Judgement(verdict=verdict, meaning=entry.meaning, stop_after=entry.stop_after)
 
 
@@ -160,7 +169,7 @@ def _by_code(answer: Answer) -> Judgement | None:
     return Judgement(
         verdict=Verdict.THROTTLE if answer.status == 429 else entry.verdict,
         meaning=entry.meaning,
-        outage=entry.code == "VolumeBackup.0900",
+        outage=entry.code in OUTAGES,
         conflict=entry.code in CONFLICTS,
         stop_after=entry.stop_after,
     )

@@ -148,6 +148,10 @@ def backup_settings_text(settings: BackupSettings) -> str:
         parts["full"] = settings.full
     if settings.snapshot_id is not None:
         parts["snapshot_id"] = settings.snapshot_id
+    if not settings.force:
+        parts["force"] = False
+    if settings.full_if_no_parent:
+        parts["full_if_no_parent"] = True
     return json.dumps(parts, separators=(",", ":"))
 
 
@@ -159,6 +163,8 @@ def read_backup_settings(text: str) -> BackupSettings:
         tags=tuple(parts.get("tags", {}).items()),
         full=parts.get("full"),
         snapshot_id=parts.get("snapshot_id"),
+        force=parts.get("force", True),
+        full_if_no_parent=parts.get("full_if_no_parent", False),
     )
 
 

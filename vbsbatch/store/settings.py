@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from enum import StrEnum
 from typing import Any
 
-from vbsbatch.model import Limits, Rate, Retry, Rule, Settings, Timeouts, Verdict
+from vbsbatch.model import Limits, Rate, Retry, Rule, Service, Settings, Timeouts, Verdict
 
 _PARTS: dict[str, type[Any]] = {part.__name__: part for part in (Limits, Rate, Retry, Timeouts)}
+
+_WORDS: dict[str, type[StrEnum]] = {kind.__name__: kind for kind in (Service, Verdict)}
 
 _PLAIN: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
@@ -54,8 +57,8 @@ def _value(wanted: str, value: Any) -> Any:
         return _made(_PARTS[wanted], value)
     if wanted == "tuple[Rule, ...]":
         return tuple(_made(Rule, rule) for rule in value)
-    if wanted == "Verdict":
-        return Verdict(value)
+    if wanted in _WORDS:
+        return _WORDS[wanted](value)
     plain = wanted.removesuffix(" | None")
     if value is None and plain != wanted:
         return None

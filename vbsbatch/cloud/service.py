@@ -1,0 +1,126 @@
+"""What VBS and Cinder have in common: one session, native backups, and what is counted.
+
+A service of its own kind adds how a create is sent and read, its cloud jobs if it has any, and
+its quota: `vbs.py` and `cinder.py`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import httpx
+
+from vbsbatch.cloud.answers import read_create
+from vbsbatch.cloud.backups import NativeBackups
+from vbsbatch.cloud.endpoints import Endpoints
+from vbsbatch.cloud.session import NO_HEADERS, Headers, NoAnswerError, Session
+from vbsbatch.model import Answer, Backup, BackupPage, BackupSettings, CloudJob, Job, Service
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quota:
+    """One limit of the project: `backups` in pieces or `backup_gigabytes` in GB."""
+
+    kind: str
+    used: int
+    reserved: int = 0
+    limit: int | None = None
+    """None means without limit."""
+
+
+class CloudService(ABC):
+    """One backup service of one cloud over one session: what the engine's `BackupService` asks for,
+    and what the command line wants to know beside it."""
+
+    kind: ClassVar[Service]
+    has_cloud_jobs: bool
+    """True when a create answers with a cloud job, false when with the backup itself."""
+
+    def __init__(
+        self,
+        session: Session,
+        endpoints: Endpoints,
+        *,
+        roots: Iterable[str],
+        cloud_name: str | None = None,
+        region: str | None = None,
+    ) -> None:
+        self.cloud_name = cloud_name
+        self.region = region
+        self.project_id = endpoints.project_id
+        self._session = session
+        self._native = NativeBackups(session, tuple(roots), endpoints.project_id)
+
+    @property
+    def create_calls(self) -> int:
+        """Create requests that left this process."""
+        return self._session.create_calls
+
+    @property
+    def read_calls(self) -> int:
+        """Every other request that left this process, sign-in included."""
+        return self._session.read_calls
+
+    @property
+    def clock_ahead(self) -> float:
+        """Server clock minus ours in seconds; 0 until an answer told it."""
+        return self._session.clock.ahead
+
+    async def ready(self) -> None:
+        """Make sure that a create can leave at once: that there is a token, not about to expire.
+
+        Raises `SignInError` or `CloudUnavailable`.
+        """
+        await self._session.credentials.ready()
+
+    async def renew_token(self, used_since: float) -> None:
+        """Get a new token unless one was got since `used_since`; one request serves all.
+
+        Raises `SignInError` when the credentials are refused, `CloudUnavailable` on an outage.
+        """
+        await self._session.credentials.ready(refused_at=used_since)
+
+    @abstractmethod
+    async def create(self, job: Job, worker: int) -> Answer:
+        """Send one create, once; without an answer, `status` is None and `message` says why."""
+
+    @abstractmethod
+    async def cloud_job(self, cloud_job_id: str) -> CloudJob | None:
+        """One cloud job, or None when the service does not know it."""
+
+    @abstractmethod
+    async def quota(self) -> tuple[Quota, ...]:
+        """What the project may keep and what it keeps; kinds without a number are left out."""
+
+    @abstractmethod
+    async def objections(self, wanted: Iterable[BackupSettings]) -> list[str]:
+        """What of these settings the service cannot do, each in words for a person.
+
+        Asked before a run is stored. Raises what reads raise.
+        """
+
+    async def backups(self, page: str | None = None) -> BackupPage:
+        """One page of all backups of the project."""
+        return await self._native.page(page)
+
+    async def backup(self, backup_id: str) -> Backup | None:
+        """One backup, or None when the cloud does not know it."""
+        return await self._native.get(backup_id)
+
+    async def delete_backup(self, backup_id: str) -> None:
+        """Ask for the deletion of a backup; one that is gone already is no error."""
+        await self._native.delete(backup_id)
+
+    async def _send(
+        self, worker: int, url: httpx.URL, body: bytes, headers: Headers = NO_HEADERS
+    ) -> Answer:
+        """Send a create on the connection of `worker` and read what comes back."""
+        session = self._session
+        try:
+            reply = await session.create(worker, url, body, headers)
+        except NoAnswerError as error:
+            return Answer(message=str(error), json=False)
+        return read_create(reply.status, reply.headers, reply.body, session.now())
