@@ -331,6 +331,62 @@ class BackupPage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CloudVolume:
+    """A disk, as one entry of the cloud's list; any field but the id may be missing."""
+
+    id: str
+    name: str | None = None
+    size: int | None = None
+    """GB."""
+    status: str | None = None
+    """The service's word, lower case: `available`, `in-use`, `error`, ..."""
+    volume_type: str | None = None
+    zone: str | None = None
+    server_ids: tuple[str, ...] = ()
+    """The servers it is attached to."""
+    metadata: tuple[tuple[str, str], ...] = ()
+    created_at: float | None = None
+    """By the server's clock."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VolumePage:
+    """One page of the cloud's list of volumes."""
+
+    volumes: tuple[CloudVolume, ...]
+    next: str | None = None
+    """An opaque address of the next page; None on the last."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CloudServer:
+    """A virtual machine, as far as backups care."""
+
+    id: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerPage:
+    """One page of the cloud's list of servers."""
+
+    servers: tuple[CloudServer, ...]
+    next: str | None = None
+    """An opaque address of the next page; None on the last."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quota:
+    """One limit of the project: `backups` in pieces or `backup_gigabytes` in GB."""
+
+    kind: str
+    used: int
+    reserved: int = 0
+    limit: int | None = None
+    """None means without limit."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """One execution of a plan."""
 

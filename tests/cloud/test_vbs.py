@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from vbsbatch.cloud.tokens import Token
-from vbsbatch.cloud.vbs import Quota, create_body
+from vbsbatch.cloud.vbs import create_body
 from vbsbatch.engine.ports import BackupService
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
-from vbsbatch.model import Answer, Backup, BackupSettings, CloudJob, CloudJobStatus
+from vbsbatch.model import Answer, Backup, BackupSettings, CloudJob, CloudJobStatus, Quota
 
 from .bench import NOW, PROJECT, SECRET, VOLUME, Bench, a_job, answer
 

@@ -123,7 +123,7 @@ def test_no_window_holds_more_than_the_rate_and_98_percent_of_it_are_used(
 def test_the_bucket_keeps_the_window_by_arithmetic(rate: Rate) -> None:
     capacity, drain = bucket(rate)
     leaks_in_a_window = capacity / drain * rate.per
-    assert capacity + leaks_in_a_window == pytest.approx(rate.count + 1)
+    assert 0.99 * rate.count + 1 <= capacity + leaks_in_a_window <= rate.count + 1
 
 
 def test_it_does_not_begin_with_a_burst() -> None:

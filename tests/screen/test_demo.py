@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import signal
 from pathlib import Path
 
 from tests.cli.stage import Stage, until
@@ -47,3 +49,11 @@ def test_a_demo_whose_terminal_is_closed_leaves_nothing_behind(tmux: Tmux) -> No
     window, folder = demo(tmux)
     window.close()
     until(lambda: not folder.exists() and not busy_in(folder))
+
+
+def test_a_demo_that_is_killed_takes_its_cloud_its_engine_and_its_screen_along(tmux: Tmux) -> None:
+    window, folder = demo(tmux)
+    assert len(busy_in(folder)) == 3
+    os.kill(window.pid(), signal.SIGKILL)
+    until(lambda: not busy_in(folder))
+    shutil.rmtree(folder)  # nobody is left who could

@@ -24,7 +24,9 @@ def test_a_password_gets_a_token_with_the_catalog_of_the_project(open_desk: Desk
     assert reply.status == 201
     assert urls["vbs"] == f"http://sim/v2/{desk.cloud.project.id}"
     assert urls["block-storage"] == f"http://sim/volume/v3/{desk.cloud.project.id}"
-    assert set(urls) == {"identity", "block-storage", "volumev3", "volumev2", "evs", "vbs"}
+    assert urls["compute"] == f"http://sim/compute/v2.1/{desk.cloud.project.id}"
+    own = {"identity", "block-storage", "volumev3", "volumev2", "evs", "vbs", "compute"}
+    assert set(urls) == own
 
 
 def test_a_plain_openstack_has_no_vbs_in_its_catalog(open_desk: DeskMaker) -> None:
@@ -33,6 +35,7 @@ def test_a_plain_openstack_has_no_vbs_in_its_catalog(open_desk: DeskMaker) -> No
         "identity",
         "block-storage",
         "volumev3",
+        "compute",
     }
 
 

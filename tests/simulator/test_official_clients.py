@@ -67,6 +67,16 @@ def test_the_sdk_lists_volumes_page_by_page(sdk: Any) -> None:
     assert (found.id, found.size) == (volumes[3].id, volumes[3].size)
 
 
+def test_the_sdk_lists_the_servers_that_volumes_are_attached_to(sdk: Any) -> None:
+    names = {server.id: server.name for server in sdk.compute.servers(details=False, limit=3)}
+    attached = [volume for volume in sdk.block_storage.volumes() if volume.attachments]
+    assert attached
+    for volume in attached:
+        (attachment,) = volume.attachments
+        assert volume.name.startswith(names[attachment["server_id"]])
+        assert volume.metadata["trade"] in volume.name
+
+
 def test_the_sdk_makes_lists_gets_and_deletes_backups(sdk: Any) -> None:
     volumes = list(sdk.block_storage.volumes())[:5]
     for number, volume in enumerate(volumes):

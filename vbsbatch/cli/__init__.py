@@ -23,6 +23,10 @@ def main() -> None:
 
     if sys.stdout is None:  # started without one: nobody wants to read the results
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
+    if "VBSBATCH_TIED_TO" in os.environ:
+        from vbsbatch.cli.tying import heed
+
+        heed()
     try:
         code = app(standalone_mode=False, prog_name="vbsbatch")
     except SystemExit:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
+from vbsbatch.cli.tying import passed_on
 from vbsbatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def start_engine(store: Store, run_id: str, options: Sequence[str] = ()) -> int:
             stdout=stream,
             stderr=stream,
             start_new_session=True,
+            pass_fds=passed_on(),
         )
     # Somebody has to take note of its end, or a killed engine stays in the list of processes.
     reaper = threading.Thread(target=process.wait, name=f"engine {process.pid}", daemon=True)

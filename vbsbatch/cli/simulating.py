@@ -17,6 +17,7 @@ import click
 
 from vbsbatch.cli import mention
 from vbsbatch.cli.options import PROGRESS, db_option, open_store
+from vbsbatch.cli.tying import Tie
 from vbsbatch.errors import UsageError
 from vbsbatch.model import RunState
 
@@ -112,8 +113,8 @@ def demo(volumes: int, progress: str, seed: int, verbose: bool, db: Path | None)
         (folder / "demo.yaml").write_text(DEMO_PLAN, encoding="utf-8")
         _write_fleet(folder / "fleet.csv", volumes, seed)
         store = (db or folder / "demo.db").absolute()
-        with _simulator(folder, volumes, seed):
-            vbsbatch = _Vbsbatch(folder, store, signals)
+        with Tie() as tie, _simulator(folder, volumes, seed, tie):
+            vbsbatch = _Vbsbatch(folder, store, signals, tie)
             code = vbsbatch("run", "demo.yaml", "--progress", progress, *["-v"] * verbose, "--yes")
             if _stopped_what_goes_on(store) or signals.seen:
                 return code
@@ -174,11 +175,14 @@ class _Signals:
 class _Vbsbatch:
     """Runs commands of this very program in the demo's folder."""
 
-    def __init__(self, folder: Path, store: Path, signals: _Signals) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, store: Path, signals: _Signals, tie: Tie) -> None:
         self._store = store
         self._signals = signals
-        self._environment = {**_without_cloud(), "OS_CLIENT_CONFIG_FILE": "clouds.yaml"}
+        self._how: dict[str, Any] = {
+            "cwd": folder,
+            "env": {**_without_cloud(), "OS_CLIENT_CONFIG_FILE": "clouds.yaml", **tie.variables},
+            "pass_fds": tie.passed,
+        }
 
     def __call__(self, *words: str) -> int:
         """The command's exit code; after a signal that of the signal, and nothing is run any
@@ -186,7 +190,7 @@ class _Vbsbatch:
         if self._signals.seen is None:
             mention(f"$ vbsbatch {' '.join(words)}")
             command = [sys.executable, "-m", "vbsbatch", *words, "--db", str(self._store)]
-            with subprocess.Popen(command, cwd=self._folder, env=self._environment) as child:  # noqa: S603
+            with subprocess.Popen(command, **self._how) as child:  # noqa: S603
                 self._signals.child = child
                 code = child.wait()
                 self._signals.child = None
@@ -210,12 +214,18 @@ def _write_fleet(path: Path, volumes: int, seed: int) -> None:
 
 
 @contextmanager
-def _simulator(folder: Path, volumes: int, seed: int) -> Iterator[None]:
+def _simulator(folder: Path, volumes: int, seed: int, tie: Tie) -> Iterator[None]:
     """A simulated cloud in a process of its own, ready when the block begins."""
     command = [sys.executable, "-m", "vbsbatch", "simulate", "--volumes", str(volumes)]
     command += ["--seed", str(seed), "--faults", "faults.yaml", "--clouds-file", "clouds.yaml"]
     process = subprocess.Popen(  # noqa: S603 - our own program, our own words
-        command, cwd=folder, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=folder,
+        env={**os.environ, **tie.variables},
+        pass_fds=tie.passed,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     try:
         assert process.stdout is not None

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from vbsbatch.cloud.connecting import CloudChoice, connect
     from vbsbatch.cloud.credentials import Credentials, Proof
     from vbsbatch.cloud.endpoints import Endpoints
-    from vbsbatch.cloud.service import CloudService, Quota
+    from vbsbatch.cloud.inventory import Inventory
+    from vbsbatch.cloud.service import CloudService
     from vbsbatch.cloud.session import Session
     from vbsbatch.cloud.tokens import Token, Tokens
     from vbsbatch.cloud.trust import Trust
@@ -26,8 +27,8 @@ __all__ = [
     "CloudService",
     "Credentials",
     "Endpoints",
+    "Inventory",
     "Proof",
-    "Quota",
     "Session",
     "Token",
     "Tokens",
@@ -42,8 +43,8 @@ _HOMES = {
     "CloudService": "service",
     "Credentials": "credentials",
     "Endpoints": "endpoints",
+    "Inventory": "inventory",
     "Proof": "credentials",
-    "Quota": "service",
     "Session": "session",
     "Token": "tokens",
     "Tokens": "tokens",

@@ -13,6 +13,8 @@ VBS_TYPES = ("vbs", "volume_backup", "volume-backup")
 """Service types under which catalogs and SDKs name VBS."""
 BLOCK_STORAGE_TYPES = ("block-storage", "volumev3", "volumev2", "evs", "volume")
 """Service types under which catalogs name block storage, the newest first."""
+COMPUTE_TYPES = ("compute", "ecs")
+"""Service types under which catalogs name the service that knows the servers."""
 
 Catalog = Mapping[str, Sequence[tuple[str, str]]]
 """For each service type the (region, URL) pairs."""
@@ -52,10 +54,19 @@ def find_endpoints(
         project_id=project_id,
         vbs=root_of(str(vbs or block_storage), project_id),
         block_storage=root_of(str(block_storage or vbs), project_id),
+        compute=_compute(catalog, config),
     )
     return Found(
         endpoints=endpoints, vbs_supposed=not vbs, block_storage_supposed=not block_storage
     )
+
+
+def _compute(catalog: Catalog, config: Mapping[str, Any]) -> str | None:
+    """Return the endpoint of compute, which is only asked for names: nothing depends on it."""
+    try:
+        return _override(config, COMPUTE_TYPES) or _from_catalog(catalog, COMPUTE_TYPES)
+    except SignInError:
+        return None
 
 
 def no_vbs(catalog: Catalog) -> SignInError:

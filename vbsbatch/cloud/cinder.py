@@ -17,10 +17,10 @@ import httpx
 from vbsbatch.cloud.answers import whole
 from vbsbatch.cloud.endpoints import Endpoints
 from vbsbatch.cloud.replies import read_success, refusal_of
-from vbsbatch.cloud.service import CloudService, Quota
+from vbsbatch.cloud.service import CloudService
 from vbsbatch.cloud.session import NO_HEADERS, Session
 from vbsbatch.errors import CloudRefused, CloudUnavailable
-from vbsbatch.model import NO_PARENT, Answer, BackupSettings, CloudJob, Job, Service
+from vbsbatch.model import NO_PARENT, Answer, BackupSettings, CloudJob, Job, Quota, Service
 
 METADATA_SINCE = (3, 43)
 """The microversion from which on a create takes `metadata`; without any, 3.0 is spoken."""

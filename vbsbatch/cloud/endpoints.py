@@ -21,6 +21,8 @@ class Endpoints:
     """Serves ``/v2/{project}/cloudbackups`` and ``/v1/{project}/jobs``."""
     block_storage: str
     """Serves ``/v3/{project}/backups`` or, on older regions, ``/v2/…``."""
+    compute: str | None = None
+    """As the catalog gives it, version included; None where there is none: only names are lost."""
 
 
 def root_of(url: str, project_id: str) -> str:
@@ -28,6 +30,11 @@ def root_of(url: str, project_id: str) -> str:
 
     Raises `SignInError` for what is no http(s) URL.
     """
+    return versioned_root_of(url, project_id)[0]
+
+
+def versioned_root_of(url: str, project_id: str) -> tuple[str, str | None]:
+    """Return the root of an endpoint, and the version that it names, if it names one."""
     try:
         parts = urlsplit(url.strip())
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -38,10 +45,10 @@ def root_of(url: str, project_id: str) -> str:
     path = [segment for segment in parts.path.split("/") if segment]
     if path and (path[-1] == project_id or _TEMPLATE.fullmatch(path[-1])):
         path.pop()
-    if path and _VERSION.fullmatch(path[-1]):
-        path.pop()
+    version = path.pop() if path and _VERSION.fullmatch(path[-1]) else None
     host = parts.netloc.rpartition("@")[2]  # a password in a URL is never sent nor shown
-    return urlunsplit((parts.scheme, host, "/".join(["", *path]) if path else "", "", ""))
+    root = urlunsplit((parts.scheme, host, "/".join(["", *path]) if path else "", "", ""))
+    return root, version
 
 
 def shown(url: str) -> str:

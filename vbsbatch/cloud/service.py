@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import ClassVar
 
 import httpx
@@ -16,19 +15,9 @@ import httpx
 from vbsbatch.cloud.answers import read_create
 from vbsbatch.cloud.backups import NativeBackups
 from vbsbatch.cloud.endpoints import Endpoints
+from vbsbatch.cloud.inventory import Inventory
 from vbsbatch.cloud.session import NO_HEADERS, Headers, NoAnswerError, Session
-from vbsbatch.model import Answer, Backup, BackupPage, BackupSettings, CloudJob, Job, Service
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Quota:
-    """One limit of the project: `backups` in pieces or `backup_gigabytes` in GB."""
-
-    kind: str
-    used: int
-    reserved: int = 0
-    limit: int | None = None
-    """None means without limit."""
+from vbsbatch.model import Answer, Backup, BackupPage, BackupSettings, CloudJob, Job, Quota, Service
 
 
 class CloudService(ABC):
@@ -51,6 +40,7 @@ class CloudService(ABC):
         self.cloud_name = cloud_name
         self.region = region
         self.project_id = endpoints.project_id
+        self.inventory = Inventory(session, endpoints)
         self._session = session
         self._native = NativeBackups(session, tuple(roots), endpoints.project_id)
 

@@ -12,10 +12,10 @@ import httpx
 from vbsbatch.cloud.answers import clean, usable_id, whole
 from vbsbatch.cloud.endpoints import Endpoints
 from vbsbatch.cloud.replies import is_unknown, read_success, refusal_of
-from vbsbatch.cloud.service import CloudService, Quota
+from vbsbatch.cloud.service import CloudService
 from vbsbatch.cloud.session import Session
 from vbsbatch.errors import CloudUnavailable
-from vbsbatch.model import Answer, BackupSettings, CloudJob, CloudJobStatus, Job, Service
+from vbsbatch.model import Answer, BackupSettings, CloudJob, CloudJobStatus, Job, Quota, Service
 
 _STATUSES = {status.value: status for status in CloudJobStatus}
 

@@ -3,8 +3,10 @@
 The exactness comes from the size of the bucket. A leaky bucket of capacity b that leaks r a second
 lets fewer than b + r through in any half-open second, so with b + r = R + 1 never more than R.
 A bucket of one permit (b = 1, r = R) would be exact too, but loses what each timer wakes too late;
-b = 1 + R/100 forgives 10 ms of lateness at the price of one percent. The bucket starts full, so
-that neither the start, nor a change of rate, nor a resumed run begins with a burst.
+b = 1 + R/100 forgives 10 ms of lateness at the price of one percent. The cloud counts arrivals, and
+what was sent evenly arrives a little less so: four permits in a thousand are left unused for that.
+The bucket starts full, so that neither the start, nor a change of rate, nor a resumed run begins
+with a burst.
 """
 
 from __future__ import annotations
@@ -20,12 +22,15 @@ from vbsbatch.model import Rate
 LATENESS = 0.01
 """Fraction of the rate spent on forgiving late timers."""
 
+UNEVENNESS = 0.004
+"""Fraction of the rate left unused, for creates that arrive closer together than they were sent."""
+
 
 def bucket(rate: Rate) -> tuple[float, float]:
     """Capacity and seconds to drain it, for at most `rate.count` permits in any `rate.per`
     seconds."""
     capacity = 1 + rate.count * LATENESS
-    leak_per_second = rate.count * (1 - LATENESS) / rate.per
+    leak_per_second = rate.count * (1 - LATENESS - UNEVENNESS) / rate.per
     return capacity, capacity / leak_per_second
 
 

@@ -81,7 +81,7 @@ def _describe(call: Call, volume: Volume) -> dict[str, Any]:
         "created_at": created_at,
         "updated_at": created_at,
         "description": None,
-        "metadata": {},
+        "metadata": volume.metadata,
         "snapshot_id": None,
         "source_volid": None,
         "replication_status": None,

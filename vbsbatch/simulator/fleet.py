@@ -45,5 +45,7 @@ def _volumes(rng: random.Random) -> Iterator[Volume]:
                 zone=zone,
                 bootable=part == "root",
                 server_id=server_id,
+                server_name=host if server_id else None,
+                metadata={"trade": trade},
                 age=rng.uniform(1, 800) * 86400,
             )

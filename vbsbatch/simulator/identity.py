@@ -265,6 +265,7 @@ def catalog(base: str, project_id: str | None, services: Services) -> list[dict[
         _service("identity", "keystone", f"{base}/identity"),
         _service("block-storage", "cinder", block_storage),
         _service("volumev3", "cinderv3", block_storage),
+        _service("compute", "nova", f"{base}/compute/v2.1/{project_id}"),
     ]
     if services is not Services.CINDER:
         entries += [

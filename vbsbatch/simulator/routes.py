@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vbsbatch.simulator import blockstorage, cinder, native, vbs
+from vbsbatch.simulator import blockstorage, cinder, compute, native, vbs
 from vbsbatch.simulator.call import Call
 from vbsbatch.simulator.scenario import Kind, Services
 from vbsbatch.simulator.wire import SimReply, SimRequest
@@ -43,6 +43,9 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "volumes"): Route(Kind.VOLUMES, blockstorage.list_summary),
     ("GET", "volumes/detail"): Route(Kind.VOLUMES, blockstorage.list_detail),
     ("GET", "volumes/*"): Route(Kind.VOLUMES, blockstorage.show),
+    ("GET", "servers"): Route(Kind.SERVERS, compute.list_summary, ("v2.1",)),
+    ("GET", "servers/detail"): Route(Kind.SERVERS, compute.list_detail, ("v2.1",)),
+    ("GET", "servers/*"): Route(Kind.SERVERS, compute.show, ("v2.1",)),
     ("GET", "os-quota-sets/*"): Route(Kind.QUOTA, blockstorage.quota_set),
 }
 
@@ -55,7 +58,7 @@ class Place:
     """Where a path leads: a service, the words behind its prefix, and the route if there is one."""
 
     service: str
-    """`identity`, `volume` or `vbs`."""
+    """`identity`, `volume`, `compute` or `vbs`."""
     parts: list[str]
     """The words of the path behind the prefix of the service."""
     kind: Kind
@@ -70,10 +73,11 @@ class Place:
 
 
 def find_place(request: SimRequest, services: Services) -> Place:
-    """Read the path: `/identity/…`, `/volume/{version}/{project}/…` or `/{version}/{project}/…`."""
+    """Read the path: `/identity/…`, `/{volume,compute}/{version}/{project}/…`, else that of VBS:
+    `/{version}/{project}/…`."""
     words = request.path.strip("/").split("/")
     service, parts = "vbs", [word for word in words if word]
-    if words[0] in ("identity", "volume"):
+    if words[0] in ("identity", "volume", "compute"):
         service, parts = words[0], parts[1:]
     if service == "identity":
         signing_in = request.method == "POST" and parts == ["v3", "auth", "tokens"]
@@ -93,6 +97,8 @@ def _shape(words: list[str]) -> str:
 
 def _offered(route: Route, service: str, services: Services) -> bool:
     if services not in route.offered:
+        return False
+    if (service == "compute") != (route.kind is Kind.SERVERS):
         return False
     if service == "vbs":
         return services is not Services.CINDER and route.handler is not cinder.create

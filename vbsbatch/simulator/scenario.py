@@ -24,6 +24,7 @@ class Kind(StrEnum):
     TOKEN = "token"  # noqa: S105 - a kind of request, no secret
     QUOTA = "quota"
     VOLUMES = "volumes"
+    SERVERS = "servers"
     OTHER = "other"
 
 

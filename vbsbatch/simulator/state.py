@@ -51,6 +51,8 @@ class Volume:
     bootable: bool = False
     server_id: str | None = None
     """The server it is attached to."""
+    server_name: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
     restoring_until: float = -NEVER
     age: float = 0.0
     """Seconds between its creation and the start of the cloud."""

@@ -14,7 +14,7 @@ from email.utils import formatdate
 from functools import lru_cache
 from typing import Any, Protocol
 
-from vbsbatch.simulator import blockstorage, vbs
+from vbsbatch.simulator import blockstorage, compute, vbs
 from vbsbatch.simulator.call import Call
 from vbsbatch.simulator.faulting import FaultBook, SlidingWindow
 from vbsbatch.simulator.identity import NO_ENTRY, Identity, challenge, make_user
@@ -41,6 +41,9 @@ _FATES = {
     Do.REFUSE: Fate.REFUSE,
     Do.CUT: Fate.CUT,
 }
+_DISCOVERED = {"volume": ("v2", "v3"), "compute": ("v2.1",)}
+"""Services with a prefix of their own and documents that tell their versions."""
+
 _PROXY_PAGE = (
     b"<html><head><title>Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>"
 )
@@ -154,8 +157,8 @@ class SimulatedCloud:
         if place.service == "identity":
             refusal = self._check_limit(arrival)
             return refusal or self.identity.handle(request, place.parts, now, self.scenario), None
-        if place.service == "volume" and len(place.parts) < 2:
-            return _discovery(request, place.parts), None
+        if place.service in _DISCOVERED and len(place.parts) < 2:
+            return _discovery(request, place), None
         if place.route is None:
             return self._no_such_path(place), None
         refusal = self._check_token(arrival) or self._check_limit(arrival)
@@ -169,7 +172,7 @@ class SimulatedCloud:
     def _call(self, arrival: _Arrival) -> Call:
         request, place = arrival.request, arrival.place
         token = self.identity.token(request.headers.get("x-auth-token"), arrival.now)
-        prefix = "/volume" if place.service == "volume" else ""
+        prefix = f"/{place.service}" if place.service in _DISCOVERED else ""
         return Call(
             request=request,
             now=arrival.now,
@@ -216,7 +219,7 @@ class SimulatedCloud:
     def _no_such_path(self, place: Place) -> SimReply:
         if place.known:
             return openstack_fault(405, "The method is not allowed for this resource.")
-        if place.service == "volume" or self.scenario.services.value == "cinder":
+        if place.service in _DISCOVERED or self.scenario.services.value == "cinder":
             return openstack_fault(404, "The resource could not be found.")
         message = "The API does not exist or has not been published in the environment"
         return gateway_error(404, "APIG.0101", message, self._request_id())
@@ -260,7 +263,7 @@ class SimulatedCloud:
         reply.headers.setdefault("content-type", "application/json")
         reply.headers["date"] = _http_date(int(arrival.now + self.scenario.clock_ahead))
         reply.headers["x-request-id"] = self._request_id()
-        if arrival.place.service == "volume":
+        if arrival.place.service in _DISCOVERED:
             reply.headers["x-openstack-request-id"] = "req-" + new_id(self._rng)
         low, high = self.scenario.latency
         reply.delay += low if low == high else self._rng.uniform(low, high)
@@ -359,10 +362,12 @@ def _struck_first(fault: Fault | None) -> bool:
     return fault is not None and fault.do not in (Do.REVOKE, Do.FAIL) and not fault.commits
 
 
-def _discovery(request: SimRequest, parts: list[str]) -> SimReply:
-    if parts and parts[0] not in ("v2", "v3"):
+def _discovery(request: SimRequest, place: Place) -> SimReply:
+    parts, service = place.parts, place.service
+    if parts and parts[0] not in _DISCOVERED[service]:
         return openstack_fault(404, "The resource could not be found.")
-    return blockstorage.versions(request.base + "/volume", parts[0] if parts else None)
+    versions = compute.versions if service == "compute" else blockstorage.versions
+    return versions(f"{request.base}/{service}", parts[0] if parts else None)
 
 
 def _forbidden(place: Place) -> SimReply:
