@@ -31,8 +31,20 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Spares every client the loading of certificates that a loopback address does not need."""
 
 
-def client_of(url: str) -> httpx.Client:
-    return httpx.Client(base_url=url, trust_env=False, timeout=20, verify=NO_TLS)
+def client_of(url: str, trust: ssl.SSLContext = NO_TLS) -> httpx.Client:
+    return httpx.Client(base_url=url, trust_env=False, timeout=20, verify=trust)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tls:
+    """What a cloud shows whoever connects, and what it asks of them."""
+
+    certificate: Path
+    """With its key in the same file."""
+    clients_of: Path | None = None
+    """The authority whose certificate a client must show."""
+    doors: ssl.SSLContext
+    """For the tests' own way in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,13 +169,21 @@ class GlassCloud(Cloud):
         self._halt()
 
 
-def glass_cloud(clouds_file: Path, faults: str, *, volumes: int, seed: int) -> GlassCloud:
+def glass_cloud(
+    clouds_file: Path, faults: str, *, volumes: int, seed: int = 1, tls: Tls | None = None
+) -> GlassCloud:
     """Serve a cloud from a thread of this process; its clouds.yaml goes to `clouds_file`."""
     world = GlassWorld(faults, volumes, seed)
     listener = server._listen(0)
-    url = f"http://{server.HOST}:{listener.getsockname()[1]}"
+    url = f"{'https' if tls else 'http'}://{server.HOST}:{listener.getsockname()[1]}"
     ready = threading.Event()
-    running = server._Server(server._config(world), ready.set)
+    config = server._config(world)
+    if tls is not None:
+        config.ssl_certfile = tls.certificate
+        if tls.clients_of is not None:
+            config.ssl_ca_certs = os.fspath(tls.clients_of)
+            config.ssl_cert_reqs = ssl.CERT_REQUIRED
+    running = server._Server(config, ready.set)
     thread = threading.Thread(target=running.run, args=([listener],), name="simulated cloud")
     thread.start()
 
@@ -175,7 +195,8 @@ def glass_cloud(clouds_file: Path, faults: str, *, volumes: int, seed: int) -> G
     assert ready.wait(20)
     server._write_secret(clouds_file, server.clouds_yaml(world, url))
     password = world.operator.password
-    return GlassCloud(url=url, password=password, _doors=client_of(url), world=world, _halt=halt)
+    doors = client_of(url, tls.doors if tls else NO_TLS)
+    return GlassCloud(url=url, password=password, _doors=doors, world=world, _halt=halt)
 
 
 @dataclass(frozen=True, kw_only=True)

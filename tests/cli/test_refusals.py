@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TypeAlias
 
 import pytest
@@ -56,35 +55,6 @@ def test_no_way_in_is_one_line_and_no_run(tries: tuple[Cloud, dict[str, Try]], w
     assert cloud.password not in line
     assert stage.runs() == []
     assert cloud.ledger("create") == []
-
-
-def test_a_certificate_that_nobody_signed_is_refused(stage: Stage, tmp_path: Path) -> None:
-    import ssl
-    import subprocess
-    import threading
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"),
-            *("-keyout", os.fspath(key), "-out", os.fspath(certificate), "-days", "1"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
-        server.socket = context.wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        stage.cloud(volumes=1)
-        stage.edit_clouds(r"http://127\.0\.0\.1:\d+", f"https://127.0.0.1:{server.server_port}")
-        assert "certificate not trusted" in stage.refused("run", "plan.yaml")
-        server.shutdown()
-    assert stage.runs() == []
 
 
 def test_a_backup_service_that_cannot_be_reached_begins_no_run(stage: Stage) -> None:

@@ -47,6 +47,8 @@ _DNS = re.compile(
     re.I,
 )
 _ERRNO = re.compile(r"\[Errno ([0-9]{1,4})\]")
+_WANTS_SIGN_IN = re.compile(r"\b407\b|proxy authentication", re.I)
+_TUNNEL = re.compile(r"\b[45][0-9]{2} [A-Za-z ]{2,40}|timed out|[Nn]ame or service not known")
 _RESETS = (httpx.ReadError, httpx.WriteError, httpx.CloseError, anyio.BrokenResourceError)
 
 
@@ -87,8 +89,8 @@ def network_reason(error: BaseException) -> str | None:
     chain = list(causes(error))
     names = {type(link).__name__ for link in chain}
     text = " ".join(filter(None, (clean(told(link)) for link in chain)))
-    if "ProxyError" in names or "ProxySchemeUnknown" in names:
-        return f"the proxy refused or is unreachable: {words(error)} (see HTTPS_PROXY and NO_PROXY)"
+    if proxy := _proxy_reason(names, text):
+        return proxy
     if "CERTIFICATE_VERIFY_FAILED" in text:
         what = re.search(r"certificate verify failed:? ?([^(\]'\"]*)", text)
         detail = f": {what[1].strip()}" if what and what[1].strip() else ""
@@ -97,6 +99,8 @@ def network_reason(error: BaseException) -> str | None:
         return f"TLS: {words(error)}"
     if any(isinstance(link, socket.gaierror) for link in chain) or _DNS.search(text):
         return "the host name cannot be resolved (DNS)"
+    if "RemoteDisconnected" in names:
+        return "connection closed without an answer (is a client certificate wanted? cert:, key:)"
     codes = {link.errno for link in chain if isinstance(link, OSError)}
     codes |= {int(code) for code in _ERRNO.findall(text)}  # several addresses, each with its own
     if errno.ECONNREFUSED in codes or "Connection refused" in text:
@@ -106,6 +110,21 @@ def network_reason(error: BaseException) -> str | None:
     if codes & {errno.ECONNRESET, errno.EPIPE}:
         return "connection reset"
     return None
+
+
+def _proxy_reason(names: set[str], text: str) -> str | None:
+    """Name a fault of the proxy, told by the names of what was raised and by their words."""
+    if names & {"InvalidProxyURL", "ProxySchemeUnknown", "LocationParseError"} or "SOCKS" in text:
+        return "the proxy cannot be used: HTTPS_PROXY must be like http://host:port"
+    if not names & {"ProxyError"}:
+        return None
+    if _WANTS_SIGN_IN.search(text):
+        return "the proxy refused the sign-in (407): HTTPS_PROXY=http://USER:PASSWORD@host:port"
+    if "Connection refused" in text:
+        return "the proxy is down: connection refused (see HTTPS_PROXY and NO_PROXY)"
+    why = _TUNNEL.search(text)
+    detail = f" ({why[0]})" if why else ""
+    return f"the proxy refused or is unreachable{detail}: see HTTPS_PROXY and NO_PROXY"
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -66,6 +66,7 @@ def _request(scope: Scope, body: bytes) -> SimRequest:
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         },
         body=body,
+        scheme=scope["scheme"],
     )
 
 

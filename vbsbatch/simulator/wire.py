@@ -31,11 +31,12 @@ class SimRequest:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    scheme: str = "http"
 
     @property
     def base(self) -> str:
         """Scheme and host as the client named them: links and catalogs start with it."""
-        return "http://" + self.headers.get("host", "simulator")
+        return f"{self.scheme}://{self.headers.get('host', 'simulator')}"
 
 
 @dataclass(slots=True)
