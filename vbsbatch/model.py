@@ -105,6 +105,13 @@ NO_PARENT = "Cinder.NoParent"
 """The code, ours, of an incremental create for a volume that has no backup to build on."""
 
 
+class OnPreflight(StrEnum):
+    """What becomes of a run when the look before it finds volumes that would surely fail."""
+
+    FAIL = "fail"  # nothing is started
+    SKIP = "skip"  # they are skipped, the rest runs
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rate:
     """At most `count` creates in any window of `per` seconds."""

@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+from click import Context, Group
 from click.testing import CliRunner
 
 from vbsbatch.cli.app import COMMANDS, app
@@ -42,8 +43,8 @@ def _commands(text: str) -> list[tuple[str, str]]:
 
 
 @cache
-def _help(command: str) -> str:
-    words = [command] if command else []
+def _help(command: str, verb: str = "") -> str:
+    words = [word for word in (command, verb) if word]
     shown = CliRunner().invoke(app, [*words, "--help"])
     assert shown.exit_code == 0
     return shown.output
@@ -65,8 +66,11 @@ def test_every_command_and_option_that_is_printed_exists(document: Path) -> None
             assert command in _help("")
             continue
         assert command in COMMANDS, f"vbsbatch {command} {words}"
+        verb = (
+            words.split(" ")[0] if isinstance(app.get_command(Context(app), command), Group) else ""
+        )
         for option in _options(words):
-            assert re.search(rf"{option}\b", _help(command)), f"vbsbatch {command} {words}"
+            assert re.search(rf"{option}\b", _help(command, verb)), f"vbsbatch {command} {words}"
 
 
 def test_the_check_of_commands_finds_what_is_there() -> None:

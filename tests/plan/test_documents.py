@@ -37,6 +37,8 @@ def _section(title: str) -> str:
         (("retry", "rules"), "`rules`"),
         (("timeouts",), "`timeouts`"),
         (("volumes",), "`volumes`"),
+        (("volumes", "seen"), "`seen`"),
+        (("selection",), "`selection`"),
     ],
 )
 def test_the_reference_lists_exactly_the_keys_there_are(names: tuple[str, ...], title: str) -> None:

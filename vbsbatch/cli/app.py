@@ -26,6 +26,7 @@ COMMANDS = {
     "cancel": ("steering", "Take back jobs that were not sent yet."),
     "rate": ("steering", "Change how fast a run sends."),
     "in-flight": ("steering", "Change how many backups of a run may be under way."),
+    "plan": ("cloud_plans", "Write a plan of what a cloud has, or compare one with it."),
     "check": ("planning", "Check a plan without touching any cloud."),
     "schema": ("planning", "Print the JSON Schema of plan files, for editors."),
     "demo": ("simulating", "Back up a simulated fleet."),

@@ -16,12 +16,6 @@ if TYPE_CHECKING:
     from vbsbatch.model import Backup, BackupPage, Run
     from vbsbatch.store import Store
 
-AGAIN = (0.5, 1.0, 2.0, 4.0)
-"""Seconds before a page that did not come is asked for again."""
-
-LONGEST = 60.0
-"""Seconds that a `Retry-After` is heeded here at most."""
-
 
 @click.command(
     epilog="""\b
@@ -90,17 +84,11 @@ async def _backups_since(service: CloudService, since: float) -> list[Backup]:
 
 async def _page(service: CloudService, page: str | None) -> BackupPage:
     """One page, asked for again a few times: a list that failed proves nothing."""
-    import anyio
-
+    from vbsbatch.cli.asking import ask_again
     from vbsbatch.errors import CloudUnavailable
 
-    for pause in AGAIN:
-        try:
-            return await service.backups(page)
-        except CloudUnavailable as error:
-            await anyio.sleep(max(pause, min(error.retry_after or 0.0, LONGEST)))
     try:
-        return await service.backups(page)
+        return await ask_again(lambda: service.backups(page))
     except CloudUnavailable as error:
         raise CloudUnavailable(f"cannot read the list of backups: {error}; try later") from error
 

@@ -10,14 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vbsbatch.plan.loading import load
-    from vbsbatch.plan.plan import Plan, Volume
+    from vbsbatch.plan.plan import Plan, Seen, Selection, Volume
     from vbsbatch.plan.schema import json_schema
     from vbsbatch.plan.units import parse_duration, parse_rate
 
-__all__ = ["Plan", "Volume", "json_schema", "load", "parse_duration", "parse_rate"]
+__all__ = [
+    "Plan",
+    "Seen",
+    "Selection",
+    "Volume",
+    "json_schema",
+    "load",
+    "parse_duration",
+    "parse_rate",
+]
 
 _HOMES = {
     "Plan": "plan",
+    "Seen": "plan",
+    "Selection": "plan",
     "Volume": "plan",
     "json_schema": "schema",
     "load": "loading",

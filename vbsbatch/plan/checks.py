@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
+from enum import StrEnum
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -273,6 +274,26 @@ class ServiceName(Check):
     def json(self) -> dict[str, Any]:
         """One of the words."""
         return {"type": "string", "enum": list(SERVICES)}
+
+
+@dataclass(frozen=True)
+class OneOf(Check):
+    """One of the words of an enumeration."""
+
+    words: type[StrEnum]
+
+    def check(self, value: Any) -> StrEnum:
+        """The member that the word names."""
+        known = [str(word) for word in self.words]
+        if value in known:
+            return self.words(value)
+        close = get_close_matches(str(value), known, 1)
+        hint = f': did you mean "{close[0]}"?' if close else ""
+        raise ValueError(f"must be {' or '.join(known)}, not {described(value)}{hint}")
+
+    def json(self) -> dict[str, Any]:
+        """One of the words."""
+        return {"type": "string", "enum": [str(word) for word in self.words]}
 
 
 def _text(value: Any) -> str:

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from vbsbatch.plan.checks import described, volume_uuid
 from vbsbatch.plan.findings import COUNTED, Findings, Path, TooMany
-from vbsbatch.plan.plan import NO_CHOICES, Choices, Volume
-from vbsbatch.plan.schema import VolumeKeys
+from vbsbatch.plan.plan import NO_CHOICES, Choices, Seen, Volume
+from vbsbatch.plan.schema import SeenKeys, VolumeKeys
 from vbsbatch.plan.wording import report
 
 
@@ -29,6 +29,7 @@ class Gathered:
         self._places: dict[str, int] = {}
         self._choices: dict[Choices, Choices] = {NO_CHOICES: NO_CHOICES}
         self._groups: dict[str, str] = {}
+        self._sights: dict[Seen, Seen] = {}
 
     def add_entry(self, index: int, entry: Any) -> None:
         """Take one item of a plan's `volumes`; raises TooMany like all that take one."""
@@ -57,7 +58,7 @@ class Gathered:
             self.findings.add(path, f"volume id {error}" if given_id else "has no volume id")
             return
         if self._is_first(volume_id, place, path):
-            name = _shown_name(given_name) or volume_id
+            name = shown_name(given_name) or volume_id
             self.volumes.append(Volume(id=volume_id, name=name))
 
     def refuse(self, path: Path, message: str) -> None:
@@ -91,7 +92,16 @@ class Gathered:
             group=group and self._groups.setdefault(group, group),
             snapshot_id=keys.get("snapshot_id"),
             own=own,
+            skip_if_newer_than=keys.get("skip_if_newer_than"),
+            seen=self._seen(keys.get("seen")),
         )
+
+    def _seen(self, keys: SeenKeys | None) -> Seen | None:
+        """Volumes of which the same was seen share it."""
+        if keys is None:
+            return None
+        seen = Seen(**keys.given())
+        return self._sights.setdefault(seen, seen)
 
 
 def choices(keys: Mapping[str, Any]) -> Choices:
@@ -115,6 +125,7 @@ def _id_of(entry: Any) -> str | None:
         return None
 
 
-def _shown_name(name: Any) -> str:
+def shown_name(name: Any) -> str:
+    """A name that a machine gave as a plan may hold it: one line, nothing that cannot be seen."""
     text = name if isinstance(name, str) else described(name) if isinstance(name, int) else ""
     return "".join(c if c.isprintable() else " " for c in text[:255]).strip()

@@ -17,9 +17,10 @@ from vbsbatch.plan.gathering import Gathered, choices
 from vbsbatch.plan.listing import read_list
 from vbsbatch.plan.naming import DEFAULT_TEMPLATE, template_fields
 from vbsbatch.plan.opening import read_file, read_stream
-from vbsbatch.plan.plan import NO_CHOICES, Choices, Plan, Volume
+from vbsbatch.plan.plan import NO_CHOICES, Choices, Plan, Selection, Volume
 from vbsbatch.plan.reading import Document
-from vbsbatch.plan.schema import PlanKeys, RetryKeys
+from vbsbatch.plan.schema import PlanKeys, RetryKeys, SelectionKeys
+from vbsbatch.plan.units import quoted
 from vbsbatch.plan.wording import report
 
 
@@ -63,6 +64,7 @@ def _plan_keys(top: Any, findings: Findings, *, others: bool) -> dict[str, Any]:
         sound = isinstance(volumes_from, str) and volumes_from.isprintable()
         return {"volumes_from": volumes_from} if sound else {}
     _check_retry(keys.get("retry"), findings)
+    _check_selection(keys.get("selection"), findings)
     return keys
 
 
@@ -92,6 +94,22 @@ def _check_retry(retry: RetryKeys | None, findings: Findings) -> None:
         if not {"status", "code"} & rule.given().keys():
             path = ("retry", "rules", index)
             findings.add(path, "retry.rules: needs a status, a code or both")
+
+
+def _check_selection(selection: SelectionKeys | None, findings: Findings) -> None:
+    for index, pair in enumerate(selection.given().get("metadata", ()) if selection else ()):
+        if not pair.partition("=")[0] or "=" not in pair:
+            path = ("selection", "metadata", index)
+            findings.add(path, f"selection.metadata: must be KEY=VALUE, not {quoted(pair)}")
+
+
+def _selection(keys: SelectionKeys) -> Selection:
+    given: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in keys.given().items()
+    }
+    pairs = (pair.partition("=") for pair in given.pop("metadata", ()))
+    return Selection(**given, metadata=tuple((key, value) for key, _, value in pairs))
 
 
 def _listed_volumes(
@@ -125,6 +143,9 @@ def _plan(source: str | Path, keys: dict[str, Any], volumes: list[Volume]) -> Pl
         defaults=defaults,
         volumes=tuple(volumes),
         names_unique=names_unique,
+        skip_if_newer_than=keys.get("skip_if_newer_than"),
+        on_preflight=keys.get("on_preflight", model.OnPreflight.FAIL),
+        selection=_selection(keys["selection"]) if "selection" in keys else None,
     )
 
 

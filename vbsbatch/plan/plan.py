@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
-from vbsbatch.model import BackupSettings, Job, Service, Settings
+from vbsbatch.model import BackupSettings, Job, OnPreflight, Service, Settings
 from vbsbatch.plan.naming import DEFAULT_TEMPLATE, Names
 
 
@@ -34,6 +34,39 @@ NO_CHOICES = Choices()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """What the cloud said of a volume when a plan was made from it; None where nothing."""
+
+    size: int | None = None
+    """GB."""
+    status: str | None = None
+    type: str | None = None
+    server: str | None = None
+    """The id of the server it was attached to; None for none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """Which of a cloud's volumes a plan was made of: one word of each key fits; empty fits all.
+
+    `name` and `exclude` are patterns as in a shell, sizes are in GB.
+    """
+
+    name: tuple[str, ...] = ()
+    metadata: tuple[tuple[str, str], ...] = ()
+    """Every key must have one of the values that stand here beside it."""
+    status: tuple[str, ...] = ()
+    az: tuple[str, ...] = ()
+    server: tuple[str, ...] = ()
+    """Names or ids."""
+    type: tuple[str, ...] = ()
+    min_size: int | None = None
+    max_size: int | None = None
+    exclude: tuple[str, ...] = ()
+    """Ids, or patterns of names."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Volume:
     """One volume of a plan; volumes that say the same share one `own`."""
 
@@ -44,6 +77,9 @@ class Volume:
     group: str | None = None
     snapshot_id: str | None = None
     own: Choices = NO_CHOICES
+    skip_if_newer_than: float | None = None
+    """Seconds; instead of the plan's."""
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +95,10 @@ class Plan:
     """None for whichever the cloud offers."""
     names_unique: bool
     """Whether every name holds the run's id; otherwise another run may have made one like it."""
+    skip_if_newer_than: float | None = None
+    """Seconds: a volume with a newer available backup needs none now."""
+    on_preflight: OnPreflight = OnPreflight.FAIL
+    selection: Selection | None = None
 
     def __len__(self) -> int:
         return len(self.volumes)

@@ -13,6 +13,7 @@ from vbsbatch import model
 from vbsbatch.plan.checks import (
     AUTO,
     Duration,
+    OneOf,
     RateText,
     RuleVerdict,
     ServiceName,
@@ -92,6 +93,17 @@ class BackupKeys(Keys):
     force: Annotated[bool, YesNo()] = _key("Cinder: back up volumes that are in use.", True)
 
 
+class SeenKeys(Keys):
+    """What the cloud said of a volume when `plan new` wrote it down; `plan diff` compares."""
+
+    size: Annotated[int, Whole(0, 1_000_000_000)] = _key("GB.")
+    status: Annotated[str, Text(64)] = _key("The service's word, such as in-use.")
+    type: Annotated[str, Text(255)] = _key("The volume type.")
+    server: Annotated[str, Text(128)] = _key(
+        "The id of the server it was attached to; left out for none."
+    )
+
+
 class VolumeKeys(BackupKeys):
     """One volume; a key of `defaults` that stands here replaces it for this volume."""
 
@@ -106,6 +118,10 @@ class VolumeKeys(BackupKeys):
     snapshot_id: Annotated[str, Uuid()] = _key(
         "Back up this snapshot of the volume instead of the volume as it is."
     )
+    skip_if_newer_than: Annotated[float, Duration()] = _key(
+        "Instead of the plan's; 0 backs this volume up however new its last backup is."
+    )
+    seen: SeenKeys = _key("Written by plan new: what the cloud said then. Decides nothing.")
 
 
 class LimitKeys(Keys):
@@ -171,6 +187,23 @@ class TimeoutKeys(Keys):
     )
 
 
+class SelectionKeys(Keys):
+    """What `plan new` was asked for, so that `plan diff` knows which volumes are new.
+
+    One of the words of a key must fit, and every key.
+    """
+
+    name: list[Annotated[str, Text(255)]] = _key("Patterns of names, * and ? and [] as in a shell.")
+    metadata: list[Annotated[str, Text(600)]] = _key("KEY=VALUE; every KEY must have a value here.")
+    status: list[Annotated[str, Text(64)]] = _key("States, such as in-use.")
+    az: list[Annotated[str, Text(255)]] = _key("Availability zones.")
+    server: list[Annotated[str, Text(255)]] = _key("Names or ids of servers.")
+    type: list[Annotated[str, Text(255)]] = _key("Volume types.")
+    min_size: Annotated[int, Whole(0, 1_000_000_000)] = _key("GB.")
+    max_size: Annotated[int, Whole(0, 1_000_000_000)] = _key("GB.")
+    exclude: list[Annotated[str, Text(255)]] = _key("Ids, or patterns of names, that do not fit.")
+
+
 class PlanKeys(Keys):
     """Which volumes to back up, with which settings, under which limits."""
 
@@ -195,6 +228,15 @@ class PlanKeys(Keys):
     deadline: Annotated[float, Duration(low=0.001)] = _key(
         "This long after its start the run sends no new create; what still waits fails."
     )
+    skip_if_newer_than: Annotated[float, Duration()] = _key(
+        "A volume with an available backup newer than this is skipped when the run starts."
+    )
+    on_preflight: Annotated[model.OnPreflight, OneOf(model.OnPreflight)] = _key(
+        "What becomes of a run when some volumes would surely fail: fail starts nothing, "
+        "skip leaves those out.",
+        str(model.OnPreflight.FAIL),
+    )
+    selection: SelectionKeys = _key("Written by plan new: the volumes it was asked for.")
     volumes: Annotated[list[VolumeKeys], Field(min_length=1)] = _key(
         "The volumes to back up. Not together with volumes_from."
     )
@@ -206,11 +248,13 @@ class PlanKeys(Keys):
 MAPS: dict[tuple[str, ...], type[Keys]] = {
     (): PlanKeys,
     ("defaults",): BackupKeys,
+    ("selection",): SelectionKeys,
     ("limits",): LimitKeys,
     ("retry",): RetryKeys,
     ("retry", "rules"): RuleKeys,
     ("timeouts",): TimeoutKeys,
     ("volumes",): VolumeKeys,
+    ("volumes", "seen"): SeenKeys,
 }
 """Which map stands where, list indexes left out."""
 

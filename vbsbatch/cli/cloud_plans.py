@@ -1,0 +1,279 @@
+"""Commands that make a plan of what a cloud has, and compare one with it: plan new, plan diff."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vbsbatch.cli import FAILED, mention
+from vbsbatch.cli.options import cloud_options, with_options
+from vbsbatch.errors import UsageError
+
+if TYPE_CHECKING:
+    from vbsbatch.cloud import CloudChoice
+    from vbsbatch.fleet.difference import Difference
+    from vbsbatch.fleet.fleet import Fleet
+    from vbsbatch.plan import Plan, Selection
+
+_WORD_MOST = 255
+_SIZE = click.IntRange(0, 1_000_000_000)
+
+
+class Word(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
+    """A word that a plan can hold."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Take the word, or say why no plan could hold it."""
+        word = str(value)
+        if not 1 <= len(word) <= _WORD_MOST or not word.isprintable():
+            self.fail(f"{word!r} is no word of 1 to {_WORD_MOST} visible characters", param, ctx)
+        return word
+
+
+class Pair(Word):
+    """`KEY=VALUE`."""
+
+    name = "pair"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Take the pair, or say what would be right."""
+        word = super().convert(value, param, ctx)
+        if not word.partition("=")[0] or "=" not in word:
+            self.fail(f"{word!r} is not KEY=VALUE", param, ctx)
+        return word
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  vbsbatch plan new --cloud otc -o fleet.yaml
+  vbsbatch plan diff fleet.yaml
+"""
+)
+def plan() -> None:
+    """Write a plan of the volumes that a cloud has, or compare a plan with them."""
+
+
+_chosen = (
+    click.option("--name", multiple=True, type=Word(), metavar="GLOB", help="Name, as in a shell."),
+    click.option("--metadata", multiple=True, type=Pair(), metavar="K=V", help="Metadata."),
+    click.option("--status", multiple=True, type=Word(), metavar="S", help="State: in-use, ..."),
+    click.option("--az", multiple=True, type=Word(), metavar="AZ", help="Availability zone."),
+    click.option(
+        "--server", multiple=True, type=Word(), metavar="NAME|ID", help="Attached to this server."
+    ),
+    click.option("--type", multiple=True, type=Word(), metavar="T", help="Volume type."),
+    click.option("--min-size", type=_SIZE, metavar="GB", help="At least so large."),
+    click.option("--max-size", type=_SIZE, metavar="GB", help="At most so large."),
+    click.option(
+        "--exclude", multiple=True, type=Word(), metavar="GLOB|ID", help="Not this one, or these."
+    ),
+)
+
+
+@plan.command(
+    epilog="""\b
+Several of one option: one of them must fit (of --metadata: one for each key). Options of
+different kinds must all fit. Without --status, volumes in a state that cannot be backed up
+are left out, and told of in a comment.
+
+\b
+Examples:
+  vbsbatch plan new --cloud otc -o fleet.yaml
+  vbsbatch plan new --cloud otc --name 'db*' --exclude '*-swap' --min-size 10 -o db.yaml
+  vbsbatch plan new --cloud otc --server web01 --server web02 > web.yaml
+"""
+)
+@with_options(*cloud_options, *_chosen)
+@click.option("-o", "--output", metavar="FILE", help="Write here; - is standard output.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+def new(
+    cloud: str | None,
+    vbs_endpoint: str | None,
+    block_storage_endpoint: str | None,
+    output: str | None,
+    force: bool,
+    **words: Any,
+) -> None:
+    """Write a plan of the cloud's volumes: all of them, or those that fit the options."""
+    import anyio
+
+    from vbsbatch.report import opened
+
+    low, high = words["min_size"], words["max_size"]
+    if low is not None and high is not None and low > high:
+        raise click.UsageError("--min-size is more than --max-size")
+    to_file = output not in (None, "-")
+    if to_file and os.path.lexists(str(output)) and not force:
+        raise UsageError(f"{output} exists already: --force replaces it")
+    choice = _choice(cloud or os.environ.get("OS_CLOUD"), vbs_endpoint, block_storage_endpoint)
+    lines, summary = anyio.run(_made, choice, _selection(words), output if to_file else None)
+    with opened(output) as stream:
+        stream.writelines(f"{line}\n" for line in lines)
+    if to_file:
+        mention(f"{output}: {summary}; next: vbsbatch check {shlex.quote(str(output))} --online")
+
+
+@plan.command(
+    epilog="""\b
+Exit codes: 0 no difference, 1 any difference, 2 or 3 it could not be found out.
+
+\b
+Examples:
+  vbsbatch plan diff fleet.yaml
+  vbsbatch plan diff fleet.yaml --cloud otc --json
+"""
+)
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option("--volumes", metavar="FILE", help="Volumes from a list instead; - is standard input.")
+@with_options(*cloud_options)
+@click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
+def diff(
+    plan: Path,
+    volumes: str | None,
+    cloud: str | None,
+    vbs_endpoint: str | None,
+    block_storage_endpoint: str | None,
+    as_json: bool,
+) -> int:
+    """Tell which volumes of PLAN are gone, which are new, and which changed since."""
+    import anyio
+
+    from vbsbatch.cli.planning import load_plan
+    from vbsbatch.fleet.difference import differences
+
+    loaded = load_plan(plan, volumes)
+    named = cloud or loaded.cloud or os.environ.get("OS_CLOUD")
+    fleet = anyio.run(_fleet, _choice(named, vbs_endpoint, block_storage_endpoint))
+    found = differences(loaded, fleet)
+    (_print_json if as_json else _print_lines)(plan, loaded, fleet, found)
+    return FAILED if found else 0
+
+
+async def _made(
+    choice: CloudChoice, selection: Selection, output: str | None
+) -> tuple[list[str], str]:
+    """The lines of the plan, and what is in it."""
+    from vbsbatch.cli.surveying import counting, survey
+    from vbsbatch.cloud import connect
+    from vbsbatch.fleet.choosing import check_servers, chosen, usable
+    from vbsbatch.fleet.writing import Heading, counted, plan_text
+
+    async with connect(choice, workers=1) as service:
+        with counting("volumes") as count:
+            fleet, nameless = await survey(service.inventory, count)
+        cloud = None if service.cloud_name == "envvars" else service.cloud_name
+    check_servers(fleet, selection.server, names_known=nameless is None)
+    fitting = chosen(fleet, selection)
+    volumes = usable(fitting, selection)
+    if not volumes:
+        raise UsageError(_nothing(len(fleet.volumes), len(fitting)))
+    if nameless is not None and any(volume.server_ids for volume in volumes.values()):
+        mention(f"note: groups are named by the ids of servers: {nameless}")
+    heading = Heading(name=_plan_name(output, cloud), cloud=cloud, selection=selection)
+    left_out = {key: volume for key, volume in fitting.items() if key not in volumes}
+    gigabytes = sum(volume.size or 0 for volume in volumes.values())
+    summary = f"{counted(len(volumes), 'volume')}, {gigabytes} GB"
+    if left_out:
+        summary += f", {len(left_out)} left out that cannot be backed up"
+    return list(plan_text(fleet, volumes, heading, left_out=left_out)), summary
+
+
+async def _fleet(choice: CloudChoice) -> Fleet:
+    from vbsbatch.cli.surveying import counting, survey
+    from vbsbatch.cloud import connect
+
+    async with connect(choice, workers=1) as service:
+        with counting("volumes") as count:
+            return (await survey(service.inventory, count))[0]
+
+
+def _choice(
+    cloud: str | None, vbs_endpoint: str | None, block_storage_endpoint: str | None
+) -> CloudChoice:
+    from vbsbatch.cloud import CloudChoice
+
+    return CloudChoice(
+        cloud=cloud, vbs_endpoint=vbs_endpoint, block_storage_endpoint=block_storage_endpoint
+    )
+
+
+def _selection(words: dict[str, Any]) -> Selection:
+    from vbsbatch.plan import Selection
+
+    pairs = tuple(pair.partition("=")[::2] for pair in words.pop("metadata"))
+    return Selection(**words, metadata=pairs)
+
+
+def _nothing(known: int, fitting: int) -> str:
+    if not known:
+        return "the cloud has no volumes in this project"
+    if fitting:
+        return f"no volume that fits can be backed up ({fitting} are in error or being deleted)"
+    return f"none of the cloud's {known} volumes fits all of these options"
+
+
+def _plan_name(output: str | None, cloud: str | None) -> str:
+    """What the file is called, as for a plan that does not say; else the cloud."""
+    from vbsbatch.plan.gathering import shown_name
+
+    stem = Path(output).stem if output is not None else cloud
+    return shown_name(stem)[:64].strip() or "fleet"
+
+
+def _print_lines(path: Path, plan: Plan, fleet: Fleet, found: Sequence[Difference]) -> None:
+    from vbsbatch.report import clean
+
+    for each in found:
+        told = [f"{each.kind:<7} {each.volume_id} {clean(each.name)}"]
+        if each.kind == "new" and each.size is not None:
+            told.append(f"{each.size} GB")
+        if each.group is not None:
+            told.append(f"on {clean(each.group)}")
+        told += [
+            f"{change.what}: {clean(change.was or 'none')} -> {clean(change.now or 'none')}"
+            for change in each.changes
+        ]
+        click.echo(", ".join(told))
+    kinds = [each.kind for each in found]
+    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("gone", "new", "changed"))
+    click.echo(
+        f"{clean(str(path))}: {counts} "
+        f"({len(plan)} volumes in the plan, {len(fleet.volumes)} in the cloud)"
+    )
+
+
+def _print_json(path: Path, plan: Plan, fleet: Fleet, found: Sequence[Difference]) -> None:
+    import json
+
+    from vbsbatch.report.text import clean, cleaned
+
+    rows = [
+        {
+            "kind": each.kind,
+            "volume_id": each.volume_id,
+            "name": clean(each.name),
+            "group": cleaned(each.group),
+            "size": each.size,
+            "changes": [
+                {"what": change.what, "was": cleaned(change.was), "now": cleaned(change.now)}
+                for change in each.changes
+            ],
+        }
+        for each in found
+    ]
+    document = {
+        "schema": 1,
+        "plan": clean(str(path)),
+        "in_plan": len(plan),
+        "in_cloud": len(fleet.volumes),
+        "differences": rows,
+    }
+    click.echo(json.dumps(document, indent=2))

@@ -1,0 +1,84 @@
+"""Reads what a cloud has, page by page, in a handful of calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from vbsbatch.cli.asking import ask_again
+from vbsbatch.errors import CloudError, CloudUnavailable
+from vbsbatch.model import CloudServer, CloudVolume
+
+if TYPE_CHECKING:
+    from vbsbatch.cloud import Inventory
+    from vbsbatch.fleet.fleet import Fleet
+
+Count = Callable[[int], None]
+"""Told how many volumes are there so far."""
+
+
+async def read_volumes(inventory: Inventory, count: Count) -> list[CloudVolume]:
+    """Every volume of the project. Raises `CloudUnavailable` and `CloudRefused`."""
+    found: dict[str, CloudVolume] = {}
+    page = None
+    while True:
+        query = page
+        listed = await ask_again(lambda query=query: inventory.volumes(query))  # type: ignore[misc]
+        before = len(found)
+        found.update((volume.id, volume) for volume in listed.volumes)
+        count(len(found))
+        # A cloud whose links go in a circle has told all it knows.
+        if listed.next is None or len(found) == before:
+            return list(found.values())
+        page = listed.next
+
+
+async def read_servers(inventory: Inventory) -> list[CloudServer]:
+    """Every server of the project; none where nobody can be asked. Raises likewise."""
+    found: dict[str, CloudServer] = {}
+    page = None
+    while True:
+        query = page
+        listed = await ask_again(lambda query=query: inventory.servers(query))  # type: ignore[misc]
+        before = len(found)
+        found.update((server.id, server) for server in listed.servers)
+        if listed.next is None or len(found) == before:
+            return list(found.values())
+        page = listed.next
+
+
+async def survey(inventory: Inventory, count: Count) -> tuple[Fleet, str | None]:
+    """The fleet, and why no server has a name in it, if that is so."""
+    from vbsbatch.fleet.fleet import Fleet
+
+    try:
+        volumes = await read_volumes(inventory, count)
+    except CloudUnavailable as error:
+        raise CloudUnavailable(f"cannot read the list of volumes: {error}; try later") from error
+    if not inventory.knows_servers:
+        return Fleet.of(volumes), "the catalog has no compute service"
+    try:
+        return Fleet.of(volumes, await read_servers(inventory)), None
+    except CloudError as error:
+        return Fleet.of(volumes), f"compute says: {error}"
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Count]:
+    """A bar on a terminal that tells how much was read; nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn(f"reading {what}"),
+        BarColumn(),
+        TextColumn("{task.completed}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done: progress.update(task, completed=done)
