@@ -164,11 +164,21 @@ class Text(Check):
         return text
 
     def json(self) -> dict[str, Any]:
-        """A string with its lengths and, where some are refused, its characters."""
-        rule: dict[str, Any] = {"type": "string", "minLength": self.low, "maxLength": self.high}
+        """A string with its lengths and, where some are refused, its characters; or a number."""
+        kinds = ["string", "integer"]
+        rule: dict[str, Any] = {"type": kinds, "minLength": self.low, "maxLength": self.high}
         if self.without:
             rule["pattern"] = f"^[^{re.escape(self.without)}\\u0000-\\u001f]*$"
         return rule
+
+
+@dataclass(frozen=True)
+class Name(Text):
+    """Text that is the key of a map, so that JSON knows it as nothing but a string."""
+
+    def json(self) -> dict[str, Any]:
+        """A string with its lengths and characters."""
+        return {**super().json(), "type": "string"}
 
 
 @dataclass(frozen=True)

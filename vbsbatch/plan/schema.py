@@ -13,6 +13,7 @@ from vbsbatch import model
 from vbsbatch.plan.checks import (
     AUTO,
     Duration,
+    Name,
     OneOf,
     RateText,
     RuleVerdict,
@@ -43,6 +44,8 @@ def _key(description: str, default: Any = None, **more: Any) -> Any:
         schema.pop("default", None)
         if default is not None:
             schema["default"] = default
+        if "patternProperties" in schema:  # a key of another form is no key
+            schema["additionalProperties"] = False
 
     return Field(default=None, description=description, json_schema_extra=shown, **more)
 
@@ -77,7 +80,7 @@ class BackupKeys(Keys):
         "Kept with the backup: 1 to 64 characters, no < or >."
     )
     tags: dict[
-        Annotated[str, Text(36, without=_TAG_REFUSED)],
+        Annotated[str, Name(36, without=_TAG_REFUSED)],
         Annotated[str, Text(43, low=0, without=_TAG_REFUSED)],
     ] = _key(
         "At most 10 tags: key 1 to 36, value 0 to 43 characters, none of = * < > \\, | /.",
@@ -141,6 +144,10 @@ class LimitKeys(Keys):
 
 class RuleKeys(Keys):
     """One rule, looked at before the built-in table; needs a status, a code or both."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["status"]}, {"required": ["code"]}]}
+    )
 
     status: Annotated[int, Whole(300, 599)] = _key("HTTP status of the answer.")
     code: Annotated[str, Text(128)] = _key(
