@@ -106,3 +106,8 @@ def _from_catalog(catalog: Catalog, kinds: Sequence[str]) -> str | None:
             raise SignInError(f"{kind} is offered in {regions}: set region_name in clouds.yaml")
         return entries[0][1]
     return None
+
+
+def names(config: Mapping[str, Any], kinds: Sequence[str]) -> bool:
+    """Whether the cloud's entry says itself where a service of these types is."""
+    return _override(config, kinds) is not None

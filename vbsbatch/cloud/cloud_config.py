@@ -18,17 +18,20 @@ from typing import Any
 import yaml
 
 import vbsbatch
+from vbsbatch.cloud.access_keys import find_key
 from vbsbatch.cloud.foreign import words
 from vbsbatch.cloud.session import quieten
+from vbsbatch.cloud.signing import AccessKey
 from vbsbatch.errors import SignInError
 
 _FILES = (("OS_CLIENT_CONFIG_FILE", "CONFIG_FILES"), ("OS_CLIENT_SECURE_FILE", "SECURE_FILES"))
 _LOGGERS = ("openstack", "keystoneauth", "keystoneauth1", "urllib3", "requests", "stevedore")
 
 
-def load_cloud(name: str | None) -> Any:
+def load_cloud(name: str | None) -> tuple[Any, AccessKey | None]:
     """Return openstacksdk's `CloudRegion`; for None that of `OS_CLOUD` or the only one there is.
 
+    And the access key where the cloud is entered with one; such a region has no sign-in of its own.
     Blocking, no network. Raises `SignInError` for files, names and options that do not do.
     """
     with quiet():
@@ -41,7 +44,9 @@ def load_cloud(name: str | None) -> Any:
         try:
             config = OpenStackConfig(app_name="vbsbatch", app_version=vbsbatch.__version__)
             chosen = _choose(config, name)
-            return config.get_one(chosen)
+            region = config.get_one(chosen, validate=False)
+            key = find_key(region.config, os.environ, _cloud(chosen))
+            return (config.get_one(chosen), None) if key is None else (region, key)
         except keystone.MissingRequiredOptions as error:
             missing = ", ".join(option.dest for option in error.options)
             raise SignInError(f"{_cloud(name)}: auth lacks {missing} (in clouds.yaml)") from error

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
 
-from vbsbatch.cloud.catalog import Catalog, Found, find_endpoints, no_cinder, no_vbs
+from vbsbatch.cloud.catalog import (
+    BLOCK_STORAGE_TYPES,
+    VBS_TYPES,
+    Catalog,
+    Found,
+    find_endpoints,
+    names,
+    no_cinder,
+    no_vbs,
+)
 from vbsbatch.cloud.cinder import CinderService
+from vbsbatch.cloud.cloud_config import load_cloud
 from vbsbatch.cloud.identity import Account
+from vbsbatch.cloud.key_account import KeyAccount
+from vbsbatch.cloud.server_clock import ServerClock
 from vbsbatch.cloud.service import CloudService
 from vbsbatch.cloud.session import Connect, Session
 from vbsbatch.cloud.tokens import Tokens
@@ -56,39 +68,95 @@ async def connect(
     for anything that keeps the first request from being sent.
     """
     timeouts = timeouts or Timeouts()
-    account = await _in_thread(partial(Account, choice.cloud, timeouts, now))
+    region, key = await _in_thread(partial(load_cloud, choice.cloud))
+    clock = ServerClock()
+    opening = partial(
+        Session, timeouts=timeouts, workers=workers, transport=transport, now=now, clock=clock
+    )
+    if key is None:
+        entered = _with_token(region, choice, timeouts, now, opening)
+    else:
+        entered = _with_key(KeyAccount(region, key, clock, now), choice, opening)
+    async with entered as entrance:
+        session, endpoints = entrance.session, entrance.found.endpoints
+        place = {"cloud_name": str(region.name), "region": region.get_region_name() or None}
+        vbs = VbsService(session, endpoints, **place)
+        cinder = CinderService(session, endpoints, **place)
+        service = await _chosen(choice.service, entrance.found, entrance.catalog, vbs, cinder)
+        if key is not None:
+            await _make_sure_of_key(service)
+        yield service
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Entrance:
+    """A session that the cloud lets in, and what it leads to."""
+
+    session: Session
+    catalog: Catalog
+    found: Found
+
+
+@asynccontextmanager
+async def _with_token(
+    region: Any,
+    choice: CloudChoice,
+    timeouts: Timeouts,
+    now: Callable[[], float],
+    opening: Callable[..., Session],
+) -> AsyncIterator[_Entrance]:
+    """Sign in for a token, which brings project and catalog along."""
+    account = await _in_thread(partial(Account, region, timeouts, now))
     try:
         tls = await _in_thread(partial(ssl_context, account.trust))
         first = await _in_thread(account.sign_in)
-        project_id = account.project_id
-        catalog: Catalog = account.catalog()
-        found = find_endpoints(
-            catalog,
-            account.config,
-            project_id,
-            vbs=choice.vbs_endpoint,
-            block_storage=choice.block_storage_endpoint,
+        project_id, catalog = account.project_id, account.catalog()
+        found = _find(catalog, account.config, project_id, choice)
+        tokens = Tokens(
+            lambda: _in_thread(account.sign_in), now, first=first, calls=lambda: account.calls
         )
-        session = Session(
-            Tokens(
-                lambda: _in_thread(account.sign_in), now, first=first, calls=lambda: account.calls
-            ),
-            timeouts,
-            workers=workers,
-            transport=transport,
-            tls=tls,
-            now=now,
-        )
-        place = {"cloud_name": account.name, "region": account.region}
-        vbs = VbsService(session, found.endpoints, **place)
-        cinder = CinderService(session, found.endpoints, **place)
-        try:
-            yield await _chosen(choice.service, found, catalog, vbs, cinder)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await session.aclose()
+        async with _closing(opening(tokens, tls=tls)) as session:
+            yield _Entrance(session=session, catalog=catalog, found=found)
     finally:
         account.close()
+
+
+@asynccontextmanager
+async def _with_key(
+    account: KeyAccount, choice: CloudChoice, opening: Callable[..., Session]
+) -> AsyncIterator[_Entrance]:
+    """Sign every request with the key; project and catalog are asked for where not known."""
+    tls = await _in_thread(partial(ssl_context, account.trust))
+    async with _closing(opening(account.signer, tls=tls)) as session:
+        project_id = await account.project_id(session)
+        if choice.service is Service.CINDER:
+            told = choice.block_storage_endpoint or names(account.config, BLOCK_STORAGE_TYPES)
+        else:
+            told = choice.vbs_endpoint or names(account.config, VBS_TYPES)
+        catalog = {} if told else await account.catalog(session)
+        found = _find(catalog, account.config, project_id, choice)
+        yield _Entrance(session=session, catalog=catalog, found=found)
+
+
+@asynccontextmanager
+async def _closing(session: Session) -> AsyncIterator[Session]:
+    try:
+        yield session
+    finally:
+        with anyio.CancelScope(shield=True):
+            await session.aclose()
+
+
+def _find(
+    catalog: Catalog, config: Mapping[str, Any], project_id: str, choice: CloudChoice
+) -> Found:
+    return find_endpoints(
+        catalog,
+        config,
+        project_id,
+        vbs=choice.vbs_endpoint,
+        block_storage=choice.block_storage_endpoint,
+    )
 
 
 async def _in_thread(step: Callable[[], Done]) -> Done:
@@ -126,3 +194,14 @@ async def _asked(offers: Callable[[], Awaitable[bool]], missing: SignInError) ->
         return await offers()
     except (CloudUnavailable, CloudRefused) as error:
         raise SignInError(f"{missing}; block storage says: {error}") from error
+
+
+async def _make_sure_of_key(service: CloudService) -> None:
+    """Ask the service something small: nobody has said yet that the key is good."""
+    try:
+        await service.quota()
+    except CloudRefused as error:
+        if error.status == 401:
+            raise SignInError(str(error)) from error
+    except CloudUnavailable:
+        return  # no matter of the key: whoever goes on deals with it

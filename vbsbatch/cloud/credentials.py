@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -35,4 +36,8 @@ class Credentials(Protocol):
 
     def prove(self, method: str, url: httpx.URL, body: bytes) -> Proof | None:
         """Return the proof for a request that leaves now; None before the first `ready`."""
+        ...
+
+    def refused(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Hear the answer with which the cloud refused a proof (401)."""
         ...

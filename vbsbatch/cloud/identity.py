@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from vbsbatch.cloud.cloud_config import load_cloud, quiet
+from vbsbatch.cloud.cloud_config import quiet
 from vbsbatch.cloud.endpoints import shown
 from vbsbatch.cloud.foreign import causes, told
 from vbsbatch.cloud.sign_in_faults import translated
@@ -18,24 +18,22 @@ from vbsbatch.cloud.trust import Trust
 from vbsbatch.errors import SignInError
 from vbsbatch.model import Timeouts
 
-_SECRET_OPTION = re.compile(r"password|secret|token|passcode|passphrase|api_?key", re.I)
+_SECRET_OPTION = re.compile(r"password|secret|token|passcode|passphrase|api_?key|^sk$", re.I)
 _USUAL_LIFE = 3600.0  # seconds, where a token does not say how long it lives
 
 
 class Account:
-    """One cloud of the configuration, with its session to the identity service."""
+    """One cloud of the configuration (`region`), with its session to the identity service."""
 
-    def __init__(self, cloud: str | None, timeouts: Timeouts, now: Callable[[], float]) -> None:
+    def __init__(self, region: Any, timeouts: Timeouts, now: Callable[[], float]) -> None:
         self._now = now
-        self._region = load_cloud(cloud)
+        self._region = region
         self._calls = 0
         self._signed_in = False
         self.name = str(self._region.name)
-        self.trust = _trust(self._region)
-        self._where = f"cloud {self.name!r}"
+        self.trust = trust_of(self._region)
         auth = self._region.config.get("auth") or {}
-        if url := auth.get("auth_url"):
-            self._where += f", {shown(str(url))}"
+        self._where = where_of(self.name, auth)
         self._secrets = frozenset(_secrets(self._region.config))
         self._check_password(auth)
         self._plugin = self._region.get_auth()
@@ -135,7 +133,14 @@ def _shareable(error: Exception, secrets: frozenset[str]) -> Exception | None:
     return None if any(secret in text for secret in secrets) else error
 
 
-def _trust(region: Any) -> Trust:
+def where_of(name: str, auth: Mapping[str, Any]) -> str:
+    """Name a cloud and its identity service, as errors do."""
+    url = auth.get("auth_url")
+    return f"cloud {name!r}" + (f", {shown(str(url))}" if url else "")
+
+
+def trust_of(region: Any) -> Trust:
+    """Return the TLS settings of a cloud."""
     with quiet():
         verify, cert = region.get_requests_verify_args()
     return Trust(verify=True if verify is None else verify, cert=cert or None)

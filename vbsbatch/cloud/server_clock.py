@@ -23,6 +23,11 @@ class ServerClock:
         """Server clock minus ours in seconds; 0 until a date was seen."""
         return median(self._samples) if self._samples else 0.0
 
+    @property
+    def last(self) -> float | None:
+        """The newest sample alone, which follows a clock that is set at once; None without one."""
+        return self._samples[-1] if self._samples else None
+
     def see(self, date: str | None, sent_at: float, answered_at: float) -> None:
         """Take the `Date` of an answer; the times of request and answer are by our clock."""
         if date is None or sent_at < self._next <= sent_at + _EVERY:

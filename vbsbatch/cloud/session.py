@@ -71,7 +71,8 @@ class Session:
 
     `transport` makes the connections (one for each worker, one pool for reads); by default they are
     httpx's own, with the shared context `tls` and the proxy that the environment names.
-    `workers` is how many creates run at once; `now` is our clock.
+    `workers` is how many creates run at once; `now` is our clock, and `clock` learns from
+    answers what the server's says.
     """
 
     def __init__(
@@ -83,10 +84,11 @@ class Session:
         transport: Connect | None = None,
         tls: ssl.SSLContext | None = None,
         now: Callable[[], float] = time.time,
+        clock: ServerClock | None = None,
     ) -> None:
         self.credentials = credentials
         self.now = now
-        self.clock = ServerClock()
+        self.clock = clock or ServerClock()
         self.create_calls = 0
         self._reads = 0
         self._timeouts = timeouts
@@ -209,6 +211,8 @@ class Session:
         for secret in proof.secrets:
             if secret in body:  # an error page that echoes the request
                 body = body.replace(secret, b"***")
+        if response.status_code == 401:
+            self.credentials.refused(response.headers, body)
         return Reply(response.status_code, response.headers, body)
 
     def _open(self, slot: _Slot, url: httpx.URL) -> httpx.AsyncBaseTransport:

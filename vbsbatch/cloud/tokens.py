@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 import anyio
@@ -73,6 +73,9 @@ class Tokens:
             value = token.value.encode("latin-1", "replace")
             self._proof = token, Proof(headers=((b"X-Auth-Token", value),), secrets=(value,))
         return self._proof[1]
+
+    def refused(self, headers: Mapping[str, str], body: bytes) -> None:
+        """What a refusal says does not matter: a new token is got, or not."""
 
     async def token(self, newer_than: float | None = None) -> Token:
         """Return the token to use; with `newer_than`, one that was got after that time.

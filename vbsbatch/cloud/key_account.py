@@ -1,0 +1,98 @@
+"""A cloud that is entered with an access key: which project, and where its services are.
+
+There is no sign-in. What a token would have told is asked of the identity service with signed
+requests, and only what the configuration does not say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from vbsbatch.cloud.backups import read_success
+from vbsbatch.cloud.catalog import Catalog
+from vbsbatch.cloud.endpoints import root_of
+from vbsbatch.cloud.identity import trust_of, where_of
+from vbsbatch.cloud.server_clock import ServerClock
+from vbsbatch.cloud.session import Session
+from vbsbatch.cloud.signing import AccessKey, Signer
+from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
+
+
+class KeyAccount:
+    """One cloud of the configuration (`region`), and the `signer` of the key that enters it."""
+
+    def __init__(
+        self, region: Any, key: AccessKey, clock: ServerClock, now: Callable[[], float]
+    ) -> None:
+        self.name = str(region.name)
+        self.region: str | None = region.get_region_name() or None
+        self.config: Mapping[str, Any] = region.config
+        self.trust = trust_of(region)
+        self._auth: Mapping[str, Any] = self.config.get("auth") or {}
+        self._where = where_of(self.name, self._auth)
+        self.signer = Signer(key, clock, now, where=self._where)
+
+    async def project_id(self, session: Session) -> str:
+        """Return the project to work in, looked up where only its name is known."""
+        project_id = self._auth.get("project_id") or await self._look_up(session)
+        self.signer.project_id = str(project_id)
+        return str(project_id)
+
+    async def catalog(self, session: Session) -> Catalog:
+        """Return what the catalog has for our region and interface: (region, URL) by type."""
+        if not self._auth.get("auth_url"):
+            raise SignInError(
+                f"{self._where}: where is the service? Set vbs_endpoint_override (or auth_url under"
+                " auth:, for its catalog) in clouds.yaml, or say --vbs-endpoint"
+            )
+        interface = str(self.config.get("interface") or "public").removesuffix("URL")
+        found: dict[str, list[tuple[str, str]]] = {}
+        for service in _objects((await self._ask(session, "auth/catalog")).get("catalog")):
+            for entry in _objects(service.get("endpoints")):
+                region = str(entry.get("region") or entry.get("region_id") or "")
+                if entry.get("interface") == interface and self.region in (None, region):
+                    kind, url = str(service.get("type")), str(entry.get("url"))
+                    found.setdefault(kind, []).append((region, url))
+        return found
+
+    async def _look_up(self, session: Session) -> str:
+        name = self._auth.get("project_name")
+        if not name:
+            raise SignInError(
+                f"{self._where}: an access key needs its project: set project_id (or project_name)"
+                " under auth: in clouds.yaml"
+            )
+        if not self._auth.get("auth_url"):
+            raise SignInError(
+                f"{self._where}: to look up project {name!r} auth_url is needed: set it, or"
+                " project_id, under auth: in clouds.yaml"
+            )
+        answer = await self._ask(session, f"projects?name={quote(str(name), safe='')}")
+        projects = [p for p in _objects(answer.get("projects")) if p.get("name") == name]
+        if len(projects) != 1 or not isinstance(projects[0].get("id"), str):
+            many = "several projects" if projects else "no project"
+            raise SignInError(
+                f"{self._where}: the identity service shows this access key {many} named {name!r}:"
+                " set project_id under auth: in clouds.yaml"
+            )
+        return str(projects[0]["id"])
+
+    async def _ask(self, session: Session, what: str) -> dict[str, Any]:
+        """Get something of the identity service; raises `SignInError` for whatever goes wrong."""
+        url = httpx.URL(f"{root_of(str(self._auth['auth_url']), '')}/v3/{what}")
+        try:
+            return read_success(session, await session.read("GET", url))
+        except (CloudRefused, CloudUnavailable) as error:
+            text = str(error)
+            if not text.startswith(self._where):
+                text = f"{self._where}: the identity service: {text}"
+            raise SignInError(text) from error
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    """Return the objects of a JSON list, none where there is no list."""
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
