@@ -78,7 +78,7 @@ class Stage:
     @property
     def environment(self) -> dict[str, str]:
         # As users have it: compiled once. Without the last, every process compiles us anew.
-        dropped = ("OS_", "VBSBATCH_", "PYTHONDONTWRITEBYTECODE")
+        dropped = ("OS_", "HUAWEICLOUD_", "VBSBATCH_", "PYTHONDONTWRITEBYTECODE")
         kept = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
         return {
             **kept,

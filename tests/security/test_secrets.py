@@ -49,6 +49,34 @@ def test_nothing_that_opens_the_cloud_is_left_anywhere(stage: Stage) -> None:
         assert not [secret for secret in secrets if secret in text], text
 
 
+def test_no_secret_key_nor_security_token_is_left_anywhere(stage: Stage) -> None:
+    stage.write_plan(cloud="simulator-aksk")
+    cloud = stage.cloud(volumes=40)
+    ids = [volume["ID"] for volume in cloud.volumes()]
+    key = cloud.world.identity.keys.temporary
+    stage.edit_clouds(r" ak: \S+", f" ak: {key.ak}")
+    stage.edit_clouds(r" sk: \S+", f" sk: {key.sk}\n      security_token: {key.security_token}")
+    faults = NIGHT.replace("do: revoke,", "do: revoke_keys,") % ids[25]
+    cloud.behave(faults)
+    done = stage("run", "plan.yaml", "-v", env=stage.environment | {"VBSBATCH_DEBUG": "1"}, code=3)
+    assert "was refused" in done.stderr
+    stage.refused("resume", env=stage.environment | {"VBSBATCH_DEBUG": "1"})
+    stage.edit_clouds(r" ak: \S+", "")
+    stage.refused("resume")
+    for form in ("table", "json", "csv", "md", "html", "junit"):
+        path = str(stage.folder / f"report.{form}")
+        stage.look("report", "--all", "--format", form, "--output", path)
+    assert key.security_token
+    stage.clouds.unlink()
+    for content in (
+        *(path.read_bytes() for path in files_below(stage.folder)),
+        *(text.encode() for text in stage.heard),
+    ):
+        assert key.sk.encode() not in content
+        assert key.security_token.encode() not in content
+        assert b"Signature=" not in content
+
+
 def test_what_a_run_leaves_is_for_its_owner_alone(stage: Stage) -> None:
     stage.cloud(FAST, volumes=2)
     stage("run", "plan.yaml", umask=0)

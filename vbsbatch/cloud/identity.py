@@ -122,7 +122,7 @@ class Account:
         if self._region.config.get("auth_type") not in ("password", "v3password"):
             return
         if not (auth.get("username") or auth.get("user_id")):
-            raise SignInError(f"{self._where}: no username in clouds.yaml")
+            raise SignInError(f"{self._where}: no username in clouds.yaml (nor an access key)")
         if not auth.get("password"):
             raise SignInError(f"{self._where}: no password in clouds.yaml or secure.yaml")
 

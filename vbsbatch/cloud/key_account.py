@@ -12,10 +12,11 @@ from urllib.parse import quote
 
 import httpx
 
-from vbsbatch.cloud.backups import read_success
+from vbsbatch.cloud.answers import usable_id
 from vbsbatch.cloud.catalog import Catalog
 from vbsbatch.cloud.endpoints import root_of
 from vbsbatch.cloud.identity import trust_of, where_of
+from vbsbatch.cloud.replies import read_success
 from vbsbatch.cloud.server_clock import ServerClock
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.signing import AccessKey, Signer
@@ -32,7 +33,9 @@ class KeyAccount:
         self.region: str | None = region.get_region_name() or None
         self.config: Mapping[str, Any] = region.config
         self.trust = trust_of(region)
-        self._auth: Mapping[str, Any] = self.config.get("auth") or {}
+        # Without a plugin nobody moves what the environment says of it under `auth`.
+        url = self.config.get("auth_url")
+        self._auth: Mapping[str, Any] = {"auth_url": url} | (self.config.get("auth") or {})
         self._where = where_of(self.name, self._auth)
         self.signer = Signer(key, clock, now, where=self._where)
 
@@ -72,14 +75,15 @@ class KeyAccount:
                 " project_id, under auth: in clouds.yaml"
             )
         answer = await self._ask(session, f"projects?name={quote(str(name), safe='')}")
-        projects = [p for p in _objects(answer.get("projects")) if p.get("name") == name]
-        if len(projects) != 1 or not isinstance(projects[0].get("id"), str):
-            many = "several projects" if projects else "no project"
+        named = [p for p in _objects(answer.get("projects")) if p.get("name") == name]
+        ids = list(filter(None, (usable_id(project.get("id")) for project in named)))
+        if len(ids) != 1:
+            many = "several projects" if ids else "no project"
             raise SignInError(
                 f"{self._where}: the identity service shows this access key {many} named {name!r}:"
                 " set project_id under auth: in clouds.yaml"
             )
-        return str(projects[0]["id"])
+        return ids[0]
 
     async def _ask(self, session: Session, what: str) -> dict[str, Any]:
         """Get something of the identity service; raises `SignInError` for whatever goes wrong."""

@@ -10,9 +10,11 @@ from typing import Any
 
 from vbsbatch.simulator.ledger import Ledger
 from vbsbatch.simulator.scenario import Scenario, Services
+from vbsbatch.simulator.signatures import KeyRing, is_signed
 from vbsbatch.simulator.wire import (
     SimReply,
     SimRequest,
+    gateway_error,
     json_reply,
     keystone_error,
     load_json,
@@ -73,12 +75,14 @@ class Identity:
         self,
         projects: Mapping[str, str],
         users: tuple[User, ...],
+        keys: KeyRing,
         rng: random.Random,
         ledger: Ledger,
     ) -> None:
         self.projects = projects
         """Names by id."""
         self.users = users
+        self.keys = keys
         self.tokens: dict[str, Token] = {}
         self._rng = rng
         self._ledger = ledger
@@ -93,6 +97,27 @@ class Identity:
         token = self.tokens.get(value or "")
         return token if token is not None and now < token.expires_at else None
 
+    def proved(self, request: SimRequest, now: float, scenario: Scenario) -> Token | str:
+        """The token that a request carries, or is as good as, because it is signed with a key.
+
+        For neither, the gateway's words. Plain OpenStack has no gateway and knows no signatures.
+        """
+        if scenario.services is Services.CINDER or not is_signed(request):
+            token = self.token(request.headers.get("x-auth-token"), now)
+            return token or "decrypt token fail"
+        key = self.keys.check(request, now + scenario.clock_ahead)
+        if isinstance(key, str):
+            return key
+        project_id = request.headers.get("x-project-id")
+        return Token(
+            user=next(user for user in self.users if user.id == key.owner),
+            project_id=project_id if project_id in self.projects else None,
+            methods=("aksk",),
+            issued_at=now,
+            expires_at=now,
+            audit_id="",
+        )
+
     def handle(
         self, request: SimRequest, parts: list[str], now: float, scenario: Scenario
     ) -> SimReply:
@@ -101,13 +126,14 @@ class Identity:
             return _versions(request.base, only_v3=bool(parts))
         if parts == ["v3", "auth", "tokens"] and request.method == "POST":
             return self._sign_in(request, now, scenario)
-        token = self.token(request.headers.get("x-auth-token"), now)
-        if token is None:
-            return keystone_error(401, NO_ENTRY, challenge(request.base))
+        token = self.proved(request, now, scenario)
+        if isinstance(token, str):
+            return self.refuse(request, token, scenario)
         if parts == ["v3", "auth", "tokens"]:
             return self._own_token(request, token, now, scenario)
         if parts in (["v3", "projects"], ["v3", "auth", "projects"]):
-            listed = [self._project(project_id) for project_id in self.projects]
+            wanted = request.query.get("name")
+            listed = [self._project(p) for p in self.projects if wanted in (None, self.projects[p])]
             return json_reply(200, {"projects": listed, "links": {"next": None}})
         if parts[:2] == ["v3", "projects"] and len(parts) == 3 and parts[2] in self.projects:
             return json_reply(200, {"project": self._project(parts[2])})
@@ -115,6 +141,19 @@ class Identity:
             entries = catalog(request.base, token.project_id, scenario.services)
             return json_reply(200, {"catalog": entries})
         return keystone_error(404, f"Could not find: {'/'.join(parts)}.")
+
+    def refuse(
+        self, request: SimRequest, why: str, scenario: Scenario, *, gateway: bool = False
+    ) -> SimReply:
+        """The 401 for a request that proves nothing: Keystone's, or a `gateway`'s.
+
+        Signatures are refused by a gateway wherever there is one.
+        """
+        if gateway or (is_signed(request) and scenario.services is not Services.CINDER):
+            message = f"Incorrect IAM authentication information: {why}"
+            request_id = f"{self._rng.getrandbits(128):032x}"
+            return gateway_error(401, "APIG.0301", message, request_id)
+        return keystone_error(401, NO_ENTRY, challenge(request.base))
 
     def _sign_in(self, request: SimRequest, now: float, scenario: Scenario) -> SimReply:
         content = load_json(request.body)

@@ -43,6 +43,7 @@ class Do(StrEnum):
     DELAY = "delay"  # commit, and answer this much later
     REFUSE = "refuse"  # an outage: no connection at all
     REVOKE = "revoke"  # revoke every token first, then handle the request
+    REVOKE_KEYS = "revoke_keys"  # delete every access key first, then handle the request
     FAIL = "fail"  # accept the create; its cloud job fails with `code`
 
 

@@ -24,7 +24,9 @@ from vbsbatch.simulator.world import SimulatedCloud
 
 HOST = "127.0.0.1"
 CLOUD = "simulator"
-"""The name of the entry in the printed `clouds.yaml`."""
+"""The name of the entry in the printed `clouds.yaml` that signs in with a password …"""
+KEY_CLOUD = "simulator-aksk"
+"""… and of the one that signs requests with an access key."""
 
 
 class SystemClock:
@@ -135,7 +137,8 @@ def _print(text: str) -> None:
 
 
 def clouds_yaml(cloud: SimulatedCloud, url: str) -> str:
-    """A `clouds.yaml` with one entry that leads to this cloud."""
+    """A `clouds.yaml` with two entries that lead to this cloud: with a password, with a key."""
+    key = cloud.identity.keys.permanent
     return f"""\
 clouds:
   {CLOUD}:
@@ -151,6 +154,13 @@ clouds:
     interface: public
     identity_api_version: "3"
     volume_api_version: "3"
+  {KEY_CLOUD}:
+    auth:
+      auth_url: {url}/identity/v3
+      ak: {key.ak}
+      sk: {key.sk}
+      project_name: {cloud.project.name}
+    region_name: {REGION}
 """
 
 

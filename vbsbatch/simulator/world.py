@@ -17,17 +17,17 @@ from typing import Any, Protocol
 from vbsbatch.simulator import blockstorage, compute, vbs
 from vbsbatch.simulator.call import Call
 from vbsbatch.simulator.faulting import FaultBook, SlidingWindow
-from vbsbatch.simulator.identity import NO_ENTRY, Identity, challenge, make_user
+from vbsbatch.simulator.identity import Identity, Token, make_user
 from vbsbatch.simulator.ledger import Ledger
 from vbsbatch.simulator.routes import Place, find_place
 from vbsbatch.simulator.scenario import Do, Fault, Kind, Scenario
+from vbsbatch.simulator.signatures import KeyRing
 from vbsbatch.simulator.state import Project, SimBackup, Volume, new_id, read_id
 from vbsbatch.simulator.wire import (
     Fate,
     SimReply,
     SimRequest,
     gateway_error,
-    keystone_error,
     load_json,
     openstack_fault,
     vbs_error,
@@ -43,6 +43,9 @@ _FATES = {
 }
 _DISCOVERED = {"volume": ("v2", "v3"), "compute": ("v2.1",)}
 """Services with a prefix of their own and documents that tell their versions."""
+
+_HARMLESS = frozenset({Do.REVOKE, Do.REVOKE_KEYS, Do.FAIL})
+"""Faults that leave the answer to the service."""
 
 _PROXY_PAGE = (
     b"<html><head><title>Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>"
@@ -68,6 +71,7 @@ class _Arrival:
     volume_id: str | None
     name: str | None
     fault: Fault | None = None
+    token: Token | None = None
 
 
 class SimulatedCloud:
@@ -94,7 +98,10 @@ class SimulatedCloud:
         self.operator = make_user("operator", "member", seed)
         self.reader = make_user("reader", "reader", seed)
         projects = {project.id: project.name for project in (self.project, self.other)}
-        self.identity = Identity(projects, (self.operator, self.reader), self._rng, self.ledger)
+        users = (self.operator, self.reader)
+        self.identity = Identity(
+            projects, users, KeyRing(self.operator.id, seed), self._rng, self.ledger
+        )
         self.change(scenario)
 
     def change(self, scenario: Scenario) -> None:
@@ -150,6 +157,8 @@ class SimulatedCloud:
         arrival.fault = self._faults.pick(place.kind, known_id, now)
         if arrival.fault is not None and arrival.fault.do is Do.REVOKE:
             self.identity.revoke_all(now)
+        elif arrival.fault is not None and arrival.fault.do is Do.REVOKE_KEYS:
+            self.identity.keys.revoke_all()
         return arrival
 
     def _serve(self, arrival: _Arrival) -> tuple[SimReply, Call | None]:
@@ -171,7 +180,6 @@ class SimulatedCloud:
 
     def _call(self, arrival: _Arrival) -> Call:
         request, place = arrival.request, arrival.place
-        token = self.identity.token(request.headers.get("x-auth-token"), arrival.now)
         prefix = f"/{place.service}" if place.service in _DISCOVERED else ""
         return Call(
             request=request,
@@ -184,20 +192,18 @@ class SimulatedCloud:
             version=place.parts[0],
             root=request.base + prefix,
             target=place.target,
-            reader=token is not None and token.user is self.reader,
+            reader=arrival.token is not None and arrival.token.user is self.reader,
             content=arrival.content,
             fault=arrival.fault,
         )
 
     def _check_token(self, arrival: _Arrival) -> SimReply | None:
         request, place = arrival.request, arrival.place
-        token = self.identity.token(request.headers.get("x-auth-token"), arrival.now)
+        token = self.identity.proved(request, arrival.now, self.scenario)
         gateway = place.service == "vbs"
-        if token is None:
-            if gateway:
-                message = "Incorrect IAM authentication information: decrypt token fail"
-                return gateway_error(401, "APIG.0301", message, self._request_id())
-            return keystone_error(401, NO_ENTRY, challenge(request.base))
+        if isinstance(token, str):
+            return self.identity.refuse(request, token, self.scenario, gateway=gateway)
+        arrival.token = token
         if token.project_id == place.parts[1]:
             return None
         if gateway:
@@ -359,7 +365,7 @@ class SimulatedCloud:
 
 
 def _struck_first(fault: Fault | None) -> bool:
-    return fault is not None and fault.do not in (Do.REVOKE, Do.FAIL) and not fault.commits
+    return fault is not None and fault.do not in _HARMLESS and not fault.commits
 
 
 def _discovery(request: SimRequest, place: Place) -> SimReply:
