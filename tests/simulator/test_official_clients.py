@@ -4,18 +4,72 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import yaml
 
 from tests.simulator.desk import Running, StartSimulator
 
 # What the SDK warns itself of is no fault of ours.
 pytestmark = pytest.mark.filterwarnings("ignore:::openstack")
+
+# Both change the SDK of the process they are in: each has one of its own.
+OTC = """
+import json, openstack, otcextensions.sdk
+connection = openstack.connect(cloud="simulator")
+otcextensions.sdk.load(connection)
+from otcextensions.sdk.volume_backup.v2.job import Job
+vbs, storage = connection.volume_backup, connection.block_storage
+volume = next(iter(storage.volumes()))
+wanted = {"backup": {"volume_id": volume.id, "name": "by-otc"}}
+made = Job(**vbs.post("/cloudbackups", json=wanted).json())
+root = vbs.get_endpoint().replace("/v2/", "/v1/")
+job = Job(**connection.session.get(f"{root}/jobs/{made.id}").json())
+backup = storage.get_backup(job.entities["backup_id"])
+wanted["backup"]["name"] = "auto"
+refused = vbs.post("/cloudbackups", json=wanted)
+try:
+    openstack.exceptions.raise_from_response(refused)
+except openstack.exceptions.BadRequestException as error:
+    said = error.details
+print(json.dumps({
+    "vbs": vbs.service_type, "job": [job.status, job.type], "said": said,
+    "backup": [backup.name, backup.volume_id == volume.id],
+}))
+"""
+HUAWEI = """
+import json, os
+from huaweicloudsdkcore.auth.credentials import BasicCredentials
+from huaweicloudsdkcore.client import Client, ClientBuilder
+from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException
+def ask(sk, method, path, body=None, query=()):
+    keys = BasicCredentials(os.environ["AK"], sk, os.environ["PROJECT"])
+    client = ClientBuilder(Client).with_credentials(keys).with_endpoint(os.environ["URL"]).build()
+    headers = {"Content-Type": "application/json"}
+    parts = (method, path, None, list(query), headers, body, None, None, None, None, None)
+    request = client.build_future_request(*parts).result()
+    return client.get_http_client().do_request_sync(request).json()
+sk, volume = os.environ["SK"], os.environ["VOLUME"]
+wanted = {"backup": {"volume_id": volume, "name": "by-huawei"}}
+job_id = ask(sk, "POST", "/v2/{project_id}/cloudbackups", wanted)["job_id"]
+job = ask(sk, "GET", f"/v1/{{project_id}}/jobs/{job_id}")
+filters = [("volume_id", volume), ("limit", 10), ("name", "by-huawei")]
+listed = ask(sk, "GET", "/v3/{project_id}/backups/detail", query=filters)["backups"]
+try:
+    ask("wrong", "GET", "/v2/{project_id}/cloudbackups/quota")
+except ClientRequestException as error:
+    refused = [error.status_code, error.error_code]
+print(json.dumps({
+    "job": job["status"], "backups": [backup["name"] for backup in listed], "refused": refused,
+}))
+"""
 
 FAULTS = "{services: both, backups: {duration: 0s, visible_after: 0s, delete: 0s}}"
 
@@ -36,27 +90,43 @@ def sdk(running: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     connection.close()
 
 
-def command(running: Running, *arguments: str) -> Any:
-    """What `openstack … -f json` prints."""
-    tool = Path(sys.executable).with_name("openstack")
-    if not tool.exists():
-        pytest.skip("python-openstackclient is not installed")
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": os.fspath(running.clouds_file.parent),
-        "OS_CLIENT_CONFIG_FILE": os.fspath(running.clouds_file),
-        "OS_CLOUD": "simulator",
-    }
-    ended = subprocess.run(
-        [os.fspath(tool), *arguments],
-        env=environment,
+def ended(running: Running, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A program that has run with the simulator as its only cloud."""
+    return subprocess.run(
+        words,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": os.fspath(running.clouds_file.parent),
+            "OS_CLIENT_CONFIG_FILE": os.fspath(running.clouds_file),
+            "OS_CLOUD": "simulator",
+            **environment,
+        },
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout) if "json" in arguments else ended.stdout
+
+
+def openstack(running: Running, *arguments: str) -> subprocess.CompletedProcess[str]:
+    tool = Path(sys.executable).with_name("openstack")
+    if not tool.exists():
+        pytest.skip("python-openstackclient is not installed")
+    return ended(running, os.fspath(tool), *arguments)
+
+
+def command(running: Running, *arguments: str) -> Any:
+    """What `openstack … -f json` prints."""
+    done = openstack(running, *arguments)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout) if "json" in arguments else done.stdout
+
+
+def script(running: Running, source: str, **environment: str) -> Any:
+    """What a Python program prints as JSON."""
+    done = ended(running, sys.executable, "-c", source, **environment)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def test_the_sdk_lists_volumes_page_by_page(sdk: Any) -> None:
@@ -124,3 +194,35 @@ def test_the_command_makes_lists_and_deletes_backups(running: Running) -> None:
     ]
     command(running, "volume", "backup", "delete", "nightly")
     assert command(running, "volume", "backup", "list", "-f", "json") == []
+
+
+def test_the_sdk_of_open_telekom_cloud_backs_up_by_its_own_vbs_service(running: Running) -> None:
+    pytest.importorskip("otcextensions")
+    assert script(running, OTC) == {
+        "vbs": "vbs",
+        "job": ["SUCCESS", "bksCreateBackup"],
+        "backup": ["by-otc", True],
+        "said": "The name starts with auto.",
+    }
+
+
+def test_the_vbs_commands_of_open_telekom_cloud_reach_the_service(running: Running) -> None:
+    """They know policies only, which are not simulated: the gateway's own words come back."""
+    pytest.importorskip("otcextensions")
+    done = openstack(running, "vbs", "policy", "list")
+    assert done.returncode == 1
+    assert "APIG.0101" in done.stderr
+    assert re.search(r"/v2/[0-9a-f]{32}/backuppolicy", done.stderr)
+
+
+def test_the_sdk_of_huawei_backs_up_with_an_access_key(running: Running) -> None:
+    pytest.importorskip("huaweicloudsdkcore")
+    entry = yaml.safe_load(running.clouds_file.read_text())["clouds"]["simulator-aksk"]
+    volume = httpx.get(f"{running.url}/_sim/volumes", trust_env=False).json()[0]["ID"]
+    project = command(running, "project", "show", "simulator", "-f", "json")["id"]
+    environment = {"AK": entry["auth"]["ak"], "SK": entry["auth"]["sk"], "URL": running.url}
+    assert script(running, HUAWEI, VOLUME=volume, PROJECT=project, **environment) == {
+        "job": "SUCCESS",
+        "backups": ["by-huawei"],
+        "refused": [401, "APIG.0301"],
+    }
