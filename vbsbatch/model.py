@@ -72,6 +72,14 @@ class RunState(StrEnum):
     ENDED = "ended"  # every job is in a terminal state
 
 
+class Operation(StrEnum):
+    """What a run does to each of its volumes; the word create stands for its request in each."""
+
+    BACKUP = "backup"  # makes a backup of the volume
+    RESTORE = "restore"  # overwrites the volume with a backup that an earlier run made
+    PRUNE = "prune"  # deletes the backup that an earlier run made of the volume
+
+
 class Verdict(StrEnum):
     """What one answer to a create means for its job."""
 
@@ -183,6 +191,9 @@ class Settings:
     service: Service = Service.VBS
     """The service that was chosen when the run began; runs from before there was a choice used
     VBS."""
+    operation: Operation = Operation.BACKUP
+    source_run: str | None = None
+    """The run whose backups are restored or deleted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -197,6 +208,8 @@ class BackupSettings:
     """Back up a volume that is in use; only Cinder asks."""
     full_if_no_parent: bool = False
     """Where an increment has nothing to build on, make a full backup instead; only Cinder asks."""
+    source_backup_id: str | None = None
+    """The backup that the job restores or deletes, where it makes none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -313,6 +326,8 @@ class Backup:
     size: int | None = None
     """GB."""
     fail_reason: str | None = None
+    code: str | None = None
+    """Why it is in `error`, where a code is known."""
     progress: int | None = None
 
 
@@ -354,6 +369,8 @@ class CloudVolume:
     metadata: tuple[tuple[str, str], ...] = ()
     created_at: float | None = None
     """By the server's clock."""
+    updated_at: float | None = None
+    """When anything of it changed last, its status too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -457,6 +474,8 @@ def renewed(job: Job) -> Mapping[str, Any]:
         "ended_at": None,
         "cloud_job_id": None,
         "backup_id": None,
-        "errored_backup_id": job.backup_id or job.errored_backup_id,
+        "errored_backup_id": None
+        if job.settings.source_backup_id  # what is restored from is nothing that was left behind
+        else job.backup_id or job.errored_backup_id,
         "progress": None,
     }

@@ -17,7 +17,9 @@ from typing import Any
 import anyio
 import httpx
 
+from vbsbatch.cloud.acting import Acting
 from vbsbatch.cloud.endpoints import Endpoints
+from vbsbatch.cloud.operations import acting
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.tokens import Token, Tokens
 from vbsbatch.cloud.vbs import VbsService
@@ -26,10 +28,12 @@ from vbsbatch.errors import CloudUnavailable, SignInError
 from vbsbatch.model import (
     Answer,
     BackupPage,
+    BackupSettings,
     Job,
     JobMoved,
     JobState,
     Limits,
+    Operation,
     Rate,
     Retry,
     Run,
@@ -39,6 +43,7 @@ from vbsbatch.model import (
     Timeouts,
 )
 from vbsbatch.simulator import Scenario, SimulatedCloud, fleet
+from vbsbatch.simulator.state import Volume
 from vbsbatch.simulator.transport import SimulatedTransport
 from vbsbatch.simulator.virtual import VirtualClock
 from vbsbatch.simulator.virtual import run as run_virtual
@@ -120,7 +125,7 @@ class MortalService:
 
     has_cloud_jobs = True
 
-    def __init__(self, service: VbsService, crasher: Crasher) -> None:
+    def __init__(self, service: VbsService | Acting, crasher: Crasher) -> None:
         self._service = service
         self._crasher = crasher
 
@@ -164,6 +169,8 @@ class Night:
     """How often a stopped run is resumed by its operator beyond that."""
     points: tuple[str, ...] = POINTS
     backup_name: str = "n-{no}-{run}"
+    operation: Operation = Operation.BACKUP
+    """What is done to each volume; restored and deleted are backups that are there before."""
     tuning: Tuning = PATIENT
     before: Callable[[Night], None] = lambda night: None
     """What to prepare in the cloud before the first life."""
@@ -177,16 +184,9 @@ class Night:
         self.notes: list[RunNoted] = []
         self.calls = 0
         self.settings = replace(self.settings, names_unique="{run}" in self.backup_name)
-        jobs = [
-            Job(
-                no=no,
-                volume_id=volume.id,
-                volume_name=volume.name,
-                backup_name=self.backup_name.format(no=no, run=RUN),
-                priority=self.random.choice((0, 0, 0, 5)),
-            )
-            for no, volume in enumerate(fleet_of, 1)
-        ]
+        if self.operation is not Operation.BACKUP:
+            self.settings = replace(self.settings, operation=self.operation, delete_errored=False)
+        jobs = [self._job(no, volume) for no, volume in enumerate(fleet_of, 1)]
         now, deadline = self.clock.now(), self.settings.deadline
         run = Run(
             id=RUN,
@@ -198,6 +198,20 @@ class Night:
             deadline_at=None if deadline is None else now + deadline,
         )
         self.store.create_run(run, jobs)
+
+    def _job(self, no: int, volume: Volume) -> Job:
+        name, settings = self.backup_name.format(no=no, run=RUN), BackupSettings()
+        if self.operation is not Operation.BACKUP:
+            volume.status = "available"
+            settings = BackupSettings(source_backup_id=self.cloud.add_backup(volume.id, name))
+        return Job(
+            no=no,
+            volume_id=volume.id,
+            volume_name=volume.name,
+            backup_name=name,
+            settings=settings,
+            priority=self.random.choice((0, 0, 0, 5)),
+        )
 
     def run(self) -> Night:
         """Live through it."""
@@ -218,14 +232,16 @@ class Night:
         journal = self.store.journal(RUN)
         countdown = self.random.randint(1, 2 * self.volumes)
         crasher = Crasher(journal, self.random, point, countdown)
-        service = MortalService(self.service(), crasher)
+        real = self.service()
+        other = acting(real, self.settings, self.jobs(), self.clock.now)
+        service = MortalService(other or real, crasher)
         engine = Engine(
             run=self.store.run(RUN),
             journal=MortalJournal(journal, crasher),  # type: ignore[arg-type]
             service=service,  # type: ignore[arg-type]
             clock=self.clock,
             random=Random(f"engine {self.seed}"),
-            listeners=[self._listen],
+            listeners=[self._listen, *([other.hear] if other else [])],
             tuning=self.tuning,
         )
         try:

@@ -74,6 +74,37 @@ def read_create(status: int, headers: Mapping[str, str], body: bytes, now: float
     )
 
 
+def read_change(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    now: float,
+    *,
+    restores: str | None = None,
+    deletes: str | None = None,
+) -> Answer:
+    """Read the answer to a request that restores or deletes the backup of this id.
+
+    A restore names its cloud job (VBS) or repeats what it restores (Cinder); one that does neither
+    is not `readable`. A deletion is accepted with no body at all.
+    """
+    document = read_object(body)
+    job_id = usable_id((document or {}).get("job_id"))
+    restore = (document or {}).get("restore")
+    if restores is None:
+        named = not body.strip()
+    else:
+        named = isinstance(restore, dict) and restore.get("backup_id") == restores
+    if not 200 <= status < 300 or not (job_id or named):
+        return _refused(status, headers, body, document, now)
+    return Answer(
+        status=status,
+        request_id=_request_id(headers, document),
+        cloud_job_id=job_id,
+        backup_id=None if job_id else restores or deletes,
+    )
+
+
 def _refused(
     status: int,
     headers: Mapping[str, str],

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from urllib.parse import quote
+
+import httpx
 
 from vbsbatch.cloud.answers import clean, iso_time, usable_id, whole
 from vbsbatch.cloud.collection import Collection, block_storage_places
 from vbsbatch.cloud.endpoints import Endpoints, versioned_root_of
+from vbsbatch.cloud.replies import is_unknown, read_success
 from vbsbatch.cloud.session import Session
-from vbsbatch.errors import SignInError
+from vbsbatch.errors import CloudUnavailable, SignInError
 from vbsbatch.model import CloudServer, CloudVolume, ServerPage, VolumePage
 
 _COMPUTE_VERSIONS = ("v2.1", "v2")
@@ -19,6 +23,7 @@ class Inventory:
     """The volumes of one project, and its servers where the catalog has compute."""
 
     def __init__(self, session: Session, endpoints: Endpoints) -> None:
+        self._session = session
         roots = (endpoints.block_storage, endpoints.vbs)
         places = block_storage_places(roots, endpoints.project_id, "volumes")
         self._volumes = Collection(session, "volumes", places, listing="detail")
@@ -38,6 +43,29 @@ class Inventory:
         listed = await self._volumes.page(page)
         found = tuple(filter(None, map(read_volume, listed.entries)))
         return VolumePage(volumes=found, next=listed.next)
+
+    async def volume(self, volume_id: str) -> CloudVolume | None:
+        """One volume, or None when the cloud does not know it; raises likewise."""
+        url = f"{await self._volumes.place()}/{quote(volume_id, safe='')}"
+        reply = await self._session.read("GET", httpx.URL(url))
+        if is_unknown(self._session, reply):
+            return None
+        volume = read_volume(read_success(self._session, reply).get("volume"))
+        if volume is None:
+            raise CloudUnavailable("the volume's answer is unreadable", status=reply.status)
+        return volume
+
+    async def these(self, wanted: Set[str]) -> dict[str, CloudVolume]:
+        """Those of the wanted volumes that the cloud knows, by id; raises likewise."""
+        found: dict[str, CloudVolume] = {}
+        page = None
+        while len(found) < len(wanted):
+            listed = await self.volumes(page)
+            found |= {volume.id: volume for volume in listed.volumes if volume.id in wanted}
+            page = listed.next
+            if page is None:
+                break
+        return found
 
     async def servers(self, page: str | None = None) -> ServerPage:
         """One page of all servers, none where there is no compute service; raises likewise."""
@@ -63,6 +91,7 @@ def read_volume(entry: object) -> CloudVolume | None:
         server_ids=_server_ids(entry.get("attachments")),
         metadata=_metadata(entry.get("metadata")),
         created_at=iso_time(entry.get("created_at")),
+        updated_at=iso_time(entry.get("updated_at")),
     )
 
 

@@ -14,6 +14,7 @@ import httpx
 
 from vbsbatch.cloud.answers import read_create
 from vbsbatch.cloud.backups import NativeBackups
+from vbsbatch.cloud.changes import Changes
 from vbsbatch.cloud.endpoints import Endpoints
 from vbsbatch.cloud.inventory import Inventory
 from vbsbatch.cloud.session import NO_HEADERS, Headers, NoAnswerError, Session
@@ -41,6 +42,7 @@ class CloudService(ABC):
         self.region = region
         self.project_id = endpoints.project_id
         self.inventory = Inventory(session, endpoints)
+        self.changes = Changes(session, endpoints)
         self._session = session
         self._native = NativeBackups(session, tuple(roots), endpoints.project_id)
 

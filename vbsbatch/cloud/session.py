@@ -110,18 +110,24 @@ class Session:
         return self._reads + self.credentials.calls
 
     async def create(
-        self, worker: int, url: httpx.URL, body: bytes, headers: Headers = NO_HEADERS
+        self,
+        worker: int,
+        url: httpx.URL,
+        body: bytes,
+        headers: Headers = NO_HEADERS,
+        *,
+        method: str = "POST",
     ) -> Reply:
         """Send one create, once, on the connection of `worker`. Raises `NoAnswerError`.
 
         It goes out with the newest proof there is, at once: creates that wait for a token together
         would leave together, over the rate. Whoever sends one asks for `ready` first.
         """
-        proof = self._prove("POST", url, body)
+        proof = self._prove(method, url, body)
         slot = self._slots[worker % len(self._slots)]
         span = self._timeouts.connect + self._timeouts.read
         self.create_calls += 1
-        request = self._request("POST", url, body, proof, headers)
+        request = self._request(method, url, body, proof, headers)
         return await self._send(slot, request, proof, CREATE_MAX, span)
 
     async def read(self, method: str, url: httpx.URL) -> Reply:

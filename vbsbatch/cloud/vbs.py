@@ -10,6 +10,7 @@ from urllib.parse import quote
 import httpx
 
 from vbsbatch.cloud.answers import clean, usable_id, whole
+from vbsbatch.cloud.changes import Changes
 from vbsbatch.cloud.endpoints import Endpoints
 from vbsbatch.cloud.replies import is_unknown, read_success, refusal_of
 from vbsbatch.cloud.service import CloudService
@@ -39,6 +40,7 @@ class VbsService(CloudService):
         project = quote(endpoints.project_id, safe="")
         self._jobs_url = f"{endpoints.vbs}/v1/{project}/jobs/"
         self._create_url = httpx.URL(f"{endpoints.vbs}/v2/{project}/cloudbackups")
+        self.changes = Changes(session, endpoints, restores=str(self._create_url))
         self._quota_url = httpx.URL(f"{endpoints.vbs}/v2/{project}/cloudbackups/quota")
 
     async def create(self, job: Job, worker: int) -> Answer:

@@ -20,7 +20,7 @@ from vbsbatch.engine.outcome import of_answer
 from vbsbatch.engine.signal import Signal
 from vbsbatch.errors import CloudError, CloudUnavailable, SignInError
 from vbsbatch.model import Answer, Attempt, Job, JobState, Verdict
-from vbsbatch.policy import Judgement, judge, named
+from vbsbatch.policy import Judgement, judge_request, named
 
 REFUSALS = 3
 """A job whose token is refused so often in a row stops the run, even if others pass with it."""
@@ -177,7 +177,7 @@ class Dispatcher:
             self._asking.add(scope)
             answer = named(await self._service.create(job, worker))
         self._asking.discard(scope)
-        judgement = judge(answer, self._settings.retry.rules)
+        judgement = judge_request(answer, self._settings.retry.rules, self._settings.operation)
         aborted = scope.cancelled_caught
         job = replace(job, free=job.free + 1) if aborted else self._weigh(job, judgement)
         self._conclude(job, answer, judgement, sent_at)

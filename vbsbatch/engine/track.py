@@ -31,9 +31,10 @@ from vbsbatch.model import (
     CloudJobStatus,
     Job,
     JobState,
+    Operation,
     Verdict,
 )
-from vbsbatch.policy import failure_code, judge_cloud_job
+from vbsbatch.policy import Judgement, failure_code, judge_end
 
 ALONE_AT_MOST = 3
 """So many running backups that a page does not show are asked for one by one, not by another
@@ -250,7 +251,7 @@ class Tracker:
             if backup is not None and status(backup) is not Finding.ERRORED:
                 await self._seen(job, backup, status(backup))
                 return
-        elif judge_cloud_job(answer.code, self._settings.retry.rules).verdict is Verdict.UNKNOWN:
+        elif self._judge(answer.code).verdict is Verdict.UNKNOWN:
             self._ledger.move(
                 job,
                 JobState.UNKNOWN,
@@ -265,13 +266,13 @@ class Tracker:
 
     async def _errored(self, job: Job, backup: Backup) -> None:
         """A backup in `error`: its cloud job tells why, or else its own words."""
-        code, message = None, backup.fail_reason
+        code, message = backup.code, backup.fail_reason
         if job.cloud_job_id is None:
-            code = failure_code(message)
+            code = code or failure_code(message)
         else:
             answer = await self._cloud_job(job, job.cloud_job_id)
             if answer is not None:
-                code, message = answer.code, answer.message or message
+                code, message = answer.code or code, answer.message or message
         await self._end_errored(job, backup.id, code, message)
 
     async def _end_errored(
@@ -279,15 +280,18 @@ class Tracker:
     ) -> None:
         """Delete what failed, then retry or give up. The deletion is on record before it is
         asked for."""
-        judgement = judge_cloud_job(code, self._settings.retry.rules)
+        judgement = self._judge(code)
         seen: dict[str, Any] = {"code": code, "message": message or judgement.meaning}
-        if backup_id is not None:
+        if backup_id is not None and self._settings.operation is Operation.BACKUP:
             job = self._ledger.touch(job, backup_id=backup_id, errored_backup_id=backup_id, **seen)
             if self._settings.delete_errored:
                 await self._journal.flush()
                 await self._delete(job, backup_id)
         seen |= {"backup_id": None, "cloud_job_id": None, "progress": None}
         self._apply(job, of_refusal(job, judgement, self._rules(), seen))
+
+    def _judge(self, code: str | None) -> Judgement:
+        return judge_end(code, self._settings.retry.rules, self._settings.operation)
 
     async def _delete(self, job: Job, backup_id: str) -> None:
         await self._reads.acquire()

@@ -1,6 +1,7 @@
 """What an answer means, and how long to wait: pure functions of (status, code) and of numbers."""
 
 from vbsbatch.policy.backoff import backoff
+from vbsbatch.policy.operations import judge_end, judge_request
 from vbsbatch.policy.sayings import failure_code, named
 from vbsbatch.policy.verdicts import Judgement, documented, judge, judge_cloud_job, meaning
 
@@ -11,6 +12,8 @@ __all__ = [
     "failure_code",
     "judge",
     "judge_cloud_job",
+    "judge_end",
+    "judge_request",
     "meaning",
     "named",
 ]

@@ -38,7 +38,15 @@ OURS = {
     "busy": "another run of this store has a backup of the volume under way",
     "lost": "the cloud accepted the backup, and later knew neither its job nor a backup",
     "deleted": "the backup was deleted before it was available",
-    "uncertain": "the cloud does not tell whether a backup of this name is ours",
+    "uncertain": "the cloud does not tell what became of the request",
+    "unrestored": "the restore failed, and the volume is left in error",
+    "undeleted": "the deletion failed, and the backup is left in error",
+    "never-begun": "the cloud had the request, and did nothing",
+    "gone": "the backup was gone already",
+    "deleting": "the backup is being deleted already",
+    "not-ours": "the backup of this id has another name or volume than the run's own",
+    "backup-busy": "the backup is being made or restored",
+    "dependants": "newer incremental backups depend on the backup",
     ERROR: "the backup ended in error",
 }
 """Codes that vbsbatch itself gives to a failed job."""

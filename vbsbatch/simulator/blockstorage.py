@@ -79,7 +79,7 @@ def _describe(call: Call, volume: Volume) -> dict[str, Any]:
         "multiattach": False,
         "attachments": [attachment] if volume.server_id else [],
         "created_at": created_at,
-        "updated_at": created_at,
+        "updated_at": cinder_time(call.shown(_changed_at(call, volume))),
         "description": None,
         "metadata": volume.metadata,
         "snapshot_id": None,
@@ -89,6 +89,12 @@ def _describe(call: Call, volume: Volume) -> dict[str, Any]:
         "user_id": "operator",
         "os-vol-tenant-attr:tenant_id": call.project.id,
     }
+
+
+def _changed_at(call: Call, volume: Volume) -> float:
+    """When its status last changed; of its backups only restores show in it."""
+    changed = (call.start - volume.age, volume.restoring_since, volume.restoring_until)
+    return max(at for at in changed if at <= call.now)
 
 
 def quota_set(call: Call) -> SimReply:

@@ -87,8 +87,15 @@ def begin_backup(
     return backup
 
 
-def begin_job(call: Call, kind: str, backup: SimBackup, volume_id: str, ends_at: float) -> SimJob:
-    """Start a cloud job that ends at `ends_at`."""
+def begin_job(
+    call: Call,
+    kind: str,
+    backup: SimBackup,
+    volume_id: str,
+    ends_at: float,
+    code: str | None = None,
+) -> SimJob:
+    """Start a cloud job that ends at `ends_at`; with a `code`, badly."""
     job = SimJob(
         id=f"{call.rng.getrandbits(128):032x}",
         kind=kind,
@@ -96,19 +103,23 @@ def begin_job(call: Call, kind: str, backup: SimBackup, volume_id: str, ends_at:
         volume_id=volume_id,
         begins_at=call.now,
         ends_at=ends_at,
-        code=backup.code if kind == "bksCreateBackup" else None,
+        code=code,
     )
     call.project.jobs[job.id] = job
     call.job_id = job.id
     return job
 
 
-def begin_restore(call: Call, backup: SimBackup, volume: Volume) -> None:
-    """Commit a restore: backup and volume are busy until it is over."""
-    backup.restoring_until = volume.restoring_until = call.now + call.draw(
-        call.scenario.backups.duration
-    )
+def begin_restore(call: Call, backup: SimBackup, volume: Volume) -> str | None:
+    """Commit a restore: backup and volume are busy until it is over; the code it fails with."""
+    until = call.now + call.draw(call.scenario.backups.duration)
+    fault = call.fault
+    fails = fault is not None and fault.do is Do.FAIL
+    for each in (backup, volume):
+        each.restoring_since, each.restoring_until = call.now, until
+    volume.broken = fails
     call.backup = backup
+    return (fault.code or call.scenario.backups.fail_code) if fault and fails else None
 
 
 def _draw_outcome(call: Call) -> tuple[str, str | None]:

@@ -34,7 +34,7 @@ class FaultBook:
     def _fits(self, fault: Fault, kind: Kind, volume_id: str | None, now: float) -> bool:
         if fault.on is not None and fault.on is not kind:
             return False
-        if fault.do is Do.FAIL and kind is not Kind.CREATE:
+        if fault.do is Do.FAIL and kind not in (Kind.CREATE, Kind.RESTORE):
             return False
         if fault.volumes is not None and volume_id not in fault.volumes:
             return False

@@ -17,7 +17,7 @@ what       further keys
 create     volume, name, outcome (`accepted`, `refused`, `unseen`), status, code, fate, backup, job
 ended      volume, backup, job, status (`available`, `error`, `absent`), code
 delete     volume, backup
-restore    volume, backup, job
+restore    volume (the one that is overwritten), backup, job
 token      user, method, outcome (`issued`, `refused`)
 revoke     tokens (how many)
 ========== =====================================================================================

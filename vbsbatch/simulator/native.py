@@ -122,7 +122,8 @@ def microversion(headers: Mapping[str, str]) -> tuple[int, int]:
 
 def _rendered(call: Call, backup: SimBackup) -> bytes:
     status, progress = backup.status(call.now), backup.progress(call.now)
-    key = (status, progress, call.root, call.version, call.scenario.clock_ahead)
+    changed = backup.updated_at(call.now)
+    key = (status, progress, changed, call.root, call.version, call.scenario.clock_ahead)
     if backup.rendered[0] != key:
         entry = json.dumps(describe(call, backup)).encode()
         backup.rendered = (key, entry)
@@ -154,7 +155,7 @@ def describe(call: Call, backup: SimBackup) -> dict[str, Any]:
         "container": None if backup.native else backup.id,
         "object_count": 0 if status == "creating" else 5,
         "created_at": cinder_time(call.shown(backup.created_at)),
-        "updated_at": cinder_time(call.shown(min(call.now, backup.ends_at))),
+        "updated_at": cinder_time(call.shown(backup.updated_at(call.now))),
         "data_timestamp": cinder_time(call.shown(backup.created_at)),
         "fail_reason": f"{backup.code}: the backup failed" if failed else None,
         "is_incremental": backup.incremental,

@@ -44,7 +44,7 @@ class Do(StrEnum):
     REFUSE = "refuse"  # an outage: no connection at all
     REVOKE = "revoke"  # revoke every token first, then handle the request
     REVOKE_KEYS = "revoke_keys"  # delete every access key first, then handle the request
-    FAIL = "fail"  # accept the create; its cloud job fails with `code`
+    FAIL = "fail"  # accept the create or restore; its cloud job fails with `code`
 
 
 _COMMITTING = frozenset({Do.DROP_AFTER, Do.HANG_AFTER, Do.GARBAGE, Do.CUT, Do.DELAY})

@@ -53,7 +53,10 @@ class Volume:
     """The server it is attached to."""
     server_name: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    restoring_since: float = NEVER
     restoring_until: float = -NEVER
+    broken: bool = False
+    """Its last restore failed, or will."""
     age: float = 0.0
     """Seconds between its creation and the start of the cloud."""
 
@@ -83,6 +86,7 @@ class SimBackup:
     job_id: str | None = None
     deleting_at: float = NEVER
     gone_at: float = NEVER
+    restoring_since: float = NEVER
     restoring_until: float = -NEVER
     seeded: bool = False
     """There from the start: no create of the ledger made it."""
@@ -100,6 +104,11 @@ class SimBackup:
         if self.outcome == "absent":
             return None
         return "restoring" if now < self.restoring_until else self.outcome
+
+    def updated_at(self, now: float) -> float:
+        """When its status last changed."""
+        changed = (self.created_at, self.ends_at, self.restoring_since, self.restoring_until)
+        return max(at for at in changed if at <= now)
 
     def seen(self, now: float) -> bool:
         """True when lists show it."""
@@ -193,4 +202,6 @@ class Project:
         busy = self.being_made(volume.id, now)
         if busy is not None and busy.native:
             return "backing-up"
-        return "restoring-backup" if now < volume.restoring_until else volume.status
+        if now < volume.restoring_until:
+            return "restoring-backup"
+        return "error_restoring" if volume.broken else volume.status

@@ -79,7 +79,7 @@ def _commit(call: Call, volume: Volume, wanted: dict[str, Any]) -> SimJob:
         snapshot_id=wanted.get("snapshot_id") or new_id(call.rng),
         metadata=tags,
     )
-    job = begin_job(call, "bksCreateBackup", backup, volume.id, backup.ends_at)
+    job = begin_job(call, "bksCreateBackup", backup, volume.id, backup.ends_at, backup.code)
     backup.job_id = job.id
     return job
 
@@ -224,6 +224,7 @@ def restore(call: Call) -> SimReply:
         return refuse("VolumeBackup.0206")
     if call.project.volume_status(volume, call.now) != "available":
         return refuse("VolumeBackup.0012")
-    begin_restore(call, backup, volume)
-    made = begin_job(call, "bksRestoreBackup", backup, volume.id, backup.restoring_until)
+    code = begin_restore(call, backup, volume)
+    until = backup.restoring_until
+    made = begin_job(call, "bksRestoreBackup", backup, volume.id, until, code)
     return json_reply(200, {"job_id": made.id})

@@ -47,6 +47,8 @@ _DISCOVERED = {"volume": ("v2", "v3"), "compute": ("v2.1",)}
 _HARMLESS = frozenset({Do.REVOKE, Do.REVOKE_KEYS, Do.FAIL})
 """Faults that leave the answer to the service."""
 
+_WANTED = {Kind.CREATE: "backup", Kind.RESTORE: "restore"}
+"""What the body of a request speaks of that is about one volume."""
 _PROXY_PAGE = (
     b"<html><head><title>Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>"
 )
@@ -149,8 +151,9 @@ class SimulatedCloud:
         place = find_place(request, self.scenario.services)
         self.ledger.count(place.kind)
         content = load_json(request.body) if request.method == "POST" else None
-        wanted = content.get("backup") if isinstance(content, dict) else None
-        wanted = wanted if place.kind is Kind.CREATE and isinstance(wanted, dict) else {}
+        word = _WANTED.get(place.kind)
+        wanted = content.get(word) if isinstance(content, dict) else None
+        wanted = wanted if isinstance(wanted, dict) else {}
         volume_id = read_id(wanted.get("volume_id")) or wanted.get("volume_id")
         arrival = _Arrival(request, place, now, content, volume_id, wanted.get("name"))
         known_id = volume_id if isinstance(volume_id, str) else None
@@ -289,7 +292,7 @@ class SimulatedCloud:
             self.ledger.note(
                 "restore",
                 arrival.now,
-                volume=backup.volume.id,
+                volume=arrival.volume_id,
                 backup=backup.id,
                 job=call.job_id,
             )

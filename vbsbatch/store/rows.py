@@ -152,6 +152,8 @@ def backup_settings_text(settings: BackupSettings) -> str:
         parts["force"] = False
     if settings.full_if_no_parent:
         parts["full_if_no_parent"] = True
+    if settings.source_backup_id is not None:
+        parts["source_backup_id"] = settings.source_backup_id
     return json.dumps(parts, separators=(",", ":"))
 
 
@@ -165,6 +167,7 @@ def read_backup_settings(text: str) -> BackupSettings:
         snapshot_id=parts.get("snapshot_id"),
         force=parts.get("force", True),
         full_if_no_parent=parts.get("full_if_no_parent", False),
+        source_backup_id=parts.get("source_backup_id"),
     )
 
 

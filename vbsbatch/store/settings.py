@@ -11,11 +11,21 @@ from dataclasses import fields
 from enum import StrEnum
 from typing import Any
 
-from vbsbatch.model import Limits, Rate, Retry, Rule, Service, Settings, Timeouts, Verdict
+from vbsbatch.model import (
+    Limits,
+    Operation,
+    Rate,
+    Retry,
+    Rule,
+    Service,
+    Settings,
+    Timeouts,
+    Verdict,
+)
 
 _PARTS: dict[str, type[Any]] = {part.__name__: part for part in (Limits, Rate, Retry, Timeouts)}
 
-_WORDS: dict[str, type[StrEnum]] = {kind.__name__: kind for kind in (Service, Verdict)}
+_WORDS: dict[str, type[StrEnum]] = {kind.__name__: kind for kind in (Operation, Service, Verdict)}
 
 _PLAIN: dict[str, tuple[type, ...]] = {
     "bool": (bool,),

@@ -1,0 +1,184 @@
+"""A run that restores or deletes backups, in the words of one that makes them.
+
+The engine asks a `BackupService` to create, and finds in its list what came of it. The services
+here stand between the engine and the real one: a create restores or deletes the backup that the
+job names, and the list tells how far that is as if it were the making of a backup.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from vbsbatch.cloud.changes import Changes
+from vbsbatch.cloud.inventory import Inventory
+from vbsbatch.errors import CloudRefused, CloudUnavailable
+from vbsbatch.model import (
+    Answer,
+    Backup,
+    BackupPage,
+    CloudJob,
+    Job,
+    JobMoved,
+    JobState,
+    RunNoted,
+)
+
+_TRACKED = (JobState.RUNNING, JobState.UNKNOWN)
+
+
+class RealService(Protocol):
+    """What is asked of the service that does the work."""
+
+    changes: Changes
+    inventory: Inventory
+
+    @property
+    def create_calls(self) -> int: ...  # noqa: D102 - as in `BackupService`
+    @property
+    def read_calls(self) -> int: ...  # noqa: D102
+    @property
+    def clock_ahead(self) -> float: ...  # noqa: D102
+    async def ready(self) -> None: ...  # noqa: D102
+    async def renew_token(self, used_since: float) -> None: ...  # noqa: D102
+    async def backups(self, page: str | None = None) -> BackupPage: ...  # noqa: D102
+    async def backup(self, backup_id: str) -> Backup | None: ...  # noqa: D102
+    async def cloud_job(self, cloud_job_id: str) -> CloudJob | None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """What one look at the cloud showed, and when it began."""
+
+    began_at: float
+    """By our clock."""
+    listed: dict[str, Backup]
+    """The backups that jobs name, by id; what is missing is not in the cloud's list."""
+
+
+class Acting(ABC):
+    """A `BackupService` whose creates do something with backups that exist.
+
+    `jobs` are all of the run as the store has them; `hear` keeps them as the engine moves them.
+    `settle` is how long (seconds) what was asked for may stay invisible.
+    """
+
+    has_cloud_jobs = False
+
+    def __init__(
+        self,
+        service: RealService,
+        jobs: Iterable[Job],
+        *,
+        now: Callable[[], float],
+        settle: float,
+    ) -> None:
+        self._service = service
+        self._now = now
+        self._settle = settle
+        self._jobs = {job.settings.source_backup_id or "": job for job in jobs}
+
+    def hear(self, event: JobMoved | RunNoted) -> None:
+        """An event of the engine: to be among its listeners."""
+        if isinstance(event, JobMoved):
+            self._keep(event.job)
+
+    @property
+    def create_calls(self) -> int:
+        """Restores or deletions that left this process."""
+        return self._service.create_calls
+
+    @property
+    def read_calls(self) -> int:
+        """Every other request that left this process, sign-in included."""
+        return self._service.read_calls
+
+    @property
+    def clock_ahead(self) -> float:
+        """Server clock minus ours in seconds; 0 until an answer told it."""
+        return self._service.clock_ahead
+
+    async def ready(self) -> None:
+        """Make sure that a request can leave at once."""
+        await self._service.ready()
+
+    async def renew_token(self, used_since: float) -> None:
+        """Get a new token unless one was got since `used_since`."""
+        await self._service.renew_token(used_since)
+
+    async def create(self, job: Job, worker: int) -> Answer:
+        """Send the job's one request; never raises for the cloud."""
+        self._keep(job)
+        return await self._act(job, _source(job), worker)
+
+    async def backups(self, page: str | None = None) -> BackupPage:
+        """How far every job is that the engine follows, on one page, whatever the cloud has."""
+        jobs = [job for job in self._jobs.values() if job.state in _TRACKED]
+        look = await self._look({_source(job) for job in jobs})
+        return BackupPage(backups=await self._sightings(jobs, look))
+
+    async def backup(self, backup_id: str) -> Backup | None:
+        """How far the job is that names this backup; None when there is no such job."""
+        job = self._jobs.get(backup_id)
+        return None if job is None else await self._ask(job)
+
+    async def cloud_job(self, cloud_job_id: str) -> CloudJob | None:
+        """One cloud job, or None when the cloud does not know it."""
+        return await self._service.cloud_job(cloud_job_id)
+
+    async def delete_backup(self, backup_id: str) -> None:
+        """Never: what the engine would clean away is the backup that somebody wants to keep."""
+        raise CloudRefused(f"backup {backup_id} was not made by this run")
+
+    @abstractmethod
+    async def _act(self, job: Job, backup_id: str, worker: int) -> Answer: ...
+
+    @abstractmethod
+    async def _sightings(self, jobs: list[Job], look: Look) -> tuple[Backup, ...]: ...
+
+    @abstractmethod
+    async def _ask(self, job: Job) -> Backup: ...
+
+    def _keep(self, job: Job) -> None:
+        self._jobs[_source(job)] = job
+
+    async def _look(self, wanted: set[str]) -> Look:
+        """Read the cloud's list until all the wanted backups were seen, or it ends."""
+        began_at, found, page = self._now(), dict[str, Backup](), None
+        while True:
+            try:
+                listed = await self._service.backups(page)
+            except CloudRefused as error:
+                if page is None or error.status != 404:
+                    raise
+                # The backup that marks where the page begins was deleted since the page before.
+                raise CloudUnavailable("the list changed while it was read") from error
+            found |= {backup.id: backup for backup in listed.backups if backup.id in wanted}
+            page = listed.next
+            if page is None or len(found) == len(wanted):
+                return Look(began_at=began_at, listed=found)
+
+    def _settled(self, job: Job, look: Look) -> bool:
+        """Whether a look began late enough to prove something about an unknown job."""
+        return look.began_at >= (job.unknown_at or 0.0) + self._settle
+
+    def _seen(
+        self, job: Job, status: str, code: str | None = None, reason: str | None = None
+    ) -> Backup:
+        """What the engine takes for the backup that the job's newest create is making."""
+        return Backup(
+            id=_source(job),
+            name=job.backup_name,
+            volume_id=job.volume_id,
+            status=status,
+            created_at=(job.intent_at or 0.0) + self.clock_ahead,
+            code=code,
+            fail_reason=reason,
+        )
+
+
+def _source(job: Job) -> str:
+    assert job.settings.source_backup_id is not None
+    return job.settings.source_backup_id

@@ -1,0 +1,77 @@
+"""Restores and deletions: requests about one backup that are sent once, as a create is."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+import httpx
+
+from vbsbatch.cloud.answers import read_change
+from vbsbatch.cloud.collection import Collection, block_storage_places
+from vbsbatch.cloud.endpoints import Endpoints
+from vbsbatch.cloud.session import NoAnswerError, Reply, Session
+from vbsbatch.errors import CloudRefused, CloudUnavailable
+from vbsbatch.model import Answer
+
+
+class Changes:
+    """What changes or takes away what backups keep, for VBS and Cinder alike.
+
+    `restores` is the collection that is asked for restores where block storage is not: VBS answers
+    there with a cloud job.
+    """
+
+    def __init__(
+        self, session: Session, endpoints: Endpoints, *, restores: str | None = None
+    ) -> None:
+        self._session = session
+        self._restores = restores
+        # As for reads: block storage first, then what may serve the same at the root of VBS.
+        roots = (endpoints.block_storage, endpoints.vbs)
+        places = block_storage_places(roots, endpoints.project_id, "backups")
+        self._backups = Collection(session, "backups", places, listing="detail")
+
+    async def restore(self, backup_id: str, volume_id: str, worker: int) -> Answer:
+        """Ask once for `volume_id` to be overwritten with the backup; never raises for the cloud.
+
+        Where there is no cloud job, an accepted one names the backup that it restores.
+        """
+        body = json.dumps({"restore": {"volume_id": volume_id}}).encode()
+        path = f"{_word(backup_id)}/restore"
+        reply = await self._send("POST", self._restores, path, body, worker)
+        if isinstance(reply, Answer):
+            return reply
+        now = self._session.now()
+        return read_change(reply.status, reply.headers, reply.body, now, restores=backup_id)
+
+    async def delete(self, backup_id: str, worker: int) -> Answer:
+        """Ask once for the deletion of a backup; never raises for the cloud."""
+        reply = await self._send("DELETE", None, _word(backup_id), b"", worker)
+        if isinstance(reply, Answer):
+            return reply
+        now = self._session.now()
+        return read_change(reply.status, reply.headers, reply.body, now, deletes=backup_id)
+
+    async def _send(
+        self, method: str, place: str | None, path: str, body: bytes, worker: int
+    ) -> Reply | Answer:
+        """Send a request below `place`, by default where the backups are; without a reply, the
+        answer that says why."""
+        try:
+            url = f"{place or await self._backups.place()}/{path}"
+            return await self._session.create(worker, httpx.URL(url), body, method=method)
+        except NoAnswerError as error:
+            return Answer(message=str(error), json=False)
+        except (CloudUnavailable, CloudRefused) as error:
+            return not_sent(error)
+
+
+def not_sent(error: CloudUnavailable | CloudRefused) -> Answer:
+    """The answer to a request that was not sent, because a read that it needs went wrong."""
+    after = error.retry_after if isinstance(error, CloudUnavailable) else None
+    return Answer(status=error.status, message=f"not sent: {error}", retry_after=after, json=False)
+
+
+def _word(identifier: str) -> str:
+    return quote(identifier, safe="")

@@ -1,0 +1,65 @@
+"""What backup and volume tell of a restore that nobody confirmed. Pure.
+
+A restore moves its backup to `restoring` and back, and its volume to `restoring-backup` and back;
+each move changes `updated_at`. What else changes one of them does not change both: only when both
+agree is anything proved.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from vbsbatch.model import Backup, CloudVolume
+
+SLACK = 2.0
+"""Seconds by which `updated_at` and our clock (corrected by `Date`, whole seconds) may disagree."""
+
+
+class Trace(StrEnum):
+    """What became of a restore."""
+
+    UNDER_WAY = "under way"  # backup or volume is being restored
+    DONE = "done"  # both were touched since, and both are available
+    FAILED = "failed"  # the volume was left in error
+    NEVER = "never"  # neither was touched since: the request did nothing
+    UNCLEAR = "unclear"  # the cloud does not tell
+
+
+def unconfirmed(backup: Backup | None, volume: CloudVolume | None, since: float) -> Trace:
+    """What became of a restore whose answer was lost; `since` is its intent, by server clock."""
+    if under_way(backup, volume):
+        return Trace.UNDER_WAY
+    if backup is None or volume is None:
+        return Trace.FAILED if _in_error(backup, volume) else Trace.UNCLEAR
+    touched = {_touched(each.updated_at, since) for each in (backup, volume)}
+    if touched == {False}:
+        return Trace.NEVER
+    if _in_error(backup, volume):
+        return Trace.FAILED
+    ended = (backup.status, volume.status) == ("available", "available")
+    return Trace.DONE if ended and touched == {True} else Trace.UNCLEAR
+
+
+def confirmed(backup: Backup | None, volume: CloudVolume | None) -> Trace:
+    """How far a restore is that the cloud accepted, and for which it keeps no cloud job."""
+    if under_way(backup, volume):
+        return Trace.UNDER_WAY
+    return Trace.FAILED if volume is None or _in_error(backup, volume) else Trace.DONE
+
+
+def under_way(backup: Backup | None, volume: CloudVolume | None) -> bool:
+    """Whether anything is being restored from the backup or onto the volume."""
+    restoring = backup is not None and backup.status == "restoring"
+    return restoring or (volume is not None and volume.status == "restoring-backup")
+
+
+def _in_error(backup: Backup | None, volume: CloudVolume | None) -> bool:
+    failed = backup is not None and backup.status == "error_restoring"
+    return failed or (volume is not None and (volume.status or "").startswith("error"))
+
+
+def _touched(updated_at: float | None, since: float) -> bool | None:
+    """Whether a thing changed since then; None where the clocks are too coarse to tell."""
+    if updated_at is None or abs(updated_at - since) <= SLACK:
+        return None
+    return updated_at > since

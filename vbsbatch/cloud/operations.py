@@ -1,0 +1,28 @@
+"""Which service drives a run: the real one, or one that restores or deletes with its help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from vbsbatch.cloud.acting import Acting, RealService
+from vbsbatch.cloud.pruning import Pruning
+from vbsbatch.cloud.restoring import Restoring
+from vbsbatch.model import Job, Operation, Settings
+
+_ACTING: dict[Operation, type[Acting]] = {
+    Operation.RESTORE: Restoring,
+    Operation.PRUNE: Pruning,
+}
+
+
+def acting(
+    service: RealService, settings: Settings, jobs: Iterable[Job], now: Callable[[], float]
+) -> Acting | None:
+    """The service of a run that restores or deletes; None for one that makes backups.
+
+    `jobs` are all of the run as its store has them. What is given must hear what the engine tells.
+    """
+    kind = _ACTING.get(settings.operation)
+    if kind is None:
+        return None
+    return kind(service, jobs, now=now, settle=settings.retry.settle)

@@ -1,0 +1,82 @@
+"""Deletes the backups of a run: `DELETE` for every create, and gone means done.
+
+A deletion may be asked for again: it is the same deletion. What must never happen is to delete
+anything else, so each backup is looked at before its deletion is asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from vbsbatch.cloud.acting import Acting, Look
+from vbsbatch.cloud.changes import not_sent
+from vbsbatch.errors import CloudRefused, CloudUnavailable
+from vbsbatch.model import Answer, Backup, Job, JobState
+
+UNMOVED = 60.0
+"""Seconds after which a backup that is not even `deleting` was not deleted, accepted or not."""
+
+KEPT = "the cloud accepted the deletion, and still has the backup"
+
+_BUSY = frozenset({"creating", "restoring"})
+_DEPENDANTS = re.compile(r"incremental backups? exist|dependent backup", re.IGNORECASE)
+
+
+class Pruning(Acting):
+    """The `BackupService` of a run that deletes backups."""
+
+    async def _act(self, job: Job, backup_id: str, worker: int) -> Answer:
+        try:
+            backup = await self._service.backup(backup_id)
+        except (CloudUnavailable, CloudRefused) as error:
+            return not_sent(error)
+        if objection := _objection(job, backup):
+            return Answer(code=objection, backup_id=backup_id)
+        answer = await self._service.changes.delete(backup_id, worker)
+        if answer.status == 400 and _DEPENDANTS.search(answer.message or ""):
+            return replace(answer, code="dependants")
+        if answer.status == 404:
+            return replace(answer, backup_id=backup_id)
+        return answer
+
+    async def _sightings(self, jobs: list[Job], look: Look) -> tuple[Backup, ...]:
+        found = (self._sighting(job, look) for job in jobs)
+        return tuple(backup for backup in found if backup is not None)
+
+    def _sighting(self, job: Job, look: Look) -> Backup | None:
+        backup = look.listed.get(job.settings.source_backup_id or "")
+        moving = backup is None or (backup.status or "").endswith("deleting")
+        if job.state is JobState.UNKNOWN and not moving:
+            return None  # it was not deleted: once that is sure, it is asked for again
+        return self._standing(job, backup, look.began_at)
+
+    async def _ask(self, job: Job) -> Backup:
+        backup = await self._service.backup(job.settings.source_backup_id or "")
+        return self._standing(job, backup, self._now())
+
+    def _standing(self, job: Job, backup: Backup | None, at: float) -> Backup:
+        if backup is None:
+            return self._seen(job, "available")
+        if backup.status == "error_deleting":
+            return self._seen(job, "error", "undeleted", backup.fail_reason)
+        late = at >= (job.intent_at or 0.0) + max(UNMOVED, self._settle)
+        if backup.status != "deleting" and late:
+            return self._seen(job, "error", "never-begun", KEPT)
+        return self._seen(job, "creating")
+
+
+def _objection(job: Job, backup: Backup | None) -> str | None:
+    """Why the deletion must not be sent, or need not be, as a code of ours."""
+    if backup is None:
+        return "gone"
+    same_volume = _plain(backup.volume_id) == _plain(job.volume_id)
+    if not same_volume or (backup.name or "").strip() != job.backup_name.strip():
+        return "not-ours"
+    if backup.status in _BUSY:
+        return "backup-busy"
+    return "deleting" if backup.status == "deleting" else None
+
+
+def _plain(identifier: str | None) -> str:
+    return (identifier or "").replace("-", "").lower()

@@ -1,0 +1,121 @@
+"""Restores the backups of a run: one request overwrites one volume, and is never sent on a guess.
+
+To restore twice could destroy the work of whoever used the volume in between. A restore whose
+answer was lost is judged by what backup and volume tell (`evidence`); where they do not agree, the
+job ends as `uncertain`, for a person to look.
+"""
+
+from __future__ import annotations
+
+from vbsbatch.cloud.acting import Acting, Look
+from vbsbatch.cloud.evidence import Trace, confirmed, unconfirmed
+from vbsbatch.model import Answer, Backup, CloudJob, CloudJobStatus, CloudVolume, Job, JobState
+
+UNCERTAIN = (
+    "a restore was asked for, its answer was lost, and the cloud does not tell whether the volume "
+    "was overwritten: look at the volume before you retry"
+)
+FAILED = "the restore failed, and the volume is left in status {status}"
+
+
+class Restoring(Acting):
+    """The `BackupService` of a run that restores backups."""
+
+    async def _act(self, job: Job, backup_id: str, worker: int) -> Answer:
+        return await self._service.changes.restore(backup_id, job.volume_id, worker)
+
+    async def cloud_job(self, cloud_job_id: str) -> CloudJob | None:
+        """One cloud job; one that failed names no backup, as none was left behind.
+
+        Where it left its volume in error, no other restore of it can be accepted.
+        """
+        found = await self._service.cloud_job(cloud_job_id)
+        if found is None or found.status is CloudJobStatus.SUCCESS:
+            return found
+        code, message = found.code, found.message
+        failed = found.status is CloudJobStatus.FAIL
+        volume = await self._target(cloud_job_id) if failed else None
+        if volume is not None and (volume.status or "").startswith("error"):
+            why = " ".join(filter(None, (code, message)))
+            code, message = "unrestored", f"{FAILED.format(status=volume.status)}: {why}"
+        return CloudJob(id=found.id, status=found.status, code=code, message=message)
+
+    async def _target(self, cloud_job_id: str) -> CloudVolume | None:
+        """The volume that a cloud job restores, None where that is not known."""
+        for job in self._jobs.values():
+            if job.cloud_job_id == cloud_job_id:
+                return await self._service.inventory.volume(job.volume_id)
+        return None
+
+    async def _sightings(self, jobs: list[Job], look: Look) -> tuple[Backup, ...]:
+        unsure = [job for job in jobs if _unknown(job) and self._settled(job, look)]
+        volumes = await self._service.inventory.these({job.volume_id for job in unsure})
+        found = [
+            self._judged(job, look.listed.get(_source(job)), volumes.get(job.volume_id))
+            for job in unsure
+        ]
+        unsure_too = {job.no for job in unsure}
+        found += [
+            self._seen(job, "creating")
+            for job in jobs
+            if job.no not in unsure_too and _restoring(look.listed.get(_source(job)))
+        ]
+        return tuple(backup for backup in found if backup is not None)
+
+    def _judged(self, job: Job, backup: Backup | None, volume: CloudVolume | None) -> Backup | None:
+        """What became of a restore whose answer was lost; None: it never began."""
+        since = (job.intent_at or 0.0) + self.clock_ahead
+        trace = unconfirmed(backup, volume, since)
+        return None if trace is Trace.NEVER else self._told(job, trace, volume)
+
+    async def _ask(self, job: Job) -> Backup:
+        """How far a restore is whose backup is not (or no longer) seen at work."""
+        if job.cloud_job_id is not None:
+            answer = await self._service.cloud_job(job.cloud_job_id)
+            if answer is not None:
+                return self._as_cloud_job(job, answer)
+        backup = await self._service.backup(_source(job))
+        volume = await self._service.inventory.volume(job.volume_id)
+        if job.cloud_job_id is None and _accepted(job):
+            return self._told(job, confirmed(backup, volume), volume)
+        since = (job.intent_at or 0.0) + self.clock_ahead
+        return self._told(job, unconfirmed(backup, volume, since), volume)
+
+    def _as_cloud_job(self, job: Job, answer: CloudJob) -> Backup:
+        if answer.status is CloudJobStatus.SUCCESS:
+            return self._seen(job, "available")
+        if answer.status is CloudJobStatus.FAIL:
+            return self._seen(job, "error", answer.code, answer.message)
+        return self._seen(job, "creating")
+
+    def _told(self, job: Job, trace: Trace, volume: CloudVolume | None) -> Backup:
+        match trace:
+            case Trace.UNDER_WAY:
+                return self._seen(job, "creating")
+            case Trace.DONE:
+                return self._seen(job, "available")
+            case Trace.FAILED:
+                status = volume.status if volume is not None else "unknown"
+                return self._seen(job, "error", "unrestored", FAILED.format(status=status))
+            case _:
+                return self._seen(job, "error", "uncertain", UNCERTAIN)
+
+
+def _source(job: Job) -> str:
+    return job.settings.source_backup_id or ""
+
+
+def _unknown(job: Job) -> bool:
+    return job.state is JobState.UNKNOWN
+
+
+def _restoring(backup: Backup | None) -> bool:
+    return backup is not None and backup.status == "restoring"
+
+
+def _accepted(job: Job) -> bool:
+    """Whether the newest answer accepted the restore: then the cloud had begun before it came.
+
+    An answer that was lost, or that could not be read, has left words behind.
+    """
+    return job.message is None and 200 <= (job.http_status or 0) < 300
