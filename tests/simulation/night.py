@@ -19,7 +19,7 @@ import httpx
 
 from vbsbatch.cloud.acting import Acting
 from vbsbatch.cloud.endpoints import Endpoints
-from vbsbatch.cloud.operations import acting
+from vbsbatch.cloud.operations import stand_in
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.tokens import Token, Tokens
 from vbsbatch.cloud.vbs import VbsService
@@ -233,7 +233,7 @@ class Night:
         countdown = self.random.randint(1, 2 * self.volumes)
         crasher = Crasher(journal, self.random, point, countdown)
         real = self.service()
-        other = acting(real, self.settings, self.jobs(), self.clock.now)
+        other = stand_in(real, self.settings, self.jobs(), self.clock.now)
         service = MortalService(other or real, crasher)
         engine = Engine(
             run=self.store.run(RUN),

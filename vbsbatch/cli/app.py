@@ -20,6 +20,8 @@ COMMANDS = {
     "jobs": ("looking", "List the jobs of a run."),
     "report": ("looking", "Write a report of a run."),
     "verify": ("verifying", "Hold a run against the cloud."),
+    "restore": ("aftermath", "Overwrite volumes with a run's backups."),
+    "prune": ("aftermath", "Delete a run's backups."),
     "pause": ("steering", "Send no new create for now."),
     "unpause": ("steering", "Go on sending."),
     "stop": ("steering", "Stop a run, to be resumed later."),

@@ -14,7 +14,7 @@ import anyio
 from vbsbatch.cli import FAILED, INTERRUPTED, STOPPED
 from vbsbatch.cli.looking import report_data
 from vbsbatch.cli.progress import Voice
-from vbsbatch.cloud import CloudChoice, CloudService, connect
+from vbsbatch.cloud import CloudChoice, CloudService, connect, stand_in
 from vbsbatch.engine import Ending, Engine
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError, UsageError
 from vbsbatch.model import JobState, Run, RunState, Service, Settings
@@ -97,15 +97,17 @@ async def drive(store: Store, run: Run, service: CloudService, manner: Manner) -
     # The heartbeat of an engine that was killed lacks its last calls; every create is an attempt.
     run = replace(run, create_calls=max(run.create_calls, store.attempt_total(run.id)))
     voice = Voice(style=manner.progress, verbose=manner.verbose, run=run)
+    clock = WallClock()
+    other = stand_in(service, run.settings, store.jobs(run.id), clock.now)
     with store.lock(run.id):
         async with store.journal(run.id) as journal:
             engine = Engine(
                 run=run,
                 journal=journal,
-                service=service,
-                clock=WallClock(),
+                service=other or service,
+                clock=clock,
                 random=SystemRandom(),
-                listeners=[voice.hear],
+                listeners=[voice.hear, *([other.hear] if other else [])],
             )
             ending, interrupted = await _attended(engine, voice)
     return _farewell(store, run.id, ending, voice, interrupted=interrupted)

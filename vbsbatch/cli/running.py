@@ -75,7 +75,7 @@ def run(
             mention(f"run {found.id}: {len(loaded)} volumes{maker}, store {store.path}")
             return found
 
-        return _carry_out(store, choice, loaded.settings, freeze, how, style)
+        return carry_out(store, choice, loaded.settings, freeze, how, style)
 
 
 @click.command(epilog="Exit codes as for run. Never submits twice what was submitted before.")
@@ -97,7 +97,7 @@ def resume(run: str | None, how: Driving) -> int:
             return store.run(found.id)
 
         choice = how.choice(how.cloud or found.cloud, found.settings.service)
-        return _carry_out(store, choice, found.settings, take_up, how, style)
+        return carry_out(store, choice, found.settings, take_up, how, style)
 
 
 @click.command(
@@ -148,10 +148,10 @@ def retry(
             return store.run(found.id)
 
         choice = how.choice(how.cloud or found.cloud, found.settings.service)
-        return _carry_out(store, choice, found.settings, requeue, how, style)
+        return carry_out(store, choice, found.settings, requeue, how, style)
 
 
-def _carry_out(
+def carry_out(
     store: Store,
     choice: CloudChoice,
     settings: Settings,

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vbsbatch.cli import FAILED
+from vbsbatch.cli import FAILED, mention
 from vbsbatch.cli.options import cloud_options, db_option, open_store, run_argument, with_options
+from vbsbatch.model import JobState, Operation
 
 if TYPE_CHECKING:
     from vbsbatch.cloud import CloudService
     from vbsbatch.engine.verify import Difference
     from vbsbatch.model import Backup, BackupPage, Run
     from vbsbatch.store import Store
+
+_WELL = {
+    Operation.BACKUP: "the cloud has what the store says",
+    Operation.RESTORE: "every restored volume is there, and none is in error",
+    Operation.PRUNE: "the deleted backups are gone",
+}
 
 
 @click.command(
@@ -33,7 +41,10 @@ def verify(
     db: Path | None,
     as_json: bool,
 ) -> int:
-    """Hold RUN against the cloud: backups missing, duplicate, not available or unrecorded."""
+    """Hold RUN against the cloud: backups missing, duplicate, not available or unrecorded.
+
+    Of a restore: volumes that are gone or in error. Of a prune: backups that are still there.
+    """
     import anyio
 
     from vbsbatch.cloud import CloudChoice
@@ -53,19 +64,61 @@ def verify(
 
 async def _compare(store: Store, run: Run, choice: Any) -> list[Difference]:
     from vbsbatch.cli.engine_process import check_project, signed_in
-    from vbsbatch.engine.verify import Shelf, differences
+    from vbsbatch.engine.verify import differences_of_deletions, differences_of_restores
 
     async with signed_in(choice, run.settings) as service:
         check_project(run, service)
-        shelf = Shelf(await _backups_since(service, run.created_at))
-        return list(
-            differences(
-                store.jobs(run.id),
-                shelf,
-                names_unique=run.settings.names_unique,
-                clock_ahead=service.clock_ahead,
-            )
-        )
+        if run.settings.operation is Operation.BACKUP:
+            return await _compare_backups(store, run, service)
+        jobs = list(store.jobs(run.id))
+        if run.settings.operation is Operation.RESTORE:
+            volumes = await service.inventory.these({job.volume_id for job in jobs})
+            return list(differences_of_restores(jobs, volumes))
+        wanted = {job.settings.source_backup_id or "" for job in jobs}
+        return list(differences_of_deletions(jobs, await listed(service, wanted)))
+
+
+async def _compare_backups(store: Store, run: Run, service: CloudService) -> list[Difference]:
+    from vbsbatch.engine.verify import Fault, Shelf, differences
+
+    shelf = Shelf(await _backups_since(service, run.created_at))
+    found = differences(
+        store.jobs(run.id),
+        shelf,
+        names_unique=run.settings.names_unique,
+        clock_ahead=service.clock_ahead,
+    )
+    pruned = _pruned(store, run)
+    if pruned:
+        mention(f"note: {len(pruned)} backups of run {run.id} were deleted on purpose (prune)")
+    return [
+        each
+        for each in found
+        if each.fault is not Fault.MISSING or each.job.backup_id not in pruned
+    ]
+
+
+def _pruned(store: Store, run: Run) -> set[str | None]:
+    """The backups of a run that others deleted on purpose."""
+    return {
+        job.settings.source_backup_id
+        for other in store.runs()
+        if other.settings.operation is Operation.PRUNE and other.settings.source_run == run.id
+        for job in store.jobs(other.id, states=(JobState.SUCCEEDED,))
+    }
+
+
+async def listed(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
+    """Those of the wanted backups that the cloud lists, by id."""
+    found: dict[str, Backup] = {}
+    page = None
+    while len(found) < len(wanted):
+        shown = await _page(service, page)
+        found |= {backup.id: backup for backup in shown.backups if backup.id in wanted}
+        page = shown.next
+        if page is None:
+            break
+    return found
 
 
 async def _backups_since(service: CloudService, since: float) -> list[Backup]:
@@ -103,7 +156,7 @@ def _print_table(run: Run, faults: list[Difference]) -> None:
             f"{each.fault:<13} job={each.job.no:05d} volume={clean(each.job.volume_id)} "
             f"state={each.job.state} backups={backups}{status}"
         )
-    verdict = f"{len(faults)} differences" if faults else "the cloud has what the store says"
+    verdict = f"{len(faults)} differences" if faults else _WELL[run.settings.operation]
     click.echo(f"run {run.id}: {verdict}")
 
 

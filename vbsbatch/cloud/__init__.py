@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vbsbatch.cloud.credentials import Credentials, Proof
     from vbsbatch.cloud.endpoints import Endpoints
     from vbsbatch.cloud.inventory import Inventory
+    from vbsbatch.cloud.operations import stand_in
     from vbsbatch.cloud.service import CloudService
     from vbsbatch.cloud.session import Session
     from vbsbatch.cloud.tokens import Token, Tokens
@@ -35,6 +36,7 @@ __all__ = [
     "Trust",
     "VbsService",
     "connect",
+    "stand_in",
 ]
 
 _HOMES = {
@@ -50,6 +52,7 @@ _HOMES = {
     "Tokens": "tokens",
     "Trust": "trust",
     "VbsService": "vbs",
+    "stand_in": "operations",
     "connect": "connecting",
 }
 

@@ -15,7 +15,7 @@ _ACTING: dict[Operation, type[Acting]] = {
 }
 
 
-def acting(
+def stand_in(
     service: RealService, settings: Settings, jobs: Iterable[Job], now: Callable[[], float]
 ) -> Acting | None:
     """The service of a run that restores or deletes; None for one that makes backups.

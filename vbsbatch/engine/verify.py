@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from vbsbatch.engine.reconcile import AVAILABLE, ERRORED, SLACK, plain
-from vbsbatch.model import OPEN_STATES, Backup, Job, JobState
+from vbsbatch.model import OPEN_STATES, Backup, CloudVolume, Job, JobState
 
 
 class Fault(StrEnum):
@@ -18,6 +18,8 @@ class Fault(StrEnum):
     UNAVAILABLE = "not available"  # a job succeeded, and its backup is in another status
     DUPLICATE = "duplicate"  # one job made more than one backup
     UNRECORDED = "unrecorded"  # a job ended without a backup, and there is one
+    BROKEN = "not restored"  # a restore succeeded, and its volume is gone or in error
+    KEPT = "not deleted"  # a deletion succeeded, and the backup is there
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,3 +92,35 @@ def differences(
                 yield Difference(job=job, fault=Fault.DUPLICATE, backup_ids=ids)
         elif made:
             yield Difference(job=job, fault=Fault.UNRECORDED, backup_ids=ids)
+
+
+def differences_of_restores(
+    jobs: Iterable[Job], volumes: Mapping[str, CloudVolume]
+) -> Iterator[Difference]:
+    """Restored volumes that are gone, in error, or being restored again; `volumes` are by id.
+
+    What a volume holds the cloud does not tell.
+    """
+    for job in jobs:
+        if job.state is not JobState.SUCCEEDED:
+            continue
+        volume = volumes.get(job.volume_id)
+        status = None if volume is None else volume.status or ""
+        if status is None or status.startswith("error") or status == "restoring-backup":
+            yield Difference(job=job, fault=Fault.BROKEN, backup_ids=_source(job), status=status)
+
+
+def differences_of_deletions(
+    jobs: Iterable[Job], backups: Mapping[str, Backup]
+) -> Iterator[Difference]:
+    """Deleted backups that the cloud still lists; `backups` are by id."""
+    for job in jobs:
+        backup = backups.get(job.settings.source_backup_id or "")
+        if job.state is JobState.SUCCEEDED and backup is not None and backup.status != "deleting":
+            yield Difference(
+                job=job, fault=Fault.KEPT, backup_ids=_source(job), status=backup.status
+            )
+
+
+def _source(job: Job) -> tuple[str, ...]:
+    return (job.settings.source_backup_id or "",)

@@ -41,6 +41,8 @@ def run_values(data: ReportData) -> dict[str, Any]:
     return {
         "id": clean(run.id),
         "plan": clean(run.plan),
+        "operation": run.settings.operation.value,
+        "source_run": cleaned(run.settings.source_run),
         "cloud": cleaned(run.cloud),
         "state": run.state.value,
         "live": data.live,

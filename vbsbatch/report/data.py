@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TypeAlias
 
-from vbsbatch.model import ENDED_STATES, OPEN_STATES, Job, JobState, Run, RunState
+from vbsbatch.model import ENDED_STATES, OPEN_STATES, Job, JobState, Operation, Run, RunState
 from vbsbatch.report.text import clean, cleaned, moment, span, time_or_none, utc
 
 SCHEMA = 1
@@ -229,6 +229,7 @@ def facts(data: ReportData) -> list[tuple[str, str]]:
     ]
     return [
         ("plan", run.plan),
+        *_work(run),
         ("state", f"{run.state} ({standing(data)})"),
         *((label, text) for label, text in optional if text is not None),
         ("done", f"{percent(data.counts)}%, {ended(data.counts)} of {data.total}"),
@@ -237,10 +238,27 @@ def facts(data: ReportData) -> list[tuple[str, str]]:
     ]
 
 
+def _work(run: Run) -> list[tuple[str, str]]:
+    """What a run does that makes no backups."""
+    settings = run.settings
+    verb = _VERBS.get(settings.operation)
+    return [] if verb is None else [("work", f"{verb} the backups of run {settings.source_run}")]
+
+
+_VERBS = {Operation.RESTORE: "restores", Operation.PRUNE: "deletes"}
+
+_DONE = {
+    Operation.BACKUP: "completed backup",
+    Operation.RESTORE: "restored volume",
+    Operation.PRUNE: "deleted backup",
+}
+"""What one job that succeeded has done."""
+
+
 def calls(run: Run, counts: Mapping[JobState, int]) -> str:
-    """What the run has called so far, in words, with the calls per completed backup."""
-    each = calls_per_succeeded(run, counts)
-    per_backup = "no backup completed" if each is None else f"{each:.2f} per completed backup"
+    """What the run has called so far, in words, with the calls per job that succeeded."""
+    each, done = calls_per_succeeded(run, counts), _DONE[run.settings.operation]
+    per_backup = f"no {done} yet" if each is None else f"{each:.2f} per {done}"
     total = run.create_calls + run.read_calls
     return f"{total} ({run.create_calls} creates, {run.read_calls} reads), {per_backup}"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from vbsbatch.model import JobState, RunState, Verdict
+from vbsbatch.model import JobState, Operation, RunState, Verdict
 from vbsbatch.report.data import SCHEMA
 from vbsbatch.report.progress import OUTCOMES
 
@@ -74,6 +74,8 @@ _JOB = _object(
 _RUN = _object(
     id=_TEXT,
     plan=_TEXT,
+    operation={"enum": [operation.value for operation in Operation]},
+    source_run=_TEXT_OR_NULL,
     cloud=_TEXT_OR_NULL,
     state={"enum": [state.value for state in RunState]},
     live={"type": "boolean"},

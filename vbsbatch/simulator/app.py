@@ -9,6 +9,7 @@ GET  /_sim/volumes          the volumes as `openstack volume list -f json` would
 GET  /_sim/faults           the scenario as a faults file in JSON
 PUT  /_sim/faults           behave like this faults file (YAML or JSON) from now on
 POST /_sim/revoke           revoke every token
+POST /_sim/detach           detach every volume from its server: only then it can be restored
 =========================== ====================================================================
 """
 
@@ -162,6 +163,11 @@ def _control(cloud: SimulatedCloud) -> Starlette:
         cloud.revoke_tokens()
         return Response(status_code=204)
 
+    async def detach(_: Request) -> Response:
+        for volume in cloud.project.volumes.values():
+            volume.status, volume.server_id = "available", None
+        return Response(status_code=204)
+
     return Starlette(
         routes=[
             Route("/_sim/ledger", ledger),
@@ -169,6 +175,7 @@ def _control(cloud: SimulatedCloud) -> Starlette:
             Route("/_sim/volumes", volumes),
             Route("/_sim/faults", faults, methods=["GET", "PUT"]),
             Route("/_sim/revoke", revoke, methods=["POST"]),
+            Route("/_sim/detach", detach, methods=["POST"]),
         ]
     )
 

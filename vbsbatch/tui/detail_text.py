@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.cells import chop_cells
 
-from vbsbatch.model import Attempt, Job, JobState
+from vbsbatch.model import Attempt, Job, JobState, Operation
 from vbsbatch.report.text import clean, moment, span
 from vbsbatch.store import Event
 from vbsbatch.tui import event_pane, words
@@ -58,7 +58,7 @@ def head(detail: Detail, now: float, width: int, *, queued_at: float | None) -> 
     ]
     said: list[tuple[str, str | None, str]] = [
         ("times", _times(job, queued_at, now), "plain"),
-        ("why", why(job, now), mark.role),
+        ("why", why(job, now, detail.operation), mark.role),
         ("code means", detail.meaning, "plain"),
         ("message", job.message, "plain"),
     ]
@@ -93,30 +93,51 @@ def _when(at: float | None, now: float) -> str:
     return moment(at)[11:] if moment(at)[:10] == moment(now)[:10] else moment(at)
 
 
-def why(job: Job, now: float) -> str:
+_CREATES = {
+    Operation.BACKUP: "create",
+    Operation.RESTORE: "restore",
+    Operation.PRUNE: "deletion",
+}
+"""What the one request of a job is called."""
+
+_SUCCEEDED = {
+    Operation.BACKUP: "the backup is available",
+    Operation.RESTORE: "the volume was overwritten with the backup",
+    Operation.PRUNE: "the backup is deleted",
+}
+
+_REQUESTS = {
+    Operation.BACKUP: "create a backup",
+    Operation.RESTORE: "restore a backup onto a volume",
+    Operation.PRUNE: "delete a backup",
+}
+
+
+def why(job: Job, now: float, operation: Operation = Operation.BACKUP) -> str:
     """Why the job is in its state, in words."""
+    create = _CREATES[operation]
     kind = words.failure(job.http_status, job.code)
     tried = f"{job.attempts} attempts, {job.free} of them free"
     match job.state:
         case JobState.WAITING if job.attempts:
             due = f"in {span(job.due_at - now)}" if job.due_at > now else "now"
-            return f"the last create came back with {kind}; the next is due {due} ({tried})"
+            return f"the last {create} came back with {kind}; the next is due {due} ({tried})"
         case JobState.WAITING:
             return "not sent yet"
         case JobState.SUBMITTING:
-            return "a create is on its way"
+            return f"a {create} is on its way"
         case JobState.UNKNOWN:
             since = "" if job.unknown_at is None else f" {span(now - job.unknown_at)} ago"
-            return f"a create was not answered{since}: the cloud is asked before anything else"
+            return f"a {create} was not answered{since}: the cloud is asked before anything else"
         case JobState.RUNNING:
             done = "" if job.progress is None else f", {job.progress}% done"
             return f"the cloud works on it{done}"
         case JobState.SUCCEEDED:
-            return "the backup is available"
+            return _SUCCEEDED[operation]
         case JobState.FAILED:
             return f"failed with {kind} ({tried})"
         case _:
-            return f"{job.state}: no create was left under way"
+            return f"{job.state}: no {create} was left under way"
 
 
 def part(name: str, detail: Detail, now: float, width: int) -> list[Line]:
@@ -158,7 +179,7 @@ def attempts(found: Sequence[Attempt], width: int) -> list[Line]:
 
 def exchange(detail: Detail, width: int) -> list[Line]:
     """The newest create and its answer; headers with tokens are never stored, so never shown."""
-    lines: list[Line] = [((" request: create a backup", "title"),)]
+    lines: list[Line] = [((f" request: {_REQUESTS[detail.operation]}", "title"),)]
     lines += _document(_request(detail.job), width)
     lines.append(())
     if not detail.attempts:
@@ -180,6 +201,8 @@ def exchange(detail: Detail, width: int) -> list[Line]:
 
 def _request(job: Job) -> dict[str, Any]:
     settings = job.settings
+    if settings.source_backup_id is not None:
+        return {"backup_id": settings.source_backup_id, "volume_id": job.volume_id}
     body: dict[str, Any] = {"volume_id": job.volume_id, "name": job.backup_name}
     if settings.description is not None:
         body["description"] = settings.description

@@ -183,6 +183,7 @@ class StoreSource:
             attempts=self._screen.attempts(run_id, no),
             events=list(self._screen.events(run_id, no=no)),
             meaning=self._meaning(job.code, job.http_status),
+            operation=self._store.run(run_id).settings.operation,
         )
 
     def export(self, run_id: str, view: View, form: str, path: str) -> int:

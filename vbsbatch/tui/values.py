@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-from vbsbatch.model import Attempt, Job, JobState, Rate, Run
+from vbsbatch.model import Attempt, Job, JobState, Operation, Rate, Run
 from vbsbatch.store import Event
 
 
@@ -114,6 +114,8 @@ class Detail:
     events: Sequence[Event]
     meaning: str | None
     """What the job's code says, in words."""
+    operation: Operation = Operation.BACKUP
+    """What its run does to volumes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

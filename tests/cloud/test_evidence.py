@@ -1,0 +1,95 @@
+"""What became of a restore that nobody confirmed: proved only where backup and volume agree."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vbsbatch.cloud.evidence import SLACK, Trace, confirmed, unconfirmed
+from vbsbatch.model import Backup, CloudVolume
+
+SINCE = 1_000_000.0
+BEFORE, AFTER, NEAR = SINCE - 60.0, SINCE + 60.0, SINCE + SLACK
+statuses = st.sampled_from(["available", "restoring", "error_restoring", "error", None])
+volume_statuses = st.sampled_from(
+    ["available", "in-use", "restoring-backup", "error_restoring", "error", None]
+)
+times = st.none() | st.floats(SINCE - 3600, SINCE + 3600)
+
+
+def backup(status: str | None = "available", updated_at: float | None = BEFORE) -> Backup:
+    return Backup(id="b", status=status, updated_at=updated_at)
+
+
+def volume(status: str | None = "available", updated_at: float | None = BEFORE) -> CloudVolume:
+    return CloudVolume(id="v", status=status, updated_at=updated_at)
+
+
+def test_both_untouched_since_proves_that_it_never_began() -> None:
+    assert unconfirmed(backup(), volume(), SINCE) is Trace.NEVER
+
+
+def test_both_touched_and_available_proves_that_it_is_done() -> None:
+    assert unconfirmed(backup(updated_at=AFTER), volume(updated_at=AFTER), SINCE) is Trace.DONE
+
+
+@pytest.mark.parametrize("touched", [AFTER, BEFORE, NEAR, None])
+@pytest.mark.parametrize("other", [NEAR, None])
+def test_what_is_too_near_or_not_told_proves_nothing(
+    touched: float | None, other: float | None
+) -> None:
+    assert unconfirmed(backup(updated_at=touched), volume(updated_at=other), SINCE) is Trace.UNCLEAR
+    assert unconfirmed(backup(updated_at=other), volume(updated_at=touched), SINCE) is Trace.UNCLEAR
+
+
+def test_a_backup_restored_elsewhere_proves_nothing_about_this_volume() -> None:
+    assert unconfirmed(backup(updated_at=AFTER), volume(), SINCE) is Trace.UNCLEAR
+
+
+def test_a_volume_that_is_used_again_is_for_a_person_to_judge() -> None:
+    used = volume("in-use", AFTER)
+    assert unconfirmed(backup(updated_at=AFTER), used, SINCE) is Trace.UNCLEAR
+
+
+def test_a_volume_left_in_error_since_means_that_it_failed() -> None:
+    broken = volume("error_restoring", AFTER)
+    assert unconfirmed(backup(updated_at=AFTER), broken, SINCE) is Trace.FAILED
+    assert confirmed(backup(), broken) is Trace.FAILED
+
+
+def test_a_volume_in_error_from_before_means_nothing() -> None:
+    assert unconfirmed(backup(), volume("error_restoring"), SINCE) is Trace.NEVER
+
+
+def test_a_confirmed_restore_is_done_when_nothing_works_on_it_any_more() -> None:
+    assert confirmed(backup("restoring"), volume("restoring-backup")) is Trace.UNDER_WAY
+    assert confirmed(backup(), volume()) is Trace.DONE
+    assert confirmed(backup(), volume("in-use")) is Trace.DONE
+    assert confirmed(None, volume()) is Trace.DONE
+    assert confirmed(backup(), None) is Trace.FAILED
+
+
+@given(statuses, times, volume_statuses, times)
+def test_nothing_is_proved_unless_both_times_are_told_and_agree(
+    status: str | None, at: float | None, volume_status: str | None, volume_at: float | None
+) -> None:
+    trace = unconfirmed(backup(status, at), volume(volume_status, volume_at), SINCE)
+    if trace is Trace.NEVER:
+        assert at is not None
+        assert volume_at is not None
+        assert max(at, volume_at) < SINCE - SLACK
+    if trace is Trace.DONE:
+        assert at is not None
+        assert volume_at is not None
+        assert min(at, volume_at) > SINCE + SLACK
+        assert (status, volume_status) == ("available", "available")
+    if status == "restoring" or volume_status == "restoring-backup":
+        assert trace is Trace.UNDER_WAY
+
+
+@given(st.none() | st.builds(backup, statuses, times), st.none())
+def test_what_the_cloud_does_not_know_proves_no_success(
+    found: Backup | None, gone: CloudVolume | None
+) -> None:
+    assert unconfirmed(found, gone, SINCE) not in (Trace.DONE, Trace.NEVER)

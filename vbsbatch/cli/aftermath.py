@@ -1,0 +1,268 @@
+"""Commands on the backups of an earlier run: restore, prune."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from vbsbatch.cli import mention
+from vbsbatch.cli.options import Driving, driving, open_store
+from vbsbatch.cli.running import carry_out
+from vbsbatch.cli.showing import chosen_style
+from vbsbatch.errors import UsageError
+from vbsbatch.model import BackupSettings, Operation, Run, RunState
+
+if TYPE_CHECKING:
+    from vbsbatch.cloud import CloudService
+    from vbsbatch.model import Backup, Job, Settings
+    from vbsbatch.store import Store
+
+SHOWN = 20
+"""So many volumes are named one by one before anything is asked."""
+
+BY_NUMBER = 100
+"""Beyond this many, `yes` is typed too easily: their number is asked for."""
+
+volume_option = click.option(
+    "--volume", "volumes", multiple=True, help="Only this volume, by id or name; repeatable."
+)
+
+
+@click.command(
+    epilog="""\b
+Exit codes as for run. A restore is never sent twice on a guess: where the cloud does not tell what
+became of one, its job ends as `uncertain`.
+
+\b
+Examples:
+  vbsbatch restore 20261123-0715
+  vbsbatch restore latest --volume db01-data
+  vbsbatch restore latest --volume db01-data --to db01-data=0b1c8ac0-13fb-4a0c-b8d2-2c4f5a0e6a11
+"""
+)
+@click.argument("run")
+@volume_option
+@click.option(
+    "--to",
+    multiple=True,
+    metavar="OLD=NEW",
+    help="Restore the backup of OLD (id or name) onto the volume with the id NEW; repeatable.",
+)
+@driving
+def restore(run: str, volumes: tuple[str, ...], to: tuple[str, ...], how: Driving) -> int:
+    """Overwrite volumes with the backups that RUN made of them, after asking."""
+    from vbsbatch.plan.aftermath import (
+        objections_to_restore,
+        restores,
+        settings_for,
+        with_backup,
+    )
+
+    style = chosen_style(how.progress)
+    with open_store(how.db) as store:
+        source = _source(store, run, "restored")
+        jobs = restores(with_backup(store.jobs(source.id), volumes), to)
+        _refuse_unasked(how, "restore overwrites volumes")
+        settings = settings_for(Operation.RESTORE, source, rate=how.rate, in_flight=how.in_flight)
+
+        async def freeze(service: CloudService) -> Run:
+            backups = await _listed(service, source, jobs)
+            targets = await service.inventory.these({job.volume_id for job in jobs})
+            if objections := objections_to_restore(jobs, backups, targets):
+                raise UsageError("\n".join([*objections, "nothing was restored"]))
+            _confirm(
+                f"{len(jobs)} volumes will be overwritten with the backups of run {source.id}:",
+                [_overwritten(job, backups) for job in jobs],
+                "overwrite",
+                yes=how.yes,
+            )
+            return _frozen(store, source, settings, jobs, service, "restore")
+
+        choice = how.choice(how.cloud or source.cloud, source.settings.service)
+        return carry_out(store, choice, settings, freeze, how, style)
+
+
+@click.command(
+    epilog="""\b
+Without --delete nothing is deleted: it is told what would be, and the exit code is 0. With it,
+exit codes are as for run.
+
+\b
+Examples:
+  vbsbatch prune 20261123-0715
+  vbsbatch prune 20261123-0715 --delete
+"""
+)
+@click.argument("run")
+@volume_option
+@click.option("--errored", is_flag=True, help="Also what failed jobs left behind in error.")
+@click.option("--delete", is_flag=True, help="Really delete, after asking.")
+@driving
+def prune(run: str, volumes: tuple[str, ...], errored: bool, delete: bool, how: Driving) -> int:
+    """Delete the backups that RUN made; without --delete, only tell which."""
+    from vbsbatch.plan.aftermath import deletions, settings_for, with_backup
+
+    style = chosen_style(how.progress) if delete else "plain"
+    with open_store(how.db) as store:
+        source = _source(store, run, "deleted")
+        sources = with_backup(store.jobs(source.id), volumes, errored=errored)
+        if delete:
+            _refuse_unasked(how, "prune --delete deletes backups")
+            _refuse_while_restoring(store, source)
+        settings = settings_for(Operation.PRUNE, source, rate=how.rate, in_flight=how.in_flight)
+
+        async def freeze(service: CloudService) -> Run | int:
+            backups = await _listed(service, source, sources)
+            made_at = {key: backup.created_at or 0.0 for key, backup in backups.items()}
+            jobs = _kept_apart(deletions(sources, made_at), backups)
+            lines = [_deleted(job, backups) for job in jobs]
+            total = sum(backups[_backup_id(job)].size or 0 for job in jobs)
+            if not delete or not jobs:
+                return _dry_run(source, lines, total)
+            heading = f"{len(jobs)} backups of run {source.id} ({total} GB) will be deleted:"
+            _confirm(heading, lines, "delete", yes=how.yes)
+            return _frozen(store, source, settings, jobs, service, "prune")
+
+        choice = how.choice(how.cloud or source.cloud, source.settings.service)
+        return carry_out(store, choice, settings, freeze, how, style)
+
+
+def _source(store: Store, ref: str, done: str) -> Run:
+    """The run whose backups are meant."""
+    found = store.run(ref)
+    if found.settings.operation is not Operation.BACKUP:
+        raise UsageError(
+            f"run {found.id} made no backups that could be {done}: "
+            f"name the run that did ({found.settings.source_run})"
+        )
+    return found
+
+
+def _refuse_while_restoring(store: Store, source: Run) -> None:
+    for run in store.runs():
+        settings = run.settings
+        restoring = settings.operation is Operation.RESTORE and settings.source_run == source.id
+        if restoring and run.state is not RunState.ENDED:
+            raise UsageError(
+                f"run {run.id} restores these backups and has not ended: let it end "
+                f"(vbsbatch resume {run.id}), or cancel what it has not sent"
+            )
+
+
+async def _listed(service: CloudService, source: Run, jobs: Sequence[Job]) -> dict[str, Backup]:
+    """The backups that the jobs name, as the cloud lists them, by id."""
+    from vbsbatch.cli.engine_process import check_project
+    from vbsbatch.cli.verifying import listed
+
+    check_project(source, service)
+    return await listed(service, {_backup_id(job) for job in jobs})
+
+
+def _kept_apart(jobs: Iterable[Job], backups: Mapping[str, Backup]) -> list[Job]:
+    """The jobs whose backups may be deleted; what stays is told."""
+    from vbsbatch.plan.aftermath import objection_to_deletion
+    from vbsbatch.report import clean
+
+    kept = []
+    for job in jobs:
+        objection = objection_to_deletion(job, backups.get(_backup_id(job)))
+        if objection is None:
+            kept.append(job)
+        else:
+            what = f"backup {_backup_id(job)} of {clean(job.volume_name)}"
+            mention(f"left alone: {what}: {clean(objection)}")
+    return kept
+
+
+def _dry_run(source: Run, lines: Sequence[str], total: int) -> int:
+    for line in lines:
+        click.echo(line.strip())
+    click.echo(f"run {source.id}: {len(lines)} backups, {total} GB; nothing was deleted")
+    if lines:
+        mention("to delete them: add --delete")
+    return 0
+
+
+def _confirm(heading: str, lines: Sequence[str], verb: str, *, yes: bool) -> None:
+    """Name what will be lost, and let a person type that it may be; raises `UsageError` if not."""
+    mention(heading)
+    for line in lines[:SHOWN]:
+        mention(line)
+    if len(lines) > SHOWN:
+        mention(f"  ... and {len(lines) - SHOWN} more")
+    if yes:
+        return
+    word = str(len(lines)) if len(lines) > BY_NUMBER else "yes"
+    said = click.prompt(f"Type {word} to {verb} them", err=True, default="", show_default=False)
+    if said.strip() != word:
+        raise UsageError("not confirmed: nothing was done")
+
+
+def _refuse_unasked(how: Driving, what: str) -> None:
+    if not how.yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"{what}: confirm it on a terminal, or say --yes")
+
+
+def _overwritten(job: Job, backups: Mapping[str, Backup]) -> str:
+    from vbsbatch.report import clean
+
+    return f"  {_volume(job)} <- backup {clean(job.backup_name)} of {_made_at(job, backups)}"
+
+
+def _deleted(job: Job, backups: Mapping[str, Backup]) -> str:
+    from vbsbatch.report import clean
+
+    backup = backups[_backup_id(job)]
+    size = "size unknown" if backup.size is None else f"{backup.size} GB"
+    return (
+        f"  backup {clean(backup.id)} {clean(job.backup_name)} of {_volume(job)}, {size}, "
+        f"made {_made_at(job, backups)}, {clean(backup.status or 'status unknown')}"
+    )
+
+
+def _volume(job: Job) -> str:
+    from vbsbatch.report import clean
+
+    name = "" if job.volume_name == job.volume_id else f"{clean(job.volume_name)} "
+    return f"{name}({job.volume_id})"
+
+
+def _made_at(job: Job, backups: Mapping[str, Backup]) -> str:
+    from vbsbatch.report.text import moment
+
+    backup = backups.get(_backup_id(job))
+    return (
+        "unknown age" if backup is None or backup.created_at is None else moment(backup.created_at)
+    )
+
+
+def _backup_id(job: Job) -> str:
+    return job.settings.source_backup_id or ""
+
+
+def _frozen(
+    store: Store,
+    source: Run,
+    settings: Settings,
+    jobs: Sequence[Job],
+    service: CloudService,
+    word: str,
+) -> Run:
+    """Put the run into the store."""
+    now = time.time()
+    new = Run(
+        id=store.new_run_id(now),
+        plan=f"{word} of {source.id}",
+        cloud=source.cloud,
+        project_id=service.project_id,
+        state=RunState.RUNNING,
+        settings=settings,
+        created_at=now,
+    )
+    store.create_run(new, jobs, BackupSettings())
+    mention(f"run {new.id}: {word} of {len(jobs)} backups of run {source.id}, store {store.path}")
+    return store.run(new.id)
