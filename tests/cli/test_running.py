@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 from tests.cli.clouds import Cloud
@@ -125,7 +126,7 @@ def test_a_used_up_quota_stops_the_run_which_goes_on_when_it_is_lifted(stage: St
     (end,) = told(done, "end")
     assert end.startswith("stopped ok=")
     assert "next=" in end
-    (reason,) = told(done, "run")
+    reason = told(done, "run")[-1]
     assert "VolumeBackup.0080" in reason
     assert "backup count quota used up" in reason
     assert "VolumeBackup.0080" in stage("status").stdout
@@ -223,3 +224,24 @@ def test_the_environment_may_name_the_store_and_the_cloud(stage: Stage) -> None:
     assert not stage.store.exists()
     document = json.loads(stage("status", "--json", env=environment).stdout)
     assert document["run"]["cloud"] == "simulator"
+
+
+def test_what_to_type_next_can_be_typed_as_it_is_printed(stage: Stage) -> None:
+    cloud = stage.cloud(volumes=2)
+    refused = cloud.volumes()[0]["ID"]
+    cloud.behave(
+        f"{FAST}faults: [{{on: create, do: status, status: 400, code: VolumeBackup.0040,"
+        f" volumes: [{refused}], first: 1}}]"
+    )
+    (elsewhere := stage.folder / "else where").mkdir()
+    endpoint = f"{cloud.url}/v2/{cloud.project().id}"
+    named = ("--db", "else where/own.db", "--vbs-endpoint", endpoint)
+    done = stage("run", "plan.yaml", "--progress", "json", *named, code=1)
+    program, *words = shlex.split(json.loads(done.stderr.splitlines()[-1])["next"])
+    assert (program, words[0]) == ("vbsbatch", "retry")
+    assert words[-2:] == ["--vbs-endpoint", endpoint]
+    stage(*words, cwd=elsewhere)
+    document = json.loads(stage("status", "--json", "--db", "own.db", cwd=elsewhere).stdout)
+    (command,) = document["next"]
+    assert stage("status", "--db", "own.db", cwd=elsewhere).stdout.rstrip().endswith(command)
+    assert "the cloud has" in stage(*shlex.split(command)[1:]).stdout

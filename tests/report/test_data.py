@@ -57,6 +57,12 @@ def test_a_run_lasts_until_its_end_or_its_last_sign_of_life(
     assert figures.duration(data) == (None if seconds is None else pytest.approx(seconds))
 
 
+def test_commands_name_a_store_that_is_not_the_usual_one() -> None:
+    stopped = report(run=run(state=RunState.STOPPED), db_option=" --db '/a b/c.db'")
+    (command,) = figures.next_commands(stopped)
+    assert command == f"vbsbatch resume {stopped.run.id} --db '/a b/c.db'"
+
+
 def test_failures_come_most_frequent_first_with_their_meaning() -> None:
     rows: list[CodeCount] = [(400, "VolumeBackup.0040", 3), (503, None, 7), (None, None, 1)]
     assert [(f.count, f.meaning) for f in figures.failures(report(failures=rows))] == [

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from random import SystemRandom
@@ -49,7 +50,8 @@ class Manner:
 
     progress: str
     verbose: bool = False
-    choice: CloudChoice = CloudChoice()
+    options: Sequence[str] = ()
+    """What the command line said of the cloud's addresses: the next command needs it too."""
 
 
 @asynccontextmanager
@@ -110,7 +112,7 @@ async def drive(store: Store, run: Run, service: CloudService, manner: Manner) -
                 listeners=[voice.hear, *([other.hear] if other else [])],
             )
             ending, interrupted = await _attended(engine, voice)
-    return _farewell(store, run.id, ending, voice, interrupted=interrupted)
+    return _farewell(store, run.id, ending, voice, manner, interrupted=interrupted)
 
 
 async def _attended(engine: Engine, voice: Voice) -> tuple[Ending, bool]:
@@ -143,11 +145,15 @@ async def _attended(engine: Engine, voice: Voice) -> tuple[Ending, bool]:
     return endings[0], aborted
 
 
-def _farewell(store: Store, run_id: str, ending: Ending, voice: Voice, *, interrupted: bool) -> int:
+def _farewell(
+    store: Store, run_id: str, ending: Ending, voice: Voice, manner: Manner, *, interrupted: bool
+) -> int:
     """Say how it ended; the exit code."""
     run = store.run(run_id)
     code = exit_code(ending, interrupted=interrupted)
     command = next(iter(next_commands(report_data(store, run))), None)
+    if command is not None and manner.options:
+        command += f" {shlex.join(manner.options)}"
     voice.end(run, ending.counts, code, command if code else None)
     return code
 

@@ -173,6 +173,7 @@ def report_data(store: Store, run: Run) -> ReportData:
     """What the store knows of a run, as the reports want it."""
     from vbsbatch.policy import documented
     from vbsbatch.report import ReportData
+    from vbsbatch.store import db_option
 
     return ReportData(
         run=run,
@@ -185,4 +186,5 @@ def report_data(store: Store, run: Run) -> ReportData:
         attempts=store.attempt_total(run.id),
         retrying=store.retrying(run.id),
         live=store.is_live(run.id) is not None,
+        db_option=db_option(store.path),
     )

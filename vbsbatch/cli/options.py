@@ -102,8 +102,12 @@ class Driving:
 
     def words(self) -> list[str]:
         """What an engine process of its own must be told beside the run."""
+        cloud = ["--cloud", self.cloud] if self.cloud else []
+        return [*cloud, *self.addresses()]
+
+    def addresses(self) -> list[str]:
+        """What was said of the cloud's addresses; the run does not remember it."""
         named = {
-            "--cloud": self.cloud,
             "--vbs-endpoint": self.vbs_endpoint,
             "--block-storage-endpoint": self.block_storage_endpoint,
         }

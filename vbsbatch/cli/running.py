@@ -173,7 +173,10 @@ def carry_out(
             if style == "tui":
                 return prepared
             return await drive(
-                store, prepared, service, Manner(progress=style, verbose=how.verbose)
+                store,
+                prepared,
+                service,
+                Manner(progress=style, verbose=how.verbose, options=how.addresses()),
             )
 
     result = anyio.run(sign_in_and_drive)
@@ -265,8 +268,10 @@ def _warn_of_unfinished(store: Store, plan: str, *, yes: bool) -> None:
     if found is None or found.plan != plan:
         return
     from vbsbatch.report import clean
+    from vbsbatch.store import db_option
 
-    words = f"run {found.id} of plan {clean(plan)} is unfinished (vbsbatch resume {found.id})"
+    command = f"vbsbatch resume {found.id}{db_option(store.path)}"
+    words = f"run {found.id} of plan {clean(plan)} is unfinished ({command})"
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
         click.confirm(f"{words}. Start another run?", abort=True, err=True)
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from typing import TYPE_CHECKING, TextIO
 
@@ -98,21 +97,15 @@ def _goes_on(store: Store, run: Run) -> bool:
 def _say_how_it_stands(store: Store, run: Run, *, asked_for: bool) -> None:
     """How to come back to a run, or how it ended for whoever asked for it."""
     from vbsbatch.cli.attaching import tell_end
+    from vbsbatch.store import db_option
 
+    which = f"{run.id}{db_option(store.path)}"
     if _goes_on(store, run):
-        mention(f"run {run.id} goes on; come back with: vbsbatch attach {run.id}{_db(store)}")
+        mention(f"run {run.id} goes on; come back with: vbsbatch attach {which}")
     elif run.state in _DRIVEN:
-        mention(f"run {run.id} has no engine; go on with: vbsbatch resume {run.id}{_db(store)}")
+        mention(f"run {run.id} has no engine; go on with: vbsbatch resume {which}")
     elif asked_for:
         tell_end(store, run)
-
-
-def _db(store: Store) -> str:
-    """The option that names the store, where the usual one is another."""
-    from vbsbatch.store import default_path
-
-    usual = store.path.absolute() == default_path().absolute()
-    return "" if usual else f" --db {shlex.quote(str(store.path))}"
 
 
 def _screen_fits() -> bool:

@@ -158,15 +158,18 @@ def asked_by() -> str:
     return f"{who}@{terminal}"
 
 
-def _not_live(run: Run) -> str:
+def _not_live(store: Store, run: Run) -> str:
+    from vbsbatch.store import db_option
+
     if run.state is RunState.ENDED:
         return f"run {run.id} has ended: there is nothing to steer"
-    return f"no engine drives run {run.id} ({run.state}): vbsbatch resume {run.id}"
+    command = f"vbsbatch resume {run.id}{db_option(store.path)}"
+    return f"no engine drives run {run.id} ({run.state}): {command}"
 
 
 def _tell_live(db: Path | None, run: str, verb: str) -> None:
     with open_store(db) as store:
         found = store.run(run)
         if store.is_live(found.id) is None:
-            raise UsageError(_not_live(found))
+            raise UsageError(_not_live(store, found))
         click.echo(ask(store, found.id, verb, {}))

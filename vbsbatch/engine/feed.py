@@ -130,4 +130,4 @@ class Feed:
             if run_id not in self._told:
                 self._told.add(run_id)
                 words = f"{jobs} jobs wait: run {run_id} has backups of their volumes under way"
-                self._ledger.note("run", f"{words} (finish it: vbsbatch resume {run_id})")
+                self._ledger.note("run", f"{words} (finish that run first)")

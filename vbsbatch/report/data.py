@@ -52,6 +52,8 @@ class ReportData:
     """How many of the waiting jobs have been tried before."""
     live: bool = False
     """An engine drives the run at this moment."""
+    db_option: str = ""
+    """What a command about this run must say to find its store, with a blank before it."""
 
     @property
     def total(self) -> int:
@@ -142,6 +144,10 @@ def _meaning_of_status(status: int | None) -> str | None:
 
 def next_commands(data: ReportData) -> list[str]:
     """What to type next, most useful first; nothing while a live run goes its way."""
+    return [command + data.db_option for command in _next(data)]
+
+
+def _next(data: ReportData) -> list[str]:
     run = data.run
     if run.state is RunState.ENDED:
         return _retries(data) or [f"vbsbatch verify {run.id}"]

@@ -4,7 +4,7 @@
 tests and simulation, `MemoryStore`, is in `vbsbatch.store.memory`.
 """
 
-from vbsbatch.store.opening import default_path
+from vbsbatch.store.place import db_option, default_path
 from vbsbatch.store.reading import Event, Mark, Reader
 from vbsbatch.store.selection import Selection, SelectionError
 from vbsbatch.store.store import Store
@@ -16,5 +16,6 @@ __all__ = [
     "Selection",
     "SelectionError",
     "Store",
+    "db_option",
     "default_path",
 ]

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from vbsbatch.errors import StoreUnusable
 from vbsbatch.store.failures import failure
+from vbsbatch.store.place import db_option
 from vbsbatch.store.schema import APPLICATION_ID, TABLES
 from vbsbatch.store.views import VIEWS
 
@@ -25,15 +26,6 @@ BUSY_TIMEOUT = 30.0
 """Seconds to wait for another program's write lock."""
 
 _MAGIC = b"SQLite format 3\0"
-
-
-def default_path() -> Path:
-    """Where the store is without `--db`: `$VBSBATCH_DB`, or in the user's state folder."""
-    if named := os.environ.get("VBSBATCH_DB"):
-        return Path(named).expanduser()
-    from platformdirs import user_state_path
-
-    return user_state_path("vbsbatch", appauthor=False) / "vbsbatch.db"
 
 
 def connect(
@@ -144,7 +136,8 @@ def _bring_up_to_date(path: Path, *, readonly: bool) -> None:
     """Run the migrations that the file has not seen, all in one transaction."""
     if readonly:
         raise StoreUnusable(
-            f"{path} is from an older vbsbatch: `vbsbatch resume` brings it up to date"
+            f"{path} is from an older vbsbatch: "
+            f"`vbsbatch resume{db_option(path)}` brings it up to date"
         )
     from sqlite_utils import Database
 

@@ -31,7 +31,8 @@ from vbsbatch.model import (
 from vbsbatch.store import locks, queries, statements
 from vbsbatch.store.entry import ms
 from vbsbatch.store.failures import translated
-from vbsbatch.store.opening import BUSY_TIMEOUT, connect, default_path, prepare
+from vbsbatch.store.opening import BUSY_TIMEOUT, connect, prepare
+from vbsbatch.store.place import default_path
 from vbsbatch.store.reading import Reader
 from vbsbatch.store.rows import (
     backup_settings_text,

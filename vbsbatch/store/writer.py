@@ -21,6 +21,7 @@ from vbsbatch.errors import StoreFailed
 from vbsbatch.store import statements
 from vbsbatch.store.entry import Entry
 from vbsbatch.store.failures import failure
+from vbsbatch.store.place import db_option
 
 LINGER = 0.05
 """Seconds that write-behind entries wait for more of their kind."""
@@ -222,7 +223,7 @@ class Writer:
         if place is None or place != self._place:
             raise StoreFailed(
                 f"{self._path} was deleted, moved or replaced in mid-run: put it back, "
-                "then `vbsbatch resume`"
+                f"then `vbsbatch resume{db_option(self._path)}`"
             )
 
     def _apply(

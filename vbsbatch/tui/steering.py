@@ -145,7 +145,7 @@ class Steering:
             "Answers under way are not awaited: their jobs become unknown."
             if now
             else "Answers under way are awaited.",
-            f"Continue it later: vbsbatch resume {self._run_id}",
+            "It can be resumed later, here or with vbsbatch resume.",
         ]
         if await self.confirmed(text):
             verb = "stop-now" if now else "stop"
