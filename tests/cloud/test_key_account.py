@@ -11,9 +11,10 @@ import httpx
 import pytest
 import yaml
 
-from vbsbatch.cloud import CloudChoice, VbsService, connect
+from vbsbatch.cloud import CloudChoice, connect
+from vbsbatch.cloud.service import CloudService
 from vbsbatch.errors import SignInError
-from vbsbatch.model import Timeouts
+from vbsbatch.model import Service, Timeouts
 
 from .bench import PROJECT, a_job, answer
 
@@ -78,7 +79,7 @@ class Cloud:
     def asked(self) -> list[str]:
         return [f"{request.url.host}{request.url.raw_path.decode()}" for request in self.requests]
 
-    async def enter(self, choice: CloudChoice | None = None) -> VbsService:
+    async def enter(self, choice: CloudChoice | None = None) -> CloudService:
         arranged = connect(choice or CloudChoice(), timeouts=Timeouts(), transport=self)
         async with arranged as entered:
             await entered.create(a_job(), 0)
@@ -125,6 +126,14 @@ async def test_with_project_and_endpoint_identity_is_never_asked(cloud: Cloud) -
     cloud.write({"ak": "AK", "sk": SK, "project_id": PROJECT})
     await cloud.enter(CloudChoice(vbs_endpoint=VBS))
     assert cloud.asked() == [QUOTA, CREATE] * 2
+
+
+async def test_cinder_too_is_entered_with_a_key_where_its_endpoint_is_known(cloud: Cloud) -> None:
+    auth = {"ak": "AK", "sk": SK, "project_id": PROJECT}
+    cloud.write(auth, block_storage_endpoint_override=f"https://evs.test/v3/{PROJECT}")
+    await cloud.enter(CloudChoice(service=Service.CINDER))
+    assert {where.partition("/")[0] for where in cloud.asked()} == {"evs.test"}
+    assert all("Signature=" in request.headers["Authorization"] for request in cloud.requests)
 
 
 async def test_the_secret_key_may_stand_in_secure_yaml_or_the_environment(

@@ -203,6 +203,19 @@ async def test_a_refused_key_is_at_its_end_and_says_what_the_gateway_says() -> N
     assert len(gate.requests) == 1, "a gateway locks a key that is refused often"
 
 
+async def test_a_refusal_that_is_not_the_gateways_is_no_word_on_the_key() -> None:
+    """`VolumeBackup.0008` comes with 400: for a token it means a new one, for a key once more."""
+    gate = Gate()
+    sent_at = gate.clock.at
+    assert (await gate.service.create(a_job(), 0)).status == 200
+    await gate.service.renew_token(sent_at)
+    gate.lets_in = False
+    gate.clock.at += 1
+    assert (await gate.service.create(a_job(), 0)).status == 401
+    with pytest.raises(SignInError):
+        await gate.service.renew_token(gate.clock.at)
+
+
 async def test_where_the_server_tells_no_time_our_clock_is_named_as_a_reason() -> None:
     gate = Gate(ahead=7200.0, dated=False)
     with pytest.raises(CloudRefused, match="this machine's clock"):

@@ -57,6 +57,7 @@ class Signer:
         self._where = where
         self._ahead = 0.0
         self._corrected_at = float("-inf")
+        self._heard_at = float("-inf")
         self._said: str | None = None
 
     async def ready(self, refused_at: float | None = None) -> None:
@@ -65,7 +66,9 @@ class Signer:
         Raises `SignInError`: there is nothing to renew, and a gateway locks a key that is refused
         five times in a row.
         """
-        if refused_at is None or refused_at <= self._corrected_at or self._clock_was_wrong():
+        if refused_at is None or self._heard_at < refused_at:
+            return  # not by the gateway: a service said so, who may say otherwise next time
+        if refused_at <= self._corrected_at or self._clock_was_wrong():
             return
         raise SignInError(f"{self._where}: {self._refusal()}")
 
@@ -98,7 +101,8 @@ class Signer:
 
     def refused(self, headers: Mapping[str, str], body: bytes) -> None:
         """Keep what the gateway says: it tells a wrong key from an unknown or a locked one."""
-        refusal = read_refusal(headers, body, self._now())
+        self._heard_at = self._now()
+        refusal = read_refusal(headers, body, self._heard_at)
         self._said = " ".join(filter(None, (refusal.code, refusal.message))) or None
 
     def _refusal(self) -> str:
