@@ -63,8 +63,7 @@ ENDED_STATES = frozenset(
 
 
 class RunState(StrEnum):
-    """Where a run stands, as its engine last recorded it (a dead engine leaves `running`
-    behind)."""
+    """Where a run stands, as its engine recorded it (a dead one leaves `running` behind)."""
 
     RUNNING = "running"  # an engine drives it, or did until it died
     PAUSED = "paused"  # an engine tracks what runs and sends no new create
@@ -153,6 +152,30 @@ class Limits:
     rate: Rate = Rate(count=5)
     in_flight: int = 50
     connections: int = 16
+    per_group: int | None = None
+    """Open jobs of any one group at most."""
+    per_az: tuple[tuple[str, int], ...] = ()
+    """Availability zones with the open jobs each may have; `*` is each zone not named."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wave:
+    """Jobs that go together; the wave after them starts when they have ended well enough."""
+
+    name: str
+    max_failures: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """Creates are sent while the clocks of `timezone` show `opens` or later, but not `closes`.
+
+    Both are minutes since midnight; `closes` is the smaller one where midnight lies within.
+    """
+
+    opens: int
+    closes: int
+    timezone: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,6 +207,8 @@ class Settings:
     retry: Retry = Retry()
     timeouts: Timeouts = Timeouts()
     deadline: float | None = None
+    waves: tuple[Wave, ...] = ()
+    window: Window | None = None
     delete_errored: bool = True
     names_unique: bool = True
     """False when a backup name may be the same in another run: then only its age tells whose it
@@ -223,6 +248,11 @@ class Job:
     settings: BackupSettings = field(default=BackupSettings(), repr=False)
     priority: int = 0
     group: str | None = None
+    az: str | None = None
+    wave: int = 0
+    """Index into the run's `settings.waves`."""
+    rank: int = 0
+    """Lower goes first within the wave, before priority and place: keeps a group together."""
 
     state: JobState = JobState.WAITING
     attempts: int = 0
@@ -425,12 +455,14 @@ class Run:
     started_at: float | None = None
     ended_at: float | None = None
     reason: str | None = None
-    """Why it stopped."""
+    """Why it stopped, or what it waits for."""
     deadline_at: float | None = None
     """After this no new create is sent; set when the run starts and when it is retried."""
     rate: Rate | None = None
     """The rate an operator set since the plan was frozen."""
     in_flight: int | None = None
+    wave: int = 0
+    """The last wave that may be sent: the gates before it have opened."""
     pid: int | None = None
     host: str | None = None
     heartbeat_at: float | None = None

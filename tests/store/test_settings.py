@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from vbsbatch.model import Limits, Rate, Retry, Rule, Settings, Timeouts, Verdict
+from vbsbatch.model import Limits, Rate, Retry, Rule, Settings, Timeouts, Verdict, Wave, Window
 from vbsbatch.store.settings import read_settings
 
 numbers = st.floats(0.001, 1e6)
@@ -22,11 +22,22 @@ rules = st.builds(
 settings = st.builds(
     Settings,
     limits=st.builds(
-        Limits, rate=st.builds(Rate, count=numbers, per=numbers), in_flight=st.integers(1, 1000)
+        Limits,
+        rate=st.builds(Rate, count=numbers, per=numbers),
+        in_flight=st.integers(1, 1000),
+        per_group=st.none() | st.integers(1, 1000),
+        per_az=st.lists(st.tuples(st.text(), st.integers(1, 1000)), max_size=3).map(tuple),
     ),
     retry=st.builds(Retry, base=numbers, rules=st.lists(rules, max_size=3).map(tuple)),
     timeouts=st.builds(Timeouts, connect=numbers, read=numbers),
     deadline=st.none() | numbers,
+    waves=st.lists(
+        st.builds(Wave, name=st.text(), max_failures=st.integers(0, 99)), max_size=3
+    ).map(tuple),
+    window=st.none()
+    | st.builds(
+        Window, opens=st.integers(0, 1439), closes=st.integers(0, 1439), timezone=st.text()
+    ),
     delete_errored=st.booleans(),
 )
 
@@ -57,6 +68,11 @@ def test_a_part_that_only_a_newer_version_knows_is_ignored() -> None:
         ("retry", {"rules": 5}),
         ("retry", {"attempts": 2.5}),
         ("timeouts", {"connect": True}),
+        ("waves", 5),
+        ("waves", [{"max_failures": 1}]),
+        ("window", {"opens": 1320, "closes": 360}),
+        ("limits", {"per_az": [["eu-de-01"]]}),
+        ("limits", {"per_az": [["eu-de-01", "many"]]}),
     ],
 )
 def test_anything_else_is_refused(part: str, value: Any) -> None:

@@ -100,8 +100,10 @@ class Journal(Protocol):
         """Move up to `limit` waiting jobs that are due to `submitting` (attempts + 1,
         intent_at = now).
 
-        Highest priority first, then plan order; a volume with an open job in another run of
-        the same store is passed over. Durable when it returns: promise 1 rests on this.
+        Only of waves up to the last that was opened, by wave, rank, priority and place in the
+        plan. Passed over are volumes with an open job in another run of the same store, and jobs
+        whose group or zone has as many open jobs as `limits.per_group` or `limits.per_az` allow.
+        Durable when it returns: promise 1 rests on this.
         """
         ...
 
@@ -122,7 +124,8 @@ class Journal(Protocol):
         ...
 
     async def next_due(self) -> float | None:
-        """The earliest `due_at` of a waiting job that no other run holds up, None without one."""
+        """The earliest `due_at` of a waiting job that a claim would not pass over, None
+        without one."""
         ...
 
     async def blocked(self, now: float) -> list[tuple[Job, str]]:
@@ -140,6 +143,15 @@ class Journal(Protocol):
 
     async def counts(self) -> Mapping[JobState, int]:
         """How many jobs are in each state; states without a job may be absent."""
+        ...
+
+    async def wave_counts(self) -> Mapping[int, Mapping[JobState, int]]:
+        """How many jobs of each wave, by its index, are in each state."""
+        ...
+
+    async def open_wave(self, wave: int) -> None:
+        """Let jobs be claimed up to this wave, for this and all later engines; durable when
+        it returns."""
         ...
 
     async def retrying(self) -> int:

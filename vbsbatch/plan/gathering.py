@@ -61,6 +61,10 @@ class Gathered:
             name = shown_name(given_name) or volume_id
             self.volumes.append(Volume(id=volume_id, name=name))
 
+    def place(self, volume: Volume) -> int:
+        """Where the volume stands."""
+        return self._places[volume.id]
+
     def refuse(self, path: Path, message: str) -> None:
         """Take something that is no volume at all."""
         self._count()
@@ -84,12 +88,13 @@ class Gathered:
         chosen = choices(keys)
         if chosen != NO_CHOICES:
             own = self._choices.setdefault(chosen, chosen)
-        group = keys.get("group")
+        group, az = keys.get("group"), keys.get("az")
         return Volume(
             id=keys["id"],
             name=keys.get("name") or keys["id"],
             priority=keys.get("priority", 0),
             group=group and self._groups.setdefault(group, group),
+            az=az and self._groups.setdefault(az, az),
             snapshot_id=keys.get("snapshot_id"),
             own=own,
             skip_if_newer_than=keys.get("skip_if_newer_than"),
@@ -114,6 +119,7 @@ def choices(keys: Mapping[str, Any]) -> Choices:
         full=keys.get("full"),
         full_if_no_parent=keys.get("full_if_no_parent"),
         force=keys.get("force"),
+        wave=keys.get("wave"),
     )
 
 

@@ -17,6 +17,7 @@ from vbsbatch.plan.gathering import Gathered, choices
 from vbsbatch.plan.listing import read_list
 from vbsbatch.plan.naming import DEFAULT_TEMPLATE, template_fields
 from vbsbatch.plan.opening import read_file, read_stream
+from vbsbatch.plan.order import check_order
 from vbsbatch.plan.plan import NO_CHOICES, Choices, Plan, Selection, Volume
 from vbsbatch.plan.reading import Document
 from vbsbatch.plan.schema import PlanKeys, RetryKeys, SelectionKeys
@@ -37,6 +38,8 @@ def load(
     top = document.read(gathered.add_entry, under="volumes")
     findings = Findings()
     keys = {} if document.broken else _plan_keys(top, findings, others=volumes is not None)
+    if not (document.broken or findings.items or gathered.findings.items):
+        _check_order(keys, None if volumes or "volumes_from" in keys else gathered, findings)
     problems = [*document.problems, *document.place(findings), *document.place(gathered.findings)]
     more = gathered.findings.more + findings.more
     own = gathered.volumes
@@ -65,7 +68,15 @@ def _plan_keys(top: Any, findings: Findings, *, others: bool) -> dict[str, Any]:
         return {"volumes_from": volumes_from} if sound else {}
     _check_retry(keys.get("retry"), findings)
     _check_selection(keys.get("selection"), findings)
+    window = keys.get("window")
+    if window is not None and window.opens == window.closes:
+        findings.add(("window", "to"), "window.to: is the same as from: leave the window out")
     return keys
+
+
+def _check_order(keys: dict[str, Any], gathered: Gathered | None, findings: Findings) -> None:
+    defaults = keys["defaults"].given() if "defaults" in keys else {}
+    check_order(keys.get("waves", ()), defaults.get("wave"), gathered, findings)
 
 
 def _check_volumes_named(
@@ -159,11 +170,15 @@ def _settings(keys: dict[str, Any], names_unique: bool) -> model.Settings:
     retry = given.get("retry", {})
     if "rules" in retry:
         retry["rules"] = tuple(model.Rule(**rule.given()) for rule in retry["rules"])
+    waves = tuple(model.Wave(**wave.given()) for wave in keys.get("waves", ()))
+    window = model.Window(**keys["window"].given()) if "window" in keys else None
     return model.Settings(
         limits=model.Limits(**given.get("limits", {})),
         retry=model.Retry(**retry),
         timeouts=model.Timeouts(**given.get("timeouts", {})),
         deadline=keys.get("deadline"),
+        waves=waves,
+        window=window,
         names_unique=names_unique,
     )
 

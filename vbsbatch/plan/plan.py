@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 
 from vbsbatch.model import BackupSettings, Job, OnPreflight, Service, Settings
 from vbsbatch.plan.naming import DEFAULT_TEMPLATE, Names
+from vbsbatch.plan.order import ranks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,6 +20,7 @@ class Choices:
     full: bool | None = None
     full_if_no_parent: bool | None = None
     force: bool | None = None
+    wave: str | None = None
 
     def over(self, others: Choices) -> Choices:
         """These choices, and the others' where these say nothing."""
@@ -75,6 +77,7 @@ class Volume:
     name: str
     priority: int = 0
     group: str | None = None
+    az: str | None = None
     snapshot_id: str | None = None
     own: Choices = NO_CHOICES
     skip_if_newer_than: float | None = None
@@ -110,6 +113,8 @@ class Plan:
         """
         names = Names()
         merged: dict[Choices, tuple[str, BackupSettings]] = {}
+        waves = self.waves()
+        rank_of = ranks(self.volumes, waves)
         for no, volume in enumerate(self.volumes, 1):
             if volume.own not in merged:
                 merged[volume.own] = _merged(volume.own.over(self.defaults))
@@ -125,12 +130,22 @@ class Plan:
                 settings=settings,
                 priority=volume.priority,
                 group=volume.group,
+                az=volume.az,
+                wave=waves[no - 1],
+                rank=0 if rank_of is None else rank_of[no - 1],
             )
 
     def backup_settings(self) -> set[BackupSettings]:
         """What its creates say beside volume, snapshot and name, each once."""
         own = {volume.own for volume in self.volumes}
         return {_merged(choices.over(self.defaults))[1] for choices in own}
+
+    def waves(self) -> list[int]:
+        """The index of each volume's wave, in plan order; the last wave's where none is said."""
+        numbers = {wave.name: number for number, wave in enumerate(self.settings.waves)}
+        last = max(len(numbers) - 1, 0)
+        default = numbers.get(self.defaults.wave or "", last)
+        return [numbers.get(volume.own.wave or "", default) for volume in self.volumes]
 
     def _values(self, no: int, volume: Volume, run_id: str) -> dict[str, str]:
         """What the fields of a template stand for; a run's id begins with its date."""

@@ -25,6 +25,7 @@ from vbsbatch.plan.checks import (
     YesNo,
 )
 from vbsbatch.plan.naming import DEFAULT_TEMPLATE, FIELDS
+from vbsbatch.plan.order_checks import PerZone, TimeOfDay, TimeZone
 
 MAX_TAGS = 10
 _TAG_REFUSED = "=*<>\\,|/"
@@ -62,6 +63,11 @@ class Keys(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @classmethod
+    def names(cls) -> list[str]:
+        """The keys as a file spells them."""
+        return [field.alias or name for name, field in cls.model_fields.items()]
+
     def given(self) -> dict[str, Any]:
         """Only what the file says, by field name."""
         return {name: getattr(self, name) for name in self.model_fields_set}
@@ -94,6 +100,9 @@ class BackupKeys(Keys):
         "Cinder: where an incremental backup has nothing to build on, make a full one.", False
     )
     force: Annotated[bool, YesNo()] = _key("Cinder: back up volumes that are in use.", True)
+    wave: Annotated[str, Text(64)] = _key(
+        "One of the plan's waves, by name; the last, where left out."
+    )
 
 
 class SeenKeys(Keys):
@@ -117,7 +126,10 @@ class VolumeKeys(BackupKeys):
     priority: Annotated[int, Whole(-1_000_000, 1_000_000)] = _key(
         "Higher goes first; equal ones go in the order of the plan.", 0
     )
-    group: Annotated[str, Text(255)] = _key("A word that volumes share, for names and reports.")
+    group: Annotated[str, Text(255)] = _key(
+        "A word that volumes share, such as their server: they are submitted one after the other."
+    )
+    az: Annotated[str, Text(255)] = _key("The availability zone, for limits.per_az.")
     snapshot_id: Annotated[str, Uuid()] = _key(
         "Back up this snapshot of the volume instead of the volume as it is."
     )
@@ -139,6 +151,13 @@ class LimitKeys(Keys):
     )
     connections: Annotated[int, Whole(1, 256)] = _key(
         "Connections to the cloud for create requests.", _LIMITS.connections
+    )
+    per_group: Annotated[int, Whole(1, 100_000)] = _key(
+        "Backups of any one group that may be under way at one time."
+    )
+    per_az: Annotated[tuple[tuple[str, int], ...], PerZone()] = _key(
+        "The same for an availability zone: one number for each of them, or a map of zones; "
+        "* is each zone that is not named."
     )
 
 
@@ -211,6 +230,29 @@ class SelectionKeys(Keys):
     exclude: list[Annotated[str, Text(255)]] = _key("Ids, or patterns of names, that do not fit.")
 
 
+class WaveKeys(Keys):
+    """Volumes that go together, before the next wave."""
+
+    name: Annotated[str, Text(64)] = Field(description="What the volumes of this wave name.")
+    max_failures: Annotated[int, Whole(0, 1_000_000)] = _key(
+        "With more failed volumes than this the next wave does not start: the run pauses.", 0
+    )
+
+
+class WindowKeys(Keys):
+    """When creates may be sent; what runs then is followed at any time."""
+
+    opens: Annotated[int, TimeOfDay()] = Field(
+        alias="from", description="The first minute in which creates are sent, such as 22:00."
+    )
+    closes: Annotated[int, TimeOfDay()] = Field(
+        alias="to", description="The first minute in which none are; may be past midnight."
+    )
+    timezone: Annotated[str, TimeZone()] = Field(
+        description="Whose clocks show these times, such as Europe/Berlin."
+    )
+
+
 class PlanKeys(Keys):
     """Which volumes to back up, with which settings, under which limits."""
 
@@ -244,6 +286,10 @@ class PlanKeys(Keys):
         str(model.OnPreflight.FAIL),
     )
     selection: SelectionKeys = _key("Written by plan new: the volumes it was asked for.")
+    waves: list[WaveKeys] = _key(
+        "One wave after the other: the next starts when the one before has ended well enough."
+    )
+    window: WindowKeys = _key("When creates may be sent.")
     volumes: Annotated[list[VolumeKeys], Field(min_length=1)] = _key(
         "The volumes to back up. Not together with volumes_from."
     )
@@ -262,6 +308,8 @@ MAPS: dict[tuple[str, ...], type[Keys]] = {
     ("timeouts",): TimeoutKeys,
     ("volumes",): VolumeKeys,
     ("volumes", "seen"): SeenKeys,
+    ("waves",): WaveKeys,
+    ("window",): WindowKeys,
 }
 """Which map stands where, list indexes left out."""
 

@@ -56,7 +56,7 @@ def _where(path: Path) -> str:
 
 def _unknown(path: Path) -> str:
     key, around = str(path[-1]), _names(path[:-1])
-    known = MAPS[around].model_fields if around in MAPS else {}
+    known = MAPS[around].names() if around in MAPS else []
     text = f"{_where(path[:-1])}unknown key {quoted(key)}"
     close = get_close_matches(key, known, 1)
     if close:
@@ -68,7 +68,7 @@ def _unknown(path: Path) -> str:
 
 
 def _takes(keys: type[Keys], key: str) -> bool:
-    return key in keys.model_fields
+    return key in keys.names()
 
 
 def _names(path: Path) -> tuple[str, ...]:

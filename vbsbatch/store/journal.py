@@ -21,6 +21,7 @@ from vbsbatch.model import (
     Job,
     JobMoved,
     JobState,
+    Limits,
     Rate,
     RunNoted,
     RunState,
@@ -29,8 +30,10 @@ from vbsbatch.model import (
 from vbsbatch.store import statements
 from vbsbatch.store.entry import Acknowledged, Entry, ms
 from vbsbatch.store.opening import BUSY_TIMEOUT, connect
+from vbsbatch.store.room import Room, capped
 from vbsbatch.store.rows import (
     attempt_row,
+    by_wave,
     event_row,
     mutable_row,
     rate_text,
@@ -56,12 +59,14 @@ class SqliteJournal:
         *,
         run: int,
         defaults: BackupSettings,
+        limits: Limits,
         inline: bool = False,
         busy_timeout: float = BUSY_TIMEOUT,
         factory: type[Connection] = Connection,
     ) -> None:
         self._run = run
         self._defaults = defaults
+        self._limits = limits
         self._writer = Writer(
             path,
             connect=lambda: connect(path, busy_timeout=busy_timeout, factory=factory),
@@ -146,14 +151,37 @@ class SqliteJournal:
         """Move due waiting jobs to `submitting`; see `engine.ports.Journal.claim`."""
 
         def claim(db: Connection, rev: int) -> list[Job]:
-            jobs = self._jobs(_one(db, statements.CLAIMABLE, (self._run, ms(now), limit)))
+            jobs = self._claimable(db, ms(now), limit)
             if jobs:
                 numbers = json.dumps([job.no for job in jobs])
                 db.execute(statements.CLAIM, (ms(now), rev, self._run, numbers)).close()
             return jobs
 
         jobs = await self._writer.wait(claim, writes=True)
-        return sorted(jobs, key=lambda job: (-job.priority, job.no))
+        return sorted(jobs, key=lambda job: (job.wave, job.rank, -job.priority, job.no))
+
+    def _claimable(self, db: Connection, now: int, limit: int) -> list[Job]:
+        """The next due jobs, as a claim leaves them."""
+        if not capped(self._limits):
+            values = {"run": self._run, "now": now, "limit": limit}
+            return self._jobs(_one(db, statements.CLAIMABLE, values))
+        room, taken, page = self._room(db), list[int](), [[None]] * statements.PAGE
+        while len(taken) < limit and len(page) == statements.PAGE:
+            values = self._full(room) | {"now": now, "taken": json.dumps(taken)}
+            page = json.loads(_one(db, statements.CANDIDATES, values))
+            for no, group, az in page:
+                if len(taken) < limit and room.take(group, az):
+                    taken.append(no)
+        values = {"run": self._run, "now": now, "taken": json.dumps(taken)}
+        return self._jobs(_one(db, statements.CLAIMABLE_ONES, values)) if taken else []
+
+    def _room(self, db: Connection) -> Room:
+        return Room(self._limits, json.loads(_one(db, statements.OPEN_BY, (self._run,))))
+
+    def _full(self, room: Room) -> dict[str, Any]:
+        """What the statements under caps need to know."""
+        groups, azs = json.dumps(room.full_groups()), json.dumps(room.full_azs())
+        return {"run": self._run, "groups": groups, "azs": azs}
 
     async def flush(self) -> None:
         """Return once everything recorded so far is durable."""
@@ -164,12 +192,15 @@ class SqliteJournal:
         await self._writer.failed()
 
     async def next_due(self) -> float | None:
-        """The earliest `due_at` of a waiting job that no other run holds up."""
+        """The earliest `due_at` of a waiting job; see `engine.ports.Journal.next_due`."""
 
         def next_due(db: Connection, rev: int) -> int | None:
             others = _one(db, statements.OTHERS_OPEN, (self._run,))
             query = statements.NEXT_DUE_NOT_HELD if others else statements.NEXT_DUE
-            due: int | None = _one(db, query, (self._run,))
+            values: dict[str, Any] = {"run": self._run}
+            if capped(self._limits):
+                query, values = statements.WITHIN[query], self._full(self._room(db))
+            due: int | None = _one(db, query, values)
             return due
 
         due = await self._writer.wait(next_due, writes=False)
@@ -180,7 +211,8 @@ class SqliteJournal:
 
         def blocked(db: Connection, rev: int) -> str:
             others = _one(db, statements.OTHERS_OPEN, (self._run,))
-            found = _one(db, statements.BLOCKED, (self._run, ms(now))) if others else "[]"
+            values = {"run": self._run, "now": ms(now)}
+            found = _one(db, statements.BLOCKED, values) if others else "[]"
             return str(found)
 
         found = json.loads(await self._writer.wait(blocked, writes=False))
@@ -215,6 +247,16 @@ class SqliteJournal:
         query = statements.COUNTS
         found = await self._writer.wait(lambda db, rev: _one(db, query, (self._run,)), writes=False)
         return {STATES[state]: jobs for state, jobs in json.loads(found)}
+
+    async def wave_counts(self) -> Mapping[int, Mapping[JobState, int]]:
+        """How many jobs of each wave are in each state."""
+        query = statements.WAVES
+        found = await self._writer.wait(lambda db, rev: _one(db, query, (self._run,)), writes=False)
+        return by_wave(found)
+
+    async def open_wave(self, wave: int) -> None:
+        """Record up to which wave jobs may be claimed; durable when it returns."""
+        await self._do(statements.OPEN_WAVE, (wave, self._run))
 
     async def retrying(self) -> int:
         """How many waiting jobs have been tried before."""

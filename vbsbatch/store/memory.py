@@ -32,6 +32,7 @@ from vbsbatch.model import (
     check_move,
 )
 from vbsbatch.store.entry import Acknowledged, Entry, ms
+from vbsbatch.store.room import Room, capped
 from vbsbatch.store.selection import Selection
 
 WRITE_BEHIND = 256
@@ -50,8 +51,8 @@ class MemoryRun:
     sending_rate: Rate | None = None
     """The rate that the last heartbeat told."""
     by_state: dict[JobState, set[int]] = field(default_factory=lambda: {s: set() for s in JobState})
-    queue: list[tuple[int, int]] = field(default_factory=list)
-    """Waiting jobs as (-priority, number), sorted: the order of claims."""
+    queue: list[tuple[int, int, int, int]] = field(default_factory=list)
+    """Waiting jobs as (wave, rank, -priority, number), sorted: the order of claims."""
     busy: Counter[str] = field(default_factory=Counter)
     """Volumes with an open job of this run."""
 
@@ -67,14 +68,14 @@ class MemoryRun:
     def _take_out(self, job: Job) -> None:
         self.by_state[job.state].discard(job.no)
         if job.state is JobState.WAITING:
-            del self.queue[bisect_left(self.queue, (-job.priority, job.no))]
+            del self.queue[bisect_left(self.queue, _place(job))]
         elif job.state in OPEN_STATES:
             self.busy[job.volume_id] -= 1
 
     def _sort_in(self, job: Job) -> None:
         self.by_state[job.state].add(job.no)
         if job.state is JobState.WAITING:
-            insort(self.queue, (-job.priority, job.no))
+            insort(self.queue, _place(job))
         elif job.state in OPEN_STATES:
             self.busy[job.volume_id] += 1
 
@@ -82,6 +83,10 @@ class MemoryRun:
         """Jobs in any of `states`, in plan order."""
         numbers = set[int]().union(*(self.by_state[state] for state in states))
         return [self.jobs[no] for no in sorted(numbers)]
+
+
+def _place(job: Job) -> tuple[int, int, int, int]:
+    return job.wave, job.rank, -job.priority, job.no
 
 
 class MemoryStore:
@@ -132,6 +137,13 @@ class MemoryStore:
         """What became of a command, None while nobody acknowledged it."""
         answer = self.answered.get(command_id)
         return None if answer is None else answer[1]
+
+    def wave_counts(self, run_id: str) -> Mapping[int, Mapping[JobState, int]]:
+        """How many jobs of each wave, by its index, are in each state."""
+        found: dict[int, Counter[JobState]] = {}
+        for job in self.runs[run_id].jobs.values():
+            found.setdefault(job.wave, Counter())[job.state] += 1
+        return found
 
     def holder(self, volume_id: str, besides: str) -> str | None:
         """The other run that has an open job for this volume, if one has."""
@@ -197,13 +209,26 @@ class MemoryJournal:
 
     def _next(self, now: float, limit: int) -> list[Job]:
         found: list[Job] = []
-        for _, no in self._kept.queue:
+        room = self._room()
+        for job in self._may_go():
             if len(found) >= limit:
                 break
-            job = self._kept.jobs[no]
-            if ms(job.due_at) <= ms(now) and self._holder(job) is None:
+            due = ms(job.due_at) <= ms(now) and self._holder(job) is None
+            if due and room.take(job.group, job.az):
                 found.append(job)
         return found
+
+    def _may_go(self) -> Iterator[Job]:
+        """Waiting jobs of the waves that are open, in the order of claims."""
+        for wave, _, _, no in self._kept.queue:
+            if wave > self._kept.run.wave:
+                return
+            yield self._kept.jobs[no]
+
+    def _room(self) -> Room:
+        limits = self._kept.run.settings.limits
+        open_jobs = self._kept.in_states(OPEN_STATES) if capped(limits) else []
+        return Room(limits, [(job.group, job.az, 1) for job in open_jobs])
 
     def _holder(self, job: Job) -> str | None:
         return self.store.holder(job.volume_id, self.run_id)
@@ -264,16 +289,22 @@ class MemoryJournal:
         raise self._failure
 
     async def next_due(self) -> float | None:
-        """The earliest `due_at` of a waiting job that no other run holds up."""
+        """The earliest `due_at` of a waiting job; see `engine.ports.Journal.next_due`."""
         await self._in_order()
-        waiting = (self._kept.jobs[no] for _, no in self._kept.queue)
-        return min((job.due_at for job in waiting if self._holder(job) is None), default=None)
+        room = self._room()
+        groups, azs = set(room.full_groups()), set(room.full_azs())
+        due = (
+            job.due_at
+            for job in self._may_go()
+            if self._holder(job) is None and job.group not in groups and job.az not in azs
+        )
+        return min(due, default=None)
 
     async def blocked(self, now: float) -> list[tuple[Job, str]]:
         """Due jobs that wait for another run's open job, with that run's id, in plan order."""
         await self._in_order()
         found: list[tuple[Job, str]] = []
-        for job in self._kept.in_states([JobState.WAITING]):
+        for job in sorted(self._may_go(), key=lambda job: job.no):
             holder = self._holder(job) if ms(job.due_at) <= ms(now) else None
             if holder is not None:
                 found.append((job, holder))
@@ -294,6 +325,17 @@ class MemoryJournal:
         """How many jobs are in each state."""
         await self._in_order()
         return {state: len(numbers) for state, numbers in self._kept.by_state.items() if numbers}
+
+    async def wave_counts(self) -> Mapping[int, Mapping[JobState, int]]:
+        """How many jobs of each wave are in each state."""
+        await self._in_order()
+        return self.store.wave_counts(self.run_id)
+
+    async def open_wave(self, wave: int) -> None:
+        """Record up to which wave jobs may be claimed."""
+        await self._in_order()
+        self._kept.run = replace(self._kept.run, wave=wave)
+        self.commits += 1
 
     async def retrying(self) -> int:
         """How many waiting jobs have been tried before."""

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from vbsbatch.errors import StoreUnusable
 from vbsbatch.store.failures import failure
 from vbsbatch.store.place import db_option
-from vbsbatch.store.schema import APPLICATION_ID, TABLES
+from vbsbatch.store.schema import APPLICATION_ID, ORDER, TABLES
 from vbsbatch.store.views import VIEWS
 
 if TYPE_CHECKING:
@@ -148,6 +148,8 @@ def _bring_up_to_date(path: Path, *, readonly: bool) -> None:
         database = Database(connection, execute_plugins=False, recursive_triggers=False)
         for step in MIGRATIONS[done:]:
             step(database)
+        for name, query in VIEWS.items():
+            database.create_view(name, query, replace=True)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
         connection.execute("COMMIT")
@@ -155,11 +157,17 @@ def _bring_up_to_date(path: Path, *, readonly: bool) -> None:
 
 
 def _version_1(database: Database) -> None:
-    for statement in filter(str.strip, TABLES.split(";")):
+    _execute(database, TABLES)
+
+
+def _version_2(database: Database) -> None:
+    _execute(database, ORDER)
+
+
+def _execute(database: Database, statements: str) -> None:
+    for statement in filter(str.strip, statements.split(";")):
         database.execute(statement)
-    for name, query in VIEWS.items():
-        database.create_view(name, query)
 
 
-MIGRATIONS = (_version_1,)
+MIGRATIONS = (_version_1, _version_2)
 """What makes version n + 1 of version n, in order; none may drop a run. Append only."""

@@ -8,7 +8,7 @@ from vbsbatch.store.rows import ATTEMPT_COLUMNS, JOB_COLUMNS
 
 _RUN_COLUMNS = """no, id, plan, cloud, project_id, state, settings, created_at, started_at,
   ended_at, reason, deadline_at, rate, in_flight, pid, host, heartbeat_at, create_calls,
-  read_calls, defaults, sending_rate"""
+  read_calls, wave, defaults, sending_rate"""
 
 RUNS = f"SELECT {_RUN_COLUMNS} FROM runs ORDER BY no DESC"
 

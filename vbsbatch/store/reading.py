@@ -16,7 +16,14 @@ from vbsbatch.model import Attempt, BackupSettings, Job, JobState, Rate, Run, Ru
 from vbsbatch.store import queries, statements
 from vbsbatch.store.failures import failure, translated
 from vbsbatch.store.opening import connect
-from vbsbatch.store.rows import read_attempt, read_backup_settings, read_job, read_rate, seconds
+from vbsbatch.store.rows import (
+    by_wave,
+    read_attempt,
+    read_backup_settings,
+    read_job,
+    read_rate,
+    seconds,
+)
 from vbsbatch.store.schema import STATES
 from vbsbatch.store.selection import Selection
 from vbsbatch.store.settings import read_settings
@@ -133,7 +140,7 @@ class Reader:
             *rest,
         ) = row
         reason, deadline_at, rate, in_flight, pid, host, heartbeat_at, *rest = rest
-        create_calls, read_calls, *_ = rest
+        create_calls, read_calls, wave, *_ = rest
         return Run(
             id=run_id,
             plan=plan,
@@ -153,6 +160,7 @@ class Reader:
             heartbeat_at=seconds(heartbeat_at),
             create_calls=create_calls,
             read_calls=read_calls,
+            wave=wave,
         )
 
     def _settings(self, text: str) -> Settings:
@@ -176,6 +184,10 @@ class Reader:
         """How many jobs of the run are in each state; states without a job are absent."""
         rows = self._rows(queries.COUNTS, (self._about(run_id).number,))
         return {STATES[state]: jobs for state, jobs in rows}
+
+    def wave_counts(self, run_id: str) -> Mapping[int, Mapping[JobState, int]]:
+        """The same for each wave, by its index."""
+        return by_wave(self._value(statements.WAVES, (self._about(run_id).number,)))
 
     def jobs(
         self,
@@ -240,7 +252,7 @@ class Reader:
     def open_elsewhere(self, run_id: str) -> list[tuple[Job, str]]:
         """Waiting jobs whose volume has an open job in another run, with that run's id."""
         known = self._about(run_id)
-        found = json.loads(self._value(statements.BLOCKED, (known.number, 2**62)))
+        found = json.loads(self._value(statements.BLOCKED, {"run": known.number, "now": 2**62}))
         return [(read_job(row, known.defaults), other) for row, other in found]
 
     # History and changes

@@ -25,7 +25,18 @@ from vbsbatch.store.views import hex_text, request_text, uuid_text
 STATE_NUMBER = {state: number for number, state in enumerate(STATES)}
 VERDICT_NUMBER = {verdict: number for number, verdict in enumerate(VERDICTS)}
 
-FIXED = ("no", "volume_id", "volume_name", "backup_name", "settings", "priority", "grp")
+FIXED = (
+    "no",
+    "volume_id",
+    "volume_name",
+    "backup_name",
+    "settings",
+    "priority",
+    "grp",
+    "az",
+    "wave",
+    "rank",
+)
 """Columns of a job that never change after its run was created."""
 
 MUTABLE = (
@@ -225,12 +236,16 @@ def fixed_row(job: Job, defaults: BackupSettings) -> tuple[Any, ...]:
         None if job.settings == defaults else backup_settings_text(job.settings),
         job.priority,
         storable(job.group),
+        storable(job.az),
+        job.wave,
+        job.rank,
     )
 
 
 def read_job(row: Sequence[Any], defaults: BackupSettings) -> Job:
     """A job from the columns of `JOB_COLUMNS`."""
     no, volume_id, volume_name, backup_name, settings, priority, group, *rest = row
+    az, wave, rank, *rest = rest
     state, attempts, free, due_at, intent_at, unknown_at, later_since, *rest = rest
     first_sent_at, ended_at, http_status, code, message, *rest = rest
     cloud_job_id, backup_id, errored_backup_id, progress = rest
@@ -242,6 +257,9 @@ def read_job(row: Sequence[Any], defaults: BackupSettings) -> Job:
         settings=defaults if settings is None else read_backup_settings(settings),
         priority=priority,
         group=group,
+        az=az,
+        wave=wave,
+        rank=rank,
         state=STATES[state],
         attempts=attempts,
         free=free,
@@ -259,6 +277,14 @@ def read_job(row: Sequence[Any], defaults: BackupSettings) -> Job:
         errored_backup_id=errored_backup_id,
         progress=progress,
     )
+
+
+def by_wave(text: str) -> dict[int, dict[JobState, int]]:
+    """Jobs by wave and state, from what `statements.WAVES` finds."""
+    found: dict[int, dict[JobState, int]] = {}
+    for wave, state, jobs in json.loads(text):
+        found.setdefault(wave, {})[STATES[state]] = jobs
+    return found
 
 
 def attempt_row(no: int, attempt: Attempt) -> tuple[Any, ...]:

@@ -131,8 +131,22 @@ CREATE INDEX commands_open ON commands (run) WHERE done_at IS NULL;
 """
 """Version 1.
 
-Claims find jobs in `jobs_waiting` alone: `state` is in it, or SQLite would look each job up.
+Claims find jobs in `jobs_waiting` alone (version 2 makes it anew): `state` is in it, or SQLite would look each job up.
 `jobs_open` keeps two runs off one volume. `jobs_rev` leaves out jobs that never changed and
 those that ended (25 bytes for each): whoever follows a run finds the latter in `events`, which has
 a row for every move but waiting -> submitting -> running; the attempt's row tells those.
+"""
+
+ORDER = """
+ALTER TABLE runs ADD COLUMN wave INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN az TEXT;
+ALTER TABLE jobs ADD COLUMN wave INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN rank INTEGER NOT NULL DEFAULT 0;
+DROP INDEX jobs_waiting;
+CREATE INDEX jobs_waiting ON jobs (run, wave, rank, priority DESC, no, due_at, state, grp, az)
+  WHERE state = 0;
+"""
+"""Version 2: waves, groups that stay together, zones. Jobs of older runs keep their order.
+
+`grp` and `az` are in the index for claims under caps, which may pass over very many jobs.
 """

@@ -21,9 +21,13 @@ from vbsbatch.model import (
     Settings,
     Timeouts,
     Verdict,
+    Wave,
+    Window,
 )
 
-_PARTS: dict[str, type[Any]] = {part.__name__: part for part in (Limits, Rate, Retry, Timeouts)}
+_PARTS: dict[str, type[Any]] = {
+    part.__name__: part for part in (Limits, Rate, Retry, Rule, Timeouts, Wave, Window)
+}
 
 _WORDS: dict[str, type[StrEnum]] = {kind.__name__: kind for kind in (Operation, Service, Verdict)}
 
@@ -63,15 +67,19 @@ def _made(kind: type[Any], found: Any) -> Any:
 
 def _value(wanted: str, value: Any) -> Any:
     """The value of a field whose annotation is `wanted`."""
-    if wanted in _PARTS:
-        return _made(_PARTS[wanted], value)
-    if wanted == "tuple[Rule, ...]":
-        return tuple(_made(Rule, rule) for rule in value)
-    if wanted in _WORDS:
-        return _WORDS[wanted](value)
     plain = wanted.removesuffix(" | None")
     if value is None and plain != wanted:
         return None
+    if plain in _PARTS:
+        return _made(_PARTS[plain], value)
+    if wanted.endswith(", ...]"):
+        each = wanted.removeprefix("tuple[").removesuffix(", ...]")
+        return tuple(_value(each, one) for one in value)
+    if wanted == "tuple[str, int]":
+        name, number = value
+        return _value("str", name), _value("int", number)
+    if plain in _WORDS:
+        return _WORDS[plain](value)
     if type(value) not in _PLAIN[plain]:
         raise ValueError(f"{wanted}: {value!r}")
     return float(value) if plain == "float" else value

@@ -29,15 +29,41 @@ FIRST = -(2**63)
 _HELD = """EXISTS (SELECT 1 FROM jobs o INDEXED BY jobs_open
     WHERE o.volume_id = j.volume_id AND o.state IN (1, 2, 3) AND o.run <> j.run)"""
 
-_CLAIMED = selected(FIXED + MUTABLE, "j", state="1", attempts="j.attempts + 1", intent_at="?2")
+_CLAIMED = selected(FIXED + MUTABLE, "j", state="1", attempts="j.attempts + 1", intent_at=":now")
+
+_MAY_GO = "w.run = :run AND w.state = 0 AND w.wave <= (SELECT wave FROM runs WHERE no = :run)"
 
 CLAIMABLE = f"""
 SELECT json_group_array(json(row)) FROM (
   SELECT json_array({_CLAIMED}) AS row
   FROM jobs w INDEXED BY jobs_waiting CROSS JOIN jobs j ON j.run = w.run AND j.no = w.no
-  WHERE w.run = ?1 AND w.state = 0 AND w.due_at <= ?2 AND NOT {_HELD}
-  ORDER BY w.priority DESC, w.no LIMIT ?3)"""
-"""Run, now, limit: the jobs to be sent next, as `CLAIM` will leave them, one JSON array of rows."""
+  WHERE {_MAY_GO} AND w.due_at <= :now AND NOT {_HELD}
+  ORDER BY w.wave, w.rank, w.priority DESC, w.no LIMIT :limit)"""
+"""The jobs to be sent next, as `CLAIM` will leave them, one JSON array of rows."""
+
+_NOT_FULL = """
+  (w.grp IS NULL OR w.grp NOT IN (SELECT value FROM json_each(:groups)))
+  AND (w.az IS NULL OR w.az NOT IN (SELECT value FROM json_each(:azs)))"""
+
+CANDIDATES = f"""
+SELECT json_group_array(json(row)) FROM (
+  SELECT json_array(w.no, w.grp, w.az) AS row
+  FROM jobs w INDEXED BY jobs_waiting CROSS JOIN jobs j ON j.run = w.run AND j.no = w.no
+  WHERE {_MAY_GO} AND w.due_at <= :now AND NOT {_HELD} AND {_NOT_FULL}
+    AND w.no NOT IN (SELECT value FROM json_each(:taken))
+  ORDER BY w.wave, w.rank, w.priority DESC, w.no LIMIT {PAGE})"""
+"""Under caps: the jobs that come next, whose groups and zones are not full, but those taken."""
+
+CLAIMABLE_ONES = f"""
+SELECT json_group_array(json_array({_CLAIMED})) FROM jobs j
+WHERE j.run = :run AND j.no IN (SELECT value FROM json_each(:taken))"""
+"""These jobs, taken at `now`, as `CLAIM` will leave them."""
+
+OPEN_BY = """
+SELECT json_group_array(json_array(grp, az, jobs)) FROM (
+  SELECT grp, az, count(*) AS jobs FROM jobs INDEXED BY jobs_open
+  WHERE run = ? AND state IN (1, 2, 3) GROUP BY grp, az)"""
+"""Run: its open jobs by group and zone."""
 
 CLAIM = """
 UPDATE jobs SET state = 1, attempts = attempts + 1, intent_at = ?, rev = ?
@@ -48,13 +74,14 @@ OTHERS_OPEN = """
 SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_open WHERE state IN (1, 2, 3) AND run <> ?)"""
 """Run: whether any other run has an open job, so that one of this run may be held up."""
 
-NEXT_DUE = "SELECT min(due_at) FROM jobs INDEXED BY jobs_waiting WHERE run = ? AND state = 0"
-"""Run: the earliest time at which a job may be sent, when no other run has an open job."""
+NEXT_DUE = f"SELECT min(w.due_at) FROM jobs w INDEXED BY jobs_waiting WHERE {_MAY_GO}"
+"""The earliest time at which a job may be sent, when no other run has an open job."""
 
-NEXT_DUE_NOT_HELD = f"""
-SELECT min(j.due_at) FROM jobs j INDEXED BY jobs_waiting
-WHERE j.run = ? AND j.state = 0 AND NOT {_HELD}"""
-"""Run: the same, when another run has."""
+NEXT_DUE_NOT_HELD = f"{NEXT_DUE} AND NOT {_HELD.replace('j.', 'w.')}"
+"""The same, when another run has."""
+
+WITHIN = {query: f"{query} AND {_NOT_FULL}" for query in (NEXT_DUE, NEXT_DUE_NOT_HELD)}
+"""Each of them under caps: of jobs whose groups and zones are not full."""
 
 BLOCKED = f"""
 SELECT json_group_array(json(row)) FROM (
@@ -64,8 +91,8 @@ SELECT json_group_array(json(row)) FROM (
      WHERE o.volume_id = j.volume_id AND o.state IN (1, 2, 3) AND o.run <> j.run
      ORDER BY o.run LIMIT 1)) AS row
   FROM jobs w INDEXED BY jobs_waiting CROSS JOIN jobs j ON j.run = w.run AND j.no = w.no
-  WHERE w.run = ? AND w.state = 0 AND w.due_at <= ? AND {_HELD} ORDER BY j.no)"""
-"""Run, now: due jobs that another run holds up, each with that run's id."""
+  WHERE {_MAY_GO} AND w.due_at <= :now AND {_HELD} ORDER BY j.no)"""
+"""Due jobs that another run holds up, each with that run's id."""
 
 _FITS = """
   (:states IS NULL OR j.state IN (SELECT value FROM json_each(:states)))
@@ -123,6 +150,13 @@ WHERE no = :run"""
 DEADLINE = "UPDATE runs SET deadline_at = ? WHERE no = ?"
 
 NEXT_REV = "SELECT coalesce(max(rev), 0) + 1 FROM runs"
+
+OPEN_WAVE = "UPDATE runs SET wave = ? WHERE no = ?"
+
+WAVES = """
+SELECT json_group_array(json_array(wave, state, jobs)) FROM (
+  SELECT wave, state, count(*) AS jobs FROM jobs WHERE run = ? GROUP BY wave, state)"""
+"""Run: its jobs by wave and state number."""
 
 SET_REV = "UPDATE runs SET rev = ? WHERE no = ?"
 

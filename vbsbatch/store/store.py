@@ -153,6 +153,7 @@ class Store(Reader):
             self.path,
             run=known.number,
             defaults=known.defaults,
+            limits=self.run(run_id).settings.limits,
             inline=inline,
             busy_timeout=busy_timeout,
             factory=factory,

@@ -51,7 +51,8 @@ SELECT r.id AS run, j.no AS no, {uuid_text("j.volume_id")} AS volume_id,
   {_time("j.ended_at")} AS ended_at, j.http_status AS http_status, j.code AS code,
   j.message AS message, {hex_text("j.cloud_job_id")} AS cloud_job_id,
   {uuid_text("j.backup_id")} AS backup_id, {uuid_text("j.errored_backup_id")} AS errored_backup_id,
-  j.progress AS progress
+  j.progress AS progress, j.az AS az,
+  json_extract(r.settings, '$.waves[' || j.wave || '].name') AS wave
 FROM jobs j JOIN runs r ON r.no = j.run""",
     "failures": """
 SELECT r.id AS run, j.http_status AS http_status, j.code AS code, count(*) AS jobs

@@ -1,0 +1,81 @@
+"""When the plan's window is open: clock times of a time zone against seconds since the epoch.
+
+What the clocks of the zone show decides. On the night they are set back a clock shows some times
+twice, and the window is open in both or in neither; what they skip when they are set forward is in
+no window.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from vbsbatch.model import Window
+
+DAY = 24 * 60 * 60
+
+
+def is_open(window: Window, at: float) -> bool:
+    """Whether creates may be sent at `at` (epoch seconds)."""
+    minute = _second(window, int(at // 1)) // 60
+    if window.opens < window.closes:
+        return window.opens <= minute < window.closes
+    return minute >= window.opens or minute < window.closes
+
+
+def changes_at(window: Window, at: float) -> float:
+    """The first whole second after `at` at which the window is open if it is closed at `at`, and
+    the reverse.
+
+    Raises `OverflowError` or `ValueError` for times no calendar has.
+    """
+    second, was_open = int(at // 1), is_open(window, at)
+    target = 60 * (window.closes if was_open else window.opens)
+    while True:
+        then = second + ((target - _second(window, second)) % DAY or DAY)
+        if _offset(window, then) != _offset(window, second):
+            # The clocks are changed on the way. What they show just then may be past the target
+            # already; otherwise the way begins anew from there.
+            then = _change_of_clocks(window, second, then)
+        if is_open(window, then) is not was_open:
+            return float(then)
+        second = then
+
+
+def _change_of_clocks(window: Window, before: int, after: int) -> int:
+    """The second at which the zone's offset from UTC becomes another than it was at `before`."""
+    offset = _offset(window, before)
+    while after - before > 1:
+        middle = (before + after) // 2
+        if _offset(window, middle) == offset:
+            before = middle
+        else:
+            after = middle
+    return after
+
+
+def told(window: Window, at: float) -> str:
+    """The time `at` as the zone's clocks show it, such as `Thu 26 Nov 22:00 CET`."""
+    return _local(window, at).strftime("%a %d %b %H:%M %Z")
+
+
+def span(window: Window) -> str:
+    """The window as a plan has it, such as `22:00-06:00 Europe/Berlin`."""
+    times = "-".join(f"{m // 60:02d}:{m % 60:02d}" for m in (window.opens, window.closes))
+    return f"{times} {window.timezone}"
+
+
+def _local(window: Window, at: float) -> datetime:
+    return datetime.fromtimestamp(at, ZoneInfo(window.timezone))
+
+
+def _second(window: Window, at: int) -> int:
+    """Seconds that the clocks show since their midnight."""
+    local = _local(window, at)
+    return local.hour * 3600 + local.minute * 60 + local.second
+
+
+def _offset(window: Window, at: int) -> float:
+    offset = _local(window, at).utcoffset()
+    assert offset is not None
+    return offset.total_seconds()
