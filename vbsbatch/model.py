@@ -177,6 +177,10 @@ class Window:
     closes: int
     timezone: str
 
+    def __str__(self) -> str:
+        times = "-".join(f"{m // 60:02d}:{m % 60:02d}" for m in (self.opens, self.closes))
+        return f"{times} {self.timezone}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retry:

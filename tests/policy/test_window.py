@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vbsbatch.model import Window
-from vbsbatch.policy.window import changes_at, is_open, span, told
+from vbsbatch.policy.window import changes_at, is_open, told
 
 ZONES = (
     "UTC",
@@ -124,4 +124,4 @@ def test_the_very_second_of_opening_is_open_and_that_of_closing_is_not() -> None
 )
 def test_it_is_told_as_the_clocks_show_it(at: float, words: str) -> None:
     assert told(BERLIN, at) == words
-    assert span(BERLIN) == "22:00-06:00 Europe/Berlin"
+    assert str(BERLIN) == "22:00-06:00 Europe/Berlin"

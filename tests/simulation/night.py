@@ -23,7 +23,7 @@ from vbsbatch.cloud.operations import stand_in
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.tokens import Token, Tokens
 from vbsbatch.cloud.vbs import VbsService
-from vbsbatch.engine import Engine, Tuning
+from vbsbatch.engine import Ending, Engine, Tuning
 from vbsbatch.errors import CloudUnavailable, SignInError
 from vbsbatch.model import (
     Answer,
@@ -45,7 +45,7 @@ from vbsbatch.model import (
 from vbsbatch.simulator import Scenario, SimulatedCloud, fleet
 from vbsbatch.simulator.state import Volume
 from vbsbatch.simulator.transport import SimulatedTransport
-from vbsbatch.simulator.virtual import VirtualClock
+from vbsbatch.simulator.virtual import START, VirtualClock
 from vbsbatch.simulator.virtual import run as run_virtual
 from vbsbatch.store.memory import MemoryJournal, MemoryStore
 
@@ -174,14 +174,20 @@ class Night:
     tuning: Tuning = PATIENT
     before: Callable[[Night], None] = lambda night: None
     """What to prepare in the cloud before the first life."""
+    order: Callable[[int], dict[str, Any]] = lambda no: {}
+    """Group, zone, wave and the like of a job, by its number."""
+    start: float = START
+    waive: bool = True
+    """Whether the operator lets the next wave start when a gate holds it."""
 
     def __post_init__(self) -> None:
         self.random = Random(f"night {self.seed}")
-        self.clock = VirtualClock()
+        self.clock = VirtualClock(self.start)
         fleet_of = fleet(self.volumes, self.seed)
         self.cloud = SimulatedCloud(self.scenario, self.clock, self.seed, volumes=fleet_of)
         self.store = MemoryStore()
         self.notes: list[RunNoted] = []
+        self.moves: list[JobMoved] = []
         self.calls = 0
         self.settings = replace(self.settings, names_unique="{run}" in self.backup_name)
         if self.operation is not Operation.BACKUP:
@@ -211,6 +217,7 @@ class Night:
             backup_name=name,
             settings=settings,
             priority=self.random.choice((0, 0, 0, 5)),
+            **self.order(no),
         )
 
     def run(self) -> Night:
@@ -246,12 +253,27 @@ class Night:
         )
         try:
             with mortal(crasher):
-                ending = await engine.drive()
+                ending = await self._drive(engine)
         finally:
             self.calls += service.create_calls + service.read_calls
         if crasher.dead:
             return False
         return ending.state is RunState.ENDED
+
+    async def _drive(self, engine: Engine) -> Ending:
+        """Drive it, and let an operator look in now and then who waives what a gate holds."""
+        async with anyio.create_task_group() as group:
+            if self.settings.waves and self.waive:
+                group.start_soon(self._attend)
+            ending = await engine.drive()
+            group.cancel_scope.cancel()
+        return ending
+
+    async def _attend(self) -> None:
+        while True:
+            await anyio.sleep(600.0)
+            if self.store.run(RUN).state is RunState.PAUSED:
+                self.store.ask(RUN, "unpause", {}, "operator")
 
     def service(self) -> VbsService:
         """The real cloud room, wired to the simulated cloud."""
@@ -304,6 +326,8 @@ class Night:
     def _listen(self, event: JobMoved | RunNoted) -> None:
         if isinstance(event, RunNoted):
             self.notes.append(event)
+        else:
+            self.moves.append(event)
 
     def jobs(self) -> list[Job]:
         return list(self.store.jobs(RUN))

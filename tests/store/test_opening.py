@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.ground import NOW, a_job, a_run
+from tests.store.ground import NOW, a_job, a_run, volume
 from vbsbatch.errors import StoreFailed, StoreUnusable
 from vbsbatch.model import BackupSettings
 from vbsbatch.store import Store, default_path, opening
-from vbsbatch.store.schema import APPLICATION_ID
+from vbsbatch.store.schema import APPLICATION_ID, TABLES
 
 RUN = "20261118-1200-aaaa"
 
@@ -189,16 +189,62 @@ def test_a_read_only_file_is_refused_for_writing_and_can_be_read(open_folder: Pa
             assert store.run("latest").id == RUN
 
 
+VERSION_1 = """
+INSERT INTO runs (no, id, plan, state, settings, defaults, created_at, first_event, rev)
+  VALUES (1, '20261118-1200-aaaa', 'nightly', 'stopped', '{}', '{}', 1795000000000, 0, 3);
+INSERT INTO jobs (run, no, volume_id, backup_name, priority, grp, state, attempts, free, due_at,
+    intent_at, first_sent_at, backup_id, rev)
+  VALUES (1, 1, x'6ba7b8109dad11d180b4000000000001', 'one', 0, 'db', 0, 0, 0, 0,
+          NULL, NULL, NULL, 0),
+         (1, 2, x'6ba7b8109dad11d180b4000000000002', 'two', 5, NULL, 3, 1, 0, 0,
+          1795000001000, 1795000001000, 'b-2', 2),
+         (1, 3, x'6ba7b8109dad11d180b4000000000003', 'three', 9, 'db', 0, 1, 0, 0,
+          1795000001000, 1795000001000, NULL, 3);
+INSERT INTO events (run, at, job, kind, text) VALUES (1, 1795000002000, 3, 8, 'again');
+CREATE VIEW job_list AS SELECT no, priority FROM jobs;
+PRAGMA application_id = 0x76627362;
+PRAGMA user_version = 1;
+"""
+"""Jobs of an unfinished run as the first version of the schema kept them."""
+
+
+@pytest.mark.anyio
+async def test_a_run_of_the_first_version_goes_on_in_its_order_and_loses_nothing(
+    path: Path,
+) -> None:
+    db = sqlite3.connect(path)
+    db.executescript(TABLES + VERSION_1)
+    db.close()
+    with pytest.raises(StoreUnusable, match="older"):
+        Store.open(path, readonly=True)
+    with Store.open(path) as store:
+        assert [job.volume_name for job in store.jobs(RUN)] == [volume(n) for n in (1, 2, 3)]
+        assert store.job(RUN, 2).backup_id == "b-2"
+        assert [event.text for event in store.events(RUN)] == ["again"]
+        assert store.run(RUN).wave == 0
+        async with store.journal(RUN) as journal:
+            assert [job.no for job in await journal.claim(NOW, 9)] == [3, 1]
+        assert [row["az"] for row in store_rows(path, "SELECT * FROM job_list")] == [None] * 3
+
+
+def store_rows(path: Path, query: str) -> list[sqlite3.Row]:
+    db = sqlite3.connect(path)
+    db.row_factory = sqlite3.Row
+    found = db.execute(query).fetchall()
+    db.close()
+    return found
+
+
 def test_a_migration_adds_to_an_older_file_and_keeps_its_runs(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Store.open(path, create=True) as store:
         store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
 
-    def version_2(database: object) -> None:
+    def one_more(database: object) -> None:
         database.execute("ALTER TABLE runs ADD COLUMN more TEXT")  # type: ignore[attr-defined]
 
-    monkeypatch.setattr(opening, "MIGRATIONS", (*opening.MIGRATIONS, version_2))
+    monkeypatch.setattr(opening, "MIGRATIONS", (*opening.MIGRATIONS, one_more))
     with pytest.raises(StoreUnusable, match="older"):
         Store.open(path, readonly=True)
     with Store.open(path) as store:
@@ -211,12 +257,12 @@ def test_a_migration_that_breaks_off_leaves_the_older_file(
 ) -> None:
     Store.open(path, create=True).close()
 
-    def version_2(database: object) -> None:
+    def one_more(database: object) -> None:
         database.execute("CREATE TABLE half (a)")  # type: ignore[attr-defined]
         database.execute("no sql")  # type: ignore[attr-defined]
 
     with monkeypatch.context() as patch:
-        patch.setattr(opening, "MIGRATIONS", (*opening.MIGRATIONS, version_2))
+        patch.setattr(opening, "MIGRATIONS", (*opening.MIGRATIONS, one_more))
         with pytest.raises(StoreUnusable):
             Store.open(path)
     with Store.open(path) as store:

@@ -187,4 +187,5 @@ def report_data(store: Store, run: Run) -> ReportData:
         retrying=store.retrying(run.id),
         live=store.is_live(run.id) is not None,
         db_option=db_option(store.path),
+        waves=store.wave_counts(run.id) if run.settings.waves else {},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from vbsbatch.cli.options import RateType
 @click.option("--volumes", metavar="FILE", help="Volumes from a list instead; - is standard input.")
 def check(plan: Path, volumes: str | None) -> None:
     """Check PLAN without touching any cloud; every problem at once, as file:line:column."""
+    from vbsbatch.cli.forecasting import order_lines
     from vbsbatch.report import clean
 
     loaded = load_plan(plan, volumes)
@@ -23,6 +25,8 @@ def check(plan: Path, volumes: str | None) -> None:
         f"{clean(str(plan))}: fine: {len(loaded)} volumes, {limits.rate}, "
         f"{limits.in_flight} in flight, at least {_minutes(at_least)} to submit"
     )
+    for line in order_lines(loaded, time.time()):
+        click.echo(clean(line))
     if not loaded.names_unique:
         click.echo(
             "note: backup names hold no {run}: what an unanswered create left behind is then told "

@@ -65,7 +65,8 @@ class Voice:
             counts=counts,
             retry=engine.ledger.retrying,
             rate=self._rate(now),
-            eta=eta(self._samples, left),
+            eta=None if engine.waits_for is not None else eta(self._samples, left),
+            waits_for=engine.waits_for,
         )
         self._scribe.write(self._form.progress(state))
 

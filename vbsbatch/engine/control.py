@@ -9,6 +9,7 @@ import anyio
 
 from vbsbatch.engine.assignment import Assignment
 from vbsbatch.engine.dispatch import Dispatcher
+from vbsbatch.engine.gates import Waves
 from vbsbatch.engine.outcome import past_deadline
 from vbsbatch.model import Command, JobState, Rate, RunState, renewed
 
@@ -41,6 +42,8 @@ class Control:
         """Whether an operator paused it; the deadline pauses it too."""
         self._calls_before = (work.run.create_calls, work.run.read_calls)
         self._beaten_at = 0.0
+        self._waves = Waves(work)
+        self._stands: tuple[RunState, str | None] = RunState.RUNNING, None
         self._verbs: Mapping[str, Callable[[Command], Any]] = {
             "pause": self._pause,
             "unpause": self._unpause,
@@ -57,6 +60,8 @@ class Control:
         while True:
             for command in await self._journal.commands():
                 await self._obey(command)
+            await self._waves.look()
+            await self._stand()
             if self._clock.now() >= self._beaten_at + self._tuning.heartbeat:
                 await self.beat()
             if self._rules().closed and self._ledger.counts[JobState.WAITING]:
@@ -86,14 +91,38 @@ class Control:
     async def _pause(self, command: Command) -> str:
         self._paused = True
         self._dispatcher.pause(True)
-        await self._journal.run_state(RunState.PAUSED, self._clock.now())
+        await self._stand()
         return "paused: no new creates; what runs is still followed"
 
     async def _unpause(self, command: Command) -> str:
+        """Takes back one thing at a time: first the operator's pause, then what a gate holds."""
+        shut, result = self._waves.shut, "going on"
+        if shut is not None and self._paused:
+            result = f"the pause is over, but {shut}"
+        elif shut is not None:
+            result = await self._waves.waive()
         self._paused = False
         self._dispatcher.pause(False)
-        await self._journal.run_state(RunState.RUNNING, self._clock.now())
-        return "going on"
+        await self._stand()
+        return result
+
+    @property
+    def waits_for(self) -> str | None:
+        """What must happen before a new create is sent, in words; a mere pause is none."""
+        return self._stands[1]
+
+    async def _stand(self) -> None:
+        """Record where the run stands, and tell it, when that has changed."""
+        now = self._clock.now()
+        waits = self._dispatcher.hours.told(now) if self._ledger.counts[JobState.WAITING] else None
+        waits = self._waves.shut or waits
+        state = RunState.PAUSED if self._paused or self._waves.shut else RunState.RUNNING
+        if (state, waits) == self._stands:
+            return
+        if waits not in (None, self._stands[1]):
+            self._ledger.note("run", f"paused: {waits}" if self._waves.shut else str(waits))
+        self._stands = state, waits
+        await self._journal.run_state(state, now, waits)
 
     async def _stop_run(self, command: Command) -> str:
         now = command.verb == "stop-now"

@@ -15,6 +15,7 @@ import anyio
 from vbsbatch.engine.assignment import Assignment
 from vbsbatch.engine.breaker import Breaker, Circuit
 from vbsbatch.engine.feed import Feed
+from vbsbatch.engine.gates import ASLEEP, Hours
 from vbsbatch.engine.limiter import CreateLimiter
 from vbsbatch.engine.outcome import of_answer
 from vbsbatch.engine.signal import Signal
@@ -36,6 +37,7 @@ class Dispatcher:
         limiter: CreateLimiter,
     ) -> None:
         self.limiter = limiter
+        self.hours = Hours(work.settings.window)
         self.feed = Feed(work, chunk=self._chunk, closed=self._closed)
         self._ledger = work.ledger
         self._service = work.service
@@ -110,13 +112,16 @@ class Dispatcher:
 
     def _closed(self) -> bool:
         """Whether nothing may be sent now."""
-        return self.paused or not (self._breaker.circuit is Circuit.CLOSED or self._may_probe)
+        open_circuit = self._breaker.circuit is not Circuit.CLOSED and not self._may_probe
+        return self.paused or open_circuit or self.hours.wait(self._clock.now()) > 0
 
     async def _until_open(self) -> None:
         while self._closed():
             self.feed.give_back()
             if self.paused or self._breaker.circuit is Circuit.PROBING:
                 await self._opened.wait()
+            elif (wait := self.hours.wait(self._clock.now())) > 0:
+                await self._opened.wait(min(wait, ASLEEP))
             elif (wait := self._breaker.probe_at - self._clock.now()) > 0:
                 await self._opened.wait(wait)
             else:

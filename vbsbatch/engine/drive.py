@@ -51,10 +51,10 @@ class Engine:
         self._clock = clock
         self._random = random
         self._reason: str | None = None
-        self.ledger = Ledger(journal, clock, listeners)
-        self.limiter = CreateLimiter(
-            run.rate or run.settings.limits.rate, now=clock.now, tuning=tuning
-        )
+        limits = run.settings.limits
+        capped = limits.per_group is not None or bool(limits.per_az)
+        self.ledger = Ledger(journal, clock, listeners, capped=capped)
+        self.limiter = CreateLimiter(run.rate or limits.rate, now=clock.now, tuning=tuning)
         work = Assignment(
             run=run,
             ledger=self.ledger,
@@ -78,8 +78,13 @@ class Engine:
 
     @property
     def paused(self) -> bool:
-        """Whether an operator paused it."""
-        return self._dispatcher.paused
+        """Whether no new create is sent for now, by an operator's wish or the plan's."""
+        return self._dispatcher.paused or self.waits_for is not None
+
+    @property
+    def waits_for(self) -> str | None:
+        """What must happen before a new create is sent, in words: the plan's window, a gate."""
+        return self._control.waits_for
 
     def stop(self, reason: str, *, now: bool = False) -> None:
         """Send nothing new, await the answers under way (not with `now`), end resumable."""

@@ -30,12 +30,23 @@ class Ledger:
     Only open jobs are held in memory; the waiting ones stay in the store, however many there are.
     """
 
-    def __init__(self, journal: Journal, clock: Clock, listeners: Iterable[Listener] = ()) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        listeners: Iterable[Listener] = (),
+        *,
+        capped: bool = False,
+    ) -> None:
+        """With `capped`, groups or zones have caps: any job's end may make room for another."""
+        self._capped = capped
         self._journal = journal
         self._clock = clock
         self._listeners = tuple(listeners)
         self.open: dict[int, Job] = {}
         self.counts: Counter[JobState] = Counter()
+        self.moves = 0
+        """How many moves there were: whoever counted before need not count again."""
         self.retrying = 0
         """How many of the waiting jobs have been tried before."""
         self.changed = Signal()
@@ -125,6 +136,11 @@ class Ledger:
         self._journal.record(event)
         self._tell(event)
 
+    def look_again(self) -> None:
+        """There may be something to claim that was passed over before."""
+        self.earliest_due = 0.0
+        self.changed.notify()
+
     @property
     def ended(self) -> bool:
         """Whether every job is in a terminal state."""
@@ -137,12 +153,14 @@ class Ledger:
     def _hold(self, job: Job, came_from: JobState) -> None:
         if job.attempts:
             self.retrying += (job.state is JobState.WAITING) - (came_from is JobState.WAITING)
+        self.moves += 1
         self.counts[came_from] -= 1
         self.counts[job.state] += 1
         if job.state in OPEN_STATES:
             self.open[job.no] = job
         else:
-            self.open.pop(job.no, None)
+            if self.open.pop(job.no, None) is not None and self._capped:
+                self.earliest_due = 0.0
             self.changed.notify()
         if job.state is JobState.WAITING:
             self.earliest_due = min(self.earliest_due, job.due_at)

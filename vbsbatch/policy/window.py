@@ -59,12 +59,6 @@ def told(window: Window, at: float) -> str:
     return _local(window, at).strftime("%a %d %b %H:%M %Z")
 
 
-def span(window: Window) -> str:
-    """The window as a plan has it, such as `22:00-06:00 Europe/Berlin`."""
-    times = "-".join(f"{m // 60:02d}:{m % 60:02d}" for m in (window.opens, window.closes))
-    return f"{times} {window.timezone}"
-
-
 def _local(window: Window, at: float) -> datetime:
     return datetime.fromtimestamp(at, ZoneInfo(window.timezone))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TypeAlias
 
@@ -54,6 +54,8 @@ class ReportData:
     """An engine drives the run at this moment."""
     db_option: str = ""
     """What a command about this run must say to find its store, with a blank before it."""
+    waves: Mapping[int, Mapping[JobState, int]] = field(default_factory=dict)
+    """Jobs by the index of their wave, and by state; of a run with waves."""
 
     @property
     def total(self) -> int:
@@ -153,7 +155,11 @@ def _next(data: ReportData) -> list[str]:
         return _retries(data) or [f"vbsbatch verify {run.id}"]
     if run.state is RunState.STOPPED or not data.live:
         return [f"vbsbatch resume {run.id}"]
-    return [f"vbsbatch unpause {run.id}"] if run.state is RunState.PAUSED else []
+    if run.state is not RunState.PAUSED:
+        return []
+    at_a_gate = run.reason is not None and run.settings.waves and data.count(JobState.FAILED)
+    retry = [f"vbsbatch retry {run.id} --all-failed"] if at_a_gate else []
+    return [*retry, f"vbsbatch unpause {run.id}"]
 
 
 def _retries(data: ReportData) -> list[str]:
@@ -232,6 +238,8 @@ def facts(data: ReportData) -> list[tuple[str, str]]:
         ("started", None if run.started_at is None else moment(run.started_at)),
         ("ended", None if run.ended_at is None else moment(run.ended_at)),
         ("took", None if took is None else span(took)),
+        ("window", None if run.settings.window is None else str(run.settings.window)),
+        ("waves", _waves(data)),
     ]
     return [
         ("plan", run.plan),
@@ -259,6 +267,18 @@ _DONE = {
     Operation.PRUNE: "deleted backup",
 }
 """What one job that succeeded has done."""
+
+
+def _waves(data: ReportData) -> str | None:
+    """How far each wave is; the first that may not start yet says so."""
+    told = []
+    for index, wave in enumerate(data.run.settings.waves):
+        counts = data.waves.get(index, {})
+        failed = counts.get(JobState.FAILED, 0)
+        text = f"{wave.name} {ended(counts)}/{sum(counts.values())}"
+        text += f" ({failed} failed)" if failed else ""
+        told.append(text + (" waits" if index > data.run.wave else ""))
+    return ", ".join(told) or None
 
 
 def calls(run: Run, counts: Mapping[JobState, int]) -> str:

@@ -29,6 +29,7 @@ def progress(now: Progress) -> str:
         "retry": now.retry,
         "rate": round(now.rate, 3),
         "eta_seconds": None if now.eta is None else round(now.eta),
+        "waits_for": cleaned(now.waits_for),
     }
     return _line(now.at, "progress", values)
 

@@ -43,7 +43,10 @@ def progress(now: Progress) -> str:
         f" ok={counts.get(JobState.SUCCEEDED, 0)} fail={counts.get(JobState.FAILED, 0)}"
         f" retry={now.retry} active={active(counts)} rate={now.rate:.1f}/s"
     )
-    return _line(now.at, "progress", f"{figures} eta={'-' if now.eta is None else span(now.eta)}")
+    figures += f" eta={'-' if now.eta is None else span(now.eta)}"
+    if now.waits_for is not None:
+        figures += f" waits={quoted(cut(now.waits_for, NOTE_LENGTH))}"
+    return _line(now.at, "progress", figures)
 
 
 def calls(at: float, run: Run, counts: Mapping[JobState, int]) -> str:

@@ -40,6 +40,8 @@ class Progress:
     """Creates a second, lately."""
     eta: float | None
     """Seconds until the end; None: nobody can tell yet."""
+    waits_for: str | None = None
+    """What must happen before another create is sent: the plan's window, a gate."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -117,6 +117,7 @@ _PROGRESS_EVENT = _event(
     retry=_COUNT,
     rate={"type": "number", "minimum": 0},
     eta_seconds=_INTEGER_OR_NULL,
+    waits_for=_TEXT_OR_NULL,
 )
 
 _END_EVENT = _event(

@@ -162,17 +162,17 @@ class SqliteJournal:
 
     def _claimable(self, db: Connection, now: int, limit: int) -> list[Job]:
         """The next due jobs, as a claim leaves them."""
+        values: dict[str, Any] = {"run": self._run, "now": now}
         if not capped(self._limits):
-            values = {"run": self._run, "now": now, "limit": limit}
-            return self._jobs(_one(db, statements.CLAIMABLE, values))
+            return self._jobs(_one(db, statements.CLAIMABLE, values | {"limit": limit}))
         room, taken, page = self._room(db), list[int](), [[None]] * statements.PAGE
         while len(taken) < limit and len(page) == statements.PAGE:
-            values = self._full(room) | {"now": now, "taken": json.dumps(taken)}
-            page = json.loads(_one(db, statements.CANDIDATES, values))
+            passed_over = self._full(room) | {"taken": json.dumps(taken)}
+            page = json.loads(_one(db, statements.CANDIDATES, values | passed_over))
             for no, group, az in page:
                 if len(taken) < limit and room.take(group, az):
                     taken.append(no)
-        values = {"run": self._run, "now": now, "taken": json.dumps(taken)}
+        values |= {"taken": json.dumps(taken)}
         return self._jobs(_one(db, statements.CLAIMABLE_ONES, values)) if taken else []
 
     def _room(self, db: Connection) -> Room:

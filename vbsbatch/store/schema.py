@@ -131,7 +131,8 @@ CREATE INDEX commands_open ON commands (run) WHERE done_at IS NULL;
 """
 """Version 1.
 
-Claims find jobs in `jobs_waiting` alone (version 2 makes it anew): `state` is in it, or SQLite would look each job up.
+Claims find jobs in `jobs_waiting` alone: `state` is in it, or SQLite would look each job up.
+Version 2 makes it anew.
 `jobs_open` keeps two runs off one volume. `jobs_rev` leaves out jobs that never changed and
 those that ended (25 bytes for each): whoever follows a run finds the latter in `events`, which has
 a row for every move but waiting -> submitting -> running; the attempt's row tells those.

@@ -1,0 +1,48 @@
+"""What a plan says about the order and the hours of its run, in words for `check`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vbsbatch.plan import Plan
+
+
+def order_lines(plan: Plan, now: float) -> list[str]:
+    """One line on the waves, one on groups and zones, one on the window: those the plan has."""
+    settings = plan.settings
+    lines = []
+    if settings.waves:
+        sizes = Counter(plan.waves())
+        told = [f"{wave.name} {sizes[index]}" for index, wave in enumerate(settings.waves)]
+        gates = [f"{wave.max_failures} after {wave.name}" for wave in settings.waves[:-1]]
+        allowed = f"; failures allowed: {', '.join(gates)}" if gates else ""
+        lines.append(f"waves: {', '.join(told)} volumes{allowed}")
+    lines += _caps(plan)
+    if settings.window is not None:
+        from vbsbatch.policy import window as clocks
+
+        change = clocks.told(settings.window, clocks.changes_at(settings.window, now))
+        state = "open, closes" if clocks.is_open(settings.window, now) else "closed, opens"
+        lines.append(f"window: {settings.window}, now {state} {change}")
+    return lines
+
+
+def _caps(plan: Plan) -> list[str]:
+    """Caps of groups and zones, with what no cap holds: a misspelt zone would go unnoticed."""
+    limits = plan.settings.limits
+    lines = []
+    if limits.per_group is not None:
+        groups = {volume.group for volume in plan.volumes} - {None}
+        lines.append(f"groups: {len(groups)}, at most {limits.per_group} in flight of each")
+    if limits.per_az:
+        zones = Counter(volume.az for volume in plan.volumes)
+        told = [f"{az} at most {cap} in flight" for az, cap in limits.per_az]
+        lines.append(f"zones: {', '.join(told)}")
+        for az, _ in limits.per_az:
+            if az != "*" and not zones[az]:
+                lines.append(f'note: no volume is in the zone "{az}"')
+        if zones[None]:
+            lines.append(f"note: {zones[None]} volumes name no zone: no cap of a zone holds them")
+    return lines
