@@ -145,7 +145,7 @@ criteria = st.builds(
 
 @given(wanted=criteria)
 def test_a_view_has_the_jobs_that_fit_every_criterion(screen: Screen, wanted: Wanted) -> None:
-    found = screen.numbers(RUN, wanted, sort="number", descending=False)
+    found = screen.numbers(RUN, wanted)
     assert list(found) == [job.no for job in JOBS if fits(job, wanted)]
 
 
@@ -184,6 +184,7 @@ SORTS: dict[str, Callable[[Job], Any]] = {
     "attempts": lambda job: job.attempts,
     "age": lambda job: None if (at := job.ended_at or job.intent_at) is None else -at,
     "due": lambda job: (job.due_at or None) if job.state is JobState.WAITING else None,
+    "group": lambda job: ascii_lower(job.group),
 }
 
 
@@ -198,7 +199,24 @@ def test_a_view_is_sorted_with_plan_order_in_ties_and_what_lacks_the_key_last(
     wanted = [*sorted(having, key=key, reverse=descending), *lacking]
     if descending:  # `reverse` keeps ties in plan order too: sorts are stable
         assert [key(job) for job in wanted[: len(having)]] == sorted(map(key, having), reverse=True)
-    found = screen.numbers(RUN, Wanted(), sort=sort, descending=descending)
+    found = screen.numbers(RUN, Wanted(), sorts=[(sort, descending)])
+    assert list(found) == [job.no for job in wanted]
+
+
+@given(
+    sorts=st.lists(st.tuples(st.sampled_from(list(SORTS)), st.booleans()), min_size=2, max_size=4)
+)
+def test_where_one_key_says_nothing_the_next_one_decides(
+    screen: Screen, sorts: list[tuple[str, bool]]
+) -> None:
+    wanted = list(JOBS)
+    for sort, descending in reversed(sorts):  # sorts are stable: the last one decides first
+        key = SORTS[sort]
+        having = sorted(
+            (job for job in wanted if key(job) is not None), key=key, reverse=descending
+        )
+        wanted = [*having, *(job for job in wanted if key(job) is None)]
+    found = screen.numbers(RUN, Wanted(), sorts=sorts)
     assert list(found) == [job.no for job in wanted]
 
 
@@ -227,9 +245,9 @@ def test_half_a_surrogate_pair_in_a_filter_finds_nothing_and_breaks_nothing(
     screen: Screen,
 ) -> None:
     for wanted in (Wanted(words=("\ud800",)), Wanted(codes=("\ud800",))):
-        assert not screen.numbers(RUN, wanted, sort="number", descending=False)
+        assert not screen.numbers(RUN, wanted)
     odd = Wanted(groups=frozenset({"\ud800"}))
-    assert not screen.numbers(RUN, odd, sort="number", descending=False)
+    assert not screen.numbers(RUN, odd)
 
 
 @pytest.mark.anyio
@@ -241,11 +259,29 @@ async def test_the_newest_events_come_oldest_first_and_other_runs_not_at_all(sto
                 kind = "limiter" if number % 2 else "session"
                 journal.record(RunNoted(at=NOW, kind=kind, text=f"{run_id} {number}"))
     screen = Screen(store.path)
-    newest = screen.newest_events(RUN, after=0, limit=3)
+    newest = screen.newest_events(RUN, limit=3)
     assert [event.text for event in newest] == [f"{RUN} {number}" for number in (6, 7, 8)]
-    assert screen.newest_events(RUN, after=newest[1].id, limit=3) == newest[2:]
-    noted = screen.notes(RUN, ["limiter"], after=0, until=newest[0].id)
+    until = newest[0].id
+    noted = screen.loud_events(RUN, ["limiter"], after=0, until=until, limit=9)
     assert [event.text for event in noted] == [f"{RUN} {number}" for number in (1, 3, 5)]
+    assert screen.loud_events(RUN, ["limiter"], after=noted[0].id, until=until, limit=1) == [
+        noted[-1]
+    ]
+    screen.close()
+
+
+@pytest.mark.anyio
+async def test_of_the_moves_only_failures_are_loud(store: Store) -> None:
+    store.create_run(a_run(RUN), [a_job(no) for no in range(1, 9)], BackupSettings())
+    async with store.journal(RUN) as journal:
+        for state in (JobState.FAILED, JobState.RUNNING, JobState.WAITING, JobState.UNKNOWN):
+            [job] = await journal.claim(NOW, 1)
+            journal.record(moved(job, state, note="so it is"))
+        journal.record(RunNoted(at=NOW, kind="sweep", text="cannot read"))
+    screen = Screen(store.path)
+    [event] = screen.loud_events(RUN, ["limiter"], after=0, until=99, limit=9)
+    assert (event.no, event.to, event.text) == (1, JobState.FAILED, "so it is")
+    assert len(screen.newest_events(RUN, limit=9)) == 5
     screen.close()
 
 
@@ -353,5 +389,5 @@ def test_a_view_of_a_file_that_moved_on_is_read_fresh(store: Store, path: Path) 
     assert screen.rev(RUN) > before
     assert screen.data_version() != version
     cancelled = Wanted(states=frozenset({JobState.CANCELLED}))
-    assert list(screen.numbers(RUN, cancelled, sort="number", descending=False)) == [1]
+    assert list(screen.numbers(RUN, cancelled)) == [1]
     screen.close()

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from textual import events
 from textual.pilot import Pilot
 from textual.screen import Screen
 
 from tests.tui.scripted import RUN, ScriptedSource
 from vbsbatch.tui.app import MonitorApp
 from vbsbatch.tui.job_table import JobTable
+
+PATIENCE = 20.0
+"""Seconds; threads may have to wait for a busy machine."""
 
 Found = TypeVar("Found", bound=Screen[Any])
 
@@ -43,9 +48,18 @@ class Stage:
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
         await self.pilot.pause()
+        await prepared(self.pilot)
 
     async def type(self, text: str) -> None:
         await self.press(*("slash" if c == "/" else "space" if c == " " else c for c in text))
+
+    async def burst(self, *keys: str) -> None:
+        """Press keys faster than any of them is seen to."""
+        for name in keys:
+            key = events.Key(name, {"slash": "/", "space": " "}.get(name, name[:1]))
+            key.set_sender(self.app)
+            self.app.post_message(key)
+        await self.pilot.pause()
 
     async def look(self, times: int = 4) -> None:
         """A second of looks."""
@@ -76,10 +90,11 @@ class Stage:
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Let the screen work until something holds."""
-        for _ in range(200):
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
             if true():
                 return
-            await self.pilot.pause()
+            await self.pilot.pause(0.01)
         raise AssertionError(self.text)
 
 
@@ -96,18 +111,16 @@ async def opened(
     app = Monitor(source, run_id=run_id, **options)
     async with app.run_test(size=size) as pilot:
         stage = Stage(app, source, pilot)
-        await pilot.pause()
+        await prepared(pilot)
         await stage.look()
         yield stage
 
 
-async def settled(pilot: Pilot[None]) -> None:
-    """Look once, let everything be painted; for snapshots."""
-    app = pilot.app
-    assert isinstance(app, MonitorApp)
+async def prepared(pilot: Pilot[None]) -> None:
+    """Wait until the screen has found out what takes long once."""
     await pilot.pause()
-    app.look()
+    deadline = time.monotonic() + PATIENCE
+    while not getattr(pilot.app.screen, "ready", True):
+        assert time.monotonic() < deadline
+        await pilot.pause(0.01)
     await pilot.pause()
-
-
-Before = Callable[[Pilot[None]], Awaitable[None]]

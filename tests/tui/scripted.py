@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,8 +32,10 @@ from vbsbatch.tui.values import (
     Overview,
     Panes,
     RunLine,
+    Sent,
     SortKey,
     Terms,
+    Told,
     View,
 )
 
@@ -57,11 +60,18 @@ _ORDER = (
 )
 
 
+def _set() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
 @dataclass
 class ScriptedSource:
     """Hundreds of jobs in every state; what is asked of it is kept in `commands`."""
 
     size_of_run: int = 400
+    grouped: bool = True
     hostile: str = ""
     """Put into every field that a server or a plan can fill."""
     read_only: bool = False
@@ -75,6 +85,8 @@ class ScriptedSource:
     """Whether every read fails."""
     dirty: bool = True
     commands: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    starts: threading.Event = field(default_factory=_set)
+    """Whether a new engine starts at once; not set, it takes until it is."""
     resumed: list[str] = field(default_factory=list)
     reads: Counter[str] = field(default_factory=Counter)
 
@@ -152,7 +164,7 @@ class ScriptedSource:
     def _event(self, number: int, chance: random.Random) -> Event:
         at = NOW - 41 + number
         if number % 5 == 0:
-            text = self.text("429 Retry-After 30s; limiter 6.0 -> 5.0/s")
+            text = self.text("6/s->5/s reason=429 retry_after=30s")
             return Event(id=number, at=at, no=None, kind="limiter", text=text)
         if number % 7 == 0:
             text = self.text("operator@pts/3: retry: to be tried again: 12")
@@ -189,6 +201,9 @@ class ScriptedSource:
         dirty, self.dirty = self.dirty, False
         return dirty
 
+    def prepare(self, run_id: str | None) -> None:
+        """Nothing takes long here."""
+
     def runs(self) -> list[RunLine]:
         self._reading("runs")
         top = self.overview(RUN).failures[:1]
@@ -224,6 +239,7 @@ class ScriptedSource:
             rate_limit=Rate(count=5),
             eta=960.0,
             failures=[(status, code, n) for (status, code), n in failed.most_common()],
+            grouped=self.grouped,
         )
 
     def size(self, run_id: str, view: View) -> int:
@@ -242,29 +258,37 @@ class ScriptedSource:
 
     def _found(self, view: View) -> list[Job]:
         found = [job for job in self.jobs if _fits(job, view.terms)]
-        return sorted(found, key=_KEYS[view.sort], reverse=view.descending)
+        for sort in reversed(view.sorts):
+            found.sort(key=_KEYS[sort.key], reverse=sort.descending)
+        return found
 
     def panes(self, run_id: str) -> Panes:
         self._reading("panes")
         return Panes(
             per_minute=[(i * 7) % 23 for i in range(30)],
             latency=(0.12, 0.48, 3.2),
-            limiter=[(NOW - 60, self.text("limiter 6.0 -> 5.0/s")), (NOW - 30, "5.0 -> 5.5/s")],
+            limiter=[
+                (NOW - 60, self.text("6/s->5/s reason=429 retry_after=30s")),
+                (NOW - 30, "5/s->5.5/s"),
+            ],
             slowest=sorted(
                 (job for job in self.jobs if job.state is JobState.RUNNING),
                 key=lambda job: job.intent_at or 0,
             )[:6],
         )
 
-    def events(self, run_id: str, *, after: int, limit: int) -> list[Event]:
+    def events(self, run_id: str, *, limit: int, every: bool = False) -> list[Told]:
         self._reading("events")
-        return [event for event in self.events_of_run if event.id > after][-limit:]
+        loud = [e for e in self.events_of_run if e.to in (None, JobState.FAILED)]
+        found = (self.events_of_run if every else loud)[-limit:]
+        return [(event, self.jobs[event.no - 1] if event.no else None) for event in found]
 
     def detail(self, run_id: str, no: int) -> Detail:
         self._reading("detail")
         job = self.jobs[no - 1]
         return Detail(
             job=job,
+            run=self.run if run_id == RUN else self._run(run_id, RunState.STOPPED),
             attempts=[self._attempt(job, i) for i in range(1, job.attempts + 1)],
             events=self._life(job),
             meaning=self.text("the service is unavailable") if job.code else None,
@@ -286,12 +310,21 @@ class ScriptedSource:
         )
 
     def _life(self, job: Job) -> list[Event]:
-        states = [JobState.SUBMITTING, JobState.RUNNING, job.state]
-        before = [JobState.WAITING, JobState.SUBMITTING, JobState.RUNNING]
+        """As a journal keeps it: of the creates only what they came to."""
+        if not job.attempts:
+            return []
+        sent = NOW - 600 + 60 * job.attempts
+        before = [JobState.SUBMITTING, JobState.RUNNING]
+        after = [JobState.RUNNING, job.state]
         return [
-            Event(id=i, at=NOW - 600 + 150 * i, no=job.no, kind="move", came_from=a, to=b)
-            for i, (a, b) in enumerate(zip(before, states, strict=True))
+            Event(id=i, at=sent + 2 + 130 * i, no=job.no, kind="move", came_from=a, to=b)
+            for i, (a, b) in enumerate(zip(before, after, strict=True))
         ]
+
+    def request(self, detail: Detail) -> Sent:
+        job = detail.job
+        body = {"backup": {"volume_id": job.volume_id, "name": job.backup_name}}
+        return Sent(line="POST /cloudbackups", body=body)
 
     def compare(self, left: str, right: str) -> Comparison:
         self._reading("compare")
@@ -326,6 +359,7 @@ class ScriptedSource:
         return replace(request, result=self.text("as you say")) if self.answers else request
 
     def resume(self, run_id: str) -> None:
+        assert self.starts.wait(20)
         self.resumed.append(run_id)
 
     def export(self, run_id: str, view: View, form: str, path: str) -> int:
@@ -336,13 +370,14 @@ class ScriptedSource:
 
 _KEYS: Mapping[SortKey, Callable[[Job], Any]] = {
     SortKey.NUMBER: lambda job: job.no,
-    SortKey.STATE: lambda job: (_ORDER.index(job.state), job.no),
-    SortKey.VOLUME: lambda job: (job.volume_name, job.no),
-    SortKey.HTTP: lambda job: (job.http_status or 0, job.no),
-    SortKey.CODE: lambda job: (job.code or "", job.no),
-    SortKey.ATTEMPTS: lambda job: (job.attempts, job.no),
-    SortKey.AGE: lambda job: (-(job.ended_at or job.intent_at or 0), job.no),
-    SortKey.DUE: lambda job: (job.due_at, job.no),
+    SortKey.STATE: lambda job: _ORDER.index(job.state),
+    SortKey.VOLUME: lambda job: job.volume_name,
+    SortKey.GROUP: lambda job: job.group or "",
+    SortKey.HTTP: lambda job: job.http_status or 0,
+    SortKey.CODE: lambda job: job.code or "",
+    SortKey.ATTEMPTS: lambda job: job.attempts,
+    SortKey.AGE: lambda job: -(job.ended_at or job.intent_at or 0),
+    SortKey.DUE: lambda job: job.due_at,
 }
 
 

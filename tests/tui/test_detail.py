@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.tui.piloting import opened
 from tests.tui.scripted import NOW, RUN, ScriptedSource
-from vbsbatch.model import JobState
-from vbsbatch.tui import detail_text
+from vbsbatch.model import JobState, Verdict
+from vbsbatch.tui import detail_text, life
 from vbsbatch.tui.comparison import ComparisonScreen
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.dialogs import Confirm, Pick, Typed
@@ -26,6 +27,7 @@ async def test_a_job_shows_its_ids_times_reason_and_the_codes_meaning() -> None:
             "request id   req-2-4",
             "first sent 07:",
             "failed with 429 APIG.0308 (4 attempts, 0 of them free)",
+            "queued 06:14:20Z",
             "code means   the service is unavailable",
         ):
             assert words in text
@@ -37,14 +39,44 @@ async def test_the_parts_are_attempts_events_exchange_and_timeline() -> None:
         assert "VERDICT" in stage.text
         assert "30s" in stage.text
         await stage.press("tab")
+        assert "waiting -> submitting: attempt 4" in stage.text
         assert "submitting -> running" in stage.text
         await stage.press("right")
-        assert '"volume_id": "6ba7b810' in stage.text
+        await stage.until(lambda: '"volume_id": "6ba7b810' in stage.text)
+        assert "POST /cloudbackups" in stage.text
         assert "answer to attempt 4" in stage.text
         await stage.press("tab")
-        assert ">>>>" in stage.text
+        assert ".>>>" in stage.text
+        assert ". WAIT   2026-11-23 06:14:20Z  for 1h" in stage.text
+        assert "queued" in stage.text
         await stage.press("shift+tab")
         assert "[exchange]" in stage.text
+
+
+async def test_what_the_attempts_alone_tell_is_part_of_a_jobs_history() -> None:
+    source = ScriptedSource()
+    job = next(job for job in source.jobs if job.state is JobState.SUCCEEDED)
+    detail = source.detail(RUN, job.no)
+    attempt = replace(detail.attempts[0], verdict=Verdict.ACCEPTED, took=2.0)
+    bare = replace(detail, attempts=[attempt], events=detail.events[1:])
+    found = [(event.to, event.text) for event in life.moves(bare)]
+    assert found == [
+        (JobState.SUBMITTING, "attempt 1"),
+        (JobState.RUNNING, "accepted"),
+        (JobState.SUCCEEDED, None),
+    ]
+    assert life.moves(bare)[1].at == attempt.sent_at + 2
+
+
+async def test_an_accepted_create_has_no_code_to_be_explained() -> None:
+    source = ScriptedSource()
+    for job in source.jobs:
+        shown = "".join(
+            text
+            for line in detail_text.head(source.detail(RUN, job.no), NOW, 80)
+            for text, _ in line
+        )
+        assert ("code means" in shown) is (job.code is not None), job
 
 
 async def test_n_and_N_go_through_the_jobs_of_the_view() -> None:  # noqa: N802

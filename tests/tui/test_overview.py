@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import re
+import threading
+
 import pytest
 
 from tests.tui.piloting import opened
 from tests.tui.scripted import NOW, RUN, ScriptedSource
 from vbsbatch.model import JobState, RunState
 from vbsbatch.tui.detail import DetailScreen
+from vbsbatch.tui.dialogs import Confirm
 from vbsbatch.tui.overview import OverviewScreen
 from vbsbatch.tui.runs import RunsScreen
-from vbsbatch.tui.values import SortKey
+from vbsbatch.tui.values import Sort, SortKey
 
 pytestmark = pytest.mark.anyio
 
@@ -131,6 +135,22 @@ async def test_a_filter_that_makes_no_sense_says_why_and_is_not_taken() -> None:
         assert "! " not in stage.lines[3]
 
 
+async def test_a_view_without_jobs_says_so_and_how_to_get_out_of_it() -> None:
+    async with opened() as stage:
+        await stage.press("slash")
+        await stage.type("nowhere")
+        await stage.press("enter")
+        assert "no job fits; Esc shows all again" in stage.text
+        await stage.press("escape")
+        assert "no job fits" not in stage.text
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+async def test_a_wide_table_shows_groups_where_there_are_any(grouped: bool) -> None:
+    async with opened(ScriptedSource(grouped=grouped), size=(140, 40)) as stage:
+        assert (" GROUP " in stage.lines[5]) is grouped
+
+
 async def test_f_shows_failures_only_and_then_what_was_there_before() -> None:
     async with opened() as stage:
         await stage.press("f")
@@ -163,11 +183,38 @@ async def test_sorting_keeps_the_cursor_on_its_job() -> None:
         await stage.press("j", "j")
         job = stage.table.cursor_no
         await stage.press("s", "j", "j", "enter")
-        assert stage.table.view.sort is SortKey.VOLUME
+        assert stage.table.view.sorts == (Sort(SortKey.VOLUME),)
         await stage.press("S")
-        assert stage.table.view.descending
+        assert stage.table.view.sorts == (Sort(SortKey.VOLUME, True),)
         assert stage.table.cursor_no == job
         assert "sort -volume" in stage.text
+
+
+async def test_several_things_are_sorted_by_and_the_table_follows_each_step() -> None:
+    async with opened() as stage:
+        await stage.press("s", "j", "space")
+        assert stage.table.view.sorts == (Sort(SortKey.STATE),)
+        assert "1+ state" in stage.text
+        await stage.press(*["j"] * 6, "space", "space")
+        assert "2- age" in stage.text
+        assert stage.table.view.sorts == (Sort(SortKey.STATE), Sort(SortKey.AGE, True))
+        await stage.press("enter")
+        assert "sort state,-age" in stage.text
+        assert "+ST" in stage.lines[5]
+        assert "-AGE" in stage.lines[5]
+        jobs = stage.source.page(RUN, stage.table.view, 0, 12)
+        assert {job.state for job in jobs} == {JobState.FAILED}
+        assert [job.ended_at for job in jobs] == sorted(job.ended_at or 0 for job in jobs)
+
+
+async def test_sorting_is_as_it_was_when_the_user_leaves_without_a_choice() -> None:
+    async with opened() as stage:
+        await stage.press("S", "s", "j", "space", "space", "space", "j", "space")
+        assert "sort -number,volume" in stage.text
+        await stage.press("escape")
+        assert "sort -number " in stage.text
+        await stage.press("S")
+        assert stage.table.view.sorts == ()
 
 
 async def test_marks_are_set_one_by_one_by_range_and_for_all_filtered() -> None:
@@ -215,6 +262,20 @@ async def test_the_log_takes_the_place_of_the_jobs_and_scrolls_back() -> None:
         assert stage.table.display
 
 
+async def test_the_events_are_failures_control_and_limiter_or_every_move() -> None:
+    async with opened() as stage:
+        assert not [line for line in stage.lines if "submitting -> unknown" in line]
+        assert "! 6/s->5/s reason=429 retry_after=30s" in stage.text
+        await stage.press("v")
+        assert "all events" in stage.text
+        assert [line for line in stage.lines if "submitting -> unknown" in line]
+        await stage.press("l", "v")
+        assert not [line for line in stage.lines if "-> unknown" in line]
+        shown = [line for line in stage.lines if re.search(r" x \d{5} \S+: failed: attempt", line)]
+        assert len(shown) > 2
+        assert ", gave up" in stage.text
+
+
 async def test_a_store_that_cannot_be_read_is_a_banner_until_it_can_be_again() -> None:
     async with opened() as stage:
         stage.source.broken = True
@@ -240,8 +301,47 @@ async def test_an_engine_without_a_heartbeat_for_ten_seconds_is_gone_and_can_be_
         stage.source.pid = None
         await stage.look()
         await stage.press("c")
-        assert stage.source.resumed == [RUN]
+        await stage.until(lambda: stage.source.resumed == [RUN])
+        await stage.until(lambda: not stage.app.starting)
+        await stage.look()
         assert "waiting for the new engine" in stage.text
+
+
+async def test_the_screen_goes_on_while_a_new_engine_starts() -> None:
+    source = ScriptedSource(pid=None, starts=threading.Event())
+    async with opened(source) as stage:
+        await stage.press("c", "c", "j", "j")
+        await stage.look()
+        assert "starting a new engine" in stage.text
+        assert stage.table.cursor_no == 3
+        source.starts.set()
+        await stage.until(lambda: not stage.app.starting)
+        assert source.resumed == [RUN], "one for two keys"
+        assert stage.app.said == [f"engine started for run {RUN}"]
+
+
+async def test_keys_typed_at_once_reach_what_the_ones_before_opened() -> None:
+    async with opened() as stage:
+        await stage.burst("slash", *"mail")
+        await stage.until(lambda: stage.table.view.terms.text == "mail")
+        await stage.press("escape")
+        await stage.burst("tab", "enter")
+        await stage.until(lambda: stage.table.view.terms.states == {JobState.FAILED})
+        await stage.press("escape")
+        await stage.burst("s", "j", "enter")
+        await stage.until(lambda: stage.table.view.sorts == (Sort(SortKey.STATE),))
+        await stage.burst("R", "j", "enter")
+        await stage.until(lambda: "Retry 19 jobs?" in stage.text)
+        assert "scope: all that failed with 429 APIG.0308" in stage.text
+
+
+async def test_no_question_to_confirm_is_answered_by_what_was_typed_before_it() -> None:
+    async with opened() as stage:
+        await stage.burst("f", "r", "y", "y")
+        await stage.until(lambda: "Retry 1 job?" in stage.text)
+        await stage.look()
+        stage.screen(Confirm)
+        assert stage.source.commands == []
 
 
 async def test_a_stopped_run_says_why_and_how_to_go_on() -> None:
@@ -279,7 +379,7 @@ async def test_the_mouse_moves_opens_sorts_and_filters() -> None:
         await stage.pilot.click("JobTable", offset=(10, 3))
         assert stage.table.cursor_no == 4
         await stage.pilot.click("#head", offset=(20, 0))
-        assert stage.table.view.sort is SortKey.VOLUME
+        assert stage.table.view.sorts == (Sort(SortKey.VOLUME),)
         await stage.pilot.click("Failures", offset=(18, 0))
         assert stage.table.size_of_view == stage.source.overview(RUN).failures[0][2]
         await stage.pilot.click("JobTable", offset=(10, 2), times=2)

@@ -32,10 +32,12 @@ from vbsbatch.store import Store
 from vbsbatch.store.journal import SqliteJournal
 from vbsbatch.tui.source import NOT_TAKEN, StoreSource
 from vbsbatch.tui.terms import parse
-from vbsbatch.tui.values import SortKey, Source, View
+from vbsbatch.tui.values import Sent, Sort, SortKey, Source, View
 
 RUN, LATER = "20261118-1200-aaaa", "20261118-1300-bbbb"
 FAILED = View(terms=parse("state:fail"))
+BY_STATE = View(sorts=(Sort(SortKey.STATE, True),))
+BACKWARDS = View(sorts=(Sort(SortKey.NUMBER, True),))
 
 
 @dataclass
@@ -70,6 +72,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
             store,
             read_only=False,
             meaning=documented,
+            request=lambda run, job: Sent(line=f"POST {run.id} {job.no}"),
             starter=started.append,
             asked_by="op@pts/3",
             clock=wall,
@@ -162,6 +165,7 @@ async def test_a_screen_that_attaches_late_knows_the_pace_at_once(desk: Desk) ->
                 desk.store,
                 read_only=True,
                 meaning=documented,
+                request=lambda run, job: Sent(line=""),
                 starter=desk.started.append,
                 asked_by="x",
                 clock=desk.wall,
@@ -196,7 +200,7 @@ async def test_pages_rows_and_sizes_of_a_view_agree(desk: Desk) -> None:
         await work(journal, 12, fail=5)
     source = desk.source
     assert (source.size(RUN, View()), source.size(RUN, FAILED)) == (30, 5)
-    for view in (View(), FAILED, View(sort=SortKey.STATE, descending=True), View(descending=True)):
+    for view in (View(), FAILED, BY_STATE, BACKWARDS):
         numbers = source.numbers(RUN, view, 0, None)
         assert [job.no for job in source.page(RUN, view, 0, 99)] == numbers
         assert [job.no for job in source.page(RUN, view, 2, 2)] == numbers[2:4]
@@ -222,7 +226,7 @@ async def test_an_order_is_made_anew_when_the_run_changed_and_not_at_every_look(
 @pytest.mark.anyio
 async def test_a_page_shows_the_jobs_as_they_are_now(desk: Desk) -> None:
     create(desk, 3)
-    view = View(sort=SortKey.STATE)
+    view = View(sorts=(Sort(SortKey.STATE), Sort(SortKey.AGE, True)))
     assert {job.state for job in desk.source.page(RUN, view, 0, 9)} == {JobState.WAITING}
     async with desk.store.journal(RUN) as journal:
         await work(journal, 2, fail=1)
@@ -257,6 +261,8 @@ async def test_a_job_in_detail(desk: Desk) -> None:
         await work(journal, 2, fail=1)
     detail = desk.source.detail(RUN, 1)
     assert detail.job == desk.store.job(RUN, 1)
+    assert detail.run.id == RUN
+    assert desk.source.request(detail) == Sent(line=f"POST {RUN} 1")
     assert [attempt.answer.code for attempt in detail.attempts] == ["VolumeBackup.0040"]
     assert [event.to for event in detail.events] == [JobState.FAILED]
     assert detail.meaning == documented("VolumeBackup.0040", 400)
@@ -269,9 +275,16 @@ async def test_the_newest_events_of_a_run(desk: Desk) -> None:
     create(desk, 9)
     async with desk.store.journal(RUN) as journal:
         await work(journal, 5, fail=5)
-    newest = desk.source.events(RUN, after=0, limit=2)
-    assert [event.no for event in newest] == [4, 5]
-    assert desk.source.events(RUN, after=newest[-1].id, limit=2) == []
+        newest = desk.source.events(RUN, limit=2, every=True)
+        assert [event.no for event, _ in newest] == [4, 5]
+        assert [job and job.code for _, job in newest] == ["VolumeBackup.0040"] * 2
+        assert newest == desk.source.events(RUN, limit=2), "failures matter"
+        journal.record(RunNoted(at=NOW, kind="command", text="anna: pause: paused"))
+        journal.record(RunNoted(at=NOW, kind="sweep", text="cannot read the backups now"))
+        await work(journal, 3)
+        matters = desk.source.events(RUN, limit=2)
+        assert [(event.no, event.kind) for event, _ in matters] == [(5, "move"), (None, "command")]
+        assert desk.source.events(RUN, limit=1, every=True)[0][0].kind == "sweep"
 
 
 @pytest.mark.anyio
@@ -397,7 +410,7 @@ async def test_a_view_is_exported_in_its_order(desk: Desk, tmp_path: Path) -> No
     async with desk.store.journal(RUN) as journal:
         await work(journal, 3, fail=2)
     place = tmp_path / "jobs.csv"
-    assert desk.source.export(RUN, View(descending=True), "csv", str(place)) == 1200
+    assert desk.source.export(RUN, BACKWARDS, "csv", str(place)) == 1200
     rows = csv.DictReader(place.read_text().splitlines())
     assert [row["name"] for row in rows] == [f"db-{no:03}" for no in range(1200, 0, -1)]
     place = tmp_path / "failed.json"

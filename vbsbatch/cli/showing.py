@@ -11,15 +11,16 @@ import click
 from vbsbatch.cli import USAGE, mention
 from vbsbatch.cli.options import open_store
 from vbsbatch.errors import UsageError
-from vbsbatch.model import RunState
+from vbsbatch.model import Operation, RunState, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from vbsbatch.model import Run
+    from vbsbatch.model import Job, Run
     from vbsbatch.store import Store
     from vbsbatch.tui.source import StoreSource
+    from vbsbatch.tui.values import Sent
 
 _DRIVEN = (RunState.RUNNING, RunState.PAUSED)
 
@@ -73,9 +74,29 @@ def source_of(store: Store, *, read_only: bool, starter: Callable[[str], object]
         store,
         read_only=read_only,
         meaning=documented,
+        request=_request,
         starter=starter,
         asked_by=asked_by(),
     )
+
+
+def _request(run: Run, job: Job) -> Sent:
+    """What a job of this run sends, as its service documents it."""
+    from vbsbatch.tui.values import Sent
+
+    cinder = run.settings.service is Service.CINDER
+    backups = "/backups" if cinder else "/cloudbackups"
+    match run.settings.operation:
+        case Operation.RESTORE:
+            line = f"POST {backups}/{job.settings.source_backup_id}/restore"
+            return Sent(line=line, body={"restore": {"volume_id": job.volume_id}})
+        case Operation.PRUNE:
+            return Sent(line=f"DELETE /backups/{job.settings.source_backup_id}")
+    from vbsbatch.cloud import cinder as plain  # slow to import, and few look so closely
+    from vbsbatch.cloud import vbs
+
+    body = (plain if cinder else vbs).create_body(job)
+    return Sent(line=f"POST {backups}", body={"backup": body})
 
 
 def show_runs_or_help(ctx: click.Context, db: Path | None) -> int:

@@ -13,7 +13,8 @@ WINDOW = 600.0
 ENOUGH_JOBS = 5
 ENOUGH_SECONDS = 10.0
 
-_LOUD_NOTES = frozenset({"limiter", "breaker", "command", "session", "run"})
+LOUD_NOTES = frozenset({"limiter", "breaker", "command", "session", "run"})
+"""Kinds of `RunNoted` that are told without being asked for."""
 
 OUTCOMES: Mapping[int, str] = {0: "done", 1: "partial", 2: "refused", 3: "stopped", 130: "aborted"}
 """What an exit code means, in one word."""
@@ -91,4 +92,4 @@ def wanted(event: JobMoved | RunNoted, *, verbose: bool) -> bool:
         return True
     if isinstance(event, JobMoved):
         return event.job.state is JobState.FAILED
-    return event.kind in _LOUD_NOTES
+    return event.kind in LOUD_NOTES

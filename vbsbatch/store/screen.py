@@ -25,6 +25,8 @@ REV = "SELECT rev FROM runs WHERE no = ?"
 
 SPAN = "SELECT coalesce(min(no), 0), coalesce(max(no), -1), count(*) FROM jobs WHERE run = ?"
 
+GROUPED = "SELECT EXISTS (SELECT 1 FROM jobs WHERE run = ? AND grp IS NOT NULL)"
+
 AT = f"""
 SELECT {JOB_COLUMNS} FROM jobs j
 WHERE j.run = ? AND j.no IN (SELECT value FROM json_each(?))"""
@@ -49,9 +51,12 @@ NEWEST_EVENTS = f"""
 SELECT * FROM (
   SELECT {_EVENT} FROM events e WHERE {_AFTER} ORDER BY e.id DESC LIMIT :limit) ORDER BY 1"""
 
-NOTES = f"""
-SELECT {_EVENT} FROM events e WHERE {_AFTER} AND e.id <= :until AND e.job IS NULL
-  AND e.kind IN (SELECT value FROM json_each(:kinds)) ORDER BY e.id"""
+LOUD_EVENTS = f"""
+SELECT * FROM (
+  SELECT {_EVENT} FROM events e WHERE {_AFTER} AND e.id <= :until
+    AND (e.job IS NULL AND e.kind IN (SELECT value FROM json_each(:kinds))
+      OR e.job IS NOT NULL AND e.kind % 8 = 5)
+  ORDER BY e.id DESC LIMIT :limit) ORDER BY 1"""
 
 TOOK = """
 SELECT took FROM attempts
@@ -82,9 +87,10 @@ _SORTS: Mapping[str, tuple[str, bool]] = {
     "attempts": ("j.attempts", True),
     "age": ("coalesce(j.ended_at, j.intent_at)", False),
     "due": ("iif(j.state = 0 AND j.due_at > 0, j.due_at, NULL)", True),
+    "group": ("j.grp COLLATE NOCASE", True),
 }
 
-FIXED_SORTS = frozenset({"number", "volume"})
+FIXED_SORTS = frozenset({"number", "volume", "group"})
 """Orders that never change while a run goes on."""
 
 _TEXTS = ("j.volume_name", "j.backup_name", "j.code", "j.message", "j.grp")
@@ -135,6 +141,10 @@ class Screen(Reader):
         """A number that grows with every change of the run or its jobs."""
         return int(self._value(REV, (self._about(run_id).number,)))
 
+    def has_groups(self, run_id: str) -> bool:
+        """Whether any job of the run has a group."""
+        return bool(self._value(GROUPED, (self._about(run_id).number,)))
+
     # Views
 
     def all_numbers(self, run_id: str) -> Sequence[int]:
@@ -145,17 +155,16 @@ class Screen(Reader):
         return self._numbers("TRUE", "j.no", {"run": self._about(run_id).number})
 
     def numbers(
-        self, run_id: str, criteria: Criteria, *, sort: str, descending: bool
+        self, run_id: str, criteria: Criteria, *, sorts: Iterable[tuple[str, bool]] = ()
     ) -> Sequence[int]:
-        """The numbers of the jobs that fit, sorted by what `_SORTS` lists; plan order breaks ties.
+        """The numbers of the jobs that fit, sorted by `sorts`, the first of them first.
 
-        A job without the thing to sort by comes last.
+        Each is a word that `_SORTS` lists and whether it goes down; a job without the thing to sort
+        by comes last either way. Plan order breaks ties.
         """
         parameters: dict[str, Any] = {"run": self._about(run_id).number}
         where = " AND ".join(_conditions(criteria, parameters)) or "TRUE"
-        key, ascending = _SORTS[sort]
-        direction = "DESC" if ascending is descending else "ASC"
-        order = f"{key} {direction} NULLS LAST, j.no"
+        order = ", ".join([*(_ordered(*sort) for sort in sorts), "j.no"])
         return self._numbers(where, order, parameters)
 
     def _numbers(self, where: str, order: str, parameters: Mapping[str, Any]) -> Sequence[int]:
@@ -187,21 +196,26 @@ SELECT json_group_array(no) FROM (
                 tally.see(self._rows(CHANGED_GLANCES, parameters))
         return mark
 
-    def newest_events(self, run_id: str, *, after: int, limit: int) -> list[Event]:
-        """The newest events of the run after event `after`, oldest first."""
-        page = {"run": self._about(run_id).number, "after": after, "limit": max(0, limit)}
+    def newest_events(self, run_id: str, *, limit: int) -> list[Event]:
+        """The newest events of the run, oldest first."""
+        page = {"run": self._about(run_id).number, "after": 0, "limit": max(0, limit)}
         return list(map(_event, self._rows(NEWEST_EVENTS, page)))
 
-    def notes(self, run_id: str, kinds: Iterable[str], *, after: int, until: int) -> list[Event]:
-        """What was noted of these kinds about the run as a whole, of the events from the one
-        behind `after` to `until`."""
+    def loud_events(
+        self, run_id: str, kinds: Iterable[str], *, after: int, until: int, limit: int
+    ) -> list[Event]:
+        """What was noted of these kinds about the run as a whole, and the jobs that failed.
+
+        The newest `limit` of the events from the one behind `after` to `until`, oldest first.
+        """
         parameters = {
             "run": self._about(run_id).number,
             "after": after,
             "until": until,
             "kinds": json.dumps(list(kinds)),
+            "limit": limit,
         }
-        return list(map(_event, self._rows(NOTES, parameters)))
+        return list(map(_event, self._rows(LOUD_EVENTS, parameters)))
 
     def took(self, run_id: str, numbers: Iterable[int], *, limit: int) -> list[float]:
         """Seconds that the newest answered creates of these jobs took."""
@@ -219,6 +233,11 @@ SELECT json_group_array(no) FROM (
         """When the run's engine was paused (True) and unpaused (False), in order of time."""
         rows = self._rows(PAUSES, (self._about(run_id).number,))
         return [(at / 1000, verb == "pause") for verb, at in rows]
+
+
+def _ordered(by: str, descending: bool) -> str:
+    key, ascending = _SORTS[by]
+    return f"{key} {'DESC' if ascending is descending else 'ASC'} NULLS LAST"
 
 
 def _conditions(criteria: Criteria, parameters: dict[str, Any]) -> Iterable[str]:

@@ -18,11 +18,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.filter import LineFilter, NoColor
 from textual.screen import Screen
 
+from vbsbatch.errors import VbsbatchError
 from vbsbatch.model import JobState, Run, RunState
 from vbsbatch.report.text import clean
 from vbsbatch.tui import bindings, exporting, header, help, notice, themes
@@ -30,7 +32,10 @@ from vbsbatch.tui.bindings import Key, Keymap
 from vbsbatch.tui.literal import LiteralFilter
 from vbsbatch.tui.live import LiveScreen, reading
 from vbsbatch.tui.overview import OverviewScreen
+from vbsbatch.tui.palette import Actions
+from vbsbatch.tui.requests import Requests
 from vbsbatch.tui.runs import RunsScreen
+from vbsbatch.tui.typed_ahead import TypedAhead
 from vbsbatch.tui.values import Overview, Source
 
 LOOK_EVERY = 0.25
@@ -65,6 +70,7 @@ class MonitorApp(App[None]):
     """The screens of one store."""
 
     TITLE = "vbsbatch"
+    COMMANDS = {Actions}  # noqa: RUF012 (Textual's own type)
     ALLOW_SELECT = False
     BINDINGS = [  # noqa: RUF012 (Textual's own type)
         *bindings.of("everywhere"),
@@ -92,6 +98,12 @@ class MonitorApp(App[None]):
         self.clock = clock
         self.keymap = bindings.checked(keymap or {})
         self.last_run = run_id
+        self.typed_ahead = TypedAhead(self)
+        self.starting: set[str] = set()
+        """Runs for which an engine is being started."""
+        self.seen: dict[str, Overview] = {}
+        """The runs as they were seen last."""
+        self._requests: dict[str, Requests] = {}
         self.animation_level = "none"
         self._walls: list[LineFilter] = [NoColor()] if plain else []
         self._walls.append(LiteralFilter())
@@ -110,6 +122,11 @@ class MonitorApp(App[None]):
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's filters, then ours: nothing reaches the terminal that could drive it."""
         return [*super().get_line_filters(), *self._walls]
+
+    async def on_event(self, event: events.Event) -> None:
+        """Textual's way of events, apart from keys that are typed ahead."""
+        if not self.typed_ahead.takes(event):
+            await super().on_event(event)
 
     def on_mount(self) -> None:
         """Open the run that was asked for, or the list; begin to look; mind the signals."""
@@ -203,6 +220,28 @@ class MonitorApp(App[None]):
             clean(text)[:_LONGEST], severity="error" if error else "information", markup=False
         )
 
+    # Asking
+
+    def requests(self, run_id: str) -> Requests:
+        """What was asked of the run's engine, from whichever screen."""
+        return self._requests.setdefault(run_id, Requests(self.source, run_id))
+
+    def start_engine(self, run_id: str) -> None:
+        """Start an engine for a run without one, which takes seconds; say so when it is there."""
+        if run_id not in self.starting:
+            self.starting.add(run_id)
+            self.run_worker(self._start_engine(run_id), name="engine", group="engines")
+
+    async def _start_engine(self, run_id: str) -> None:
+        try:
+            await asyncio.to_thread(self.source.resume, run_id)
+        except VbsbatchError as error:
+            self.say(str(error), error=True)
+        else:
+            self.say(f"engine started for run {run_id}")
+        finally:
+            self.starting.discard(run_id)
+
     # Going places
 
     def show_run(self, run_id: str) -> None:
@@ -236,6 +275,12 @@ class MonitorApp(App[None]):
 
     # Actions of every screen
 
+    def action_command_palette(self) -> None:
+        """Every action, by its name."""
+        self.typed_ahead.hold()
+        super().action_command_palette()
+        self.screen.call_after_refresh(self.typed_ahead.release)
+
     def action_help(self) -> None:
         """Show the keys."""
         screen = self.screen
@@ -255,7 +300,7 @@ class MonitorApp(App[None]):
         """Write a picture of the screen."""
         if isinstance(self.screen, LiveScreen):
             name = self.last_run or "runs"
-            self.run_worker(exporting.export_picture(self.screen, name), name="picture")
+            self.screen.begin(exporting.export_picture(self.screen, name))
 
     def action_detach(self) -> None:
         """Leave; the run goes on."""

@@ -82,6 +82,7 @@ KEYS: tuple[Key, ...] = (
     _key("overview sort sort s", "Sort the jobs"),
     _key("overview reverse reverse S", "Turn the order round"),
     _key("overview log log l", "The events large, or small again"),
+    _key("overview verbose verbose v", "Every move in the events, or what matters"),
     _key("overview copy copy y", "Copy the job's ids"),
     _key("overview export export e", "Export the filtered jobs or a picture"),
     _key("overview back up escape", "Drop range, filter, marks; then to the runs"),

@@ -51,6 +51,6 @@ async def pick_and_copy(screen: LiveScreen, ids: Sequence[tuple[str, str | None]
     picked: int | None = 0
     if len(there) > 1:
         options = [f"{name:<13} {clean(value)}" for name, value in there]
-        picked = await screen.app.push_screen_wait(Pick(["Copy"], options))
+        picked = await screen.put(Pick(["Copy"], options))
     if picked is not None:
         copy(screen, there[picked][1])

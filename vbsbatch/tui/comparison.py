@@ -72,7 +72,7 @@ class ComparisonScreen(LiveScreen):
 
     def on_mount(self) -> None:
         """Move with the keys at once."""
-        self.query_one(Rows).focus()
+        self.set_focus(self.query_one(Rows))
 
     def on_resize(self) -> None:
         """Fit the lines to the width."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from textual.app import ComposeResult
 
 from vbsbatch.tui import bindings, detail_text
+from vbsbatch.tui.banner import Banner
 from vbsbatch.tui.clipboard import pick_and_copy
 from vbsbatch.tui.key_line import KeyLine
 from vbsbatch.tui.lines import Lines, Rows
-from vbsbatch.tui.literal import cut
 from vbsbatch.tui.live import reading
 from vbsbatch.tui.steered import Chosen, SteeredScreen
-from vbsbatch.tui.values import Detail, Overview, View
+from vbsbatch.tui.values import Detail, Sent, View
 from vbsbatch.tui.words import Line
 
 
@@ -24,23 +26,23 @@ class DetailScreen(SteeredScreen):
     DEFAULT_CSS = """
     DetailScreen { layout: vertical; overflow: hidden; }
     DetailScreen #job { height: auto; max-height: 60%; }
-    DetailScreen #banner { height: 1; display: none; }
     DetailScreen #parts { height: 1; margin: 1 0 0 0; }
     DetailScreen.-h0 #job { max-height: 1; }
     DetailScreen.-h0 #parts { margin: 0; }
     """
 
-    def __init__(self, run_id: str, no: int, view: View, seen: Overview | None) -> None:
+    def __init__(self, run_id: str, no: int, view: View) -> None:
         super().__init__(run_id)
         self._no = no
         self._view = view
-        self._seen = seen
         self._part = 0
         self._detail: Detail | None = None
+        self._sent: tuple[int, Sent | None] = (no, None)
+        """Of which job, and its request."""
 
     def compose(self) -> ComposeResult:
         """What the job is, the parts' names, one part."""
-        yield Lines(id="banner")
+        yield Banner()
         yield Lines(id="job")
         yield Lines(id="parts")
         yield Rows(cursor=False)
@@ -49,8 +51,7 @@ class DetailScreen(SteeredScreen):
 
     def on_mount(self) -> None:
         """Read the job."""
-        self.steering.seen = self._seen
-        self.query_one(Rows).focus()
+        self.set_focus(self.query_one(Rows))
         self.call_after_refresh(self._load)
 
     def look(self, changed: bool, second: bool) -> None:
@@ -70,13 +71,24 @@ class DetailScreen(SteeredScreen):
         if self._detail is None or not self.is_mounted:
             return
         width = max(1, self.size.width)
-        queued = self._seen.run.created_at if self._seen else None
-        self.query_one("#job", Lines).show(
-            detail_text.head(self._detail, self.now, width, queued_at=queued)
-        )
+        self.query_one("#job", Lines).show(detail_text.head(self._detail, self.now, width))
         self.query_one("#parts", Lines).show([self._tabs()])
         name = detail_text.PARTS[self._part]
-        self.query_one(Rows).show(detail_text.part(name, self._detail, self.now, width))
+        if name == "exchange":
+            self._look_up_request(self._detail)
+        sent = self._sent[1] if self._sent[0] == self._no else None
+        self.query_one(Rows).show(detail_text.part(name, self._detail, self.now, width, sent))
+
+    def _look_up_request(self, detail: Detail) -> None:
+        """Find out what the job sends, on a thread: the first time it takes a moment."""
+        if self._sent[0] != detail.job.no or self._sent[1] is None:
+            self.run_worker(self._looking_up(detail), name="request", group="request")
+
+    async def _looking_up(self, detail: Detail) -> None:
+        found = await asyncio.to_thread(self.source.request, detail)
+        if self._sent != (detail.job.no, found):
+            self._sent = (detail.job.no, found)
+            self._draw()
 
     def _tabs(self) -> Line:
         line: Line = ()
@@ -87,9 +99,7 @@ class DetailScreen(SteeredScreen):
 
     def banner(self, text: str) -> None:
         """Say what is wrong with the store."""
-        widget = self.query_one("#banner", Lines)
-        widget.display = bool(text)
-        widget.show([((cut(f"! {text}", max(1, self.size.width)), "warn"),)])
+        self.query_one(Banner).say(text)
 
     def on_resize(self) -> None:
         """Fit the lines to the new width."""
@@ -127,7 +137,7 @@ class DetailScreen(SteeredScreen):
     def action_copy(self) -> None:
         """Copy one of the ids."""
         if self._detail is not None:
-            self.run_worker(pick_and_copy(self, detail_text.ids(self._detail)), name="copy")
+            self.begin(pick_and_copy(self, detail_text.ids(self._detail)))
 
     def action_up(self) -> None:
         """Back to the run."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich.cells import chop_cells
@@ -12,9 +13,9 @@ from rich.cells import chop_cells
 from vbsbatch.model import Attempt, Job, JobState, Operation
 from vbsbatch.report.text import clean, moment, span
 from vbsbatch.store import Event
-from vbsbatch.tui import event_pane, words
+from vbsbatch.tui import event_pane, life, words
 from vbsbatch.tui.literal import cut, fit
-from vbsbatch.tui.values import Detail
+from vbsbatch.tui.values import Detail, Sent
 from vbsbatch.tui.words import Line
 
 PARTS = ("attempts", "events", "exchange", "timeline")
@@ -39,7 +40,7 @@ def ids(detail: Detail) -> list[tuple[str, str | None]]:
     ]
 
 
-def head(detail: Detail, now: float, width: int, *, queued_at: float | None) -> list[Line]:
+def head(detail: Detail, now: float, width: int) -> list[Line]:
     """What the job is: state, name, ids, times, and why it is where it is."""
     job = detail.job
     mark = words.mark_of(job)
@@ -57,14 +58,19 @@ def head(detail: Detail, now: float, width: int, *, queued_at: float | None) -> 
         for name, value in ids(detail)
     ]
     said: list[tuple[str, str | None, str]] = [
-        ("times", _times(job, queued_at, now), "plain"),
-        ("why", why(job, now, detail.operation), mark.role),
-        ("code means", detail.meaning, "plain"),
+        ("times", _times(job, detail.run.created_at, now), "plain"),
+        ("why", why(job, now, detail.run.settings.operation), mark.role),
+        ("code means", detail.meaning if _is_refusal(job) else None, "plain"),
         ("message", job.message, "plain"),
     ]
     for name, text, role in said:
         lines += _paragraph(name, text, role, width) if text else []
     return lines
+
+
+def _is_refusal(job: Job) -> bool:
+    """Whether the newest answer was anything but an accepted create."""
+    return job.code is not None or (job.http_status is not None and job.http_status >= 300)
 
 
 def _paragraph(name: str, text: str, role: str, width: int) -> list[Line]:
@@ -106,18 +112,12 @@ _SUCCEEDED = {
     Operation.PRUNE: "the backup is deleted",
 }
 
-_REQUESTS = {
-    Operation.BACKUP: "create a backup",
-    Operation.RESTORE: "restore a backup onto a volume",
-    Operation.PRUNE: "delete a backup",
-}
-
 
 def why(job: Job, now: float, operation: Operation = Operation.BACKUP) -> str:
     """Why the job is in its state, in words."""
     create = _CREATES[operation]
     kind = words.failure(job.http_status, job.code)
-    tried = f"{job.attempts} attempts, {job.free} of them free"
+    tried = f"{job.attempts} attempt{'s' if job.attempts != 1 else ''}, {job.free} of them free"
     match job.state:
         case JobState.WAITING if job.attempts:
             due = f"in {span(job.due_at - now)}" if job.due_at > now else "now"
@@ -140,16 +140,17 @@ def why(job: Job, now: float, operation: Operation = Operation.BACKUP) -> str:
             return f"{job.state}: no {create} was left under way"
 
 
-def part(name: str, detail: Detail, now: float, width: int) -> list[Line]:
-    """The lines of one part."""
+def part(name: str, detail: Detail, now: float, width: int, sent: Sent | None) -> list[Line]:
+    """The lines of one part; `sent` is its request, None while that is looked up."""
     match name:
         case "attempts":
             return attempts(detail.attempts, width)
         case "events":
             total = detail.job.no
-            return [event_pane.line(event, width, total) for event in detail.events] or _nothing()
+            moves = life.moves(detail)
+            return [event_pane.line(event, None, width, total) for event in moves] or _nothing()
         case "exchange":
-            return exchange(detail, width)
+            return exchange(detail, width, sent)
         case _:
             return timeline(detail, now, width)
 
@@ -177,10 +178,10 @@ def attempts(found: Sequence[Attempt], width: int) -> list[Line]:
     return lines if found else _nothing()
 
 
-def exchange(detail: Detail, width: int) -> list[Line]:
+def exchange(detail: Detail, width: int, sent: Sent | None) -> list[Line]:
     """The newest create and its answer; headers with tokens are never stored, so never shown."""
-    lines: list[Line] = [((f" request: {_REQUESTS[detail.operation]}", "title"),)]
-    lines += _document(_request(detail.job), width)
+    lines: list[Line] = [((" request", "title"),)]
+    lines += [((" ...", "dim"),)] if sent is None else _sent(sent, width)
     lines.append(())
     if not detail.attempts:
         return [*lines, ((" no answer yet", "dim"),)]
@@ -199,23 +200,12 @@ def exchange(detail: Detail, width: int) -> list[Line]:
     return lines + _document({k: v for k, v in shown.items() if v is not None}, width)
 
 
-def _request(job: Job) -> dict[str, Any]:
-    settings = job.settings
-    if settings.source_backup_id is not None:
-        return {"backup_id": settings.source_backup_id, "volume_id": job.volume_id}
-    body: dict[str, Any] = {"volume_id": job.volume_id, "name": job.backup_name}
-    if settings.description is not None:
-        body["description"] = settings.description
-    if settings.snapshot_id is not None:
-        body["snapshot_id"] = settings.snapshot_id
-    if settings.tags:
-        body["tags"] = dict(settings.tags)
-    if settings.full is not None:
-        body["full"] = settings.full
-    return body
+def _sent(request: Sent, width: int) -> list[Line]:
+    lines: list[Line] = [((cut(f" {request.line}", width), "plain"),)]
+    return lines if request.body is None else lines + _document(request.body, width)
 
 
-def _document(value: dict[str, Any], width: int) -> list[Line]:
+def _document(value: Mapping[str, Any], width: int) -> list[Line]:
     text = json.dumps(value, indent=2, ensure_ascii=False)
     return [
         ((" " + piece, "plain"),)
@@ -229,10 +219,12 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def timeline(detail: Detail, now: float, width: int) -> list[Line]:
-    """A strip from the first event to now, a glyph of the state for each slice of time."""
-    moves = [event for event in detail.events if event.to is not None]
-    if not moves:
-        return _nothing()
+    """A strip from the first wait to now, a glyph of the state for each slice of time."""
+    queued = Event(id=0, at=detail.run.created_at, no=detail.job.no, kind="move", text="queued")
+    moves = [
+        replace(queued, to=JobState.WAITING),
+        *(event for event in life.moves(detail) if event.to is not None),
+    ]
     ended = detail.job.ended_at
     end = max(now if ended is None else ended, moves[-1].at)
     start, size = moves[0].at, max(1, width - 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 from textual import events
@@ -16,6 +17,7 @@ from vbsbatch.report.text import clean
 from vbsbatch.tui import bindings
 from vbsbatch.tui.lines import Lines, Rows
 from vbsbatch.tui.literal import cut
+from vbsbatch.tui.live import monitor
 from vbsbatch.tui.words import Line
 
 TYPE_ABOVE = 100
@@ -38,6 +40,8 @@ Dialog Input { background: $surface; }
 class Dialog(ModalScreen[Result], Generic[Result]):
     """A question over the screen, which goes on living behind it."""
 
+    TAKES_TYPED = True
+    """Whether keys count that were typed before the question was there."""
     DEFAULT_CSS = _CSS
     BINDINGS = bindings.hidden("escape refuse")
 
@@ -56,6 +60,11 @@ class Dialog(ModalScreen[Result], Generic[Result]):
             for piece in textwrap.wrap(clean(text), width, subsequent_indent="  "):
                 yield ((cut(piece, width), "strong" if index == 0 else "plain"),)
 
+    def on_mount(self) -> None:
+        """Take what was typed before the question was there, unless it would be an answer blind."""
+        release = partial(monitor(self).typed_ahead.release, again=self.TAKES_TYPED)
+        self.call_after_refresh(release)
+
     def answers(self) -> ComposeResult:
         """The widgets that take the answer."""
         raise NotImplementedError
@@ -68,6 +77,7 @@ class Dialog(ModalScreen[Result], Generic[Result]):
 class Confirm(Dialog[bool]):
     """Yes or no, No first; `y`, `n` and Esc answer at once."""
 
+    TAKES_TYPED = False
     BINDINGS = bindings.hidden(
         *("y answer(1)", "n answer(0)", "left,right,h,l,tab,shift+tab turn", "enter take")
     )
@@ -133,6 +143,18 @@ class Typed(Dialog[str]):
             self.query_one("#fault", Lines).show([((cut(wrong, 60), "fail"),)])
 
 
+class TypedCount(Typed):
+    """The number of jobs, typed by whoever means all of them."""
+
+    TAKES_TYPED = False
+
+    def __init__(self, text: Sequence[str], count: int) -> None:
+        def fault(typed: str) -> str | None:
+            return None if typed.strip() == str(count) else f"type {count}, or press Esc"
+
+        super().__init__([*text, f"Type {count} to go on:"], fault=fault)
+
+
 class Pick(Dialog[int]):
     """One of several; the answer is its index. `start` is where the cursor begins."""
 
@@ -154,7 +176,7 @@ class Pick(Dialog[int]):
         rows = self.query_one(Rows)
         lines: list[Line] = [((cut(option, 58), "plain"),) for option in self._options]
         rows.show(lines, self._start)
-        rows.focus()
+        self.set_focus(rows)
 
     def action_take(self) -> None:
         """Answer with the row under the cursor."""
@@ -163,12 +185,3 @@ class Pick(Dialog[int]):
     def on_rows_chosen(self) -> None:
         """A double click takes it."""
         self.action_take()
-
-
-def exactly(count: int) -> Callable[[str], str | None]:
-    """The fault of anything but this number."""
-
-    def fault(text: str) -> str | None:
-        return None if text.strip() == str(count) else f"type {count}, or press Esc"
-
-    return fault

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from vbsbatch.model import JobState
+from vbsbatch.model import Job, JobState
 from vbsbatch.report.text import clock
 from vbsbatch.store import Event
 from vbsbatch.tui import bindings, words
 from vbsbatch.tui.lines import Lines
 from vbsbatch.tui.literal import cut
-from vbsbatch.tui.live import reading
+from vbsbatch.tui.live import LiveScreen, reading
 from vbsbatch.tui.values import Source
 from vbsbatch.tui.words import MARKS, RETRY, Line
+
+_NAME = 40
+"""Characters of a volume's name at most."""
 
 _LOUD = frozenset({"limiter", "breaker", "session"})
 
@@ -26,21 +29,23 @@ class EventPane(Lines, can_focus=True):
         self._source = source
         self._run_id = run_id
         self._back = 0
+        self.every = False
+        """Whether every move of every job is shown, or what the plain output would tell."""
         self.total = 0
         """Jobs of the run: how wide their numbers are."""
 
     def reload(self) -> None:
         """Fetch and show the newest again, or what was scrolled back to."""
         height = self.size.height
-        if not height:
+        if not (height and isinstance(self.screen, LiveScreen) and self.screen.ready):
             return
         with reading(self):
             wanted = height + self._back
-            found = self._source.events(self._run_id, after=0, limit=wanted)
+            found = self._source.events(self._run_id, limit=wanted, every=self.every)
             self._back = max(0, min(self._back, len(found) - height))
             end = len(found) - self._back
             shown = found[max(0, end - height) : end]
-            self.show([line(event, self.size.width, self.total) for event in shown])
+            self.show([line(event, job, self.size.width, self.total) for event, job in shown])
 
     def action_move(self, by: int) -> None:
         """Scroll back (up) or forth."""
@@ -60,8 +65,11 @@ class EventPane(Lines, can_focus=True):
         self.reload()
 
 
-def line(event: Event, width: int, total: int) -> Line:
-    """One event: when, to which job (or to the run), what."""
+def line(event: Event, job: Job | None, width: int, total: int) -> Line:
+    """One event: when, to which job (or to the run), what.
+
+    `job` is how the job stands now; None where everybody knows which one it is.
+    """
     when = f" {clock(event.at)[:-1]} "
     if event.no is None:
         loud = event.kind in _LOUD
@@ -70,7 +78,17 @@ def line(event: Event, width: int, total: int) -> Line:
         mark = _mark(event)
         glyph, role, who = mark.glyph, mark.role, words.number(event.no, total) + " "
     room = width - len(when) - len(glyph) - 1 - len(who)
-    return ((when, "dim"), (f"{glyph} {who}", role), (cut(what(event), room), "plain"))
+    text = what(event) if job is None else f"{job.volume_name[:_NAME]}: {_outcome(event, job)}"
+    return ((when, "dim"), (f"{glyph} {who}", role), (cut(text, room), "plain"))
+
+
+def _outcome(event: Event, job: Job) -> str:
+    """What happened to the job; of a failure that still stands, also how often what came back."""
+    if event.to is not JobState.FAILED or job.state is not JobState.FAILED:
+        return what(event)
+    tried = f"attempt {job.attempts}" if job.attempts else "never sent"
+    note = f", {event.text}" if event.text else ""
+    return f"failed: {tried} -> {words.failure(job.http_status, job.code)}{note}"
 
 
 def _mark(event: Event) -> words.Mark:

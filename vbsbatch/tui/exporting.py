@@ -22,7 +22,7 @@ _FORMS = (
 async def export(screen: LiveScreen, run_id: str, view: View) -> None:
     """Ask what and where to, write it, say how much."""
     options = [words for _, words in _FORMS]
-    picked = await screen.app.push_screen_wait(Pick(["Export"], options))
+    picked = await screen.put(Pick(["Export"], options))
     if picked is None:
         return
     form = _FORMS[picked][0]
@@ -58,7 +58,7 @@ async def _path(screen: LiveScreen, proposed: str) -> str | None:
         screen.say("a browser writes no files on this machine: see vbsbatch jobs and report")
         return None
     dialog = Typed(["Write to"], value=proposed, fault=_fault)
-    typed = await screen.app.push_screen_wait(dialog)
+    typed = await screen.put(dialog)
     return None if typed is None else os.path.expanduser(typed.strip())  # noqa: ASYNC240 (no I/O)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vbsbatch.model import JobState
-from vbsbatch.store import Mark
+from vbsbatch.report.progress import LOUD_NOTES
+from vbsbatch.store import Event, Mark
 from vbsbatch.store.screen import Screen
 from vbsbatch.store.tally import Tally
 
@@ -17,6 +18,9 @@ FOLLOWED = 8
 LIMITER_KINDS = ("limiter", "breaker")
 LIMITER_NOTES = 20
 
+LOUD_EVENTS = 1000
+"""Events that matter, remembered of each run."""
+
 
 @dataclass(kw_only=True, slots=True)
 class Followed:
@@ -24,6 +28,10 @@ class Followed:
 
     tally: Tally = field(default_factory=Tally)
     mark: Mark | None = None
+    grouped: bool = False
+    """Whether any job has a group."""
+    events: deque[Event] = field(default_factory=lambda: deque(maxlen=LOUD_EVENTS))
+    """The newest that the plain output would tell too: failures, control, limiter."""
     limiter: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=LIMITER_NOTES))
     """The newest notes of limiter and breaker, oldest first."""
 
@@ -51,14 +59,25 @@ class Figures:
         before = followed.mark
         if before is None or self._screen.rev(run_id) != before.rev:
             mark = self._screen.follow(run_id, followed.tally, before)
+            if before is None:
+                followed.grouped = self._screen.has_groups(run_id)
             after = 0 if before is None else before.event
-            notes = self._screen.notes(run_id, LIMITER_KINDS, after=after, until=mark.event)
+            events = self._screen.loud_events(
+                run_id, LOUD_NOTES, after=after, until=mark.event, limit=LOUD_EVENTS
+            )
+            followed.events.extend(events)
+            notes = [event for event in events if event.kind in LIMITER_KINDS]
             followed.limiter.extend((note.at, note.text or "") for note in notes)
             followed.mark = mark
         self._followed[run_id] = followed
         if len(self._followed) > FOLLOWED:
             del self._followed[next(iter(self._followed))]
         return followed
+
+    def adopt(self, other: Figures) -> None:
+        """Take over what another reader of the same store has found out."""
+        self._followed.update(other._followed)
+        self._summaries.update(other._summaries)
 
     def summary(self, run_id: str, *, live: bool) -> Summary:
         """Of a run that changes all the time, from its tally; of any other, counted once."""

@@ -59,7 +59,7 @@ class FilterLine(Horizontal):
         with self.prevent(Input.Changed):
             line.value = before.text
         line.cursor_position = len(before.text)
-        line.focus()
+        self.screen.set_focus(line)
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:

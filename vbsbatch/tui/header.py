@@ -43,6 +43,8 @@ def _who(seen: Overview, now: float, width: int, read_only: bool) -> Line:
     rest = width - sum(words.width_of(line) + 2 for _, line in parts)
     if plan := cut(run.plan, min(_PLAN, rest)):
         parts.insert(2, (6, ((plan, "plain"),)))
+    if run.cloud:
+        parts.insert(3, (8, (("on ", "dim"), (cut(run.cloud, _PLAN), "plain"))))
     parts.append((7, ((_minute(now), "plain"),)))
     return words.packed(parts, width)
 

@@ -60,7 +60,7 @@ class HelpScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Move with the keys at once."""
-        self.query_one(Rows).focus()
+        self.set_focus(self.query_one(Rows))
 
     def action_close(self) -> None:
         """Leave."""

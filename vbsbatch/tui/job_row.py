@@ -9,12 +9,13 @@ At 80 cells::
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vbsbatch.model import Job
 from vbsbatch.tui import words
 from vbsbatch.tui.literal import fit
-from vbsbatch.tui.values import SortKey
+from vbsbatch.tui.values import Sort, SortKey
 from vbsbatch.tui.words import Line
 
 _LEAD = 3
@@ -28,6 +29,7 @@ SORTED_BY = {
     "ST": SortKey.STATE,
     "#": SortKey.NUMBER,
     "VOLUME": SortKey.VOLUME,
+    "GROUP": SortKey.GROUP,
     "HTTP": SortKey.HTTP,
     "ERR": SortKey.CODE,
     "ATT": SortKey.ATTEMPTS,
@@ -46,8 +48,8 @@ class Column:
     right: bool = False
 
 
-def columns(width: int, total: int) -> tuple[Column, ...]:
-    """The columns for a table of `width` cells over a run of `total` jobs.
+def columns(width: int, total: int, *, grouped: bool) -> tuple[Column, ...]:
+    """The columns for a table of `width` cells over a run of `total` jobs, `grouped` or not.
 
     The volume takes what the others leave; when that is too little, columns go from the right.
     """
@@ -62,7 +64,7 @@ def columns(width: int, total: int) -> tuple[Column, ...]:
         Column(head="AGE", width=6),
         Column(head="NEXT", width=8),
     ]
-    if width >= _GROUP_FROM:
+    if grouped and width >= _GROUP_FROM:
         found.insert(3, Column(head="GROUP", width=14))
     while (room := _room(found, width)) < _LEAST_VOLUME and len(found) > 3:
         found.pop()
@@ -80,15 +82,15 @@ def _room(found: list[Column], width: int) -> int:
     return width - _LEAD - sum(column.width for column in found) - (len(found) - 1)
 
 
-def head(found: tuple[Column, ...], sort: SortKey, descending: bool) -> Line:
-    """The line above the rows; the sorted column is marked by a role and by its sign."""
+def head(found: tuple[Column, ...], sorts: Sequence[Sort]) -> Line:
+    """The line above the rows; a column that is sorted by is marked by a role and by its sign."""
     line: list[words.Piece] = [(" " * _LEAD, "dim")]
     for column in found:
-        by = SORTED_BY.get(column.head)
+        by = next((sort for sort in sorts if sort.key is SORTED_BY.get(column.head)), None)
         text = column.head
-        if by is sort and by is not SortKey.NUMBER:
-            text = f"{'-' if descending else '+'}{text}"[: column.width]
-        role = "strong" if by is sort else "dim"
+        if by is not None:
+            text = f"{'-' if by.descending else '+'}{text}"[: column.width]
+        role = "dim" if by is None else "strong"
         line.append((fit(text, column.width, right=column.right), role))
         line.append((" ", "dim"))
     return tuple(line)

@@ -18,8 +18,10 @@ from vbsbatch.tui import bindings, job_row
 from vbsbatch.tui.job_row import Column
 from vbsbatch.tui.lines import painted
 from vbsbatch.tui.live import monitor, reading
-from vbsbatch.tui.values import Source, View
+from vbsbatch.tui.values import Overview, Source, Terms, View
 from vbsbatch.tui.words import Line
+
+_EMPTY: Line = (("   no job fits; Esc shows all again", "dim"),)
 
 
 class JobTable(ScrollView, can_focus=True):
@@ -45,6 +47,8 @@ class JobTable(ScrollView, can_focus=True):
         self.view = View()
         self.total = 0
         """Jobs of the run."""
+        self.grouped = False
+        """Whether any of them has a group."""
         self.size_of_view = 0
         self.cursor_row = 0
         self.cursor_no: int | None = None
@@ -81,9 +85,17 @@ class JobTable(ScrollView, can_focus=True):
     @property
     def shape(self) -> tuple[Column, ...]:
         """The columns, for the head above."""
-        return job_row.columns(max(1, self.scrollable_content_region.width), self.total)
+        width = max(1, self.scrollable_content_region.width)
+        return job_row.columns(width, self.total, grouped=self.grouped)
 
     # Following the source
+
+    def follow(self, seen: Overview) -> None:
+        """Take in what the whole run says of its jobs."""
+        self.total = seen.total
+        if self.grouped != seen.grouped:
+            self.grouped = seen.grouped
+            self.refresh()
 
     def show(self, view: View) -> None:
         """Show another view; the cursor stays on its job if the view has it."""
@@ -139,6 +151,8 @@ class JobTable(ScrollView, can_focus=True):
 
     def _line(self, y: int) -> tuple[Line, bool]:
         """What screen line `y` shows, and whether the cursor is on it."""
+        if not self.size_of_view and y == 0:
+            return _EMPTY if self.view.terms != Terms() else (), False
         index = round(self.scroll_y) + y
         at = index - self._first
         if not 0 <= at < len(self._rows):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from textual.dom import DOMNode
 from textual.screen import Screen
@@ -38,6 +39,8 @@ class LiveScreen(Screen[None]):
     DEFAULT_CSS = "LiveScreen { background: $background; color: $foreground; }"
     WHERE = "everywhere"
     """Whose keys of the table are its own."""
+    ready = True
+    """Whether what takes long once has been found out."""
 
     @property
     def monitor(self) -> MonitorApp:
@@ -53,6 +56,14 @@ class LiveScreen(Screen[None]):
     def now(self) -> float:
         """The time that ages count to, epoch seconds."""
         return self.monitor.clock()
+
+    async def prepare(self, run_id: str | None) -> None:
+        """Find out what takes long once on a thread; the keys work meanwhile."""
+        try:
+            await asyncio.to_thread(self.source.prepare, run_id)
+        except VbsbatchError as error:
+            self.monitor.store_failed(str(error))  # the next look tries again
+        self.ready = True
 
     def look(self, changed: bool, second: bool) -> None:
         """Show what is new: `changed` says the store was written to, `second` that a second began.
@@ -74,6 +85,27 @@ class LiveScreen(Screen[None]):
     def say(self, text: str, *, error: bool = False) -> None:
         """Tell the user something in passing."""
         self.monitor.say(text, error=error)
+
+    def begin(self, work: Coroutine[Any, Any, object]) -> None:
+        """Do what may ask the user something, in a task of its own: the screen goes on meanwhile.
+
+        What is typed before the question is there waits for it.
+        """
+        self.monitor.typed_ahead.hold()
+        self.run_worker(self._released(work), name="question", exclusive=True)
+
+    async def _released(self, work: Coroutine[Any, Any, object]) -> None:
+        try:
+            await work
+        finally:
+            self.monitor.typed_ahead.release()
+
+    async def put(self, question: Screen[Any]) -> Any:
+        """Ask the user; only within `begin`."""
+        try:
+            return await self.app.push_screen_wait(question)
+        finally:
+            self.monitor.typed_ahead.hold()
 
     def requested(self, what: str) -> None:
         """Tell the user that something was asked of an engine and is not answered yet."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from vbsbatch.store.screen import FIXED_SORTS, Screen
-from vbsbatch.tui.values import SortKey, Terms, View
+from vbsbatch.tui.values import Sort, SortKey, Terms, View
 
 REST = 0.5
 """Seconds that an order is good for at least."""
@@ -24,6 +24,8 @@ KEPT = 6
 """Orders that are remembered."""
 
 EVERYTHING = Terms()
+
+IN_PLAN_ORDER = Sort(SortKey.NUMBER)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -69,13 +71,13 @@ class Orders:
             numbers=numbers,
             rev=rev,
             good_until=now + max(REST, SHARE * (now - before)),
-            fixed=view.terms == EVERYTHING and view.sort in FIXED_SORTS,
+            fixed=view.terms == EVERYTHING and FIXED_SORTS.issuperset(s.key for s in view.sorts),
         )
 
     def _read(self, run_id: str, view: View) -> Sequence[int]:
-        if view.terms == EVERYTHING and view.sort is SortKey.NUMBER:
+        first = view.sorts[0] if view.sorts else IN_PLAN_ORDER
+        if view.terms == EVERYTHING and first.key is SortKey.NUMBER:
             numbers = self._screen.all_numbers(run_id)
-            return numbers[::-1] if view.descending else numbers
-        return self._screen.numbers(
-            run_id, view.terms, sort=view.sort.value, descending=view.descending
-        )
+            return numbers[::-1] if first.descending else numbers
+        sorts = [(sort.key.value, sort.descending) for sort in view.sorts]
+        return self._screen.numbers(run_id, view.terms, sorts=sorts)

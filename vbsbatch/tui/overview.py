@@ -8,28 +8,34 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from vbsbatch.model import JobState, Run, RunState
-from vbsbatch.report.text import span
-from vbsbatch.tui import bindings, detail_text, exporting, header, job_row, terms, words
+from vbsbatch.model import JobState
+from vbsbatch.tui import (
+    banner,
+    bindings,
+    detail_text,
+    exporting,
+    header,
+    job_row,
+    sorting,
+    status,
+    terms,
+    words,
+)
+from vbsbatch.tui.banner import Banner
 from vbsbatch.tui.clipboard import pick_and_copy
 from vbsbatch.tui.detail import DetailScreen
-from vbsbatch.tui.dialogs import Pick
 from vbsbatch.tui.event_pane import EventPane
 from vbsbatch.tui.failures import Failures
 from vbsbatch.tui.filter_line import FilterLine
 from vbsbatch.tui.job_table import JobTable
 from vbsbatch.tui.key_line import KeyLine
 from vbsbatch.tui.lines import Lines, Rule
-from vbsbatch.tui.literal import cut
 from vbsbatch.tui.live import reading
 from vbsbatch.tui.panes import SidePane
 from vbsbatch.tui.seeking import next_failure
+from vbsbatch.tui.sorting import SortBy, Sorts
 from vbsbatch.tui.steered import Chosen, SteeredScreen
-from vbsbatch.tui.values import Overview, SortKey, Terms, View
-from vbsbatch.tui.words import Line
-
-_FIRST_FIGURES = 0.03
-"""Seconds until the figures are asked for: after the first paint."""
+from vbsbatch.tui.values import Overview, Terms, View
 
 _PANES_EVERY = 2
 """Seconds between two looks at the figures of the side pane."""
@@ -47,7 +53,6 @@ class OverviewScreen(SteeredScreen):
     DEFAULT_CSS = """
     OverviewScreen { layout: vertical; overflow: hidden; }
     OverviewScreen #header { height: 3; }
-    OverviewScreen #banner { height: 1; display: none; }
     OverviewScreen #head, OverviewScreen #status { height: 1; }
     OverviewScreen #middle { height: 1fr; }
     OverviewScreen SidePane { display: none; }
@@ -77,8 +82,8 @@ class OverviewScreen(SteeredScreen):
 
     def compose(self) -> ComposeResult:
         """The widgets from top to bottom; the layout is drawn in docs and tests at 80x24."""
-        yield Lines(id="header")
-        yield Lines(id="banner")
+        yield Lines([(("vbsbatch  ", "title"), (f"run {self.run_id}", "plain"))], id="header")
+        yield Banner()
         yield Failures()
         yield Rule()
         with Horizontal(id="middle"):
@@ -98,11 +103,16 @@ class OverviewScreen(SteeredScreen):
 
         The figures of a large run take the source a moment: the jobs are there before them.
         """
-        self.table.focus()
+        self.set_focus(self.table)
         self.table.show(View())
         self.table.total = self.table.size_of_view
         self._draw_status()
-        self.call_after_refresh(self.set_timer, _FIRST_FIGURES, self._look_at_run)
+        self.ready = False
+        self.call_after_refresh(self.run_worker, self._begin_to_look(), name="prepare")
+
+    async def _begin_to_look(self) -> None:
+        await self.prepare(self.run_id)
+        self._look_at_run()
 
     @property
     def table(self) -> JobTable:
@@ -116,10 +126,9 @@ class OverviewScreen(SteeredScreen):
         self._behind |= changed
         if changed:
             self.table.reload()
-            self.query_one(EventPane).reload()
         elif second:
             self.table.tick(self.now)
-        if second or (self._behind and self.monitor.even):
+        if self.ready and (second or (self._behind and self.monitor.even)):
             self._look_at_run()
         if changed or self.steering.requests.waiting:
             with reading(self):
@@ -130,8 +139,11 @@ class OverviewScreen(SteeredScreen):
         with reading(self):
             before = self.seen.run if self.seen else None
             seen = self.source.overview(self.run_id)
-            self.seen = self.steering.seen = seen
-            self.table.total = self.query_one(EventPane).total = seen.total
+            self.seen = self.monitor.seen[self.run_id] = seen
+            events = self.query_one(EventPane)
+            self.table.follow(seen)
+            events.total = seen.total
+            events.reload()
             self.query_one(Failures).follow(seen.failures)
             self._behind = False
             self._draw_header()
@@ -161,52 +173,36 @@ class OverviewScreen(SteeredScreen):
         self._draw_banner()
 
     def _draw_banner(self) -> None:
-        text = self._fault or self._wrong or self._engine_banner()
-        widget = self.query_one("#banner", Lines)
-        widget.display = bool(text)
-        widget.show([((cut(f"! {text}", max(1, self.size.width)), "warn"),)])
+        self.query_one(Banner).say(self._fault or self._wrong or self._engine_words())
 
-    def _engine_banner(self) -> str:
-        if self.seen is None:
-            return ""
-        run, key = self.seen.run, self._key("resume")
-        how = f"press {key} to resume" if not self.source.read_only else "vbsbatch resume it"
-        if run.state is RunState.STOPPED and self.seen.pid is None:
-            return f"stopped: {run.reason or 'no reason recorded'}; {how}"
-        if header.state_word(self.seen, self.now) != "GONE":
+    def _engine_words(self) -> str:
+        """What is wrong with the run's engine, empty when nothing is."""
+        if self.seen is None or not banner.needs_engine(self.seen, self.now):
             self._resumed_at = None
             return ""
+        run = self.seen.run
+        if run.id in self.monitor.starting:
+            self._resumed_at = self.now
+            return "starting a new engine"
         if self._resumed_at is not None and self.now < self._resumed_at + words.GONE_AFTER:
             return "waiting for the new engine's first sign of life"
-        return f"engine gone, resume? {self._last_sign(run)}; {how}"
-
-    def _last_sign(self, run: Run) -> str:
-        if run.heartbeat_at is None:
-            return "it never gave a sign of life"
-        return f"last sign of life {span(self.now - run.heartbeat_at)} ago"
+        read_only = self.source.read_only
+        how = "vbsbatch resume it" if read_only else f"press {self._key('resume')} to resume"
+        return banner.without_engine(run, self.now, how)
 
     def _key(self, name: str) -> str:
         key = next(key for key in bindings.KEYS if key.id == name)
         return bindings.shown(key, self.monitor.keymap)
 
     def _draw_status(self) -> None:
-        table = self.table
-        view = table.view
-        parts: list[tuple[int, Line]] = [
-            (3, (("view ", "dim"), (cut(view.terms.text or "all", 44), "plain"))),
-            (4, (("sort ", "dim"), (f"{'-' if view.descending else ''}{view.sort}", "plain"))),
-            (0, ((f"{table.place} of {table.total}", "plain"),)),
-        ]
-        if table.anchor_no is not None:
-            parts.insert(2, (2, (("range open", "warn"),)))
-        if table.marks:
-            parts.insert(2, (2, ((f"{len(table.marks)} marked", "strong"),)))
-        if table.new_rows:
-            parts.append((5, ((f"new rows: {table.new_rows}", "retry"),)))
-        if self.steering.requests.waiting:
-            parts.insert(0, (1, ((self.steering.requests.waiting, "warn"),)))
-        self.query_one("#status", Lines).show([words.packed(parts, max(1, self.size.width))])
-        head = job_row.head(table.shape, view.sort, view.descending)
+        shown = status.line(
+            self.table,
+            max(1, self.size.width),
+            waiting=self.steering.requests.waiting,
+            all_events=self.query_one(EventPane).every,
+        )
+        self.query_one("#status", Lines).show([shown])
+        head = job_row.head(self.table.shape, self.table.view.sorts)
         self.query_one("#head", Lines).show([head])
 
     def on_resize(self) -> None:
@@ -232,7 +228,7 @@ class OverviewScreen(SteeredScreen):
         """Open the cursor's job."""
         no = self.table.cursor_no
         if no is not None:
-            self.app.push_screen(DetailScreen(self.run_id, no, self.table.view, self.seen))
+            self.app.push_screen(DetailScreen(self.run_id, no, self.table.view))
 
     def action_up(self) -> None:
         """Drop the range, the filter or the marks; with none of them, go up to the runs."""
@@ -249,12 +245,20 @@ class OverviewScreen(SteeredScreen):
     def action_log(self) -> None:
         """The events over the whole height, or the jobs again."""
         self.toggle_class("-log")
-        (self.query_one(EventPane) if self.has_class("-log") else self.table).focus()
+        self.set_focus(self.query_one(EventPane) if self.has_class("-log") else self.table)
+
+    def action_verbose(self) -> None:
+        """Every move of every job in the events, or what matters."""
+        pane = self.query_one(EventPane)
+        pane.every = not pane.every
+        pane.reload()
+        self._draw_status()
 
     def action_codes(self) -> None:
         """Between the jobs and the failures by code."""
         failures = self.query_one(Failures)
-        (self.table if failures.has_focus or not failures.display else failures).focus()
+        here = failures.has_focus or not failures.display
+        self.set_focus(self.table if here else failures)
 
     def action_failure(self, by: int) -> None:
         """To the next failed job of the view, or the one before."""
@@ -281,7 +285,7 @@ class OverviewScreen(SteeredScreen):
     @on(FilterLine.Closed)
     def _filter_closed(self) -> None:
         self.query_one("#status").display = True
-        self.table.focus()
+        self.set_focus(self.table)
 
     @on(FilterLine.Wrong)
     def _filter_wrong(self, event: FilterLine.Wrong) -> None:
@@ -298,7 +302,7 @@ class OverviewScreen(SteeredScreen):
                 codes=(code or terms.NO_CODE,),
             )
         )
-        self.table.focus()
+        self.set_focus(self.table)
 
     def _show_terms(self, wanted: Terms) -> None:
         named = replace(wanted, text=terms.text(wanted))
@@ -316,29 +320,25 @@ class OverviewScreen(SteeredScreen):
 
     def action_sort(self) -> None:
         """Choose what to sort by."""
-        self.run_worker(self._sort(), name="sort")
+        self.begin(self._sort())
 
     async def _sort(self) -> None:
-        keys = list(SortKey)
-        view = self.table.view
-        dialog = Pick(["Sort by"], [str(key) for key in keys], start=keys.index(view.sort))
-        picked = await self.app.push_screen_wait(dialog)
-        if picked is not None:
-            self.table.show(replace(view, sort=keys[picked], descending=False))
+        self._sort_by(await self.put(SortBy(self.table.view.sorts, self._sort_by)))
+
+    def _sort_by(self, sorts: Sorts | None) -> None:
+        if sorts is not None:
+            self.table.show(replace(self.table.view, sorts=sorts))
 
     def action_reverse(self) -> None:
         """Turn the order round."""
-        view = self.table.view
-        self.table.show(replace(view, descending=not view.descending))
+        self._sort_by(sorting.turned(self.table.view.sorts))
 
     def on_click(self, event: events.Click) -> None:
         """A click on a column's head sorts by it; a second one turns it round."""
         if event.widget is self.query_one("#head"):
             by = job_row.column_at(self.table.shape, event.x)
-            view = self.table.view
             if by is not None:
-                descending = by is view.sort and not view.descending
-                self.table.show(replace(view, sort=by, descending=descending))
+                self._sort_by(sorting.clicked(self.table.view.sorts, by))
 
     # Marks
 
@@ -379,9 +379,7 @@ class OverviewScreen(SteeredScreen):
         return self.table.view, None, f"all jobs that fit {text!r}" if text else "all jobs"
 
     def action_resume(self) -> None:
-        """Continue a run whose engine is gone, and give it time to come up."""
-        if not self.steering.live:
-            self._resumed_at = self.now
+        """Continue a run whose engine is gone."""
         super().action_resume()
         self._draw_banner()
 
@@ -390,8 +388,8 @@ class OverviewScreen(SteeredScreen):
         with reading(self):
             if self.table.cursor_no is not None:
                 found = self.source.detail(self.run_id, self.table.cursor_no)
-                self.run_worker(pick_and_copy(self, detail_text.ids(found)), name="copy")
+                self.begin(pick_and_copy(self, detail_text.ids(found)))
 
     def action_export(self) -> None:
         """Write the filtered jobs, or the picture, to a file."""
-        self.run_worker(exporting.export(self, self.run_id, self.table.view), name="export")
+        self.begin(exporting.export(self, self.run_id, self.table.view))

@@ -87,7 +87,8 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _note(at: float, text: str, width: int) -> Line:
-    return ((f" {clock(at)[:-1]} ", "dim"), (cut(text, width - 10), "plain"))
+    short = text.replace("reason=", "").replace("retry_after=", "after ")
+    return ((f" {clock(at)[:-1]} ", "dim"), (cut(short, width - 10), "plain"))
 
 
 def _slowest(panes: Panes, now: float, width: int) -> list[Line]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,47 +10,62 @@ from typing import Any
 from vbsbatch.tui.values import Asked, Source
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True, eq=False)
 class Request:
     """A command on its way, and how the screen names it."""
 
-    asked: Asked
+    verb: str
+    argument: Mapping[str, Any]
     what: str
     """Such as `retry 12 jobs`."""
+    asked: Asked | None = None
+    """None until it is in the store."""
 
 
 class Requests:
-    """The requests of one screen to one run."""
+    """The requests to one run, of all its screens."""
 
     def __init__(self, source: Source, run_id: str) -> None:
         self._source = source
         self._run_id = run_id
         self._open: list[Request] = []
+        self._turn = asyncio.Lock()
 
-    def ask(self, verb: str, argument: Mapping[str, Any], what: str) -> str | None:
-        """Ask the engine; its word, when it is there at once."""
-        asked = self._source.ask(self._run_id, verb, argument)
-        if asked.result is not None:
-            return asked.result
-        self._open.append(Request(asked=asked, what=what))
-        return None
+    def begin(self, verb: str, argument: Mapping[str, Any], what: str) -> Request:
+        """A request that is to be sent: from now on it is waiting."""
+        request = Request(verb=verb, argument=argument, what=what)
+        self._open.append(request)
+        return request
+
+    async def send(self, request: Request) -> str | None:
+        """Ask the engine; its word, when it is there at once.
+
+        The store may be busy, and a new engine takes seconds: a thread waits for them. Requests
+        arrive in the order in which they were sent.
+        """
+        try:
+            async with self._turn:
+                request.asked = await asyncio.to_thread(
+                    self._source.ask, self._run_id, request.verb, request.argument
+                )
+        finally:
+            if request.asked is None or request.asked.result is not None:
+                self._open.remove(request)
+        return request.asked.result
 
     def answered(self) -> list[tuple[str, str]]:
         """What was asked and the engine's word, for all that were answered since the last look."""
         found: list[tuple[str, str]] = []
-        still: list[Request] = []
-        for request in self._open:
-            result = self._source.asked(request.asked).result
-            if result is None:
-                still.append(request)
-            else:
+        for request in list(self._open):
+            result = None if request.asked is None else self._source.asked(request.asked).result
+            if result is not None:
+                self._open.remove(request)
                 found.append((request.what, result))
-        self._open = still
         return found
 
-    def newest(self, verb: str) -> Asked | None:
+    def newest(self, verb: str) -> Request | None:
         """The newest unanswered request of this verb."""
-        return next((r.asked for r in reversed(self._open) if r.asked.verb == verb), None)
+        return next((r for r in reversed(self._open) if r.verb == verb), None)
 
     @property
     def waiting(self) -> str:

@@ -11,6 +11,7 @@ from vbsbatch.errors import VbsbatchError
 from vbsbatch.model import JobState
 from vbsbatch.report.text import span
 from vbsbatch.tui import bindings, words
+from vbsbatch.tui.banner import Banner
 from vbsbatch.tui.clipboard import copy
 from vbsbatch.tui.comparison import ComparisonScreen
 from vbsbatch.tui.dialogs import Pick
@@ -27,17 +28,22 @@ _UNFINISHED = frozenset({"STALE", "STOP"})
 
 _ROLES = {"LIVE": "run", "PAUSED": "warn", "DONE": "ok", "PART": "retry"}
 _RATE_FROM = 100
+_LEAD = 3
+"""Cells before the first column: cursor and mark."""
 
 
 def columns(width: int) -> list[tuple[str, int, bool]]:
     """Head, cells and whether it stands at the right, for each column that `width` has room for."""
     wide = width >= _RATE_FROM
-    return [
+    found = [
         *(("STATE", 6, False), ("RUN", 18, False), ("PLAN", 18 if wide else 10, False)),
         *(("JOBS", 6, True), ("OK", 6, True), ("FAIL", 5, True), ("TOOK", 6, True)),
         *([("RATE", 7, True)] if wide else []),
-        *(("TOP FAILURE", 16, False), ("OWNER", 20, False)),
+        *(("TOP FAILURE", 16 if wide else 13, False), ("OWNER", 20, False)),
     ]
+    while len(found) > 2 and _LEAD + sum(size + 1 for _, size, _ in found) - 1 > width:
+        found.pop()
+    return found
 
 
 def head(width: int) -> Line:
@@ -75,7 +81,6 @@ class RunsScreen(LiveScreen):
     DEFAULT_CSS = """
     RunsScreen { layout: vertical; overflow: hidden; }
     RunsScreen Lines { height: 1; }
-    RunsScreen #banner { display: none; }
     """
 
     def __init__(self, run_id: str | None = None) -> None:
@@ -87,7 +92,7 @@ class RunsScreen(LiveScreen):
     def compose(self) -> ComposeResult:
         """A title, the heads, the runs, the keys."""
         yield Lines(id="title")
-        yield Lines(id="banner")
+        yield Banner()
         yield Lines(id="head")
         yield Rows()
         app = self.monitor
@@ -95,12 +100,17 @@ class RunsScreen(LiveScreen):
 
     def on_mount(self) -> None:
         """Read the runs."""
-        self.query_one(Rows).focus()
+        self.ready = False
+        self.set_focus(self.query_one(Rows))
+        self.run_worker(self._begin_to_look(), name="prepare")
+
+    async def _begin_to_look(self) -> None:
+        await self.prepare(None)
         self._load()
 
     def look(self, changed: bool, second: bool) -> None:
         """Read them again once a second: a dead engine writes nothing."""
-        if second:
+        if second and self.ready:
             self._load()
 
     def _load(self) -> None:
@@ -135,9 +145,7 @@ class RunsScreen(LiveScreen):
 
     def banner(self, text: str) -> None:
         """Say what is wrong with the store."""
-        widget = self.query_one("#banner", Lines)
-        widget.display = bool(text)
-        widget.show([((cut(f"! {text}", max(1, self.size.width)), "warn"),)])
+        self.query_one(Banner).say(text)
 
     def on_resize(self) -> None:
         """Fit the lines to the new width."""
@@ -152,7 +160,7 @@ class RunsScreen(LiveScreen):
         if here is None:
             return
         if here.standing in _UNFINISHED and not self.source.read_only:
-            self.run_worker(self._open_unfinished(here), name="open", exclusive=True)
+            self.begin(self._open_unfinished(here))
         else:
             self.monitor.show_run(here.run.id)
 
@@ -161,11 +169,11 @@ class RunsScreen(LiveScreen):
         reason = f": {run.reason}" if run.reason else ""
         text = [f"Run {run.id} is unfinished and no engine drives it{reason}"]
         options = ["resume it", "retry what failed, and resume it", "view only"]
-        picked = await self.app.push_screen_wait(Pick(text, options, start=2))
+        picked = await self.put(Pick(text, options, start=2))
         if picked is None:
             return
         if picked == 0:
-            self._resume(run.id)
+            self.monitor.start_engine(run.id)
         if picked == 1 and not await self._retry(found):
             return
         self.monitor.show_run(run.id)
@@ -173,30 +181,24 @@ class RunsScreen(LiveScreen):
     def action_resume(self) -> None:
         """Start an engine for the run."""
         if self._here is not None:
-            self._resume(self._here.run.id)
-
-    def _resume(self, run_id: str) -> None:
-        try:
-            self.source.resume(run_id)
-        except VbsbatchError as error:
-            self.say(str(error), error=True)
-        else:
-            self.say(f"engine started for {run_id}")
+            self.monitor.start_engine(self._here.run.id)
 
     def action_retry(self) -> None:
         """Retry what failed in the run."""
         if self._here is not None:
-            self.run_worker(self._retry(self._here), name="retry", exclusive=True)
+            self.begin(self._retry(self._here))
 
     async def _retry(self, found: RunLine) -> bool:
         try:
-            steering = Steering(self, found.run.id)
-            steering.seen = self.source.overview(found.run.id)
+            await self.prepare(found.run.id)
+            self.monitor.seen[found.run.id] = self.source.overview(found.run.id)
         except VbsbatchError as error:
             self.say(str(error), error=True)
             return False
         view = View(terms=Terms(states=frozenset({JobState.FAILED})))
-        return await steering.move("retry", view, None, f"all failed jobs of {found.run.id}")
+        return await Steering(self, found.run.id).move(
+            "retry", view, None, f"all failed jobs of {found.run.id}"
+        )
 
     def action_mark(self) -> None:
         """Mark the run; of more than two, the oldest mark goes."""

@@ -14,14 +14,24 @@ from vbsbatch.errors import UsageError
 from vbsbatch.model import ENDED_STATES, Job, JobState, Rate, Run, RunState
 from vbsbatch.report import ReportData, as_csv, as_json, clean, opened
 from vbsbatch.report.data import standing
-from vbsbatch.store import Event, Store
+from vbsbatch.store import Store
 from vbsbatch.store.screen import Screen
 from vbsbatch.store.selection import spelling
 from vbsbatch.store.tally import Tally
 from vbsbatch.tui import pace
 from vbsbatch.tui.figures import Figures
 from vbsbatch.tui.orders import Orders
-from vbsbatch.tui.values import Asked, Comparison, Detail, Overview, Panes, RunLine, View
+from vbsbatch.tui.values import (
+    Asked,
+    Comparison,
+    Detail,
+    Overview,
+    Panes,
+    RunLine,
+    Sent,
+    Told,
+    View,
+)
 
 SLOWEST = 10
 """Running jobs in the right-hand pane at most."""
@@ -33,9 +43,10 @@ NOT_TAKEN = "not taken: no engine drives the run; its next one will read this"
 
 
 class StoreSource:
-    """`values.Source` over one store; not for two threads at a time.
+    """`values.Source` over one store; not for two threads at a time, but for what says so.
 
-    `meaning(code, status)` puts a failure into words, `starter(run_id)` starts an engine process,
+    `meaning(code, status)` puts a failure into words, `request(run, job)` is what it
+    sends, `starter(run_id)` starts an engine process,
     `asked_by` says who sits at the screen. All text is raw: whoever prints it cleans it.
     """
 
@@ -45,6 +56,7 @@ class StoreSource:
         *,
         read_only: bool,
         meaning: Callable[[str | None, int | None], str | None],
+        request: Callable[[Run, Job], Sent],
         starter: Callable[[str], object],
         asked_by: str,
         clock: Callable[[], float] = time.time,
@@ -56,6 +68,7 @@ class StoreSource:
         self._figures = Figures(self._screen)
         self._orders = Orders(self._screen, monotonic)
         self._meaning = meaning
+        self._request = request
         self._starter = starter
         self._asked_by = asked_by
         self._clock = clock
@@ -71,6 +84,19 @@ class StoreSource:
         before, self._version = self._version, self._screen.data_version()
         return before != self._version
 
+    def prepare(self, run_id: str | None) -> None:
+        """Find out what takes long once: the figures of a run, or of all that are listed.
+
+        On a thread of its own beside any other call.
+        """
+        with closing(Screen(self._store.path)) as screen:
+            figures = Figures(screen)
+            if run_id is not None:
+                figures.follow(run_id)
+            for run in screen.runs() if run_id is None else ():
+                figures.summary(run.id, live=self._is_live(run))
+        self._figures.adopt(figures)
+
     # Runs
 
     def runs(self) -> list[RunLine]:
@@ -81,7 +107,8 @@ class StoreSource:
         """The run as it stands."""
         pid = self._store.is_live(run_id)
         run = self._screen.run(run_id)
-        tally = self._figures.follow(run_id).tally
+        followed = self._figures.follow(run_id)
+        tally = followed.tally
         now = self._clock()
         return Overview(
             run=run,
@@ -93,6 +120,7 @@ class StoreSource:
             rate_limit=self._rate_limit(run, live=pid is not None),
             eta=self._eta(run, tally, now) if pid is not None else None,
             failures=tally.failures,
+            grouped=followed.grouped,
         )
 
     def panes(self, run_id: str) -> Panes:
@@ -122,7 +150,7 @@ class StoreSource:
         return {spelling(job.volume_id): job for job in jobs}
 
     def _line(self, run: Run) -> RunLine:
-        live = run.state is not RunState.ENDED and self._store.is_live(run.id) is not None
+        live = self._is_live(run)
         summary = self._figures.summary(run.id, live=live)
         data = ReportData(
             run=run, counts=summary.counts, meaning=self._meaning, now=self._clock(), live=live
@@ -134,6 +162,9 @@ class StoreSource:
             top=next(iter(summary.failures), None),
             retrying=summary.retrying,
         )
+
+    def _is_live(self, run: Run) -> bool:
+        return run.state is not RunState.ENDED and self._store.is_live(run.id) is not None
 
     def _rate_limit(self, run: Run, *, live: bool) -> Rate:
         """What the engine says it sends at most; without one, what the next will begin with."""
@@ -171,20 +202,30 @@ class StoreSource:
         end = None if count is None else begin + max(0, count)
         return list(self._orders.numbers(run_id, view)[begin:end])
 
-    def events(self, run_id: str, *, after: int, limit: int) -> list[Event]:
-        """The newest `limit` events after event `after`, oldest first."""
-        return self._screen.newest_events(run_id, after=after, limit=limit)
+    def events(self, run_id: str, *, limit: int, every: bool = False) -> list[Told]:
+        """The newest `limit` events that matter (all there are, when `every`), oldest first."""
+        if every:
+            found = self._screen.newest_events(run_id, limit=limit)
+        else:
+            found = list(self._figures.follow(run_id).events)[-limit:]
+        numbers = {event.no for event in found if event.no is not None}
+        jobs = {job.no: job for job in self._screen.jobs_at(run_id, numbers)}
+        return [(event, None if event.no is None else jobs.get(event.no)) for event in found]
 
     def detail(self, run_id: str, no: int) -> Detail:
         """Everything about one job."""
         job = self._screen.job(run_id, no)
         return Detail(
             job=job,
+            run=self._screen.run(run_id),
             attempts=self._screen.attempts(run_id, no),
             events=list(self._screen.events(run_id, no=no)),
             meaning=self._meaning(job.code, job.http_status),
-            operation=self._store.run(run_id).settings.operation,
         )
+
+    def request(self, detail: Detail) -> Sent:
+        """The job's request; on a thread of its own beside any other call."""
+        return self._request(detail.run, detail.job)
 
     def export(self, run_id: str, view: View, form: str, path: str) -> int:
         """Write the jobs of the view to a file as `csv` or `json`; how many.
@@ -207,7 +248,7 @@ class StoreSource:
     # Steering
 
     def ask(self, run_id: str, verb: str, argument: Mapping[str, Any]) -> Asked:
-        """Ask the run's engine for something.
+        """Ask the run's engine for something; on a thread of its own beside any other call.
 
         Without an engine, what needs none is done at once: a rate or a cap is kept for the next
         engine, jobs are cancelled, and jobs to be retried get a new engine. Anything else is a
@@ -234,7 +275,7 @@ class StoreSource:
         return replace(request, result=result)
 
     def resume(self, run_id: str) -> None:
-        """Start a new engine for a run without one."""
+        """Start a new engine for a run without one; on a thread of its own beside any other."""
         self._check_writable()
         pid = self._store.is_live(run_id)
         if pid is not None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from functools import cached_property
-from typing import Any
 
 from vbsbatch.tui.live import LiveScreen
 from vbsbatch.tui.steering import Steering
@@ -37,15 +35,11 @@ class SteeredScreen(LiveScreen):
         """Every job of the view."""
         raise NotImplementedError
 
-    def _begin(self, work: Coroutine[Any, Any, object]) -> None:
-        """Ask in a task of its own: the screen goes on while a question is open."""
-        self.run_worker(work, name="steering", exclusive=True)
-
     def _move(self, verb: str, chosen: Chosen | None) -> None:
         if chosen is None:
             self.say(f"no job to {verb}")
         else:
-            self._begin(self._moving(verb, chosen))
+            self.begin(self._moving(verb, chosen))
 
     async def _moving(self, verb: str, chosen: Chosen) -> None:
         if await self.steering.move(verb, *chosen):
@@ -69,7 +63,7 @@ class SteeredScreen(LiveScreen):
 
     def action_retry_code(self) -> None:
         """Retry what failed in one way."""
-        self._begin(self.steering.retry_by_code())
+        self.begin(self.steering.retry_by_code())
 
     def action_pause(self) -> None:
         """Pause, or go on."""
@@ -85,19 +79,19 @@ class SteeredScreen(LiveScreen):
 
     def action_rate(self) -> None:
         """Set the rate."""
-        self._begin(self.steering.type_rate())
+        self.begin(self.steering.type_rate())
 
     def action_in_flight(self) -> None:
         """Set how many backups run at once."""
-        self._begin(self.steering.type_in_flight())
+        self.begin(self.steering.type_in_flight())
 
     def action_stop(self) -> None:
         """Stop the run."""
-        self._begin(self.steering.stop(now=False))
+        self.begin(self.steering.stop(now=False))
 
     def action_stop_now(self) -> None:
         """Stop the run at once."""
-        self._begin(self.steering.stop(now=True))
+        self.begin(self.steering.stop(now=True))
 
     def action_resume(self) -> None:
         """Continue a run whose engine is gone."""

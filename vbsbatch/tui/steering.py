@@ -15,9 +15,9 @@ from typing import Any
 from vbsbatch.errors import VbsbatchError
 from vbsbatch.model import Job, JobState, Rate, RunState
 from vbsbatch.tui import words
-from vbsbatch.tui.dialogs import TYPE_ABOVE, Confirm, Pick, Typed, exactly
+from vbsbatch.tui.dialogs import TYPE_ABOVE, Confirm, Pick, Typed, TypedCount
 from vbsbatch.tui.live import LiveScreen
-from vbsbatch.tui.requests import Requests
+from vbsbatch.tui.requests import Request
 from vbsbatch.tui.targets import Targets, freeze
 from vbsbatch.tui.values import Overview, Terms, View
 
@@ -30,10 +30,9 @@ class Steering:
 
     def __init__(self, screen: LiveScreen, run_id: str) -> None:
         self._screen = screen
+        self._monitor = screen.monitor
         self._run_id = run_id
-        self.requests = Requests(screen.source, run_id)
-        self.seen: Overview | None = None
-        """The run as last seen; the screen keeps it fresh."""
+        self.requests = screen.monitor.requests(run_id)
 
     def look(self) -> None:
         """Tell what has been answered since the last look, all of it at once."""
@@ -41,19 +40,27 @@ class Steering:
         if found:
             more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
             told = "; ".join(f"{what}: done: {result}" for what, result in found[:3])
-            self._screen.say(told + more)
+            self._monitor.say(told + more)
 
     def ask(self, verb: str, argument: Mapping[str, Any], what: str) -> None:
-        """Ask the engine; the answer is told when it comes."""
+        """Ask the engine, whatever screen comes next; the answer is told when it comes."""
+        request = self.requests.begin(verb, argument, what)
+        self._screen.requested(what)
+        self._monitor.run_worker(self._ask(request), name="request", group="requests")
+
+    async def _ask(self, request: Request) -> None:
         try:
-            result = self.requests.ask(verb, argument, what)
+            result = await self.requests.send(request)
         except VbsbatchError as error:
-            self._screen.say(f"{what}: {error}", error=True)
+            self._monitor.say(f"{request.what}: {error}", error=True)
         else:
-            if result is None:
-                self._screen.requested(what)
-            else:
-                self._screen.say(f"{what}: done: {result}")
+            if result is not None:
+                self._monitor.say(f"{request.what}: done: {result}")
+
+    @property
+    def seen(self) -> Overview | None:
+        """The run as it was seen last."""
+        return self._monitor.seen.get(self._run_id)
 
     @property
     def live(self) -> bool:
@@ -103,11 +110,8 @@ class Steering:
     async def confirmed(self, text: list[str], count: int = 1) -> bool:
         """Whether the user agrees: a key, or the number typed when it is large."""
         if count <= TYPE_ABOVE:
-            agreed: bool | None = await self._screen.app.push_screen_wait(Confirm(text))
-            return bool(agreed)
-        question = [*text, f"Type {count} to go on:"]
-        dialog = Typed(question, fault=exactly(count))
-        return await self._screen.app.push_screen_wait(dialog) is not None
+            return bool(await self._screen.put(Confirm(text)))
+        return await self._screen.put(TypedCount(text, count)) is not None
 
     async def retry_by_code(self) -> None:
         """Choose a kind of failure, then retry the jobs that failed so."""
@@ -116,7 +120,7 @@ class Steering:
             self._screen.say("no job has failed")
             return
         options = [f"{words.failure(status, code)}: {count}" for status, code, count in failures]
-        picked = await self._screen.app.push_screen_wait(Pick(["Retry which failures?"], options))
+        picked = await self._screen.put(Pick(["Retry which failures?"], options))
         if picked is None:
             return
         status, code, _ = failures[picked]
@@ -155,13 +159,8 @@ class Steering:
         """Start an engine for a run without one."""
         if self.live:
             self._screen.say("an engine drives this run already")
-            return
-        try:
-            self._screen.source.resume(self._run_id)
-        except VbsbatchError as error:
-            self._screen.say(str(error), error=True)
         else:
-            self._screen.say("engine started")
+            self._monitor.start_engine(self._run_id)
 
     # The rate
 
@@ -193,7 +192,7 @@ class Steering:
             value=str(self.ceiling()),
             fault=lambda text: None if rate_of(text) else "write it as 5/s, 100/min or 1000/h",
         )
-        typed = await self._screen.app.push_screen_wait(dialog)
+        typed = await self._screen.put(dialog)
         if typed is not None and (rate := rate_of(typed)):
             self.set_rate(rate)
 
@@ -207,7 +206,7 @@ class Steering:
             value=str(run.in_flight or run.settings.limits.in_flight),
             fault=lambda text: None if _count_of(text) else "write a whole number from 1 on",
         )
-        typed = await self._screen.app.push_screen_wait(dialog)
+        typed = await self._screen.put(dialog)
         if typed is not None and (count := _count_of(typed)):
             self.ask("in-flight", {"count": count}, f"in flight {count}")
 

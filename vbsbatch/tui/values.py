@@ -12,21 +12,33 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-from vbsbatch.model import Attempt, Job, JobState, Operation, Rate, Run
+from vbsbatch.model import Attempt, Job, JobState, Rate, Run
 from vbsbatch.store import Event
 
 
 class SortKey(StrEnum):
-    """What the table of jobs can be sorted by; plan order breaks ties."""
+    """What the table of jobs can be sorted by."""
 
     NUMBER = "number"  # plan order
     STATE = "state"  # failed, unknown, retry, running, waiting, then the ended ones
     VOLUME = "volume"
+    GROUP = "group"
     HTTP = "http"
     CODE = "code"
     ATTEMPTS = "attempts"
     AGE = "age"  # time since the newest intent or end
     DUE = "due"
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """One thing to sort by, and which way."""
+
+    key: SortKey
+    descending: bool = False
+
+    def __str__(self) -> str:
+        return f"-{self.key}" if self.descending else str(self.key)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,8 +67,8 @@ class View:
     """Which jobs the table shows, and in which order."""
 
     terms: Terms = Terms()
-    sort: SortKey = SortKey.NUMBER
-    descending: bool = False
+    sorts: tuple[Sort, ...] = ()
+    """The first decides, each other where those before it say nothing; plan order breaks ties."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +90,8 @@ class Overview:
     """Seconds to the end; None until there is enough to tell."""
     failures: Sequence[tuple[int | None, str | None, int]] = ()
     """(HTTP status, code, jobs) of failed jobs, the most frequent first."""
+    grouped: bool = False
+    """Whether any job has a group."""
 
     @property
     def total(self) -> int:
@@ -110,12 +124,20 @@ class Detail:
     """Everything about one job."""
 
     job: Job
+    run: Run
     attempts: Sequence[Attempt]
     events: Sequence[Event]
     meaning: str | None
     """What the job's code says, in words."""
-    operation: Operation = Operation.BACKUP
-    """What its run does to volumes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sent:
+    """A job's request as its service documents it, without any header."""
+
+    line: str
+    """Method and path."""
+    body: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,17 +174,26 @@ class Asked:
     argument: Mapping[str, Any] = field(default_factory=dict)
 
 
+Told = tuple[Event, Job | None]
+"""An event and the job that it is about, as that stands now; None for the run as a whole."""
+
+
 class Source(Protocol):
     """Where the screens get everything from; every answer is as fresh as the store.
 
-    All calls are short (milliseconds, tens of them for whole-run figures at 100,000 jobs) and raise
-    `StoreError` when the file cannot be read.
+    All calls raise `StoreError` when the file cannot be read. `prepare`, `ask`, `resume` and
+    `export` may take seconds: they are for threads of their own. All others are short:
+    milliseconds, tens of them for whole-run figures at 100,000 jobs once those are prepared.
     """
 
     read_only: bool
 
     def changed(self) -> bool:
         """Whether anything was written since the last call; costs microseconds."""
+        ...
+
+    def prepare(self, run_id: str | None) -> None:
+        """Find out what takes long once: the figures of a run, or (None) of all that are listed."""
         ...
 
     def runs(self) -> list[RunLine]:
@@ -193,12 +224,16 @@ class Source(Protocol):
         """The right-hand pane."""
         ...
 
-    def events(self, run_id: str, *, after: int, limit: int) -> list[Event]:
-        """The newest `limit` events after event `after`, oldest first."""
+    def events(self, run_id: str, *, limit: int, every: bool = False) -> list[Told]:
+        """The newest `limit` events that matter (all there are, when `every`), oldest first."""
         ...
 
     def detail(self, run_id: str, no: int) -> Detail:
         """Everything about one job."""
+        ...
+
+    def request(self, detail: Detail) -> Sent:
+        """The job's request; reads no store and may take a moment the first time."""
         ...
 
     def compare(self, left: str, right: str) -> Comparison:

@@ -1,0 +1,37 @@
+"""The line above everything else: what is wrong, and what can be done about it."""
+
+from __future__ import annotations
+
+from vbsbatch.model import Run, RunState
+from vbsbatch.report.text import span
+from vbsbatch.tui import header
+from vbsbatch.tui.lines import Lines
+from vbsbatch.tui.literal import cut
+from vbsbatch.tui.values import Overview
+
+
+class Banner(Lines):
+    """Not there unless there is something to say."""
+
+    DEFAULT_CSS = "Banner { height: 1; display: none; }"
+
+    def say(self, text: str) -> None:
+        """Say it; the empty text takes it back."""
+        self.display = bool(text)
+        self.show([((cut(f"! {text}", max(1, self.app.size.width)), "warn"),)])
+
+
+def needs_engine(seen: Overview, now: float) -> bool:
+    """Whether the run is unfinished and nothing drives it."""
+    stopped = seen.run.state is RunState.STOPPED and seen.pid is None
+    return stopped or header.state_word(seen, now) == "GONE"
+
+
+def without_engine(run: Run, now: float, how: str) -> str:
+    """Why nothing drives the run, and `how` to change that."""
+    if run.state is RunState.STOPPED:
+        return f"stopped: {run.reason or 'no reason recorded'}; {how}"
+    if run.heartbeat_at is None:
+        return f"engine gone, resume? it never gave a sign of life; {how}"
+    ago = span(now - run.heartbeat_at)
+    return f"engine gone, resume? last sign of life {ago} ago; {how}"

@@ -1,0 +1,123 @@
+"""What the table of jobs is sorted by: chosen in a list, one thing alone or several in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from textual.app import ComposeResult
+
+from vbsbatch.tui import bindings
+from vbsbatch.tui.dialogs import Dialog
+from vbsbatch.tui.lines import Rows
+from vbsbatch.tui.values import Sort, SortKey
+from vbsbatch.tui.words import Line
+
+Sorts = tuple[Sort, ...]
+"""As in `View.sorts`."""
+
+_FIRST: dict[SortKey, str] = {
+    SortKey.NUMBER: "as in the plan",
+    SortKey.STATE: "failed first, ended last",
+    SortKey.VOLUME: "by name",
+    SortKey.GROUP: "by name",
+    SortKey.HTTP: "lowest first",
+    SortKey.CODE: "by name",
+    SortKey.ATTEMPTS: "fewest first",
+    SortKey.AGE: "youngest first",
+    SortKey.DUE: "soonest first",
+}
+
+
+def turned(sorts: Sorts) -> Sorts:
+    """The same the other way round; plan order is nothing to sort by."""
+    if not sorts:
+        return (Sort(SortKey.NUMBER, True),)
+    if sorts == (Sort(SortKey.NUMBER, True),):
+        return ()
+    return tuple(replace(sort, descending=not sort.descending) for sort in sorts)
+
+
+def alone(key: SortKey) -> Sorts:
+    """Sorted by this and nothing else."""
+    return () if key is SortKey.NUMBER else (Sort(key),)
+
+
+def clicked(sorts: Sorts, key: SortKey) -> Sorts:
+    """What a click on a column's head makes of it: by this alone, or turned round."""
+    first = sorts[0] if sorts else Sort(SortKey.NUMBER)
+    return turned(sorts[:1]) if first.key is key else alone(key)
+
+
+def stepped(sorts: Sorts, key: SortKey) -> Sorts:
+    """Sorted by `key` too, behind the others; else down by it; else not by it any more."""
+    if Sort(key) in sorts:
+        return tuple(replace(sort, descending=True) if sort.key is key else sort for sort in sorts)
+    if Sort(key, True) in sorts:
+        return tuple(sort for sort in sorts if sort.key is not key)
+    return (*sorts, Sort(key))
+
+
+def told(sorts: Sequence[Sort]) -> str:
+    """As the status line says it: `state,-age`."""
+    return ",".join(map(str, sorts)) or str(SortKey.NUMBER)
+
+
+class SortBy(Dialog[Sorts]):
+    """The things to sort by; the table behind the list follows each step."""
+
+    BINDINGS = bindings.hidden("enter take", "space step", "q refuse")
+
+    def __init__(self, before: Sorts, show: Callable[[Sorts], None]) -> None:
+        super().__init__(["Sort by", "Enter: by this alone. Space: by this too, down, or not."])
+        self._before = before
+        self._sorts = before
+        self._stepped = False
+        self._show = show
+
+    def answers(self) -> ComposeResult:
+        """The list."""
+        rows = Rows(id="options")
+        rows.styles.height = len(SortKey)
+        yield rows
+
+    def on_mount(self) -> None:
+        """Begin at what decides now."""
+        rows = self.query_one(Rows)
+        here = self._sorts[0].key if self._sorts else SortKey.NUMBER
+        rows.show(self._lines(), list(SortKey).index(here))
+        self.set_focus(rows)
+
+    def _lines(self) -> list[Line]:
+        places = {sort.key: (place, sort) for place, sort in enumerate(self._sorts, 1)}
+        lines: list[Line] = []
+        for key in SortKey:
+            place, sort = places.get(key, (None, None))
+            sign = "  " if sort is None else f"{place}{'-' if sort.descending else '+'}"
+            role = "plain" if sort is None else "strong"
+            lines.append(((f"{sign} {key:<9}", role), (f" {_FIRST[key]}", "dim")))
+        return lines
+
+    @property
+    def _here(self) -> SortKey:
+        return list(SortKey)[self.query_one(Rows).cursor]
+
+    def action_step(self) -> None:
+        """By this too, or down, or not."""
+        self._stepped = True
+        self._sorts = stepped(self._sorts, self._here)
+        self.query_one(Rows).show(self._lines())
+        self._show(self._sorts)
+
+    def action_take(self) -> None:
+        """Keep the steps; without any, sort by the row alone."""
+        self.dismiss(self._sorts if self._stepped else alone(self._here))
+
+    def action_refuse(self) -> None:
+        """As it was before."""
+        self._show(self._before)
+        self.dismiss(None)
+
+    def on_rows_chosen(self) -> None:
+        """A double click takes it."""
+        self.action_take()
