@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vbsbatch.cli import FAILED, STOPPED
-from vbsbatch.cli.looking import report_data
+from vbsbatch.cli.endings import tell_end
 from vbsbatch.cli.options import PROGRESS, db_option, open_store
 from vbsbatch.errors import UsageError
-from vbsbatch.model import JobMoved, JobState, RunNoted, RunState
+from vbsbatch.model import JobMoved, RunNoted
 
 if TYPE_CHECKING:
-    from vbsbatch.cli.progress import Voice
     from vbsbatch.model import Run
     from vbsbatch.store import Event, Store
 
@@ -84,16 +81,6 @@ def follow(store: Store, run: Run, style: str, *, verbose: bool) -> int:
     return tell_end(store, run, voice)
 
 
-def tell_end(store: Store, run: Run, voice: Voice | None = None) -> int:
-    """Tell how a run ended, in lines for people unless `voice` has another style; its exit code."""
-    from vbsbatch.cli.progress import Voice
-
-    code = exit_code_of(store, run)
-    voice = voice or Voice(style="plain", verbose=False, run=run)
-    voice.end(run, store.counts(run.id), code, _next(store, run, code))
-    return code
-
-
 def _browse(store: Store, run: Run, port: int) -> int:
     try:
         from vbsbatch.cli.browsing import serve
@@ -102,21 +89,6 @@ def _browse(store: Store, run: Run, port: int) -> int:
             f"--web needs a package that is not here ({error.name}): pip install textual-serve"
         ) from error
     return serve(store, run.id, port)
-
-
-def exit_code_of(store: Store, run: Run) -> int:
-    """What the run's state means to whoever watched it."""
-    if run.state is not RunState.ENDED:
-        return STOPPED
-    counts = store.counts(run.id)
-    return FAILED if counts.get(JobState.FAILED) or counts.get(JobState.CANCELLED) else 0
-
-
-def _next(store: Store, run: Run, code: int) -> str | None:
-    from vbsbatch.report.data import next_commands
-
-    commands: Sequence[str] = next_commands(report_data(store, run)) if code else ()
-    return commands[0] if commands else None
 
 
 def _as_told(store: Store, run_id: str, event: Event) -> JobMoved | RunNoted:

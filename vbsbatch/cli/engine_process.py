@@ -5,24 +5,21 @@ from __future__ import annotations
 import shlex
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from random import SystemRandom
 
 import anyio
 
-from vbsbatch.cli import FAILED, INTERRUPTED, STOPPED
-from vbsbatch.cli.looking import report_data
+from vbsbatch.cli import INTERRUPTED, STOPPED
+from vbsbatch.cli.endings import next_command, outcome
 from vbsbatch.cli.progress import Voice
 from vbsbatch.cloud import CloudChoice, CloudService, connect, stand_in
 from vbsbatch.engine import Ending, Engine
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError, UsageError
-from vbsbatch.model import JobState, Run, RunState, Service, Settings
-from vbsbatch.report.data import next_commands
+from vbsbatch.model import Run, RunState, Service, Settings
 from vbsbatch.store import Store
-
-LOST = (JobState.FAILED, JobState.CANCELLED)
 
 REACH_AGAIN = (0.5, 1.0)
 """Seconds before the first look at the service is repeated: one dropped connection is no fault."""
@@ -151,7 +148,7 @@ def _farewell(
     """Say how it ended; the exit code."""
     run = store.run(run_id)
     code = exit_code(ending, interrupted=interrupted)
-    command = next(iter(next_commands(report_data(store, run))), None)
+    command = next_command(store, run)
     if command is not None and manner.options:
         command += f" {shlex.join(manner.options)}"
     voice.end(run, ending.counts, code, command if code else None)
@@ -167,18 +164,12 @@ def exit_code(ending: Ending, *, interrupted: bool) -> int:
     return outcome(ending.counts)
 
 
-def outcome(counts: Mapping[JobState, int]) -> int:
-    """The exit code of a run whose jobs have all ended."""
-    return FAILED if any(counts.get(state) for state in LOST) else 0
-
-
 __all__ = [
     "Manner",
     "SignInError",
     "check_project",
     "drive",
     "exit_code",
-    "outcome",
     "reach",
     "signed_in",
 ]

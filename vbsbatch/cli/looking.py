@@ -5,17 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from vbsbatch.cli.endings import report_data
 from vbsbatch.cli.options import db_option, open_store, run_argument
 from vbsbatch.model import JobState
-
-if TYPE_CHECKING:
-    from vbsbatch.model import Run
-    from vbsbatch.report import ReportData
-    from vbsbatch.store import Store
 
 
 @click.command(
@@ -167,25 +162,3 @@ def report(run: str, db: Path | None, format_name: str, output: str | None, all_
         data = report_data(store, store.run(run))
         with opened(output) as stream:
             write(data, format_name, stream, all_jobs=all_jobs)
-
-
-def report_data(store: Store, run: Run) -> ReportData:
-    """What the store knows of a run, as the reports want it."""
-    from vbsbatch.policy import documented
-    from vbsbatch.report import ReportData
-    from vbsbatch.store import db_option
-
-    return ReportData(
-        run=run,
-        counts=store.counts(run.id),
-        meaning=documented,
-        now=time.time(),
-        failures=store.failures(run.id),
-        answers=store.answers(run.id),
-        jobs=lambda: store.jobs(run.id),
-        attempts=store.attempt_total(run.id),
-        retrying=store.retrying(run.id),
-        live=store.is_live(run.id) is not None,
-        db_option=db_option(store.path),
-        waves=store.wave_counts(run.id) if run.settings.waves else {},
-    )

@@ -248,7 +248,7 @@ def _limited(plan: Plan, rate: Rate | None, in_flight: int | None) -> Plan:
 
 def _nothing_to_do(store: Store, run: Run, why: str) -> int:
     """Leave an ended run as it is; the exit code that its engine gave."""
-    from vbsbatch.cli.engine_process import outcome
+    from vbsbatch.cli.endings import outcome
 
     mention(f"run {run.id}: nothing to do, {why}")
     return outcome(store.counts(run.id))

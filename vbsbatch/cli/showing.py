@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from vbsbatch.cli import USAGE, mention
+from vbsbatch.cli.endings import exit_code_of, tell_end
 from vbsbatch.cli.options import open_store
 from vbsbatch.errors import UsageError
 from vbsbatch.model import Operation, RunState, Service
@@ -45,7 +46,6 @@ def show_run(
     0 while the run goes on, then the run's own; the list alone is always 0. `options` are more
     words for an engine that is started for this very run.
     """
-    from vbsbatch.cli.attaching import exit_code_of
     from vbsbatch.cli.detaching import start_engine
     from vbsbatch.tui.app import show
 
@@ -117,7 +117,6 @@ def _goes_on(store: Store, run: Run) -> bool:
 
 def _say_how_it_stands(store: Store, run: Run, *, asked_for: bool) -> None:
     """How to come back to a run, or how it ended for whoever asked for it."""
-    from vbsbatch.cli.attaching import tell_end
     from vbsbatch.store import db_option
 
     which = f"{run.id}{db_option(store.path)}"
