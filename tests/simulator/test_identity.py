@@ -133,3 +133,12 @@ def test_a_clock_ahead_shifts_everything_the_server_tells(open_desk: DeskMaker) 
     assert json.loads(reply.body)["token"]["issued_at"] > true
     assert reply.headers["date"] == "Mon, 21 Sep 2026 15:13:20 GMT"
     assert desk.cloud.ledger.of("token")[0]["at"] == pytest.approx(desk.clock.now(), abs=1)
+
+
+def test_a_revoked_token_may_be_accepted_for_a_while(open_desk: DeskMaker) -> None:
+    desk = open_desk(Scenario(revoked_after=30.0))
+    desk.cloud.revoke_tokens()
+    desk.wait(29)
+    assert desk.send("GET", "/v3/{p}/backups").status == 200
+    desk.wait(1)
+    assert desk.send("GET", "/v3/{p}/backups").status == 401

@@ -199,3 +199,44 @@ def test_a_native_restore_is_202(open_desk: DeskMaker) -> None:
     assert desk.send("POST", path, {"restore": {"volume_id": target}}).status == 202
     assert desk.send("POST", path, {"restore": {"volume_id": target}}).status == 400
     assert desk.cloud.ledger.of("restore")[0]["backup"] == backup
+
+
+def test_a_microversion_that_is_not_offered_is_406_and_the_versions_tell_the_newest(
+    open_desk: DeskMaker,
+) -> None:
+    desk = open_desk(Scenario(services=Services.CINDER, microversion=42))
+    assert desk.get("/volume/v3/")["versions"][0]["version"] == "3.42"
+    wanted = {"backup": {"volume_id": desk.volumes[0], "force": True, "metadata": {"a": "b"}}}
+    path = "/volume/v3/{p}/backups"
+    asked = {"openstack_api_version": "volume 3.43"}
+    reply = desk.send("POST", path, wanted, **asked)
+    assert reply.status == 406
+    assert "Minimum is 3.0 and maximum is 3.42" in json.loads(reply.body)["computeFault"]["message"]
+    desk.cloud.change(CINDER)
+    assert desk.send("POST", path, wanted, **asked).status == 202
+    found = desk.get("/volume/v3/{p}/backups/detail", **asked)["backups"]
+    assert [entry["metadata"] for entry in found] == [{"a": "b"}]
+
+
+def test_tags_that_cinder_would_refuse_as_metadata_are_refused(open_desk: DeskMaker) -> None:
+    desk = open_desk(CINDER)
+    wanted = {"volume_id": desk.volumes[0], "force": True, "metadata": {"wäve": "1"}}
+    asked = {"openstack_api_version": "volume 3.43"}
+    assert desk.send("POST", "/volume/v3/{p}/backups", {"backup": wanted}, **asked).status == 400
+
+
+def test_without_the_busy_check_a_second_create_makes_a_second_backup(open_desk: DeskMaker) -> None:
+    desk = open_desk(Scenario(services=Services.CINDER, busy_after=2.0))
+    assert [desk.native().status for _ in range(2)] == [202, 202]
+    desk.wait(2.0)
+    assert desk.native().status == 400
+    assert desk.cloud.summary()["duplicates"] == 1
+
+
+def test_a_backup_of_cinder_that_fails_says_why_in_words_and_stays(open_desk: DeskMaker) -> None:
+    script = BackupScript(fail_early=1.0, fail_code="Service not found for creating backup.")
+    desk = open_desk(Scenario(services=Services.CINDER, backups=script))
+    desk.native()
+    desk.wait(10)
+    (found,) = desk.get("/volume/v3/{p}/backups/detail")["backups"]
+    assert (found["status"], found["fail_reason"]) == ("error", script.fail_code)

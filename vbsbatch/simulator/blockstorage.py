@@ -6,11 +6,9 @@ from typing import Any
 
 from vbsbatch.simulator.call import Call
 from vbsbatch.simulator.native import alike, cut_page, next_link
+from vbsbatch.simulator.scenario import Scenario
 from vbsbatch.simulator.state import Volume, read_id
 from vbsbatch.simulator.wire import SimReply, cinder_time, json_reply, openstack_fault
-
-NEWEST = (3, 71)
-"""The newest microversion that is understood."""
 
 
 def list_summary(call: Call) -> SimReply:
@@ -111,20 +109,20 @@ def quota_set(call: Call) -> SimReply:
     return json_reply(200, {"quota_set": content})
 
 
-def versions(root: str, word: str | None) -> SimReply:
+def versions(root: str, word: str | None, scenario: Scenario) -> SimReply:
     """The discovery document at the root of block storage (300) or of one version (200)."""
-    if word is None:
-        return json_reply(300, {"versions": [_version(root, known) for known in ("v2", "v3")]})
-    return json_reply(200, {"versions": [_version(root, word)]})
+    newest = f"3.{scenario.microversion}"
+    told = [_version(root, known, newest) for known in ("v2", "v3") if word in (None, known)]
+    return json_reply(300 if word is None else 200, {"versions": told})
 
 
-def _version(root: str, word: str) -> dict[str, Any]:
+def _version(root: str, word: str, newest: str) -> dict[str, Any]:
     is_v3 = word == "v3"
     kind = f"application/vnd.openstack.volume+json;version={word[1:]}"
     return {
         "id": f"{word}.0",
         "status": "CURRENT" if is_v3 else "DEPRECATED",
-        "version": ".".join(map(str, NEWEST)) if is_v3 else "",
+        "version": newest if is_v3 else "",
         "min_version": "3.0" if is_v3 else "",
         "updated": "2023-08-31T00:00:00Z",
         "links": [{"rel": "self", "href": f"{root}/{word}/"}],

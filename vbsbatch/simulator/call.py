@@ -62,6 +62,8 @@ def begin_backup(
 ) -> SimBackup:
     """Commit a create: from here on the backup comes about by itself, for better or worse."""
     outcome, code = _draw_outcome(call)
+    if native and outcome == "absent":
+        outcome = "error"  # Cinder writes its row first, and the row stays
     ends_at = call.now + call.draw(call.scenario.backups.duration)
     shows_at = min(call.now + call.draw(call.scenario.backups.visible_after), ends_at)
     backup = SimBackup(

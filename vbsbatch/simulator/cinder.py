@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from vbsbatch.simulator.call import Call, begin_backup
@@ -9,6 +10,7 @@ from vbsbatch.simulator.native import microversion, summary
 from vbsbatch.simulator.state import Volume, read_id
 from vbsbatch.simulator.wire import SimReply, json_reply, openstack_fault
 
+_METADATA_KEY = re.compile(r"[a-zA-Z0-9_:. /-]{1,255}", re.ASCII)
 _KNOWN = frozenset(
     {"volume_id", "name", "description", "incremental", "force", "snapshot_id", "container"}
 )
@@ -41,11 +43,29 @@ def _check_request(call: Call, wanted: dict[str, Any]) -> str | None:
         text = wanted.get(field)
         if text is not None and (not isinstance(text, str) or len(text) > 255):
             return f"Invalid input for field/attribute {field}. It is too long or no string."
+    if not _good_metadata(wanted.get("metadata")):
+        return f"Invalid input for field/attribute metadata. Value: {wanted.get('metadata')}."
     return None
 
 
+def _good_metadata(metadata: object) -> bool:
+    if metadata is None:
+        return True
+    return isinstance(metadata, dict) and all(
+        _METADATA_KEY.fullmatch(key) and isinstance(value, str) and len(value) <= 255
+        for key, value in metadata.items()
+    )
+
+
+def _texts(wanted: dict[str, Any]) -> str:
+    """Everything of a request that becomes text in the database."""
+    pairs = (wanted.get("metadata") or {}).items()
+    metadata = "".join(f"{key}{value}" for key, value in pairs)
+    return f"{wanted.get('name') or ''}{wanted.get('description') or ''}{metadata}"
+
+
 def _check_volume(call: Call, volume: Volume, wanted: dict[str, Any]) -> SimReply | None:
-    status = call.project.volume_status(volume, call.now)
+    status = _status(call, volume)
     if status not in ("available", "in-use"):
         return openstack_fault(
             400,
@@ -60,11 +80,21 @@ def _check_volume(call: Call, volume: Volume, wanted: dict[str, Any]) -> SimRepl
         return openstack_fault(
             400, "Invalid backup: No backups available to do an incremental backup."
         )
-    if any(ord(letter) > 0xFFFF for letter in wanted.get("name") or ""):
+    if any(ord(letter) > 0xFFFF for letter in _texts(wanted)):
         # As a database without four-byte characters does it: too late to put the volume back.
         volume.status = "backing-up"
         return openstack_fault(500, "The server has either erred or is incapable.")
     return _check_quota(call, volume)
+
+
+def _status(call: Call, volume: Volume) -> str:
+    """The volume's status as the check sees it: what it was a little earlier, where `busy_after`
+    says that the check is not atomic."""
+    status = call.project.volume_status(volume, call.now)
+    since = call.now - call.scenario.busy_after
+    made = call.project.of_volume.get(volume.id, ())
+    seen = any(call.now < backup.ends_at and backup.created_at <= since for backup in made)
+    return status if seen or status != "backing-up" else volume.status
 
 
 def _check_quota(call: Call, volume: Volume) -> SimReply | None:

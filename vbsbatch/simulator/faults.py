@@ -90,6 +90,7 @@ class _Backups(_Strict):
 
 class _Tokens(_Strict):
     life: Positive = 24 * 3600.0
+    revoked_after: Duration = 0.0
 
 
 class _Limit(_Strict):
@@ -132,6 +133,8 @@ class _Document(_Strict):
     limit: _Limit | None = None
     latency: Range = (0.0, 0.0)
     services: Services = Services.VBS
+    microversion: Annotated[int, Field(ge=0, le=999)] = 71
+    busy_after: Duration = 0.0
     clock_ahead: Duration = 0.0
     quota: _Quota = _Quota()
     faults: list[_Fault] = []
@@ -140,9 +143,12 @@ class _Document(_Strict):
         return Scenario(
             backups=BackupScript(**self.backups.model_dump()),
             token_life=self.tokens.life,
+            revoked_after=self.tokens.revoked_after,
             limit=GatewayLimit(**self.limit.model_dump()) if self.limit else None,
             latency=self.latency,
             services=self.services,
+            microversion=self.microversion,
+            busy_after=self.busy_after,
             clock_ahead=self.clock_ahead,
             quota=Quota(**self.quota.model_dump()),
             faults=tuple(fault.value() for fault in self.faults),
@@ -197,7 +203,10 @@ def _problems(name: str, error: ValidationError) -> list[str]:
 def write_scenario(scenario: Scenario) -> dict[str, Any]:
     """The scenario as a document that `read_scenario` takes back; durations in seconds."""
     document = asdict(scenario)
-    document["tokens"] = {"life": document.pop("token_life")}
+    document["tokens"] = {
+        "life": document.pop("token_life"),
+        "revoked_after": document.pop("revoked_after"),
+    }
     document["faults"] = [_write_fault(fault) for fault in scenario.faults]
     if scenario.limit is None:
         del document["limit"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vbsbatch.simulator.ledger import Ledger
@@ -87,10 +87,14 @@ class Identity:
         self._rng = rng
         self._ledger = ledger
 
-    def revoke_all(self, now: float) -> None:
-        """No token that was issued so far is good any more."""
+    def revoke_all(self, now: float, after: float = 0.0) -> None:
+        """No token that was issued so far is good any more, `after` so many seconds."""
         self._ledger.note("revoke", now, tokens=len(self.tokens))
-        self.tokens.clear()
+        self.tokens = {
+            value: replace(token, expires_at=min(token.expires_at, now + after))
+            for value, token in self.tokens.items()
+            if after
+        }
 
     def token(self, value: str | None, now: float) -> Token | None:
         """The token of this value, None when it is unknown, revoked or past its life."""

@@ -12,8 +12,16 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from vbsbatch.simulator.call import Call, begin_restore
+from vbsbatch.simulator.scenario import Scenario
 from vbsbatch.simulator.state import SimBackup, read_id
-from vbsbatch.simulator.wire import SimReply, cinder_time, json_reply, openstack_fault
+from vbsbatch.simulator.vbs import MEANINGS
+from vbsbatch.simulator.wire import (
+    SimReply,
+    SimRequest,
+    cinder_time,
+    json_reply,
+    openstack_fault,
+)
 
 PAGE = 1000
 """The most entries of one page."""
@@ -120,6 +128,18 @@ def microversion(headers: Mapping[str, str]) -> tuple[int, int]:
     return (int(major) if major.isdigit() else 0, int(minor))
 
 
+def check_version(request: SimRequest, scenario: Scenario) -> SimReply | None:
+    """The refusal of a microversion that is not offered: 406, as Cinder does it."""
+    asked, newest = microversion(request.headers), (3, scenario.microversion)
+    if (3, 0) <= asked <= newest:
+        return None
+    message = (
+        f"Version {asked[0]}.{asked[1]} is not supported by the API. Minimum is 3.0 and maximum is "
+        f"3.{scenario.microversion}."
+    )
+    return openstack_fault(406, message)
+
+
 def _rendered(call: Call, backup: SimBackup) -> bytes:
     status, progress = backup.status(call.now), backup.progress(call.now)
     changed = backup.updated_at(call.now)
@@ -144,7 +164,6 @@ def summary(call: Call, backup: SimBackup) -> dict[str, Any]:
 def describe(call: Call, backup: SimBackup) -> dict[str, Any]:
     """A backup as `detail` and a single query show it."""
     status = backup.status(call.now)
-    failed = status == "error"
     content = {
         **summary(call, backup),
         "status": status,
@@ -157,7 +176,7 @@ def describe(call: Call, backup: SimBackup) -> dict[str, Any]:
         "created_at": cinder_time(call.shown(backup.created_at)),
         "updated_at": cinder_time(call.shown(backup.updated_at(call.now))),
         "data_timestamp": cinder_time(call.shown(backup.created_at)),
-        "fail_reason": f"{backup.code}: the backup failed" if failed else None,
+        "fail_reason": _fail_reason(backup) if status == "error" else None,
         "is_incremental": backup.incremental,
         "has_dependent_backups": False,
         "snapshot_id": backup.snapshot_id,
@@ -167,6 +186,13 @@ def describe(call: Call, backup: SimBackup) -> dict[str, Any]:
     if backup.native and microversion(call.request.headers) >= (3, 43):
         content["metadata"] = backup.metadata
     return content
+
+
+def _fail_reason(backup: SimBackup) -> str:
+    """Cinder has no codes: there it is what the code means, or the code itself if nobody knows."""
+    if backup.native:
+        return MEANINGS.get(backup.code or "", backup.code or "")
+    return f"{backup.code}: the backup failed"
 
 
 def _service_metadata(call: Call, backup: SimBackup) -> str:

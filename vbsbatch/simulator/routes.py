@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from vbsbatch.simulator import blockstorage, cinder, compute, native, vbs
 from vbsbatch.simulator.call import Call
-from vbsbatch.simulator.scenario import Kind, Services
-from vbsbatch.simulator.wire import SimReply, SimRequest
+from vbsbatch.simulator.scenario import Kind, Scenario, Services
+from vbsbatch.simulator.wire import SimReply, SimRequest, openstack_fault
 
 _VBS = frozenset({Services.VBS, Services.BOTH})
 _CINDER = frozenset({Services.CINDER, Services.BOTH})
@@ -48,6 +48,9 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "servers/*"): Route(Kind.SERVERS, compute.show, ("v2.1",)),
     ("GET", "os-quota-sets/*"): Route(Kind.QUOTA, blockstorage.quota_set),
 }
+
+DISCOVERED = {"volume": ("v2", "v3"), "compute": ("v2.1",)}
+"""Services with a document of their versions, and the versions it tells of."""
 
 _SHAPES = frozenset(shape for _, shape in ROUTES)
 _FIXED = frozenset({"detail", "quota"})
@@ -103,3 +106,14 @@ def _offered(route: Route, service: str, services: Services) -> bool:
     if service == "vbs":
         return services is not Services.CINDER and route.handler is not cinder.create
     return route.handler not in (vbs.create, vbs.quota, vbs.restore, vbs.job)
+
+
+def discovery(request: SimRequest, place: Place, scenario: Scenario) -> SimReply:
+    """The document of a service's versions, which needs no token."""
+    parts, service = place.parts, place.service
+    if parts and parts[0] not in DISCOVERED[service]:
+        return openstack_fault(404, "The resource could not be found.")
+    root, word = f"{request.base}/{service}", parts[0] if parts else None
+    if service == "compute":
+        return compute.versions(root, word)
+    return blockstorage.versions(root, word, scenario)

@@ -133,9 +133,15 @@ class Scenario:
 
     backups: BackupScript = BackupScript()
     token_life: float = 24 * 3600.0
+    revoked_after: float = 0.0
+    """How long a revoked token is still accepted."""
     limit: GatewayLimit | None = None
     latency: Span = (0.0, 0.0)
     services: Services = Services.VBS
+    microversion: int = 71
+    """The newest microversion of block storage: 3.this."""
+    busy_after: float = 0.0
+    """For so long after a create Cinder does not see that the volume is busy, and takes another."""
     clock_ahead: float = 0.0
     """The server's clock minus the true one."""
     quota: Quota = Quota()

@@ -14,12 +14,12 @@ from email.utils import formatdate
 from functools import lru_cache
 from typing import Any, Protocol
 
-from vbsbatch.simulator import blockstorage, compute, vbs
+from vbsbatch.simulator import native, vbs
 from vbsbatch.simulator.call import Call
 from vbsbatch.simulator.faulting import FaultBook, SlidingWindow
 from vbsbatch.simulator.identity import Identity, Token, make_user
 from vbsbatch.simulator.ledger import Ledger
-from vbsbatch.simulator.routes import Place, find_place
+from vbsbatch.simulator.routes import DISCOVERED, Place, discovery, find_place
 from vbsbatch.simulator.scenario import Do, Fault, Kind, Scenario
 from vbsbatch.simulator.signatures import KeyRing
 from vbsbatch.simulator.state import Project, SimBackup, Volume, new_id, read_id
@@ -41,7 +41,6 @@ _FATES = {
     Do.REFUSE: Fate.REFUSE,
     Do.CUT: Fate.CUT,
 }
-_DISCOVERED = {"volume": ("v2", "v3"), "compute": ("v2.1",)}
 """Services with a prefix of their own and documents that tell their versions."""
 
 _HARMLESS = frozenset({Do.REVOKE, Do.REVOKE_KEYS, Do.FAIL})
@@ -114,7 +113,7 @@ class SimulatedCloud:
 
     def revoke_tokens(self) -> None:
         """No token that was issued so far is good any more."""
-        self.identity.revoke_all(self.clock.now())
+        self.identity.revoke_all(self.clock.now(), self.scenario.revoked_after)
 
     def handle(self, request: SimRequest) -> SimReply:
         """Answer one request. What it changes is committed now, whatever becomes of the answer."""
@@ -159,7 +158,7 @@ class SimulatedCloud:
         known_id = volume_id if isinstance(volume_id, str) else None
         arrival.fault = self._faults.pick(place.kind, known_id, now)
         if arrival.fault is not None and arrival.fault.do is Do.REVOKE:
-            self.identity.revoke_all(now)
+            self.identity.revoke_all(now, self.scenario.revoked_after)
         elif arrival.fault is not None and arrival.fault.do is Do.REVOKE_KEYS:
             self.identity.keys.revoke_all()
         return arrival
@@ -169,11 +168,12 @@ class SimulatedCloud:
         if place.service == "identity":
             refusal = self._check_limit(arrival)
             return refusal or self.identity.handle(request, place.parts, now, self.scenario), None
-        if place.service in _DISCOVERED and len(place.parts) < 2:
-            return _discovery(request, place), None
+        if place.service in DISCOVERED and len(place.parts) < 2:
+            return discovery(request, place, self.scenario), None
         if place.route is None:
             return self._no_such_path(place), None
         refusal = self._check_token(arrival) or self._check_limit(arrival)
+        refusal = refusal or native.check_version(request, self.scenario)
         if refusal is not None:
             return refusal, None
         call = self._call(arrival)
@@ -183,7 +183,7 @@ class SimulatedCloud:
 
     def _call(self, arrival: _Arrival) -> Call:
         request, place = arrival.request, arrival.place
-        prefix = f"/{place.service}" if place.service in _DISCOVERED else ""
+        prefix = f"/{place.service}" if place.service in DISCOVERED else ""
         return Call(
             request=request,
             now=arrival.now,
@@ -228,7 +228,7 @@ class SimulatedCloud:
     def _no_such_path(self, place: Place) -> SimReply:
         if place.known:
             return openstack_fault(405, "The method is not allowed for this resource.")
-        if place.service in _DISCOVERED or self.scenario.services.value == "cinder":
+        if place.service in DISCOVERED or self.scenario.services.value == "cinder":
             return openstack_fault(404, "The resource could not be found.")
         message = "The API does not exist or has not been published in the environment"
         return gateway_error(404, "APIG.0101", message, self._request_id())
@@ -272,7 +272,7 @@ class SimulatedCloud:
         reply.headers.setdefault("content-type", "application/json")
         reply.headers["date"] = _http_date(int(arrival.now + self.scenario.clock_ahead))
         reply.headers["x-request-id"] = self._request_id()
-        if arrival.place.service in _DISCOVERED:
+        if arrival.place.service in DISCOVERED:
             reply.headers["x-openstack-request-id"] = "req-" + new_id(self._rng)
         low, high = self.scenario.latency
         reply.delay += low if low == high else self._rng.uniform(low, high)
@@ -369,14 +369,6 @@ class SimulatedCloud:
 
 def _struck_first(fault: Fault | None) -> bool:
     return fault is not None and fault.do not in _HARMLESS and not fault.commits
-
-
-def _discovery(request: SimRequest, place: Place) -> SimReply:
-    parts, service = place.parts, place.service
-    if parts and parts[0] not in _DISCOVERED[service]:
-        return openstack_fault(404, "The resource could not be found.")
-    versions = compute.versions if service == "compute" else blockstorage.versions
-    return versions(f"{request.base}/{service}", parts[0] if parts else None)
 
 
 def _forbidden(place: Place) -> SimReply:
