@@ -18,8 +18,10 @@ import anyio
 import httpx
 
 from vbsbatch.cloud.acting import Acting
+from vbsbatch.cloud.cinder import CinderService
 from vbsbatch.cloud.endpoints import Endpoints
 from vbsbatch.cloud.operations import stand_in
+from vbsbatch.cloud.service import CloudService
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.tokens import Token, Tokens
 from vbsbatch.cloud.vbs import VbsService
@@ -42,7 +44,7 @@ from vbsbatch.model import (
     Settings,
     Timeouts,
 )
-from vbsbatch.simulator import Scenario, SimulatedCloud, fleet
+from vbsbatch.simulator import Scenario, Services, SimulatedCloud, fleet
 from vbsbatch.simulator.state import Volume
 from vbsbatch.simulator.transport import SimulatedTransport
 from vbsbatch.simulator.virtual import START, VirtualClock
@@ -123,9 +125,8 @@ class MortalJournal:
 class MortalService:
     """The cloud, with places to die at."""
 
-    has_cloud_jobs = True
-
-    def __init__(self, service: VbsService | Acting, crasher: Crasher) -> None:
+    def __init__(self, service: CloudService | Acting, crasher: Crasher) -> None:
+        self.has_cloud_jobs = service.has_cloud_jobs
         self._service = service
         self._crasher = crasher
 
@@ -169,6 +170,8 @@ class Night:
     """How often a stopped run is resumed by its operator beyond that."""
     points: tuple[str, ...] = POINTS
     backup_name: str = "n-{no}-{run}"
+    backup: BackupSettings = BackupSettings()
+    """What every create says beside volume and name."""
     operation: Operation = Operation.BACKUP
     """What is done to each volume; restored and deleted are backups that are there before."""
     tuning: Tuning = PATIENT
@@ -206,7 +209,7 @@ class Night:
         self.store.create_run(run, jobs)
 
     def _job(self, no: int, volume: Volume) -> Job:
-        name, settings = self.backup_name.format(no=no, run=RUN), BackupSettings()
+        name, settings = self.backup_name.format(no=no, run=RUN), self.backup
         if self.operation is not Operation.BACKUP:
             volume.status = "available"
             settings = BackupSettings(source_backup_id=self.cloud.add_backup(volume.id, name))
@@ -275,7 +278,7 @@ class Night:
             if self.store.run(RUN).state is RunState.PAUSED:
                 self.store.ask(RUN, "unpause", {}, "operator")
 
-    def service(self) -> VbsService:
+    def service(self) -> CloudService:
         """The real cloud room, wired to the simulated cloud."""
         project = self.cloud.project.id
         root = "http://127.0.0.1"
@@ -286,7 +289,8 @@ class Night:
             transport=lambda: SimulatedTransport(self.cloud),
             now=self.clock.now,
         )
-        return VbsService(
+        kind = CinderService if self.scenario.services is Services.CINDER else VbsService
+        return kind(
             session, Endpoints(project_id=project, vbs=root, block_storage=root + "/volume")
         )
 

@@ -11,13 +11,24 @@ import os
 import pytest
 
 from vbsbatch.model import JobState, Rate
-from vbsbatch.simulator import BackupScript, Do, Fault, GatewayLimit, Kind, Quota, Scenario
+from vbsbatch.simulator import (
+    BackupScript,
+    Do,
+    Fault,
+    GatewayLimit,
+    Kind,
+    Quota,
+    Scenario,
+    Services,
+)
 
 from .night import POINTS, Night, check, with_settings
 from .weather import stormy
 
 SEEDS = int(os.environ.get("VBSBATCH_SEEDS", "300"))
 HOUR = 3600.0
+BLIND_CINDER = Scenario(services=Services.CINDER, busy_after=86400.0)
+"""A Cinder that takes a second create of a busy volume: only our own guard prevents it."""
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
@@ -27,8 +38,11 @@ def test_a_stormy_night_keeps_every_promise(seed: int) -> None:
 
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("seed", range(5))
-def test_a_kill_at_any_point_changes_nothing_about_the_end(point: str, seed: int) -> None:
-    night = Night(seed=seed, volumes=25, lives=8, points=(point,)).run()
+@pytest.mark.parametrize("cloud", [Scenario(), BLIND_CINDER], ids=["vbs", "cinder"])
+def test_a_kill_at_any_point_changes_nothing_about_the_end(
+    point: str, seed: int, cloud: Scenario
+) -> None:
+    night = Night(seed=seed, volumes=25, lives=8, points=(point,), scenario=cloud).run()
     check(night)
     assert night.states() == {JobState.SUCCEEDED: 25}
 
@@ -169,12 +183,13 @@ def test_a_name_used_by_an_older_backup_is_not_taken_for_ours() -> None:
 
 @pytest.mark.parametrize("in_flight", [50, 300, 600])
 @pytest.mark.parametrize("duration", [(600.0, 600.0), (540.0, 660.0)])
+@pytest.mark.parametrize("services", [Services.VBS, Services.CINDER])
 def test_600_backups_of_ten_minutes_take_at_most_1_2_calls_each(
-    in_flight: int, duration: tuple[float, float]
+    in_flight: int, duration: tuple[float, float], services: Services
 ) -> None:
     night = Night(
         volumes=600,
-        scenario=Scenario(backups=BackupScript(duration=duration)),
+        scenario=Scenario(services=services, backups=BackupScript(duration=duration)),
         settings=with_settings(limits={"in_flight": in_flight}),
     ).run()
     check(night)

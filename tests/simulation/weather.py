@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from vbsbatch.model import Rate, Settings
-from vbsbatch.simulator import BackupScript, Do, Fault, GatewayLimit, Kind, Scenario
+from vbsbatch.simulator import BackupScript, Do, Fault, GatewayLimit, Kind, Scenario, Services
 
 from .night import Night, with_settings
 
@@ -35,6 +35,16 @@ CREATE_FAULTS = (
     {"do": Do.FAIL, "code": "VolumeBackup.0027", "early": True},
     {"do": Do.REVOKE},
 )
+BUSY = "Volume to be backed up must be available or in-use, but the current status is"
+CINDER_FAULTS = (
+    {"do": Do.STATUS, "status": 503},
+    {"do": Do.STATUS, "status": 500, "after": True},
+    {"do": Do.STATUS, "status": 400, "message": f'{BUSY} "attaching".'},
+    {"do": Do.STATUS, "status": 400, "message": f'{BUSY} "backing-up".'},
+    {"do": Do.STATUS, "status": 404, "message": "Service cinder-backup could not be found."},
+    {"do": Do.FAIL, "code": "Service not found for creating backup."},
+    {"do": Do.FAIL, "code": "incomplete backup reset on manager restart"},
+)
 READ_FAULTS = (
     {"do": Do.STATUS, "status": 503},
     {"do": Do.STATUS, "status": 429, "retry_after": "3"},
@@ -62,6 +72,7 @@ def stormy(seed: int) -> Night:
 
 def scenario(random: Random) -> Scenario:
     slow = random.choice((5.0, 60.0, 600.0))
+    services = random.choice((Services.VBS, Services.VBS, Services.CINDER))
     return Scenario(
         backups=BackupScript(
             duration=(slow * 0.7, slow * 1.3),
@@ -73,14 +84,18 @@ def scenario(random: Random) -> Scenario:
         limit=random.choice((None, None, GatewayLimit(count=2), GatewayLimit(count=60, per=60.0))),
         latency=(0.01, random.choice((0.02, 3.0))),
         clock_ahead=random.choice((0.0, 0.0, -40.0, 300.0)),
-        faults=faults(random),
+        services=services,
+        busy_after=random.choice((0.0, 5.0, 86400.0)),
+        revoked_after=random.choice((0.0, 0.0, 30.0)),
+        faults=faults(random, services),
     )
 
 
-def faults(random: Random) -> tuple[Fault, ...]:
+def faults(random: Random, services: Services) -> tuple[Fault, ...]:
+    known = CREATE_FAULTS + (CINDER_FAULTS if services is Services.CINDER else ())
     drawn = [
         Fault(on=Kind.CREATE, share=random.choice((0.05, 0.3)), **fault)
-        for fault in random.sample(CREATE_FAULTS, random.randint(0, 4))
+        for fault in random.sample(known, random.randint(0, 4))
     ]
     for fault in random.sample(READ_FAULTS, random.randint(0, 2)):
         kind = random.choice((Kind.LIST, Kind.JOB, Kind.BACKUP, Kind.DELETE))
