@@ -175,7 +175,8 @@ class Stage:
 
     def look(self, *words: str) -> str:
         """What a command that only reads the store prints, without a process of its own."""
-        done = CliRunner().invoke(app, [*words, "--db", str(self.store)], standalone_mode=False)
+        runner = CliRunner(env=self.environment)  # or another store would be the usual one
+        done = runner.invoke(app, [*words, "--db", str(self.store)], standalone_mode=False)
         if done.exception is not None:
             raise done.exception
         self._listen(done.stdout, done.stderr)
