@@ -1,0 +1,74 @@
+"""What the real Cinder refuses: quotas, rights, increments of nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.openstack.cloud import BLOCK_STORAGE, RealCloud
+from tests.openstack.scenarios.night import Night
+
+
+def set_quota(cloud: RealCloud, backups: int) -> None:
+    project = cloud.user().get_project_id()
+    body = {"quota_set": {"backups": backups}}
+    cloud.admin().put(f"/os-quota-sets/{project}", endpoint_filter=BLOCK_STORAGE, json=body)
+
+
+def used_quota(cloud: RealCloud) -> int:
+    user = cloud.user()
+    path = f"/os-quota-sets/{user.get_project_id()}?usage=True"
+    quotas = user.get(path, endpoint_filter=BLOCK_STORAGE).json()["quota_set"]
+    return int(quotas["backups"]["in_use"])
+
+
+def test_a_quota_reached_in_mid_run_stops_it_and_more_quota_lets_it_finish(
+    cloud: RealCloud, night: Night
+) -> None:
+    fleet = night.fleet("quota", 14)
+    night.write_real_plan(limits={"rate": "4/s"})
+    set_quota(cloud, used_quota(cloud) + 6)
+    try:
+        done = night("run", "plan.yaml", code=3)
+        assert "maximum number of backups" in done.stderr.lower().replace("allowed", "")
+        counts = night.runs()[0]["counts"]
+        assert (counts["succeeded"], counts["failed"]) == (6, 0)
+        night("resume", code=3)
+    finally:
+        set_quota(cloud, 10_000)
+    night("resume")
+    night.assert_each_once(fleet)
+
+
+def test_a_user_who_may_only_read_is_told_so_and_nothing_fails_for_it(
+    cloud: RealCloud, night: Night
+) -> None:
+    fleet = night.fleet("reader", 3)
+    night.write_real_plan(cloud="reader")
+    done = night("run", "plan.yaml", code=3)
+    assert "may not" in done.stderr or "Policy doesn't allow" in done.stderr
+    assert night.runs()[0]["counts"]["failed"] == 0
+    assert night.backups(fleet) == []
+
+
+@pytest.mark.parametrize(("instead", "code"), [(False, 1), (True, 0)])
+def test_an_increment_of_nothing_fails_or_becomes_a_full_backup(
+    night: Night, instead: bool, code: int
+) -> None:
+    fleet = night.fleet(f"parent{code}", 3)
+    night.write_real_plan(defaults={"full": False, "full_if_no_parent": instead})
+    night("run", "plan.yaml", code=code)
+    night.assert_each_once(fleet, failed=fleet.ids if code else ())
+    if code:
+        assert {job["code"] for job in night.jobs()} == {"Cinder.NoParent"}
+    else:
+        night("run", "plan.yaml")
+        kinds = [backup.incremental for backup in night.backups(fleet)]
+        assert sorted(kinds) == [False] * 3 + [True] * 3
+
+
+def test_a_volume_in_use_needs_force_and_a_plan_that_forbids_it_fails_it(night: Night) -> None:
+    fleet = night.fleet("force", 3, in_use=1)
+    night.write_real_plan(defaults={"force": False})
+    night("run", "plan.yaml", code=1)
+    night.assert_each_once(fleet, failed=fleet.in_use)
+    assert {job["code"] for job in night.jobs() if job["state"] == "failed"} == {"Cinder.InUse"}
