@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from keystoneauth1 import session
 from keystoneauth1.exceptions import ClientException
@@ -93,12 +95,14 @@ class RealCloud:
         self.stop("keystone")
         self.start("keystone")
 
+    @cached_property
     def admin(self) -> session.Session:
-        """Signed in anew, as somebody who may do everything."""
+        """Signed in as somebody who may do everything."""
         return signed_in(self.site, "admin")
 
+    @cached_property
     def user(self) -> session.Session:
-        """Signed in anew, as the user that vbsbatch is."""
+        """Signed in as the user that vbsbatch is."""
         return signed_in(self.site, "backup")
 
     def sql(self, text: str) -> list[list[str]]:
@@ -179,18 +183,21 @@ class RealCloud:
 
     def _signs_in(self) -> bool:
         with suppress(ClientException):
-            return bool(self.admin().get_token())
+            return bool(self.admin.get_token())
         return False
 
     def _works(self) -> bool:
         """Whether Keystone answers and every service of Cinder has reported since its start."""
         with suppress(ClientException):
-            admin = self.admin()
-            listed = admin.get("/os-services", endpoint_filter=BLOCK_STORAGE).json()["services"]
-            pools = admin.get("/scheduler-stats/get_pools", endpoint_filter=BLOCK_STORAGE).json()
+            listed = self._ask("/os-services")["services"]
+            pools = self._ask("/scheduler-stats/get_pools")
             fresh = {item["binary"] for item in listed if self._is_fresh(item)}
             return fresh >= HEARTBEATS and bool(pools["pools"])
         return False
+
+    def _ask(self, path: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.admin.get(path, endpoint_filter=BLOCK_STORAGE).json()
+        return found
 
     def _is_fresh(self, item: dict[str, str]) -> bool:
         if item["state"] != "up" or not item["updated_at"]:

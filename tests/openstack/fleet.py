@@ -66,7 +66,7 @@ def make_fleet(
 
 
 def _create(cloud: RealCloud, name: str) -> str:
-    user = cloud.user()
+    user = cloud.user
     wanted = {"volume": {"name": name, "size": 1, "metadata": {"fleet": name.rpartition("-")[0]}}}
     made = user.post("/volumes", endpoint_filter=BLOCK_STORAGE, json=wanted).json()["volume"]
     _await_status(user, made["id"], "available")
@@ -128,7 +128,7 @@ def _spoil(cloud: RealCloud, fleet: Fleet) -> None:
 
 
 def attach(cloud: RealCloud, volume: str) -> None:
-    user = cloud.user()
+    user = cloud.user
     server = {"instance_uuid": str(uuid.uuid4()), "mountpoint": "/dev/vdb", "mode": "rw"}
     action = {"os-attach": server}
     user.post(f"/volumes/{volume}/action", endpoint_filter=BLOCK_STORAGE, json=action)

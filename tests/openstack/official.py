@@ -60,7 +60,8 @@ def backups(cloud: RealCloud, volumes: Iterable[str]) -> Sequence[Listed]:
     ]
 
 
-def volumes(cloud: RealCloud, prefix: str) -> Sequence[dict[str, Any]]:
-    """The rows of `openstack volume list -f json` whose names begin so."""
+def volumes(cloud: RealCloud, ids: Iterable[str]) -> Sequence[dict[str, Any]]:
+    """Their rows in `openstack volume list -f json`."""
     rows = openstack(cloud, "volume", "list", "-f", "json")
-    return [row for row in rows if row["Name"].startswith(f"{prefix}-")]
+    wanted = set(ids)
+    return [row for row in rows if row["ID"] in wanted]

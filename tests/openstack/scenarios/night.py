@@ -1,4 +1,4 @@
-"""A user's evening at the real cloud: a fleet, a plan, the real command line, the official client."""
+"""A user's evening at the real cloud: a fleet, a plan, the command line, the official client."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.cli.clouds import Process
 from tests.cli.stage import Stage, until
 from tests.openstack import official
 from tests.openstack.cloud import RealCloud
@@ -23,11 +24,10 @@ PLAN = {
         "attempts": 2,
         "base": "500ms",
         "cap": "2s",
-        "settle": "4s",
+        "settle": "10s",
         "later_every": "2s",
         "later_for": "60s",
     },
-    "timeouts": {"read": "20s"},
     "volumes_from": "fleet.json",
 }
 
@@ -47,8 +47,8 @@ class Night(Stage):
         return fleet
 
     def write_list(self, fleet: Fleet) -> None:
-        rows = official.volumes(self.real, fleet.prefix)
-        assert {row["ID"] for row in rows} == set(fleet.ids)
+        rows = official.volumes(self.real, fleet.ids)
+        assert len(rows) == len(fleet.ids), rows
         (self.folder / "fleet.json").write_text(json.dumps(rows))
 
     def write_real_plan(self, **changes: Any) -> None:
@@ -64,11 +64,16 @@ class Night(Stage):
         runs = self.runs()
         return int(runs[0]["counts"][state]) if runs else 0
 
-    def until_succeeded(self, count: int, patience: float = 120.0) -> None:
-        self.until_state("succeeded", count, patience)
+    def until_state(self, run: Process, state: str, count: int) -> None:
+        """Wait until so many jobs of a live run are in a state."""
 
-    def until_state(self, state: str, count: int, patience: float = 60.0) -> None:
-        until(lambda: self.count(state) >= count, patience)
+        def reached() -> bool:
+            if self.count(state) >= count:
+                return True
+            assert run.poll() is None, f"it ended: {run.communicate()}"
+            return False
+
+        until(reached, 120)
 
     def backups(self, fleet: Fleet) -> Sequence[official.Listed]:
         return official.backups(self.real, fleet.ids)

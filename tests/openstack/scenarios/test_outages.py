@@ -12,11 +12,11 @@ def test_a_backup_service_that_is_stopped_and_started_in_mid_run_loses_nothing(
     fleet = night.fleet("stopped", 24)
     night.write_real_plan(limits={"rate": "4/s"})
     run = night.start("run", "plan.yaml")
-    night.until_succeeded(4)
+    night.until_state(run, "succeeded", 4)
     cloud.stop("cinder-backup")
     at_the_stop = night.count("succeeded")
     cloud.start("cinder-backup")
-    night.finish(run, 0, patience=180)
+    night.finish(run, 0, patience=300)
     assert at_the_stop < len(fleet.ids), "it was in mid-run"
     night.assert_each_once(fleet)
 
@@ -25,15 +25,15 @@ def test_creates_that_hang_until_the_client_gives_up_and_are_made_after_all_are_
     cloud: RealCloud, night: Night
 ) -> None:
     fleet = night.fleet("hanging", 16)
-    night.write_real_plan(limits={"rate": "4/s"}, timeouts={"read": "2s"})
+    night.write_real_plan(limits={"rate": "4/s"}, timeouts={"read": "8s"})
     run = night.start("run", "plan.yaml", "-v")
-    night.until_succeeded(2)
+    night.until_state(run, "succeeded", 2)
     cloud.processes.freeze("cinder-api")
     try:
-        night.until_state("unknown", 2)
+        night.until_state(run, "unknown", 2)
     finally:
         cloud.processes.thaw("cinder-api")
-    done = night.finish(run, 0, patience=180)
+    done = night.finish(run, 0, patience=300)
     assert " unknown " in done.stderr
     night.assert_each_once(fleet)
 
@@ -44,10 +44,10 @@ def test_an_api_that_refuses_connections_for_a_while_costs_no_volume_an_attempt(
     fleet = night.fleet("refusing", 12)
     night.write_real_plan(limits={"rate": "2/s"}, retry={"attempts": 1})
     run = night.start("run", "plan.yaml", "-v")
-    night.until_succeeded(1)
+    night.until_state(run, "succeeded", 1)
     cloud.stop("cinder-api")
     cloud.start("cinder-api")
-    night.finish(run, 0, patience=180)
+    night.finish(run, 0, patience=300)
     night.assert_each_once(fleet)
 
 
@@ -57,8 +57,8 @@ def test_a_keystone_that_is_started_anew_in_mid_run_is_not_noticed(
     fleet = night.fleet("keystone", 12)
     night.write_real_plan(limits={"rate": "2/s"})
     run = night.start("run", "plan.yaml")
-    night.until_succeeded(1)
+    night.until_state(run, "succeeded", 1)
     cloud.stop("keystone")
     cloud.start("keystone")
-    night.finish(run, 0, patience=180)
+    night.finish(run, 0, patience=300)
     night.assert_each_once(fleet)
