@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 300
 
-.PHONY: demo test check bench sim lock clean
+.PHONY: demo test test-openstack check bench sim lock clean
 
 demo: $(VENV)/.ready  ## back up a simulated fleet of 600 volumes
 	$(BIN)/vbsbatch demo
 
 test: $(VENV)/.ready  ## the whole test suite
 	$(BIN)/python -m pytest
+
+test-openstack: $(VENV)/.ready  ## the real commands against a real Keystone and Cinder (root, apt)
+	$(BIN)/python -m tests.openstack
 
 check: $(VENV)/.ready  ## lint, format, types, import contracts
 	$(BIN)/ruff check .

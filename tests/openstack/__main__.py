@@ -4,7 +4,7 @@
     python -m tests.openstack up                   only bring it up, and say where it is
     python -m tests.openstack down                 take down what `up`, or a killed run, left
 
-A machine that cannot host it is told so in a banner, and the exit code is 0, or 1 when
+On a machine that cannot host it a banner says so, and the exit code is 0, or 1 when
 VBSBATCH_OPENSTACK_REQUIRED is set.
 """
 
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tests.openstack.cloud import BringUpFailed, RealCloud
@@ -31,6 +32,7 @@ of its installation, and where the cloud is that is up."""
 HERE = HOME / "cloud"
 FOLDER_VARIABLE = "VBSBATCH_OPENSTACK"
 REQUIRED_VARIABLE = "VBSBATCH_OPENSTACK_REQUIRED"
+PATIENCE = 1800.0
 BEGINNING = time.monotonic()
 
 
@@ -40,36 +42,37 @@ def say(text: str) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """The exit code: that of the tests; 1 when the cloud did not come up; 0 when skipped."""
-    HOME.mkdir(exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with (HOME / "lock").open("w") as lock:
-        try:
+    try:
+        check_machine()
+        HOME.mkdir(exist_ok=True)
+        with (HOME / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("another make test-openstack is at work in this folder", file=sys.stderr)
-            return 1
-        try:
-            return _act(arguments)
-        except CannotHost as reason:
-            return skipped(str(reason))
-        except BringUpFailed as fault:
-            print(banner("THE REAL CLOUD DID NOT COME UP", str(fault)), file=sys.stderr)
-            return 1
+            return act(arguments)
+    except CannotHost as reason:
+        return skipped(str(reason))
+    except BlockingIOError:
+        return failed("another one is at work in this folder")
+    except BringUpFailed as fault:
+        return failed(str(fault))
 
 
-def _act(arguments: Sequence[str]) -> int:
+def act(arguments: Sequence[str]) -> int:
     take_down()
     if arguments[:1] == ["down"]:
         return 0
-    check_machine()
+    stays = arguments[:1] == ["up"]
     try:
         cloud = bring_up()
-        if arguments[:1] == ["up"]:
-            print(f"export {FOLDER_VARIABLE}={cloud.site.folder}")
-            return 0
-        return run_tests(cloud, arguments)
+        if not stays:
+            return run_tests(cloud, arguments)
+        print(f"export {FOLDER_VARIABLE}={cloud.site.folder}")
+        return 0
+    except BaseException:
+        stays = False
+        raise
     finally:
-        if arguments[:1] != ["up"]:
+        if not stays:
             take_down()
 
 
@@ -98,27 +101,50 @@ def take_down() -> None:
 
 
 def run_tests(cloud: RealCloud, arguments: Sequence[str]) -> int:
+    """The exit code of pytest. Whatever it started ends with it, in its process group."""
     known = {**os.environ, FOLDER_VARIABLE: str(cloud.site.folder)}
-    where = arguments or ["tests/openstack"]
+    where = arguments or ["tests/openstack/scenarios"]
     command = [sys.executable, "-m", "pytest", "--durations=0", "--durations-min=1", *where]
-    done = subprocess.run(command, cwd=ROOT, env=known, check=False)
-    say(f"the tests ended with exit code {done.returncode}")
-    return done.returncode
+    tests = subprocess.Popen(command, cwd=ROOT, env=known, process_group=0)
+    try:
+        code = tests.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        say(f"the tests took longer than {PATIENCE:.0f} s")
+        code = 1
+    finally:
+        end_group(tests)
+    say(f"the tests ended with exit code {code}")
+    return code
+
+
+def end_group(leader: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(leader.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            leader.wait(5)
 
 
 def skipped(reason: str) -> int:
     required = bool(os.environ.get(REQUIRED_VARIABLE))
     why = f"This machine cannot host a real Keystone and Cinder:\n{reason}."
     hint = f"Nothing was tested against a real cloud. {REQUIRED_VARIABLE}=1 makes this a failure."
-    print(banner("TESTS AGAINST THE REAL CLOUD SKIPPED", f"{why}\n{hint}"), file=sys.stderr)
+    tell("TESTS AGAINST THE REAL CLOUD SKIPPED", f"{why}\n{hint}")
     print(f"test-openstack: {'FAILED' if required else 'SKIPPED'}: {reason}", flush=True)
     return int(required)
 
 
-def banner(title: str, text: str) -> str:
+def failed(reason: str) -> int:
+    tell("THE REAL CLOUD DID NOT COME UP", reason)
+    print(f"test-openstack: FAILED: {reason.splitlines()[0]}", flush=True)
+    return 1
+
+
+def tell(title: str, text: str) -> None:
+    """A banner that nobody overlooks."""
     rule = "*" * 88
-    body = "\n".join(f"*  {line}" for line in text.splitlines())
-    return f"\n{rule}\n*  {title}\n{rule}\n{body}\n{rule}\n"
+    lines = [rule, f"*  {title}", rule, *(f"*  {line}" for line in text.splitlines()), rule]
+    print("", *lines, "", sep="\n", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -133,3 +133,16 @@ def attach(cloud: RealCloud, volume: str) -> None:
     action = {"os-attach": server}
     user.post(f"/volumes/{volume}/action", endpoint_filter=BLOCK_STORAGE, json=action)
     _await_status(user, volume, "in-use")
+
+
+def heal(cloud: RealCloud, stuck: Sequence[str]) -> None:
+    """What an operator does about backups that stay `creating`: detach, and declare them failed."""
+    for volume in stuck:
+        cloud.user.post(
+            f"/volumes/{volume}/action", endpoint_filter=BLOCK_STORAGE, json={"os-detach": {}}
+        )
+        _await_status(cloud.user, volume, "available")
+    cloud.sql(
+        "update backups set status = 'error', fail_reason = 'declared failed'"
+        f" where volume_id in ({_listed(stuck)}) and status = 'creating'"
+    )

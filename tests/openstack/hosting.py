@@ -23,7 +23,7 @@ INSTALL_PATIENCE = 900.0
 
 
 class CannotHost(Exception):
-    """This machine cannot host the real cloud; the text says why and is several lines at most."""
+    """This machine cannot host the real cloud; the text says why, in one line."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +54,7 @@ def check_machine(platform: str = sys.platform, user: int | None = None) -> None
     if missing_packages() and shutil.which("apt-get") is None:
         names = ", ".join(missing_packages())
         raise CannotHost(f"there is no apt-get to install {names} with")
-    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
+    if not _succeeds(["unshare", "--mount", "true"], subprocess.DEVNULL):
         raise CannotHost("it may not make a mount namespace (unshare --mount)")
 
 

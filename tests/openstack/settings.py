@@ -128,6 +128,9 @@ connection = {site.database("keystone")}
 [token]
 provider = fernet
 expiration = {site.token_life}
+[identity]
+password_hash_algorithm = bcrypt
+password_hash_rounds = 4
 [fernet_tokens]
 key_repository = {folder}/fernet
 [credential]

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.cli.clouds import Process
-from tests.cli.stage import Stage, until
+from tests.cli.stage import Done, Stage, until
 from tests.openstack import official
 from tests.openstack.cloud import RealCloud
 from tests.openstack.fleet import Fleet, make_fleet
+
+PATIENCE = 300.0
 
 PLAN = {
     "name": "night",
@@ -39,6 +41,12 @@ class Night(Stage):
         super().__init__(folder)
         self.real = cloud
         shutil.copy(cloud.clouds_file, self.clouds)
+
+    def finish(
+        self, process: Process, code: int | None = None, *, patience: float = PATIENCE
+    ) -> Done:
+        """As on the simulated cloud, with the patience that a real one needs."""
+        return super().finish(process, code, patience=patience)
 
     def fleet(self, prefix: str, count: int, **spoilt: int) -> Fleet:
         """Volumes `PREFIX-0001` ..., and the list of them as the official client writes it."""
@@ -73,7 +81,7 @@ class Night(Stage):
             assert run.poll() is None, f"it ended: {run.communicate()}"
             return False
 
-        until(reached, 120)
+        until(reached, PATIENCE)
 
     def backups(self, fleet: Fleet) -> Sequence[official.Listed]:
         return official.backups(self.real, fleet.ids)

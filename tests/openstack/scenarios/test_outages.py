@@ -16,7 +16,7 @@ def test_a_backup_service_that_is_stopped_and_started_in_mid_run_loses_nothing(
     cloud.stop("cinder-backup")
     at_the_stop = night.count("succeeded")
     cloud.start("cinder-backup")
-    night.finish(run, 0, patience=300)
+    night.finish(run, 0)
     assert at_the_stop < len(fleet.ids), "it was in mid-run"
     night.assert_each_once(fleet)
 
@@ -33,7 +33,7 @@ def test_creates_that_hang_until_the_client_gives_up_and_are_made_after_all_are_
         night.until_state(run, "unknown", 2)
     finally:
         cloud.processes.thaw("cinder-api")
-    done = night.finish(run, 0, patience=300)
+    done = night.finish(run, 0)
     assert " unknown " in done.stderr
     night.assert_each_once(fleet)
 
@@ -47,7 +47,7 @@ def test_an_api_that_refuses_connections_for_a_while_costs_no_volume_an_attempt(
     night.until_state(run, "succeeded", 1)
     cloud.stop("cinder-api")
     cloud.start("cinder-api")
-    night.finish(run, 0, patience=300)
+    night.finish(run, 0)
     night.assert_each_once(fleet)
 
 
@@ -60,5 +60,5 @@ def test_a_keystone_that_is_started_anew_in_mid_run_is_not_noticed(
     night.until_state(run, "succeeded", 1)
     cloud.stop("keystone")
     cloud.start("keystone")
-    night.finish(run, 0, patience=300)
+    night.finish(run, 0)
     night.assert_each_once(fleet)
