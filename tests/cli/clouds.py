@@ -193,7 +193,7 @@ def glass_cloud(
         listener.close()
 
     assert ready.wait(20)
-    server._write_secret(clouds_file, server.clouds_yaml(world, url))
+    server._write_secret(clouds_file, server.clouds_yaml(world, url, access_key=True))
     password = world.operator.password
     doors = client_of(url, tls.doors if tls else NO_TLS)
     return GlassCloud(url=url, password=password, _doors=doors, world=world, _halt=halt)
@@ -230,7 +230,7 @@ def cloud_process(
         [
             *(sys.executable, "-m", "vbsbatch", "simulate", "--volumes", str(volumes)),
             *("--faults", os.fspath(faults_file), "--seed", str(seed)),
-            *("--clouds-file", os.fspath(clouds_file)),
+            *("--clouds-file", os.fspath(clouds_file), "--access-key"),
         ],
         env=environment,
         stdout=subprocess.PIPE,

@@ -41,7 +41,7 @@ def start_simulator(tmp_path: Path) -> Iterator[StartSimulator]:
     def start(faults: str | None = None, *options: str) -> Running:
         clouds_file = tmp_path / "clouds.yaml"
         command = [sys.executable, "-W", "error", "-m", "vbsbatch.simulator", "--port", "0"]
-        command += ["--clouds-file", os.fspath(clouds_file), *options]
+        command += ["--clouds-file", os.fspath(clouds_file), "--access-key", *options]
         if faults is not None:
             (tmp_path / "faults.yaml").write_text(faults)
             command += ["--faults", os.fspath(tmp_path / "faults.yaml")]

@@ -70,6 +70,7 @@ Try it in a second terminal:
 )
 @click.option("--seed", type=int, default=1, help="The same seed, the same cloud.")
 @click.option("--clouds-file", type=click.Path(path_type=Path), help="Write the clouds.yaml here.")
+@click.option("--access-key", is_flag=True, help="Print an entry that signs with a key, too.")
 def simulate(
     port: int,
     volumes: int,
@@ -77,6 +78,7 @@ def simulate(
     service: str | None,
     seed: int,
     clouds_file: Path | None,
+    access_key: bool,
 ) -> None:
     """Serve a simulated cloud on this machine; print a ready clouds.yaml."""
     from dataclasses import replace
@@ -88,7 +90,14 @@ def simulate(
     scenario = load_scenario(faults) if faults else Scenario()
     if service is not None:
         scenario = replace(scenario, services=Services(service))
-    serve(scenario, volumes=volumes, seed=seed, port=port, clouds_file=clouds_file)
+    serve(
+        scenario,
+        volumes=volumes,
+        seed=seed,
+        port=port,
+        clouds_file=clouds_file,
+        access_key=access_key,
+    )
 
 
 @click.command(

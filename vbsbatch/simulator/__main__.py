@@ -18,11 +18,26 @@ from vbsbatch.simulator.server import serve
 @click.option("--seed", type=int, default=1, help="The same seed, the same cloud.")
 @click.option("--faults", type=click.Path(path_type=Path), help="A faults file (YAML or JSON).")
 @click.option("--clouds-file", type=click.Path(path_type=Path), help="Write the clouds.yaml here.")
-def main(port: int, volumes: int, seed: int, faults: Path | None, clouds_file: Path | None) -> None:
+@click.option("--access-key", is_flag=True, help="Print an entry that signs with a key, too.")
+def main(
+    port: int,
+    volumes: int,
+    seed: int,
+    faults: Path | None,
+    clouds_file: Path | None,
+    access_key: bool,
+) -> None:
     """Serve a simulated cloud on the loopback interface until it is interrupted."""
     try:
         scenario = load_scenario(faults) if faults else Scenario()
-        serve(scenario, volumes=volumes, seed=seed, port=port, clouds_file=clouds_file)
+        serve(
+            scenario,
+            volumes=volumes,
+            seed=seed,
+            port=port,
+            clouds_file=clouds_file,
+            access_key=access_key,
+        )
     except UsageError as error:
         raise click.UsageError(str(error)) from error
 

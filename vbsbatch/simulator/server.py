@@ -80,19 +80,22 @@ def serve(
     seed: int = 1,
     port: int = 0,
     clouds_file: Path | None = None,
+    access_key: bool = False,
     announce: Callable[[str], None] | None = None,
 ) -> None:
     """Serve a simulated cloud on the loopback interface until SIGINT or SIGTERM; blocks.
 
     Port 0 takes any free port. As soon as it listens, a `clouds.yaml` with the entry `simulator`
-    is written to `clouds_file` (mode 0600) and given to `announce` (by default: printed and
-    flushed). Raises `UsageError` when the port is taken or the file cannot be written.
+    (with `access_key` also `simulator-aksk`) is written to `clouds_file` (mode 0600) and given to
+    `announce` (by default: printed and flushed). Raises `UsageError` when the port is taken or the
+    file cannot be written.
     """
     cloud = SimulatedCloud(
         scenario or Scenario(), SystemClock(), seed, volumes=fleet(volumes, seed)
     )
     with _listen(port) as listener:
-        text = clouds_yaml(cloud, f"http://{HOST}:{listener.getsockname()[1]}")
+        url = f"http://{HOST}:{listener.getsockname()[1]}"
+        text = clouds_yaml(cloud, url, access_key=access_key)
 
         def ready() -> None:
             if clouds_file is not None:
@@ -136,10 +139,13 @@ def _print(text: str) -> None:
     print(text, end="", flush=True)
 
 
-def clouds_yaml(cloud: SimulatedCloud, url: str) -> str:
-    """A `clouds.yaml` with two entries that lead to this cloud: with a password, with a key."""
-    key = cloud.identity.keys.permanent
-    return f"""\
+def clouds_yaml(cloud: SimulatedCloud, url: str, *, access_key: bool) -> str:
+    """A `clouds.yaml` that leads to this cloud with a password.
+
+    With `access_key` a second entry does with a key. Not always: the only entry of a file need not
+    be named, and clients take it.
+    """
+    text = f"""\
 clouds:
   {CLOUD}:
     auth_type: password
@@ -154,6 +160,12 @@ clouds:
     interface: public
     identity_api_version: "3"
     volume_api_version: "3"
+"""
+    if not access_key:
+        return text
+    key = cloud.identity.keys.permanent
+    return f"""\
+{text}\
   {KEY_CLOUD}:
     auth:
       auth_url: {url}/identity/v3
