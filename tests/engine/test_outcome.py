@@ -17,7 +17,16 @@ from vbsbatch.engine.outcome import (
     past_deadline,
     still_busy,
 )
-from vbsbatch.model import MOVES, Answer, Job, JobState, Retry, Verdict
+from vbsbatch.model import (
+    MOVES,
+    NO_PARENT,
+    Answer,
+    BackupSettings,
+    Job,
+    JobState,
+    Retry,
+    Verdict,
+)
 from vbsbatch.policy import Judgement, judge
 
 from .stage import NOW, a_job
@@ -169,6 +178,45 @@ def test_a_volume_that_another_run_backs_up_is_busy_too() -> None:
     late = still_busy(a_job(later_since=NOW - 600.0), "run-2", rules())
     assert (late.to, late.changes["code"]) == (JobState.FAILED, "busy")
     assert "run-2" in late.changes["message"]
+
+
+# Cinder -----------------------------------------------------------------------------------------
+
+PARENTLESS = Answer(status=400, code=NO_PARENT, message="No backups available")
+FALLBACK = BackupSettings(full=False, full_if_no_parent=True)
+
+
+def test_an_increment_without_a_parent_fails_with_its_code() -> None:
+    job, _ = after(sent(settings=BackupSettings(full=False)), PARENTLESS)
+    assert (job.state, job.code) == (JobState.FAILED, NO_PARENT)
+
+
+def test_where_the_plan_allows_a_full_backup_instead_it_is_due_at_once_and_at_no_cost() -> None:
+    job, _ = after(sent(settings=FALLBACK), PARENTLESS)
+    assert (job.state, job.code, job.due_at, job.charged) == (JobState.WAITING, NO_PARENT, NOW, 0)
+
+
+def test_a_full_backup_that_is_told_the_same_fails() -> None:
+    job, _ = after(sent(2, settings=FALLBACK, code=NO_PARENT), PARENTLESS)
+    assert (job.state, job.code) == (JobState.FAILED, NO_PARENT)
+
+
+def test_other_failures_are_failures_whatever_the_plan_allows() -> None:
+    answer = Answer(status=404, code="Cinder.NoVolume")
+    assert after(sent(settings=FALLBACK), answer)[0].state is JobState.FAILED
+
+
+def test_the_wait_for_a_service_goes_on_although_every_create_is_accepted() -> None:
+    waiting = sent(2, later_since=NOW - 599.0)
+    accepted, _ = after(waiting, Answer(status=202, backup_id="b-2"))
+    assert (accepted.state, accepted.later_since) == (JobState.RUNNING, NOW - 599.0)
+    down = Judgement(verdict=Verdict.LATER, meaning="no service")
+    seen = {"code": "Cinder.NoService"}
+    again = of_refusal(accepted, down, rules(), seen)
+    assert (again.to, again.changes["free"]) == (JobState.WAITING, 1)
+    assert again.changes["due_at"] == NOW + 60.0
+    late = of_refusal(accepted, down, rules(now=NOW + 1.0), seen)
+    assert (late.to, late.changes["code"]) == (JobState.FAILED, "Cinder.NoService")
 
 
 # Unknown jobs, proved absent --------------------------------------------------------------------

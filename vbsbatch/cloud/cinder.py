@@ -110,7 +110,7 @@ class CinderService(CloudService):
         except CloudRefused:
             return (3, 0)
         found = [_version(entry) for entry in versions] if isinstance(versions, list) else []
-        return max(found, default=(3, 0))
+        return max([(3, 0), *found])
 
 
 def create_body(job: Job) -> dict[str, Any]:
