@@ -13,6 +13,7 @@ from vbsbatch.model import (
     Rate,
     Retry,
     Rule,
+    Service,
     Settings,
     Timeouts,
     Verdict,
@@ -82,6 +83,30 @@ def test_jobs_are_numbered_in_plan_order_and_hold_merged_settings(plan: Load) ->
 def test_a_volume_can_take_the_default_tags_away(plan: Load) -> None:
     got = plan(f"defaults: {{tags: {{a: b}}}}\nvolumes: [{{id: {A}, tags: {{}}}}]")
     assert next(got.jobs(RUN)).settings.tags == ()
+
+
+def test_what_only_cinder_asks_about_may_differ_from_volume_to_volume(plan: Load) -> None:
+    got = plan(
+        f"defaults: {{force: false, full: false}}\nvolumes:\n- {{id: {A}, force: true}}\n"
+        f"- {{id: {B}, full_if_no_parent: true}}"
+    )
+    first, second = (job.settings for job in got.jobs(RUN))
+    assert first == BackupSettings(full=False, force=True)
+    assert second == BackupSettings(full=False, force=False, full_if_no_parent=True)
+    assert got.backup_settings() == {first, second}
+
+
+@pytest.mark.parametrize(
+    ("word", "service"), [("auto", None), ("vbs", Service.VBS), ("cinder", Service.CINDER)]
+)
+def test_a_plan_may_name_its_service(plan: Load, word: str, service: Service | None) -> None:
+    assert plan(f"service: {word}\nvolumes: [{{id: {A}}}]").service is service
+
+
+def test_a_service_that_nobody_knows_is_a_problem(problems: Problems) -> None:
+    assert problems(f"service: cindre\nvolumes: [{{id: {A}}}]") == [
+        '1:10: service: must be one of auto, vbs, cinder, not "cindre": did you mean "cinder"?'
+    ]
 
 
 def test_what_a_plan_leaves_out_is_as_the_model_has_it(write: Write) -> None:

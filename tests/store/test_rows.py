@@ -64,6 +64,8 @@ def test_half_a_surrogate_pair_is_replaced_rather_than_fatal() -> None:
         tags=st.dictionaries(names, names).map(lambda tags: tuple(tags.items())),
         full=st.none() | st.booleans(),
         snapshot_id=st.none() | names,
+        force=st.booleans(),
+        full_if_no_parent=st.booleans(),
     )
 )
 def test_backup_settings_come_back(settings: BackupSettings) -> None:

@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from vbsbatch.model import Limits, Rate, Retry, Rule, Settings, Timeouts, Verdict, Wave, Window
+from vbsbatch.model import (
+    Limits,
+    Rate,
+    Retry,
+    Rule,
+    Service,
+    Settings,
+    Timeouts,
+    Verdict,
+    Wave,
+    Window,
+)
 from vbsbatch.store.settings import read_settings
 
 numbers = st.floats(0.001, 1e6)
@@ -39,6 +50,7 @@ settings = st.builds(
         Window, opens=st.integers(0, 1439), closes=st.integers(0, 1439), timezone=st.text()
     ),
     delete_errored=st.booleans(),
+    service=st.sampled_from(Service),
 )
 
 
@@ -50,6 +62,10 @@ def test_what_was_frozen_comes_back(frozen: Settings) -> None:
 
 def test_a_part_that_an_older_version_did_not_write_is_as_in_a_new_plan() -> None:
     assert read_settings('{"limits": {"in_flight": 7}}') == Settings(limits=Limits(in_flight=7))
+
+
+def test_a_run_from_before_there_was_a_choice_of_services_used_vbs() -> None:
+    assert read_settings('{"retry": {"attempts": 3}}').service is Service.VBS
 
 
 def test_a_part_that_only_a_newer_version_knows_is_ignored() -> None:
@@ -68,6 +84,8 @@ def test_a_part_that_only_a_newer_version_knows_is_ignored() -> None:
         ("retry", {"rules": 5}),
         ("retry", {"attempts": 2.5}),
         ("timeouts", {"connect": True}),
+        ("service", "glance"),
+        ("service", None),
         ("waves", 5),
         ("waves", [{"max_failures": 1}]),
         ("window", {"opens": 1320, "closes": 360}),
