@@ -122,7 +122,7 @@ def test_retry_wants_to_know_which(ended: tuple[Stage, Cloud]) -> None:
 def test_a_used_up_quota_stops_the_run_which_goes_on_when_it_is_lifted(stage: Stage) -> None:
     cloud = stage.cloud(FAST + "quota: {backups: 4}", volumes=12)
     stage.write_plan(limits={"connections": 2})
-    done = stage("run", "plan.yaml", code=3)
+    done = stage("run", "plan.yaml", "--no-preflight", code=3)
     (end,) = told(done, "end")
     assert end.startswith("stopped ok=")
     assert "next=" in end
@@ -143,7 +143,7 @@ def test_a_used_up_quota_stops_the_run_which_goes_on_when_it_is_lifted(stage: St
 
 def test_credentials_of_another_project_cannot_resume_a_run(stage: Stage) -> None:
     stage.cloud(FAST + "quota: {backups: 0}", volumes=3)
-    stage("run", "plan.yaml", code=3)
+    stage("run", "plan.yaml", "--no-preflight", code=3)
     other = stage.cloud(volumes=3, seed=2)
     assert "belongs to project" in stage.refused("resume", "latest")
     assert "belongs to project" in stage.refused("verify", "latest")
@@ -161,7 +161,7 @@ def test_a_second_engine_is_refused_and_told_who_drives(stage: Stage) -> None:
 
 def test_another_run_of_an_unfinished_plan_is_noted(stage: Stage) -> None:
     cloud = stage.cloud(FAST + "quota: {backups: 0}", volumes=2)
-    stage("run", "plan.yaml", code=3)
+    stage("run", "plan.yaml", "--no-preflight", code=3)
     first = stage.run_id()
     cloud.behave(FAST)
     done = stage("run", "plan.yaml")

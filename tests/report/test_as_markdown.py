@@ -36,7 +36,9 @@ def table_rows(text: str) -> list[list[str]]:
 
 def test_summary_comes_before_failures_by_code_before_failed_jobs() -> None:
     text = page(report(one_of_each()))
-    places = [text.index(part) for part in ("# Run", "## Failures by code", "## Failed jobs")]
+    places = [
+        text.index(part) for part in ("# Run", "## Failures by code", "## Failed and skipped jobs")
+    ]
     assert places == sorted(places)
     assert "VolumeBackup.0040 | the disk has reached the limit of 20 backups" in text
     assert "    vbsbatch retry 20261123-0715-k3f9 --code VolumeBackup.0040\n" in text

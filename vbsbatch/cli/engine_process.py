@@ -13,12 +13,13 @@ from random import SystemRandom
 import anyio
 
 from vbsbatch.cli import INTERRUPTED, STOPPED
+from vbsbatch.cli.asking import ask_again
 from vbsbatch.cli.endings import next_command, outcome
 from vbsbatch.cli.progress import Voice
 from vbsbatch.cloud import CloudChoice, CloudService, connect, stand_in
 from vbsbatch.engine import Ending, Engine
-from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError, UsageError
-from vbsbatch.model import Run, RunState, Service, Settings
+from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError, UsageError
+from vbsbatch.model import Quota, Run, RunState, Service, Settings
 from vbsbatch.store import Store
 
 REACH_AGAIN = (0.5, 1.0)
@@ -59,25 +60,21 @@ async def signed_in(choice: CloudChoice, settings: Settings) -> AsyncIterator[Cl
         yield service
 
 
-async def reach(service: CloudService) -> None:
+async def reach(service: CloudService) -> tuple[Quota, ...] | CloudError:
     """Ask the service something small before a run is stored: a wrong address or a certificate
     that is not trusted must not begin a night. Raises `SignInError`; any answer at all will do,
-    what it says is the engine's to deal with."""
-    for pause in (*REACH_AGAIN, None):
-        try:
-            await service.quota()
-        except CloudRefused:
-            return
-        except CloudUnavailable as error:
-            if error.status is None and pause is None:
-                raise SignInError(
-                    f"cannot reach the backup service: {error}: check its endpoint "
-                    f"({_ENDPOINTS[service.kind]} in clouds.yaml, the catalog)"
-                ) from error
-            if error.status is None and pause is not None:
-                await anyio.sleep(pause)
-                continue
-        return
+    an error among them: what it says is for others to deal with."""
+    try:
+        return await ask_again(service.quota, REACH_AGAIN, REACH_AGAIN[-1])
+    except CloudRefused as error:
+        return error
+    except CloudUnavailable as error:
+        if error.status is None:
+            raise SignInError(
+                f"cannot reach the backup service: {error}: check its endpoint "
+                f"({_ENDPOINTS[service.kind]} in clouds.yaml, the catalog)"
+            ) from error
+        return error
 
 
 def check_project(run: Run, service: CloudService) -> None:

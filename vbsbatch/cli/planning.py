@@ -4,34 +4,96 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from vbsbatch.cli.options import RateType
+from vbsbatch.cli.options import RateType, cloud_options, service_option, with_options
+from vbsbatch.model import Service
+
+if TYPE_CHECKING:
+    from vbsbatch.plan import Plan
 
 
-@click.command(epilog="Exit code 0 when the plan is fine, 2 with every problem listed otherwise.")
+@click.command(
+    epilog="""\b
+Exit codes: 0 the plan is fine, 2 it is not (every problem is listed), or --online: something
+would surely fail, or could not be found out.
+
+\b
+Examples:
+  vbsbatch check nightly.yaml
+  vbsbatch check nightly.yaml --online --cloud otc
+"""
+)
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option("--volumes", metavar="FILE", help="Volumes from a list instead; - is standard input.")
-def check(plan: Path, volumes: str | None) -> None:
-    """Check PLAN without touching any cloud; every problem at once, as file:line:column."""
+@click.option(
+    "--online", is_flag=True, help="Ask the cloud too: volumes, states, backups, quota, forecast."
+)
+@click.option("--json", "as_json", is_flag=True, help="With --online: as one JSON document.")
+@with_options(*cloud_options, service_option)
+def check(plan: Path, volumes: str | None, online: bool, as_json: bool, **place: str | None) -> int:
+    """Check PLAN without touching any cloud; every problem at once, as file:line:column.
+
+    With --online, then look whether the cloud could carry it out as it is now.
+    """
+    if not online and (as_json or any(place.values())):
+        raise click.UsageError("--json and the options that name a cloud are for --online")
+    loaded = load_plan(plan, volumes)
+    if not as_json:
+        _say_fine(plan, loaded)
+    return _online(plan, loaded, as_json=as_json, **place) if online else 0
+
+
+def _say_fine(path: Path, plan: Plan) -> None:
     from vbsbatch.cli.forecasting import order_lines
     from vbsbatch.report import clean
 
-    loaded = load_plan(plan, volumes)
-    limits = loaded.settings.limits
-    at_least = len(loaded) / limits.rate.per_second
+    limits = plan.settings.limits
+    at_least = len(plan) / limits.rate.per_second
     click.echo(
-        f"{clean(str(plan))}: fine: {len(loaded)} volumes, {limits.rate}, "
+        f"{clean(str(path))}: fine: {len(plan)} volumes, {limits.rate}, "
         f"{limits.in_flight} in flight, at least {_minutes(at_least)} to submit"
     )
-    for line in order_lines(loaded, time.time()):
+    for line in order_lines(plan, time.time()):
         click.echo(clean(line))
-    if not loaded.names_unique:
+    if not plan.names_unique:
         click.echo(
             "note: backup names hold no {run}: what an unanswered create left behind is then told "
             "from older backups by its age alone (see docs/plan.md)"
         )
+
+
+def _online(
+    path: Path,
+    plan: Plan,
+    *,
+    as_json: bool,
+    cloud: str | None,
+    vbs_endpoint: str | None,
+    block_storage_endpoint: str | None,
+    service: str | None,
+) -> int:
+    import os
+
+    from vbsbatch.cli.preflight import check_online
+    from vbsbatch.cloud import CloudChoice
+
+    choice = CloudChoice(
+        cloud=cloud or plan.cloud or os.environ.get("OS_CLOUD"),
+        vbs_endpoint=vbs_endpoint,
+        block_storage_endpoint=block_storage_endpoint,
+        service=wanted_service(plan, service),
+    )
+    return check_online(path, plan, choice, as_json=as_json)
+
+
+def wanted_service(plan: Plan, option: str | None) -> Service | None:
+    """The service that the command line or the plan asks for; None for what the cloud offers."""
+    if option is None:
+        return plan.service
+    return None if option == "auto" else Service(option)
 
 
 @click.command(
@@ -49,7 +111,7 @@ def schema() -> None:
     click.echo(json.dumps(json_schema(), indent=2))
 
 
-def load_plan(plan: Path, volumes: str | None):  # type: ignore[no-untyped-def]
+def load_plan(plan: Path, volumes: str | None) -> Plan:
     """Load a plan from a file, its volumes from another when one is named."""
     import sys
 
@@ -62,4 +124,4 @@ def _minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-__all__ = ["RateType", "check", "load_plan", "schema"]
+__all__ = ["RateType", "check", "load_plan", "schema", "wanted_service"]

@@ -20,9 +20,10 @@ from vbsbatch.cli import mention
 from vbsbatch.cli.options import Driving, driving, open_store, service_option
 from vbsbatch.cli.showing import chosen_style
 from vbsbatch.errors import UsageError
-from vbsbatch.model import Rate, Run, RunState, Service, Settings
+from vbsbatch.model import Job, JobState, OnPreflight, Rate, Run, RunState, Service, Settings
 
 if TYPE_CHECKING:
+    from vbsbatch.cli.preflight import Cleared
     from vbsbatch.cloud import CloudChoice, CloudService
     from vbsbatch.plan import Plan
     from vbsbatch.store import Store
@@ -51,28 +52,46 @@ Examples:
     is_flag=True,
     help="Do not delete a backup in error before it is made anew.",
 )
+@click.option("--no-preflight", is_flag=True, help="Do not look at volumes and quota first.")
+@click.option(
+    "--on-preflight",
+    type=click.Choice([str(word) for word in OnPreflight]),
+    help="If some volumes would surely fail: start nothing, or skip them. Wins over the plan.",
+)
 def run(
-    plan: Path, volumes: str | None, how: Driving, service: str | None, keep_errored_backups: bool
+    plan: Path,
+    volumes: str | None,
+    how: Driving,
+    service: str | None,
+    keep_errored_backups: bool,
+    no_preflight: bool,
+    on_preflight: str | None,
 ) -> int:
-    """Submit the backups of PLAN, and follow them to their end."""
-    from vbsbatch.cli.engine_process import reach
-    from vbsbatch.cli.planning import load_plan
+    """Submit the backups of PLAN, and follow them to their end.
+
+    First it looks whether the cloud can carry them out; on a terminal it asks when that is in
+    doubt, with --yes it does as on_preflight says.
+    """
+    from vbsbatch.cli.planning import load_plan, wanted_service
 
     style = chosen_style(how.progress)
     loaded = _limited(load_plan(plan, volumes), how.rate, how.in_flight)
     if keep_errored_backups:
         loaded = replace(loaded, settings=replace(loaded.settings, delete_errored=False))
     cloud = how.cloud or loaded.cloud or os.environ.get("OS_CLOUD")
-    choice = how.choice(cloud, _wanted(loaded, service))
+    choice = how.choice(cloud, wanted_service(loaded, service))
+    policy = loaded.on_preflight if on_preflight is None else OnPreflight(on_preflight)
     with open_store(how.db, create=True) as store:
         _warn_of_unfinished(store, loaded.name, yes=how.yes)
 
         async def freeze(service: CloudService) -> Run:
-            await reach(service)
-            await _check_settings(loaded, service)
-            found = _freeze(store, loaded, choice.cloud, service)
-            maker = " by Cinder" if service.kind is Service.CINDER else ""
-            mention(f"run {found.id}: {len(loaded)} volumes{maker}, store {store.path}")
+            seen = None if no_preflight else await _preflight(loaded, service, policy, how.yes)
+            await _check_settings(loaded, service, reached=seen is not None)
+            skipped = {} if seen is None else seen.skipped
+            found = _freeze(store, loaded, choice.cloud, service, skipped)
+            _say_begun(store, found, len(loaded), len(skipped))
+            if seen is not None and seen.words is not None and style in ("plain", "tui"):
+                mention(f"forecast: {seen.words}")
             return found
 
         return carry_out(store, choice, loaded.settings, freeze, how, style)
@@ -203,22 +222,40 @@ def _selection(
     return chosen
 
 
-def _wanted(plan: Plan, option: str | None) -> Service | None:
-    """The service that the command line or the plan asks for; None for what the cloud offers."""
-    if option is None:
-        return plan.service
-    return None if option == "auto" else Service(option)
+async def _preflight(plan: Plan, service: CloudService, policy: OnPreflight, yes: bool) -> Cleared:
+    from vbsbatch.cli.preflight import before_run
+
+    return await before_run(plan, service, policy=policy, yes=yes)
 
 
-async def _check_settings(plan: Plan, service: CloudService) -> None:
-    """Refuse before anything is stored what the service that was found cannot do."""
+def _say_begun(store: Store, run: Run, volumes: int, skipped: int) -> None:
+    maker = " by Cinder" if run.settings.service is Service.CINDER else ""
+    fewer = f", {skipped} of them skipped" if skipped else ""
+    mention(f"run {run.id}: {volumes} volumes{maker}{fewer}, store {store.path}")
+
+
+async def _check_settings(plan: Plan, service: CloudService, *, reached: bool) -> None:
+    """Refuse before anything is stored what the service that was found cannot do.
+
+    Where nothing was asked of it so far, first find out whether anybody answers at all.
+    """
+    from vbsbatch.cli.engine_process import reach
+
+    if not reached:
+        await reach(service)
     objections = await service.objections(plan.backup_settings())
     if objections:
         raise UsageError("\n".join(objections))
 
 
-def _freeze(store: Store, plan: Plan, cloud: str | None, service: CloudService) -> Run:
-    """Put the plan into the store as a new run."""
+def _freeze(
+    store: Store,
+    plan: Plan,
+    cloud: str | None,
+    service: CloudService,
+    skipped: Mapping[str, str],
+) -> Run:
+    """Put the plan into the store as a new run; `skipped` are volumes with the reason why."""
     from vbsbatch.model import BackupSettings
 
     now = time.time()
@@ -233,8 +270,16 @@ def _freeze(store: Store, plan: Plan, cloud: str | None, service: CloudService) 
         created_at=now,
         deadline_at=None if deadline is None else now + deadline,
     )
-    store.create_run(frozen, plan.jobs(frozen.id), BackupSettings())
+    jobs = (_skipped(job, skipped.get(job.volume_id), now) for job in plan.jobs(frozen.id))
+    store.create_run(frozen, jobs, BackupSettings())
     return store.run(frozen.id)
+
+
+def _skipped(job: Job, why: str | None, now: float) -> Job:
+    """The job as it begins: waiting, or skipped for a reason."""
+    if why is None:
+        return job
+    return replace(job, state=JobState.SKIPPED, message=why, ended_at=now)
 
 
 def _limited(plan: Plan, rate: Rate | None, in_flight: int | None) -> Plan:

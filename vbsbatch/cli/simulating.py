@@ -124,7 +124,8 @@ def demo(volumes: int, progress: str, seed: int, verbose: bool, db: Path | None)
         store = (db or folder / "demo.db").absolute()
         with Tie() as tie, _simulator(folder, volumes, seed, tie):
             vbsbatch = _Vbsbatch(folder, store, signals, tie)
-            code = vbsbatch("run", "demo.yaml", "--progress", progress, *["-v"] * verbose, "--yes")
+            words = ["--progress", progress, *["-v"] * verbose, "--yes", "--no-preflight"]
+            code = vbsbatch("run", "demo.yaml", *words)
             if _stopped_what_goes_on(store) or signals.seen:
                 return code
             vbsbatch("report", "latest")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
-from vbsbatch.cli.asking import ask_again
+from vbsbatch.cli.asking import AGAIN, ask_again
 from vbsbatch.errors import CloudError, CloudUnavailable
 from vbsbatch.model import CloudServer, CloudVolume
 
@@ -18,18 +19,29 @@ Count = Callable[[int], None]
 """Told how many volumes are there so far."""
 
 
-async def read_volumes(inventory: Inventory, count: Count) -> list[CloudVolume]:
-    """Every volume of the project. Raises `CloudUnavailable` and `CloudRefused`."""
+async def read_volumes(
+    inventory: Inventory,
+    count: Count,
+    *,
+    wanted: Collection[str] | None = None,
+    pauses: Sequence[float] = AGAIN,
+) -> list[CloudVolume]:
+    """Every volume of the project, or pages of them until all that are `wanted` were among them.
+
+    Raises `CloudUnavailable` and `CloudRefused`.
+    """
     found: dict[str, CloudVolume] = {}
     page = None
+    missing = None if wanted is None else set(wanted)
     while True:
-        query = page
-        listed = await ask_again(lambda query=query: inventory.volumes(query))  # type: ignore[misc]
+        listed = await ask_again(partial(inventory.volumes, page), pauses)
         before = len(found)
         found.update((volume.id, volume) for volume in listed.volumes)
         count(len(found))
+        if missing is not None:
+            missing.difference_update(volume.id.lower() for volume in listed.volumes)
         # A cloud whose links go in a circle has told all it knows.
-        if listed.next is None or len(found) == before:
+        if listed.next is None or len(found) == before or missing == set():
             return list(found.values())
         page = listed.next
 
@@ -39,8 +51,7 @@ async def read_servers(inventory: Inventory) -> list[CloudServer]:
     found: dict[str, CloudServer] = {}
     page = None
     while True:
-        query = page
-        listed = await ask_again(lambda query=query: inventory.servers(query))  # type: ignore[misc]
+        listed = await ask_again(partial(inventory.servers, page))
         before = len(found)
         found.update((server.id, server) for server in listed.servers)
         if listed.next is None or len(found) == before:

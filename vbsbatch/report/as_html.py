@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable
 from typing import TextIO
 
-from vbsbatch.model import Job, JobState
+from vbsbatch.model import Job
 from vbsbatch.report import data as figures
 from vbsbatch.report.data import ReportData
 from vbsbatch.report.text import clean, moment
@@ -50,7 +50,7 @@ td[class] {{ overflow-wrap: normal; white-space: nowrap; }}
 
 
 def write(data: ReportData, stream: TextIO, *, all_jobs: bool = False) -> None:
-    """Write the summary, the failures by code, the failed jobs (or all), and what to do next."""
+    """Write the summary, failures by code, failed and skipped jobs (or all), what to do next."""
     title = f"Run {text(data.run.id)}"
     stream.write(_HEAD.format(title=f"{title} - vbsbatch"))
     stream.write(f"<h1>{title}</h1>\n")
@@ -99,11 +99,12 @@ def _unknown_codes(data: ReportData, stream: TextIO) -> None:
 
 
 def _jobs(data: ReportData, stream: TextIO, *, all_jobs: bool) -> None:
-    if not all_jobs and not data.count(JobState.FAILED):
+    listed = figures.listed(data, all_jobs=all_jobs)
+    if listed is None:
         return
-    stream.write("<h2>All jobs</h2>\n" if all_jobs else "<h2>Failed jobs</h2>\n")
+    title, chosen = listed
+    stream.write(f"<h2>{title}</h2>\n")
     header = ("state", "volume", "volume id", "HTTP", "code", "message", "attempts", "ended")
-    chosen = (job for job in data.jobs() if all_jobs or job.state is JobState.FAILED)
     _table(header, map(_job_cells, chosen), stream)
 
 

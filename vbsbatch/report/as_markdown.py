@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TextIO
 
-from vbsbatch.model import Job, JobState
+from vbsbatch.model import Job
 from vbsbatch.report import data as figures
 from vbsbatch.report.data import ReportData
 from vbsbatch.report.text import clean, moment
@@ -19,7 +19,7 @@ _ESCAPES = {
 
 
 def write(data: ReportData, stream: TextIO, *, all_jobs: bool = False) -> None:
-    """Write the summary, the failures by code, the failed jobs (or all), and what to do next."""
+    """Write the summary, failures by code, failed and skipped jobs (or all), what to do next."""
     stream.write(f"# Run {text(data.run.id)}\n\n")
     _table(("", ""), figures.facts(data), stream)
     _totals(data, stream)
@@ -55,11 +55,12 @@ def _unknown_codes(data: ReportData, stream: TextIO) -> None:
 
 
 def _jobs(data: ReportData, stream: TextIO, *, all_jobs: bool) -> None:
-    if not all_jobs and not data.count(JobState.FAILED):
+    listed = figures.listed(data, all_jobs=all_jobs)
+    if listed is None:
         return
-    stream.write("## All jobs\n\n" if all_jobs else "## Failed jobs\n\n")
+    title, chosen = listed
+    stream.write(f"## {title}\n\n")
     header = ("state", "volume", "volume id", "HTTP", "code", "message", "attempts", "ended")
-    chosen = (job for job in data.jobs() if all_jobs or job.state is JobState.FAILED)
     _table(header, map(_job_cells, chosen), stream)
 
 

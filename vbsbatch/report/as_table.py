@@ -63,11 +63,11 @@ _JOB_COLUMNS = (
 
 
 def write(data: ReportData, stream: TextIO, *, all_jobs: bool = False) -> None:
-    """Write the status, then the failed jobs (or all)."""
+    """Write the status, then the failed and skipped jobs (or all)."""
     write_status(data, stream)
-    if all_jobs or data.count(JobState.FAILED):
-        stream.write("\nAll jobs\n" if all_jobs else "\nFailed jobs\n")
-        chosen = (job for job in data.jobs() if all_jobs or job.state is JobState.FAILED)
+    if listed := figures.listed(data, all_jobs=all_jobs):
+        title, chosen = listed
+        stream.write(f"\n{title}\n")
         write_jobs(chosen, stream, now=data.now)
 
 

@@ -214,6 +214,20 @@ _MARKS: Mapping[JobState, str] = {
 }
 
 
+def listed(data: ReportData, *, all_jobs: bool) -> tuple[str, Iterator[Job]] | None:
+    """The jobs that a report for people lists, under which title: those without a new backup that
+    somebody may look for, or all; None when there is nothing to list."""
+    if all_jobs:
+        return "All jobs", iter(data.jobs())
+    named = {"Failed": JobState.FAILED, "skipped": JobState.SKIPPED}
+    found = {word: state for word, state in named.items() if data.count(state)}
+    if not found:
+        return None
+    states = frozenset(found.values())
+    title = f"{' and '.join(found).capitalize()} jobs"
+    return title, (job for job in data.jobs() if job.state in states)
+
+
 def totals(data: ReportData) -> list[tuple[str, int]]:
     """Jobs by state as (glyph and word, count), in the order of a job's life; they add up."""
     return [

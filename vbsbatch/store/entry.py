@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vbsbatch.model import Command, Job, JobMoved, RunNoted
+from vbsbatch.model import Command, Job, JobMoved, JobState, RunNoted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,3 +23,10 @@ Entry = JobMoved | RunNoted | Acknowledged | Job
 def ms(seconds: float) -> int:
     """Epoch seconds as the store keeps and compares them: whole milliseconds."""
     return round(seconds * 1000)
+
+
+def begun_as(job: Job, at: float) -> JobMoved | None:
+    """The first move of a job that a new run skips; None for any other."""
+    if job.state is not JobState.SKIPPED:
+        return None
+    return JobMoved(job=job, came_from=JobState.WAITING, at=at, note=job.message)

@@ -31,7 +31,7 @@ from vbsbatch.model import (
     RunState,
     check_move,
 )
-from vbsbatch.store.entry import Acknowledged, Entry, ms
+from vbsbatch.store.entry import Acknowledged, Entry, begun_as, ms
 from vbsbatch.store.room import Room, capped
 from vbsbatch.store.selection import Selection
 
@@ -100,12 +100,14 @@ class MemoryStore:
         """When a command was acknowledged, and what became of it."""
 
     def create_run(self, run: Run, jobs: Iterable[Job]) -> None:
-        """Freeze a run with its jobs."""
+        """Freeze a run with its jobs; one that is skipped already has that in its history."""
         if run.id in self.runs:
             raise UsageError(f"run {run.id} is in the store already")
         kept = MemoryRun(run=run)
         for job in jobs:
             kept.put(job)
+            if move := begun_as(job, run.created_at):
+                kept.events.append(move)
         self.runs[run.id] = kept
 
     def run(self, run_id: str) -> Run:

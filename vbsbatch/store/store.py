@@ -29,7 +29,7 @@ from vbsbatch.model import (
     renewed,
 )
 from vbsbatch.store import locks, queries, statements
-from vbsbatch.store.entry import ms
+from vbsbatch.store.entry import begun_as, ms
 from vbsbatch.store.failures import translated
 from vbsbatch.store.opening import BUSY_TIMEOUT, connect, prepare
 from vbsbatch.store.place import default_path
@@ -104,7 +104,10 @@ class Store(Reader):
                 return run_id
 
     def create_run(self, run: Run, jobs: Iterable[Job], defaults: BackupSettings) -> None:
-        """Freeze a run with its jobs, all or nothing; the jobs are never held all at once."""
+        """Freeze a run with its jobs, all or nothing; the jobs are never held all at once.
+
+        A job that is skipped from the start has that in its history.
+        """
         if any(run.id == row[0] for row in self._rows(queries.RUN_IDS)):
             raise UsageError(f"run {run.id} is in the store already")
         waiting = iter(jobs)
@@ -115,6 +118,8 @@ class Store(Reader):
             assert number is not None
             while chunk := list(islice(waiting, statements.CHUNK)):
                 _insert(db, number, chunk, defaults)
+                begun = [move for job in chunk if (move := begun_as(job, run.created_at))]
+                statements.insert_events(db, number, [event_row(move) for move in begun])
 
     def set_limits(
         self, run_id: str, *, rate: Rate | None = None, in_flight: int | None = None

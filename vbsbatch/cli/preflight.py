@@ -1,0 +1,224 @@
+"""The look before a run: `check --online`, and the first step of `run`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vbsbatch.cli import USAGE, mention
+from vbsbatch.errors import CloudError, UsageError
+from vbsbatch.fleet.preflight import Finding, Preflight, Severity, in_words, look
+from vbsbatch.fleet.writing import counted
+from vbsbatch.model import OnPreflight
+from vbsbatch.report import clean
+
+if TYPE_CHECKING:
+    from vbsbatch.cloud import CloudChoice, CloudService
+    from vbsbatch.plan import Plan
+
+SHOWN = 30
+"""Findings that a run lists before it starts; `check --online` lists all."""
+
+_WORTH_A_QUESTION = (Severity.ERROR, Severity.WARNING)
+_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cleared:
+    """A run that may start."""
+
+    skipped: Mapping[str, str]
+    """Volumes that are left out, each with the reason."""
+    words: str | None
+    """The forecast, for a person; None where it was told with the findings."""
+
+
+def check_online(path: Path, plan: Plan, choice: CloudChoice, *, as_json: bool) -> int:
+    """Look, and show everything that was found; 2 when something would surely fail."""
+    import anyio
+
+    found: Preflight | None = None
+    try:
+        found, where = anyio.run(_looked, plan, choice)
+        findings = (*where, *found.findings)
+    except CloudError as error:
+        findings = (Finding(severity=Severity.ERROR, about=_about(error), text=str(error)),)
+    if as_json:
+        _print_json(path, findings, found)
+    else:
+        _print_table(findings, sys.stdout)
+        click.echo(f"{clean(str(path))}: {_verdict(findings, found)}")
+    return USAGE if any(each.severity is Severity.ERROR for each in findings) else 0
+
+
+async def before_run(
+    plan: Plan, service: CloudService, *, policy: OnPreflight, yes: bool
+) -> Cleared:
+    """Look, say what was found, and ask whoever is there.
+
+    Raises `UsageError` when the run is not to be started, `SignInError` when nobody answers.
+    """
+    found = await _look(plan, service, unanswered=Severity.WARNING)
+    told = [each for each in found.findings if each.severity in _WORTH_A_QUESTION]
+    if told:
+        _tell(told, found)
+    if found.found(Severity.ERROR):
+        if _asks(yes):
+            _agree(_question(found), default=False)
+        elif policy is OnPreflight.FAIL:
+            raise UsageError(_refusal(found))
+    elif told and _asks(yes):
+        _agree("Start the run?", default=True)
+    return Cleared(skipped={**found.recent, **found.hopeless}, words=in_words(found.forecast))
+
+
+async def _looked(plan: Plan, choice: CloudChoice) -> tuple[Preflight, tuple[Finding, ...]]:
+    """What was found, and where: both are worth knowing."""
+    from vbsbatch.cli.engine_process import signed_in
+
+    async with signed_in(choice, plan.settings) as service:
+        found = await _look(plan, service, unanswered=Severity.ERROR)
+        place = clean(service.cloud_name or "the environment's cloud")
+        project = clean(service.project_id)
+        objections = await service.objections(plan.backup_settings())
+        return found, (
+            Finding(
+                severity=Severity.NOTE,
+                about="credentials",
+                text=f"signed in to {place}, project {project}",
+            ),
+            Finding(
+                severity=Severity.NOTE,
+                about="endpoint",
+                text=f"{service.kind} answers, {service.read_calls} calls so far",
+            ),
+            *(Finding(severity=Severity.ERROR, about="settings", text=text) for text in objections),
+        )
+
+
+async def _look(plan: Plan, service: CloudService, *, unanswered: Severity) -> Preflight:
+    from vbsbatch.cli.sighting import take_sight
+    from vbsbatch.cli.surveying import counting
+
+    with counting("volumes") as count:
+        sight = await take_sight(service, {volume.id for volume in plan.volumes}, count)
+    return look(plan, sight, unanswered=unanswered)
+
+
+def _asks(yes: bool) -> bool:
+    return not yes and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _agree(question: str, *, default: bool) -> None:
+    if not click.confirm(question, default=default, err=True):
+        raise UsageError("nothing was started")
+
+
+def _question(found: Preflight) -> str:
+    hopeless = len(found.hopeless)
+    if found.blocked and not hopeless:
+        return "Start the run all the same?"
+    rest = found.forecast.volumes
+    return f"Skip the {hopeless} that would surely fail, and back up the other {rest}?"
+
+
+def _refusal(found: Preflight) -> str:
+    counts = (
+        [f"{counted(len(found.hopeless), 'volume')} would surely fail"] if found.hopeless else []
+    )
+    if found.blocked:
+        counts.append("the quota does not suffice")
+    return (
+        f"nothing was started: {' and '.join(counts)} (on_preflight: skip in the plan or "
+        "--on-preflight skip leaves them out and runs the rest, --no-preflight does not look)"
+    )
+
+
+def _tell(told: Sequence[Finding], found: Preflight) -> None:
+    """The findings on standard error: a table on a terminal, lines elsewhere."""
+    _print_table(told[:SHOWN], sys.stderr)
+    if len(told) > SHOWN:
+        mention(f"... and {len(told) - SHOWN} more (vbsbatch check PLAN --online lists all)")
+    if found.recent:
+        mention(f"{counted(len(found.recent), 'volume')} skipped: the last backup is new enough")
+    mention(f"preflight: {_counts(told)}; {in_words(found.forecast)}")
+
+
+def _print_table(findings: Sequence[Finding], stream: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if stream is None or not findings:
+        return
+    rows = [
+        (each.severity, each.about, _volume(each), clean(each.text))
+        for each in sorted(findings, key=lambda each: list(Severity).index(each.severity))
+    ]
+    if not stream.isatty():
+        for row in rows:
+            print(
+                "  ".join(cell for cell in (f"{row[0]:<7}", f"{row[1]:<11}", *row[2:]) if cell),
+                file=stream,
+            )
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("", "WHAT", "VOLUME", "FINDING"):
+        table.add_column(title, overflow="fold")
+    for severity, *cells in rows:
+        table.add_row(Text(severity, style=_STYLES[severity]), *map(Text, cells))
+    Console(file=stream, highlight=False).print(table)
+
+
+def _volume(finding: Finding) -> str:
+    if finding.volume_id is None:
+        return ""
+    named = finding.name is not None and finding.name != finding.volume_id
+    return clean(f"{finding.name} ({finding.volume_id})" if named else finding.volume_id)
+
+
+def _verdict(findings: Sequence[Finding], found: Preflight | None) -> str:
+    if found is None:
+        return "could not be looked at"
+    skipped = f", {len(found.recent)} skipped" if found.recent else ""
+    return f"{_counts(findings)}; {in_words(found.forecast)}{skipped}"
+
+
+def _counts(findings: Sequence[Finding]) -> str:
+    kinds = [each.severity for each in findings]
+    return ", ".join(counted(kinds.count(kind), kind) for kind in _WORTH_A_QUESTION)
+
+
+def _about(error: CloudError) -> str:
+    reached = "cannot reach" in str(error) or "endpoint" in str(error)
+    return "endpoint" if reached else "credentials"
+
+
+def _print_json(path: Path, findings: Sequence[Finding], found: Preflight | None) -> None:
+    import json
+
+    from vbsbatch.report.text import cleaned
+
+    document = {
+        "schema": 1,
+        "plan": clean(str(path)),
+        "ok": not any(each.severity is Severity.ERROR for each in findings),
+        "findings": [
+            {
+                "severity": each.severity,
+                "about": each.about,
+                "volume_id": cleaned(each.volume_id),
+                "name": cleaned(each.name),
+                "text": clean(each.text),
+            }
+            for each in findings
+        ],
+        "skipped": sorted(found.recent) if found is not None else [],
+        "forecast": asdict(found.forecast) if found is not None else None,
+    }
+    click.echo(json.dumps(document, indent=2))

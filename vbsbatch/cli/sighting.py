@@ -1,0 +1,130 @@
+"""Looks at a project before a run: three questions at once, each in as few pages as it takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+import anyio
+
+from vbsbatch.cli.asking import ask_again
+from vbsbatch.cli.engine_process import reach
+from vbsbatch.cli.surveying import Count, read_volumes
+from vbsbatch.cloud import CloudService
+from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError
+from vbsbatch.fleet.fleet import Fleet
+from vbsbatch.fleet.sight import Gap, Sight
+from vbsbatch.model import Backup, CloudVolume, Quota
+
+AGAIN = (0.5, 1.0)
+"""Seconds before a question is repeated: a run must not wait long for what it can do without."""
+
+PATIENCE = 60.0
+"""Seconds that one question may take, with all its pages and repeats."""
+
+PAGES = 20
+"""Pages of backups that are read, newest first."""
+
+_NOT_OFFERED = frozenset({501, 505})
+
+Said = TypeVar("Said")
+
+
+@dataclass(kw_only=True)
+class _Look:
+    """What has been answered so far."""
+
+    quotas: tuple[Quota, ...] | None = None
+    volumes: list[CloudVolume] | None = None
+    backups: list[Backup] | None = None
+    whole: bool = True
+    gaps: list[Gap] = field(default_factory=list)
+    unreachable: SignInError | None = None
+
+    def note(self, what: str, error: CloudError) -> None:
+        """Remember that a question has no answer."""
+        refused = isinstance(error, CloudRefused) or (
+            isinstance(error, CloudUnavailable) and error.status in _NOT_OFFERED
+        )
+        self.gaps.append(Gap(what=what, why=str(error), refused=refused))
+
+
+async def take_sight(service: CloudService, wanted: Collection[str], count: Count) -> Sight:
+    """One look at the project of `service` for the volumes `wanted`.
+
+    Raises `SignInError` when nobody answers at all; everything else that cannot be found out is a
+    gap in what is seen.
+    """
+    seen = _Look()
+    async with anyio.create_task_group() as group:
+        group.start_soon(_see_quotas, service, seen, name="quota")
+        group.start_soon(_see_volumes, service, wanted, count, seen, name="volumes")
+        group.start_soon(_see_backups, service, seen, name="backups")
+    if seen.unreachable is not None:
+        raise seen.unreachable
+    return Sight(
+        service=service.kind,
+        now=time.time() + service.clock_ahead,
+        fleet=None if seen.volumes is None else Fleet.of(seen.volumes),
+        backups=seen.backups,
+        whole=seen.whole,
+        quotas=seen.quotas,
+        gaps=tuple(sorted(seen.gaps, key=lambda gap: gap.what)),
+    )
+
+
+async def _see_quotas(service: CloudService, seen: _Look) -> None:
+    try:
+        said = await _in_time(partial(reach, service))
+    except SignInError as error:
+        seen.unreachable = error
+        return
+    except CloudUnavailable as error:
+        said = error
+    if isinstance(said, CloudError):
+        seen.note("quota", said)
+    else:
+        seen.quotas = said
+
+
+async def _see_volumes(
+    service: CloudService, wanted: Collection[str], count: Count, seen: _Look
+) -> None:
+    read = partial(read_volumes, service.inventory, count, wanted=wanted, pauses=AGAIN)
+    try:
+        seen.volumes = await _in_time(read)
+    except CloudError as error:
+        seen.note("volumes", error)
+
+
+async def _see_backups(service: CloudService, seen: _Look) -> None:
+    try:
+        seen.backups, seen.whole = await _in_time(partial(_read_backups, service))
+    except CloudError as error:
+        seen.note("backups", error)
+
+
+async def _read_backups(service: CloudService) -> tuple[list[Backup], bool]:
+    """The newest backups of the project, and whether they are all there are."""
+    found: dict[str, Backup] = {}
+    page = None
+    for _ in range(PAGES):
+        listed = await ask_again(partial(service.backups, page), AGAIN)
+        before = len(found)
+        found.update((backup.id, backup) for backup in listed.backups)
+        if listed.next is None or len(found) == before:
+            return list(found.values()), True
+        page = listed.next
+    return list(found.values()), False
+
+
+async def _in_time(question: Callable[[], Awaitable[Said]]) -> Said:
+    """Ask, but do not wait for ever; raises `CloudUnavailable` when it takes too long."""
+    try:
+        with anyio.fail_after(PATIENCE):
+            return await question()
+    except TimeoutError as error:
+        raise CloudUnavailable(f"no answer within {PATIENCE:.0f} s") from error
