@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vbsbatch.cli import USAGE, mention
+from vbsbatch.cli.surveying import Count, counting
 from vbsbatch.errors import CloudError, UsageError
 from vbsbatch.fleet.preflight import Finding, Preflight, Severity, in_words, look
 from vbsbatch.fleet.writing import counted
@@ -63,7 +64,7 @@ async def before_run(
 
     Raises `UsageError` when the run is not to be started, `SignInError` when nobody answers.
     """
-    found = await _look(plan, service, unanswered=Severity.WARNING)
+    found = await _look(plan, service, _uncounted, unanswered=Severity.WARNING)
     told = [each for each in found.findings if each.severity in _WORTH_A_QUESTION]
     if told:
         _tell(told, found)
@@ -82,7 +83,8 @@ async def _looked(plan: Plan, choice: CloudChoice) -> tuple[Preflight, tuple[Fin
     from vbsbatch.cli.engine_process import signed_in
 
     async with signed_in(choice, plan.settings) as service:
-        found = await _look(plan, service, unanswered=Severity.ERROR)
+        with counting("volumes") as count:
+            found = await _look(plan, service, count, unanswered=Severity.ERROR)
         place = clean(service.cloud_name or "the environment's cloud")
         project = clean(service.project_id)
         objections = await service.objections(plan.backup_settings())
@@ -101,13 +103,17 @@ async def _looked(plan: Plan, choice: CloudChoice) -> tuple[Preflight, tuple[Fin
         )
 
 
-async def _look(plan: Plan, service: CloudService, *, unanswered: Severity) -> Preflight:
+async def _look(
+    plan: Plan, service: CloudService, count: Count, *, unanswered: Severity
+) -> Preflight:
     from vbsbatch.cli.sighting import take_sight
-    from vbsbatch.cli.surveying import counting
 
-    with counting("volumes") as count:
-        sight = await take_sight(service, {volume.id for volume in plan.volumes}, count)
+    sight = await take_sight(service, {volume.id for volume in plan.volumes}, count)
     return look(plan, sight, unanswered=unanswered)
+
+
+def _uncounted(volumes: int) -> None:
+    """A run draws no bar: a screen may follow."""
 
 
 def _asks(yes: bool) -> bool:

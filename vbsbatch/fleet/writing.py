@@ -141,6 +141,8 @@ def _group(
             yield f"    name: {scalar(name)}"
         if group is not None:
             yield f"    group: {scalar(shown_name(group))}"
+        if zone := shown_name(volume.zone):
+            yield f"    az: {scalar(zone)}"
         if seen := _seen(fleet, volume):
             yield f"    seen: {{{', '.join(seen)}}}"
 
