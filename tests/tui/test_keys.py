@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.tui.piloting import opened
@@ -52,20 +54,23 @@ def test_a_footer_fits_its_width_and_never_hides_help_or_the_way_out(
 @pytest.mark.parametrize(
     ("keymap", "words"),
     [
-        ({"retri": "f5"}, "no key is called 'retri'"),
+        ({"retri": "f5"}, "no action is called 'retri'"),
+        ({"retry": "ctl+r"}, "'retry': no key is called 'ctl\\+r'"),
+        ({"retry": "?"}, "cannot be"),
+        ({"retry": 7}, "needs a key"),
         ({"retry": ""}, "needs a key"),
         ({"retry": "p"}, "'p' cannot be"),
         ({"retry": "j"}, "cannot be"),
     ],
 )
-def test_a_keymap_that_makes_no_sense_is_refused(keymap: dict[str, str], words: str) -> None:
+def test_a_keymap_that_makes_no_sense_is_refused(keymap: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         bindings.checked(keymap)
 
 
 @pytest.mark.anyio
 async def test_a_remapped_key_works_and_is_what_footer_and_help_show() -> None:
-    keymap = {"filter": "f5", "stop": "ctrl+k", "failures": "slash"}
+    keymap = {"filter": "f5", "stop": "ctrl+k", "failures": "/"}
     async with opened(keymap=keymap) as stage:
         assert "f5 Filter" in stage.lines[-1]
         await stage.press("slash")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vbsbatch.cli import mention
 from vbsbatch.cli.options import open_store
+from vbsbatch.cli.screen_file import screen_file
 from vbsbatch.cli.showing import source_of
 from vbsbatch.errors import UsageError, VbsbatchError
 
@@ -24,7 +25,8 @@ def main(path: str, run_id: str) -> int:
     try:
         with open_store(Path(path), readonly=True) as store:
             source = source_of(store, read_only=True, starter=_refuse)
-            return show(source, run_id=run_id).return_code
+            wanted = screen_file()
+            return show(source, run_id=run_id, theme=wanted.theme, keymap=wanted.keys).return_code
     except VbsbatchError as error:
         mention(f"vbsbatch: {clean(str(error))}")
         return error.exit_code

@@ -27,14 +27,21 @@ _DRIVEN = (RunState.RUNNING, RunState.PAUSED)
 
 
 def chosen_style(progress: str) -> str:
-    """What `--progress` means here: `auto` is the screen on a terminal that can show one."""
+    """What `--progress` means here: `auto` is the screen on a terminal that can show one.
+
+    Raises `UsageError` for a screen that cannot be shown, or not as its user's file wants it.
+    """
     if progress == "auto":
-        return "tui" if _screen_fits() and not os.environ.get("CI") else "plain"
-    if progress == "tui" and not _screen_fits():
+        progress = "tui" if _screen_fits() and not os.environ.get("CI") else "plain"
+    elif progress == "tui" and not _screen_fits():
         raise UsageError(
             "the screen needs a terminal on standard input and standard error, and a TERM that "
             "can move the cursor: use --progress plain, json or quiet"
         )
+    if progress == "tui":
+        from vbsbatch.cli.screen_file import screen_file
+
+        screen_file()  # before anything is begun that the screen is for
     return progress
 
 
@@ -47,14 +54,16 @@ def show_run(
     words for an engine that is started for this very run.
     """
     from vbsbatch.cli.detaching import start_engine
+    from vbsbatch.cli.screen_file import screen_file
     from vbsbatch.tui.app import show
 
+    wanted = screen_file()
     source = source_of(
         store,
         read_only=read_only,
         starter=lambda run: start_engine(store, run, options if run == run_id else ()),
     )
-    ending = show(source, run_id=run_id)
+    ending = show(source, run_id=run_id, theme=wanted.theme, mouse=wanted.mouse, keymap=wanted.keys)
     for seen in dict.fromkeys((run_id, ending.run_id)):
         if seen is not None:
             _say_how_it_stands(store, store.run(seen), asked_for=seen == run_id)

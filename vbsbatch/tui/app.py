@@ -77,6 +77,7 @@ class MonitorApp(App[None]):
         Binding("ctrl+c", "detach", "Leave", show=False, priority=True),
     ]
     CSS = """
+    CommandPalette SearchIcon { display: none; }
     Toast { background: $panel; padding: 0 1; max-width: 100%; }
     """
 

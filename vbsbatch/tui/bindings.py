@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
+from textual.keys import Keys
 
 from vbsbatch.errors import UsageError
 
@@ -161,6 +162,10 @@ _NAMES = {
 }
 
 
+_OF_CHARACTER = {shown: name for name, shown in _NAMES.items() if len(shown) == 1}
+_KEYS = frozenset(key.value for key in Keys)
+
+
 def shown(key: Key, keymap: Keymap, *, every: bool = False) -> str:
     """The key as a person reads it (`?`, `^p`, `Enter`), all of them when `every`."""
     keys = [one.strip() for one in keymap.get(key.id, key.keys).split(",") if one.strip()]
@@ -169,16 +174,36 @@ def shown(key: Key, keymap: Keymap, *, every: bool = False) -> str:
 
 
 def checked(keymap: Keymap) -> dict[str, str]:
-    """A user's keymap, or `UsageError`: an unknown id, no key, or one key for two actions."""
+    """A user's keymap in Textual's words; `UsageError` for an unknown action or key, or a clash."""
     known = {key.id for key in KEYS}
     if unknown := sorted(set(keymap) - known):
-        raise UsageError(f"no key is called {unknown[0]!r}: the help screen lists the names")
-    for name, keys in keymap.items():
-        if not isinstance(keys, str) or not all(one.strip() for one in keys.split(",")):
-            raise UsageError(f"the key {name!r} needs a key such as 'ctrl+r', or 'f5,R'")
+        raise UsageError(f"no action is called {unknown[0]!r}: the help screen lists the names")
+    spelled = {name: ",".join(_spelled(name, keys)) for name, keys in keymap.items()}
     for place in {key.where for key in KEYS}:
-        _check_clash(place, keymap)
-    return dict(keymap)
+        _check_clash(place, spelled)
+    return spelled
+
+
+def _spelled(action: str, keys: object) -> list[str]:
+    """The names of the keys; a character stands for its own key."""
+    found = keys.split(",") if isinstance(keys, str) else []
+    names = [_OF_CHARACTER.get(one.strip(), one.strip()) for one in found]
+    if not names or not all(names):
+        raise UsageError(f"the action {action!r} needs a key such as ctrl+r, or f5,R")
+    for name in names:
+        if not _is_key(name):
+            raise UsageError(
+                f"{action!r}: no key is called {name[:40]!r}: write ctrl+r, f5, R or ?"
+            )
+    return names
+
+
+def _is_key(name: str) -> bool:
+    *with_, last = name.split("+")
+    if any(one not in ("ctrl", "shift", "alt") for one in with_):
+        return False
+    letter = len(last) == 1 and last.isprintable()
+    return letter or name in _KEYS or last in _KEYS or last in _NAMES
 
 
 def _check_clash(place: str, keymap: Keymap) -> None:

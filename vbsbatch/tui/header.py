@@ -35,8 +35,11 @@ def _who(seen: Overview, now: float, width: int, read_only: bool) -> Line:
         (4, (("ro" if read_only else "rw", "dim"),)),
     ]
     if run.started_at is not None:
-        word = "took" if run.state is RunState.ENDED else "up"
-        until = now if run.ended_at is None else run.ended_at
+        word, until = "up", now
+        if run.state is RunState.ENDED:
+            word, until = "took", run.ended_at or now
+        elif run.state is RunState.STOPPED:
+            word, until = "ran", run.heartbeat_at or now
         parts.append((5, ((f"{word} {span(until - run.started_at)}", "plain"),)))
     if run.heartbeat_at is not None and run.state is not RunState.ENDED:
         parts.append((2, ((f"fresh {_fine(now - run.heartbeat_at)}", "plain"),)))
