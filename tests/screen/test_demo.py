@@ -41,7 +41,7 @@ def test_a_demo_that_is_left_stops_its_run_and_removes_its_files(stage: Stage, t
     assert code == 0
     assert re.search(r"left before its end: stopping run \S+, for its cloud ends", text)
     assert not folder.exists()
-    assert busy_in(folder) == set()
+    until(lambda: not busy_in(folder))
     assert not stage.store.exists()
 
 

@@ -1,7 +1,8 @@
 """A screen process over a scripted source, for tests at a real terminal.
 
 Arguments: `hostile` fills every text with terminal sequences, `long` with 10,000 characters,
-`crash` breaks at the first F, `runs` begins with the list.
+`crash` breaks at the first F, `broken` cannot read the store from then on, `answers` answers what
+is asked, `stopped` is a run without an engine, `runs` begins with the list.
 """
 
 from __future__ import annotations
@@ -10,10 +11,20 @@ import sys
 from typing import Any
 
 from tests.tui.scripted import HOSTILE, RUN, ScriptedSource
+from vbsbatch.model import RunState
 from vbsbatch.tui.app import show
 from vbsbatch.tui.values import View
 
 SECRET = "gAAAAABtoken-that-must-not-be-seen"
+
+
+class Unreadable(ScriptedSource):
+    """Cannot be read from the first filter on."""
+
+    def size(self, run_id: str, view: View) -> int:
+        self.broken |= bool(view.terms.states)
+        self.dirty = True
+        return super().size(run_id, view)
 
 
 class Breaking(ScriptedSource):
@@ -32,7 +43,11 @@ def main(words: list[str]) -> int:
         options["hostile"] = HOSTILE
     if "long" in words:
         options["hostile"] = "W\u5bbf\u0301" * 3334
-    source = Breaking(**options) if "crash" in words else ScriptedSource(**options)
+    if "stopped" in words:
+        options |= {"state": RunState.STOPPED, "pid": None}
+    kinds = {"crash": Breaking, "broken": Unreadable}
+    kind = next((kinds[word] for word in words if word in kinds), ScriptedSource)
+    source = kind(**options, answers="answers" in words)
     ending = show(
         source,
         run_id=None if "runs" in words else RUN,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import signal
@@ -29,6 +30,14 @@ VIEWS: dict[str, list[bytes]] = {
     "dialogs": [b"f", b"R", b"\r", b"\x1b"],
     "palette": [b":", b"stop", b"\x1b", b"?"],
     "codes": [b"\t", b"\x1b[C", b"\r", b"r"],
+    "events": [b"v", b"l", b"g", b"v", b"l"],
+    "sort": [b"s", b"jj ", b" ", b"\r", b"S"],
+    "export": [b"e", b"\r", b"\x1b]0;x\x07", b"\x1b"],
+}
+STATES: dict[str, list[bytes]] = {
+    "stopped": [b"n", b"r", b"\x1b"],
+    "answers": [b"p", b"+", b"n", b"ry"],
+    "broken": [b"f", b"j"],
 }
 
 
@@ -62,12 +71,42 @@ def test_hostile_text_comes_out_as_replacement_characters_in_every_view(view: st
         assert terminal.process.poll() is None
 
 
+@pytest.mark.parametrize("state", list(STATES))
+def test_hostile_text_comes_out_so_whatever_state_a_run_is_in(state: str) -> None:
+    with Terminal("hostile", state, size=(100, 30)) as terminal:
+        terminal.until(READY)
+        terminal.send(STATES[state])
+        assert bad_in(rest_of(terminal.output)) == set()
+        assert b"\x1b]52" not in terminal.output
+        assert terminal.process.poll() is None
+
+
+@pytest.mark.parametrize("size", [(80, 24), (40, 10), (20, 3)])
+def test_hostile_text_comes_out_so_however_small_the_terminal(size: tuple[int, int]) -> None:
+    with Terminal("hostile", size=size) as terminal:
+        terminal.until(b"Detach")
+        terminal.send([b"j", b"G", b"\r", b"\t", b"\t", b"\t", b"\x1b", b"R", b"\x1b", b"l"])
+        assert bad_in(rest_of(terminal.output)) == set()
+        assert terminal.process.poll() is None
+
+
 def test_hostile_text_comes_out_as_replacement_characters_in_runs_and_comparison() -> None:
     with Terminal("hostile", "runs", size=(140, 40)) as terminal:
         terminal.until(READY)
         terminal.send([b" ", b"j", b"d", b"\x1b", b"j", b"j", b"\r"])
         assert bad_in(rest_of(terminal.output)) == set()
         assert terminal.process.poll() is None
+
+
+def test_what_a_user_copies_reaches_the_clipboard_clean() -> None:
+    with Terminal("hostile", size=(140, 40)) as terminal:
+        terminal.until(READY)
+        terminal.send([b"n", b"y", b"j", b"\r"])
+        copied = re.findall(rb"\x1b\]52;c;([A-Za-z0-9+/=]*)\x07", terminal.output)
+        assert len(copied) == 1
+        assert base64.b64decode(copied[0]).decode().isprintable()
+        rest = terminal.output.replace(b"\x1b]52;c;" + copied[0] + b"\x07", b"")
+        assert bad_in(rest_of(rest)) == set()
 
 
 def test_markup_is_shown_and_not_obeyed() -> None:
