@@ -55,19 +55,18 @@ def test_a_volume_that_is_used_again_is_for_a_person_to_judge() -> None:
 def test_a_volume_left_in_error_since_means_that_it_failed() -> None:
     broken = volume("error_restoring", AFTER)
     assert unconfirmed(backup(updated_at=AFTER), broken, SINCE) is Trace.FAILED
-    assert confirmed(backup(), broken) is Trace.FAILED
+    assert confirmed(broken) is Trace.FAILED
 
 
 def test_a_volume_in_error_from_before_means_nothing() -> None:
     assert unconfirmed(backup(), volume("error_restoring"), SINCE) is Trace.NEVER
 
 
-def test_a_confirmed_restore_is_done_when_nothing_works_on_it_any_more() -> None:
-    assert confirmed(backup("restoring"), volume("restoring-backup")) is Trace.UNDER_WAY
-    assert confirmed(backup(), volume()) is Trace.DONE
-    assert confirmed(backup(), volume("in-use")) is Trace.DONE
-    assert confirmed(None, volume()) is Trace.DONE
-    assert confirmed(backup(), None) is Trace.FAILED
+def test_a_confirmed_restore_is_done_when_nothing_works_on_its_volume_any_more() -> None:
+    assert confirmed(volume("restoring-backup")) is Trace.UNDER_WAY
+    assert confirmed(volume()) is Trace.DONE
+    assert confirmed(volume("in-use")) is Trace.DONE
+    assert confirmed(None) is Trace.FAILED
 
 
 @given(statuses, times, volume_statuses, times)

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from vbsbatch.model import JobState, Operation
-from vbsbatch.simulator import BackupScript, Do, Fault, Kind, Scenario
+from vbsbatch.simulator import BackupScript, Do, Fault, Kind, Scenario, Services
 
 from .night import POINTS, Night, with_settings
 from .weather import CREATE_FAULTS, READ_FAULTS, scenario, settings
@@ -44,6 +44,7 @@ def stormy(operation: Operation, seed: int) -> Night:
             limit=weather.limit,
             latency=weather.latency,
             clock_ahead=weather.clock_ahead,
+            services=random.choice((Services.VBS, Services.CINDER)),
             faults=tuple(drawn),
         ),
         settings=settings(random),
@@ -54,31 +55,26 @@ def stormy(operation: Operation, seed: int) -> Night:
 
 def check_restores(night: Night) -> None:
     """Every target was overwritten with its own backup, once, or the job says why not."""
+    project = night.cloud.project
     rows = night.cloud.ledger.of("restore")
     times = Counter(row["volume"] for row in rows)
-    backups = {row["volume"]: row["backup"] for row in rows}
-    ids = {job.volume_id: job for job in night.jobs()}
-    failed = {job.volume_id for job in night.cloud.project.jobs.values() if job.code}
-    assert set(times) <= set(ids), "something was overwritten that is no target"
-    for volume_id, job in ids.items():
-        if volume_id in times:
-            assert backups[volume_id] == job.settings.source_backup_id
-        repeatable = sum(j.volume_id == volume_id for j in failed_jobs(night))
-        assert times[volume_id] <= 1 + repeatable, f"job {job.no} was restored twice"
+    backups = {(row["volume"], row["backup"]) for row in rows}
+    failed = Counter(job.volume_id for job in project.jobs.values() if job.code)
+    jobs = night.jobs()
+    ours = {(job.volume_id, job.settings.source_backup_id) for job in jobs}
+    assert backups <= ours, "something was overwritten that is no target, or with another's backup"
+    for job in jobs:
+        broken = project.volumes[job.volume_id].broken
+        done = times[job.volume_id] - max(failed[job.volume_id], broken)
+        assert 0 <= done <= 1, f"job {job.no} was restored twice"
         if job.state is JobState.SUCCEEDED:
-            assert times[volume_id] == 1 + repeatable, f"job {job.no} was never restored"
-            assert not night.cloud.project.volumes[volume_id].broken, f"job {job.no} is broken"
-        else:
-            assert job.state is JobState.FAILED
-            assert job.message
-            if job.code != "uncertain":
-                assert times[volume_id] == repeatable, f"job {job.no} ({job.code}) was restored"
-    assert failed <= set(ids)
+            assert (done, broken) == (1, False), f"job {job.no} was never restored"
+            continue
+        assert job.state is JobState.FAILED
+        assert job.message
+        if job.code != "uncertain":
+            assert not done, f"job {job.no} ({job.code}) was restored"
     assert not night.cloud.ledger.of("delete"), "a backup that was restored from is gone"
-
-
-def failed_jobs(night: Night) -> list:  # type: ignore[type-arg]
-    return [job for job in night.cloud.project.jobs.values() if job.code]
 
 
 def check_deletions(night: Night) -> None:
@@ -106,9 +102,10 @@ def test_a_stormy_night_keeps_every_promise(operation: Operation, seed: int) -> 
 
 @BOTH
 @pytest.mark.parametrize("point", POINTS)
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [1])
+@pytest.mark.parametrize("services", [Services.VBS, Services.CINDER])
 def test_a_kill_at_any_point_is_followed_by_no_second_request(
-    operation: Operation, point: str, seed: int
+    operation: Operation, point: str, seed: int, services: Services
 ) -> None:
     night = a_night(
         operation,
@@ -116,7 +113,7 @@ def test_a_kill_at_any_point_is_followed_by_no_second_request(
         volumes=20,
         lives=6,
         points=(point,),
-        scenario=Scenario(backups=BackupScript(duration=(20.0, 40.0))),
+        scenario=Scenario(backups=BackupScript(duration=(20.0, 40.0)), services=services),
     ).run()
     CHECK[operation](night)
     assert night.states() == {JobState.SUCCEEDED: 20}
@@ -135,12 +132,13 @@ def test_an_outage_of_two_hours_costs_no_job_and_no_attempt(operation: Operation
     assert night.states() == {JobState.SUCCEEDED: 200}
 
 
-def test_a_restore_whose_answer_was_lost_is_found_and_not_sent_again() -> None:
+@pytest.mark.parametrize("services", [Services.VBS, Services.CINDER])
+def test_a_restore_whose_answer_was_lost_is_found_and_not_sent_again(services: Services) -> None:
     lost = Fault(on=Kind.RESTORE, do=Do.DROP_AFTER)
-    night = a_night(
-        Operation.RESTORE,
-        scenario=Scenario(faults=(lost,), backups=BackupScript(duration=(60.0, 600.0))),
-    ).run()
+    cloud = Scenario(
+        faults=(lost,), backups=BackupScript(duration=(60.0, 600.0)), services=services
+    )
+    night = a_night(Operation.RESTORE, scenario=cloud).run()
     check_restores(night)
     assert night.states() == {JobState.SUCCEEDED: 20}
     assert night.cloud.ledger.calls["restore"] == 20
@@ -169,15 +167,19 @@ def test_where_the_cloud_cannot_tell_a_lost_restore_is_left_to_a_person() -> Non
     assert night.cloud.ledger.calls["restore"] == 20
 
 
-def test_a_restore_that_leaves_its_volume_in_error_is_told_and_not_asked_for_again() -> None:
+@pytest.mark.parametrize("services", [Services.VBS, Services.CINDER])
+def test_a_restore_that_leaves_its_volume_in_error_is_told_and_not_asked_for_again(
+    services: Services,
+) -> None:
     fails = Fault(on=Kind.RESTORE, do=Do.FAIL, code="VolumeBackup.0022", share=0.4)
-    night = a_night(Operation.RESTORE, scenario=Scenario(faults=(fails,))).run()
+    night = a_night(Operation.RESTORE, scenario=Scenario(faults=(fails,), services=services)).run()
     check_restores(night)
     broken = [job for job in night.jobs() if job.state is JobState.FAILED]
     assert broken
     for job in broken:
         assert job.code == "unrestored"
-        assert "error_restoring: VolumeBackup.0022" in (job.message or "")
+        assert "error_restoring" in (job.message or "")
+        assert services is Services.CINDER or "VolumeBackup.0022" in (job.message or "")
     assert night.cloud.ledger.calls["restore"] == 20
 
 
@@ -245,11 +247,12 @@ def test_what_is_gone_already_counts_as_deleted() -> None:
 
 
 @BOTH
-def test_hundreds_take_few_calls(operation: Operation) -> None:
+@pytest.mark.parametrize("services", [Services.VBS, Services.CINDER])
+def test_hundreds_take_few_calls(operation: Operation, services: Services) -> None:
     night = a_night(
         operation,
         volumes=300,
-        scenario=Scenario(backups=BackupScript(duration=(600.0, 600.0))),
+        scenario=Scenario(backups=BackupScript(duration=(600.0, 600.0)), services=services),
         settings=with_settings(limits={"in_flight": 100}),
     ).run()
     CHECK[operation](night)

@@ -40,11 +40,14 @@ def unconfirmed(backup: Backup | None, volume: CloudVolume | None, since: float)
     return Trace.DONE if ended and touched == {True} else Trace.UNCLEAR
 
 
-def confirmed(backup: Backup | None, volume: CloudVolume | None) -> Trace:
-    """How far a restore is that the cloud accepted, and for which it keeps no cloud job."""
-    if under_way(backup, volume):
+def confirmed(volume: CloudVolume | None) -> Trace:
+    """How far a restore is that the cloud accepted, and for which it keeps no cloud job.
+
+    The volume alone tells: it was `restoring-backup` before the answer came.
+    """
+    if under_way(None, volume):
         return Trace.UNDER_WAY
-    return Trace.FAILED if volume is None or _in_error(backup, volume) else Trace.DONE
+    return Trace.FAILED if volume is None or _in_error(None, volume) else Trace.DONE
 
 
 def under_way(backup: Backup | None, volume: CloudVolume | None) -> bool:

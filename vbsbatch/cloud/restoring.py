@@ -74,10 +74,10 @@ class Restoring(Acting):
             answer = await self._service.cloud_job(job.cloud_job_id)
             if answer is not None:
                 return self._as_cloud_job(job, answer)
-        backup = await self._service.backup(_source(job))
         volume = await self._service.inventory.volume(job.volume_id)
         if job.cloud_job_id is None and _accepted(job):
-            return self._told(job, confirmed(backup, volume), volume)
+            return self._told(job, confirmed(volume), volume)
+        backup = await self._service.backup(_source(job))
         since = (job.intent_at or 0.0) + self.clock_ahead
         return self._told(job, unconfirmed(backup, volume, since), volume)
 
