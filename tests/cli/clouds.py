@@ -64,6 +64,10 @@ class Cloud:
         answer = self._doors.put("/_sim/faults", content=faults)
         assert answer.status_code == 200, answer.text
 
+    def detach(self) -> None:
+        """No server uses any volume any more."""
+        assert self._doors.post("/_sim/detach").status_code == 204
+
     def volumes(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.get("volumes")
         return found

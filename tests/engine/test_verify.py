@@ -4,8 +4,15 @@ from typing import Any
 
 import pytest
 
-from vbsbatch.engine.verify import Difference, Fault, Shelf, differences
-from vbsbatch.model import Backup, Job, JobState
+from vbsbatch.engine.verify import (
+    Difference,
+    Fault,
+    Shelf,
+    differences,
+    differences_of_deletions,
+    differences_of_restores,
+)
+from vbsbatch.model import Backup, BackupSettings, CloudVolume, Job, JobState
 
 from .stage import NOW, a_job, volume
 
@@ -93,3 +100,33 @@ def test_differences_come_in_the_order_of_the_jobs() -> None:
     jobs = [succeeded(no=n, volume_id=volume(n), backup_id=f"b{n}") for n in (3, 1, 2)]
     listed = differences(jobs, Shelf([]), names_unique=True, clock_ahead=0.0)
     assert [difference.job.no for difference in listed] == [3, 1, 2]
+
+
+def of_backup(state: JobState = JobState.SUCCEEDED) -> Job:
+    return a_job(state=state, settings=BackupSettings(source_backup_id="backup-1"))
+
+
+@pytest.mark.parametrize("word", ["available", "in-use", "attaching"])
+def test_a_restored_volume_is_well_whatever_is_done_with_it_now(word: str) -> None:
+    disk = CloudVolume(id=volume(1), status=word)
+    assert not list(differences_of_restores([of_backup()], {disk.id: disk}))
+
+
+@pytest.mark.parametrize("word", ["error", "error_restoring", "restoring-backup"])
+def test_a_restored_volume_that_is_in_error_or_restored_again_is_told(word: str) -> None:
+    disk = CloudVolume(id=volume(1), status=word)
+    (only,) = differences_of_restores([of_backup()], {disk.id: disk})
+    assert (only.fault, only.status, only.backup_ids) == (Fault.BROKEN, word, ("backup-1",))
+
+
+def test_a_restored_volume_that_is_gone_is_told_and_one_that_failed_is_not() -> None:
+    jobs = [of_backup(), of_backup(JobState.FAILED)]
+    assert [each.job for each in differences_of_restores(jobs, {})] == jobs[:1]
+
+
+def test_a_deleted_backup_that_is_still_listed_is_told() -> None:
+    jobs = [of_backup(), of_backup(JobState.FAILED)]
+    (only,) = differences_of_deletions(jobs, {"backup-1": a_backup()})
+    assert (only.job, only.fault, only.status) == (jobs[0], Fault.KEPT, "available")
+    assert not list(differences_of_deletions(jobs, {"backup-1": a_backup(status="deleting")}))
+    assert not list(differences_of_deletions(jobs, {}))

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.simulator.desk import DeskMaker, code
-from vbsbatch.simulator import BackupScript, Do, Fault, Kind, Quota, Scenario
+from vbsbatch.simulator import BackupScript, Do, Fault, Kind, Quota, Scenario, Services
 
 SLOW = Scenario(backups=BackupScript(duration=(600, 600), visible_after=(5, 5)))
 
@@ -210,6 +210,58 @@ def test_a_backup_is_restored_by_a_job(open_desk: DeskMaker) -> None:
     assert code(desk.send("POST", path, wanted)) == (400, "VolumeBackup.0089")
     desk.wait(10)
     assert desk.listed()[0]["status"] == "available"
+
+
+@pytest.mark.parametrize("path", ["/v2/{p}/cloudbackups", "/volume/v3/{p}/backups"])
+def test_a_restore_changes_when_backup_and_volume_were_updated(
+    open_desk: DeskMaker, path: str
+) -> None:
+    desk = open_desk(Scenario(services=Services.BOTH))
+    target = next(v for v in desk.volumes if desk.cloud.project.volumes[v].status == "available")
+    backup = desk.cloud.add_backup(target, "old")
+
+    def updated() -> tuple[str, str]:
+        volume = desk.get(f"/volume/v3/{{p}}/volumes/{target}")["volume"]["updated_at"]
+        return desk.listed()[0]["updated_at"], volume
+
+    before = updated()
+    assert desk.send("POST", f"{path}/{backup}/restore", {"restore": {"volume_id": target}}).body
+    desk.wait(1.5)
+    begun = updated()
+    assert begun[0] == begun[1] > max(before)
+    desk.wait(10)
+    over = updated()
+    assert over[0] == over[1] > begun[0]
+    desk.wait(1000)
+    assert updated() == over
+
+
+def test_a_restore_that_fails_leaves_the_volume_in_error(open_desk: DeskMaker) -> None:
+    fails = Fault(on=Kind.RESTORE, do=Do.FAIL, code="VolumeBackup.0022")
+    desk = open_desk(Scenario(faults=(fails,)))
+    target = next(v for v in desk.volumes if desk.cloud.project.volumes[v].status == "available")
+    backup = desk.cloud.add_backup(target, "old")
+    path, wanted = f"/v2/{{p}}/cloudbackups/{backup}/restore", {"restore": {"volume_id": target}}
+    job = json.loads(desk.send("POST", path, wanted).body)["job_id"]
+    desk.wait(10)
+    told = desk.get(f"/v1/{{p}}/jobs/{job}")
+    assert (told["status"], told["error_code"]) == ("FAIL", "VolumeBackup.0022")
+    assert desk.get(f"/volume/v3/{{p}}/volumes/{target}")["volume"]["status"] == "error_restoring"
+    assert desk.listed()[0]["status"] == "available"
+    assert code(desk.send("POST", path, wanted)) == (400, "VolumeBackup.0012")
+
+
+def test_a_fault_strikes_the_restores_of_its_volumes_only(open_desk: DeskMaker) -> None:
+    desk = open_desk()
+    first, second = [v for v in desk.volumes if desk.cloud.project.volumes[v].size][:2]
+    desk.cloud.change(
+        Scenario(faults=(Fault(on=Kind.RESTORE, do=Do.STATUS, volumes=frozenset({first})),))
+    )
+    for volume, status in ((first, 503), (second, 200)):
+        desk.cloud.project.volumes[volume].status = "available"
+        path = f"/v2/{{p}}/cloudbackups/{desk.cloud.add_backup(volume, 'old')}/restore"
+        assert desk.send("POST", path, {"restore": {"volume_id": volume}}).status == status
+    assert [row["volume"] for row in desk.cloud.ledger.of("restore")] == [second]
 
 
 def test_a_restore_of_nothing_or_onto_a_busy_disk_is_refused(open_desk: DeskMaker) -> None:

@@ -66,6 +66,7 @@ def test_half_a_surrogate_pair_is_replaced_rather_than_fatal() -> None:
         snapshot_id=st.none() | names,
         force=st.booleans(),
         full_if_no_parent=st.booleans(),
+        source_backup_id=st.none() | names,
     )
 )
 def test_backup_settings_come_back(settings: BackupSettings) -> None:

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from vbsbatch.model import (
     Limits,
+    Operation,
     Rate,
     Retry,
     Rule,
@@ -51,6 +52,8 @@ settings = st.builds(
     ),
     delete_errored=st.booleans(),
     service=st.sampled_from(Service),
+    operation=st.sampled_from(Operation),
+    source_run=st.none() | st.text(),
 )
 
 
@@ -91,6 +94,8 @@ def test_a_part_that_only_a_newer_version_knows_is_ignored() -> None:
         ("window", {"opens": 1320, "closes": 360}),
         ("limits", {"per_az": [["eu-de-01"]]}),
         ("limits", {"per_az": [["eu-de-01", "many"]]}),
+        ("operation", "burn"),
+        ("source_run", 7),
     ],
 )
 def test_anything_else_is_refused(part: str, value: Any) -> None:

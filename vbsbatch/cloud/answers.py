@@ -101,7 +101,7 @@ def read_change(
         status=status,
         request_id=_request_id(headers, document),
         cloud_job_id=job_id,
-        backup_id=None if job_id else restores or deletes,
+        backup_id=restores or deletes,
     )
 
 

@@ -7,7 +7,9 @@ job ends as `uncertain`, for a person to look.
 
 from __future__ import annotations
 
-from vbsbatch.cloud.acting import Acting, Look
+from collections.abc import Callable, Iterable
+
+from vbsbatch.cloud.acting import Acting, Look, RealService
 from vbsbatch.cloud.evidence import Trace, confirmed, unconfirmed
 from vbsbatch.model import Answer, Backup, CloudJob, CloudJobStatus, CloudVolume, Job, JobState
 
@@ -15,11 +17,26 @@ UNCERTAIN = (
     "a restore was asked for, its answer was lost, and the cloud does not tell whether the volume "
     "was overwritten: look at the volume before you retry"
 )
+EARLY, SELDOM = 3.0, 60.0
+"""Seconds from a restore to the first query of its cloud job, and at most between two."""
+
 FAILED = "the restore failed, and the volume is left in status {status}"
 
 
 class Restoring(Acting):
     """The `BackupService` of a run that restores backups."""
+
+    def __init__(
+        self,
+        service: RealService,
+        jobs: Iterable[Job],
+        *,
+        now: Callable[[], float],
+        settle: float,
+    ) -> None:
+        super().__init__(service, jobs, now=now, settle=settle)
+        self._asked_at: dict[int, float] = {}
+        """When the cloud job of each job was asked for last."""
 
     async def _act(self, job: Job, backup_id: str, worker: int) -> Answer:
         return await self._service.changes.restore(backup_id, job.volume_id, worker)
@@ -71,6 +88,8 @@ class Restoring(Acting):
     async def _ask(self, job: Job) -> Backup:
         """How far a restore is whose backup is not (or no longer) seen at work."""
         if job.cloud_job_id is not None:
+            if not self._may_ask(job):
+                return self._seen(job, "creating")
             answer = await self._service.cloud_job(job.cloud_job_id)
             if answer is not None:
                 return self._as_cloud_job(job, answer)
@@ -80,6 +99,17 @@ class Restoring(Acting):
         backup = await self._service.backup(_source(job))
         since = (job.intent_at or 0.0) + self.clock_ahead
         return self._told(job, unconfirmed(backup, volume, since), volume)
+
+    def _may_ask(self, job: Job) -> bool:
+        """Whether a cloud job is worth a call: not before lists had time to show its backup at
+        work, and the more seldom the longer it has gone on without."""
+        now, sent_at = self._now(), job.intent_at or 0.0
+        last = self._asked_at.get(job.no, 0.0)
+        due = sent_at + EARLY if last < sent_at else last + min((last - sent_at) / 2, SELDOM)
+        if now < due:
+            return False
+        self._asked_at[job.no] = now
+        return True
 
     def _as_cloud_job(self, job: Job, answer: CloudJob) -> Backup:
         if answer.status is CloudJobStatus.SUCCESS:

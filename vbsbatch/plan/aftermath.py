@@ -67,7 +67,7 @@ def restores(sources: Sequence[Job], to: Sequence[str]) -> list[Job]:
     """
     moved, problems = _moves(sources, to)
     targets = [moved.get(job.no) or job.volume_id for job in sources]
-    for target, times in Counter(map(_plain, targets)).items():
+    for target, times in Counter(targets).items():
         if times > 1:
             problems.append(f"{times} backups are to be restored onto one volume: {target}")
     _refuse(problems)
