@@ -14,10 +14,12 @@ from tests.cli.clouds import GlassCloud
 from tests.cli.stage import FAST, Stage
 from vbsbatch.simulator.state import Volume
 
+NEW = ("plan", "new", "--cloud", "simulator")
+
 
 def written(stage: Stage, *words: str) -> dict[str, Any]:
     """The plan that `plan new` prints with these options."""
-    plan: dict[str, Any] = yaml.safe_load(stage.ask("plan", "new", *words))
+    plan: dict[str, Any] = yaml.safe_load(stage.ask(*NEW, *words))
     return plan
 
 
@@ -27,11 +29,11 @@ def names(plan: dict[str, Any]) -> set[str]:
 
 def test_a_plan_of_the_cloud_is_checked_and_run_as_it_is(stage: Stage) -> None:
     cloud = stage.cloud(volumes=12)
-    done = stage("plan", "new", "--cloud", "simulator", "-o", "fleet.yaml")
+    done = stage(*NEW, "-o", "fleet.yaml")
     assert done.stdout == ""
     assert done.stderr.endswith("GB; next: vbsbatch check fleet.yaml --online\n")
     assert "fleet.yaml: fine: 12 volumes" in stage("check", "fleet.yaml").stdout
-    again = stage("plan", "new", "--cloud", "simulator").stdout
+    again = stage(*NEW).stdout
     assert again == (stage.folder / "fleet.yaml").read_text().replace(
         "name: fleet", "name: simulator"
     )
@@ -100,7 +102,7 @@ def test_a_server_may_be_named_or_given_by_its_id(shared: GlassCloud, stage: Sta
     assert one.name in names(by_name)
     assert {volume["group"] for volume in by_name["volumes"]} == {one.server_name}
     assert written(stage, "--server", str(one.server_id))["volumes"] == by_name["volumes"]
-    line = stage.refused("plan", "new", "--server", "nobody")
+    line = stage.refused(*NEW, "--server", "nobody")
     assert line == "--server nobody: no server has this name or id"
 
 
@@ -109,10 +111,10 @@ def test_without_compute_groups_are_named_by_ids_and_names_cannot_be_asked_for(
 ) -> None:
     cloud = stage.cloud(FAST + "faults: [{on: servers, do: status, status: 403}]", volumes=8)
     one = next(v for v in cloud.world.project.volumes.values() if v.server_id)
-    done = stage("plan", "new")
+    done = stage(*NEW)
     assert "note: groups are named by the ids of servers: compute says: 403" in done.stderr
     assert f"group: {one.server_id}" in done.stdout
-    assert "give the server's id" in stage.refused("plan", "new", "--server", str(one.server_name))
+    assert "give the server's id" in stage.refused(*NEW, "--server", str(one.server_name))
     plan = written(stage, "--server", str(one.server_id))
     assert one.name in names(plan)
 
@@ -136,7 +138,7 @@ def test_hostile_names_are_harmless_and_the_plan_is_fine(stage: Stage) -> None:
             server_name=name,
         )
         cloud.world.project.volumes[volume.id] = volume
-    stage("plan", "new", "-o", "fleet.yaml")
+    stage(*NEW, "-o", "fleet.yaml")
     assert "10 volumes" in stage("check", "fleet.yaml").stdout
     assert "0 gone, 0 new, 0 changed" in stage("plan", "diff", "fleet.yaml").stdout
     assert "\x1b" not in (stage.folder / "fleet.yaml").read_text()
@@ -146,25 +148,25 @@ def test_volumes_that_cannot_be_backed_up_are_told_of_and_not_in_the_plan(stage:
     cloud = stage.cloud(volumes=4)
     broken = next(iter(cloud.world.project.volumes.values()))
     broken.status = "error"
-    done = stage("plan", "new")
+    done = stage(*NEW)
     assert broken.name not in names(yaml.safe_load(done.stdout))
     assert f"# - id: {broken.id}  # {broken.name}, {broken.size} GB, error" in done.stdout
     assert names(written(stage, "--status", "error")) == {broken.name}
-    stage("plan", "new", "-o", "all.yaml")
+    stage(*NEW, "-o", "all.yaml")
     assert "0 new" in stage("plan", "diff", "all.yaml").stdout
-    assert "no volume that fits can be" in stage.refused("plan", "new", "--name", broken.name)
+    assert "no volume that fits can be" in stage.refused(*NEW, "--name", broken.name)
 
 
 def test_a_file_that_exists_is_replaced_only_when_forced(stage: Stage) -> None:
     stage.cloud(volumes=2)
     own = stage.folder / "own.yaml"
     own.write_text("precious")
-    assert "own.yaml exists already: --force" in stage.refused("plan", "new", "-o", "own.yaml")
+    assert "own.yaml exists already: --force" in stage.refused(*NEW, "-o", "own.yaml")
     assert own.read_text() == "precious"
-    stage("plan", "new", "-o", "own.yaml", "--force")
+    stage(*NEW, "-o", "own.yaml", "--force")
     assert "volumes:" in own.read_text()
     assert stat.S_IMODE(os.stat(own).st_mode) == 0o600
-    assert "folder does not exist" in stage.refused("plan", "new", "-o", "no/such.yaml")
+    assert "folder does not exist" in stage.refused(*NEW, "-o", "no/such.yaml")
 
 
 @pytest.mark.parametrize(
@@ -177,7 +179,7 @@ def test_a_file_that_exists_is_replaced_only_when_forced(stage: Stage) -> None:
 def test_what_gives_no_plan_is_one_line(
     shared: GlassCloud, stage: Stage, words: tuple[str, ...], says: str
 ) -> None:
-    assert says in stage.refused("plan", "new", *words)
+    assert says in stage.refused(*NEW, *words)
 
 
 @pytest.mark.parametrize(
@@ -192,21 +194,21 @@ def test_what_gives_no_plan_is_one_line(
 def test_bad_options_of_plan_new_say_what_would_be_right(
     stage: Stage, words: tuple[str, ...], says: str
 ) -> None:
-    assert says in stage("plan", "new", *words, code=2).stderr
+    assert says in stage(*NEW, *words, code=2).stderr
 
 
 def test_a_list_that_does_not_come_is_asked_for_again_and_then_an_error(stage: Stage) -> None:
     cloud = stage.cloud(FAST + "faults: [{on: volumes, do: status, status: 503, first: 2}]")
     assert len(written(stage)["volumes"]) == 10
     cloud.behave(FAST + "faults: [{on: volumes, do: status, status: 403}]")
-    done = stage("plan", "new", code=2)
+    done = stage(*NEW, code=2)
     assert done.stderr.startswith("vbsbatch: 403")
     assert done.stdout == ""
 
 
 def test_diff_tells_what_is_gone_new_and_changed_and_ends_with_1(stage: Stage) -> None:
     cloud = stage.cloud(volumes=10)
-    stage("plan", "new", "--exclude", "*-swap", "-o", "fleet.yaml")
+    stage(*NEW, "--exclude", "*-swap", "-o", "fleet.yaml")
     volumes = cloud.world.project.volumes
     gone, grown, *_ = [each for each in volumes.values() if "swap" not in each.name]
     del volumes[gone.id]
