@@ -77,7 +77,14 @@ class CloudError(VbsbatchError):
 
 
 class SignInError(CloudError):
-    """No way in: credentials, identity service, catalog or project."""
+    """No way in: credentials, identity service, catalog or project.
+
+    `passing` when the identity service said itself that it is busy or down.
+    """
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class CloudRefused(CloudError):

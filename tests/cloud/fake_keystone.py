@@ -34,6 +34,8 @@ class FakeKeystone:
     """Answer every request with this status instead."""
     body: bytes = b"<html>nothing here</html>"
     catalog: list[dict[str, Any]] = field(default_factory=list)
+    busy: int = 0
+    """Answer so many sign-ins with 503 first."""
     tokens: int = 0
     posted: list[dict[str, Any]] = field(default_factory=list)
 
@@ -75,7 +77,10 @@ def _handler(keystone: FakeKeystone) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["content-length"])))
             keystone.posted.append(request)
-            if keystone.status:
+            if keystone.busy:
+                keystone.busy -= 1
+                self.say(503, {})
+            elif keystone.status:
                 self.say(keystone.status, {})
             elif not keystone.knows(request):
                 # A careless service that repeats what it was sent.

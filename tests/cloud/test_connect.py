@@ -21,7 +21,7 @@ import yaml
 from keystoneauth1 import exceptions as keystone_exceptions
 from openstack import exceptions as sdk_exceptions
 
-from vbsbatch.cloud import CloudChoice, CloudService, connect
+from vbsbatch.cloud import CloudChoice, CloudService, connect, connecting
 from vbsbatch.cloud.sign_in_faults import translated
 from vbsbatch.errors import CloudUnavailable, SignInError
 from vbsbatch.model import Service, Timeouts
@@ -285,11 +285,35 @@ async def test_an_identity_service_that_hangs_is_given_up(
     [(403, "forbids"), (404, "no Keystone (404)"), (500, "unavailable (500)"), (503, "(503)")],
 )
 async def test_an_identity_service_that_answers_otherwise_is_told(
-    status: int, text: str, keystone: FakeKeystone, clouds: Clouds
+    status: int,
+    text: str,
+    keystone: FakeKeystone,
+    clouds: Clouds,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(connecting, "AGAIN", (0.01, 0.01))
     keystone.status = status
     clouds.write(keystone)
     assert text in await refused()
+
+
+@pytest.mark.parametrize(("busy", "signs_in"), [(1, True), (2, True), (3, False)])
+async def test_an_identity_service_that_is_busy_for_a_moment_is_asked_again(
+    busy: int,
+    signs_in: bool,
+    keystone: FakeKeystone,
+    clouds: Clouds,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connecting, "AGAIN", (0.01, 0.01))
+    keystone.busy = busy
+    clouds.write(keystone)
+    if signs_in:
+        async with connect(CloudChoice(), timeouts=SOON, transport=Wire()):
+            assert keystone.tokens == 1
+    else:
+        assert "unavailable (503)" in await refused()
+    assert len(keystone.posted) == min(busy + 1, 3)
 
 
 async def test_a_page_instead_of_keystone_is_told(keystone: FakeKeystone, clouds: Clouds) -> None:

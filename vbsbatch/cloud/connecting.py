@@ -29,11 +29,14 @@ from vbsbatch.cloud.key_account import KeyAccount
 from vbsbatch.cloud.server_clock import ServerClock
 from vbsbatch.cloud.service import CloudService
 from vbsbatch.cloud.session import Connect, Session
-from vbsbatch.cloud.tokens import Tokens
+from vbsbatch.cloud.tokens import Token, Tokens
 from vbsbatch.cloud.trust import ssl_context
 from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
 from vbsbatch.model import Service, Timeouts
+
+AGAIN = (1.0, 3.0)
+"""Seconds before a first sign-in is repeated: no resume at night must end for one busy moment."""
 
 Done = TypeVar("Done")
 
@@ -109,7 +112,7 @@ async def _with_token(
     account = await _in_thread(partial(Account, region, timeouts, now))
     try:
         tls = await _in_thread(partial(ssl_context, account.trust))
-        first = await _in_thread(account.sign_in)
+        first = await _first_token(account)
         project_id, catalog = account.project_id, account.catalog()
         found = _find(catalog, account.config, project_id, choice)
         tokens = Tokens(
@@ -119,6 +122,18 @@ async def _with_token(
             yield _Entrance(session=session, catalog=catalog, found=found)
     finally:
         account.close()
+
+
+async def _first_token(account: Account) -> Token:
+    """Sign in, again after a while where the identity service is but busy or restarting."""
+    for pause in AGAIN:
+        try:
+            return await _in_thread(account.sign_in)
+        except SignInError as error:
+            if not error.passing:
+                raise
+        await anyio.sleep(pause)
+    return await _in_thread(account.sign_in)
 
 
 @asynccontextmanager

@@ -19,7 +19,10 @@ def translated(
     text, outage = _reason(error)
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
-    return (CloudUnavailable if outage and renewing else SignInError)(f"{where}: {text}")
+    words = f"{where}: {text}"
+    if outage and renewing:
+        return CloudUnavailable(words)
+    return SignInError(words, passing=outage and _status(error) is not None)
 
 
 def _reason(error: Exception) -> tuple[str, bool]:
