@@ -142,9 +142,10 @@ class Plan:
 
     def waves(self) -> list[int]:
         """The index of each volume's wave, in plan order; the last wave's where none is said."""
+        if not self.settings.waves:
+            return [0] * len(self.volumes)
         numbers = {wave.name: number for number, wave in enumerate(self.settings.waves)}
-        last = max(len(numbers) - 1, 0)
-        default = numbers.get(self.defaults.wave or "", last)
+        default = numbers.get(self.defaults.wave or "", len(numbers) - 1)
         return [numbers.get(volume.own.wave or "", default) for volume in self.volumes]
 
     def _values(self, no: int, volume: Volume, run_id: str) -> dict[str, str]:
