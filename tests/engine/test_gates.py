@@ -412,6 +412,13 @@ def test_a_zone_has_its_own_cap_and_any_other_the_one_of_the_star() -> None:
     assert most_open(stage, lambda job: job.az) == {"one": 3, "two": 1, "three": 1}
 
 
+def test_room_that_a_job_leaves_is_taken_at_once() -> None:
+    stage = Stage([a_job(1, group="db"), a_job(2, group="db")], settings(limits={"per_group": 1}))
+    stage.drive()
+    ended = next(e.at for e in stage.events if isinstance(e, JobMoved) and e.came_from == "running")
+    assert ended <= stage.cloud.creates[1][0] < ended + 0.5
+
+
 def test_jobs_that_a_cap_holds_cost_no_claim_until_one_of_theirs_ends() -> None:
     jobs = [a_job(n, group="db") for n in range(1, 21)]
     stage = Stage(jobs, settings(limits=QUICK | {"per_group": 1}))

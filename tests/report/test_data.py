@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vbsbatch.model import JobState, RunState
+from vbsbatch.model import JobState, RunState, Settings, Wave, Window
 from vbsbatch.report import data as figures
 from vbsbatch.report.data import CodeCount
 
@@ -151,6 +151,33 @@ def test_the_facts_leave_out_what_is_not_there() -> None:
     assert full["reason"] == "quota"
     assert full["took"] == "1h10m"
     assert not {"cloud", "reason", "started", "ended", "took"} & bare.keys()
+
+
+WAVED = Settings(
+    waves=(Wave(name="canary"), Wave(name="rest")),
+    window=Window(opens=1320, closes=360, timezone="Europe/Berlin"),
+)
+
+
+def test_the_facts_tell_how_far_each_wave_is_and_when_the_window_is() -> None:
+    counts = {0: {JobState.SUCCEEDED: 3, JobState.FAILED: 2}, 1: {JobState.WAITING: 295}}
+    facts = dict(figures.facts(report(run=run(settings=WAVED), waves=counts)))
+    assert facts["waves"] == "canary 5/5 (2 failed), rest 0/295 waits"
+    assert facts["window"] == "22:00-06:00 Europe/Berlin"
+    assert dict(figures.facts(report(run=run(settings=WAVED, wave=1), waves=counts)))[
+        "waves"
+    ].endswith("rest 0/295")
+    assert not {"waves", "window"} & dict(figures.facts(report())).keys()
+
+
+def test_at_a_shut_gate_one_may_try_again_what_failed_or_go_on() -> None:
+    held = run(state=RunState.PAUSED, settings=WAVED, reason="wave canary ended with 2 failed")
+    data = report([failed(1), failed(2), job(3)], run=held, live=True)
+    retry, unpause = figures.next_commands(data)
+    assert retry.startswith(f"vbsbatch retry {held.id} --all-failed")
+    assert unpause.startswith(f"vbsbatch unpause {held.id}")
+    paused = replace(data, run=replace(held, reason=None))
+    assert len(figures.next_commands(paused)) == 1
 
 
 def test_report_data_is_frozen() -> None:

@@ -26,6 +26,9 @@ def every_kind_of_line(text: str) -> list[str]:
         jsonlines.line(RunNoted(at=T0, kind=text, text=text), attempts=5),
         jsonlines.progress(Progress(at=T0, counts=counts, retry=1, rate=1 / 3, eta=None)),
         jsonlines.progress(Progress(at=T0, counts=counts, retry=1, rate=4.0, eta=959.6)),
+        jsonlines.progress(
+            Progress(at=T0, counts=counts, retry=1, rate=0, eta=None, waits_for=text)
+        ),
         jsonlines.calls(T0, run(), counts),
         *(
             jsonlines.end(End(at=T0, run=run(), counts=counts, exit_code=code, next=text))

@@ -44,6 +44,14 @@ def test_progress_reads_as_in_the_manual() -> None:
     )
 
 
+def test_progress_says_what_must_happen_before_more_is_sent() -> None:
+    waits = "window opens Thu 26 Nov 22:00 CET\x1b[2J"
+    now = Progress(at=T0, counts={}, retry=0, rate=0, eta=None, waits_for=waits)
+    line = plain.progress(now)
+    assert ' eta=- waits="window opens Thu 26 Nov 22:00 CET' in line
+    assert line.isprintable()
+
+
 def test_an_estimate_that_nobody_can_make_is_a_dash() -> None:
     assert plain.progress(Progress(at=T0, counts={}, retry=0, rate=0, eta=None)).endswith(" eta=-")
 

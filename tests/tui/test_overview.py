@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -305,6 +306,17 @@ async def test_an_engine_without_a_heartbeat_for_ten_seconds_is_gone_and_can_be_
         await stage.until(lambda: not stage.app.starting)
         await stage.look()
         assert "waiting for the new engine" in stage.text
+
+
+@pytest.mark.parametrize("state", [RunState.RUNNING, RunState.PAUSED])
+async def test_what_a_live_run_waits_for_is_said_above_everything(state: RunState) -> None:
+    async with opened(size=(140, 40)) as stage:
+        assert "waits" not in stage.text
+        reason = "wave canary ended with 3 failed, 0 are allowed: wave rest waits"
+        stage.source.run = replace(stage.source.run, state=state, reason=reason)
+        stage.source.dirty = True
+        await stage.look()
+        assert f"! {reason}" in stage.text
 
 
 async def test_the_screen_goes_on_while_a_new_engine_starts() -> None:

@@ -35,3 +35,10 @@ def without_engine(run: Run, now: float, how: str) -> str:
         return f"engine gone, resume? it never gave a sign of life; {how}"
     ago = span(now - run.heartbeat_at)
     return f"engine gone, resume? last sign of life {ago} ago; {how}"
+
+
+def waits_for(seen: Overview | None) -> str:
+    """What a live run waits for before it sends more: its window, a gate between waves."""
+    if seen is None or seen.run.state not in (RunState.RUNNING, RunState.PAUSED):
+        return ""
+    return seen.run.reason or ""

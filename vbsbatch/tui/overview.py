@@ -176,10 +176,10 @@ class OverviewScreen(SteeredScreen):
         self.query_one(Banner).say(self._fault or self._wrong or self._engine_words())
 
     def _engine_words(self) -> str:
-        """What is wrong with the run's engine, empty when nothing is."""
+        """What is wrong with the run's engine or what it waits for, empty when nothing is."""
         if self.seen is None or not banner.needs_engine(self.seen, self.now):
             self._resumed_at = None
-            return ""
+            return banner.waits_for(self.seen)
         run = self.seen.run
         if run.id in self.monitor.starting:
             self._resumed_at = self.now
