@@ -56,6 +56,8 @@ def test_outside_its_window_a_run_says_when_that_opens_and_stops_cleanly(stage: 
         "to": f"{opens + timedelta(hours=1):%H:%M}",
         "timezone": "UTC",
     }
+    stage.write_plan(window=window, deadline="1h")
+    assert "the deadline passes before the window opens" in stage("check", "plan.yaml").stdout
     stage.write_plan(window=window)
     assert f"now closed, opens {opens:%a %d %b %H:%M} UTC" in stage("check", "plan.yaml").stdout
     engine = stage.start("run", "plan.yaml")

@@ -117,6 +117,11 @@ class MortalJournal:
             self._crasher.at("on record")
         self._journal.record(event)
 
+    async def open_wave(self, wave: int) -> None:
+        self._crasher.at("before wave")
+        await self._journal.open_wave(wave)
+        self._crasher.at("after wave")
+
     async def flush(self) -> None:
         self._crasher.at("before flush")
         await self._journal.flush()

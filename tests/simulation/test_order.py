@@ -39,7 +39,7 @@ def small_canary(no: int) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", [*POINTS, "before wave", "after wave"])
 def test_a_kill_at_any_point_changes_nothing_about_the_order(point: str) -> None:
     local = datetime.fromtimestamp(START, ZoneInfo("Europe/Berlin"))
     opens = local.hour * 60 + local.minute + 90

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from vbsbatch.model import Window
     from vbsbatch.plan import Plan
 
 
@@ -20,12 +21,18 @@ def order_lines(plan: Plan, now: float) -> list[str]:
         allowed = f"; failures allowed: {', '.join(gates)}" if gates else ""
         lines.append(f"waves: {', '.join(told)} volumes{allowed}")
     lines += _caps(plan)
-    if settings.window is not None:
-        from vbsbatch.policy import window as clocks
+    return lines + (_hours(settings.window, settings.deadline, now) if settings.window else [])
 
-        change = clocks.told(settings.window, clocks.changes_at(settings.window, now))
-        state = "open, closes" if clocks.is_open(settings.window, now) else "closed, opens"
-        lines.append(f"window: {settings.window}, now {state} {change}")
+
+def _hours(window: Window, deadline: float | None, now: float) -> list[str]:
+    """The window as it is now; and that a run begun now would never see it open, if so."""
+    from vbsbatch.policy import window as clocks
+
+    is_open, change = clocks.is_open(window, now), clocks.changes_at(window, now)
+    state = "open, closes" if is_open else "closed, opens"
+    lines = [f"window: {window}, now {state} {clocks.told(window, change)}"]
+    if deadline is not None and not is_open and now + deadline <= change:
+        lines.append("note: of a run that starts now the deadline passes before the window opens")
     return lines
 
 
