@@ -47,7 +47,7 @@ Examples:
 @click.argument("run")
 @db_option
 def unpause(run: str, db: Path | None) -> None:
-    """Go on sending the creates of RUN: after a pause, or through a gate that failures keep shut."""
+    """Go on sending the creates of RUN after a pause, or through a gate that failures keep shut."""
     _tell_live(db, run, "unpause")
 
 
