@@ -206,6 +206,13 @@ def test_absence_is_proved_only_by_a_whole_look_that_began_after_the_settle_time
     assert finding(unknown(unknown_at=None), started_at=settled) is Finding.UNSEEN
 
 
+def test_the_settle_time_begins_anew_when_lists_can_be_read_again() -> None:
+    back = NOW + 5.0
+    early, late = back + SETTLE - 0.1, back + SETTLE
+    assert finding(unknown(), started_at=early, readable_since=back) is Finding.UNSEEN
+    assert finding(unknown(), started_at=late, readable_since=back) is Finding.ABSENT
+
+
 # How far back a look must go --------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import cycle
 from typing import Any
 
 import anyio
@@ -25,6 +26,36 @@ def test_a_list_that_fails_proves_nothing() -> None:
     assert len(stage.sent()) == 1
     assert stage.path()[0] == "unknown"
     assert len(stage.cloud.asked("backups")) < 60
+
+
+def test_what_an_outage_held_back_has_the_settle_time_to_appear_once_lists_can_be_read() -> None:
+    stage = Stage(1)
+    settle = stage.store.run(stage.run_id).settings.retry.settle
+    stage.cloud.script[1].append(lambda job: stage.cloud.lose(job, visible_at=float("inf")))
+
+    def until_it_is_back(kind: str, what: str | None) -> CloudError | None:
+        if kind == "backups" and stage.clock.elapsed < 600.0:
+            return CloudUnavailable("503: no")
+        for made in stage.cloud.made.values():
+            made.visible_at = min(made.visible_at, stage.clock.now() + 0.9 * settle)
+        return None
+
+    stage.cloud.failing = until_it_is_back
+    stage.drive()
+    assert stage.states() == [JobState.SUCCEEDED]
+    assert len(stage.sent()) == 1
+
+
+def test_lists_that_fail_every_other_time_do_not_keep_a_job_unknown_for_ever() -> None:
+    stage = Stage(1)
+    stage.cloud.script[1].append(Answer(message="the connection was reset"))
+    turns = cycle([CloudUnavailable("503: no"), None])
+    stage.cloud.failing = lambda kind, what: next(turns) if kind == "backups" else None
+    stage.drive()
+    assert stage.states() == [JobState.SUCCEEDED]
+    first, second = stage.sent()
+    settle = stage.store.run(stage.run_id).settings.retry.settle
+    assert second - first < 15 * settle
 
 
 def test_a_second_page_that_fails_proves_nothing_either() -> None:

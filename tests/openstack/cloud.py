@@ -183,7 +183,8 @@ class RealCloud:
 
     def _signs_in(self) -> bool:
         with suppress(ClientException):
-            return bool(self.admin.get_token())
+            # A session of its own: one keeps the catalog that it found, and this one is empty.
+            return bool(signed_in(self.site, "admin").get_token())
         return False
 
     def _works(self) -> bool:

@@ -42,6 +42,8 @@ class Sight:
     """Whether a backup name belongs to one run only."""
     settle: float
     """How long a create may stay invisible."""
+    readable_since: float = 0.0
+    """When the cloud's lists could be read again after the last outage; 0 without one."""
 
 
 class Index:
@@ -156,8 +158,18 @@ def _rank(backup: Backup) -> tuple[int, float]:
     return good, backup.created_at or 0.0
 
 
+def settled_at(unknown_at: float, readable_since: float, settle: float) -> float:
+    """From when on a look proves that nothing was made.
+
+    A service that hung works off what it held back as it comes back: the settle time begins anew.
+    """
+    return settle + max(unknown_at, readable_since)
+
+
 def _in_time(job: Job, sight: Sight) -> bool:
     """Promise 1: only a look that began after the settle time proves that nothing was made."""
-    if job.state is JobState.UNKNOWN:
-        return job.unknown_at is not None and sight.started_at >= job.unknown_at + sight.settle
-    return True
+    if job.state is not JobState.UNKNOWN:
+        return True
+    if job.unknown_at is None:
+        return False
+    return sight.started_at >= settled_at(job.unknown_at, sight.readable_since, sight.settle)

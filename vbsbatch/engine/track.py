@@ -21,6 +21,7 @@ from vbsbatch.engine.reconcile import (
     Sightings,
     needed_since,
     reaches_back,
+    settled_at,
     status,
 )
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
@@ -57,6 +58,8 @@ class Tracker:
         self._reads = AsyncLimiter(1, 1 / work.tuning.reads_per_second)
         self._last = work.clock.now()
         self._failures = 0
+        self._unreadable_since: float | None = None
+        self._readable_since = 0.0
         self._not_before = 0.0
         self._ask_at: dict[int, float] = {}
         self._misses: dict[int, int] = {}
@@ -88,7 +91,7 @@ class Tracker:
             creates=self._service.create_calls,
             sent=[j.intent_at or 0.0 for j in jobs if j.state is JobState.RUNNING],
             settle=[
-                (j.unknown_at or 0.0) + self._settings.retry.settle
+                settled_at(j.unknown_at or 0.0, self._readable_since, self._settings.retry.settle)
                 for j in jobs
                 if j.state is JobState.UNKNOWN
             ],
@@ -106,6 +109,7 @@ class Tracker:
         if not jobs:
             return
         seen, complete = await self._look(jobs)
+        self._unreadable_since = None
         refused = 0
         # A query that fails must not hold up the others: whose failed last comes last, and what
         # the list alone tells comes first.
@@ -124,6 +128,7 @@ class Tracker:
     async def _look(self, jobs: list[Job]) -> tuple[Sightings, bool]:
         """Read pages, newest first, until nothing further can matter."""
         started_at = self._clock.now()
+        self._note_outage(started_at)
         listed = await self._page(None)
         # Only now: the first answer's `Date` may be the first to tell the server's clock.
         seen = Sightings(index=Index(jobs), sight=self._sight(started_at))
@@ -136,11 +141,21 @@ class Tracker:
                 return seen, False
             listed = await self._page(listed.next)
 
+    def _note_outage(self, now: float) -> None:
+        """An outage that left less than half of the settle time takes it anew; a shorter one, or
+        a list that fails every now and then, must not put off what there is to prove."""
+        since = self._unreadable_since
+        if since is not None and now - since >= self._settings.retry.settle / 2:
+            self._readable_since = now
+
     async def _page(self, page: str | None) -> BackupPage:
         await self._reads.acquire()
         self._cadence.swept()
         try:
             return await self._service.backups(page)
+        except CloudUnavailable:
+            self._unreadable_since = self._unreadable_since or self._clock.now()
+            raise
         except CloudRefused as error:
             if page is None or error.status != 404:
                 raise
@@ -153,6 +168,7 @@ class Tracker:
             clock_ahead=self._service.clock_ahead,
             names_unique=self._settings.names_unique,
             settle=self._settings.retry.settle,
+            readable_since=self._readable_since,
         )
 
     def _rest_alone(self, jobs: list[Job], seen: Sightings) -> bool:
