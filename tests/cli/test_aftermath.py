@@ -118,6 +118,14 @@ def test_a_prune_only_tells_what_it_would_delete(made: tuple[Stage, Cloud, str])
     assert cloud.ledger("delete") == []
 
 
+def test_without_a_look_at_the_cloud_nothing_is_stored(made: tuple[Stage, Cloud, str]) -> None:
+    stage, cloud, source = made
+    cloud.behave("faults:\n  - {on: volumes, do: status, status: 503}\n")
+    assert "cannot look first, so nothing was done" in stage.refused("restore", source, "--yes")
+    cloud.behave("faults: []\n")
+    assert len(stage.runs()) == 1
+
+
 def test_a_prune_deletes_the_backups_of_its_run_and_no_other(stage: Stage) -> None:
     cloud = stage.cloud(volumes=5)
     a_run(stage, cloud)
@@ -148,6 +156,7 @@ def test_backups_that_a_restore_still_needs_are_not_pruned(stage: Stage) -> None
     until(lambda: len(cloud.ledger("restore")) == 3)
     engine.terminate()
     stage.finish(engine, 3)
+    assert f"name it: vbsbatch resume {stage.run_id()}" in stage.refused("resume")
     assert "has not ended" in stage.refused("prune", source, "--delete", "--yes")
 
 
@@ -161,8 +170,8 @@ def test_a_restore_that_is_killed_overwrites_nothing_twice(stage: Stage) -> None
         until(lambda at=kill_at: cloud.calls("restore") >= at)
         engine.kill()
         engine.communicate()
-        words = ["resume"]
-    done = stage("resume", code=None)
+        words = ["resume", "latest"]
+    done = stage("resume", "latest", code=None)
     states = Counter((job["state"], job["code"]) for job in stage.jobs())
     assert set(states) <= {("succeeded", None), ("failed", "uncertain")}, done.stderr
     assert states["succeeded", None] >= 25

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -13,13 +13,15 @@ from vbsbatch.cli import mention
 from vbsbatch.cli.options import Driving, driving, open_store
 from vbsbatch.cli.running import carry_out
 from vbsbatch.cli.showing import chosen_style
-from vbsbatch.errors import UsageError
+from vbsbatch.errors import CloudRefused, CloudUnavailable, UsageError
 from vbsbatch.model import BackupSettings, Operation, Run, RunState
 
 if TYPE_CHECKING:
     from vbsbatch.cloud import CloudService
     from vbsbatch.model import Backup, Job, Settings
     from vbsbatch.store import Store
+
+Seen = TypeVar("Seen")
 
 SHOWN = 20
 """So many volumes are named one by one before anything is asked."""
@@ -71,7 +73,7 @@ def restore(run: str, volumes: tuple[str, ...], to: tuple[str, ...], how: Drivin
 
         async def freeze(service: CloudService) -> Run:
             backups = await _listed(service, source, jobs)
-            targets = await service.inventory.these({job.volume_id for job in jobs})
+            targets = await _looked(service.inventory.these({job.volume_id for job in jobs}))
             if objections := objections_to_restore(jobs, backups, targets):
                 raise UsageError("\n".join([*objections, "nothing was restored"]))
             _confirm(
@@ -159,7 +161,15 @@ async def _listed(service: CloudService, source: Run, jobs: Sequence[Job]) -> di
     from vbsbatch.cli.verifying import listed
 
     check_project(source, service)
-    return await listed(service, {_backup_id(job) for job in jobs})
+    return await _looked(listed(service, {_backup_id(job) for job in jobs}))
+
+
+async def _looked(look: Awaitable[Seen]) -> Seen:
+    """What a look shows; without one nothing is stored, let alone changed."""
+    try:
+        return await look
+    except (CloudUnavailable, CloudRefused) as error:
+        raise UsageError(f"cannot look first, so nothing was done: {error}") from error
 
 
 def _kept_apart(jobs: Iterable[Job], backups: Mapping[str, Backup]) -> list[Job]:

@@ -20,7 +20,17 @@ from vbsbatch.cli import mention
 from vbsbatch.cli.options import Driving, driving, open_store, service_option
 from vbsbatch.cli.showing import chosen_style
 from vbsbatch.errors import UsageError
-from vbsbatch.model import Job, JobState, OnPreflight, Rate, Run, RunState, Service, Settings
+from vbsbatch.model import (
+    Job,
+    JobState,
+    OnPreflight,
+    Operation,
+    Rate,
+    Run,
+    RunState,
+    Service,
+    Settings,
+)
 
 if TYPE_CHECKING:
     from vbsbatch.cli.preflight import Cleared
@@ -101,12 +111,13 @@ def run(
 @click.argument("run", required=False)
 @driving
 def resume(run: str | None, how: Driving) -> int:
-    """Continue RUN, by default the newest unfinished one."""
+    """Continue RUN, by default the newest unfinished one that makes backups.
+
+    One that restores or deletes goes on only when it is named.
+    """
     style = chosen_style(how.progress)
     with open_store(how.db) as store:
-        found = store.run(run) if run else store.newest_unfinished()
-        if found is None:
-            raise UsageError(f"no run in {store.path} is unfinished")
+        found = store.run(run) if run else _unfinished(store)
         _refuse_if_live(store, found)
         if found.state is RunState.ENDED:
             return _nothing_to_do(store, found, "it has ended")
@@ -289,6 +300,22 @@ def _limited(plan: Plan, rate: Rate | None, in_flight: int | None) -> Plan:
     if in_flight is not None:
         limits = replace(limits, in_flight=in_flight)
     return replace(plan, settings=replace(plan.settings, limits=limits))
+
+
+def _unfinished(store: Store) -> Run:
+    """The newest unfinished run that makes backups; what another overwrites or deletes, somebody
+    has to want at this moment."""
+    unfinished = [run for run in store.runs() if run.state is not RunState.ENDED]
+    for run in unfinished:
+        if run.settings.operation is Operation.BACKUP:
+            return run
+    if not unfinished:
+        raise UsageError(f"no run in {store.path} is unfinished")
+    found = unfinished[0]
+    raise UsageError(
+        f"only run {found.id} is unfinished, a {found.settings.operation}: "
+        f"if that is still wanted, name it: vbsbatch resume {found.id}"
+    )
 
 
 def _nothing_to_do(store: Store, run: Run, why: str) -> int:

@@ -116,7 +116,7 @@ def past_deadline(rules: Rules, seen: Mapping[str, Any] | None = None) -> Outcom
 
 def still_busy(job: Job, holder: str, rules: Rules) -> Outcome:
     """Another run of this store has an open job for the volume: the same as a busy volume."""
-    words = f"run {holder} has a backup of this volume under way"
+    words = f"run {holder} is at work on this volume"
     return _later(job, {"code": "busy", "message": words}, None, rules)
 
 
