@@ -1,0 +1,114 @@
+"""What the cloud has, as its answers tell it: backups, cloud jobs, volumes, servers, quotas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class CloudJobStatus(StrEnum):
+    """The status of the service's own asynchronous job, in the service's words."""
+
+    INIT = "INIT"
+    RUNNING = "RUNNING"
+    SUCCESS = "SUCCESS"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backup:
+    """What the cloud keeps, as one entry of its list; any field but the id may be missing."""
+
+    id: str
+    name: str | None = None
+    volume_id: str | None = None
+    status: str | None = None
+    """The service's word, lower case: `creating`, `available`, `error`, ..."""
+    created_at: float | None = None
+    """By the server's clock."""
+    updated_at: float | None = None
+    size: int | None = None
+    """GB."""
+    fail_reason: str | None = None
+    code: str | None = None
+    """Why it is in `error`, where a code is known."""
+    progress: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CloudJob:
+    """The service's own job, as one query tells it."""
+
+    id: str
+    status: CloudJobStatus | None
+    """None for a word that the service's reference does not list."""
+    backup_id: str | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackupPage:
+    """One page of the cloud's list of backups."""
+
+    backups: tuple[Backup, ...]
+    next: str | None = None
+    """An opaque address of the next page; None on the last."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CloudVolume:
+    """A disk, as one entry of the cloud's list; any field but the id may be missing."""
+
+    id: str
+    name: str | None = None
+    size: int | None = None
+    """GB."""
+    status: str | None = None
+    """The service's word, lower case: `available`, `in-use`, `error`, ..."""
+    volume_type: str | None = None
+    zone: str | None = None
+    server_ids: tuple[str, ...] = ()
+    """The servers it is attached to."""
+    metadata: tuple[tuple[str, str], ...] = ()
+    created_at: float | None = None
+    """By the server's clock."""
+    updated_at: float | None = None
+    """When anything of it changed last, its status too."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VolumePage:
+    """One page of the cloud's list of volumes."""
+
+    volumes: tuple[CloudVolume, ...]
+    next: str | None = None
+    """An opaque address of the next page; None on the last."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CloudServer:
+    """A virtual machine, as far as backups care."""
+
+    id: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerPage:
+    """One page of the cloud's list of servers."""
+
+    servers: tuple[CloudServer, ...]
+    next: str | None = None
+    """An opaque address of the next page; None on the last."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quota:
+    """One limit of the project: `backups` in pieces or `backup_gigabytes` in GB."""
+
+    kind: str
+    used: int
+    reserved: int = 0
+    limit: int | None = None
+    """None means without limit."""
