@@ -60,8 +60,9 @@ def test_the_schema_is_json(stage: Stage) -> None:
     assert json.loads(stage("schema").stdout)["properties"].keys() >= {"volumes", "limits", "retry"}
 
 
-def test_the_demo_backs_up_its_fleet_and_leaves_nothing(stage: Stage) -> None:
-    done = stage("demo", "--volumes", "12", "--progress", "plain")
+@pytest.mark.parametrize("service", ["vbs", "cinder"])
+def test_the_demo_backs_up_its_fleet_and_leaves_nothing(stage: Stage, service: str) -> None:
+    done = stage("demo", "--volumes", "12", "--progress", "plain", "--service", service)
     assert told(done, "end") == ["done ok=12 fail=0 exit=0"]
     assert "the cloud has what the store says" in done.stdout
     assert not stage.store.exists()

@@ -19,7 +19,7 @@ from vbsbatch.cli import mention
 from vbsbatch.cli.options import PROGRESS, db_option, open_store
 from vbsbatch.cli.tying import Tie
 from vbsbatch.errors import UsageError
-from vbsbatch.model import RunState
+from vbsbatch.model import RunState, Service
 
 if TYPE_CHECKING:
     from vbsbatch.store import Store
@@ -29,15 +29,21 @@ PATIENCE = 20.0
 
 SMALL_FAULTS = """\
 # A night like many: slow answers, some lost, some refused, a gateway that throttles.
-backups: {duration: [2s, 6s], visible_after: 500ms, fail: 0.01, fail_code: VolumeBackup.0064}
+backups: {duration: [2s, 6s], visible_after: 500ms, fail: 0.01, fail_code: FAILED}
 limit: {count: 60, per: 1s}
 latency: [5ms, 40ms]
 faults:
-  - {on: create, do: status, status: 503, code: VolumeBackup.0900, share: 0.02}
+  - {on: create, do: status, DOWN, share: 0.02}
   - {on: create, do: drop_after, share: 0.01}
   - {on: create, do: revoke, first: 1, share: 0.005}
   - {on: list, do: status, status: 503, share: 0.02}
 """
+
+TROUBLES = {
+    Service.VBS: {"FAILED": "VolumeBackup.0064", "DOWN": "status: 503, code: VolumeBackup.0900"},
+    Service.CINDER: {"FAILED": "Backup driver reported an error", "DOWN": "status: 503"},
+}
+"""What the words in capitals of `SMALL_FAULTS` are with each service."""
 
 DEMO_PLAN = """\
 # Every volume of the simulated cloud, with a few things going wrong on the way.
@@ -104,6 +110,7 @@ def simulate(
     epilog="""\b
 Examples:
   vbsbatch demo --volumes 50 -v
+  vbsbatch demo --service cinder
 
 \b
 Exit codes as for run, and 1 when verify finds a difference.
@@ -111,18 +118,27 @@ Exit codes as for run, and 1 when verify finds a difference.
 )
 @click.option("--volumes", type=click.IntRange(1), default=600, show_default=True)
 @click.option("--progress", type=click.Choice(PROGRESS), default="auto", show_default=True)
+@click.option(
+    "--service",
+    type=click.Choice(tuple(map(str, Service))),
+    default=Service.VBS.value,
+    show_default=True,
+    help="Which backup service the simulated cloud offers.",
+)
 @click.option("--seed", type=int, default=1, help="The same seed, the same cloud.")
 @click.option("-v", "--verbose", is_flag=True, help="Tell every change of every job.")
 @db_option
-def demo(volumes: int, progress: str, seed: int, verbose: bool, db: Path | None) -> int:
+def demo(
+    volumes: int, progress: str, service: str, seed: int, verbose: bool, db: Path | None
+) -> int:
     """Back up a simulated fleet, with a few things going wrong on the way."""
     with tempfile.TemporaryDirectory(prefix="vbsbatch-demo-") as name, _Signals() as signals:
         folder = Path(name)
-        (folder / "faults.yaml").write_text(SMALL_FAULTS, encoding="utf-8")
+        (folder / "faults.yaml").write_text(_faults(Service(service)), encoding="utf-8")
         (folder / "demo.yaml").write_text(DEMO_PLAN, encoding="utf-8")
         _write_fleet(folder / "fleet.csv", volumes, seed)
         store = (db or folder / "demo.db").absolute()
-        with Tie() as tie, _simulator(folder, volumes, seed, tie):
+        with Tie() as tie, _simulator(folder, volumes, service, seed, tie):
             vbsbatch = _Vbsbatch(folder, store, signals, tie)
             words = ["--progress", progress, *["-v"] * verbose, "--yes", "--no-preflight"]
             code = vbsbatch("run", "demo.yaml", *words)
@@ -131,6 +147,13 @@ def demo(volumes: int, progress: str, seed: int, verbose: bool, db: Path | None)
             vbsbatch("report", "latest")
             verified = vbsbatch("verify", "latest")
     return code or verified
+
+
+def _faults(service: Service) -> str:
+    text = SMALL_FAULTS
+    for word, meaning in TROUBLES[service].items():
+        text = text.replace(word, meaning)
+    return text
 
 
 def _stopped_what_goes_on(store: Path) -> bool:
@@ -224,10 +247,11 @@ def _write_fleet(path: Path, volumes: int, seed: int) -> None:
 
 
 @contextmanager
-def _simulator(folder: Path, volumes: int, seed: int, tie: Tie) -> Iterator[None]:
+def _simulator(folder: Path, volumes: int, service: str, seed: int, tie: Tie) -> Iterator[None]:
     """A simulated cloud in a process of its own, ready when the block begins."""
     command = [sys.executable, "-m", "vbsbatch", "simulate", "--volumes", str(volumes)]
-    command += ["--seed", str(seed), "--faults", "faults.yaml", "--clouds-file", "clouds.yaml"]
+    command += ["--service", service, "--seed", str(seed)]
+    command += ["--faults", "faults.yaml", "--clouds-file", "clouds.yaml"]
     process = subprocess.Popen(  # noqa: S603 - our own program, our own words
         command,
         cwd=folder,

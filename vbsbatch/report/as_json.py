@@ -44,6 +44,7 @@ def run_values(data: ReportData) -> dict[str, Any]:
         "operation": run.settings.operation.value,
         "source_run": cleaned(run.settings.source_run),
         "cloud": cleaned(run.cloud),
+        "service": run.settings.service.value,
         "state": run.state.value,
         "live": data.live,
         "reason": cleaned(run.reason),

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TypeAlias
 
-from vbsbatch.model import ENDED_STATES, OPEN_STATES, Job, JobState, Operation, Run, RunState
+from vbsbatch.model import (
+    ENDED_STATES,
+    OPEN_STATES,
+    Job,
+    JobState,
+    Operation,
+    Run,
+    RunState,
+    Service,
+)
 from vbsbatch.report.text import clean, cleaned, moment, span, time_or_none, utc
 
 SCHEMA = 1
@@ -248,6 +257,7 @@ def facts(data: ReportData) -> list[tuple[str, str]]:
     took = duration(data)
     optional = [
         ("cloud", run.cloud),
+        ("service", "Cinder" if run.settings.service is Service.CINDER else None),
         ("reason", run.reason),
         ("started", None if run.started_at is None else moment(run.started_at)),
         ("ended", None if run.ended_at is None else moment(run.ended_at)),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from vbsbatch.model import JobState, Operation, RunState, Verdict
+from vbsbatch.model import JobState, Operation, RunState, Service, Verdict
 from vbsbatch.report.data import SCHEMA
 from vbsbatch.report.progress import OUTCOMES
 
@@ -77,6 +77,7 @@ _RUN = _object(
     operation={"enum": [operation.value for operation in Operation]},
     source_run=_TEXT_OR_NULL,
     cloud=_TEXT_OR_NULL,
+    service={"enum": [service.value for service in Service]},
     state={"enum": [state.value for state in RunState]},
     live={"type": "boolean"},
     reason=_TEXT_OR_NULL,
