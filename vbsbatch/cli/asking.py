@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from vbsbatch.errors import CloudUnavailable
 
 Said = TypeVar("Said")
 
-AGAIN = (0.5, 1.0, 2.0, 4.0)
-"""Seconds before a question that was not answered is asked again."""
 
-LONGEST = 60.0
-"""Seconds that a `Retry-After` is heeded here at most."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tries:
+    """How often and how patiently a question is asked; all in seconds."""
+
+    pauses: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
+    """After each of them it is asked once more."""
+    longest: float = 60.0
+    """A `Retry-After` is heeded up to this."""
+    patience: float | None = None
+    """How long one answer may take, where the plan's timeouts are too long for what it is worth."""
 
 
-async def ask_again(
-    question: Callable[[], Awaitable[Said]],
-    pauses: Sequence[float] = AGAIN,
-    longest: float = LONGEST,
-) -> Said:
+USUAL = Tries()
+"""For what cannot be done without an answer."""
+
+BRIEF = Tries(pauses=(0.5, 1.0), longest=5.0, patience=30.0)
+"""For what is good to know."""
+
+
+async def ask_again(question: Callable[[], Awaitable[Said]], tries: Tries = USUAL) -> Said:
     """Ask until there is an answer, once more after each pause; raises the last error."""
     import anyio
 
-    for pause in pauses:
+    for pause in tries.pauses:
         try:
-            return await question()
+            return await _ask(question, tries.patience)
         except CloudUnavailable as error:
-            await anyio.sleep(max(pause, min(error.retry_after or 0.0, longest)))
-    return await question()
+            await anyio.sleep(max(pause, min(error.retry_after or 0.0, tries.longest)))
+    return await _ask(question, tries.patience)
+
+
+async def _ask(question: Callable[[], Awaitable[Said]], patience: float | None) -> Said:
+    import anyio
+
+    try:
+        with anyio.fail_after(patience):
+            return await question()
+    except TimeoutError as error:
+        raise CloudUnavailable(f"no answer within {patience:g} s") from error

@@ -13,7 +13,7 @@ from random import SystemRandom
 import anyio
 
 from vbsbatch.cli import INTERRUPTED, STOPPED
-from vbsbatch.cli.asking import ask_again
+from vbsbatch.cli.asking import Tries, ask_again
 from vbsbatch.cli.endings import next_command, outcome
 from vbsbatch.cli.progress import Voice
 from vbsbatch.cloud import CloudChoice, CloudService, connect, stand_in
@@ -22,8 +22,8 @@ from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInEr
 from vbsbatch.model import Quota, Run, RunState, Service, Settings
 from vbsbatch.store import Store
 
-REACH_AGAIN = (0.5, 1.0)
-"""Seconds before the first look at the service is repeated: one dropped connection is no fault."""
+REACHING = Tries(pauses=(0.5, 1.0), longest=1.0)
+"""The first look at the service is repeated: one dropped connection is no fault."""
 
 _ENDPOINTS = {
     Service.VBS: "--vbs-endpoint, vbs_endpoint_override",
@@ -65,7 +65,7 @@ async def reach(service: CloudService) -> tuple[Quota, ...] | CloudError:
     that is not trusted must not begin a night. Raises `SignInError`; any answer at all will do,
     an error among them: what it says is for others to deal with."""
     try:
-        return await ask_again(service.quota, REACH_AGAIN, REACH_AGAIN[-1])
+        return await ask_again(service.quota, REACHING)
     except CloudRefused as error:
         return error
     except CloudUnavailable as error:

@@ -75,7 +75,9 @@ async def before_run(
             raise UsageError(_refusal(found))
     elif told and _asks(yes):
         _agree("Start the run?", default=True)
-    return Cleared(skipped={**found.recent, **found.hopeless}, words=in_words(found.forecast))
+    return Cleared(
+        skipped={**found.recent, **found.hopeless}, words=None if told else in_words(found.forecast)
+    )
 
 
 async def _looked(plan: Plan, choice: CloudChoice) -> tuple[Preflight, tuple[Finding, ...]]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
 
 import anyio
 
-from vbsbatch.cli.asking import ask_again
+from vbsbatch.cli.asking import BRIEF, ask_again
 from vbsbatch.cli.engine_process import reach
 from vbsbatch.cli.surveying import Count, read_volumes
 from vbsbatch.cloud import CloudService
@@ -19,18 +18,10 @@ from vbsbatch.fleet.fleet import Fleet
 from vbsbatch.fleet.sight import Gap, Sight
 from vbsbatch.model import Backup, CloudVolume, Quota
 
-AGAIN = (0.5, 1.0)
-"""Seconds before a question is repeated: a run must not wait long for what it can do without."""
-
-PATIENCE = 60.0
-"""Seconds that one question may take, with all its pages and repeats."""
-
 PAGES = 20
 """Pages of backups that are read, newest first."""
 
 _NOT_OFFERED = frozenset({501, 505})
-
-Said = TypeVar("Said")
 
 
 @dataclass(kw_only=True)
@@ -78,12 +69,10 @@ async def take_sight(service: CloudService, wanted: Collection[str], count: Coun
 
 async def _see_quotas(service: CloudService, seen: _Look) -> None:
     try:
-        said = await _in_time(partial(reach, service))
+        said = await reach(service)
     except SignInError as error:
         seen.unreachable = error
         return
-    except CloudUnavailable as error:
-        said = error
     if isinstance(said, CloudError):
         seen.note("quota", said)
     else:
@@ -93,16 +82,15 @@ async def _see_quotas(service: CloudService, seen: _Look) -> None:
 async def _see_volumes(
     service: CloudService, wanted: Collection[str], count: Count, seen: _Look
 ) -> None:
-    read = partial(read_volumes, service.inventory, count, wanted=wanted, pauses=AGAIN)
     try:
-        seen.volumes = await _in_time(read)
+        seen.volumes = await read_volumes(service.inventory, count, wanted=wanted, tries=BRIEF)
     except CloudError as error:
         seen.note("volumes", error)
 
 
 async def _see_backups(service: CloudService, seen: _Look) -> None:
     try:
-        seen.backups, seen.whole = await _in_time(partial(_read_backups, service))
+        seen.backups, seen.whole = await _read_backups(service)
     except CloudError as error:
         seen.note("backups", error)
 
@@ -112,19 +100,10 @@ async def _read_backups(service: CloudService) -> tuple[list[Backup], bool]:
     found: dict[str, Backup] = {}
     page = None
     for _ in range(PAGES):
-        listed = await ask_again(partial(service.backups, page), AGAIN)
+        listed = await ask_again(partial(service.backups, page), BRIEF)
         before = len(found)
         found.update((backup.id, backup) for backup in listed.backups)
         if listed.next is None or len(found) == before:
             return list(found.values()), True
         page = listed.next
     return list(found.values()), False
-
-
-async def _in_time(question: Callable[[], Awaitable[Said]]) -> Said:
-    """Ask, but do not wait for ever; raises `CloudUnavailable` when it takes too long."""
-    try:
-        with anyio.fail_after(PATIENCE):
-            return await question()
-    except TimeoutError as error:
-        raise CloudUnavailable(f"no answer within {PATIENCE:.0f} s") from error

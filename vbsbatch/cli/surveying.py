@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from vbsbatch.cli.asking import AGAIN, ask_again
+from vbsbatch.cli.asking import USUAL, Tries, ask_again
 from vbsbatch.errors import CloudError, CloudUnavailable
 from vbsbatch.model import CloudServer, CloudVolume
 
 if TYPE_CHECKING:
     from vbsbatch.cloud import Inventory
     from vbsbatch.fleet.fleet import Fleet
+
+PAGES = 1000
+"""More than this is no list but a fault: a page holds a thousand, or what a cloud gives."""
 
 Count = Callable[[int], None]
 """Told how many volumes are there so far."""
@@ -24,17 +27,17 @@ async def read_volumes(
     count: Count,
     *,
     wanted: Collection[str] | None = None,
-    pauses: Sequence[float] = AGAIN,
+    tries: Tries = USUAL,
 ) -> list[CloudVolume]:
     """Every volume of the project, or pages of them until all that are `wanted` were among them.
 
     Raises `CloudUnavailable` and `CloudRefused`.
     """
     found: dict[str, CloudVolume] = {}
-    page = None
     missing = None if wanted is None else set(wanted)
-    while True:
-        listed = await ask_again(partial(inventory.volumes, page), pauses)
+    page = None
+    for _ in range(PAGES):
+        listed = await ask_again(partial(inventory.volumes, page), tries)
         before = len(found)
         found.update((volume.id, volume) for volume in listed.volumes)
         count(len(found))
@@ -44,19 +47,21 @@ async def read_volumes(
         if listed.next is None or len(found) == before or missing == set():
             return list(found.values())
         page = listed.next
+    raise CloudUnavailable(f"the list of volumes does not end within {PAGES} pages")
 
 
 async def read_servers(inventory: Inventory) -> list[CloudServer]:
     """Every server of the project; none where nobody can be asked. Raises likewise."""
     found: dict[str, CloudServer] = {}
     page = None
-    while True:
+    for _ in range(PAGES):
         listed = await ask_again(partial(inventory.servers, page))
         before = len(found)
         found.update((server.id, server) for server in listed.servers)
         if listed.next is None or len(found) == before:
             return list(found.values())
         page = listed.next
+    raise CloudUnavailable(f"the list of servers does not end within {PAGES} pages")
 
 
 async def survey(inventory: Inventory, count: Count) -> tuple[Fleet, str | None]:
