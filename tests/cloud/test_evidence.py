@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vbsbatch.cloud.evidence import SLACK, Trace, confirmed, unconfirmed
+from vbsbatch.cloud.evidence import SLACK, TOGETHER, Trace, confirmed, unconfirmed
 from vbsbatch.model import Backup, CloudVolume
 
 SINCE = 1_000_000.0
@@ -47,6 +47,13 @@ def test_a_backup_restored_elsewhere_proves_nothing_about_this_volume() -> None:
     assert unconfirmed(backup(updated_at=AFTER), volume(), SINCE) is Trace.UNCLEAR
 
 
+def test_what_touched_both_at_different_times_was_not_one_restore() -> None:
+    later = volume(updated_at=AFTER + TOGETHER + 1.0)
+    assert unconfirmed(backup(updated_at=AFTER), later, SINCE) is Trace.UNCLEAR
+    soon = volume(updated_at=AFTER + TOGETHER)
+    assert unconfirmed(backup(updated_at=AFTER), soon, SINCE) is Trace.DONE
+
+
 def test_a_volume_that_is_used_again_is_for_a_person_to_judge() -> None:
     used = volume("in-use", AFTER)
     assert unconfirmed(backup(updated_at=AFTER), used, SINCE) is Trace.UNCLEAR
@@ -82,6 +89,7 @@ def test_nothing_is_proved_unless_both_times_are_told_and_agree(
         assert at is not None
         assert volume_at is not None
         assert min(at, volume_at) > SINCE + SLACK
+        assert abs(at - volume_at) <= TOGETHER
         assert (status, volume_status) == ("available", "available")
     if status == "restoring" or volume_status == "restoring-backup":
         assert trace is Trace.UNDER_WAY

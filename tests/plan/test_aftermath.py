@@ -195,7 +195,7 @@ def test_a_restore_is_as_fast_and_patient_as_its_run_but_takes_no_rules_over() -
     made = settings_for(Operation.RESTORE, a_run(settings), rate=None, in_flight=9)
     assert made == Settings(
         limits=Limits(rate=Rate(count=3), in_flight=9, connections=2),
-        retry=Retry(settle=5.0),
+        retry=Retry(settle=20.0),
         delete_errored=False,
         service=Service.CINDER,
         operation=Operation.RESTORE,

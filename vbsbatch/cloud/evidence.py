@@ -15,11 +15,15 @@ SLACK = 2.0
 """Seconds by which `updated_at` and our clock (corrected by `Date`, whole seconds) may disagree."""
 
 
+TOGETHER = 60.0
+"""Seconds within which the end of a restore changes both: what lies further apart is not one."""
+
+
 class Trace(StrEnum):
     """What became of a restore."""
 
     UNDER_WAY = "under way"  # backup or volume is being restored
-    DONE = "done"  # both were touched since, and both are available
+    DONE = "done"  # both were touched since, at the same time, and both are available
     FAILED = "failed"  # the volume was left in error
     NEVER = "never"  # neither was touched since: the request did nothing
     UNCLEAR = "unclear"  # the cloud does not tell
@@ -37,7 +41,9 @@ def unconfirmed(backup: Backup | None, volume: CloudVolume | None, since: float)
     if _in_error(backup, volume):
         return Trace.FAILED
     ended = (backup.status, volume.status) == ("available", "available")
-    return Trace.DONE if ended and touched == {True} else Trace.UNCLEAR
+    if ended and touched == {True} and _together(backup.updated_at, volume.updated_at):
+        return Trace.DONE
+    return Trace.UNCLEAR
 
 
 def confirmed(volume: CloudVolume | None) -> Trace:
@@ -59,6 +65,10 @@ def under_way(backup: Backup | None, volume: CloudVolume | None) -> bool:
 def _in_error(backup: Backup | None, volume: CloudVolume | None) -> bool:
     failed = backup is not None and backup.status == "error_restoring"
     return failed or (volume is not None and (volume.status or "").startswith("error"))
+
+
+def _together(one: float | None, other: float | None) -> bool:
+    return one is not None and other is not None and abs(one - other) <= TOGETHER
 
 
 def _touched(updated_at: float | None, since: float) -> bool | None:

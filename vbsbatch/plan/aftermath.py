@@ -24,6 +24,10 @@ from vbsbatch.model import (
 
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.ASCII)
 
+RESTORE_SETTLE = 4.0
+"""How many times the plan's `settle` the cloud gets to show a restore whose answer was lost: it may
+queue it, and to send it again too soon costs more than to wait."""
+
 PRUNE_LATER = (15.0, 120.0)
 """Seconds: how often, and for how long, a deletion waits for what depends on the backup to go."""
 
@@ -98,7 +102,9 @@ def settings_for(
     The plan's own rules, deadline and the like were about making backups, and are not taken over.
     """
     limits, retry = source.settings.limits, replace(source.settings.retry, rules=())
-    if operation is Operation.PRUNE:
+    if operation is Operation.RESTORE:
+        retry = replace(retry, settle=RESTORE_SETTLE * retry.settle)
+    else:
         every, until = PRUNE_LATER
         retry = replace(
             retry, later_every=min(retry.later_every, every), later_for=min(retry.later_for, until)
