@@ -30,7 +30,7 @@ class Saying:
 
 def named(answer: Answer) -> Answer:
     """The answer to a create, with a code of ours where its words are known and it has none."""
-    if answer.code is not None or answer.status is None or not answer.json:
+    if answer.status is None or answer.status < 400 or answer.code is not None or not answer.json:
         return answer
     code = _code_of(answer.status, answer.message)
     return answer if code is None else replace(answer, code=code)
