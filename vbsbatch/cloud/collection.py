@@ -18,7 +18,8 @@ PAGE = 1000
 """Entries a page, the most the APIs give."""
 
 _VERSIONS = ("v3", "v2")
-_NOT_HERE = frozenset({300, 404, 405, 410})
+_NOT_HERE = frozenset({300, 400, 404, 405, 406, 410, 501})
+"""How services and gateways say that they have no such version of the API."""
 
 
 def block_storage_places(roots: Sequence[str], project_id: str, name: str) -> list[str]:
@@ -54,6 +55,8 @@ class Collection:
         self._places = places
         self._listing = f"/{listing}" if listing else ""
         self._place: str | None = None
+        self._links: bool | None = None
+        """Whether pages say that more follow; None until that is known."""
 
     async def page(self, page: str | None = None) -> Entries:
         """One page; `page` is the `next` of the page before.
@@ -65,8 +68,34 @@ class Collection:
         entries = document.get(self._name)
         if not isinstance(entries, list):
             raise CloudUnavailable(f"the list of {self._name} is unreadable", status=200)
-        following = _next_query(document, self._name, entries)
+        following = await self._following(document, entries)
         return Entries(entries=entries, next=None if following == query else following)
+
+    async def _following(self, document: dict[str, Any], entries: list[Any]) -> str | None:
+        """Return the query of the next page.
+
+        A page without a link is the last one only where pages have links: a service may give fewer
+        entries than asked for, and a list cut short would prove the absence of what it left out.
+        """
+        found = [usable_id(entry.get("id")) for entry in entries if isinstance(entry, dict)]
+        ids = [each for each in found if each is not None]
+        links = document.get(f"{self._name}_links")
+        if isinstance(links, list):
+            self._links = True
+            return _next_query(links) if ids else None
+        if not ids:
+            return None
+        if len(entries) < PAGE and (len(entries) == 1 or await self._has_links()):
+            return None
+        return urlencode({"limit": PAGE, "marker": ids[-1]})
+
+    async def _has_links(self) -> bool:
+        """Find out, once, with a page that is too short for a list of two or more."""
+        if self._links is None:
+            document = read_success(self._session, await self._list("limit=1"))
+            if entries := document.get(self._name):
+                self._links = f"{self._name}_links" in document
+        return bool(self._links)
 
     async def place(self) -> str:
         """The URL under which single entries live; asks for a short list to find out."""
@@ -90,22 +119,15 @@ class Collection:
         return first
 
 
-def _next_query(document: dict[str, Any], name: str, entries: list[Any]) -> str | None:
+def _next_query(links: list[Any]) -> str | None:
     """Return the query of the next page.
 
     Of the cloud's link only the query is used, against our own host and path: a link may name a
     host inside the cloud, or anybody's, and the token goes nowhere else.
     """
-    found = [usable_id(entry.get("id")) for entry in entries if isinstance(entry, dict)]
-    ids = [each for each in found if each is not None]
-    if not ids:
-        return None
-    links = document.get(f"{name}_links")
-    for link in links if isinstance(links, list) else ():
+    for link in links:
         if isinstance(link, dict) and link.get("rel") == "next":
             return _query_of(link.get("href"))
-    if links is None and len(entries) >= PAGE:
-        return urlencode({"limit": PAGE, "marker": ids[-1]})
     return None
 
 
