@@ -91,11 +91,20 @@ def test_the_name_on_another_volume_is_not_ours() -> None:
     assert Index([unknown()]).job_of(a_backup(volume_id=volume(2))) is None
 
 
+def test_a_backup_whose_volume_the_cloud_does_not_tell_is_known_by_its_name() -> None:
+    assert finding(unknown(), a_backup(volume_id=None)) is Finding.WORKING
+    assert finding(unknown(), a_backup(volume_id=None, name="nightly-2")) is Finding.ABSENT
+
+
+def test_a_backup_of_the_volume_without_a_name_may_be_ours_unless_it_is_older() -> None:
+    assert finding(unknown(), a_backup(name=None)) is Finding.UNCERTAIN
+    assert finding(unknown(), a_backup(name=None, created_at=None)) is Finding.UNCERTAIN
+    assert finding(unknown(), a_backup(name=None, created_at=NOW - 60.0)) is Finding.ABSENT
+
+
 @pytest.mark.parametrize("missing", ["name", "volume_id"])
-def test_a_backup_without_name_or_volume_is_known_by_its_id_only(missing: str) -> None:
-    bare = a_backup(**{missing: None})
-    assert Index([unknown()]).job_of(bare) is None
-    assert Index([running(backup_id="backup-1")]).job_of(bare)
+def test_a_backup_without_name_or_volume_is_known_by_its_id(missing: str) -> None:
+    assert Index([running(backup_id="backup-1")]).job_of(a_backup(**{missing: None}))
 
 
 # Whether it is ----------------------------------------------------------------------------------

@@ -93,7 +93,7 @@ class Collection:
         """Find out, once, with a page that is too short for a list of two or more."""
         if self._links is None:
             document = read_success(self._session, await self._list("limit=1"))
-            if entries := document.get(self._name):
+            if document.get(self._name):
                 self._links = f"{self._name}_links" in document
         return bool(self._links)
 

@@ -51,22 +51,22 @@ class Index:
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         self._by_id: dict[str, Job] = {}
-        self._by_name: dict[tuple[str, str], Job] = {}
+        self._by_words: dict[tuple[str | None, str | None], Job] = {}
         for job in jobs:
             if job.backup_id is not None:
                 self._by_id[job.backup_id] = job
-            self._by_name[job.backup_name, plain(job.volume_id)] = job
+            name, volume = job.backup_name, plain(job.volume_id)
+            self._by_words |= {(name, volume): job, (name, None): job, (None, volume): job}
 
     def job_of(self, backup: Backup) -> Job | None:
-        """The job whose backup this may be, by id or by exact name and volume.
+        """The job whose backup this may be, by id or by exact name and volume; where the cloud
+        does not tell one of the two, by the other.
 
         The cloud's own filters compare loosely (case, accents, trailing blanks), so they
         are not asked.
         """
-        found = self._by_id.get(backup.id)
-        if found is None and backup.name is not None and backup.volume_id is not None:
-            found = self._by_name.get((backup.name, plain(backup.volume_id)))
-        return found
+        volume = None if backup.volume_id is None else plain(backup.volume_id)
+        return self._by_id.get(backup.id) or self._by_words.get((backup.name, volume))
 
 
 def plain(identifier: str) -> str:
@@ -75,18 +75,20 @@ def plain(identifier: str) -> str:
 
 
 def is_ours(job: Job, backup: Backup, sight: Sight) -> bool | None:
-    """Whether `backup`, which bears the job's name and volume, was made by this job; None:
-    cannot tell."""
+    """Whether `backup`, which `Index.job_of` found for the job, was made by it; None: cannot
+    tell."""
     if backup.id == job.errored_backup_id:
         return job.state is JobState.RUNNING and job.backup_id == backup.id
     if job.backup_id is not None:
         return backup.id == job.backup_id
     since = job.intent_at if backup.status in ERRORED else job.first_sent_at or job.intent_at
-    if backup.status not in ERRORED and sight.names_unique:
+    if backup.status not in ERRORED and sight.names_unique and backup.name is not None:
         return True
     if backup.created_at is None or since is None:
         return None if backup.status not in ERRORED else False
-    return backup.created_at >= since + sight.clock_ahead - SLACK
+    if backup.created_at < since + sight.clock_ahead - SLACK:
+        return False
+    return None if backup.name is None else True
 
 
 @dataclass(slots=True)
