@@ -57,6 +57,32 @@ def test_the_next_wave_starts_when_every_job_of_the_one_before_has_ended() -> No
     assert stage.notes("run") == ["wave canary has ended: wave rest starts"]
 
 
+def test_a_gate_that_opens_while_the_store_is_asked_is_not_overlooked() -> None:
+    """A wave that was skipped as a whole: it is over before the first claim knows of nothing."""
+    jobs = [*waved(0, 0, state=JobState.SKIPPED), a_job(3, wave=1), a_job(4, wave=1)]
+    stage = staged(jobs)
+    journal_of = stage.store.journal
+
+    def slow(run_id: str) -> Any:
+        journal: Any = journal_of(run_id)
+        for name, seconds in (("wave_counts", 0.1), ("blocked", 0.3)):
+            setattr(journal, name, _late(getattr(journal, name), seconds))
+        return journal
+
+    stage.store.journal = slow  # type: ignore[method-assign]
+    assert stage.drive().state is RunState.ENDED
+    assert [no for _, no in stage.cloud.creates] == [3, 4]
+    assert stage.cloud.creates[0][0] < NOW + 2.0
+
+
+def _late(ask: Callable[..., Awaitable[Any]], seconds: float) -> Callable[..., Awaitable[Any]]:
+    async def answered(*words: Any) -> Any:
+        await anyio.sleep(seconds)
+        return await ask(*words)
+
+    return answered
+
+
 def test_as_many_failures_as_a_wave_may_have_keep_nothing_shut() -> None:
     stage = staged(waved(0, 0, 1), waves=(Wave(name="canary", max_failures=1), Wave(name="rest")))
     stage.cloud.script[1].append(REFUSED)

@@ -45,8 +45,11 @@ class Feed:
         """Claim for ever; ends by cancellation, with whatever was not sent given back."""
         try:
             while True:
-                wanted = self._wanted()
-                if not wanted or not await self._claim(wanted):
+                wanted, looks = self._wanted(), self._ledger.looks
+                if wanted and await self._claim(wanted):
+                    continue
+                # Whoever asked to look again while a claim found nothing asked before this wait.
+                if looks == self._ledger.looks:
                     await self._until_worth_claiming()
         finally:
             self.give_back()

@@ -57,6 +57,8 @@ class Ledger:
         """Held while waiting jobs are claimed, and while they are selected and moved otherwise."""
         self.earliest_due = 0.0
         """No waiting job is due before this (epoch seconds)."""
+        self.looks = 0
+        """How often `look_again` was called."""
 
     async def load(self) -> None:
         """Take over what the store knows: the counts, and the jobs that an earlier engine
@@ -139,6 +141,7 @@ class Ledger:
     def look_again(self) -> None:
         """There may be something to claim that was passed over before."""
         self.earliest_due = 0.0
+        self.looks += 1
         self.changed.notify()
 
     @property
