@@ -56,7 +56,8 @@ class Stage:
     async def burst(self, *keys: str) -> None:
         """Press keys faster than any of them is seen to."""
         for name in keys:
-            key = events.Key(name, {"slash": "/", "space": " "}.get(name, name[:1]))
+            character = name if len(name) == 1 else {"slash": "/", "space": " "}.get(name)
+            key = events.Key(name, character)
             key.set_sender(self.app)
             self.app.post_message(key)
         await self.pilot.pause()

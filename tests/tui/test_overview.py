@@ -334,8 +334,9 @@ async def test_the_screen_goes_on_while_a_new_engine_starts() -> None:
 
 async def test_keys_typed_at_once_reach_what_the_ones_before_opened() -> None:
     async with opened() as stage:
-        await stage.burst("slash", *"mail")
+        await stage.burst("slash", *"mail", "enter")
         await stage.until(lambda: stage.table.view.terms.text == "mail")
+        await stage.until(lambda: stage.app.focused is stage.table)
         await stage.press("escape")
         await stage.burst("tab", "enter")
         await stage.until(lambda: stage.table.view.terms.states == {JobState.FAILED})

@@ -18,6 +18,7 @@ from vbsbatch.tui import bindings
 from vbsbatch.tui.lines import Lines, Rows
 from vbsbatch.tui.literal import cut
 from vbsbatch.tui.live import monitor
+from vbsbatch.tui.typed_ahead import TypedLine
 from vbsbatch.tui.words import Line
 
 TYPE_ABOVE = 100
@@ -131,7 +132,7 @@ class Typed(Dialog[str]):
 
     def answers(self) -> ComposeResult:
         """The line, and below it what is wrong with it."""
-        yield Input(self._value, select_on_focus=False, compact=True)
+        yield TypedLine(self._value, select_on_focus=False, compact=True)
         yield Lines([(("Enter takes it, Esc leaves", "dim"),)], id="fault")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

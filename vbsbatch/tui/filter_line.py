@@ -10,6 +10,7 @@ from textual.widgets import Input
 
 from vbsbatch.tui import bindings, terms
 from vbsbatch.tui.lines import Lines
+from vbsbatch.tui.typed_ahead import TypedLine
 from vbsbatch.tui.values import Terms
 
 _HINT = "words  state:fail,retry  status:503  code:VB.09  group:db01"
@@ -49,7 +50,7 @@ class FilterLine(Horizontal):
     def compose(self) -> ComposeResult:
         """A slash and the line."""
         yield Lines([(("/ ", "title"),)])
-        yield Input(placeholder=_HINT, select_on_focus=False, compact=True)
+        yield TypedLine(placeholder=_HINT, select_on_focus=False, compact=True)
 
     def open(self, before: Terms) -> None:
         """Begin with the filter that is there."""

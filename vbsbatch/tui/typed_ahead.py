@@ -14,6 +14,16 @@ if TYPE_CHECKING:
 _NEVER_HELD = frozenset({"ctrl+c"})
 
 
+class TypedLine(Input):
+    """A line to type in that knows which key it was given last."""
+
+    newest: events.Key | None = None
+
+    def on_key(self, event: events.Key) -> None:
+        """Remember it; what to do with it Textual knows."""
+        self.newest = event
+
+
 class TypedAhead:
     """The keys of one application that came while a question was under way."""
 
@@ -38,16 +48,17 @@ class TypedAhead:
     def takes(self, event: events.Event) -> bool:
         """Whether a key is kept, or goes to the line that it was meant for.
 
-        An input takes every letter that it is given: one that comes to the application past it was
-        on its way already when the input appeared.
+        A key that comes to the application past the line that has the focus was on its way already
+        when the line appeared: the line gets it now, in its turn.
         """
         if not isinstance(event, events.Key) or event.key in _NEVER_HELD:
             return False
         if self._holding:
             self._held.append(event)
             return True
-        line = self._app.focused if event.is_forwarded and event.is_printable else None
-        if isinstance(line, Input):
+        line = self._app.focused if event.is_forwarded else None
+        if isinstance(line, TypedLine) and line.newest is not event:
+            event.stop(False)  # it comes here once more
             line.post_message(event)
             return True
         return False
