@@ -88,7 +88,7 @@ CASES = {
     "rate-up": Case("plus", asked("rate")),
     "rate-down": Case("minus", asked("rate")),
     "rate": Case("equals_sign !Creates enter", asked("rate")),
-    "in-flight": Case(":in-flight !Backups enter", asked("in-flight")),
+    "in-flight": Case(":in-flight !How enter", asked("in-flight")),
     "stop": Case(":stop !Stop y", asked("stop")),
     "stop-now": Case(":stop-now !Stop y", asked("stop-now")),
     "resume": Case("c", lambda stage: stage.source.resumed == [RUN], pid=None),

@@ -8,7 +8,7 @@ import pytest
 
 from tests.tui.piloting import opened
 from tests.tui.scripted import NOW, RUN, ScriptedSource
-from vbsbatch.model import JobState, RunState
+from vbsbatch.model import JobState, RunState, Wave
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.dialogs import Confirm
 from vbsbatch.tui.overview import OverviewScreen
@@ -317,6 +317,41 @@ async def test_what_a_live_run_waits_for_is_said_above_everything(state: RunStat
         stage.source.dirty = True
         await stage.look()
         assert f"! {reason}" in stage.text
+
+
+async def test_a_banner_that_is_too_long_takes_a_second_line_where_there_is_room() -> None:
+    async with opened() as stage:
+        reason = "wave canary ended with 3 failed, 0 are allowed: wave rest waits (retry those, or"
+        stage.source.tell(state=RunState.PAUSED, reason=f"{reason} unpause)")
+        await stage.look()
+        assert stage.lines[3].startswith("! wave canary ended with 3 failed")
+        assert stage.lines[4] == "! or unpause)"
+        await stage.pilot.resize_terminal(80, 10)
+        await stage.look()
+        assert "or unpause)" not in stage.text
+
+
+async def test_a_service_that_is_down_is_said_until_it_answers() -> None:
+    async with opened() as stage:
+        stage.source.outage = "the service seems down (503); waiting and probing"
+        stage.source.dirty = True
+        await stage.look()
+        assert "! the service seems down (503); waiting and probing" in stage.text
+        stage.source.outage = ""
+        stage.source.dirty = True
+        await stage.look()
+        assert "seems down" not in stage.text
+
+
+async def test_the_wave_is_named_where_there_are_waves() -> None:
+    waves = (Wave(name="canary"), Wave(name="rest"))
+    source = ScriptedSource()
+    source.tell(settings=replace(source.run.settings, waves=waves), wave=1)
+    source.move(1, wave=1)
+    async with opened(source, size=(120, 30)) as stage:
+        assert "wave rest" in stage.lines[0]
+        await stage.press("enter")
+        assert "part of      group g1, wave rest" in stage.text
 
 
 async def test_the_screen_goes_on_while_a_new_engine_starts() -> None:

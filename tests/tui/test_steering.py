@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.tui.piloting import Stage, opened
 from tests.tui.scripted import RUN, ScriptedSource
-from vbsbatch.model import Job, JobState, Rate, RunState
+from vbsbatch.model import Job, JobState, Operation, Rate, RunState
 from vbsbatch.tui.dialogs import Confirm, Pick, Typed
 from vbsbatch.tui.overview import OverviewScreen
 from vbsbatch.tui.runs import RunsScreen
@@ -84,6 +85,18 @@ async def test_the_targets_are_those_that_were_counted_whatever_happens_meanwhil
         await stage.look()
         await stage.press("y")
         assert (await asked(stage))[1] == {"volumes": [job.volume_id for job in failed]}
+
+
+@pytest.mark.parametrize(
+    ("operation", "words"),
+    [(Operation.RESTORE, "Each overwrites its volume"), (Operation.PRUNE, "Each deletes a backup")],
+)
+async def test_a_retry_says_what_it_cannot_undo(operation: Operation, words: str) -> None:
+    source = ScriptedSource()
+    source.tell(settings=replace(source.run.settings, operation=operation))
+    async with opened(source) as stage:
+        await stage.press("n", "r")
+        assert words in await dialog(stage, Confirm)
 
 
 async def test_retry_by_code_says_the_code_and_takes_exactly_its_jobs() -> None:

@@ -20,7 +20,7 @@ from vbsbatch.engine.limiter import CreateLimiter
 from vbsbatch.engine.outcome import of_answer
 from vbsbatch.engine.signal import Signal
 from vbsbatch.errors import CloudError, CloudUnavailable, SignInError
-from vbsbatch.model import Answer, Attempt, Job, JobState, Verdict
+from vbsbatch.model import PROBING, Answer, Attempt, Job, JobState, Verdict
 from vbsbatch.policy import Judgement, judge_request, named
 
 REFUSALS = 3
@@ -246,7 +246,7 @@ class Dispatcher:
     def _announce_outage(self, judgement: Judgement, before: Circuit) -> None:
         if before is Circuit.CLOSED:
             words = f"{self._tuning.outage_after} creates in a row met: {judgement.meaning}"
-            self._ledger.note("breaker", f"the service seems down ({words}); waiting and probing")
+            self._ledger.note("breaker", f"the service seems down ({words}); {PROBING}")
         self._look_again()
 
     def _slow_down(self, answer: Answer, sent_at: float) -> None:
@@ -279,5 +279,5 @@ class Dispatcher:
 
     def _identity_is_down(self, error: CloudUnavailable) -> None:
         self._breaker.trip(self._clock.now())
-        self._ledger.note("breaker", f"cannot sign in now: {error}; waiting and probing")
+        self._ledger.note("breaker", f"cannot sign in now: {error}; {PROBING}")
         self._look_again()

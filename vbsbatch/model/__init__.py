@@ -16,6 +16,7 @@ from vbsbatch.model.cloud import (
 )
 from vbsbatch.model.run import (
     NO_PARENT,
+    PROBING,
     Answer,
     Attempt,
     Command,
@@ -55,6 +56,7 @@ __all__ = [
     "MOVES",
     "NO_PARENT",
     "OPEN_STATES",
+    "PROBING",
     "Answer",
     "Attempt",
     "Backup",

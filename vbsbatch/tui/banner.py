@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from vbsbatch.model import Run, RunState
-from vbsbatch.report.text import span
+from vbsbatch.report.text import clean, span
 from vbsbatch.tui import header
 from vbsbatch.tui.lines import Lines
 from vbsbatch.tui.literal import cut
 from vbsbatch.tui.values import Overview
 
+_ROOMY = 14
+"""Lines of a terminal that has room for two lines of a banner."""
+
+_LONGEST = 1000
+
 
 class Banner(Lines):
     """Not there unless there is something to say."""
 
-    DEFAULT_CSS = "Banner { height: 1; display: none; }"
+    DEFAULT_CSS = "Banner { height: auto; display: none; }"
 
     def say(self, text: str) -> None:
         """Say it; the empty text takes it back."""
+        width, height = self.app.size
+        pieces = [text]
+        if height >= _ROOMY:
+            first, *more = textwrap.wrap(clean(text[:_LONGEST]), max(9, width - 2)) or [text]
+            pieces = [first, *filter(None, [" ".join(more)])]
         self.display = bool(text)
-        self.show([((cut(f"! {text}", max(1, self.app.size.width)), "warn"),)])
+        self.show([((cut(f"! {piece}", max(1, width)), "warn"),) for piece in pieces])
 
 
 def needs_engine(seen: Overview, now: float) -> bool:
@@ -38,7 +50,8 @@ def without_engine(run: Run, now: float, how: str) -> str:
 
 
 def waits_for(seen: Overview | None) -> str:
-    """What a live run waits for before it sends more: its window, a gate between waves."""
+    """What a live run waits for before it sends more: its window, a gate between waves, the
+    service."""
     if seen is None or seen.run.state not in (RunState.RUNNING, RunState.PAUSED):
         return ""
-    return seen.run.reason or ""
+    return seen.run.reason or seen.outage

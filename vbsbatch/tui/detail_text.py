@@ -59,6 +59,7 @@ def head(detail: Detail, now: float, width: int) -> list[Line]:
     ]
     said: list[tuple[str, str | None, str]] = [
         ("times", _times(job, detail.run.created_at, now), "plain"),
+        ("part of", _part_of(detail), "plain"),
         ("why", why(job, now, detail.run.settings.operation), mark.role),
         ("code means", detail.meaning if _is_refusal(job) else None, "plain"),
         ("message", job.message, "plain"),
@@ -66,6 +67,14 @@ def head(detail: Detail, now: float, width: int) -> list[Line]:
     for name, text, role in said:
         lines += _paragraph(name, text, role, width) if text else []
     return lines
+
+
+def _part_of(detail: Detail) -> str:
+    """The job's group and wave; empty without either."""
+    job, waves = detail.job, detail.run.settings.waves
+    group = f"group {job.group}" if job.group else ""
+    wave = f"wave {waves[job.wave].name}" if job.wave < len(waves) else ""
+    return ", ".join(filter(None, (group, wave)))
 
 
 def _is_refusal(job: Job) -> bool:

@@ -44,11 +44,16 @@ def _who(seen: Overview, now: float, width: int, read_only: bool) -> Line:
     if run.heartbeat_at is not None and run.state is not RunState.ENDED:
         parts.append((2, ((f"fresh {_fine(now - run.heartbeat_at)}", "plain"),)))
     rest = width - sum(words.width_of(line) + 2 for _, line in parts)
+    where: list[tuple[int, Line]] = []
     if plan := cut(run.plan, min(_PLAN, rest)):
-        parts.insert(2, (6, ((plan, "plain"),)))
+        where.append((6, ((plan, "plain"),)))
     if run.cloud:
-        parts.insert(3, (8, (("on ", "dim"), (cut(run.cloud, _PLAN), "plain"))))
-    parts.append((7, ((_minute(now), "plain"),)))
+        where.append((9, (("on ", "dim"), (cut(run.cloud, _PLAN), "plain"))))
+    if waves := run.settings.waves:
+        name = waves[min(run.wave, len(waves) - 1)].name
+        where.append((7, (("wave ", "dim"), (cut(name, _PLAN), "plain"))))
+    parts[2:2] = where
+    parts.append((8, ((_minute(now), "plain"),)))
     return words.packed(parts, width)
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from vbsbatch.errors import VbsbatchError
-from vbsbatch.model import Job, JobState, Rate, RunState
+from vbsbatch.model import Job, JobState, Operation, Rate, RunState
 from vbsbatch.tui import words
 from vbsbatch.tui.dialogs import TYPE_ABOVE, Confirm, Pick, Typed, TypedCount
 from vbsbatch.tui.live import LiveScreen
@@ -98,6 +98,8 @@ class Steering:
             screen.say(f"nothing to {verb}: {scope}")
             return False
         text = targets.described()
+        if verb == "retry":
+            text += self._consequence()
         if verb == "retry" and not self.live:
             text.append("No engine drives this run: a new one is started.")
         count = len(targets.volumes)
@@ -106,6 +108,14 @@ class Steering:
         jobs = "1 job" if count == 1 else f"{count} jobs"
         self.ask(verb, {"volumes": targets.volumes}, f"{verb} {jobs}")
         return True
+
+    def _consequence(self) -> list[str]:
+        """What a retry of this run does that cannot be undone."""
+        operation = self.seen.run.settings.operation if self.seen else Operation.BACKUP
+        return {
+            Operation.RESTORE: ["Each overwrites its volume with a backup."],
+            Operation.PRUNE: ["Each deletes a backup."],
+        }.get(operation, [])
 
     async def confirmed(self, text: list[str], count: int = 1) -> bool:
         """Whether the user agrees: a key, or the number typed when it is large."""
@@ -145,7 +155,7 @@ class Steering:
             return
         text = [
             "Stop this run?",
-            "Backups that run go on in the cloud; nothing new is sent.",
+            "What runs in the cloud goes on; nothing new is sent.",
             "Answers under way are not awaited: their jobs become unknown."
             if now
             else "Answers under way are awaited.",
@@ -202,7 +212,7 @@ class Steering:
             return
         run = self.seen.run
         dialog = Typed(
-            ["Backups that may run at once"],
+            ["How many may run at once"],
             value=str(run.in_flight or run.settings.limits.in_flight),
             fault=lambda text: None if _count_of(text) else "write a whole number from 1 on",
         )
