@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import groupby, pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,10 +16,16 @@ from hypothesis import given
 from hypothesis import settings as trials
 from hypothesis import strategies as st
 
+from vbsbatch.engine import Tuning
 from vbsbatch.engine.gates import Hours, last_open
 from vbsbatch.model import Answer, Job, JobMoved, JobState, Rate, RunState, Wave, Window
+from vbsbatch.plan.order import ranks
+from vbsbatch.policy.window import is_open
 
 from .stage import NOW, Stage, a_job, settings
+
+SELDOM = Tuning(poll=20.0, heartbeat=300.0)
+"""For days of virtual time: looking at the commands twice a second would be most of the work."""
 
 QUICK = {"rate": Rate(count=100), "in_flight": 200, "connections": 8}
 TWO = (Wave(name="canary"), Wave(name="rest"))
@@ -125,6 +133,17 @@ def test_unpause_starts_the_next_wave_in_spite_of_the_failures() -> None:
     assert said == ["going on with wave rest"]
     assert stage.states() == [JobState.FAILED, JobState.SUCCEEDED, JobState.SUCCEEDED]
     assert stage.store.run("run-1").wave == 1
+
+
+def test_a_wave_without_jobs_holds_nobody_up_after_a_gate_was_waived() -> None:
+    stage = staged(waved(0, 2), waves=(*TWO, Wave(name="last")))
+    stage.cloud.script[1].append(REFUSED)
+
+    async def waive() -> None:
+        await stage.ask("unpause")
+
+    assert driven(stage, (600.0, waive)).state is RunState.ENDED
+    assert stage.states() == [JobState.FAILED, JobState.SUCCEEDED]
 
 
 def test_retry_tries_the_failed_ones_first_and_the_gate_is_looked_at_again() -> None:
@@ -321,7 +340,8 @@ def test_nothing_is_sent_before_the_window_opens_and_that_is_said_once() -> None
 
 
 def test_what_runs_is_followed_outside_the_window_and_what_waits_comes_the_next_day() -> None:
-    stage = Stage(4, settings(window=around_now(0, 2), limits={"in_flight": 2}))
+    two = settings(window=around_now(0, 2), limits={"in_flight": 2})
+    stage = Stage(4, two, tuning=SELDOM)
     stage.cloud.duration = 300.0
     assert stage.drive().state is RunState.ENDED
     sent = stage.sent()
@@ -353,7 +373,7 @@ def test_the_deadline_counts_while_the_window_is_closed() -> None:
 
 
 def test_a_closed_window_does_not_spin() -> None:
-    stage = Stage(2, settings(window=around_now(600, 60)))
+    stage = Stage(2, settings(window=around_now(600, 60)), tuning=SELDOM)
     claims: list[float] = []
 
     async def count() -> None:
@@ -488,3 +508,104 @@ def test_no_cap_is_ever_exceeded_and_nothing_starves(
     assert stage.states() == [JobState.SUCCEEDED] * len(jobs)
     assert max(most_open(stage, lambda job: job.group).values(), default=0) <= per_group
     assert max(most_open(stage, lambda job: job.az).values(), default=0) <= per_az
+
+
+# All of it at once ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ordered:
+    """A small fleet, and a plan that says what goes when."""
+
+    fleet: list[tuple[str | None, str | None, int, int, bool]]
+    """Group, zone, wave, priority, and whether the first create is refused for good."""
+    per_group: int | None
+    per_az: int | None
+    max_failures: int
+    opens_in: int
+    length: int
+    in_flight: int
+
+    def jobs(self) -> list[Job]:
+        alone = [
+            a_job(no, group=group, az=az, wave=wave, priority=priority)
+            for no, (group, az, wave, priority, _) in enumerate(self.fleet, 1)
+        ]
+        rank_of = ranks(alone, [job.wave for job in alone]) or [0] * len(alone)
+        return [replace(job, rank=rank) for job, rank in zip(alone, rank_of, strict=True)]
+
+    def stage(self) -> Stage:
+        stage = Stage(
+            self.jobs(),
+            settings(
+                limits={
+                    "rate": Rate(count=5),
+                    "connections": 1,
+                    "in_flight": self.in_flight,
+                    "per_group": self.per_group,
+                    "per_az": () if self.per_az is None else (("*", self.per_az),),
+                },
+                waves=tuple(Wave(name=str(n), max_failures=self.max_failures) for n in range(3)),
+                window=around_now(self.opens_in, self.length),
+            ),
+            tuning=SELDOM,
+        )
+        for no, (*_, refused) in enumerate(self.fleet, 1):
+            if refused:
+                stage.cloud.script[no].append(REFUSED)
+        return stage
+
+
+ordered = st.builds(
+    Ordered,
+    fleet=st.lists(
+        st.tuples(
+            st.sampled_from([None, "a", "b"]),
+            st.sampled_from([None, "x", "y"]),
+            st.integers(0, 2),
+            st.integers(0, 1),
+            st.sampled_from([False, False, False, True]),
+        ),
+        min_size=1,
+        max_size=10,
+    ),
+    per_group=st.none() | st.integers(1, 2),
+    per_az=st.none() | st.integers(1, 2),
+    max_failures=st.integers(0, 2),
+    opens_in=st.integers(-88, 600),
+    length=st.integers(90, 600),
+    in_flight=st.integers(1, 10),
+)
+
+
+@trials(max_examples=30, deadline=None)
+@given(ordered)
+def test_whatever_a_plan_says_about_the_order_is_kept_and_all_jobs_end(plan: Ordered) -> None:
+    stage = plan.stage()
+
+    async def waive() -> None:
+        while True:
+            await anyio.sleep(300.0)
+            run = stage.store.run("run-1")
+            if run.state is RunState.PAUSED:
+                assert "are allowed" in str(run.reason)
+                await stage.ask("unpause")
+
+    assert stage.drive(waive).state is RunState.ENDED
+    jobs = {job.no: job for job in stage.jobs()}
+    for no, (*_, refused) in enumerate(plan.fleet, 1):
+        assert jobs[no].state is (JobState.FAILED if refused else JobState.SUCCEEDED)
+    window = stage.store.run("run-1").settings.window
+    assert window is not None
+    assert all(is_open(window, at) for at, _ in stage.cloud.creates)
+    sent = [jobs[no] for _, no in stage.cloud.creates]
+    assert [job.wave for job in sent] == sorted(job.wave for job in sent)
+    for (_, earlier), (at, later) in pairwise(stage.cloud.creates):
+        if jobs[earlier].wave < jobs[later].wave:
+            assert all((j.ended_at or 0.0) <= at for j in sent if j.wave < jobs[later].wave)
+    caps = ((plan.per_group, lambda job: job.group), (plan.per_az, lambda job: job.az))
+    for cap, name in caps:
+        assert cap is None or max(most_open(stage, name).values(), default=0) <= cap
+    if plan.per_group is None and plan.per_az is None:
+        units = [(job.wave, job.group or job.no) for job in sent]
+        assert len(list(groupby(units))) == len(set(units)), "a group is sent without a break"

@@ -52,11 +52,12 @@ class Waves:
         if self._ledger.open or not self._ledger.counts[JobState.WAITING]:
             self.shut = None
         elif self._looked_at != self._ledger.moves:
-            self._looked_at = self._ledger.moves
+            moves = self._ledger.moves
             counts = await self._journal.wave_counts()
             last, failed = last_open(self._waves, self._last, counts)
             if last != self._last:
                 await self._open(last, "")
+            self._looked_at = moves
             self.shut = None if failed is None else self._words(failed)
 
     async def waive(self) -> str:
@@ -68,7 +69,7 @@ class Waves:
     async def _open(self, last: int, how: str) -> None:
         await self._journal.open_wave(last)
         before, after = self._waves[last - 1].name, self._waves[last].name
-        self._last = last
+        self._last, self._looked_at = last, -1  # that wave may be empty, or over already
         self._ledger.note("run", f"wave {before} has ended: wave {after} starts{how}")
         self._ledger.look_again()
 
