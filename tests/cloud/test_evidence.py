@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vbsbatch.cloud.evidence import SLACK, TOGETHER, Trace, confirmed, unconfirmed
+from vbsbatch.cloud.evidence import SLACK, TOGETHER, Trace, confirmed, unconfirmed, witness
 from vbsbatch.model import Backup, CloudVolume
 
 SINCE = 1_000_000.0
@@ -52,6 +52,17 @@ def test_what_touched_both_at_different_times_was_not_one_restore() -> None:
     assert unconfirmed(backup(updated_at=AFTER), later, SINCE) is Trace.UNCLEAR
     soon = volume(updated_at=AFTER + TOGETHER)
     assert unconfirmed(backup(updated_at=AFTER), soon, SINCE) is Trace.DONE
+
+
+def test_what_was_seen_at_work_together_may_end_apart() -> None:
+    assert witness(backup("restoring"), volume("restoring-backup"))
+    assert not witness(backup("restoring"), volume())
+    assert not witness(backup(), volume("restoring-backup"))
+    assert not witness(None, None)
+    later = volume(updated_at=AFTER + 100.0)
+    ended = unconfirmed(backup(updated_at=AFTER), later, SINCE, witnessed=True)
+    assert ended is Trace.DONE
+    assert unconfirmed(backup(updated_at=AFTER), volume(), SINCE, witnessed=True) is Trace.UNCLEAR
 
 
 def test_a_volume_that_is_used_again_is_for_a_person_to_judge() -> None:

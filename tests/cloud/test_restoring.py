@@ -104,6 +104,23 @@ async def test_before_the_settle_time_only_a_restore_under_way_is_told() -> None
     assert await seen(cloud, fresh) == ("creating", None)
 
 
+async def test_a_restore_that_was_seen_at_work_is_believed_though_its_end_touches_both_apart() -> (
+    None
+):
+    apart = {"updated_at": AFTER + 60.0}
+    cloud = FakeCloud(
+        has=[a_backup(status="restoring")], disks=[a_volume(status="restoring-backup")]
+    )
+    service = restoring(cloud, unknown(unknown_at=NOW))
+    (shown,) = (await service.backups()).backups
+    assert shown.status == "creating"
+    cloud.has, cloud.disks = [a_backup(updated_at=AFTER)], [a_volume(**apart)]
+    ended = await service.backup("b1")
+    assert ended is not None
+    assert ended.status == "available"
+    assert await asked(cloud, a_job()) == ("error", "uncertain")
+
+
 async def test_the_servers_clock_counts_not_ours() -> None:
     near = NOW - 600.0 + FakeCloud.clock_ahead
     cloud = FakeCloud(

@@ -10,6 +10,7 @@ import pytest
 
 from vbsbatch.model import JobState, Operation
 from vbsbatch.simulator import BackupScript, Do, Fault, Kind, Scenario, Services
+from vbsbatch.simulator.wire import SimReply, SimRequest
 
 from .night import POINTS, Night, with_settings
 from .weather import CREATE_FAULTS, READ_FAULTS, scenario, settings
@@ -257,3 +258,41 @@ def test_hundreds_take_few_calls(operation: Operation, services: Services) -> No
     ).run()
     CHECK[operation](night)
     assert night.calls / 300 <= 2.5
+
+
+def meddled_with(night: Night) -> None:
+    """Others use the same backups and volumes all night: now and then, with some request."""
+    cloud, random = night.cloud, Random(f"others {night.seed}")
+    handle = cloud.handle
+
+    def meddle(request: SimRequest) -> SimReply:
+        job, now = random.choice(night.jobs()), night.clock.now()
+        backup = cloud.project.backups[job.settings.source_backup_id or ""]
+        volume = cloud.project.volumes[job.volume_id]
+        chance = random.random()
+        if chance < 0.1 and backup.status(now) == "available":
+            backup.restoring_since, backup.restoring_until = now, now + random.uniform(1, 90)
+        elif chance < 0.2 and now >= volume.restoring_until:
+            volume.restoring_since = volume.restoring_until = now
+        return handle(request)
+
+    cloud.handle = meddle  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_what_others_do_meanwhile_makes_nobody_restore_twice_or_claim_what_is_not(
+    seed: int,
+) -> None:
+    lost = [
+        Fault(on=Kind.RESTORE, do=do, share=0.2) for do in (Do.DROP_AFTER, Do.DROP_BEFORE, Do.HANG)
+    ]
+    night = a_night(
+        Operation.RESTORE,
+        seed=seed,
+        scenario=Scenario(faults=tuple(lost), backups=BackupScript(duration=(20.0, 90.0))),
+        settings=with_settings(retry={"attempts": 12}),
+        before=meddled_with,
+        lives=3,
+    ).run()
+    check_restores(night)
+    assert night.states()[JobState.SUCCEEDED] > 5

@@ -15,8 +15,8 @@ SLACK = 2.0
 """Seconds by which `updated_at` and our clock (corrected by `Date`, whole seconds) may disagree."""
 
 
-TOGETHER = 60.0
-"""Seconds within which the end of a restore changes both: what lies further apart is not one."""
+TOGETHER = 5.0
+"""Seconds within which the end of a restore changes both, where nobody saw it at work."""
 
 
 class Trace(StrEnum):
@@ -29,8 +29,13 @@ class Trace(StrEnum):
     UNCLEAR = "unclear"  # the cloud does not tell
 
 
-def unconfirmed(backup: Backup | None, volume: CloudVolume | None, since: float) -> Trace:
-    """What became of a restore whose answer was lost; `since` is its intent, by server clock."""
+def unconfirmed(
+    backup: Backup | None, volume: CloudVolume | None, since: float, *, witnessed: bool = False
+) -> Trace:
+    """What became of a restore whose answer was lost; `since` is its intent, by server clock.
+
+    `witnessed`: backup and volume were seen at work at the same time since then.
+    """
     if under_way(backup, volume):
         return Trace.UNDER_WAY
     if backup is None or volume is None:
@@ -41,9 +46,8 @@ def unconfirmed(backup: Backup | None, volume: CloudVolume | None, since: float)
     if _in_error(backup, volume):
         return Trace.FAILED
     ended = (backup.status, volume.status) == ("available", "available")
-    if ended and touched == {True} and _together(backup.updated_at, volume.updated_at):
-        return Trace.DONE
-    return Trace.UNCLEAR
+    together = witnessed or _together(backup.updated_at, volume.updated_at)
+    return Trace.DONE if ended and touched == {True} and together else Trace.UNCLEAR
 
 
 def confirmed(volume: CloudVolume | None) -> Trace:
@@ -54,6 +58,11 @@ def confirmed(volume: CloudVolume | None) -> Trace:
     if under_way(None, volume):
         return Trace.UNDER_WAY
     return Trace.FAILED if volume is None or _in_error(None, volume) else Trace.DONE
+
+
+def witness(backup: Backup | None, volume: CloudVolume | None) -> bool:
+    """Whether both are at work at this moment: then it is all but sure that one restore does it."""
+    return under_way(backup, None) and under_way(None, volume)
 
 
 def under_way(backup: Backup | None, volume: CloudVolume | None) -> bool:

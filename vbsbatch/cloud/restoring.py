@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from vbsbatch.cloud.acting import Acting, Look, RealService
-from vbsbatch.cloud.evidence import Trace, confirmed, unconfirmed
+from vbsbatch.cloud.evidence import Trace, confirmed, unconfirmed, witness
 from vbsbatch.model import Answer, Backup, CloudJob, CloudJobStatus, CloudVolume, Job, JobState
 
 UNCERTAIN = (
@@ -37,6 +37,8 @@ class Restoring(Acting):
         super().__init__(service, jobs, now=now, settle=settle)
         self._asked_at: dict[int, float] = {}
         """When the cloud job of each job was asked for last."""
+        self._witnessed: dict[int, int] = {}
+        """The attempt of each job in which backup and volume were seen at work together."""
 
     async def _act(self, job: Job, backup_id: str, worker: int) -> Answer:
         return await self._service.changes.restore(backup_id, job.volume_id, worker)
@@ -65,7 +67,7 @@ class Restoring(Acting):
         return None
 
     async def _sightings(self, jobs: list[Job], look: Look) -> tuple[Backup, ...]:
-        unsure = [job for job in jobs if _unknown(job) and self._settled(job, look)]
+        unsure = [job for job in jobs if self._in_doubt(job, look)]
         volumes = await self._service.inventory.these({job.volume_id for job in unsure})
         found = [
             self._judged(job, look.listed.get(_source(job)), volumes.get(job.volume_id))
@@ -79,11 +81,23 @@ class Restoring(Acting):
         ]
         return tuple(backup for backup in found if backup is not None)
 
+    def _in_doubt(self, job: Job, look: Look) -> bool:
+        """Whether a lost answer can be judged now: late enough, or while it is seen at work."""
+        if job.state is not JobState.UNKNOWN:
+            return False
+        return self._settled(job, look) or _restoring(look.listed.get(_source(job)))
+
     def _judged(self, job: Job, backup: Backup | None, volume: CloudVolume | None) -> Backup | None:
         """What became of a restore whose answer was lost; None: it never began."""
-        since = (job.intent_at or 0.0) + self.clock_ahead
-        trace = unconfirmed(backup, volume, since)
+        if witness(backup, volume):
+            self._witnessed[job.no] = job.attempts
+        trace = self._trace(job, backup, volume)
         return None if trace is Trace.NEVER else self._told(job, trace, volume)
+
+    def _trace(self, job: Job, backup: Backup | None, volume: CloudVolume | None) -> Trace:
+        since = (job.intent_at or 0.0) + self.clock_ahead
+        witnessed = self._witnessed.get(job.no) == job.attempts
+        return unconfirmed(backup, volume, since, witnessed=witnessed)
 
     async def _ask(self, job: Job) -> Backup:
         """How far a restore is whose backup is not (or no longer) seen at work."""
@@ -97,8 +111,7 @@ class Restoring(Acting):
         if job.cloud_job_id is None and _accepted(job):
             return self._told(job, confirmed(volume), volume)
         backup = await self._service.backup(_source(job))
-        since = (job.intent_at or 0.0) + self.clock_ahead
-        return self._told(job, unconfirmed(backup, volume, since), volume)
+        return self._told(job, self._trace(job, backup, volume), volume)
 
     def _may_ask(self, job: Job) -> bool:
         """Whether a cloud job is worth a call: not before lists had time to show its backup at
@@ -133,10 +146,6 @@ class Restoring(Acting):
 
 def _source(job: Job) -> str:
     return job.settings.source_backup_id or ""
-
-
-def _unknown(job: Job) -> bool:
-    return job.state is JobState.UNKNOWN
 
 
 def _restoring(backup: Backup | None) -> bool:
