@@ -109,3 +109,30 @@ def assert_each_ended_with_one_backup_or_a_reason(
             assert backups == [], job
     assert live == {}
     assert {job["volume_id"] for job in jobs if job["state"] == "failed"} == expected
+
+
+BLIND = """\
+services: cinder
+busy_after: 1d
+backups: {duration: [100ms, 900ms], delete: [50ms, 200ms]}
+latency: [2ms, 40ms]
+faults:
+  - {on: create, do: drop_after, share: 0.2}
+  - {on: list, do: status, status: 503, share: 0.05}
+"""
+"""A Cinder that takes every create, also for a volume whose backup it is just making."""
+
+
+def test_kills_make_nothing_twice_where_the_cloud_would_not_refuse_it(stage: Stage) -> None:
+    random = Random(SEED)
+    cloud = stage.simulator(BLIND, volumes=100)
+    stage.write_plan(limits={"rate": "40/s", "in_flight": 50, "connections": 6})
+    for _ in range(5):
+        words = ["resume"] if stage.runs() else ["run", "plan.yaml"]
+        before = cloud.summary()["calls"]
+        kill_in_mid_work(stage.start(*words, stderr=subprocess.DEVNULL), cloud, random, before)
+    assert stage.runs()[0]["counts"]["waiting"], "not everything was done before the last kill"
+    stage.finish(stage.start("resume"), 0, patience=120)
+    summary = cloud.summary()
+    assert (summary["backed_up"], summary["duplicates"], summary["lost"]) == (100, 0, 0)
+    assert "the cloud has what the store says" in stage("verify").stdout

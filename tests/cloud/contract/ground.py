@@ -31,7 +31,7 @@ from vbsbatch.simulator import Do, Fault, Kind, Quota, Scenario, Services, Simul
 from vbsbatch.simulator.transport import SimulatedTransport
 from vbsbatch.simulator.virtual import VirtualClock
 
-PATIENCE = 120
+PATIENCE = 300
 """How many rests a backup may take."""
 
 _TAKEN: set[str] = set()
