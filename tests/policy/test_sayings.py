@@ -105,7 +105,8 @@ def test_a_backup_in_error_has_a_code_whatever_its_reason_says() -> None:
     assert failure_code("Service not found for creating backup.") == "Cinder.NoService"
     for words in ("the disk is gone", "", None, "Malformed request url"):
         assert failure_code(words) == ERROR
-    assert judge_cloud_job(ERROR).verdict is Verdict.RETRY
+    judgement = judge_cloud_job(ERROR)
+    assert (judgement.verdict, judgement.meaning) == (Verdict.RETRY, "the backup ended in error")
     assert documented(ERROR, 202) == "the backup ended in error"
 
 

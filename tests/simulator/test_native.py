@@ -240,3 +240,11 @@ def test_a_backup_of_cinder_that_fails_says_why_in_words_and_stays(open_desk: De
     desk.wait(10)
     (found,) = desk.get("/volume/v3/{p}/backups/detail")["backups"]
     assert (found["status"], found["fail_reason"]) == ("error", script.fail_code)
+
+
+def test_a_cinder_of_today_has_no_v2(open_desk: DeskMaker) -> None:
+    desk = open_desk(CINDER)
+    assert [version["id"] for version in desk.get("/volume/")["versions"]] == ["v3.0"]
+    for path in ("/volume/v2/", "/volume/v2/{p}/backups/detail", "/volume/v2/{p}/volumes"):
+        assert desk.send("GET", path).status == 404
+    assert desk.send("GET", "/volume/v3/{p}/backups/detail").status == 200

@@ -95,7 +95,8 @@ def judge_cloud_job(code: str | None, rules: Iterable[Rule] = ()) -> Judgement:
             return Judgement(verdict=rule.verdict, meaning=meaning(code, None))
     entry = table().get(code or "")
     if entry is None:
-        return Judgement(verdict=Verdict.RETRY, meaning="the cloud job failed")
+        words = OURS.get(code or "", "the cloud job failed")
+        return Judgement(verdict=Verdict.RETRY, meaning=words)
     # The cloud job has ended for certain: what would be a throttle or a busy volume is a
     # retry here. A service that is down is waited for all the same.
     verdict = (

@@ -6,7 +6,7 @@ from typing import Any
 
 from vbsbatch.simulator.call import Call
 from vbsbatch.simulator.native import alike, cut_page, next_link
-from vbsbatch.simulator.scenario import Scenario
+from vbsbatch.simulator.scenario import Scenario, Services
 from vbsbatch.simulator.state import Volume, read_id
 from vbsbatch.simulator.wire import SimReply, cinder_time, json_reply, openstack_fault
 
@@ -112,7 +112,8 @@ def quota_set(call: Call) -> SimReply:
 def versions(root: str, word: str | None, scenario: Scenario) -> SimReply:
     """The discovery document at the root of block storage (300) or of one version (200)."""
     newest = f"3.{scenario.microversion}"
-    told = [_version(root, known, newest) for known in ("v2", "v3") if word in (None, known)]
+    offered = ("v3",) if scenario.services is Services.CINDER else ("v2", "v3")
+    told = [_version(root, known, newest) for known in offered if word in (None, known)]
     return json_reply(300 if word is None else 200, {"versions": told})
 
 

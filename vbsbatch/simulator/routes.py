@@ -87,7 +87,8 @@ def find_place(request: SimRequest, services: Services) -> Place:
         return Place(service, parts, Kind.TOKEN if signing_in else Kind.OTHER)
     shape = _shape(parts[2:])
     route = ROUTES.get((request.method, shape))
-    if route is None or parts[0] not in route.versions or not _offered(route, service, services):
+    known_version = route is not None and parts[0] in _versions(route, services)
+    if route is None or not known_version or not _offered(route, service, services):
         return Place(service, parts, Kind.OTHER, known=route is None and shape in _SHAPES)
     return Place(service, parts, route.kind, route, known=True)
 
@@ -96,6 +97,13 @@ def _shape(words: list[str]) -> str:
     if len(words) == 1 or (len(words) == 2 and words[1] in _FIXED):
         return "/".join(words)
     return "/".join([words[0], "*", *words[2:]]) if words else ""
+
+
+def _versions(route: Route, services: Services) -> tuple[str, ...]:
+    """The versions of the path that lead there; a Cinder without VBS is a new one, without v2."""
+    if services is Services.CINDER:
+        return tuple(version for version in route.versions if version != "v2")
+    return route.versions
 
 
 def _offered(route: Route, service: str, services: Services) -> bool:
@@ -111,7 +119,8 @@ def _offered(route: Route, service: str, services: Services) -> bool:
 def discovery(request: SimRequest, place: Place, scenario: Scenario) -> SimReply:
     """The document of a service's versions, which needs no token."""
     parts, service = place.parts, place.service
-    if parts and parts[0] not in DISCOVERED[service]:
+    outdated = scenario.services is Services.CINDER and "v2" in parts
+    if parts and (parts[0] not in DISCOVERED[service] or outdated):
         return openstack_fault(404, "The resource could not be found.")
     root, word = f"{request.base}/{service}", parts[0] if parts else None
     if service == "compute":
