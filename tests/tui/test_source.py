@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -302,6 +304,31 @@ async def test_the_newest_events_of_a_run(desk: Desk) -> None:
         matters = desk.source.events(RUN, limit=2)
         assert [(event.no, event.kind) for event, _ in matters] == [(5, "move"), (None, "command")]
         assert desk.source.events(RUN, limit=1, every=True)[0][0].kind == "sweep"
+
+
+@pytest.mark.anyio
+async def test_no_look_keeps_the_write_ahead_log_from_being_emptied(desk: Desk) -> None:
+    create(desk, 60)
+    source = desk.source
+    async with desk.store.journal(RUN) as journal:
+        await work(journal, 40, fail=30)
+        source.prepare(RUN)
+        source.prepare(None)
+        for every in (False, True):
+            source.events(RUN, limit=5, every=every)
+        for view in (View(), FAILED, BY_STATE):
+            source.page(RUN, view, 0, 3)
+            source.row_of(RUN, view, 7)
+        source.runs()
+        source.overview(RUN)
+        source.panes(RUN)
+        source.detail(RUN, 7)
+        source.compare(RUN, RUN)
+        source.changed()
+        await work(journal, 10)
+    with closing(sqlite3.connect(desk.store.path)) as db:
+        busy, left, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    assert (busy, left) == (0, 0), "a reader that never ends lets the log grow without end"
 
 
 @pytest.mark.anyio
