@@ -88,6 +88,8 @@ class ScriptedSource:
     commands: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     starts: threading.Event = field(default_factory=_set)
     """Whether a new engine starts at once; not set, it takes until it is."""
+    exports: threading.Event = field(default_factory=_set)
+    """Whether an export is written at once, likewise."""
     resumed: list[str] = field(default_factory=list)
     reads: Counter[str] = field(default_factory=Counter)
 
@@ -366,6 +368,7 @@ class ScriptedSource:
 
     def export(self, run_id: str, view: View, form: str, path: str) -> int:
         found = self._found(view)
+        assert self.exports.wait(20)
         Path(path).write_text(f"{form}\n" + "\n".join(str(job.no) for job in found))
         return len(found)
 

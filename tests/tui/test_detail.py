@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,7 +103,9 @@ async def test_a_job_is_followed_while_it_is_shown() -> None:
 async def test_every_state_has_its_reason_in_words(state: JobState) -> None:
     source = ScriptedSource()
     source.move(1, state=state, unknown_at=NOW - 3)
-    assert detail_text.why(source.jobs[0], NOW)
+    words = detail_text.why(source.jobs[0], NOW)
+    others = [replace(source.jobs[0], state=other) for other in JobState if other is not state]
+    assert words not in {detail_text.why(other, NOW) for other in others}
 
 
 async def test_an_id_is_copied_to_the_clipboard() -> None:
@@ -172,6 +175,19 @@ async def test_the_filtered_jobs_are_exported(tmp_path: Path, downs: int, form: 
         kind, *numbers = target.read_text().split("\n")
         assert kind == form
         assert len(numbers) == stage.table.size_of_view
+
+
+async def test_the_keys_work_while_a_large_export_is_written(tmp_path: Path) -> None:
+    source = ScriptedSource(exports=threading.Event())
+    async with opened(source) as stage:
+        await stage.press("e", "enter")
+        await stage.until(lambda: isinstance(stage.app.screen, Typed))
+        stage.app.screen.query_one("Input").value = str(tmp_path / "x.csv")  # type: ignore[attr-defined]
+        await stage.press("enter", "j", "j")
+        await stage.until(lambda: stage.table.cursor_no == 3)
+        assert not stage.app.said
+        source.exports.set()
+        await stage.until(lambda: bool(stage.app.said))
 
 
 async def test_a_picture_is_exported_and_no_file_is_overwritten(tmp_path: Path) -> None:

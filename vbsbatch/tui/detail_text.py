@@ -145,8 +145,10 @@ def why(job: Job, now: float, operation: Operation = Operation.BACKUP) -> str:
             return _SUCCEEDED[operation]
         case JobState.FAILED:
             return f"failed with {kind} ({tried})"
+        case JobState.CANCELLED:
+            return f"taken back by an operator: no {create} was left under way"
         case _:
-            return f"{job.state}: no {create} was left under way"
+            return f"left out when the run began: no {create} was needed"
 
 
 def part(name: str, detail: Detail, now: float, width: int, sent: Sent | None) -> list[Line]:

@@ -34,6 +34,7 @@ async def export(screen: LiveScreen, run_id: str, view: View) -> None:
             write_picture(screen, path)
             screen.say(f"picture written to {path}")
         else:
+            screen.monitor.typed_ahead.release()  # nothing more is asked
             count = await asyncio.to_thread(screen.source.export, run_id, view, form, path)
             screen.say(f"{count} jobs written to {path}")
     except (VbsbatchError, OSError) as error:
