@@ -232,7 +232,7 @@ def cloud_process(
     faults_file.write_text(faults)
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "vbsbatch", "simulate", "--volumes", str(volumes)),
+            *(sys.executable, "-P", "-m", "vbsbatch", "simulate", "--volumes", str(volumes)),
             *("--faults", os.fspath(faults_file), "--seed", str(seed)),
             *("--clouds-file", os.fspath(clouds_file), "--access-key"),
         ],

@@ -84,6 +84,8 @@ class Stage:
             **kept,
             "HOME": str(self.folder / "home"),
             "XDG_STATE_HOME": str(self.folder / "state"),
+            # What the sign-in library remembers of the packages there are: 0.15 s a process.
+            "XDG_CACHE_HOME": str(self.folder.parent / "cache"),
             "OS_CLIENT_CONFIG_FILE": str(self.clouds),
             "PYTHONWARNINGS": "error",
             "NO_PROXY": "*",
@@ -117,11 +119,11 @@ class Stage:
 
     def start(self, *words: str, **how: Any) -> Process:
         """A vbsbatch process that goes on by itself; its output is for `finish`."""
-        return self._start([sys.executable, "-m", "vbsbatch", *words], how)
+        return self._start([sys.executable, "-P", "-m", "vbsbatch", *words], how)
 
     def shell(self, command: str) -> Process:
         """A shell command in which `vbsbatch` stands for the program; for `finish` too."""
-        program = f'vbsbatch() {{ {sys.executable} -m vbsbatch "$@"; }}'
+        program = f'vbsbatch() {{ {sys.executable} -P -m vbsbatch "$@"; }}'
         return self._start(["bash", "-c", f"{program}; {command}"], {})
 
     def _start(self, command: Sequence[str], how: Mapping[str, Any]) -> Process:

@@ -6,8 +6,12 @@ import json
 import shlex
 from pathlib import Path
 
+import pytest
+
 from tests.cli.clouds import Cloud
 from tests.cli.stage import FAST, SLOW, Stage, told, until
+from vbsbatch.cli.detaching import start_engine
+from vbsbatch.store import Store
 
 LOST_ANSWERS = "faults:\n  - {on: create, do: drop_after, share: 0.3}\n"
 
@@ -224,6 +228,21 @@ def test_the_environment_may_name_the_store_and_the_cloud(stage: Stage) -> None:
     assert not stage.store.exists()
     document = json.loads(stage("status", "--json", env=environment).stdout)
     assert document["run"]["cloud"] == "simulator"
+
+
+def test_an_engine_takes_no_module_from_the_folder_it_is_started_in(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = stage.cloud(FAST + "quota: {backups: 0}", volumes=2)
+    stage("run", "plan.yaml", "--no-preflight", code=3)
+    cloud.behave(FAST)
+    (stage.folder / "anyio.py").write_text("raise SystemExit('a stranger')\n")
+    monkeypatch.chdir(stage.folder)
+    for name, value in stage.environment.items():
+        monkeypatch.setenv(name, value)
+    with Store.open(stage.store) as store:
+        start_engine(store, stage.run_id())
+    until(lambda: stage.runs()[0]["counts"]["succeeded"] == 2)
 
 
 def test_what_to_type_next_can_be_typed_as_it_is_printed(stage: Stage) -> None:

@@ -35,7 +35,8 @@ def start_engine(store: Store, run_id: str, options: Sequence[str] = ()) -> int:
     `options` are more words for it (cloud, endpoints). Raises `UsageError` with the engine's own
     words when it ends before that.
     """
-    command = [sys.executable, "-m", "vbsbatch", "resume", run_id, "--db", str(store.path)]
+    # -P: no module of the folder that somebody happens to stand in.
+    command = [sys.executable, "-P", "-m", "vbsbatch", "resume", run_id, "--db", str(store.path)]
     log = log_path(store, run_id)
     with _private(log) as stream:
         begin = stream.seek(0, os.SEEK_END)

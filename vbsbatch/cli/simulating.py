@@ -222,7 +222,7 @@ class _Vbsbatch:
         more."""
         if self._signals.seen is None:
             mention(f"$ vbsbatch {' '.join(words)}")
-            command = [sys.executable, "-m", "vbsbatch", *words, "--db", str(self._store)]
+            command = [sys.executable, "-P", "-m", "vbsbatch", *words, "--db", str(self._store)]
             with subprocess.Popen(command, **self._how) as child:  # noqa: S603
                 self._signals.child = child
                 code = child.wait()
@@ -249,7 +249,7 @@ def _write_fleet(path: Path, volumes: int, seed: int) -> None:
 @contextmanager
 def _simulator(folder: Path, volumes: int, service: str, seed: int, tie: Tie) -> Iterator[None]:
     """A simulated cloud in a process of its own, ready when the block begins."""
-    command = [sys.executable, "-m", "vbsbatch", "simulate", "--volumes", str(volumes)]
+    command = [sys.executable, "-P", "-m", "vbsbatch", "simulate", "--volumes", str(volumes)]
     command += ["--service", service, "--seed", str(seed)]
     command += ["--faults", "faults.yaml", "--clouds-file", "clouds.yaml"]
     process = subprocess.Popen(  # noqa: S603 - our own program, our own words
