@@ -6,10 +6,14 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from tests.cli.clouds import Cloud
 from tests.cli.stage import FAST, SLOW, Stage, told, until
+from vbsbatch.cli.aftermath import _confirm
+from vbsbatch.errors import UsageError
 
 STEADY = "backups: {duration: [3s, 4s], visible_after: 20ms, delete: 100ms}\n"
 """Restores take long enough to be told from the moment at which they were asked for."""
@@ -157,7 +161,8 @@ def test_backups_that_a_restore_still_needs_are_not_pruned(stage: Stage) -> None
     engine.terminate()
     stage.finish(engine, 3)
     assert f"name it: vbsbatch resume {stage.run_id()}" in stage.refused("resume")
-    assert "has not ended" in stage.refused("prune", source, "--delete", "--yes")
+    for words in (("prune", source, "--delete", "--yes"), ("restore", source, "--yes")):
+        assert "has not ended and has yet to restore 3 of these" in stage.refused(*words)
 
 
 def test_a_restore_that_is_killed_overwrites_nothing_twice(stage: Stage) -> None:
@@ -191,3 +196,23 @@ def test_leftovers_in_error_are_pruned_when_asked_for(stage: Stage) -> None:
     done = stage("prune", "latest", "--errored", "--delete", "--yes")
     assert told(done, "end") == ["done ok=4 fail=0 exit=0"]
     assert left in {row["backup"] for row in cloud.ledger("delete")}
+
+
+@pytest.mark.parametrize(
+    ("many", "said", "fits"),
+    [(100, "yes", True), (100, "100", False), (101, "101", True), (101, "yes", False)],
+)
+def test_more_than_a_hundred_are_confirmed_by_their_number(
+    many: int, said: str, fits: bool
+) -> None:
+    lines = [f"  volume {no}" for no in range(many)]
+
+    @click.command()
+    def asking() -> None:
+        _confirm("these will be overwritten:", lines, "overwrite", yes=False)
+
+    done = CliRunner().invoke(asking, input=f"{said}\n")
+    assert "volume 19" in done.output
+    assert "volume 20" not in done.output
+    assert f"... and {many - 20} more" in done.output
+    assert isinstance(done.exception, UsageError) != fits

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
+from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -14,7 +15,7 @@ from vbsbatch.cli.options import Driving, driving, open_store
 from vbsbatch.cli.running import carry_out
 from vbsbatch.cli.showing import chosen_style
 from vbsbatch.errors import CloudRefused, CloudUnavailable, UsageError
-from vbsbatch.model import BackupSettings, Operation, Run, RunState
+from vbsbatch.model import ENDED_STATES, BackupSettings, JobState, Operation, Run, RunState
 
 if TYPE_CHECKING:
     from vbsbatch.cloud import CloudService
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from vbsbatch.store import Store
 
 Seen = TypeVar("Seen")
+
+_NOT_ENDED = tuple(state for state in JobState if state not in ENDED_STATES)
 
 SHOWN = 20
 """So many volumes are named one by one before anything is asked."""
@@ -69,6 +72,7 @@ def restore(run: str, volumes: tuple[str, ...], to: tuple[str, ...], how: Drivin
         source = _source(store, run, "restored")
         jobs = restores(with_backup(store.jobs(source.id), volumes), to)
         _refuse_unasked(how, "restore overwrites volumes")
+        _refuse_overlap(store, {job.volume_id for job in jobs}, attrgetter("volume_id"))
         settings = settings_for(Operation.RESTORE, source, rate=how.rate, in_flight=how.in_flight)
 
         async def freeze(service: CloudService) -> Run:
@@ -82,7 +86,7 @@ def restore(run: str, volumes: tuple[str, ...], to: tuple[str, ...], how: Drivin
                 "overwrite",
                 yes=how.yes,
             )
-            return _frozen(store, source, settings, jobs, service, "restore")
+            return _frozen(store, source, settings, jobs, service, choice.cloud)
 
         choice = how.choice(how.cloud or source.cloud, source.settings.service)
         return carry_out(store, choice, settings, freeze, how, style)
@@ -114,7 +118,7 @@ def prune(run: str, volumes: tuple[str, ...], errored: bool, delete: bool, how: 
         sources = with_backup(store.jobs(source.id), volumes, errored=errored)
         if delete:
             _refuse_unasked(how, "prune --delete deletes backups")
-            _refuse_while_restoring(store, source)
+            _refuse_overlap(store, {_backup_id(job) for job in sources}, _backup_id)
         settings = settings_for(Operation.PRUNE, source, rate=how.rate, in_flight=how.in_flight)
 
         async def freeze(service: CloudService) -> Run | int:
@@ -127,7 +131,7 @@ def prune(run: str, volumes: tuple[str, ...], errored: bool, delete: bool, how: 
                 return _dry_run(source, lines, total)
             heading = f"{len(jobs)} backups of run {source.id} ({total} GB) will be deleted:"
             _confirm(heading, lines, "delete", yes=how.yes)
-            return _frozen(store, source, settings, jobs, service, "prune")
+            return _frozen(store, source, settings, jobs, service, choice.cloud)
 
         choice = how.choice(how.cloud or source.cloud, source.settings.service)
         return carry_out(store, choice, settings, freeze, how, style)
@@ -144,14 +148,16 @@ def _source(store: Store, ref: str, done: str) -> Run:
     return found
 
 
-def _refuse_while_restoring(store: Store, source: Run) -> None:
+def _refuse_overlap(store: Store, wanted: Set[str], of: Callable[[Job], str]) -> None:
+    """Refuse what another restore has yet to work on: `of` gives what of its jobs is compared."""
     for run in store.runs():
-        settings = run.settings
-        restoring = settings.operation is Operation.RESTORE and settings.source_run == source.id
-        if restoring and run.state is not RunState.ENDED:
+        if run.settings.operation is not Operation.RESTORE or run.state is RunState.ENDED:
+            continue
+        left = sum(of(job) in wanted for job in store.jobs(run.id, states=_NOT_ENDED))
+        if left:
             raise UsageError(
-                f"run {run.id} restores these backups and has not ended: let it end "
-                f"(vbsbatch resume {run.id}), or cancel what it has not sent"
+                f"run {run.id} has not ended and has yet to restore {left} of these: let it end "
+                f"(vbsbatch resume {run.id}), or take them back (vbsbatch cancel {run.id})"
             )
 
 
@@ -260,14 +266,14 @@ def _frozen(
     settings: Settings,
     jobs: Sequence[Job],
     service: CloudService,
-    word: str,
+    cloud: str | None,
 ) -> Run:
     """Put the run into the store."""
-    now = time.time()
+    now, word = time.time(), settings.operation
     new = Run(
         id=store.new_run_id(now),
         plan=f"{word} of {source.id}",
-        cloud=source.cloud,
+        cloud=cloud,
         project_id=service.project_id,
         state=RunState.RUNNING,
         settings=settings,

@@ -351,16 +351,9 @@ class Tracker:
     def _succeed(self, job: Job, backup_id: str | None) -> None:
         now = self._clock.now()
         self._cadence.ended(now - (job.intent_at or now))
-        self._ledger.move(
-            job,
-            JobState.SUCCEEDED,
-            backup_id=backup_id or job.backup_id,
-            ended_at=now,
-            progress=None,
-            later_since=None,
-            code=None,
-            message=None,
-        )
+        made: dict[str, Any] = {"backup_id": backup_id or job.backup_id, "ended_at": now}
+        over: dict[str, Any] = dict.fromkeys(("progress", "later_since", "code", "message"))
+        self._ledger.move(job, JobState.SUCCEEDED, **made, **over)
         self._forget(job)
 
     def _fail(self, job: Job, code: str | None, message: str) -> None:
