@@ -9,6 +9,7 @@ from vbsbatch.report import data as figures
 from vbsbatch.report.data import CodeCount
 
 from .samples import T0, any_text, failed, job, one_of_each, report, run
+from .schema_check import problems
 
 counts = st.dictionaries(st.sampled_from(list(JobState)), st.integers(0, 10**6))
 
@@ -163,6 +164,10 @@ def test_the_facts_tell_how_far_each_wave_is_and_when_the_window_is() -> None:
     counts = {0: {JobState.SUCCEEDED: 3, JobState.FAILED: 2}, 1: {JobState.WAITING: 295}}
     facts = dict(figures.facts(report(run=run(settings=WAVED), waves=counts)))
     assert facts["waves"] == "canary 5/5 (2 failed), rest 0/295 waits"
+    first, second = figures.wave_values(report(run=run(settings=WAVED), waves=counts))
+    assert (first["failed"], first["max_failures"], first["open"]) == (2, 0, True)
+    assert (second["jobs"], second["ended"], second["open"]) == (295, 0, False)
+    assert problems(first, "wave") == problems(second, "wave") == []
     assert facts["window"] == "22:00-06:00 Europe/Berlin"
     assert dict(figures.facts(report(run=run(settings=WAVED, wave=1), waves=counts)))[
         "waves"

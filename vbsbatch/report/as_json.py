@@ -55,6 +55,7 @@ def run_values(data: ReportData) -> dict[str, Any]:
         "ended_at": time_or_none(run.ended_at),
         "duration_seconds": None if took is None else round(took, 3),
         "calls": figures.calls_values(run, data.counts),
+        "waves": figures.wave_values(data),
         "unknown_codes": [_without_meaning(row) for row in figures.unknown_codes(data)],
     }
 

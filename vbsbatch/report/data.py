@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from vbsbatch.model import (
     ENDED_STATES,
@@ -293,15 +293,28 @@ _DONE = {
 """What one job that succeeded has done."""
 
 
+def wave_values(data: ReportData) -> list[dict[str, Any]]:
+    """How far each wave is, as JSON has it; `open` until now are those that may be sent."""
+    return [
+        {
+            "name": clean(wave.name),
+            "jobs": sum(data.waves.get(index, {}).values()),
+            "ended": ended(data.waves.get(index, {})),
+            "failed": data.waves.get(index, {}).get(JobState.FAILED, 0),
+            "max_failures": wave.max_failures,
+            "open": index <= data.run.wave,
+        }
+        for index, wave in enumerate(data.run.settings.waves)
+    ]
+
+
 def _waves(data: ReportData) -> str | None:
-    """How far each wave is; the first that may not start yet says so."""
+    """The same in words; waves that may not start yet say so."""
     told = []
-    for index, wave in enumerate(data.run.settings.waves):
-        counts = data.waves.get(index, {})
-        failed = counts.get(JobState.FAILED, 0)
-        text = f"{wave.name} {ended(counts)}/{sum(counts.values())}"
-        text += f" ({failed} failed)" if failed else ""
-        told.append(text + (" waits" if index > data.run.wave else ""))
+    for wave in wave_values(data):
+        failed = f" ({wave['failed']} failed)" if wave["failed"] else ""
+        waits = "" if wave["open"] else " waits"
+        told.append(f"{wave['name']} {wave['ended']}/{wave['jobs']}{failed}{waits}")
     return ", ".join(told) or None
 
 

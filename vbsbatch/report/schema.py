@@ -49,6 +49,15 @@ _CALLS = _object(create=_COUNT, read=_COUNT, per_succeeded=_NUMBER_OR_NULL)
 
 _CODE = _object(http_status=_INTEGER_OR_NULL, code=_TEXT_OR_NULL, count=_COUNT)
 
+_WAVE = _object(
+    name=_TEXT,
+    jobs=_COUNT,
+    ended=_COUNT,
+    failed=_COUNT,
+    max_failures=_COUNT,
+    open={"type": "boolean"},
+)
+
 _FAILURE = _object(
     http_status=_INTEGER_OR_NULL, code=_TEXT_OR_NULL, count=_COUNT, meaning=_TEXT_OR_NULL
 )
@@ -88,6 +97,7 @@ _RUN = _object(
     ended_at=_TIME_OR_NULL,
     duration_seconds=_NUMBER_OR_NULL,
     calls=_ref("calls"),
+    waves=_list_of(_ref("wave")),
     unknown_codes=_list_of(_ref("code")),
 )
 
@@ -147,6 +157,7 @@ JSON_SCHEMA: Node = {
         "counts": _COUNTS,
         "calls": _CALLS,
         "code": _CODE,
+        "wave": _WAVE,
         "failure": _FAILURE,
         "job_line": _JOB_EVENT,
         "note_line": _event("note", kind=_TEXT, text=_TEXT),
