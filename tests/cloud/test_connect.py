@@ -282,7 +282,13 @@ async def test_an_identity_service_that_hangs_is_given_up(
 
 @pytest.mark.parametrize(
     ("status", "text"),
-    [(403, "forbids"), (404, "no Keystone (404)"), (500, "unavailable (500)"), (503, "(503)")],
+    [
+        (401, "wants a token"),
+        (403, "forbids"),
+        (404, "no Keystone (404)"),
+        (500, "unavailable (500)"),
+        (503, "(503)"),
+    ],
 )
 async def test_an_identity_service_that_answers_otherwise_is_told(
     status: int,

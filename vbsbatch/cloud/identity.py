@@ -107,6 +107,9 @@ class Account:
     def _open_session(self, timeouts: Timeouts) -> Any:
         with quiet():
             session = self._region.get_session()
+        # A 401 on the way to a token would make the session ask its own plugin for one, which waits
+        # for the very sign-in that is under way, for ever.
+        session.auth = None
         session.timeout = session.timeout or (timeouts.connect, timeouts.read)
         session.session.hooks["response"].append(self._count)
         return session

@@ -27,6 +27,8 @@ def translated(
 
 def _reason(error: Exception) -> tuple[str, bool]:
     """Return what to tell a person, and whether the same sign-in may succeed later."""
+    if any(type(link).__name__ == "MissingAuthPlugin" for link in causes(error)):
+        return "auth_url leads to no Keystone (it wants a token itself): check auth_url", False
     if (status := _status(error)) is not None:
         return _refused(status, error), status in (408, 429) or status >= 500
     if network := network_reason(error):
