@@ -133,6 +133,14 @@ def test_a_backup_that_is_creating_is_neither_deleted_nor_made_anew() -> None:
     assert (stage.job().ended_at or 0) - NOW >= 60.0
 
 
+def test_a_backup_whose_status_nobody_knows_is_done_when_its_cloud_job_says_so() -> None:
+    stage = Stage(1)
+    stage.cloud.script[1].append(accepting(stage, ready_at=NOW + 1.0, end="protected"))
+    stage.drive()
+    assert stage.states() == [JobState.SUCCEEDED]
+    assert (stage.job().ended_at or 0) - NOW < 300.0
+
+
 @pytest.mark.parametrize("word", ["deleting", "deleted"])
 def test_a_backup_that_somebody_deletes_fails_its_job(word: str) -> None:
     stage = Stage(1)

@@ -6,6 +6,7 @@ list cannot tell: why it failed, or why no list shows it.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import anyio
@@ -222,11 +223,17 @@ class Tracker:
     async def _working(self, job: Job, backup: Backup) -> None:
         if (job.backup_id, job.progress) != (backup.id, backup.progress):
             job = self._ledger.touch(job, backup_id=backup.id, progress=backup.progress)
-        if job.cloud_job_id is not None and self._may_ask(job, self._tuning.stuck_after):
-            answer = await self._cloud_job(job, job.cloud_job_id, seldom=float("inf"))
+        # Where the list's word is none that we know, the cloud job's has to do.
+        known = backup.status == "creating"
+        after, seldom = (self._tuning.stuck_after, inf) if known else (self._unseen_for(), None)
+        if job.cloud_job_id is not None and self._may_ask(job, after):
+            answer = await self._cloud_job(job, job.cloud_job_id, seldom=seldom)
             if answer is not None and answer.status is CloudJobStatus.FAIL:
                 # Never deleted nor made anew while it says `creating`: a person has to look.
-                self._fail(job, answer.code, "its cloud job failed, and it stays in 'creating'")
+                words = f"its cloud job failed, and it stays in {backup.status or 'no status'!r}"
+                self._fail(job, answer.code, words)
+            elif answer is not None and answer.status is CloudJobStatus.SUCCESS and not known:
+                self._succeed(job, backup.id)
 
     async def _ask_backup(self, job: Job, backup_id: str) -> None:
         """A backup that we know of and that no page showed."""
