@@ -39,8 +39,8 @@ def test_a_plan_of_the_cloud_is_checked_and_run_as_it_is(stage: Stage) -> None:
     )
     stage("run", "fleet.yaml")
     assert cloud.summary()["backed_up"] == 12
-    assert cloud.calls("volumes") <= 4
-    assert cloud.calls("servers") == 2, "once for each plan new"
+    assert cloud.calls("volumes") <= 6, "a page, and a look whether pages have links, each time"
+    assert cloud.calls("servers") <= 4
     assert stage("plan", "diff", "fleet.yaml").stdout == (
         "fleet.yaml: 0 gone, 0 new, 0 changed (12 volumes in the plan, 12 in the cloud)\n"
     )

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.clouds import GlassCloud
 from tests.cli.stage import FAST, SLOW, Stage, told, until
+from tests.report.schema_check import problems
 
 
 def ids(cloud: GlassCloud) -> list[str]:
@@ -45,7 +46,7 @@ def spoil(cloud: GlassCloud) -> dict[str, str]:
     }
 
 
-def test_everything_is_found_in_five_calls_and_told_in_one_table(stage: Stage) -> None:
+def test_everything_is_found_in_five_reads_and_told_in_one_table(stage: Stage) -> None:
     cloud = stage.cloud(SLOW + "quota: {backups: 25}", volumes=8)
     stage.write_plan(skip_if_newer_than="24h")
     spoilt = spoil(cloud)
@@ -64,11 +65,7 @@ def test_everything_is_found_in_five_calls_and_told_in_one_table(stage: Stage) -
         key=str,
     )
     calls = {kind: count - before.get(kind, 0) for kind, count in cloud.summary()["calls"].items()}
-    assert {kind: calls[kind] for kind in ("volumes", "list", "quota")} == {
-        "volumes": 1,
-        "list": 1,
-        "quota": 1,
-    }
+    assert sum(calls[kind] for kind in ("volumes", "list", "quota")) <= 5
     assert cloud.creates() == 1, "that of somebody else"
     table = stage("check", "plan.yaml", "--online", code=2).stdout
     assert "error    missing" in table
@@ -151,6 +148,28 @@ def test_no_preflight_asks_for_nothing_but_whether_anybody_answers(stage: Stage)
     assert cloud.calls("quota") == 1
 
 
+def test_a_plan_of_which_everything_would_surely_fail_is_none_to_skip(stage: Stage) -> None:
+    """The wrong project, most likely: a run of which all is skipped would pass for a success."""
+    stage.cloud(volumes=2)
+    stage.write_plan(
+        volumes=[{"id": f"6ba7b81{n}-9dad-11d1-80b4-00c04fd430c8"} for n in range(3)],
+        volumes_from=None,
+    )
+    done = stage("run", "plan.yaml", "--on-preflight", "skip", "--yes", code=2)
+    assert done.stderr.endswith("every volume of the plan would surely fail\n")
+    assert stage.runs() == []
+
+
+def test_findings_come_as_the_run_tells_its_progress(stage: Stage) -> None:
+    stage.cloud(FAST + "faults: [{on: volumes, do: status, status: 403}]", volumes=1)
+    first, *_ = stage("run", "plan.yaml", "--progress", "json").stderr.splitlines()
+    note = json.loads(first)
+    assert (note["event"], note["kind"]) == ("note", "preflight")
+    assert note["text"].startswith("warning volumes could not be found out: 403")
+    assert not problems(note, "line")
+    assert len(stage("run", "plan.yaml", "--progress", "quiet").stderr.splitlines()) == 1
+
+
 NOT_OFFERED = """\
 faults:
   - {on: volumes, do: status, status: 404}
@@ -228,8 +247,8 @@ def test_a_big_project_is_looked_at_in_as_many_pages_as_it_has(stage: Stage) -> 
     stage.write_plan(volumes=[{"id": each} for each in some], volumes_from=None)
     rows = found(stage, code=2)
     assert rows == [("error", "limit", some[0])]
-    assert cloud.calls("list") == 2
-    assert cloud.calls("volumes") <= 2
+    assert cloud.calls("list") <= 3
+    assert cloud.calls("volumes") <= 3
 
 
 def test_a_plan_for_cinder_is_looked_at_too(stage: Stage) -> None:

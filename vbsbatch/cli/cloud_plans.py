@@ -62,23 +62,44 @@ def plan() -> None:
 
 
 _chosen = (
-    click.option("--name", multiple=True, type=Word(), metavar="GLOB", help="Name, as in a shell."),
-    click.option("--metadata", multiple=True, type=Pair(), metavar="K=V", help="Metadata."),
-    click.option("--status", multiple=True, type=Word(), metavar="S", help="State: in-use, ..."),
-    click.option("--az", multiple=True, type=Word(), metavar="AZ", help="Availability zone."),
     click.option(
-        "--server", multiple=True, type=Word(), metavar="NAME|ID", help="Attached to this server."
+        "--name",
+        multiple=True,
+        type=Word(),
+        metavar="GLOB",
+        help="Volumes of this name; * and ? as in a shell.",
     ),
-    click.option("--type", multiple=True, type=Word(), metavar="T", help="Volume type."),
-    click.option("--min-size", type=_SIZE, metavar="GB", help="At least so large."),
-    click.option("--max-size", type=_SIZE, metavar="GB", help="At most so large."),
     click.option(
-        "--exclude", multiple=True, type=Word(), metavar="GLOB|ID", help="Not this one, or these."
+        "--metadata", multiple=True, type=Pair(), metavar="K=V", help="Volumes with this metadata."
+    ),
+    click.option(
+        "--status",
+        multiple=True,
+        type=Word(),
+        metavar="S",
+        help="Volumes in this state: in-use, ...",
+    ),
+    click.option(
+        "--az", multiple=True, type=Word(), metavar="AZ", help="Volumes in this availability zone."
+    ),
+    click.option(
+        "--server", multiple=True, type=Word(), metavar="NAME|ID", help="Volumes of this server."
+    ),
+    click.option("--type", multiple=True, type=Word(), metavar="T", help="Volumes of this type."),
+    click.option("--min-size", type=_SIZE, metavar="GB", help="Volumes of at least this size."),
+    click.option("--max-size", type=_SIZE, metavar="GB", help="Volumes of at most this size."),
+    click.option(
+        "--exclude",
+        multiple=True,
+        type=Word(),
+        metavar="GLOB|ID",
+        help="Not this volume, or those of this name.",
     ),
 )
 
 
 @plan.command(
+    short_help="Write a plan of the volumes that a cloud has.",
     epilog="""\b
 Several of one option: one of them must fit (of --metadata: one for each key). Options of
 different kinds must all fit. Without --status, volumes in a state that cannot be backed up
@@ -89,10 +110,12 @@ Examples:
   vbsbatch plan new --cloud otc -o fleet.yaml
   vbsbatch plan new --cloud otc --name 'db*' --exclude '*-swap' --min-size 10 -o db.yaml
   vbsbatch plan new --cloud otc --server web01 --server web02 > web.yaml
-"""
+""",
 )
 @with_options(*cloud_options, *_chosen)
-@click.option("-o", "--output", metavar="FILE", help="Write here; - is standard output.")
+@click.option(
+    "-o", "--output", metavar="FILE", help="Write here; else, and for -, to standard output."
+)
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 def new(
     cloud: str | None,
@@ -122,6 +145,7 @@ def new(
 
 
 @plan.command(
+    short_help="Tell which volumes of a plan are gone, new or changed.",
     epilog="""\b
 Exit codes: 0 no difference, 1 any difference, 2 or 3 it could not be found out.
 
@@ -129,7 +153,7 @@ Exit codes: 0 no difference, 1 any difference, 2 or 3 it could not be found out.
 Examples:
   vbsbatch plan diff fleet.yaml
   vbsbatch plan diff fleet.yaml --cloud otc --json
-"""
+""",
 )
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option("--volumes", metavar="FILE", help="Volumes from a list instead; - is standard input.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,22 +59,25 @@ def check_online(path: Path, plan: Plan, choice: CloudChoice, *, as_json: bool) 
 
 
 async def before_run(
-    plan: Plan, service: CloudService, *, policy: OnPreflight, yes: bool
+    plan: Plan, service: CloudService, *, policy: OnPreflight, yes: bool, style: str
 ) -> Cleared:
-    """Look, say what was found, and ask whoever is there.
+    """Look, say what was found (in the `style` of the run's progress), and ask whoever is there.
 
     Raises `UsageError` when the run is not to be started, `SignInError` when nobody answers.
     """
     found = await _look(plan, service, _uncounted, unanswered=Severity.WARNING)
     told = [each for each in found.findings if each.severity in _WORTH_A_QUESTION]
-    if told:
-        _tell(told, found)
+    asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
+    if told and (asks or style != "quiet"):
+        (_tell_programs if style == "json" and not asks else _tell)(told, found)
+    if len(found.hopeless) == len(plan):
+        raise UsageError("nothing was started: every volume of the plan would surely fail")
     if found.found(Severity.ERROR):
-        if _asks(yes):
+        if asks:
             _agree(_question(found), default=False)
         elif policy is OnPreflight.FAIL:
             raise UsageError(_refusal(found))
-    elif told and _asks(yes):
+    elif told and asks:
         _agree("Start the run?", default=True)
     return Cleared(
         skipped={**found.recent, **found.hopeless}, words=None if told else in_words(found.forecast)
@@ -118,10 +122,6 @@ def _uncounted(volumes: int) -> None:
     """A run draws no bar: a screen may follow."""
 
 
-def _asks(yes: bool) -> bool:
-    return not yes and sys.stdin.isatty() and sys.stderr.isatty()
-
-
 def _agree(question: str, *, default: bool) -> None:
     if not click.confirm(question, default=default, err=True):
         raise UsageError("nothing was started")
@@ -155,6 +155,18 @@ def _tell(told: Sequence[Finding], found: Preflight) -> None:
     if found.recent:
         mention(f"{counted(len(found.recent), 'volume')} skipped: the last backup is new enough")
     mention(f"preflight: {_counts(told)}; {in_words(found.forecast)}")
+
+
+def _tell_programs(told: Sequence[Finding], found: Preflight) -> None:
+    """The findings as the JSON lines that the run goes on with."""
+    from vbsbatch.model import RunNoted
+    from vbsbatch.report import jsonlines
+
+    for each in told:
+        words = (each.severity, each.about, _volume(each), each.text)
+        text = " ".join(word for word in words if word)
+        note = RunNoted(at=time.time(), kind="preflight", text=text)
+        mention(jsonlines.line(note, attempts=0))
 
 
 def _print_table(findings: Sequence[Finding], stream: Any) -> None:

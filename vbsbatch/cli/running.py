@@ -95,7 +95,9 @@ def run(
         _warn_of_unfinished(store, loaded.name, yes=how.yes)
 
         async def freeze(service: CloudService) -> Run:
-            seen = None if no_preflight else await _preflight(loaded, service, policy, how.yes)
+            seen = None
+            if not no_preflight:
+                seen = await _preflight(loaded, service, policy, style, yes=how.yes)
             await _check_settings(loaded, service, reached=seen is not None)
             skipped = {} if seen is None else seen.skipped
             found = _freeze(store, loaded, choice.cloud, service, skipped)
@@ -233,10 +235,12 @@ def _selection(
     return chosen
 
 
-async def _preflight(plan: Plan, service: CloudService, policy: OnPreflight, yes: bool) -> Cleared:
+async def _preflight(
+    plan: Plan, service: CloudService, policy: OnPreflight, style: str, *, yes: bool
+) -> Cleared:
     from vbsbatch.cli.preflight import before_run
 
-    return await before_run(plan, service, policy=policy, yes=yes)
+    return await before_run(plan, service, policy=policy, yes=yes, style=style)
 
 
 def _say_begun(store: Store, run: Run, volumes: int, skipped: int) -> None:
