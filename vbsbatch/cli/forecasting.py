@@ -51,5 +51,5 @@ def _caps(plan: Plan) -> list[str]:
             if az != "*" and not zones[az]:
                 lines.append(f'note: no volume is in the zone "{az}"')
         if zones[None]:
-            lines.append(f"note: {zones[None]} volumes name no zone: no cap of a zone holds them")
+            lines.append(f"note: volumes that name no zone, which no cap holds: {zones[None]}")
     return lines
