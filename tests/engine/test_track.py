@@ -7,7 +7,7 @@ import pytest
 
 from vbsbatch.engine.ledger import Ledger
 from vbsbatch.errors import CloudRefused
-from vbsbatch.model import Answer, CloudJobStatus, JobState, Rate, RunState
+from vbsbatch.model import Answer, CloudJobStatus, JobState, Rate, RunState, Timeouts
 
 from .stage import FAILS, HIDDEN, NOW, Stage, accepting, failing, settings
 
@@ -139,6 +139,17 @@ def test_a_backup_whose_status_nobody_knows_is_done_when_its_cloud_job_says_so()
     stage.drive()
     assert stage.states() == [JobState.SUCCEEDED]
     assert (stage.job().ended_at or 0) - NOW < 300.0
+
+
+@pytest.mark.parametrize("script", [{}, {"visible_at": 1e12}], ids=["listed", "in no list"])
+def test_a_backup_that_never_ends_fails_in_time_and_is_left_alone(script: dict[str, Any]) -> None:
+    stage = Stage(2, settings(timeouts=Timeouts(backup=7200.0)))
+    stage.cloud.script[1].append(accepting(stage, ready_at=NOW + 1e9, **script))
+    stage.drive()
+    assert stage.states() == [JobState.FAILED, JobState.SUCCEEDED]
+    assert stage.job().code == "stuck"
+    assert 7200.0 < (stage.job().ended_at or 0.0) - stage.sent()[0] - NOW < 7200.0 + 200.0
+    assert (len(stage.sent()), stage.cloud.deleted) == (2, [])
 
 
 @pytest.mark.parametrize("word", ["deleting", "deleted"])

@@ -14,6 +14,7 @@ from aiolimiter import AsyncLimiter
 
 from vbsbatch.engine.assignment import Assignment
 from vbsbatch.engine.cadence import Cadence
+from vbsbatch.engine.outages import ReadOutages
 from vbsbatch.engine.outcome import Outcome, of_absence, of_refusal
 from vbsbatch.engine.reconcile import (
     Finding,
@@ -58,10 +59,12 @@ class Tracker:
         self._cadence = Cadence(work.tuning, in_flight=work.settings.limits.in_flight)
         self._reads = AsyncLimiter(1, 1 / work.tuning.reads_per_second)
         self._last = work.clock.now()
-        self._failures = 0
-        self._unreadable_since: float | None = None
-        self._readable_since = 0.0
-        self._not_before = 0.0
+        self._outages = ReadOutages(
+            work.tuning,
+            settle=work.settings.retry.settle,
+            now=work.clock.now,
+            note=lambda text: work.ledger.note("sweep", text),
+        )
         self._ask_at: dict[int, float] = {}
         self._misses: dict[int, int] = {}
         self._refused_at: dict[int, float] = {}
@@ -74,12 +77,12 @@ class Tracker:
             try:
                 await self._sweep()
             except CloudUnavailable as error:
-                self._rest(error)
+                self._outages.rest(error)
             except (CloudRefused, SignInError) as error:
                 self._stop(f"cannot read the backups: {error}")
                 await anyio.sleep_forever()
             else:
-                self._recovered()
+                self._outages.recovered()
 
     async def _until_due(self) -> None:
         while (wait := self._due() - self._clock.now()) > 0:
@@ -92,12 +95,14 @@ class Tracker:
             creates=self._service.create_calls,
             sent=[j.intent_at or 0.0 for j in jobs if j.state is JobState.RUNNING],
             settle=[
-                settled_at(j.unknown_at or 0.0, self._readable_since, self._settings.retry.settle)
+                settled_at(
+                    j.unknown_at or 0.0, self._outages.readable_since, self._settings.retry.settle
+                )
                 for j in jobs
                 if j.state is JobState.UNKNOWN
             ],
         )
-        return max(due, self._not_before)
+        return max(due, self._outages.not_before)
 
     async def _sweep(self) -> None:
         """One look at the list, and what it says of every job that was open when it began."""
@@ -110,7 +115,7 @@ class Tracker:
         if not jobs:
             return
         seen, complete = await self._look(jobs)
-        self._unreadable_since = None
+        self._outages.looked()
         refused = 0
         # A query that fails must not hold up the others: whose failed last comes last, and what
         # the list alone tells comes first.
@@ -129,7 +134,7 @@ class Tracker:
     async def _look(self, jobs: list[Job]) -> tuple[Sightings, bool]:
         """Read pages, newest first, until nothing further can matter."""
         started_at = self._clock.now()
-        self._note_outage(started_at)
+        self._outages.look()
         listed = await self._page(None)
         # Only now: the first answer's `Date` may be the first to tell the server's clock.
         seen = Sightings(index=Index(jobs), sight=self._sight(started_at))
@@ -142,20 +147,13 @@ class Tracker:
                 return seen, False
             listed = await self._page(listed.next)
 
-    def _note_outage(self, now: float) -> None:
-        """An outage that left less than half of the settle time takes it anew; a shorter one, or
-        a list that fails every now and then, must not put off what there is to prove."""
-        since = self._unreadable_since
-        if since is not None and now - since >= self._settings.retry.settle / 2:
-            self._readable_since = now
-
     async def _page(self, page: str | None) -> BackupPage:
         await self._reads.acquire()
         self._cadence.swept()
         try:
             return await self._service.backups(page)
         except CloudUnavailable:
-            self._unreadable_since = self._unreadable_since or self._clock.now()
+            self._outages.page_failed()
             raise
         except CloudRefused as error:
             if page is None or error.status != 404:
@@ -169,7 +167,7 @@ class Tracker:
             clock_ahead=self._service.clock_ahead,
             names_unique=self._settings.names_unique,
             settle=self._settings.retry.settle,
-            readable_since=self._readable_since,
+            readable_since=self._outages.readable_since,
         )
 
     def _rest_alone(self, jobs: list[Job], seen: Sightings) -> bool:
@@ -187,6 +185,17 @@ class Tracker:
             await self._not_seen(job, finding)
         else:
             await self._seen(job, seen.found[job.no], finding)
+        self._mind_the_time(job.no)
+
+    def _mind_the_time(self, no: int) -> None:
+        """A backup that takes longer than the plan gives it is left as it is: neither deleted nor
+        made anew, a person has to look."""
+        job = self._ledger.open.get(no)
+        if job is None or job.state is not JobState.RUNNING:
+            return
+        longest = self._settings.timeouts.backup
+        if self._clock.now() - (job.intent_at or 0.0) > longest:
+            self._fail(job, "stuck", f"the cloud still works on it after {longest / 3600:g} h")
 
     async def _seen(self, job: Job, backup: Backup, finding: Finding) -> None:
         if job.state is JobState.UNKNOWN:
@@ -385,18 +394,3 @@ class Tracker:
         """An engine before us put the deletion of its backup on record, and may have asked
         for it."""
         return job.backup_id is not None and job.backup_id == job.errored_backup_id
-
-    def _rest(self, error: CloudUnavailable) -> None:
-        """The cloud did not answer a read: that proves nothing; ask again, ever more seldom."""
-        self._failures += 1
-        pause = self._tuning.read_retry_first * 2.0 ** min(self._failures - 1, 10)
-        pause = max(min(pause, self._tuning.read_retry_longest), error.retry_after or 0.0)
-        self._not_before = self._clock.now() + pause
-        if self._failures == 1:
-            self._ledger.note("sweep", f"cannot read the backups now: {error}; will ask again")
-
-    def _recovered(self) -> None:
-        if self._failures:
-            self._ledger.note("sweep", f"backups readable again after {self._failures} tries")
-        self._failures = 0
-        self._not_before = 0.0

@@ -111,10 +111,12 @@ class Retry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timeouts:
-    """How long one request may take."""
+    """How long one request may take, and one backup."""
 
     connect: float = 10.0
     read: float = 60.0
+    backup: float = 86400.0
+    """From its create on; after that its job fails, and the backup is left as it is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

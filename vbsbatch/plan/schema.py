@@ -203,13 +203,18 @@ class RetryKeys(Keys):
 
 
 class TimeoutKeys(Keys):
-    """How long one request may take."""
+    """How long one request may take, and one backup."""
 
     connect: Annotated[float, Duration(low=0.001, high=3600)] = _key(
         "Until a connection stands.", _seconds(_TIMEOUTS.connect)
     )
     read: Annotated[float, Duration(low=0.001, high=3600)] = _key(
         "Until the answer arrives.", _seconds(_TIMEOUTS.read)
+    )
+    backup: Annotated[float, Duration(low=0.001)] = _key(
+        "From its create until it is available; after that its volume fails as stuck, and the "
+        "backup is left as it is.",
+        _seconds(_TIMEOUTS.backup),
     )
 
 
@@ -273,7 +278,7 @@ class PlanKeys(Keys):
     defaults: BackupKeys = _key("For every volume that does not say otherwise.")
     limits: LimitKeys = _key("How hard the run may press the cloud.")
     retry: RetryKeys = _key("When a job is tried again, and for how long.")
-    timeouts: TimeoutKeys = _key("How long one request may take.")
+    timeouts: TimeoutKeys = _key("How long one request may take, and one backup.")
     deadline: Annotated[float, Duration(low=0.001)] = _key(
         "This long after its start the run sends no new create; what still waits fails."
     )

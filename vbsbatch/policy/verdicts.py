@@ -36,6 +36,7 @@ OUTAGES = frozenset({"VolumeBackup.0900", "Cinder.NoService"})
 OURS = {
     "deadline": "the plan's deadline passed before it could be sent",
     "busy": "another run of this store is at work on the volume",
+    "stuck": "the cloud did not finish the backup in the time that the plan gives it",
     "lost": "the cloud accepted the backup, and later knew neither its job nor a backup",
     "deleted": "the backup was deleted before it was available",
     "uncertain": "the cloud does not tell what became of the request",

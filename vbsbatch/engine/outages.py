@@ -1,0 +1,68 @@
+"""Reads that fail: when to ask again, and since when the lists can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vbsbatch.engine.tuning import Tuning
+from vbsbatch.errors import CloudUnavailable
+
+
+class ReadOutages:
+    """What the tracker knows of its reads that found the cloud unavailable.
+
+    `settle` is the plan's, in seconds; `now` is our clock, `note` tells an outage and its end.
+    """
+
+    def __init__(
+        self,
+        tuning: Tuning,
+        *,
+        settle: float,
+        now: Callable[[], float],
+        note: Callable[[str], None],
+    ) -> None:
+        self.not_before = 0.0
+        """No read before this (epoch seconds)."""
+        self.readable_since = 0.0
+        """A list proves no absence before the settle time has passed since this."""
+        self._tuning = tuning
+        self._settle = settle
+        self._now = now
+        self._note = note
+        self._failures = 0
+        self._unreadable_since: float | None = None
+
+    def look(self) -> None:
+        """A look at the list begins.
+
+        An outage that left less than half of the settle time takes it anew; a shorter one, or a
+        list that fails every now and then, must not put off what there is to prove.
+        """
+        since, now = self._unreadable_since, self._now()
+        if since is not None and now - since >= self._settle / 2:
+            self.readable_since = now
+
+    def page_failed(self) -> None:
+        """A page of the list did not come."""
+        self._unreadable_since = self._unreadable_since or self._now()
+
+    def looked(self) -> None:
+        """The list was read to where it had to be."""
+        self._unreadable_since = None
+
+    def rest(self, error: CloudUnavailable) -> None:
+        """The cloud did not answer a read: that proves nothing; ask again, ever more seldom."""
+        self._failures += 1
+        pause = self._tuning.read_retry_first * 2.0 ** min(self._failures - 1, 10)
+        pause = max(min(pause, self._tuning.read_retry_longest), error.retry_after or 0.0)
+        self.not_before = self._now() + pause
+        if self._failures == 1:
+            self._note(f"cannot read the backups now: {error}; will ask again")
+
+    def recovered(self) -> None:
+        """Every read of a sweep was answered."""
+        if self._failures:
+            self._note(f"backups readable again after {self._failures} tries")
+        self._failures = 0
+        self.not_before = 0.0
