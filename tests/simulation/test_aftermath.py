@@ -165,6 +165,8 @@ def test_where_the_cloud_cannot_tell_a_lost_restore_is_left_to_a_person() -> Non
     check_restores(night)
     assert {job.code for job in night.jobs()} == {"uncertain"}
     assert all("look at the volume" in (job.message or "") for job in night.jobs())
+    moves = {(move.came_from, move.job.state) for move in night.moves}
+    assert (JobState.UNKNOWN, JobState.RUNNING) not in moves, "nothing was found in the cloud"
     assert night.cloud.ledger.calls["restore"] == 20
 
 

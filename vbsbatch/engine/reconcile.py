@@ -91,6 +91,12 @@ def is_ours(job: Job, backup: Backup, sight: Sight) -> bool | None:
     return None if backup.name is None else True
 
 
+def already_errored(job: Job) -> bool:
+    """Whether an engine before us put the deletion of its backup on record: it may have asked for
+    it."""
+    return job.backup_id is not None and job.backup_id == job.errored_backup_id
+
+
 @dataclass(slots=True)
 class Sightings:
     """What the pages of one look showed of our open jobs, collected page by page."""

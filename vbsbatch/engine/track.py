@@ -21,6 +21,7 @@ from vbsbatch.engine.reconcile import (
     Index,
     Sight,
     Sightings,
+    already_errored,
     needed_since,
     reaches_back,
     settled_at,
@@ -179,7 +180,7 @@ class Tracker:
     async def _settle(self, job: Job, seen: Sightings, complete: bool) -> None:
         """What the look says about one job becomes its next state."""
         finding = seen.of(job, complete=complete)
-        if job.state is JobState.RUNNING and self._already_errored(job):
+        if job.state is JobState.RUNNING and already_errored(job):
             await self._end_errored(job, job.backup_id, job.code, job.message)
         elif finding in (Finding.ABSENT, Finding.UNSEEN, Finding.UNCERTAIN):
             await self._not_seen(job, finding)
@@ -198,6 +199,9 @@ class Tracker:
             self._fail(job, "stuck", f"the cloud still works on it after {longest / 3600:g} h")
 
     async def _seen(self, job: Job, backup: Backup, finding: Finding) -> None:
+        if job.state is JobState.UNKNOWN and backup.code == "uncertain":
+            self._fail(job, backup.code, backup.fail_reason or "")
+            return
         if job.state is JobState.UNKNOWN:
             job = self._ledger.move(
                 job,
@@ -388,9 +392,3 @@ class Tracker:
     def _forget(self, job: Job) -> None:
         for known in (self._ask_at, self._misses, self._refused_at):
             known.pop(job.no, None)
-
-    @staticmethod
-    def _already_errored(job: Job) -> bool:
-        """An engine before us put the deletion of its backup on record, and may have asked
-        for it."""
-        return job.backup_id is not None and job.backup_id == job.errored_backup_id
