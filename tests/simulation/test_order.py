@@ -19,7 +19,7 @@ from vbsbatch.simulator.virtual import START
 from .night import POINTS, Night, check, with_settings
 from .orderly import check_order, hours, orderly
 
-SEEDS = max(20, int(os.environ.get("VBSBATCH_SEEDS", "300")) // 5)
+SEEDS = max(20, int(os.environ.get("VBSBATCH_SEEDS", "300")) // 8)
 HOUR = 3600.0
 WAVES = (Wave(name="canary"), Wave(name="rest"))
 

@@ -52,8 +52,7 @@ class Engine:
         self._random = random
         self._reason: str | None = None
         limits = run.settings.limits
-        capped = limits.per_group is not None or bool(limits.per_az)
-        self.ledger = Ledger(journal, clock, listeners, capped=capped)
+        self.ledger = Ledger(journal, clock, listeners, capped=limits.capped)
         self.limiter = CreateLimiter(run.rate or limits.rate, now=clock.now, tuning=tuning)
         work = Assignment(
             run=run,

@@ -12,8 +12,7 @@ Counts = Mapping[int, Mapping[JobState, int]]
 """Jobs by the index of their wave, and by state."""
 
 ASLEEP = 60.0
-"""A wait for the window is looked at again this often: the machine may sleep, or its clock be set.
-"""
+"""Seconds after which a wait for the window is looked at again: the machine may have slept."""
 
 
 def last_open(waves: Sequence[Wave], last: int, counts: Counts) -> tuple[int, int | None]:

@@ -71,6 +71,11 @@ class Limits:
     per_az: tuple[tuple[str, int], ...] = ()
     """Availability zones with the open jobs each may have; `*` is each zone not named."""
 
+    @property
+    def capped(self) -> bool:
+        """Whether any group or zone has a cap of its own."""
+        return self.per_group is not None or bool(self.per_az)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wave:

@@ -30,7 +30,7 @@ from vbsbatch.model import (
 from vbsbatch.store import statements
 from vbsbatch.store.entry import Acknowledged, Entry, ms
 from vbsbatch.store.opening import BUSY_TIMEOUT, connect
-from vbsbatch.store.room import Room, capped
+from vbsbatch.store.room import Room
 from vbsbatch.store.rows import (
     attempt_row,
     by_wave,
@@ -163,7 +163,7 @@ class SqliteJournal:
     def _claimable(self, db: Connection, now: int, limit: int) -> list[Job]:
         """The next due jobs, as a claim leaves them."""
         values: dict[str, Any] = {"run": self._run, "now": now}
-        if not capped(self._limits):
+        if not self._limits.capped:
             return self._jobs(_one(db, statements.CLAIMABLE, values | {"limit": limit}))
         room, taken, page = self._room(db), list[int](), [[None]] * statements.PAGE
         while len(taken) < limit and len(page) == statements.PAGE:
@@ -198,7 +198,7 @@ class SqliteJournal:
             others = _one(db, statements.OTHERS_OPEN, (self._run,))
             query = statements.NEXT_DUE_NOT_HELD if others else statements.NEXT_DUE
             values: dict[str, Any] = {"run": self._run}
-            if capped(self._limits):
+            if self._limits.capped:
                 query, values = statements.WITHIN[query], self._full(self._room(db))
             due: int | None = _one(db, query, values)
             return due

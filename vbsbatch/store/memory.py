@@ -32,7 +32,7 @@ from vbsbatch.model import (
     check_move,
 )
 from vbsbatch.store.entry import Acknowledged, Entry, begun_as, ms
-from vbsbatch.store.room import Room, capped
+from vbsbatch.store.room import Room
 from vbsbatch.store.selection import Selection
 
 WRITE_BEHIND = 256
@@ -229,7 +229,7 @@ class MemoryJournal:
 
     def _room(self) -> Room:
         limits = self._kept.run.settings.limits
-        open_jobs = self._kept.in_states(OPEN_STATES) if capped(limits) else []
+        open_jobs = self._kept.in_states(OPEN_STATES) if limits.capped else []
         return Room(limits, [(job.group, job.az, 1) for job in open_jobs])
 
     def _holder(self, job: Job) -> str | None:

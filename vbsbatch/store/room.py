@@ -11,11 +11,6 @@ ANY = "*"
 """In `Limits.per_az`: each zone that is not named itself."""
 
 
-def capped(limits: Limits) -> bool:
-    """Whether any group or zone has a cap of its own."""
-    return limits.per_group is not None or bool(limits.per_az)
-
-
 class Room:
     """What one claim may still take, beside the jobs that are open already."""
 
