@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -172,12 +172,15 @@ def diff(
 
     from vbsbatch.cli.planning import load_plan
     from vbsbatch.fleet.difference import differences
+    from vbsbatch.report import opened
 
     loaded = load_plan(plan, volumes)
     named = cloud or loaded.cloud or os.environ.get("OS_CLOUD")
     fleet = anyio.run(_fleet, _choice(named, vbs_endpoint, block_storage_endpoint))
     found = differences(loaded, fleet)
-    (_print_json if as_json else _print_lines)(plan, loaded, fleet, found)
+    lines = (_as_json if as_json else _as_lines)(plan, loaded, fleet, found)
+    with opened(None) as stream:
+        stream.writelines(f"{line}\n" for line in lines)
     return FAILED if found else 0
 
 
@@ -252,7 +255,7 @@ def _plan_name(output: str | None, cloud: str | None) -> str:
     return shown_name(stem)[:64].strip() or "fleet"
 
 
-def _print_lines(path: Path, plan: Plan, fleet: Fleet, found: Sequence[Difference]) -> None:
+def _as_lines(path: Path, plan: Plan, fleet: Fleet, found: Sequence[Difference]) -> Iterator[str]:
     from vbsbatch.report import clean
 
     for each in found:
@@ -265,16 +268,16 @@ def _print_lines(path: Path, plan: Plan, fleet: Fleet, found: Sequence[Differenc
             f"{change.what}: {clean(change.was or 'none')} -> {clean(change.now or 'none')}"
             for change in each.changes
         ]
-        click.echo(", ".join(told))
+        yield ", ".join(told)
     kinds = [each.kind for each in found]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("gone", "new", "changed"))
-    click.echo(
+    yield (
         f"{clean(str(path))}: {counts} "
         f"({len(plan)} volumes in the plan, {len(fleet.volumes)} in the cloud)"
     )
 
 
-def _print_json(path: Path, plan: Plan, fleet: Fleet, found: Sequence[Difference]) -> None:
+def _as_json(path: Path, plan: Plan, fleet: Fleet, found: Sequence[Difference]) -> Iterator[str]:
     import json
 
     from vbsbatch.report.text import clean, cleaned
@@ -300,4 +303,4 @@ def _print_json(path: Path, plan: Plan, fleet: Fleet, found: Sequence[Difference
         "in_cloud": len(fleet.volumes),
         "differences": rows,
     }
-    click.echo(json.dumps(document, indent=2))
+    yield json.dumps(document, indent=2)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from vbsbatch.cli import USAGE, mention
+from vbsbatch.cli.showing import is_terminal
 from vbsbatch.cli.surveying import Count, counting
 from vbsbatch.errors import CloudError, UsageError
 from vbsbatch.fleet.preflight import Finding, Preflight, Severity, in_words, look
 from vbsbatch.fleet.writing import counted
 from vbsbatch.model import OnPreflight
-from vbsbatch.report import clean
+from vbsbatch.report import clean, opened
+from vbsbatch.report.text import cut
 
 if TYPE_CHECKING:
     from vbsbatch.cloud import CloudChoice, CloudService
@@ -50,11 +52,15 @@ def check_online(path: Path, plan: Plan, choice: CloudChoice, *, as_json: bool) 
         findings = (*where, *found.findings)
     except CloudError as error:
         findings = (Finding(severity=Severity.ERROR, about=_about(error), text=str(error)),)
-    if as_json:
-        _print_json(path, findings, found)
-    else:
-        _print_table(findings, sys.stdout)
-        click.echo(f"{clean(str(path))}: {_verdict(findings, found)}")
+    with opened(None) as stream:
+        if as_json:
+            _write_json(path, findings, found, stream)
+        else:
+            if stream.isatty():
+                _print_table(findings, stream)
+            else:
+                stream.writelines(f"{line}\n" for line in _lines(findings))
+            stream.write(f"{clean(str(path))}: {_verdict(findings, found)}\n")
     return USAGE if any(each.severity is Severity.ERROR for each in findings) else 0
 
 
@@ -67,7 +73,7 @@ async def before_run(
     """
     found = await _look(plan, service, _uncounted, unanswered=Severity.WARNING)
     told = [each for each in found.findings if each.severity in _WORTH_A_QUESTION]
-    asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
+    asks = not yes and is_terminal(sys.stdin) and is_terminal(sys.stderr)
     if told and (asks or style != "quiet"):
         (_tell_programs if style == "json" and not asks else _tell)(told, found)
     if len(found.hopeless) == len(plan):
@@ -149,7 +155,11 @@ def _refusal(found: Preflight) -> str:
 
 def _tell(told: Sequence[Finding], found: Preflight) -> None:
     """The findings on standard error: a table on a terminal, lines elsewhere."""
-    _print_table(told[:SHOWN], sys.stderr)
+    if is_terminal(sys.stderr):
+        _print_table(told[:SHOWN], sys.stderr)
+    else:
+        for line in _lines(told[:SHOWN]):
+            mention(line)
     if len(told) > SHOWN:
         mention(f"... and {len(told) - SHOWN} more (vbsbatch check PLAN --online lists all)")
     if found.recent:
@@ -169,37 +179,46 @@ def _tell_programs(told: Sequence[Finding], found: Preflight) -> None:
         mention(jsonlines.line(note, attempts=0))
 
 
-def _print_table(findings: Sequence[Finding], stream: Any) -> None:
+def _lines(findings: Sequence[Finding]) -> Iterator[str]:
+    """One line a finding, what matters most first, nothing cut: for `grep`."""
+    for each in _ordered(findings):
+        cells = (f"{each.severity:<7}", f"{each.about:<11}", _volume(each), clean(each.text))
+        yield "  ".join(filter(None, cells))
+
+
+def _print_table(findings: Sequence[Finding], stream: TextIO) -> None:
+    """The same for a person at a terminal, within its width."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    if stream is None or not findings:
-        return
-    rows = [
-        (each.severity, each.about, _volume(each), clean(each.text))
-        for each in sorted(findings, key=lambda each: list(Severity).index(each.severity))
-    ]
-    if not stream.isatty():
-        for row in rows:
-            print(
-                "  ".join(cell for cell in (f"{row[0]:<7}", f"{row[1]:<11}", *row[2:]) if cell),
-                file=stream,
-            )
-        return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("", "WHAT", "VOLUME", "FINDING"):
-        table.add_column(title, overflow="fold")
-    for severity, *cells in rows:
-        table.add_row(Text(severity, style=_STYLES[severity]), *map(Text, cells))
+    table.add_column("")
+    table.add_column("WHAT")
+    table.add_column("VOLUME", no_wrap=True, overflow="ignore")  # ids stay whole, to be copied
+    table.add_column("FINDING", overflow="fold")
+    for each in _ordered(findings):
+        volume = _volume(each, apart="\n")
+        table.add_row(
+            Text(each.severity, style=_STYLES[each.severity]),
+            *map(Text, (each.about, volume, clean(each.text))),
+        )
     Console(file=stream, highlight=False).print(table)
 
 
-def _volume(finding: Finding) -> str:
+def _ordered(findings: Sequence[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda each: list(Severity).index(each.severity))
+
+
+def _volume(finding: Finding, apart: str | None = None) -> str:
+    """Name and id, in one line or `apart`, where the name is cut to the length of the id."""
     if finding.volume_id is None:
         return ""
-    named = finding.name is not None and finding.name != finding.volume_id
-    return clean(f"{finding.name} ({finding.volume_id})" if named else finding.volume_id)
+    volume_id = clean(finding.volume_id)
+    if finding.name is None or finding.name == finding.volume_id:
+        return volume_id
+    name = clean(finding.name)
+    return f"{name} ({volume_id})" if apart is None else f"{cut(name, 36)}{apart}{volume_id}"
 
 
 def _verdict(findings: Sequence[Finding], found: Preflight | None) -> str:
@@ -219,7 +238,9 @@ def _about(error: CloudError) -> str:
     return "endpoint" if reached else "credentials"
 
 
-def _print_json(path: Path, findings: Sequence[Finding], found: Preflight | None) -> None:
+def _write_json(
+    path: Path, findings: Sequence[Finding], found: Preflight | None, stream: TextIO
+) -> None:
     import json
 
     from vbsbatch.report.text import cleaned
@@ -241,4 +262,4 @@ def _print_json(path: Path, findings: Sequence[Finding], found: Preflight | None
         "skipped": sorted(found.recent) if found is not None else [],
         "forecast": asdict(found.forecast) if found is not None else None,
     }
-    click.echo(json.dumps(document, indent=2))
+    stream.write(json.dumps(document, indent=2) + "\n")

@@ -112,7 +112,7 @@ def show_runs_or_help(ctx: click.Context, db: Path | None) -> int:
     """What the program does when it is called without a command."""
     from vbsbatch.store import default_path
 
-    fits = chosen_style("auto") == "tui" and _is_terminal(sys.stdout)
+    fits = chosen_style("auto") == "tui" and is_terminal(sys.stdout)
     if not fits or (db is None and not default_path().exists()):
         click.echo(ctx.get_help())
         return 0 if fits else USAGE
@@ -139,9 +139,10 @@ def _say_how_it_stands(store: Store, run: Run, *, asked_for: bool) -> None:
 
 def _screen_fits() -> bool:
     """Keys come from standard input, the screen goes to standard error."""
-    terminal = _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
+    terminal = is_terminal(sys.stdin) and is_terminal(sys.stderr)
     return terminal and os.environ.get("TERM", "") not in ("", "dumb")
 
 
-def _is_terminal(stream: TextIO | None) -> bool:
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person may be at the other end."""
     return stream is not None and not stream.closed and stream.isatty()
