@@ -228,13 +228,18 @@ def test_an_operators_rate_and_cap_outlive_the_engine() -> None:
     assert sent[2] - sent[0] >= 30.0
 
 
-def test_a_lost_connection_to_the_list_is_noted_once_and_its_end_too() -> None:
+@pytest.mark.parametrize(("lasts", "loud"), [(4.0, False), (200.0, True)])
+def test_a_lost_connection_to_the_list_is_noted_aloud_when_it_lasts_and_its_end_too(
+    lasts: float, loud: bool
+) -> None:
     stage = Stage(1)
     stage.cloud.failing = lambda kind, what: (
-        CloudUnavailable("503") if kind == "backups" and stage.clock.elapsed < 200 else None
+        CloudUnavailable("503") if kind == "backups" and stage.clock.elapsed < lasts else None
     )
     stage.drive()
     assert stage.states() == [JobState.SUCCEEDED]
-    begun, over = stage.notes("sweep")
+    begun, *over = stage.notes("sweep")
     assert "cannot read" in begun
-    assert "readable again" in over
+    told = [note for note in stage.notes("run") if "backups" in note] if loud else over
+    assert "readable again" in told[-1]
+    assert len(told) == (2 if loud else 1)

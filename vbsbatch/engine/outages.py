@@ -7,11 +7,15 @@ from collections.abc import Callable
 from vbsbatch.engine.tuning import Tuning
 from vbsbatch.errors import CloudUnavailable
 
+LASTING = 4
+"""So many failed reads in a row are told to whoever watches."""
+
 
 class ReadOutages:
     """What the tracker knows of its reads that found the cloud unavailable.
 
-    `settle` is the plan's, in seconds; `now` is our clock, `note` tells an outage and its end.
+    `settle` is the plan's, in seconds; `now` is our clock, `note` tells an outage and its end: a
+    kind of note, and the words.
     """
 
     def __init__(
@@ -20,7 +24,7 @@ class ReadOutages:
         *,
         settle: float,
         now: Callable[[], float],
-        note: Callable[[str], None],
+        note: Callable[[str, str], None],
     ) -> None:
         self.not_before = 0.0
         """No read before this (epoch seconds)."""
@@ -58,11 +62,14 @@ class ReadOutages:
         pause = max(min(pause, self._tuning.read_retry_longest), error.retry_after or 0.0)
         self.not_before = self._now() + pause
         if self._failures == 1:
-            self._note(f"cannot read the backups now: {error}; will ask again")
+            self._note("sweep", f"cannot read the backups now: {error}; will ask again")
+        elif self._failures == LASTING:
+            self._note("run", f"still cannot read the backups: {error}")
 
     def recovered(self) -> None:
         """Every read of a sweep was answered."""
         if self._failures:
-            self._note(f"backups readable again after {self._failures} tries")
+            kind = "run" if self._failures >= LASTING else "sweep"
+            self._note(kind, f"backups readable again after {self._failures} tries")
         self._failures = 0
         self.not_before = 0.0

@@ -64,7 +64,7 @@ class Tracker:
             work.tuning,
             settle=work.settings.retry.settle,
             now=work.clock.now,
-            note=lambda text: work.ledger.note("sweep", text),
+            note=work.ledger.note,
         )
         self._ask_at: dict[int, float] = {}
         self._misses: dict[int, int] = {}
