@@ -37,6 +37,18 @@ async def test_it_is_a_journal_in_the_sense_of_the_engine(ground: Ground) -> Non
         _: Journal = journal
 
 
+async def test_a_job_that_is_skipped_from_the_start_is_never_claimed_and_says_why(
+    ground: Ground,
+) -> None:
+    why = "has a backup that is new enough"
+    one_run(ground, a_job(1), a_job(2, state=JobState.SKIPPED, message=why, ended_at=NOW))
+    async with ground.journal(A) as journal:
+        assert [job.no for job in await journal.claim(NOW, 3)] == [1]
+        assert await journal.counts() == {JobState.SUBMITTING: 1, JobState.SKIPPED: 1}
+    (skipped,) = [job for job in ground.jobs(A) if job.state is JobState.SKIPPED]
+    assert (skipped.no, skipped.message, skipped.ended_at) == (2, why, NOW)
+
+
 async def test_claim_takes_the_highest_priority_first_then_plan_order(ground: Ground) -> None:
     one_run(ground, a_job(1), a_job(2, priority=-1), a_job(3, priority=5), a_job(4), a_job(5))
     async with ground.journal(A) as journal:

@@ -116,7 +116,7 @@ class RunNoted:
 
     at: float
     kind: str
-    """`limiter`, `breaker`, `command`, `session`, `sweep`, `run`."""
+    """`limiter`, `breaker`, `command`, `session`, `sweep`, `run`; `preflight` before a run."""
     text: str
 
 
