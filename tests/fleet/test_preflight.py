@@ -243,7 +243,7 @@ def test_the_forecast_goes_by_how_long_backups_took_lately(tmp_path: Path) -> No
     assert (found.each, found.samples) == (600, 3)
     assert found.seconds == 1800, "three, one after the other"
     assert in_words(found) == (
-        "3 volumes, 107 GB and 1 of unknown size, at most 24 calls, "
+        "3 volumes, 107 GB and 1 of unknown size, about 24 calls, "
         "about 30 min (3 backups lately took 10 min in the median)"
     )
     few = seen(ours, backups=took[:2]).forecast
@@ -256,7 +256,9 @@ def test_the_rate_bounds_the_forecast_where_places_do_not(tmp_path: Path) -> Non
     limits = Limits(rate=Rate(count=1, per=3600.0), in_flight=50)
     slow = dataclasses.replace(ours, settings=dataclasses.replace(ours.settings, limits=limits))
     took = [backup(n, created_at=NOW - HOUR, updated_at=NOW - HOUR / 2) for n in range(3)]
-    assert seen(slow, backups=took).forecast.seconds == 2 * HOUR + HOUR / 2
+    ahead = seen(slow, backups=took).forecast
+    assert ahead.seconds == 2 * HOUR + HOUR / 2
+    assert ahead.calls == 3 + 2.5 * HOUR / 90, "looks beyond the budget are 90 s apart"
 
 
 def test_the_policy_and_its_default(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from vbsbatch.model import Backup, Limits
 _SAMPLES = 50
 _ENOUGH = 3
 _LONGEST = 2 * 86400.0  # a backup that took longer was changed long after it was made
-_PAGES, _PAGES_EACH = 20, 0.12  # the engine's budget of list pages: docs/operations.md
+# The engine's budget of list pages, and how far its looks are apart beyond it: docs/operations.md.
+_PAGES, _PAGES_EACH, _APART = 20, 0.12, 90.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +25,7 @@ class Forecast:
     unsized: int
     """Volumes whose size nobody told."""
     calls: int
-    """At most, retries not counted."""
+    """About, with as many looks as the budget has; retries not counted."""
     submitting: float
     """Seconds until the last create has left, however fast the cloud is."""
     each: float | None = None
@@ -49,7 +50,9 @@ def forecast(sizes: Sequence[int | None], limits: Limits, backups: Iterable[Back
         volumes=count,
         gigabytes=sum(size or 0 for size in sizes),
         unsized=sum(size is None for size in sizes),
-        calls=count + math.ceil(_PAGES + _PAGES_EACH * count) if count else 0,
+        calls=count + math.ceil(max(_PAGES + _PAGES_EACH * count, (seconds or 0.0) / _APART))
+        if count
+        else 0,
         submitting=submitting,
         each=each,
         samples=len(took),

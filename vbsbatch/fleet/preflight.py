@@ -217,7 +217,7 @@ def in_words(ahead: Forecast) -> str:
     size = f"{ahead.gigabytes} GB"
     if ahead.unsized:
         size += f" and {ahead.unsized} of unknown size"
-    text = f"{counted(ahead.volumes, 'volume')}, {size}, at most {ahead.calls} calls"
+    text = f"{counted(ahead.volumes, 'volume')}, {size}, about {ahead.calls} calls"
     if ahead.seconds is None or ahead.each is None:
         return f"{text}, at least {_span(ahead.submitting)}"
     pace = f"{ahead.samples} backups lately took {_span(ahead.each)} in the median"
