@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tests.openstack import official
 from tests.openstack.cloud import BLOCK_STORAGE, RealCloud
 
 TINY = 256 * 1024
@@ -138,11 +139,15 @@ def attach(cloud: RealCloud, volume: str) -> None:
 def heal(cloud: RealCloud, stuck: Sequence[str]) -> None:
     """What an operator does about backups that stay `creating`: detach, and declare them failed."""
     for volume in stuck:
-        cloud.user.post(
-            f"/volumes/{volume}/action", endpoint_filter=BLOCK_STORAGE, json={"os-detach": {}}
-        )
+        detach = {"os-detach": {}}
+        cloud.user.post(f"/volumes/{volume}/action", endpoint_filter=BLOCK_STORAGE, json=detach)
         _await_status(cloud.user, volume, "available")
-    cloud.sql(
-        "update backups set status = 'error', fail_reason = 'declared failed'"
-        f" where volume_id in ({_listed(stuck)}) and status = 'creating'"
-    )
+    for backup in official.backups(cloud, stuck):
+        words = ("volume", "backup", "set", "--state", "error", backup.id)
+        official.openstack(cloud, *words, user="admin")
+
+
+def set_status(cloud: RealCloud, volume: str, status: str) -> None:
+    """Give a volume a state, as an operator of the cloud can."""
+    action = {"os-reset_status": {"status": status}}
+    cloud.admin.post(f"/volumes/{volume}/action", endpoint_filter=BLOCK_STORAGE, json=action)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -76,6 +77,7 @@ class Night(Stage):
         """Wait until so many jobs of a live run are in a state."""
 
         def reached() -> bool:
+            time.sleep(0.3)  # looking costs more than the run itself
             if self.count(state) >= count:
                 return True
             assert run.poll() is None, f"it ended: {run.communicate()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from typing import Any
@@ -25,7 +26,8 @@ def plan_from_the_cloud(night: Night, fleet: Fleet, **changes: Any) -> None:
     assert {volume["id"] for volume in plan["volumes"]} == set(fleet.ids)
     added = {key: PLAN[key] for key in ("service", "limits", "retry")}
     night.plan.write_text(yaml.safe_dump({**plan, **added, **changes}, sort_keys=False))
-    night("check", "plan.yaml")
+    checked = json.loads(night("check", "plan.yaml", "--online", "--json").stdout)
+    assert (checked["ok"], checked["forecast"]["volumes"]) == (True, len(fleet.ids))
 
 
 def kill_in_mid_work(night: Night, words: list[str], more: int) -> None:

@@ -45,9 +45,14 @@ def test_an_api_that_refuses_connections_for_a_while_costs_no_volume_an_attempt(
     night.write_real_plan(limits={"rate": "2/s"}, retry={"attempts": 1})
     run = night.start("run", "plan.yaml", "-v")
     night.until_state(run, "succeeded", 1)
+    # With no create in hand: one that dies with the API leaves its volume `backing-up` for good.
+    night("pause", "latest")
     cloud.stop("cinder-api")
+    night("unpause", "latest")
     cloud.start("cinder-api")
-    night.finish(run, 0)
+    done = night.finish(run, 0)
+    assert "the service answers again" in done.stderr or "readable again" in done.stderr
+    assert {job["attempts"] for job in night.jobs()} == {1}
     night.assert_each_once(fleet)
 
 
