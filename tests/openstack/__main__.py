@@ -78,7 +78,10 @@ def act(arguments: Sequence[str]) -> int:
 
 def bring_up() -> RealCloud:
     say("installing what is missing")
-    install(HOME / "environment", HOME / "install.log")
+    try:
+        install(HOME / "environment", HOME / "install.log")
+    except CannotHost as reason:
+        raise CannotHost(f"{reason} (.openstack/install.log says why)") from reason
     folder = Path(tempfile.mkdtemp(prefix="vbsbatch-openstack-"))
     HERE.write_text(str(folder))
     cloud = RealCloud.new(folder, HOME / "environment")

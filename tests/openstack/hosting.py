@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from pathlib import Path
 PINS = Path(__file__).with_name("requirements.txt")
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POLICY = Path("/usr/sbin/policy-rc.d")
-INSTALL_PATIENCE = 900.0
+INSTALL_PATIENCE = 600.0
+"""Seconds for all of the installation: a network that answers nothing must not hold up the rest."""
 
 
 class CannotHost(Exception):
@@ -54,7 +56,7 @@ def check_machine(platform: str = sys.platform, user: int | None = None) -> None
     if missing_packages() and shutil.which("apt-get") is None:
         names = ", ".join(missing_packages())
         raise CannotHost(f"there is no apt-get to install {names} with")
-    if not _succeeds(["unshare", "--mount", "true"], subprocess.DEVNULL):
+    if not Steps(subprocess.DEVNULL).succeed(["unshare", "--mount", "true"]):
         raise CannotHost("it may not make a mount namespace (unshare --mount)")
 
 
@@ -65,20 +67,45 @@ def missing_packages() -> list[str]:
 def install(environment: Path, log: Path) -> None:
     """Install what is not there yet: Debian packages, then `environment`; raises `CannotHost`."""
     with log.open("ab") as output:
+        steps = Steps(output.fileno())
         if names := missing_packages():
-            _apt(names, output.fileno())
+            _apt(names, steps)
         if not _is_current(environment):
-            _make_environment(environment, output.fileno())
+            _make_environment(environment, steps)
 
 
-def _apt(names: Sequence[str], output: int) -> None:
-    apt = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]
+class Steps:
+    """Commands that share one log and one span of time."""
+
+    def __init__(self, output: int) -> None:
+        self._output = output
+        self._deadline = time.monotonic() + INSTALL_PATIENCE
+
+    def succeed(self, *commands: Sequence[str]) -> bool:
+        """Run one after the other; false as soon as one fails, is not there or takes too long."""
+        return all(self._run(command) for command in commands)
+
+    def _run(self, command: Sequence[str]) -> bool:
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=self._output,
+                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+                timeout=max(self._deadline - time.monotonic(), 1.0),
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+        return done.returncode == 0
+
+
+def _apt(names: Sequence[str], steps: Steps) -> None:
+    apt = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=1"]
     wanted = [*apt, "install", "-y", "--no-install-recommends", *names]
     with _no_daemons_started():
-        if _succeeds(wanted, output):
-            return
-        _succeeds([*apt, "update"], output)
-        if not _succeeds(wanted, output):
+        if not steps.succeed(wanted) and not steps.succeed([*apt, "update"], wanted):
             raise CannotHost(f"apt-get could not install {', '.join(names)}")
 
 
@@ -105,33 +132,16 @@ def _is_current(environment: Path) -> bool:
     return mark.exists() and mark.read_text() == _stamp()
 
 
-def _make_environment(environment: Path, output: int) -> None:
+def _make_environment(environment: Path, steps: Steps) -> None:
     shutil.rmtree(environment, ignore_errors=True)
-    python = [str(environment / "bin" / "python")]
+    python = str(environment / "bin" / "python")
     pins = ["install", "--quiet", "-r", str(PINS)]
-    fast = ["-m", "uv", "pip", *pins, "--compile-bytecode", "--python", *python]
-    made = (
-        _succeeds([sys.executable, "-m", "venv", str(environment)], output)
-        and _succeeds([*python, "-m", "pip", "install", "--quiet", "uv"], output)
-        and _succeeds([*python, *fast], output)
-    ) or _succeeds([*python, "-m", "pip", *pins], output)
-    if not made:
+    if not steps.succeed([sys.executable, "-m", "venv", str(environment)]):
+        raise CannotHost("python cannot make a virtual environment")
+    with_uv = steps.succeed(
+        [python, "-m", "pip", "install", "--quiet", "uv"],
+        [python, "-m", "uv", "pip", *pins, "--compile-bytecode", "--python", python],
+    )
+    if not with_uv and not steps.succeed([python, "-m", "pip", *pins]):
         raise CannotHost("pip could not install Keystone and Cinder")
     (environment / "installed").write_text(_stamp())
-
-
-def _succeeds(command: Sequence[str], output: int) -> bool:
-    """Run it, its output into the log; false when it fails, is not there or takes too long."""
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-            timeout=INSTALL_PATIENCE,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0

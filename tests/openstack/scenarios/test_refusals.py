@@ -69,7 +69,8 @@ def test_an_increment_of_nothing_fails_or_becomes_a_full_backup(
 ) -> None:
     fleet = night.fleet(f"parent{code}", 3)
     night.write_real_plan(defaults={"full": False, "full_if_no_parent": instead})
-    night("run", "plan.yaml", code=code)
+    night("check", "plan.yaml", "--online", code=2 * code)
+    night("run", "plan.yaml", "--no-preflight", code=code)
     night.assert_each_once(fleet, failed=fleet.ids if code else ())
     if code:
         assert {job["code"] for job in night.jobs()} == {"Cinder.NoParent"}
