@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.cli.stage import FAST, Stage
 from tests.screen.tmux import Tmux
+from tests.screen.watching import DETACH
 
 NEW = ("plan", "new", "--cloud", "simulator")
 PLAIN = ("--progress", "plain")
@@ -57,6 +58,17 @@ def test_a_warning_is_worth_a_question_too(stage: Stage, tmux: Tmux) -> None:
     window = tmux.open("run", "plan.yaml", *PLAIN)
     window.until(r"warning  volumes[\s\S]*Start the run\? \[Y/n\]")
     window.press("Enter")
+    assert window.left()[0] == 0
+
+
+def test_the_question_comes_before_the_screen(stage: Stage, tmux: Tmux) -> None:
+    lose(stage)
+    window = tmux.open("run", "plan.yaml")
+    window.until(r"back up the other 2\? \[y/N\]")
+    window.press("y", "Enter")
+    window.until(r" ENDED ")
+    assert "skipped 1" in window.until(DETACH)
+    window.press("q")
     assert window.left()[0] == 0
 
 
