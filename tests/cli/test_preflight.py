@@ -122,6 +122,20 @@ def test_what_would_surely_fail_is_skipped_with_its_reason_where_that_is_the_pol
     assert "nothing to do" in stage("resume", "latest").stderr
 
 
+def test_a_quota_that_does_not_suffice_is_no_volume_s_fault(stage: Stage) -> None:
+    cloud = stage.cloud(FAST + "quota: {backups: 2}", volumes=4)
+    stage.write_plan(limits={"connections": 1})
+    refused = stage("run", "plan.yaml", "--yes", code=2).stderr
+    assert "nothing was started: the quota does not suffice" in refused
+    assert stage.runs() == []
+    done = stage("run", "plan.yaml", "--yes", "--on-preflight", "skip", code=3)
+    assert "VolumeBackup.0080" in done.stderr
+    assert stage.jobs("--state", "skipped") == []
+    cloud.behave(FAST)
+    stage("resume")
+    assert cloud.summary()["backed_up"] == 4
+
+
 def test_a_second_run_of_the_night_skips_what_has_its_backup(stage: Stage) -> None:
     cloud = stage.cloud(volumes=4)
     stage.write_plan(skip_if_newer_than="1h")
