@@ -35,6 +35,8 @@ def test_pause_unpause_rate_and_stop(stage: Stage) -> None:
     sent = cloud.creates()
     assert stage("rate", "latest", "200/s").stdout == "rate is 200/s\n"
     assert "cancelled 1" in stage("cancel", "latest", "--volume", cloud.volumes()[-1]["ID"]).stdout
+    assert "no volume 'nope'" in stage.refused("cancel", "latest", "--volume", "nope")
+    assert "no volume 'nope'" in stage.refused("retry", "latest", "--volume", "nope")
     assert cloud.creates() == sent, "nothing is sent while paused"
     assert stage("unpause", "latest").stdout == "going on\n"
     until(lambda: cloud.creates() >= 50)  # the in-flight cap

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
@@ -141,3 +141,12 @@ def open_store(db: Path | None, *, create: bool = False, readonly: bool = False)
     from vbsbatch.store import Store
 
     return Store.open(db, create=create, readonly=readonly)
+
+
+def check_volumes(store: Store, run_id: str, volumes: Iterable[str]) -> None:
+    """Refuse names and ids that no job of the run has: a slip of the pen is not `nothing to do`."""
+    from vbsbatch.errors import UsageError
+
+    for name in volumes:
+        if next(store.jobs(run_id, volumes=[name], limit=1), None) is None:
+            raise UsageError(f"run {run_id} has no volume {name!r}")

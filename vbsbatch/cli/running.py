@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vbsbatch.cli import mention
-from vbsbatch.cli.options import Driving, driving, open_store, service_option
+from vbsbatch.cli.options import Driving, check_volumes, driving, open_store, service_option
 from vbsbatch.cli.showing import chosen_style
 from vbsbatch.errors import UsageError
 from vbsbatch.model import (
@@ -164,6 +164,7 @@ def retry(
     selection = _selection(statuses, codes, volumes, all_failed)
     with open_store(how.db) as store:
         found = store.run(run)
+        check_volumes(store, found.id, volumes)
         if store.is_live(found.id) is not None:
             from vbsbatch.cli.steering import ask
 

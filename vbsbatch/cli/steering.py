@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vbsbatch.cli.options import RateType, db_option, open_store
+from vbsbatch.cli.options import RateType, check_volumes, db_option, open_store
 from vbsbatch.errors import UsageError
 from vbsbatch.model import Rate, RunState
 
@@ -81,6 +81,7 @@ def cancel(run: str, db: Path | None, volumes: tuple[str, ...]) -> None:
     argument: dict[str, Any] = {"volumes": list(volumes)} if volumes else {"all": True}
     with open_store(db) as store:
         found = store.run(run)
+        check_volumes(store, found.id, volumes)
         if store.is_live(found.id) is not None:
             click.echo(ask(store, found.id, "cancel", argument))
         else:
