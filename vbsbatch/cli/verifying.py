@@ -156,7 +156,8 @@ def _print_table(run: Run, faults: list[Difference]) -> None:
             f"{each.fault:<13} job={each.job.no:05d} volume={clean(each.job.volume_id)} "
             f"state={each.job.state} backups={backups}{status}"
         )
-    verdict = f"{len(faults)} differences" if faults else _WELL[run.settings.operation]
+    many = "1 difference" if len(faults) == 1 else f"{len(faults)} differences"
+    verdict = many if faults else _WELL[run.settings.operation]
     click.echo(f"run {run.id}: {verdict}")
 
 
