@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 300
+# Tests wait for processes more than they compute: more of them at a time than there are cores.
+WORKERS ?= 4
 
 .PHONY: demo test test-openstack check bench sim lock clean
 
@@ -10,7 +12,7 @@ demo: $(VENV)/.ready  ## back up a simulated fleet of 600 volumes
 	$(BIN)/vbsbatch demo
 
 test: $(VENV)/.ready  ## the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 test-openstack: $(VENV)/.ready  ## the real commands against a real Keystone and Cinder (root, apt)
 	$(BIN)/python -m tests.openstack
