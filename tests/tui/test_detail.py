@@ -156,6 +156,8 @@ async def test_two_runs_are_compared() -> None:
         await stage.press("space", "j", "d")
         stage.screen(ComparisonScreen)
         assert "failed in both: 9" in stage.text
+        assert "VOLUME" in stage.lines[2]
+        assert stage.lines[2].index("20261122-0715-a1b2") < stage.lines[2].index(RUN)
         assert f"failed only in {RUN}: 2" in stage.text
         await stage.press("escape")
         stage.screen(RunsScreen)

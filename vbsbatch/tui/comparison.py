@@ -23,8 +23,9 @@ def lines(found: Comparison, width: int) -> list[Line]:
         _row(one, width, words.failure(one.http_status, one.code), _short(other))
         for one, other in found.failed_in_both
     ]
+    heads = _cells("VOLUME", left, right, "MESSAGE of the first", width)
     return [
-        *_titled(f"failed in both: {len(both)}", both),
+        *_titled(f"failed in both: {len(both)}", [((heads, "dim"),), *both] if both else []),
         *_titled(f"failed only in {left}: {len(found.failed_only_left)}", _rows(found, 0, width)),
         *_titled(f"failed only in {right}: {len(found.failed_only_right)}", _rows(found, 1, width)),
     ]
@@ -40,9 +41,12 @@ def _short(job: Job) -> str:
 
 
 def _row(job: Job, width: int, left: str, right: str) -> Line:
-    name = fit(job.volume_name, max(8, min(40, width - 48)))
-    text = f" {name} {fit(left, 18)} {fit(right, 18)} {job.message or ''}"
-    return ((cut(text, width), "plain"),)
+    return ((_cells(job.volume_name, left, right, job.message or "", width), "plain"),)
+
+
+def _cells(volume: str, left: str, right: str, message: str, width: int) -> str:
+    name = fit(volume, max(8, min(40, width - 48)))
+    return cut(f" {name} {fit(left, 18)} {fit(right, 18)} {message}", width)
 
 
 def _titled(title: str, body: list[Line]) -> list[Line]:
