@@ -9,7 +9,7 @@ import pytest
 from tests.tui.piloting import opened
 from tests.tui.scripted import NOW, RUN, ScriptedSource
 from vbsbatch.model import JobState, Verdict
-from vbsbatch.tui import detail_text, life
+from vbsbatch.tui import detail_text, life, words
 from vbsbatch.tui.comparison import ComparisonScreen
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.dialogs import Confirm, Pick, Typed
@@ -23,7 +23,7 @@ async def test_a_job_shows_its_ids_times_reason_and_the_codes_meaning() -> None:
     async with opened() as stage:
         await stage.press("j", "enter")
         text = stage.text
-        for words in (
+        for line in (
             "volume id    6ba7b810-9dad-11d1-80b4-000000000002",
             "request id   req-2-4",
             "first sent 07:",
@@ -31,7 +31,7 @@ async def test_a_job_shows_its_ids_times_reason_and_the_codes_meaning() -> None:
             "queued 06:14:20Z",
             "code means   the service is unavailable",
         ):
-            assert words in text
+            assert line in text
 
 
 async def test_the_parts_are_attempts_events_exchange_and_timeline() -> None:
@@ -69,6 +69,21 @@ async def test_what_the_attempts_alone_tell_is_part_of_a_jobs_history() -> None:
     assert life.moves(bare)[1].at == attempt.sent_at + 2
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "words_for_it"),
+    [
+        (503, "VolumeBackup.0900", "503 VB.0900"),
+        (500, None, "500"),
+        (None, None, "no answer"),
+        (None, "deadline", "deadline"),
+    ],
+)
+async def test_a_failure_is_named_by_what_there_is(
+    status: int | None, code: str | None, words_for_it: str
+) -> None:
+    assert words.failure(status, code) == words_for_it
+
+
 async def test_an_accepted_create_has_no_code_to_be_explained() -> None:
     source = ScriptedSource()
     for job in source.jobs:
@@ -103,9 +118,9 @@ async def test_a_job_is_followed_while_it_is_shown() -> None:
 async def test_every_state_has_its_reason_in_words(state: JobState) -> None:
     source = ScriptedSource()
     source.move(1, state=state, unknown_at=NOW - 3)
-    words = detail_text.why(source.jobs[0], NOW)
+    said = detail_text.why(source.jobs[0], NOW)
     others = [replace(source.jobs[0], state=other) for other in JobState if other is not state]
-    assert words not in {detail_text.why(other, NOW) for other in others}
+    assert said not in {detail_text.why(other, NOW) for other in others}
 
 
 async def test_an_id_is_copied_to_the_clipboard() -> None:

@@ -86,9 +86,13 @@ def _outcome(event: Event, job: Job) -> str:
     """What happened to the job; of a failure that still stands, also how often what came back."""
     if event.to is not JobState.FAILED or job.state is not JobState.FAILED:
         return what(event)
-    tried = f"attempt {job.attempts}" if job.attempts else "never sent"
+    kind = words.failure(job.http_status, job.code)
     note = f", {event.text}" if event.text else ""
-    return f"failed: {tried} -> {words.failure(job.http_status, job.code)}{note}"
+    return (
+        f"failed: attempt {job.attempts} -> {kind}{note}"
+        if job.attempts
+        else f"failed: {kind}{note}"
+    )
 
 
 def _mark(event: Event) -> words.Mark:

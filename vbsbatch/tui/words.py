@@ -61,9 +61,10 @@ def short_code(code: str | None) -> str:
 
 
 def failure(status: int | None, code: str | None) -> str:
-    """A kind of failure in one or two words: `503 VB.0900`, `500`, `no answer`."""
-    first = "no answer" if status is None else str(status)
-    return first if code is None else f"{first} {short_code(code)[:_LONGEST_CODE]}"
+    """A kind of failure in one or two words: `503 VB.0900`, `500`, `deadline`, `no answer`."""
+    if status is None:
+        return "no answer" if code is None else short_code(code)[:_LONGEST_CODE]
+    return str(status) if code is None else f"{status} {short_code(code)[:_LONGEST_CODE]}"
 
 
 def age(job: Job, now: float) -> str:
