@@ -80,6 +80,14 @@ def test_without_textual_serve_one_line_says_what_to_install(stage: Stage) -> No
     assert "pip install textual-serve" in line
 
 
+def test_a_screen_file_that_makes_no_sense_is_told_before_anything_is_served(stage: Stage) -> None:
+    finished_run(stage)
+    (stage.folder / "mine.yaml").write_text("theme: pink")
+    environment = stage.environment | {"VBSBATCH_SCREEN": "mine.yaml"}
+    line = stage.refused("attach", "--web", env=environment)
+    assert line == "mine.yaml: theme is one of dark, light, contrast, colour-blind"
+
+
 def test_a_port_without_the_web_is_refused(stage: Stage) -> None:
     done = stage("attach", "--port", "8000", code=2)
     assert "--port is for --web" in done.stderr

@@ -82,6 +82,9 @@ def follow(store: Store, run: Run, style: str, *, verbose: bool) -> int:
 
 
 def _browse(store: Store, run: Run, port: int) -> int:
+    from vbsbatch.cli.screen_file import screen_file
+
+    screen_file()  # what is wrong with it is told here, not in a browser
     try:
         from vbsbatch.cli.browsing import serve
     except ModuleNotFoundError as error:
