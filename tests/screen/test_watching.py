@@ -15,33 +15,31 @@ def test_two_screens_count_what_the_store_counts_and_one_steers_what_both_show(
     stage: Stage, tmux: Tmux
 ) -> None:
     stage.write_plan(limits=TEN_AT_A_TIME)
-    stage.simulator("backups: {duration: [1500ms, 2500ms], visible_after: 50ms}\n", volumes=20)
+    stage.simulator("backups: {duration: [1500ms, 2500ms], visible_after: 50ms}\n", volumes=30)
     first = tmux.open("run", "plan.yaml")
     title = first.told("#{pane_title}")
     first.until(r"active 10 ")
-    second = tmux.open("attach", size=(80, 24))
-    second.until(DETACH)
-
     first.press("p")
+    second = tmux.open("attach", size=(80, 24))
     first.until(r"PAUSED")
     second.until(r"PAUSED")
     counts = settled(stage, first, second)
-    assert sum(counts.values()) == 20
+    assert sum(counts.values()) == 30
     assert counts["waiting"], counts
 
     second.press("p")
-    first.until(r" ENDED .*\n.*100\.0%  20/20")
-    second.until(r" ENDED .*\n.*100\.0%  20/20")
-    assert settled(stage, first, second) == {"succeeded": 20}
+    first.until(r" ENDED .*\n.*100\.0%  30/30")
+    second.until(r" ENDED .*\n.*100\.0%  30/30")
+    assert settled(stage, first, second) == {"succeeded": 30}
     run = stage.run_id()
     assert first.told("#{pane_title}") == f"vbsbatch {run} 100% ended"
-    assert f"\x1b]9;run {run} ended: 20/20, 0 failed\x1b\\\a".encode() in first.raw()
+    assert f"\x1b]9;run {run} ended: 30/30, 0 failed\x1b\\\a".encode() in first.raw()
 
     for window in (first, second):
         window.press("q")
         code, text = window.left()
         assert code == 0
-        assert "end      done ok=20 fail=0 exit=0" in text
+        assert "end      done ok=30 fail=0 exit=0" in text
     assert first.told("#{pane_title}") == title
 
 
