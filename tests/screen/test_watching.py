@@ -6,7 +6,7 @@ import re
 
 from tests.cli.stage import Stage
 from tests.screen.tmux import Tmux
-from tests.screen.watching import DETACH, settled
+from tests.screen.watching import settled
 
 TEN_AT_A_TIME = {"rate": "200/s", "in_flight": 10, "connections": 4}
 

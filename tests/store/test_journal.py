@@ -21,6 +21,7 @@ from vbsbatch.model import (
     RunState,
     Verdict,
 )
+from vbsbatch.store.selection import MANY
 
 pytestmark = pytest.mark.anyio
 
@@ -224,11 +225,15 @@ async def test_jobs_in_tells_plan_order_and_honours_the_limit(ground: Ground) ->
         assert await journal.jobs_in([JobState.RUNNING, JobState.FAILED]) == []
 
 
-async def test_select_finds_volumes_in_any_spelling_and_by_name(ground: Ground) -> None:
+@pytest.mark.parametrize("others", [0, 2 * MANY])
+async def test_select_finds_volumes_in_any_spelling_and_by_name(
+    ground: Ground, others: int
+) -> None:
     one_run(
         ground, *(a_job(no) for no in range(1, 5)), a_job(5, volume_id="odd", volume_name="odd")
     )
     wanted = [volume(1).upper(), volume(2).replace("-", ""), "db-003", "odd"]
+    wanted += [volume(1000 + no) for no in range(others)]
     async with ground.journal(A) as journal:
         assert [job.no for job in await journal.select({"volumes": wanted})] == [1, 2, 3, 5]
 

@@ -26,6 +26,7 @@ from vbsbatch.model import (
     Verdict,
 )
 from vbsbatch.store import Mark, Store
+from vbsbatch.store.selection import MANY, Selection
 
 A, B, C = "20261118-1200-aaaa", "20261118-1300-bbbb", "20261119-0100-cccc"
 DEFAULTS = BackupSettings(description="nightly", full=True)
@@ -186,6 +187,19 @@ def test_requeue_renews_the_budget_and_the_deadline_and_reopens_the_run(path: Pa
         assert store.requeue(A, {"all": True}) == 2
         assert store.requeue(A, {"all": True}) == 0
         assert store.requeue(A, {"states": ["succeeded"]}) == 0
+
+
+def test_thousands_of_volumes_are_compared_once_in_any_spelling(store: Store) -> None:
+    store.create_run(a_run(A), [a_job(no) for no in range(1, 2001)], DEFAULTS)
+    wanted = [volume(no) for no in range(501, 1801)]
+    spelled = [name.replace("-", "").upper() for name in wanted[:650]] + wanted[650:]
+    assert len(wanted) > MANY
+    asked, _ = Selection(volumes=frozenset(spelled)).by_pages()
+    assert asked.volumes is None, "not every volume is read anew for every page"
+    assert store.cancel(A, {"volumes": [*spelled, "nobody's"]}) == 1300
+    left = [job.no for job in store.jobs(A) if job.state is JobState.WAITING]
+    assert left == [*range(1, 501), *range(1801, 2001)]
+    assert store.requeue(A, {"volumes": [job.volume_name for job in store.jobs(A)]}) == 1300
 
 
 def test_requeue_and_cancel_work_on_more_jobs_than_a_page(store: Store) -> None:

@@ -231,13 +231,15 @@ class SqliteJournal:
     async def _pages(self, query: str, selection: Selection, limit: int | None) -> list[Job]:
         def pages(db: Connection, rev: int) -> list[Job]:
             jobs: list[Job] = []
-            parameters = statements.selection_parameters(selection) | {"run": self._run}
+            asked, named = selection.by_pages()
+            parameters = statements.selection_parameters(asked) | {"run": self._run}
+            after = statements.FIRST
             for size in _sizes(limit):
-                after = jobs[-1].no if jobs else statements.FIRST
                 page = self._jobs(_one(db, query, parameters | {"after": after, "limit": size}))
-                jobs += page
+                jobs += filter(named, page)
                 if len(page) < size:
                     break
+                after = page[-1].no
             return jobs
 
         return await self._writer.wait(pages, writes=False)

@@ -227,14 +227,15 @@ class Store(Reader):
     def _selected(self, db: Connection, run_id: str, selection: Selection) -> Iterator[list[Job]]:
         """Page after page; what has been yielded may be changed before the next."""
         known = self._about(run_id)
-        parameters = statements.selection_parameters(selection) | {"run": known.number}
+        asked, named = selection.by_pages()
+        parameters = statements.selection_parameters(asked) | {"run": known.number}
         after = statements.FIRST
         while True:
             page = parameters | {"after": after, "limit": statements.PAGE}
             jobs = [read_job(row, known.defaults) for row in db.execute(statements.SELECTED, page)]
             if not jobs:
                 return
-            yield jobs
+            yield list(filter(named, jobs))
             after = jobs[-1].no
 
 
