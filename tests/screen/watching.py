@@ -45,12 +45,13 @@ FROM job_list GROUP BY word"""
 
 
 def settled(stage: Stage, *windows: Window) -> dict[str, int]:
-    """Wait until the store and every screen say the same; the counts."""
+    """Wait until nothing is under way, and store and every screen say the same; the counts."""
 
     def same() -> dict[str, int] | None:
         before = sql_counts(stage.store)
         shown = [header_counts(window.text()) for window in windows]
-        return before if all(counts == before for counts in shown) else None
+        still = not {"running", "unknown"} & before.keys()
+        return before if still and all(counts == before for counts in shown) else None
 
     agreed = until(same)
     assert sql_counts(stage.store) == agreed
