@@ -53,6 +53,16 @@ def test_a_servers_text_never_reaches_the_terminal_as_it_is(stage: Stage) -> Non
     assert "[b]x[/b]" in stage("jobs").stdout, "literally"
 
 
+def test_what_the_terminals_encoding_lacks_is_shown_as_an_escape(stage: Stage) -> None:
+    cloud = stage.cloud(volumes=1)
+    stage.write_plan(
+        volumes_from=None, volumes=[{"id": cloud.volumes()[0]["ID"], "name": "größe-\u4e2d"}]
+    )
+    stage("run", "plan.yaml", "--progress", "quiet")
+    ascii_only = {**stage.environment, "PYTHONIOENCODING": "ascii"}
+    assert r"gr\xf6\xdfe-\u4e2d" in stage("jobs", env=ascii_only).stdout
+
+
 def test_a_run_goes_on_when_nobody_listens(stage: Stage) -> None:
     """Five runs side by side, each with its volumes and its store, each unheard in another way."""
     ways = ("2>&-", ">&- 2>&-", "<&-", "2>/dev/full", "2>&1 | head -c 1")

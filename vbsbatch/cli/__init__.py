@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 
 FAILED, USAGE, STOPPED, INTERRUPTED = 1, 2, 3, 130
 
@@ -23,6 +24,9 @@ def main() -> None:
 
     if sys.stdout is None:  # started without one: nobody wants to read the results
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
+    if isinstance(sys.stdout, TextIOWrapper):
+        # What the terminal's encoding lacks, in a volume's name, is shown as an escape.
+        sys.stdout.reconfigure(errors="backslashreplace")
     if "VBSBATCH_TIED_TO" in os.environ:
         from vbsbatch.cli.tying import heed
 
