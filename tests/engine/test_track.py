@@ -7,7 +7,7 @@ import pytest
 
 from vbsbatch.engine.ledger import Ledger
 from vbsbatch.errors import CloudRefused
-from vbsbatch.model import Answer, CloudJobStatus, JobState, Rate, RunState, Timeouts
+from vbsbatch.model import Answer, CloudJobStatus, Job, JobState, Rate, RunState, Timeouts
 
 from .stage import FAILS, HIDDEN, NOW, Stage, accepting, failing, settings
 
@@ -187,6 +187,19 @@ def test_a_backup_whose_id_is_known_before_it_can_be_seen_is_waited_for() -> Non
     stage = Stage(1)
     stage.cloud.duration = 900.0
     stage.cloud.script[1].append(accepting(stage, visible_at=NOW + 400.0))
+    stage.drive()
+    assert stage.states() == [JobState.SUCCEEDED]
+    assert len(stage.sent()) == 1
+
+
+def test_a_backup_that_an_answer_named_has_the_settle_time_to_appear() -> None:
+    stage = Stage(1)
+
+    def named(job: Job) -> Answer:
+        made = stage.cloud.make(job, visible_at=NOW + 8.0)
+        return Answer(status=202, backup_id=made.id)
+
+    stage.cloud.script[1].append(named)
     stage.drive()
     assert stage.states() == [JobState.SUCCEEDED]
     assert len(stage.sent()) == 1

@@ -255,7 +255,8 @@ class Tracker:
         if backup is not None:
             await self._seen(job, backup, status(backup))
         elif job.cloud_job_id is None:
-            self._fail(job, "deleted", "the backup vanished before it was available")
+            if self._may_ask(job, self._settings.retry.settle):  # until then it may yet appear
+                self._fail(job, "deleted", "the backup vanished before it was available")
         elif self._may_ask(job, 0.0):
             await self._ask_vanished(job, job.cloud_job_id)
 
