@@ -332,6 +332,7 @@ async def test_deleting_what_is_gone_is_no_error() -> None:
             CloudJob(id="j1", status=CloudJobStatus.FAIL, code="VolumeBackup.0064", message="x�"),
         ),
         ({"status": "INIT", "entities": None}, CloudJob(id="j1", status=CloudJobStatus.INIT)),
+        ({"status": "running"}, CloudJob(id="j1", status=CloudJobStatus.RUNNING)),
         ({"status": "PENDING", "entities": []}, CloudJob(id="j1", status=None)),
         ({"status": ["RUNNING"]}, CloudJob(id="j1", status=None)),
         ({}, CloudJob(id="j1", status=None)),

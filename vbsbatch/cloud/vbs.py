@@ -100,7 +100,7 @@ def _cloud_job(cloud_job_id: str, document: dict[str, Any]) -> CloudJob:
     entities = document.get("entities")
     return CloudJob(
         id=cloud_job_id,
-        status=_STATUSES.get(word) if isinstance(word, str) else None,
+        status=_STATUSES.get(word.upper()) if isinstance(word, str) else None,
         backup_id=usable_id(entities.get("backup_id")) if isinstance(entities, dict) else None,
         code=clean(document.get("error_code"), 64),
         message=clean(document.get("fail_reason")),
