@@ -55,6 +55,8 @@ def main(arguments: Sequence[str]) -> int:
         return failed("another one is at work in this folder")
     except BringUpFailed as fault:
         return failed(str(fault))
+    except KeyboardInterrupt:
+        return 130
 
 
 def act(arguments: Sequence[str]) -> int:

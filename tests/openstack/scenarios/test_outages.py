@@ -64,3 +64,13 @@ def test_a_keystone_that_is_started_anew_in_mid_run_is_not_noticed(
     cloud.start("keystone")
     night.finish(run, 0)
     night.assert_each_once(fleet)
+
+
+def test_a_backup_that_is_never_finished_fails_as_stuck_and_is_left_as_it_is(night: Night) -> None:
+    fleet = night.fleet("stuck", 3, stuck=1)
+    night.write_real_plan(timeouts={"backup": "60s"})
+    night("run", "plan.yaml", code=1)
+    (failed,) = night.jobs("--state", "failed")
+    assert (failed["volume_id"], failed["code"]) == (fleet.stuck[0], "stuck")
+    statuses = {backup.volume_id: backup.status for backup in night.backups(fleet)}
+    assert statuses == dict.fromkeys(fleet.sound, "available") | {fleet.stuck[0]: "creating"}
