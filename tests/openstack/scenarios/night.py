@@ -16,7 +16,7 @@ from tests.openstack import official
 from tests.openstack.cloud import RealCloud
 from tests.openstack.fleet import Fleet, make_fleet
 
-PATIENCE = 300.0
+PATIENCE = 600.0
 
 PLAN = {
     "name": "night",

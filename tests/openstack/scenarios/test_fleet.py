@@ -43,7 +43,7 @@ def test_a_fleet_whose_engine_is_killed_again_and_again_has_each_backup_once(
     cloud: RealCloud, night: Night
 ) -> None:
     fleet = night.fleet("fleet", VOLUMES, in_use=4, stuck=2, broken=3)
-    plan_from_the_cloud(night, fleet)
+    plan_from_the_cloud(night, fleet, limits={"rate": "10/s", "in_flight": 30, "connections": 4})
     for kill in range(KILLS):
         kill_in_mid_work(night, ["resume"] if kill else ["run", "plan.yaml"], VOLUMES // 8)
     assert night.count("waiting") > 0, "not everything was sent before the last kill"
