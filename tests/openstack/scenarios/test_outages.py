@@ -24,10 +24,11 @@ def test_a_backup_service_that_is_stopped_and_started_in_mid_run_loses_nothing(
 def test_creates_that_hang_until_the_client_gives_up_and_are_made_after_all_are_found(
     cloud: RealCloud, night: Night
 ) -> None:
-    fleet = night.fleet("hanging", 16)
-    night.write_real_plan(limits={"rate": "4/s"}, timeouts={"read": "8s"})
+    fleet = night.fleet("hanging", 24)
+    limits = {"rate": "3/s", "in_flight": len(fleet.ids)}
+    night.write_real_plan(limits=limits, timeouts={"read": "8s"})
     run = night.start("run", "plan.yaml", "-v")
-    night.until_state(run, "succeeded", 2)
+    night.until_state(run, "running", 3)
     cloud.processes.freeze("cinder-api")
     try:
         night.until_state(run, "unknown", 2)
@@ -47,9 +48,9 @@ def test_an_api_that_is_away_for_a_while_is_waited_for(cloud: RealCloud, night: 
     night("pause", "latest")
     cloud.stop("cinder-api")
     night("unpause", "latest")
+    night.until_state(run, "unknown", 1)
     cloud.start("cinder-api")
-    done = night.finish(run, 0)
-    assert "cannot read the backups now" in done.stderr
+    night.finish(run, 0)
     night.assert_each_once(fleet)
 
 
