@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import cycle
+from itertools import count, cycle
 from typing import Any
 
 import anyio
 import pytest
 
 from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError
-from vbsbatch.model import Answer, Job, JobState, Rate, RunState
+from vbsbatch.model import Answer, Backup, BackupPage, Job, JobState, Rate, RunState
 
 from .stage import FAILS, HIDDEN, NOW, Made, Stage, accepting, failing, settings
 
@@ -42,6 +42,24 @@ def test_what_an_outage_held_back_has_the_settle_time_to_appear_once_lists_can_b
 
     stage.cloud.failing = until_it_is_back
     stage.drive()
+    assert stage.states() == [JobState.SUCCEEDED]
+    assert len(stage.sent()) == 1
+
+
+def test_a_list_without_an_end_is_an_outage_and_no_proof() -> None:
+    stage = Stage(1)
+    stage.cloud.script[1].append(stage.cloud.lose)
+    honest, numbers = stage.cloud.backups, count(1)
+
+    async def endless(page: str | None = None) -> BackupPage:
+        if page is None and stage.clock.elapsed > 1200.0:
+            return await honest(page)
+        number = next(numbers)
+        return BackupPage(backups=(Backup(id=f"foreign-{number}"),), next=str(number))
+
+    stage.cloud.backups = endless  # type: ignore[method-assign]
+    stage.drive()
+    assert any("does not end" in note for note in stage.notes("sweep"))
     assert stage.states() == [JobState.SUCCEEDED]
     assert len(stage.sent()) == 1
 

@@ -44,6 +44,9 @@ ALONE_AT_MOST = 3
 """So many running backups that a page does not show are asked for one by one, not by another
 page."""
 
+PAGES_AT_MOST = 5000
+"""A longer list is no list but a fault: a page holds a thousand, or what a cloud gives."""
+
 
 class Tracker:
     """One task that keeps every open job's state as fresh as the call budget allows."""
@@ -140,13 +143,14 @@ class Tracker:
         # Only now: the first answer's `Date` may be the first to tell the server's clock.
         seen = Sightings(index=Index(jobs), sight=self._sight(started_at))
         since = needed_since(jobs, self._service.clock_ahead)
-        while True:
+        for _ in range(PAGES_AT_MOST):
             seen.add(listed.backups)
             if listed.next is None or reaches_back(listed.backups, since):
                 return seen, True
             if self._rest_alone(jobs, seen):
                 return seen, False
             listed = await self._page(listed.next)
+        raise CloudUnavailable(f"the list does not end within {PAGES_AT_MOST} pages")
 
     async def _page(self, page: str | None) -> BackupPage:
         await self._reads.acquire()
