@@ -10,9 +10,9 @@ def test_a_backup_service_that_is_stopped_and_started_in_mid_run_loses_nothing(
     cloud: RealCloud, night: Night
 ) -> None:
     fleet = night.fleet("stopped", 24)
-    night.write_real_plan(limits={"rate": "4/s"})
+    night.write_real_plan(limits={"rate": "2/s"})
     run = night.start("run", "plan.yaml")
-    night.until_state(run, "succeeded", 4)
+    night.until_state(run, "succeeded", 1)
     cloud.stop("cinder-backup")
     at_the_stop = night.count("succeeded")
     cloud.start("cinder-backup")
@@ -25,10 +25,10 @@ def test_creates_that_hang_until_the_client_gives_up_and_are_made_after_all_are_
     cloud: RealCloud, night: Night
 ) -> None:
     fleet = night.fleet("hanging", 24)
-    limits = {"rate": "3/s", "in_flight": len(fleet.ids)}
+    limits = {"rate": "2/s", "in_flight": len(fleet.ids)}
     night.write_real_plan(limits=limits, timeouts={"read": "8s"})
     run = night.start("run", "plan.yaml", "-v")
-    night.until_state(run, "running", 3)
+    night.until_state(run, "running", 1)
     cloud.processes.freeze("cinder-api")
     try:
         night.until_state(run, "unknown", 2)
@@ -41,9 +41,9 @@ def test_creates_that_hang_until_the_client_gives_up_and_are_made_after_all_are_
 
 def test_an_api_that_is_away_for_a_while_is_waited_for(cloud: RealCloud, night: Night) -> None:
     fleet = night.fleet("refusing", 20)
-    night.write_real_plan(limits={"rate": "2/s", "in_flight": 20}, retry={"attempts": 3})
+    night.write_real_plan(limits={"rate": "1/s", "in_flight": 20}, retry={"attempts": 3})
     run = night.start("run", "plan.yaml")
-    night.until_state(run, "running", 3)
+    night.until_state(run, "running", 1)
     # With no create in hand: one that dies with the API leaves its volume `backing-up` for good.
     night("pause", "latest")
     cloud.stop("cinder-api")
@@ -69,7 +69,7 @@ def test_a_keystone_that_is_started_anew_in_mid_run_is_not_noticed(
 
 def test_a_backup_that_is_never_finished_fails_as_stuck_and_is_left_as_it_is(night: Night) -> None:
     fleet = night.fleet("stuck", 3, stuck=1)
-    night.write_real_plan(timeouts={"backup": "60s"})
+    night.write_real_plan(timeouts={"backup": "20s"})
     night("run", "plan.yaml", code=1)
     (failed,) = night.jobs("--state", "failed")
     assert (failed["volume_id"], failed["code"]) == (fleet.stuck[0], "stuck")
