@@ -126,6 +126,42 @@ def test_the_bucket_keeps_the_window_by_arithmetic(rate: Rate) -> None:
     assert 0.99 * rate.count + 1 <= capacity + leaks_in_a_window <= rate.count + 1
 
 
+@settings(max_examples=20, deadline=None)
+@given(rates, lateness, st.integers(0, 99))
+def test_permits_taken_in_passing_keep_the_window_beside_those_waited_for(
+    rate: Rate, late: float, seed: int
+) -> None:
+    sender = Sender(rate, late=late, seed=seed)
+
+    async def in_passing() -> None:
+        while True:
+            if await sender.limiter.permit_now():
+                sender.times.append(sender.clock.elapsed)
+            await anyio.sleep(0.3 / rate.per_second)
+
+    async def scene() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(in_passing)
+            await sender.send(max(20, int(2 * rate.count)))
+            group.cancel_scope.cancel()
+
+    assert_within(sorted(sender.play(scene)), rate)
+
+
+def test_no_permit_is_taken_in_passing_while_a_429_holds() -> None:
+    sender = Sender(Rate(count=5))
+
+    async def scene() -> None:
+        await sender.send(1)
+        await anyio.sleep(1.0)
+        sender.throttled(retry_after=30.0)
+        assert not await sender.limiter.permit_now()
+        await sender.send(1)
+
+    first, second = sender.play(scene)
+    assert second - first >= 31.0
+
+
 def test_it_does_not_begin_with_a_burst() -> None:
     rate = Rate(count=500)
     sender = Sender(rate)

@@ -67,6 +67,17 @@ class CreateLimiter:
             if bucket is self._bucket and self._now() >= self._held_until:
                 return
 
+    async def permit_now(self) -> bool:
+        """Take a permit if there is one at this moment; never waits for one."""
+        if self._now() < self._held_until:
+            return False
+        self._climb()
+        bucket = self._bucket
+        if bucket is None or not bucket.has_capacity():
+            return False
+        await bucket.acquire()
+        return True
+
     def set_ceiling(self, rate: Rate) -> None:
         """An operator's rate: both the new ceiling and the rate in force."""
         self._ceiling = rate

@@ -23,7 +23,7 @@ from vbsbatch.store.entry import Entry
 from vbsbatch.store.failures import failure
 from vbsbatch.store.place import db_option
 
-LINGER = 0.05
+LINGER = 0.1
 """Seconds that write-behind entries wait for more of their kind."""
 
 FULL = 256
