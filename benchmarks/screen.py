@@ -56,7 +56,7 @@ ROOT = Path(__file__).parents[1]
 
 def figures(*, quick: bool) -> Iterator[Figure]:
     """The screen while jobs change, Textual's own table on the same jobs, the engine beside it."""
-    keys, rounds, creates = (24, 2, 1500) if quick else (60, 5, 1500)
+    keys, rounds, creates = (24, 2, 1500) if quick else (60, 7, 5000)
     with folder() as place:
         stage = _Stage(place)
         with stage.churn() as (path, changes):
