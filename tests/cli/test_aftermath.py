@@ -180,7 +180,9 @@ def test_a_restore_that_is_killed_overwrites_nothing_twice(stage: Stage) -> None
     states = Counter((job["state"], job["code"]) for job in stage.jobs())
     assert set(states) <= {("succeeded", None), ("failed", "uncertain")}, done.stderr
     assert states["succeeded", None] >= 25
-    assert len(overwritten(cloud)) == 30
+    # One that was claimed and never sent may end as uncertain too: nothing proves that it was not.
+    restored = {job["volume_id"] for job in stage.jobs("--state", "succeeded")}
+    assert restored <= set(overwritten(cloud))
     assert len(stage.runs()) == 2
 
 
