@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tests.plan.samples import RUN, A, B, Load, names
 from vbsbatch.model import Settings
 from vbsbatch.plan.naming import Names, template_fields
-from vbsbatch.plan.plan import Choices, Plan, Volume
+from vbsbatch.plan.plan import Plan
+from vbsbatch.plan.volumes import Choices, Volume
 
 ACCEPTED = re.compile(r"(?!auto)[A-Za-z0-9_-]{1,64}")
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vbsbatch.plan.loading import load
-    from vbsbatch.plan.plan import Plan, Seen, Selection, Volume
+    from vbsbatch.plan.plan import Plan, Selection
     from vbsbatch.plan.schema import json_schema
     from vbsbatch.plan.units import parse_duration, parse_rate
+    from vbsbatch.plan.volumes import Seen, Volume
 
 __all__ = [
     "Plan",
@@ -27,9 +28,9 @@ __all__ = [
 
 _HOMES = {
     "Plan": "plan",
-    "Seen": "plan",
+    "Seen": "volumes",
     "Selection": "plan",
-    "Volume": "plan",
+    "Volume": "volumes",
     "json_schema": "schema",
     "load": "loading",
     "parse_duration": "units",

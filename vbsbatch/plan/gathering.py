@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from vbsbatch.plan.checks import described, volume_uuid
 from vbsbatch.plan.findings import COUNTED, Findings, Path, TooMany
-from vbsbatch.plan.plan import NO_CHOICES, Choices, Seen, Volume
 from vbsbatch.plan.schema import SeenKeys, VolumeKeys
+from vbsbatch.plan.volumes import NO_CHOICES, Choices, Seen, Volume
 from vbsbatch.plan.wording import report
 
 

@@ -17,9 +17,9 @@ from vbsbatch.errors import Problem
 from vbsbatch.plan.checks import described
 from vbsbatch.plan.findings import Findings, TooMany
 from vbsbatch.plan.gathering import Gathered
-from vbsbatch.plan.plan import Volume
 from vbsbatch.plan.reading import Document
 from vbsbatch.plan.units import quoted
+from vbsbatch.plan.volumes import Volume
 
 ID_COLUMNS = ("volumeid", "diskid", "evsdiskid", "id", "uuid")
 """Headers of the id, best first, without case, blanks, `_` and `-`."""

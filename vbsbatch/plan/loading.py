@@ -17,11 +17,12 @@ from vbsbatch.plan.gathering import Gathered, choices
 from vbsbatch.plan.listing import read_list
 from vbsbatch.plan.naming import DEFAULT_TEMPLATE, template_fields
 from vbsbatch.plan.opening import read_file, read_stream
-from vbsbatch.plan.order import check_order
-from vbsbatch.plan.plan import NO_CHOICES, Choices, Plan, Selection, Volume
+from vbsbatch.plan.plan import Plan, Selection
 from vbsbatch.plan.reading import Document
 from vbsbatch.plan.schema import PlanKeys, RetryKeys, SelectionKeys
 from vbsbatch.plan.units import quoted
+from vbsbatch.plan.volumes import NO_CHOICES, Choices, Volume
+from vbsbatch.plan.wave_checks import check_waves
 from vbsbatch.plan.wording import report
 
 
@@ -39,7 +40,7 @@ def load(
     findings = Findings()
     keys = {} if document.broken else _plan_keys(top, findings, others=volumes is not None)
     if not (document.broken or findings.items or gathered.findings.items):
-        _check_order(keys, None if volumes or "volumes_from" in keys else gathered, findings)
+        _check_waves(keys, None if volumes or "volumes_from" in keys else gathered, findings)
     problems = [*document.problems, *document.place(findings), *document.place(gathered.findings)]
     more = gathered.findings.more + findings.more
     own = gathered.volumes
@@ -74,9 +75,9 @@ def _plan_keys(top: Any, findings: Findings, *, others: bool) -> dict[str, Any]:
     return keys
 
 
-def _check_order(keys: dict[str, Any], gathered: Gathered | None, findings: Findings) -> None:
+def _check_waves(keys: dict[str, Any], gathered: Gathered | None, findings: Findings) -> None:
     defaults = keys["defaults"].given() if "defaults" in keys else {}
-    check_order(keys.get("waves", ()), defaults.get("wave"), gathered, findings)
+    check_waves(keys.get("waves", ()), defaults.get("wave"), gathered, findings)
 
 
 def _check_volumes_named(

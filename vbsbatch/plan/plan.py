@@ -3,48 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 from vbsbatch.model import BackupSettings, Job, OnPreflight, Service, Settings
 from vbsbatch.plan.naming import DEFAULT_TEMPLATE, Names
 from vbsbatch.plan.order import ranks
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Choices:
-    """What a plan says about backups, for all volumes or for one; None where it says nothing."""
-
-    backup_name: str | None = None
-    description: str | None = None
-    tags: tuple[tuple[str, str], ...] | None = None
-    full: bool | None = None
-    full_if_no_parent: bool | None = None
-    force: bool | None = None
-    wave: str | None = None
-
-    def over(self, others: Choices) -> Choices:
-        """These choices, and the others' where these say nothing."""
-        said = {
-            each.name: value
-            for each in fields(self)
-            if (value := getattr(self, each.name)) is not None
-        }
-        return replace(others, **said)
-
-
-NO_CHOICES = Choices()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
-    """What the cloud said of a volume when a plan was made from it; None where nothing."""
-
-    size: int | None = None
-    """GB."""
-    status: str | None = None
-    type: str | None = None
-    server: str | None = None
-    """The id of the server it was attached to; None for none."""
+from vbsbatch.plan.volumes import Choices, Volume
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,23 +30,6 @@ class Selection:
     max_size: int | None = None
     exclude: tuple[str, ...] = ()
     """Ids, or patterns of names."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Volume:
-    """One volume of a plan; volumes that say the same share one `own`."""
-
-    id: str
-    """Lower case, with hyphens."""
-    name: str
-    priority: int = 0
-    group: str | None = None
-    az: str | None = None
-    snapshot_id: str | None = None
-    own: Choices = NO_CHOICES
-    skip_if_newer_than: float | None = None
-    """Seconds; instead of the plan's."""
-    seen: Seen | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

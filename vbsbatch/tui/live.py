@@ -3,24 +3,66 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 from textual.dom import DOMNode
 from textual.screen import Screen
 
 from vbsbatch.errors import VbsbatchError
+from vbsbatch.model import Run
 from vbsbatch.tui import bindings
+from vbsbatch.tui.bindings import Keymap
+from vbsbatch.tui.requests import Requests
+from vbsbatch.tui.typed_ahead import TypedAhead
+from vbsbatch.tui.values import Overview, Source
 
-if TYPE_CHECKING:
-    from vbsbatch.tui.app import MonitorApp
-    from vbsbatch.tui.values import Source
+
+class Monitor(Protocol):
+    """What screens and widgets need of the application."""
+
+    source: Source
+    clock: Callable[[], float]
+    """The time that ages count to, epoch seconds."""
+    keymap: Keymap
+    typed_ahead: TypedAhead
+    starting: set[str]
+    """Runs for which an engine is being started."""
+    seen: dict[str, Overview]
+    """The runs as they were seen last."""
+
+    @property
+    def even(self) -> bool:
+        """True at every second look."""
+        ...
+
+    def store_failed(self, text: str) -> None:
+        """Say that the store could not be read; looking goes on."""
+
+    def follow_run(self, seen: Overview, before: Run | None) -> None:
+        """Tell the terminal how the run stands, and loudly when it has just ended or stopped."""
+
+    def say(self, text: str, *, error: bool = False) -> None:
+        """Tell the user something in passing; shown literally."""
+
+    def requests(self, run_id: str) -> Requests:
+        """What was asked of the run's engine, from whichever screen."""
+        ...
+
+    def start_engine(self, run_id: str) -> None:
+        """Start an engine for a run without one, which takes seconds; say so when it is there."""
+
+    def show_run(self, run_id: str) -> None:
+        """Open a run instead of the list."""
+
+    def show_runs(self, run_id: str) -> None:
+        """Open the list instead of a run, the cursor on it."""
 
 
-def monitor(node: DOMNode) -> MonitorApp:
+def monitor(node: DOMNode) -> Monitor:
     """The application that a widget or a screen is part of."""
-    return cast("MonitorApp", node.app)
+    return cast(Monitor, node.app)
 
 
 @contextmanager
@@ -43,7 +85,7 @@ class LiveScreen(Screen[None]):
     """Whether what takes long once has been found out."""
 
     @property
-    def monitor(self) -> MonitorApp:
+    def monitor(self) -> Monitor:
         """The application."""
         return monitor(self)
 

@@ -46,7 +46,7 @@ class Steering:
         """Ask the engine, whatever screen comes next; the answer is told when it comes."""
         request = self.requests.begin(verb, argument, what)
         self._screen.requested(what)
-        self._monitor.run_worker(self._ask(request), name="request", group="requests")
+        self._screen.app.run_worker(self._ask(request), name="request", group="requests")
 
     async def _ask(self, request: Request) -> None:
         try:
