@@ -61,40 +61,20 @@ def plan() -> None:
     """Write a plan of the volumes that a cloud has, or compare a plan with them."""
 
 
+def _several(name: str, metavar: str, text: str, kind: Any = None) -> Any:
+    return click.option(name, multiple=True, type=kind or Word(), metavar=metavar, help=text)
+
+
 _chosen = (
-    click.option(
-        "--name",
-        multiple=True,
-        type=Word(),
-        metavar="GLOB",
-        help="Volumes of this name; * and ? as in a shell.",
-    ),
-    click.option(
-        "--metadata", multiple=True, type=Pair(), metavar="K=V", help="Volumes with this metadata."
-    ),
-    click.option(
-        "--status",
-        multiple=True,
-        type=Word(),
-        metavar="S",
-        help="Volumes in this state: in-use, ...",
-    ),
-    click.option(
-        "--az", multiple=True, type=Word(), metavar="AZ", help="Volumes in this availability zone."
-    ),
-    click.option(
-        "--server", multiple=True, type=Word(), metavar="NAME|ID", help="Volumes of this server."
-    ),
-    click.option("--type", multiple=True, type=Word(), metavar="T", help="Volumes of this type."),
+    _several("--name", "GLOB", "Volumes of this name; * and ? as in a shell."),
+    _several("--metadata", "K=V", "Volumes with this metadata.", Pair()),
+    _several("--status", "S", "Volumes in this state: in-use, ..."),
+    _several("--az", "AZ", "Volumes in this availability zone."),
+    _several("--server", "NAME|ID", "Volumes of this server."),
+    _several("--type", "T", "Volumes of this type."),
     click.option("--min-size", type=_SIZE, metavar="GB", help="Volumes of at least this size."),
     click.option("--max-size", type=_SIZE, metavar="GB", help="Volumes of at most this size."),
-    click.option(
-        "--exclude",
-        multiple=True,
-        type=Word(),
-        metavar="GLOB|ID",
-        help="Not this volume, or those of this name.",
-    ),
+    _several("--exclude", "GLOB|ID", "Not this volume, or those of this name."),
 )
 
 
