@@ -6,13 +6,16 @@ SEEDS ?= 300
 # Tests wait for processes more than they compute: more of them at a time than there are cores.
 WORKERS ?= 4
 
-.PHONY: demo test test-openstack check bench sim lock clean
+.PHONY: demo test test-tools test-openstack check bench sim lock clean
 
 demo: $(VENV)/.ready  ## back up a simulated fleet of 600 volumes
 	$(BIN)/vbsbatch demo
 
 test: $(VENV)/.ready  ## the whole test suite
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+
+test-tools: $(VENV)/.ready  ## tmux and Chromium, in which the screen is tested (root, apt)
+	$(BIN)/python -m tests.screen
 
 test-openstack: $(VENV)/.ready  ## the real commands against a real Keystone and Cinder (root, apt)
 	$(BIN)/python -m tests.openstack

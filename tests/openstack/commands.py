@@ -7,7 +7,7 @@ import pwd
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.openstack.hosting import SYSTEM_PATH
+from tests.debian import SYSTEM_PATH
 from tests.openstack.processes import Service
 from tests.openstack.settings import Site
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.stage import until
+from tests.debian import DebianPackage
 from tests.openstack import hosting
 from tests.openstack.cloud import RealCloud
-from tests.openstack.hosting import CannotHost, DebianPackage, check_machine
+from tests.openstack.hosting import CannotHost, check_machine
 from tests.openstack.processes import Processes, Service
 from tests.openstack.settings import write_settings
 
