@@ -14,11 +14,10 @@ from vbsbatch.engine.reconcile import (
     Sightings,
     is_ours,
     needed_since,
-    plain,
     reaches_back,
     status,
 )
-from vbsbatch.model import Backup, Job, JobState
+from vbsbatch.model import Backup, Job, JobState, plain_id
 
 from .stage import NOW, a_job, volume
 
@@ -77,7 +76,7 @@ def finding(job: Job, *backups: Backup, complete: bool = True, **fields: Any) ->
 def test_a_volume_is_known_in_every_spelling_of_its_id(spelt: str) -> None:
     assert Index([unknown()]).job_of(a_backup(volume_id=spelt))
     assert Index([unknown(volume_id=spelt)]).job_of(a_backup())
-    assert plain(spelt) == plain(volume(1))
+    assert plain_id(spelt) == plain_id(volume(1))
 
 
 @pytest.mark.parametrize(

@@ -111,12 +111,12 @@ class Acting(ABC):
     async def create(self, job: Job, worker: int) -> Answer:
         """Send the job's one request; never raises for the cloud."""
         self._keep(job)
-        return await self._act(job, _source(job), worker)
+        return await self._act(job, source_of(job), worker)
 
     async def backups(self, page: str | None = None) -> BackupPage:
         """How far every job is that the engine follows, on one page, whatever the cloud has."""
         jobs = [job for job in self._jobs.values() if job.state in _TRACKED]
-        look = await self._look({_source(job) for job in jobs})
+        look = await self._look({source_of(job) for job in jobs})
         return BackupPage(backups=await self._sightings(jobs, look))
 
     async def backup(self, backup_id: str) -> Backup | None:
@@ -142,7 +142,7 @@ class Acting(ABC):
     async def _ask(self, job: Job) -> Backup: ...
 
     def _keep(self, job: Job) -> None:
-        self._jobs[_source(job)] = job
+        self._jobs[source_of(job)] = job
 
     async def _look(self, wanted: set[str]) -> Look:
         """Read the cloud's list until all the wanted backups were seen, or it ends."""
@@ -169,7 +169,7 @@ class Acting(ABC):
     ) -> Backup:
         """What the engine takes for the backup that the job's newest create is making."""
         return Backup(
-            id=_source(job),
+            id=source_of(job),
             name=job.backup_name,
             volume_id=job.volume_id,
             status=status,
@@ -179,6 +179,7 @@ class Acting(ABC):
         )
 
 
-def _source(job: Job) -> str:
+def source_of(job: Job) -> str:
+    """The id of the backup that the job restores or deletes."""
     assert job.settings.source_backup_id is not None
     return job.settings.source_backup_id

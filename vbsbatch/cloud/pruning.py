@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from vbsbatch.cloud.acting import Acting, Look
+from vbsbatch.cloud.acting import Acting, Look, source_of
 from vbsbatch.cloud.changes import not_sent
 from vbsbatch.errors import CloudRefused, CloudUnavailable
-from vbsbatch.model import Answer, Backup, Job, JobState
+from vbsbatch.model import Answer, Backup, Job, JobState, plain_id
 
 UNMOVED = 60.0
 """Seconds after which a backup that is not even `deleting` was not deleted, accepted or not."""
@@ -45,14 +45,14 @@ class Pruning(Acting):
         return tuple(backup for backup in found if backup is not None)
 
     def _sighting(self, job: Job, look: Look) -> Backup | None:
-        backup = look.listed.get(job.settings.source_backup_id or "")
+        backup = look.listed.get(source_of(job))
         moving = backup is None or (backup.status or "").endswith("deleting")
         if job.state is JobState.UNKNOWN and not moving:
             return None  # it was not deleted: once that is sure, it is asked for again
         return self._standing(job, backup, look.began_at)
 
     async def _ask(self, job: Job) -> Backup:
-        backup = await self._service.backup(job.settings.source_backup_id or "")
+        backup = await self._service.backup(source_of(job))
         return self._standing(job, backup, self._now())
 
     def _standing(self, job: Job, backup: Backup | None, at: float) -> Backup:
@@ -70,13 +70,9 @@ def _objection(job: Job, backup: Backup | None) -> str | None:
     """Why the deletion must not be sent, or need not be, as a code of ours."""
     if backup is None:
         return "gone"
-    same_volume = _plain(backup.volume_id) == _plain(job.volume_id)
+    same_volume = plain_id(backup.volume_id or "") == plain_id(job.volume_id)
     if not same_volume or (backup.name or "").strip() != job.backup_name.strip():
         return "not-ours"
     if backup.status in _BUSY:
         return "backup-busy"
     return "deleting" if backup.status == "deleting" else None
-
-
-def _plain(identifier: str | None) -> str:
-    return (identifier or "").replace("-", "").lower()

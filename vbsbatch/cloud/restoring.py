@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from vbsbatch.cloud.acting import Acting, Look, RealService
+from vbsbatch.cloud.acting import Acting, Look, RealService, source_of
 from vbsbatch.cloud.evidence import Trace, confirmed, unconfirmed, witness
 from vbsbatch.model import Answer, Backup, CloudJob, CloudJobStatus, CloudVolume, Job, JobState
 
@@ -70,14 +70,14 @@ class Restoring(Acting):
         unsure = [job for job in jobs if self._in_doubt(job, look)]
         volumes = await self._service.inventory.these({job.volume_id for job in unsure})
         found = [
-            self._judged(job, look.listed.get(_source(job)), volumes.get(job.volume_id))
+            self._judged(job, look.listed.get(source_of(job)), volumes.get(job.volume_id))
             for job in unsure
         ]
         unsure_too = {job.no for job in unsure}
         found += [
             self._seen(job, "creating")
             for job in jobs
-            if job.no not in unsure_too and _restoring(look.listed.get(_source(job)))
+            if job.no not in unsure_too and _restoring(look.listed.get(source_of(job)))
         ]
         return tuple(backup for backup in found if backup is not None)
 
@@ -85,7 +85,7 @@ class Restoring(Acting):
         """Whether a lost answer can be judged now: late enough, or while it is seen at work."""
         if job.state is not JobState.UNKNOWN:
             return False
-        return self._settled(job, look) or _restoring(look.listed.get(_source(job)))
+        return self._settled(job, look) or _restoring(look.listed.get(source_of(job)))
 
     def _judged(self, job: Job, backup: Backup | None, volume: CloudVolume | None) -> Backup | None:
         """What became of a restore whose answer was lost; None: it never began."""
@@ -110,7 +110,7 @@ class Restoring(Acting):
         volume = await self._service.inventory.volume(job.volume_id)
         if job.cloud_job_id is None and _accepted(job):
             return self._told(job, confirmed(volume), volume)
-        backup = await self._service.backup(_source(job))
+        backup = await self._service.backup(source_of(job))
         return self._told(job, self._trace(job, backup, volume), volume)
 
     def _may_ask(self, job: Job) -> bool:
@@ -142,10 +142,6 @@ class Restoring(Acting):
                 return self._seen(job, "error", "unrestored", FAILED.format(status=status))
             case _:
                 return self._seen(job, "error", "uncertain", UNCERTAIN)
-
-
-def _source(job: Job) -> str:
-    return job.settings.source_backup_id or ""
 
 
 def _restoring(backup: Backup | None) -> bool:

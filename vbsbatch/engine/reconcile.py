@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from vbsbatch.model import Backup, Job, JobState
+from vbsbatch.model import Backup, Job, JobState, plain_id
 
 SLACK = 2.0
 """Seconds by which `created_at` and our clock (corrected by `Date`, whole seconds) may disagree."""
@@ -55,7 +55,7 @@ class Index:
         for job in jobs:
             if job.backup_id is not None:
                 self._by_id[job.backup_id] = job
-            name, volume = job.backup_name, plain(job.volume_id)
+            name, volume = job.backup_name, plain_id(job.volume_id)
             self._by_words |= {(name, volume): job, (name, None): job, (None, volume): job}
 
     def job_of(self, backup: Backup) -> Job | None:
@@ -65,13 +65,8 @@ class Index:
         The cloud's own filters compare loosely (case, accents, trailing blanks), so they
         are not asked.
         """
-        volume = None if backup.volume_id is None else plain(backup.volume_id)
+        volume = None if backup.volume_id is None else plain_id(backup.volume_id)
         return self._by_id.get(backup.id) or self._by_words.get((backup.name, volume))
-
-
-def plain(identifier: str) -> str:
-    """A UUID without hyphens and case, the same for every spelling."""
-    return identifier.replace("-", "").lower()
 
 
 def is_ours(job: Job, backup: Backup, sight: Sight) -> bool | None:

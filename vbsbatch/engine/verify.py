@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from vbsbatch.engine.reconcile import AVAILABLE, ERRORED, SLACK, plain
-from vbsbatch.model import OPEN_STATES, Backup, CloudVolume, Job, JobState
+from vbsbatch.engine.reconcile import AVAILABLE, ERRORED, SLACK
+from vbsbatch.model import OPEN_STATES, Backup, CloudVolume, Job, JobState, plain_id
 
 
 class Fault(StrEnum):
@@ -41,13 +41,13 @@ class Shelf:
         for backup in backups:
             self._by_id[backup.id] = backup
             if backup.name is not None and backup.volume_id is not None:
-                self._by_name[backup.name, plain(backup.volume_id)].append(backup)
+                self._by_name[backup.name, plain_id(backup.volume_id)].append(backup)
 
     def named(self, job: Job) -> Backup | None:
         """The backup that the store says the job made."""
         if job.backup_id is not None:
             return self._by_id.get(job.backup_id)
-        found = self._by_name.get((job.backup_name, plain(job.volume_id)), [])
+        found = self._by_name.get((job.backup_name, plain_id(job.volume_id)), [])
         return next((backup for backup in found if backup.status in AVAILABLE), None)
 
     def made_by(self, job: Job, *, names_unique: bool, clock_ahead: float) -> list[Backup]:
@@ -55,7 +55,7 @@ class Shelf:
         since = job.first_sent_at or job.intent_at
         if since is None:
             return []
-        found = self._by_name.get((job.backup_name, plain(job.volume_id)), [])
+        found = self._by_name.get((job.backup_name, plain_id(job.volume_id)), [])
         return [
             backup
             for backup in found

@@ -13,6 +13,7 @@ from vbsbatch.model.cloud import (
     Quota,
     ServerPage,
     VolumePage,
+    plain_id,
 )
 from vbsbatch.model.run import (
     NO_PARENT,
@@ -90,5 +91,6 @@ __all__ = [
     "Wave",
     "Window",
     "check_move",
+    "plain_id",
     "renewed",
 ]

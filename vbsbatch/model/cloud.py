@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+
+_DIGITS = re.compile(r"[0-9a-fA-F]{32}")
+
+
+def plain_id(identifier: str) -> str:
+    """One spelling for every way to write a UUID, to compare it by; other text stays as it is."""
+    bare = identifier.replace("-", "")
+    return bare.lower() if _DIGITS.fullmatch(bare) else identifier
 
 
 class CloudJobStatus(StrEnum):

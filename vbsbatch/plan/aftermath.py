@@ -20,6 +20,7 @@ from vbsbatch.model import (
     Rate,
     Run,
     Settings,
+    plain_id,
 )
 
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.ASCII)
@@ -39,10 +40,10 @@ def with_backup(jobs: Iterable[Job], volumes: Sequence[str], *, errored: bool = 
     it names as `source_backup_id`. Raises `UsageError` with every name that fits nothing.
     """
     found, seen = [], set[str]()
-    wanted = {_plain(name) for name in volumes}
+    wanted = {plain_id(name) for name in volumes}
     without: dict[str, Job] = {}
     for job in jobs:
-        names = {_plain(job.volume_id), _plain(job.volume_name)}
+        names = {plain_id(job.volume_id), plain_id(job.volume_name)}
         if wanted and not names & wanted:
             continue
         seen |= names & wanted
@@ -53,7 +54,7 @@ def with_backup(jobs: Iterable[Job], volumes: Sequence[str], *, errored: bool = 
             without[job.volume_id] = job
         else:
             found.append(replace(job, settings=BackupSettings(source_backup_id=backup_id)))
-    problems = [f"the run has no volume {name}" for name in volumes if _plain(name) not in seen]
+    problems = [f"the run has no volume {name}" for name in volumes if plain_id(name) not in seen]
     if wanted:
         problems += [
             f"the run left no backup of {_titled(job)}: {job.state}" for job in without.values()
@@ -158,7 +159,7 @@ def objection_to_deletion(job: Job, backup: Backup | None) -> str | None:
         return "gone already"
     if (backup.name or "").strip() != job.backup_name.strip():
         return "it has another name than the run gave it"
-    if _plain(backup.volume_id or "") != _plain(job.volume_id):
+    if plain_id(backup.volume_id or "") != plain_id(job.volume_id):
         return "it is of another volume than the run's"
     return f"it is {backup.status}" if backup.status in ("creating", "restoring") else None
 
@@ -170,7 +171,9 @@ def _moves(sources: Sequence[Job], to: Sequence[str]) -> tuple[dict[int, str], l
     for pair in to:
         old, equals, new = (part.strip() for part in pair.partition("="))
         fits = [
-            job for job in sources if _plain(old) in map(_plain, (job.volume_id, job.volume_name))
+            job
+            for job in sources
+            if plain_id(old) in map(plain_id, (job.volume_id, job.volume_name))
         ]
         if not equals or not _UUID.fullmatch(new.lower()):
             problems.append(f"--to {pair}: not OLD=NEW with the id of a volume (a UUID) as NEW")
@@ -193,12 +196,6 @@ def _fresh(no: int, job: Job, volume_id: str, volume_name: str) -> Job:
         settings=job.settings,
         group=job.group,
     )
-
-
-def _plain(identifier: str) -> str:
-    """A UUID without hyphens and case, a name as it is."""
-    lower = identifier.lower()
-    return lower.replace("-", "") if _UUID.fullmatch(lower) else identifier
 
 
 def _titled(job: Job) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vbsbatch.errors import UsageError
-from vbsbatch.model import Job, JobState
+from vbsbatch.model import Job, JobState, plain_id
 
 KEYS = ("states", "status", "codes", "volumes", "all")
 """What the argument of a selection may hold."""
@@ -19,12 +19,6 @@ MANY = 256
 
 class SelectionError(UsageError, ValueError):
     """A selection that makes no sense. To an engine, which reads it from a command, a bad value."""
-
-
-def spelling(volume_id: str) -> str:
-    """One spelling for every way to write a UUID; any other text stays as it is."""
-    bare = volume_id.replace("-", "")
-    return bare.lower() if len(bare) == 32 else volume_id
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +55,7 @@ class Selection:
     @property
     def volume_spellings(self) -> frozenset[str] | None:
         """`volumes` in the one spelling that volume ids are compared in."""
-        return None if self.volumes is None else frozenset(map(spelling, self.volumes))
+        return None if self.volumes is None else frozenset(map(plain_id, self.volumes))
 
     def by_pages(self) -> tuple[Selection, Callable[[Job], bool]]:
         """What to ask SQLite page by page, and what to hold each job it finds against.
@@ -73,7 +67,7 @@ class Selection:
         names, ids = self.volumes, self.volume_spellings or frozenset()
 
         def named(job: Job) -> bool:
-            return job.volume_name in names or spelling(job.volume_id) in ids
+            return job.volume_name in names or plain_id(job.volume_id) in ids
 
         return replace(self, volumes=None), named
 
@@ -87,8 +81,8 @@ class Selection:
             return False
         if self.volumes is None:
             return True
-        return job.volume_name in self.volumes or spelling(job.volume_id) in map(
-            spelling, self.volumes
+        return job.volume_name in self.volumes or plain_id(job.volume_id) in map(
+            plain_id, self.volumes
         )
 
 

@@ -11,12 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from vbsbatch.errors import UsageError
-from vbsbatch.model import ENDED_STATES, Job, JobState, Rate, Run, RunState
+from vbsbatch.model import ENDED_STATES, Job, JobState, Rate, Run, RunState, plain_id
 from vbsbatch.report import ReportData, as_csv, as_json, clean, opened
 from vbsbatch.report.data import standing
 from vbsbatch.store import Store
 from vbsbatch.store.screen import Screen
-from vbsbatch.store.selection import spelling
 from vbsbatch.store.tally import Tally
 from vbsbatch.tui import pace
 from vbsbatch.tui.figures import Figures
@@ -148,7 +147,7 @@ class StoreSource:
 
     def _failed(self, run_id: str) -> dict[str, Job]:
         jobs = self._screen.jobs(run_id, states=[JobState.FAILED])
-        return {spelling(job.volume_id): job for job in jobs}
+        return {plain_id(job.volume_id): job for job in jobs}
 
     def _line(self, run: Run) -> RunLine:
         live = self._is_live(run)
