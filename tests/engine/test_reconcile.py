@@ -257,6 +257,15 @@ def test_the_oldest_create_decides_by_the_servers_clock() -> None:
     assert needed_since(jobs, 40.0) == NOW - 460.0
 
 
+def test_one_backup_listed_twice_counts_the_same_in_either_order() -> None:
+    twice = [Backup(id="backup-1", status=status) for status in ("error", "deleting")]
+    for listed in (twice, twice[::-1]):
+        job = unknown(state=JobState.RUNNING, backup_id="backup-1")
+        seen = Sightings(index=Index([job]), sight=sight())
+        seen.add(listed)
+        assert seen.of(job, complete=True) is Finding.ERRORED
+
+
 # Whatever the list holds ------------------------------------------------------------------------
 
 backups = st.builds(

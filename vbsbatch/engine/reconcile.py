@@ -155,10 +155,11 @@ def status(backup: Backup) -> Finding:
     return Finding.WORKING
 
 
-def _rank(backup: Backup) -> tuple[int, float]:
-    """Available counts before in work, in work before errored; then the newest."""
+def _rank(backup: Backup) -> tuple[int, float, bool]:
+    """Available counts before in work, in work before errored; then the newest; of two as new,
+    the one that says that it failed."""
     good = 2 if backup.status in AVAILABLE else 0 if backup.status in ERRORED else 1
-    return good, backup.created_at or 0.0
+    return good, backup.created_at or 0.0, backup.status == "error"
 
 
 def settled_at(unknown_at: float, readable_since: float, settle: float) -> float:
