@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vbsbatch.cloud.catalog import find_endpoints
@@ -70,7 +70,6 @@ def test_text_of_the_cloud_is_harmless() -> None:
     assert found.metadata == (("\ufffd", "\ufffd"),)
 
 
-@settings(deadline=None)
 @given(st.recursive(st.none() | st.integers() | st.text() | st.booleans(), st.lists) | st.text())
 def test_nothing_in_a_field_is_an_error(value: Any) -> None:
     for key in ENTRY:
@@ -170,7 +169,6 @@ def test_compute_in_several_regions_keeps_nobody_out() -> None:
     assert find_endpoints(catalog, config, PROJECT).endpoints.compute == "https://c.test/v2.1"
 
 
-@settings(deadline=None)
 @given(st.text(string.ascii_letters + ":/.@?#[]%", max_size=40))
 def test_no_address_of_compute_keeps_anybody_out(url: str) -> None:
     Bench(lambda _: answer(500), compute=url)

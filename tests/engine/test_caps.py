@@ -66,7 +66,7 @@ def test_jobs_that_a_cap_holds_cost_no_claim_until_one_of_theirs_ends() -> None:
     assert len(claims) <= 2000.0 / 10.0 + 1
 
 
-@trials(max_examples=25, deadline=None)
+@trials(max_examples=25)
 @given(
     st.lists(
         st.tuples(st.sampled_from([None, "a", "b"]), st.sampled_from([None, "x", "y"])),

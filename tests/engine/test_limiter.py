@@ -106,7 +106,7 @@ lateness = st.sampled_from([0.0, 0.001, 0.01])
 # The rate ---------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rates, lateness, st.integers(0, 99))
 def test_no_window_holds_more_than_the_rate_and_98_percent_of_it_are_used(
     rate: Rate, late: float, seed: int
@@ -126,7 +126,7 @@ def test_the_bucket_keeps_the_window_by_arithmetic(rate: Rate) -> None:
     assert 0.99 * rate.count + 1 <= capacity + leaks_in_a_window <= rate.count + 1
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(rates, lateness, st.integers(0, 99))
 def test_permits_taken_in_passing_keep_the_window_beside_those_waited_for(
     rate: Rate, late: float, seed: int
@@ -380,7 +380,7 @@ def test_an_operators_lower_rate_is_the_new_ceiling() -> None:
     assert most(sender.play(scene)[60:], 1.0) <= 5
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from([Rate(count=100, per=60.0), Rate(count=5), Rate(count=2.5), Rate(count=80)]),
     st.lists(

@@ -88,7 +88,7 @@ ordered = st.builds(
 )
 
 
-@trials(max_examples=30, deadline=None)
+@trials(max_examples=30)
 @given(ordered)
 def test_whatever_a_plan_says_about_the_order_is_kept_and_all_jobs_end(plan: Ordered) -> None:
     stage = plan.stage()

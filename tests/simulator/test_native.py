@@ -54,7 +54,7 @@ def test_a_page_holds_at_most_1000(open_desk: DeskMaker) -> None:
     assert list(chain(*pages)) == made
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(number=st.integers(0, 40), limit=st.integers(1, 50), offset=st.integers(0, 50))
 def test_limit_offset_and_marker_lose_and_repeat_nothing(
     number: int, limit: int, offset: int

@@ -157,7 +157,7 @@ groups, zones = st.sampled_from([None, "a", "b"]), st.sampled_from([None, "x", "
 fleets = st.lists(st.tuples(groups, zones, st.integers(0, 1)), min_size=1, max_size=14)
 
 
-@trials(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@trials(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     fleet=fleets,
     per_group=st.none() | st.integers(1, 3),
