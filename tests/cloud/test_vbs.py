@@ -128,7 +128,6 @@ async def test_an_entry_of_the_list_is_mapped_whatever_is_missing() -> None:
     ]  # fmt: skip
     bench = Bench(lambda _: answer(200, page(entries)))
     found = await bench.service.backups()
-    assert found.next is None
     assert found.backups == (
         Backup(id="b1", name="n", volume_id=VOLUME, status="creating", size=40, created_at=NOW,
                progress=42),
@@ -178,6 +177,21 @@ async def test_a_page_cut_short_is_the_last_only_where_pages_have_links(
         found += listed.backups
     assert [backup.id for backup in found] == ids
     assert len(bench.requests) == calls
+
+
+@pytest.mark.parametrize("links", [None, [], {}, "x", [None, {"rel": "self", "href": "/x?a=1"}]])
+async def test_links_that_name_no_next_page_do_not_end_a_list(links: Any) -> None:
+    listed = await Bench(
+        lambda _: answer(200, {"backups": [{"id": "b1"}, {"id": "b2"}], "backups_links": links})
+    ).service.backups()
+    assert listed.next == "limit=1000&marker=b2"
+
+
+@pytest.mark.parametrize("href", [None, "", 7, "/v3/x/backups/detail", "http://[::1"])
+async def test_a_link_that_leads_nowhere_says_that_more_follows(href: Any) -> None:
+    links = [{"rel": "next", "href": href}]
+    bench = Bench(lambda _: answer(200, {"backups": [{"id": "b1"}], "backups_links": links}))
+    assert (await bench.service.backups()).next == "limit=1000&marker=b1"
 
 
 @pytest.mark.parametrize("status", [400, 404, 406, 501])

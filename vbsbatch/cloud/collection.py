@@ -74,27 +74,39 @@ class Collection:
     async def _following(self, document: dict[str, Any], entries: list[Any]) -> str | None:
         """Return the query of the next page.
 
-        A page without a link is the last one only where pages have links: a service may give fewer
-        entries than asked for, and a list cut short would prove the absence of what it left out.
+        A page without a link is the last one only where pages have been seen to have links: a
+        service may give fewer entries than asked for, and a list cut short would prove the absence
+        of what it left out. Links that are there but empty or null say nothing, and one that leads
+        nowhere says that more follows.
         """
         found = [usable_id(entry.get("id")) for entry in entries if isinstance(entry, dict)]
         ids = [each for each in found if each is not None]
-        links = document.get(f"{self._name}_links")
-        if isinstance(links, list):
-            self._links = True
-            return _next_query(links) if ids else None
         if not ids:
             return None
-        if len(entries) < PAGE and (len(entries) == 1 or await self._has_links()):
+        link = self._next_link(document)
+        if link is not None:
+            self._links = True
+            query = _query_of(link.get("href"))
+            if query is not None:
+                return query
+        elif len(entries) < PAGE and (len(entries) == 1 or await self._has_links()):
             return None
         return urlencode({"limit": PAGE, "marker": ids[-1]})
+
+    def _next_link(self, document: dict[str, Any]) -> dict[str, Any] | None:
+        """The link to the next page, followable or not; None where the page has none."""
+        links = document.get(f"{self._name}_links")
+        for link in links if isinstance(links, list) else []:
+            if isinstance(link, dict) and link.get("rel") == "next":
+                return link
+        return None
 
     async def _has_links(self) -> bool:
         """Find out, once, with a page that is too short for a list of two or more."""
         if self._links is None:
             document = read_success(self._session, await self._list("limit=1"))
             if document.get(self._name):
-                self._links = f"{self._name}_links" in document
+                self._links = self._next_link(document) is not None
         return bool(self._links)
 
     async def place(self) -> str:
@@ -119,19 +131,12 @@ class Collection:
         return first
 
 
-def _next_query(links: list[Any]) -> str | None:
-    """Return the query of the next page.
-
-    Of the cloud's link only the query is used, against our own host and path: a link may name a
-    host inside the cloud, or anybody's, and the token goes nowhere else.
-    """
-    for link in links:
-        if isinstance(link, dict) and link.get("rel") == "next":
-            return _query_of(link.get("href"))
-    return None
-
-
 def _query_of(href: object) -> str | None:
+    """The query of the next page, or None where the cloud's link names none.
+
+    It is used against our own host and path: a link may name a host inside the cloud, or anybody's,
+    and the token goes nowhere else.
+    """
     if not isinstance(href, str):
         return None
     try:
