@@ -260,15 +260,26 @@ async def test_an_identity_service_that_cannot_be_reached_is_told_apart(
     keystone: FakeKeystone, clouds: Clouds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clouds.write(keystone, auth={"auth_url": "http://no-such-host.invalid/v3"})
-    assert "cannot be resolved (DNS)" in await refused()
+    assert "cannot be resolved (DNS): check auth_url" in await refused()
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
         clouds.write(keystone, auth={"auth_url": f"http://127.0.0.1:{port}/v3"})
-        assert "connection refused" in await refused()
+        assert "connection refused: check auth_url" in await refused()
         clouds.write(keystone)
         monkeypatch.setenv("HTTP_PROXY", f"http://u:{PASSWORD}@127.0.0.1:{port}")
-        assert "proxy" in await refused()
+        assert "proxy" in (text := await refused())
+        assert "auth_url" not in text
+
+
+async def test_a_wrong_scheme_is_told_in_the_words_of_tls(
+    keystone: FakeKeystone, clouds: Clouds
+) -> None:
+    clouds.write(keystone, auth={"auth_url": keystone.url.replace("http:", "https:")})
+    text = await refused()
+    assert "TLS: [SSL" in text
+    assert "check auth_url" in text
+    assert "HTTPSConnectionPool" not in text
 
 
 async def test_an_identity_service_that_hangs_is_given_up(
@@ -318,7 +329,7 @@ async def test_an_identity_service_that_is_busy_for_a_moment_is_asked_again(
         async with connect(CloudChoice(), timeouts=SOON, transport=Wire()):
             assert keystone.tokens == 1
     else:
-        assert "unavailable (503)" in await refused()
+        assert "unavailable (503): try again later" in await refused()
     assert len(keystone.posted) == min(busy + 1, 3)
 
 

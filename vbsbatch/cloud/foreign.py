@@ -95,7 +95,9 @@ def network_reason(error: BaseException) -> str | None:
         what = re.search(r"certificate verify failed:? ?([^(\]'\"]*)", text)
         detail = f": {what[1].strip()}" if what and what[1].strip() else ""
         return f"TLS: certificate not trusted{detail} (a private CA? set cacert: in clouds.yaml)"
-    if any(isinstance(link, ssl.SSLError) for link in chain) or "SSLError" in names:
+    if tls := next((link for link in chain if isinstance(link, ssl.SSLError)), None):
+        return f"TLS: {words(tls)}"
+    if "SSLError" in names:
         return f"TLS: {words(error)}"
     if any(isinstance(link, socket.gaierror) for link in chain) or _DNS.search(text):
         return "the host name cannot be resolved (DNS)"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 from vbsbatch.cloud.foreign import causes, network_reason, words
 from vbsbatch.errors import CloudUnavailable, SignInError
+
+_TOLD = re.compile(r"check|set cacert|cert:|_PROXY")
+"""Words of a reason that says what to do already."""
 
 
 def translated(
@@ -22,7 +26,15 @@ def translated(
     words = f"{where}: {text}"
     if outage and renewing:
         return CloudUnavailable(words)
-    return SignInError(words, passing=outage and _status(error) is not None)
+    passing = outage and _status(error) is not None
+    return SignInError(words + _advice(text, passing=passing), passing=passing)
+
+
+def _advice(text: str, *, passing: bool) -> str:
+    """Return what a person can do about a reason that does not say it."""
+    if passing:
+        return ": try again later"
+    return "" if _TOLD.search(text) else ": check auth_url, and that it can be reached from here"
 
 
 def _reason(error: Exception) -> tuple[str, bool]:
@@ -37,7 +49,7 @@ def _reason(error: Exception) -> tuple[str, bool]:
     if named & {"ConnectTimeout", "Timeout", "ReadTimeout", "TimeoutError"}:
         return "the identity service does not answer in time", True
     if named & {"DiscoveryFailure", "InvalidResponse", "VersionNotAvailable"}:
-        return f"auth_url leads to no Keystone: {words(error)}", True
+        return f"auth_url leads to no Keystone ({words(error).rstrip('.')}): check auth_url", True
     if named & {"ConnectFailure", "UnknownConnectionError", "ConnectionError"}:
         return f"no connection to the identity service: {words(error)}", True
     if named & {"EmptyCatalog", "EndpointNotFound"}:

@@ -198,9 +198,8 @@ class Tracker:
         job = self._ledger.open.get(no)
         if job is None or job.state is not JobState.RUNNING:
             return
-        longest = self._settings.timeouts.backup
-        if self._clock.now() - (job.intent_at or 0.0) > longest:
-            self._fail(job, "stuck", f"the cloud still works on it after {longest / 3600:g} h")
+        if self._clock.now() - (job.intent_at or 0.0) > self._settings.timeouts.backup:
+            self._fail(job, "stuck", "the cloud still works on it, longer than timeouts.backup")
 
     async def _seen(self, job: Job, backup: Backup, finding: Finding) -> None:
         if job.state is JobState.UNKNOWN and backup.code == "uncertain":
