@@ -211,7 +211,7 @@ def test_more_than_a_hundred_are_confirmed_by_their_number(
 
     @click.command()
     def asking() -> None:
-        _confirm("these will be overwritten:", lines, "overwrite", yes=False)
+        _confirm("these will be overwritten:", lines, "overwrite", "plain", yes=False)
 
     done = CliRunner().invoke(asking, input=f"{said}\n")
     assert "volume 19" in done.output

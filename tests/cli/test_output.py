@@ -27,11 +27,33 @@ def test_progress_is_plain_without_a_terminal_names_the_run_and_ends_with_the_ex
 def test_json_progress_is_one_documented_object_a_line(stage: Stage) -> None:
     stage.cloud(FAST + "faults: [{on: create, do: throttle, first: 1}]", volumes=3)
     done = stage("run", "plan.yaml", "--progress", "json")
-    lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert (lines[0]["event"], lines[0]["kind"]) == ("note", "run")
+    assert "3 volumes, store" in lines[0]["text"]
     assert {line["event"] for line in lines} >= {"job", "note", "calls", "end"}
     assert lines[-1]["exit"] == 0
     for line in lines:
         assert not problems(line, "line")
+
+
+def test_json_progress_of_what_follows_a_run_is_json_too(stage: Stage) -> None:
+    cloud = stage.cloud(
+        FAST + "faults: [{on: create, do: status, status: 400, code: VolumeBackup.0040, first: 1}]",
+        volumes=2,
+    )
+    stage("run", "plan.yaml", "--progress", "quiet", code=1)
+    made = stage.run_id()
+    cloud.detach()
+    for words in (
+        ("retry", made, "--all-failed"),
+        ("resume", made),
+        ("restore", made, "--yes"),
+        ("prune", made, "--delete", "--yes"),
+    ):
+        done = stage(*words, "--progress", "json")
+        told = [json.loads(line) for line in done.stderr.splitlines()]
+        assert made in told[0]["text"], words
+        assert not [each for each in told if problems(each, "line")], words
 
 
 def test_quiet_says_only_what_run_it_is(stage: Stage) -> None:

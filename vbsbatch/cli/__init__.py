@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from contextlib import suppress
 from io import TextIOWrapper
 
@@ -89,3 +90,13 @@ def mention(line: str) -> None:
     if sys.stderr is not None:
         with suppress(OSError, ValueError):
             print(line, file=sys.stderr, flush=True)
+
+
+def remark(line: str, style: str, kind: str = "run") -> None:
+    """Mention a line the way a run tells its progress: for programs it is one more note."""
+    if style == "json":
+        from vbsbatch.model import RunNoted
+        from vbsbatch.report import jsonlines
+
+        line = jsonlines.line(RunNoted(at=time.time(), kind=kind, text=line), attempts=0)
+    mention(line)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from vbsbatch.cli import mention
+from vbsbatch.cli import mention, remark
 from vbsbatch.cli.options import Driving, driving, open_store
 from vbsbatch.cli.running import carry_out
 from vbsbatch.cli.showing import chosen_style
@@ -84,9 +84,10 @@ def restore(run: str, volumes: tuple[str, ...], to: tuple[str, ...], how: Drivin
                 f"{len(jobs)} volumes will be overwritten with the backups of run {source.id}:",
                 [_overwritten(job, backups) for job in jobs],
                 "overwrite",
+                style,
                 yes=how.yes,
             )
-            return _frozen(store, source, settings, jobs, service, choice.cloud)
+            return _frozen(store, source, settings, jobs, service, choice.cloud, style)
 
         choice = how.choice(how.cloud or source.cloud, source.settings.service)
         return carry_out(store, choice, settings, freeze, how, style)
@@ -124,14 +125,14 @@ def prune(run: str, volumes: tuple[str, ...], errored: bool, delete: bool, how: 
         async def freeze(service: CloudService) -> Run | int:
             backups = await _listed(service, source, sources)
             made_at = {key: backup.created_at or 0.0 for key, backup in backups.items()}
-            jobs = _kept_apart(deletions(sources, made_at), backups)
+            jobs = _kept_apart(deletions(sources, made_at), backups, style)
             lines = [_deleted(job, backups) for job in jobs]
             total = sum(backups[_backup_id(job)].size or 0 for job in jobs)
             if not delete or not jobs:
                 return _dry_run(source, lines, total)
             heading = f"{len(jobs)} backups of run {source.id} ({total} GB) will be deleted:"
-            _confirm(heading, lines, "delete", yes=how.yes)
-            return _frozen(store, source, settings, jobs, service, choice.cloud)
+            _confirm(heading, lines, "delete", style, yes=how.yes)
+            return _frozen(store, source, settings, jobs, service, choice.cloud, style)
 
         choice = how.choice(how.cloud or source.cloud, source.settings.service)
         return carry_out(store, choice, settings, freeze, how, style)
@@ -178,7 +179,7 @@ async def _looked(look: Awaitable[Seen]) -> Seen:
         raise UsageError(f"cannot look first, so nothing was done: {error}") from error
 
 
-def _kept_apart(jobs: Iterable[Job], backups: Mapping[str, Backup]) -> list[Job]:
+def _kept_apart(jobs: Iterable[Job], backups: Mapping[str, Backup], style: str) -> list[Job]:
     """The jobs whose backups may be deleted; what stays is told."""
     from vbsbatch.plan.aftermath import objection_to_deletion
     from vbsbatch.report import clean
@@ -190,7 +191,7 @@ def _kept_apart(jobs: Iterable[Job], backups: Mapping[str, Backup]) -> list[Job]
             kept.append(job)
         else:
             what = f"backup {_backup_id(job)} of {clean(job.volume_name)}"
-            mention(f"left alone: {what}: {clean(objection)}")
+            remark(f"left alone: {what}: {clean(objection)}", style)
     return kept
 
 
@@ -203,13 +204,13 @@ def _dry_run(source: Run, lines: Sequence[str], total: int) -> int:
     return 0
 
 
-def _confirm(heading: str, lines: Sequence[str], verb: str, *, yes: bool) -> None:
+def _confirm(heading: str, lines: Sequence[str], verb: str, style: str, *, yes: bool) -> None:
     """Name what will be lost, and let a person type that it may be; raises `UsageError` if not."""
-    mention(heading)
+    remark(heading, style)
     for line in lines[:SHOWN]:
-        mention(line)
+        remark(line, style)
     if len(lines) > SHOWN:
-        mention(f"  ... and {len(lines) - SHOWN} more")
+        remark(f"  ... and {len(lines) - SHOWN} more", style)
     if yes:
         return
     word = str(len(lines)) if len(lines) > BY_NUMBER else "yes"
@@ -267,6 +268,7 @@ def _frozen(
     jobs: Sequence[Job],
     service: CloudService,
     cloud: str | None,
+    style: str,
 ) -> Run:
     """Put the run into the store."""
     now, word = time.time(), settings.operation
@@ -280,5 +282,6 @@ def _frozen(
         created_at=now,
     )
     store.create_run(new, jobs, BackupSettings())
-    mention(f"run {new.id}: {word} of {len(jobs)} backups of run {source.id}, store {store.path}")
+    what = f"{word} of {len(jobs)} backups of run {source.id}"
+    remark(f"run {new.id}: {what}, store {store.path}", style)
     return store.run(new.id)

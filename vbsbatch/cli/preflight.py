@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from vbsbatch.cli import USAGE, mention
+from vbsbatch.cli import USAGE, mention, remark
 from vbsbatch.cli.showing import is_terminal
 from vbsbatch.cli.surveying import Count, counting
 from vbsbatch.errors import CloudError, UsageError
@@ -169,14 +168,9 @@ def _tell(told: Sequence[Finding], found: Preflight) -> None:
 
 def _tell_programs(told: Sequence[Finding], found: Preflight) -> None:
     """The findings as the JSON lines that the run goes on with."""
-    from vbsbatch.model import RunNoted
-    from vbsbatch.report import jsonlines
-
     for each in told:
         words = (each.severity, each.about, _volume(each), each.text)
-        text = " ".join(word for word in words if word)
-        note = RunNoted(at=time.time(), kind="preflight", text=text)
-        mention(jsonlines.line(note, attempts=0))
+        remark(" ".join(word for word in words if word), "json", "preflight")
 
 
 def _lines(findings: Sequence[Finding]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vbsbatch.cli import mention
+from vbsbatch.cli import mention, remark
 from vbsbatch.cli.options import Driving, check_volumes, driving, open_store, service_option
 from vbsbatch.cli.showing import chosen_style
 from vbsbatch.errors import UsageError
@@ -92,7 +92,7 @@ def run(
     choice = how.choice(cloud, wanted_service(loaded, service))
     policy = loaded.on_preflight if on_preflight is None else OnPreflight(on_preflight)
     with open_store(how.db, create=True) as store:
-        _warn_of_unfinished(store, loaded.name, yes=how.yes)
+        _warn_of_unfinished(store, loaded.name, style, yes=how.yes)
 
         async def freeze(service: CloudService) -> Run:
             seen = None
@@ -101,7 +101,7 @@ def run(
             await _check_settings(loaded, service, reached=seen is not None)
             skipped = {} if seen is None else seen.skipped
             found = _freeze(store, loaded, choice.cloud, service, skipped)
-            _say_begun(store, found, len(loaded), len(skipped))
+            _say_begun(store, found, len(loaded), len(skipped), style)
             if seen is not None and seen.words is not None and style in ("plain", "tui"):
                 mention(f"forecast: {seen.words}")
             return found
@@ -122,7 +122,7 @@ def resume(run: str | None, how: Driving) -> int:
         found = store.run(run) if run else _unfinished(store)
         _refuse_if_live(store, found)
         if found.state is RunState.ENDED:
-            return _nothing_to_do(store, found, "it has ended")
+            return _nothing_to_do(store, found, "it has ended", style)
         store.set_limits(found.id, rate=how.rate, in_flight=how.in_flight)
 
         async def take_up(service: CloudService) -> Run:
@@ -176,8 +176,8 @@ def retry(
             check_project(found, service)
             count = store.requeue(found.id, selection)
             if not count and found.state is RunState.ENDED:
-                return _nothing_to_do(store, found, "no job of it fits")
-            mention(f"run {found.id}: {count} jobs to be tried again")
+                return _nothing_to_do(store, found, "no job of it fits", style)
+            remark(f"run {found.id}: {count} jobs to be tried again", style)
             return store.run(found.id)
 
         choice = how.choice(how.cloud or found.cloud, found.settings.service)
@@ -244,10 +244,10 @@ async def _preflight(
     return await before_run(plan, service, policy=policy, yes=yes, style=style)
 
 
-def _say_begun(store: Store, run: Run, volumes: int, skipped: int) -> None:
+def _say_begun(store: Store, run: Run, volumes: int, skipped: int, style: str) -> None:
     maker = " by Cinder" if run.settings.service is Service.CINDER else ""
     fewer = f", {skipped} of them skipped" if skipped else ""
-    mention(f"run {run.id}: {volumes} volumes{maker}{fewer}, store {store.path}")
+    remark(f"run {run.id}: {volumes} volumes{maker}{fewer}, store {store.path}", style)
 
 
 async def _check_settings(plan: Plan, service: CloudService, *, reached: bool) -> None:
@@ -323,11 +323,11 @@ def _unfinished(store: Store) -> Run:
     )
 
 
-def _nothing_to_do(store: Store, run: Run, why: str) -> int:
+def _nothing_to_do(store: Store, run: Run, why: str, style: str) -> int:
     """Leave an ended run as it is; the exit code that its engine gave."""
     from vbsbatch.cli.endings import outcome
 
-    mention(f"run {run.id}: nothing to do, {why}")
+    remark(f"run {run.id}: nothing to do, {why}", style)
     return outcome(store.counts(run.id))
 
 
@@ -339,7 +339,7 @@ def _refuse_if_live(store: Store, run: Run) -> None:
         raise RunIsLive(f"run {run.id} is driven by process {pid} already")
 
 
-def _warn_of_unfinished(store: Store, plan: str, *, yes: bool) -> None:
+def _warn_of_unfinished(store: Store, plan: str, style: str, *, yes: bool) -> None:
     """A second run of a plan whose first is unfinished is a mistake more often than not."""
     found = store.newest_unfinished()
     if found is None or found.plan != plan:
@@ -352,4 +352,4 @@ def _warn_of_unfinished(store: Store, plan: str, *, yes: bool) -> None:
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
         click.confirm(f"{words}. Start another run?", abort=True, err=True)
     else:
-        mention(f"note: {words}; starting another run")
+        remark(f"note: {words}; starting another run", style)
