@@ -12,6 +12,7 @@ from vbsbatch.cli import surveying
 from vbsbatch.cli.asking import Tries, ask_again
 from vbsbatch.cli.sighting import take_sight
 from vbsbatch.cli.surveying import read_volumes, survey
+from vbsbatch.cli.verifying import listed
 from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError
 from vbsbatch.model import BackupPage, CloudServer, CloudVolume, ServerPage, Service, VolumePage
 
@@ -138,6 +139,23 @@ async def test_a_look_tells_what_it_could_not_see_and_whether_asking_again_would
     away = CloudUnavailable("501: not here", status=501)
     sight = await take_sight(cast(Any, Cloud(NO, quota=away)), (), nobody_counts)
     assert [gap.refused for gap in sight.gaps] == [True, True]
+
+
+async def test_a_list_that_changed_while_it_was_read_is_to_be_read_again() -> None:
+    """The backup that marked where the next page begins is gone."""
+    gone = CloudRefused("404: marker not found", status=404)
+
+    class Shrinking(Cloud):
+        async def backups(self, page: str | None = None) -> BackupPage:
+            if page is not None:
+                raise gone
+            return BackupPage(backups=(), next="1")
+
+    with pytest.raises(CloudUnavailable, match="changed while it was read: try again"):
+        await listed(cast(Any, Shrinking(NO)), {"b1"})
+    gone.status = 403
+    with pytest.raises(CloudRefused):
+        await listed(cast(Any, Shrinking(NO)), {"b1"})
 
 
 async def test_a_look_at_nobody_is_no_look() -> None:

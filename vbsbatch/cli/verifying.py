@@ -138,10 +138,16 @@ async def _backups_since(service: CloudService, since: float) -> list[Backup]:
 async def _page(service: CloudService, page: str | None) -> BackupPage:
     """One page, asked for again a few times: a list that failed proves nothing."""
     from vbsbatch.cli.asking import ask_again
-    from vbsbatch.errors import CloudUnavailable
+    from vbsbatch.errors import CloudRefused, CloudUnavailable
 
     try:
         return await ask_again(lambda: service.backups(page))
+    except CloudRefused as error:
+        if page is None or error.status != 404:
+            raise
+        # The backup that marks where the page begins was deleted since the page before.
+        what = "the list of backups changed while it was read: try again"
+        raise CloudUnavailable(what) from error
     except CloudUnavailable as error:
         raise CloudUnavailable(f"cannot read the list of backups: {error}; try later") from error
 
