@@ -5,7 +5,7 @@ from __future__ import annotations
 from vbsbatch.model import JobState
 from vbsbatch.store.tally import NEWEST, Tally
 
-WAITING, SUBMITTING, _, RUNNING, SUCCEEDED, FAILED = range(6)
+WAITING, SUBMITTING, _, RUNNING, SUCCEEDED, FAILED, CANCELLED, SKIPPED = range(8)
 MINUTE = 60_000
 AT = 29_900_000 * MINUTE
 
@@ -64,6 +64,13 @@ def test_an_end_counts_once_and_a_second_end_after_a_retry_again() -> None:
     tally.see([glance(1, SUCCEEDED, 2, sent=AT + MINUTE, ended=AT + 2 * MINUTE)])
     assert tally.ends.total() == 2
     assert tally.completed == {AT // MINUTE + 2: 1}
+
+
+def test_what_is_cancelled_or_skipped_is_no_work_done() -> None:
+    tally = Tally()
+    tally.see([glance(1, WAITING), glance(2, WAITING)])
+    tally.see([glance(1, CANCELLED, ended=AT), glance(2, SKIPPED, ended=AT)])
+    assert tally.ends.total() == 0
 
 
 def test_the_newest_creates_are_remembered_and_no_more_of_them() -> None:

@@ -13,7 +13,7 @@ import anyio
 
 from vbsbatch.cli.scribe import Scribe
 from vbsbatch.engine import Engine
-from vbsbatch.model import JobMoved, JobState, Run, RunNoted
+from vbsbatch.model import ENDED_STATES, JobMoved, JobState, Run, RunNoted
 from vbsbatch.report import End, Progress, Sample, eta, jsonlines, plain, wanted
 
 SOON, EVERY = 5.0, 60.0
@@ -47,19 +47,24 @@ class Voice:
         """Tell how far the run is, for ever, until cancelled."""
         wait, next_at = SOON, clock() + SOON
         while True:
-            self._samples.append(Sample(at=clock(), ended=_ended(engine), paused=engine.paused))
+            self.sample(engine, clock())
             await anyio.sleep(SAMPLES)
             if clock() >= next_at:
                 self.progress(engine, clock())
                 wait = min(2 * wait, EVERY)
                 next_at = clock() + wait
 
+    def sample(self, engine: Engine, now: float) -> None:
+        """Remember how far the run is, for the estimate of its end."""
+        worked = _number(engine, JobState.SUCCEEDED, JobState.FAILED)
+        self._samples.append(Sample(at=now, ended=worked, paused=engine.paused))
+
     def progress(self, engine: Engine, now: float) -> None:
         """One line on how far the run is."""
         if self._form is None:
             return
         counts = engine.ledger.tally()
-        left = sum(counts.values()) - _ended(engine)
+        left = sum(counts.values()) - _number(engine, *ENDED_STATES)
         state = Progress(
             at=now,
             counts=counts,
@@ -88,14 +93,5 @@ class Voice:
         return len(recent) / max(now - recent[0], 1.0)
 
 
-def _ended(engine: Engine) -> int:
-    counts = engine.ledger.counts
-    return sum(
-        counts[state]
-        for state in (
-            JobState.SUCCEEDED,
-            JobState.FAILED,
-            JobState.CANCELLED,
-            JobState.SKIPPED,
-        )
-    )
+def _number(engine: Engine, *states: JobState) -> int:
+    return sum(engine.ledger.counts[state] for state in states)

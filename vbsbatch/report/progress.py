@@ -22,7 +22,8 @@ OUTCOMES: Mapping[int, str] = {0: "done", 1: "partial", 2: "refused", 3: "stoppe
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """How many jobs had ended at one instant, and whether the run was paused from then on."""
+    """How many jobs had succeeded or failed at one instant, and whether the run was paused from
+    then on. Those that were cancelled or skipped took no time, and tell nothing of the pace."""
 
     at: float
     ended: int

@@ -35,6 +35,8 @@ _WAITING, _SUCCEEDED, _FAILED = map(
     STATES.index, (JobState.WAITING, JobState.SUCCEEDED, JobState.FAILED)
 )
 
+_WORKED = frozenset({_SUCCEEDED, _FAILED})
+
 
 class Tally:
     """Counts by state, failures by code, creates and ends over time."""
@@ -49,7 +51,7 @@ class Tally:
         self.creates: Counter[int] = Counter()
         """Create requests by interval: epoch seconds divided by `STEP`."""
         self.ends: Counter[int] = Counter()
-        """Jobs that ended, by interval, whatever became of them later."""
+        """Jobs that succeeded or failed, by interval, whatever became of them later."""
         self.completed: Counter[int] = Counter()
         """Backups that completed, by epoch minute."""
 
@@ -106,6 +108,8 @@ class Tally:
             del newest[:-NEWEST]
 
     def _ended(self, state: int, ended_at: int) -> None:
+        if state not in _WORKED:  # taken back or left out: tells nothing of how fast the run goes
+            return
         self.ends[ended_at // (1000 * STEP)] += 1
         if state == _SUCCEEDED:
             self.completed[ended_at // 60_000] += 1
