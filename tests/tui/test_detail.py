@@ -15,6 +15,7 @@ from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.dialogs import Confirm, Pick, Typed
 from vbsbatch.tui.overview import OverviewScreen
 from vbsbatch.tui.runs import RunsScreen
+from vbsbatch.tui.values import RunLine
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +28,7 @@ async def test_a_job_shows_its_ids_times_reason_and_the_codes_meaning() -> None:
             "volume id    6ba7b810-9dad-11d1-80b4-000000000002",
             "request id   req-2-4",
             "first sent 07:",
-            "failed with 429 APIG.0308 (4 attempts, 0 of them free)",
+            "failed with 429 APIG.0308 (4 attempts)",
             "queued 06:14:20Z",
             "code means   the service is unavailable",
         ):
@@ -82,6 +83,12 @@ async def test_a_failure_is_named_by_what_there_is(
     status: int | None, code: str | None, words_for_it: str
 ) -> None:
     assert words.failure(status, code) == words_for_it
+
+
+async def test_attempts_that_did_not_count_are_told_where_there_are_any() -> None:
+    failed = next(job for job in ScriptedSource().jobs if job.state is JobState.FAILED)
+    why = detail_text.why(replace(failed, attempts=5, free=2), NOW)
+    assert why.endswith("(5 attempts, 2 of them not counted)")
 
 
 async def test_an_accepted_create_has_no_code_to_be_explained() -> None:
@@ -164,6 +171,25 @@ async def test_the_runs_are_listed_with_their_standing() -> None:
         assert stage.lines[2].startswith(">  LIVE")
 
 
+async def test_a_store_without_a_run_says_how_to_begin_one() -> None:
+    class Empty(ScriptedSource):
+        def runs(self) -> list[RunLine]:
+            return []
+
+    async with opened(Empty(), run_id=None) as stage:
+        assert "no run yet: vbsbatch run PLAN" in stage.lines[0]
+        await stage.press("enter", "r", "c", "y", "space")
+        stage.screen(RunsScreen)
+
+
+@pytest.mark.parametrize(("width", "told"), [(80, False), (120, True)])
+async def test_a_comparison_has_messages_where_there_is_room(width: int, told: bool) -> None:
+    async with opened(run_id=None, size=(width, 24)) as stage:
+        await stage.press("space", "j", "d")
+        assert ("MESSAGE of the first" in stage.lines[2]) is told
+        assert "~" not in stage.lines[2]
+
+
 async def test_two_runs_are_compared() -> None:
     async with opened(run_id=None) as stage:
         await stage.press("d")
@@ -220,4 +246,7 @@ async def test_a_picture_is_exported_and_no_file_is_overwritten(tmp_path: Path) 
         target.unlink()
         await stage.press("enter")
         await stage.until(lambda: bool(stage.app.said))
-        assert target.read_text().startswith("<svg")
+        picture = target.read_text()
+        assert picture.startswith("<svg")
+        assert "nightly" in picture
+        assert "url(" not in picture.replace("url(#", ""), "nothing is fetched"

@@ -82,6 +82,15 @@ async def test_a_remapped_key_works_and_is_what_footer_and_help_show() -> None:
 
 
 @pytest.mark.anyio
+async def test_help_tells_how_an_action_without_a_key_is_called() -> None:
+    async with opened(keymap={"pause": "ctrl+p", "more": ":"}) as stage:
+        await stage.press("question_mark")
+        assert " ^p         Pause" in stage.text
+        assert " (:)        Retry all filtered jobs" in stage.text
+        assert "names for (:)" in stage.text
+
+
+@pytest.mark.anyio
 async def test_help_and_palette_hold_every_action_of_the_screen() -> None:
     async with opened(size=(100, 200)) as stage:
         screen = stage.app.screen

@@ -6,11 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from tests.tui.piloting import opened
+from tests.tui.piloting import Monitor, Stage, opened, prepared
 from tests.tui.scripted import NOW, RUN, ScriptedSource
-from vbsbatch.model import JobState, RunState, Wave
+from vbsbatch.errors import UsageError
+from vbsbatch.model import Job, JobState, RunState, Wave
+from vbsbatch.store import Event
+from vbsbatch.tui import event_pane, header, words
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.dialogs import Confirm
+from vbsbatch.tui.failures import Failures
 from vbsbatch.tui.overview import OverviewScreen
 from vbsbatch.tui.runs import RunsScreen
 from vbsbatch.tui.values import Sort, SortKey
@@ -168,6 +172,54 @@ async def test_a_failure_by_code_is_chosen_as_a_filter() -> None:
         assert {(job.http_status, job.code) for job in stage.table._rows} == {(status, code)}
 
 
+async def test_a_failure_that_does_not_fit_is_seen_when_it_is_chosen() -> None:
+    source = ScriptedSource()
+    failed = [job for job in source.jobs if job.state is JobState.FAILED]
+    for kind, job in enumerate(failed[:20]):
+        source.move(job.no, http_status=400, code=f"VolumeBackup.9{kind:03}")
+    async with opened(source) as stage:
+        failures = source.overview(RUN).failures
+        for status, code, count in failures:
+            await stage.press("tab" if (status, code, count) == failures[0] else "right")
+            assert f">{words.failure(status, code)}:{count}<" in stage.lines[3]
+        assert re.search(r"code:  \+\d+  ", stage.lines[3]), "so many stand before"
+        x = stage.lines[3].index(f"{words.short_code(code)}:")
+        await stage.pilot.click("Failures", offset=(x, 0))
+        assert {(job.http_status, job.code) for job in stage.table._rows} == {(status, code)}
+        assert re.search(r" [+]\d+$", stage.lines[3]), "so many stand behind"
+        assert ">" not in stage.lines[3]
+
+
+async def test_no_failure_is_denied_before_anything_is_known() -> None:
+    assert "none" not in str(Failures().lines)
+
+
+async def test_what_is_told_in_passing_leaves_the_line_that_says_what_is_requested() -> None:
+    app = Monitor(ScriptedSource(), run_id=RUN)
+    async with app.run_test(notifications=True) as pilot:
+        stage = Stage(app, ScriptedSource(), pilot)
+        await prepared(pilot)
+        app.notify("told " * 30)
+        await stage.press("p")
+        await stage.until(lambda: "told" in stage.text)
+        assert stage.lines[-2] == "pause requested  view all  sort number  1/400 of 400"
+
+
+async def test_in_little_room_what_there_is_none_of_goes_first() -> None:
+    source = ScriptedSource()
+    counts = {
+        JobState.RUNNING: 42,
+        JobState.UNKNOWN: 8,
+        JobState.SUCCEEDED: 109,
+        JobState.FAILED: 3,
+        JobState.CANCELLED: 138,
+    }
+    seen = replace(source.overview(RUN), counts=counts, retrying=0)
+    line = header.lines(seen, NOW, 80, read_only=False)[2]
+    shown = "".join(text for text, _ in line)
+    assert shown == " > active 42  ~ retry 0  ? unknown 8  + ok 109  x FAIL 3  - cancelled 138"
+
+
 async def test_n_goes_to_the_next_failed_job_and_N_back() -> None:  # noqa: N802
     async with opened() as stage:
         failed = [job.no for job in stage.source.jobs if job.state is JobState.FAILED]
@@ -277,6 +329,35 @@ async def test_the_events_are_failures_control_and_limiter_or_every_move() -> No
         assert ", gave up" in stage.text
 
 
+def told(width: int, event: Event, job: Job) -> str:
+    return "".join(text for text, _ in event_pane.line(event, job, width, 400))
+
+
+async def test_a_long_name_leaves_room_for_what_happened() -> None:
+    source = ScriptedSource()
+    job = replace(
+        next(job for job in source.jobs if job.state is JobState.FAILED),
+        volume_name="a-volume-name-as-long-as-they-come-in-some-clouds",
+        http_status=400,
+        code="VolumeBackup.0040",
+        attempts=5,
+    )
+    event = Event(id=1, at=NOW, no=job.no, kind="move", to=JobState.FAILED, text="gave up")
+    assert "as-long-as-t~: failed: attempt 5 -> 400 VB.0040~" in told(80, event, job)
+    assert "as-they-come-in-s~: failed: attempt 5 -> 400 VB.0040, gave up" in told(140, event, job)
+
+
+async def test_a_failure_that_was_tried_again_is_still_told_as_one() -> None:
+    source = ScriptedSource()
+    job = next(job for job in source.jobs if job.state is JobState.FAILED)
+    event = Event(id=1, at=NOW, no=job.no, kind="move", to=JobState.FAILED, text="gave up")
+    for since in (
+        replace(job, state=JobState.WAITING),
+        replace(job, state=JobState.FAILED, intent_at=NOW + 5, http_status=500),
+    ):
+        assert told(80, event, since).endswith(": failed, gave up; retried since")
+
+
 async def test_a_store_that_cannot_be_read_is_a_banner_until_it_can_be_again() -> None:
     async with opened() as stage:
         stage.source.broken = True
@@ -352,6 +433,19 @@ async def test_the_wave_is_named_where_there_are_waves() -> None:
         assert "wave rest" in stage.lines[0]
         await stage.press("enter")
         assert "part of      group g1, wave rest" in stage.text
+
+
+async def test_an_engine_that_did_not_start_is_not_waited_for() -> None:
+    class Refusing(ScriptedSource):
+        def resume(self, run_id: str) -> None:
+            raise UsageError("the engine did not start")
+
+    async with opened(Refusing(pid=None)) as stage:
+        await stage.press("c")
+        await stage.until(lambda: stage.app.said == ["the engine did not start"])
+        await stage.until(lambda: not stage.app.starting)
+        await stage.look()
+        assert "press c to resume" in stage.text
 
 
 async def test_the_screen_goes_on_while_a_new_engine_starts() -> None:

@@ -100,7 +100,7 @@ def test_terms_made_by_the_program_get_a_line_that_says_them() -> None:
     line = text(terms)
     assert line == (
         '"VB.09" "a b" ok state:unknown,failed,retry status:0,503 '
-        r'code:VolumeBackup.0900,- group:"a\"b"'
+        r'code:VB.0900,- group:"a\"b"'
     )
     assert criteria(line) == terms
 

@@ -78,6 +78,7 @@ class MonitorApp(App[None]):
     ]
     CSS = """
     CommandPalette SearchIcon { display: none; }
+    ToastRack { margin-bottom: 2; }  /* above what is requested, or the filter that is typed */
     Toast { background: $panel; padding: 0 1; max-width: 100%; }
     """
 
@@ -102,6 +103,8 @@ class MonitorApp(App[None]):
         self.typed_ahead = TypedAhead(self)
         self.starting: set[str] = set()
         """Runs for which an engine is being started."""
+        self.started: dict[str, float] = {}
+        """When an engine was started for a run that had none."""
         self.seen: dict[str, Overview] = {}
         """The runs as they were seen last."""
         self._requests: dict[str, Requests] = {}
@@ -239,6 +242,7 @@ class MonitorApp(App[None]):
         except VbsbatchError as error:
             self.say(str(error), error=True)
         else:
+            self.started[run_id] = self.clock()
             self.say(f"engine started for run {run_id}")
         finally:
             self.starting.discard(run_id)
@@ -287,7 +291,7 @@ class MonitorApp(App[None]):
         screen = self.screen
         where = screen.WHERE if isinstance(screen, LiveScreen) else "everywhere"
         found = help.lines(where, self.keymap, read_only=self.source.read_only)
-        self.push_screen(help.HelpScreen(found))
+        self.push_screen(help.HelpScreen(found, self.keymap))
 
     def action_theme(self) -> None:
         """The next theme."""

@@ -15,6 +15,9 @@ from vbsbatch.tui.live import LiveScreen
 from vbsbatch.tui.values import Comparison
 from vbsbatch.tui.words import Line
 
+_WITH_MESSAGE = 100
+"""Cells from which on there is room for a message."""
+
 
 def lines(found: Comparison, width: int) -> list[Line]:
     """The three lists, one after another."""
@@ -45,8 +48,9 @@ def _row(job: Job, width: int, left: str, right: str) -> Line:
 
 
 def _cells(volume: str, left: str, right: str, message: str, width: int) -> str:
-    name = fit(volume, max(8, min(40, width - 48)))
-    return cut(f" {name} {fit(left, 18)} {fit(right, 18)} {message}", width)
+    name = fit(volume, max(8, min(40, width - 40)))
+    cells = f" {name} {fit(left, 18)} {fit(right, 18)}"
+    return cut(f"{cells} {message}" if width >= _WITH_MESSAGE else cells, width)
 
 
 def _titled(title: str, body: list[Line]) -> list[Line]:

@@ -126,7 +126,8 @@ def why(job: Job, now: float, operation: Operation = Operation.BACKUP) -> str:
     """Why the job is in its state, in words."""
     create = _CREATES[operation]
     kind = words.failure(job.http_status, job.code)
-    tried = f"{job.attempts} attempt{'s' if job.attempts != 1 else ''}, {job.free} of them free"
+    tried = f"{job.attempts} attempt{'s' if job.attempts != 1 else ''}"
+    tried += f", {job.free} of them not counted" if job.free else ""
     match job.state:
         case JobState.WAITING if job.attempts:
             due = f"in {span(job.due_at - now)}" if job.due_at > now else "now"

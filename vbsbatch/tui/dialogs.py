@@ -121,7 +121,10 @@ class Confirm(Dialog[bool]):
 
 
 class Typed(Dialog[str]):
-    """One line to type; Enter takes it once `fault` has nothing to say against it."""
+    """One line to type; Enter takes it once `fault` has nothing to say against it.
+
+    `value` is proposed: it is selected, so that whatever is typed takes its place.
+    """
 
     def __init__(
         self, text: Sequence[str], *, value: str = "", fault: Callable[[str], str | None]
@@ -132,7 +135,7 @@ class Typed(Dialog[str]):
 
     def answers(self) -> ComposeResult:
         """The line, and below it what is wrong with it."""
-        yield TypedLine(self._value, select_on_focus=False, compact=True)
+        yield TypedLine(self._value, select_on_focus=True, compact=True)
         yield Lines([(("Enter takes it, Esc leaves", "dim"),)], id="fault")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

@@ -12,8 +12,8 @@ from vbsbatch.tui.live import LiveScreen, reading
 from vbsbatch.tui.values import Source
 from vbsbatch.tui.words import MARKS, RETRY, Line
 
-_NAME = 40
-"""Characters of a volume's name at most."""
+_LEAST_NAME, _NAME = 16, 40
+"""Cells of a volume's name: less than the most where what happened needs the room."""
 
 _LOUD = frozenset({"limiter", "breaker", "session"})
 
@@ -78,16 +78,25 @@ def line(event: Event, job: Job | None, width: int, total: int) -> Line:
         mark = _mark(event)
         glyph, role, who = mark.glyph, mark.role, words.number(event.no, total) + " "
     room = width - len(when) - len(glyph) - 1 - len(who)
-    text = what(event) if job is None else f"{job.volume_name[:_NAME]}: {_outcome(event, job)}"
+    text = what(event) if job is None else _told(event, job, room)
     return ((when, "dim"), (f"{glyph} {who}", role), (cut(text, room), "plain"))
+
+
+def _told(event: Event, job: Job, room: int) -> str:
+    """Which volume, and what happened to it."""
+    outcome = _outcome(event, job)
+    left = room - len(outcome.partition(",")[0]) - 3
+    return f"{cut(job.volume_name, max(_LEAST_NAME, min(_NAME, left)))}: {outcome}"
 
 
 def _outcome(event: Event, job: Job) -> str:
     """What happened to the job; of a failure that still stands, also how often what came back."""
-    if event.to is not JobState.FAILED or job.state is not JobState.FAILED:
+    if event.to is not JobState.FAILED:
         return what(event)
-    kind = words.failure(job.http_status, job.code)
     note = f", {event.text}" if event.text else ""
+    if job.state is not JobState.FAILED or (job.intent_at or 0.0) > event.at:
+        return f"failed{note}; retried since"
+    kind = words.failure(job.http_status, job.code)
     return (
         f"failed: attempt {job.attempts} -> {kind}{note}"
         if job.attempts

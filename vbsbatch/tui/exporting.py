@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from pathlib import Path
 
 from vbsbatch.errors import VbsbatchError
@@ -11,6 +12,8 @@ from vbsbatch.report.output import opened
 from vbsbatch.tui.dialogs import Pick, Typed
 from vbsbatch.tui.live import LiveScreen
 from vbsbatch.tui.values import View
+
+_FONTS = re.compile(r"\s*@font-face\s*\{[^}]*\}")
 
 _FORMS = (
     ("csv", "the filtered jobs as CSV"),
@@ -76,6 +79,10 @@ def _fault(text: str) -> str | None:
 
 
 def write_picture(screen: LiveScreen, path: str) -> None:
-    """Write the screen as SVG; `UsageError` or `OSError` when that cannot be done."""
+    """Write the screen as SVG; `UsageError` or `OSError` when that cannot be done.
+
+    Whoever looks at it fetches no font from elsewhere: any of fixed width will do.
+    """
+    picture = _FONTS.sub("", screen.app.export_screenshot(title="vbsbatch"))
     with opened(path) as stream:
-        stream.write(screen.app.export_screenshot(title="vbsbatch"))
+        stream.write(picture)

@@ -15,7 +15,8 @@ from vbsbatch.tui.words import Line
 Failure = tuple[int | None, str | None, int]
 """HTTP status, code, jobs."""
 
-_LEAD = " fail by code:  "
+_LEAD = " fail by code: "
+_HINT = " (Tab, Enter on code = filter)"
 
 
 class Failures(Lines, can_focus=True):
@@ -34,12 +35,16 @@ class Failures(Lines, can_focus=True):
             self.failure = failure
 
     def __init__(self) -> None:
-        super().__init__([_line((), None, 80)])
+        super().__init__([((_LEAD, "dim"),)])
         self._failures: Sequence[Failure] = ()
+        self._known = False
         self._index = 0
+        self._first = 0
+        """The failure that stands first; further ones do not fit in front of the chosen one."""
 
     def follow(self, failures: Sequence[Failure]) -> None:
         """Show these; the choice stays on its kind."""
+        self._known = True
         chosen = self._chosen
         kinds = [kind[:2] for kind in failures]
         self._failures = failures
@@ -53,8 +58,23 @@ class Failures(Lines, can_focus=True):
         return self._failures[self._index] if self._index < len(self._failures) else None
 
     def _draw(self) -> None:
-        chosen = self._chosen if self.has_focus else None
-        self.show([_line(self._failures, chosen, self.size.width)])
+        if not self._known:
+            return
+        width = self.size.width
+        self._first = 0
+        while self.has_focus and self._index >= self._first + len(self._shown(width)):
+            self._first += 1
+        chosen = self._index - self._first if self.has_focus else None
+        self.show([_line(self._failures, self._first, self._shown(width), chosen, width)])
+
+    def _shown(self, width: int) -> Sequence[Failure]:
+        """What fits, from the first one on; always one at least, if there is any."""
+        at = len(_LEAD) + len(_before(self._first))
+        for index in range(self._first, len(self._failures)):
+            at += len(_word(self._failures[index])) + 2
+            if index > self._first and at + len(f"+{len(self._failures) - index}") > width:
+                return self._failures[self._first : index]
+        return self._failures[self._first :]
 
     def action_choose(self, by: int) -> None:
         """Choose the next or the one before."""
@@ -66,12 +86,9 @@ class Failures(Lines, can_focus=True):
         if self._chosen is not None:
             self.post_message(self.Wanted(self._chosen))
 
-    def on_focus(self) -> None:
-        """Show the choice."""
-        self._draw()
-
-    def on_blur(self) -> None:
-        """Hide the choice."""
+    def watch_has_focus(self, has_focus: bool) -> None:
+        """Show the choice, or hide it."""
+        super().watch_has_focus(has_focus)
         self._draw()
 
     def on_resize(self) -> None:
@@ -80,14 +97,13 @@ class Failures(Lines, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """Filter by the one under the pointer."""
-        start = len(_LEAD)
-        for index, failure in enumerate(self._failures):
-            end = start + len(_word(failure))
+        end = len(_LEAD) + len(_before(self._first))
+        for index, failure in enumerate(self._shown(self.size.width), self._first):
+            start, end = end, end + len(_word(failure)) + 2
             if start <= event.x < end:
                 self._index = index
                 self.action_filter()
                 return
-            start = end + 2
 
 
 def _word(failure: Failure) -> str:
@@ -95,16 +111,25 @@ def _word(failure: Failure) -> str:
     return f"{clean(words.failure(status, code))[:40]}:{count}"
 
 
-def _line(failures: Sequence[Failure], chosen: Failure | None, width: int) -> Line:
-    line: Line = ((_LEAD, "dim"),)
+def _before(first: int) -> str:
+    return f" +{first} " if first else ""
+
+
+def _line(
+    failures: Sequence[Failure],
+    first: int,
+    shown: Sequence[Failure],
+    chosen: int | None,
+    width: int,
+) -> Line:
+    """The failures `shown` from `first` on, how many stand before and behind them, the `chosen`."""
+    line: Line = ((_LEAD + _before(first), "dim"),)
     if not failures:
-        return (*line, ("none", "dim"))
-    for index, failure in enumerate(failures):
-        word = _word(failure)
-        more = f"+{len(failures) - index}"
-        if index and words.width_of(line) + len(word) + len(more) + 2 > width:
-            return (*line, (more, "dim"))
-        text = f">{word}<" if failure is chosen else word
-        line = (*line, (text, "chosen" if failure is chosen else "fail"), ("  ", "plain"))
-    hint = "(Tab, Enter on code = filter)"
-    return (*line, (hint, "dim")) if words.width_of(line) + len(hint) <= width else line
+        return (*line, (" none", "dim"))
+    for index, failure in enumerate(shown):
+        here = index == chosen
+        text = f">{_word(failure)}<" if here else f" {_word(failure)} "
+        line = (*line, (text, "chosen" if here else "fail"))
+    if more := len(failures) - first - len(shown):
+        return (*line, (f" +{more}", "dim"))
+    return (*line, (_HINT, "dim")) if words.width_of(line) + len(_HINT) <= width else line

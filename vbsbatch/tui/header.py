@@ -107,7 +107,10 @@ def _counts(seen: Overview, width: int) -> Line:
     ]
     always = {"wait", "active", "retry", "ok", "FAIL"}
     parts: list[tuple[int, Line]] = [
-        (rank, ((f"{mark.glyph} {word} {n}", mark.role if n else "dim"),))
+        (
+            rank if n else rank + len(rows),
+            ((f"{mark.glyph} {word} {n}", mark.role if n else "dim"),),
+        )
         for rank, mark, word, n in rows
         if n or word in always
     ]

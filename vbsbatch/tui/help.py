@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.screen import ModalScreen
@@ -24,17 +26,23 @@ _TITLES = {
 def lines(where: str, keymap: Keymap, *, read_only: bool) -> list[Line]:
     """Key, what it does, and its name for remapping; this screen's keys first."""
     found: list[Line] = []
+    more = _names(keymap)["more"]
     for place in dict.fromkeys((where, "move", "everywhere", *_TITLES)):
         keys = [key for key in bindings.here(place) if not (read_only and key.steers)]
         if not keys:
             continue
         found.append(((_TITLES[place], "title"),))
         for key in keys:
-            shown = bindings.shown(key, keymap, every=True) or "^p"
+            shown = bindings.shown(key, keymap, every=True) or f"({more})"
             name = f"  ({key.id})"
             found.append(((f" {shown:<10} ", "strong"), (key.what, "plain"), (name, "dim")))
         found.append(())
     return found
+
+
+def _names(keymap: Keymap) -> Mapping[str, str]:
+    """The first key of each action, by the action's name."""
+    return {key.id: bindings.shown(key, keymap) for key in bindings.KEYS}
 
 
 class HelpScreen(ModalScreen[None]):
@@ -48,15 +56,18 @@ class HelpScreen(ModalScreen[None]):
     HelpScreen Lines, HelpScreen Rows { background: $panel; }
     """
 
-    def __init__(self, found: list[Line]) -> None:
+    def __init__(self, found: list[Line], keymap: Keymap) -> None:
         super().__init__()
         self._found = found
+        name = _names(keymap)
+        scroll, names = f"{name['down']} {name['up']}: more", f"names for ({name['more']})"
+        self._note = f"{scroll}. In brackets: {names} and screen.yaml. Esc leaves"
 
     def compose(self) -> ComposeResult:
         """The keys and how to leave."""
         with Vertical():
             yield Rows(self._found, cursor=False)
-            yield Lines([(("Esc leaves; the names in brackets are for the keymap", "dim"),)])
+            yield Lines([((self._note, "dim"),)])
 
     def on_mount(self) -> None:
         """Move with the keys at once."""

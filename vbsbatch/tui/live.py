@@ -29,6 +29,8 @@ class Monitor(Protocol):
     typed_ahead: TypedAhead
     starting: set[str]
     """Runs for which an engine is being started."""
+    started: dict[str, float]
+    """When an engine was started for a run that had none."""
     seen: dict[str, Overview]
     """The runs as they were seen last."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from textual import events, on
@@ -77,7 +78,6 @@ class OverviewScreen(SteeredScreen):
         self._panes_due = 0.0
         self._fault = ""
         self._wrong = ""
-        self._resumed_at: float | None = None
         self._before_failures: View | None = None
 
     def compose(self) -> ComposeResult:
@@ -178,13 +178,12 @@ class OverviewScreen(SteeredScreen):
     def _engine_words(self) -> str:
         """What is wrong with the run's engine or what it waits for, empty when nothing is."""
         if self.seen is None or not banner.needs_engine(self.seen, self.now):
-            self._resumed_at = None
+            self.monitor.started.pop(self.run_id, None)
             return banner.waits_for(self.seen)
         run = self.seen.run
         if run.id in self.monitor.starting:
-            self._resumed_at = self.now
             return "starting a new engine"
-        if self._resumed_at is not None and self.now < self._resumed_at + words.GONE_AFTER:
+        if self.now < self.monitor.started.get(run.id, -math.inf) + words.GONE_AFTER:
             return "waiting for the new engine's first sign of life"
         read_only = self.source.read_only
         how = "vbsbatch resume it" if read_only else f"press {self._key('resume')} to resume"

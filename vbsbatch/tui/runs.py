@@ -134,6 +134,7 @@ class RunsScreen(LiveScreen):
         width = max(1, self.size.width)
         self.query_one(Rows).show(self._rows())
         many = f"{len(self._runs)} runs" if len(self._runs) != 1 else "1 run"
+        many = many if self._runs else "no run yet: vbsbatch run PLAN begins one"
         marked = f"  {len(self._marks)} marked" if self._marks else ""
         self.query_one("#title", Lines).show([(("vbsbatch  ", "title"), (many + marked, "plain"))])
         self.query_one("#head", Lines).show([head(width)])

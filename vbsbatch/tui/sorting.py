@@ -95,7 +95,8 @@ class SortBy(Dialog[Sorts]):
             place, sort = places.get(key, (None, None))
             sign = "  " if sort is None else f"{place}{'-' if sort.descending else '+'}"
             role = "plain" if sort is None else "strong"
-            lines.append(((f"{sign} {key:<9}", role), (f" {_FIRST[key]}", "dim")))
+            order = _FIRST[key] + (", turned round" if sort and sort.descending else "")
+            lines.append(((f"{sign} {key:<9}", role), (f" {order}", "dim")))
         return lines
 
     @property

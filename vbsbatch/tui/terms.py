@@ -48,6 +48,7 @@ RETRY_WORDS = ("retry", "retrying")
 _ALIASES = {"http": "status"}
 _SHORT = re.compile(r"^vb\.(?=\d|$)", re.IGNORECASE)
 _SERVICE = "VolumeBackup."
+_LONG = re.compile(r"^VolumeBackup\.(?=\d|$)")
 _PLAIN = re.compile(r'[^\s":,\\]+')
 
 
@@ -105,12 +106,18 @@ def _parts(terms: Terms) -> Iterable[str]:
     lists = {
         "state": [*states, *(RETRY_WORDS[:1] if terms.retrying else ())],
         "status": list(map(str, sorted(terms.statuses))),
-        "code": list(map(_quoted, terms.codes)),
+        "code": list(map(_code, terms.codes)),
         "group": list(map(_quoted, sorted(terms.groups))),
     }
     for key, values in lists.items():
         if values:
             yield f"{key}:{','.join(values)}"
+
+
+def _code(code: str) -> str:
+    """As the screen writes it: a line has no room for `VolumeBackup.` before each."""
+    short = _LONG.sub("VB.", code, count=1)
+    return short if short != code and _PLAIN.fullmatch(short) else _quoted(code)
 
 
 def _quoted(value: str) -> str:
