@@ -117,6 +117,19 @@ def test_a_volume_that_another_run_holds_too_long_fails_as_busy() -> None:
     assert "run-1" in str(other.job(1).message)
 
 
+def test_volumes_that_another_run_lets_go_of_are_sent_at_the_plans_rate() -> None:
+    """They were claimed one by one, with a look every ten seconds between two of them."""
+    many, slow = range(1, 13), {"rate": Rate(count=4), "in_flight": 50}
+    one = Stage([a_job(n) for n in many])
+    short = settings(limits=slow, retry={"later_every": 0.5, "later_for": 600.0})
+    other = Stage([a_job(n) for n in many], short, beside=one, run_id="run-2")
+    together(one, other)
+    assert other.states() == [JobState.SUCCEEDED] * len(many)
+    second = [at for at, _ in sorted(one.cloud.creates)[len(many) :]]
+    assert len(second) == len(many)
+    assert second[-1] - second[0] < 30.0
+
+
 def test_a_job_that_was_not_due_when_its_volume_was_held_is_not_forgotten() -> None:
     one = Stage([a_job(1)])
     other = Stage([a_job(1, due_at=NOW + 40.0)], beside=one, run_id="run-2")

@@ -98,6 +98,8 @@ class Ledger:
                 due = await self._journal.next_due()
                 if due is not None:
                     self.earliest_due = min(self.earliest_due, due)
+            else:
+                self.earliest_due = 0.0  # there may be more where these came from
         return jobs
 
     def move(
