@@ -140,6 +140,25 @@ def test_a_refused_token_is_renewed_and_the_create_repeated_at_no_cost() -> None
     assert stage.notes("session") == ["the token was refused; signed in again"]
 
 
+def test_while_a_refused_token_is_renewed_nothing_is_sent_with_it() -> None:
+    """It was, again and again for one job, and the run stopped as if a fresh one were no good."""
+    stage = Stage(40, settings(limits={"rate": Rate(count=10), "connections": 8}))
+    cloud, renewed = stage.cloud, False
+
+    async def slowly(used_since: float) -> None:
+        nonlocal renewed
+        await anyio.sleep(20.0)
+        renewed = True
+
+    cloud.renew_token = slowly  # type: ignore[method-assign]
+    cloud.always = lambda job: (
+        cloud.accept(job) if renewed or len(cloud.creates) <= 10 else UNAUTHORIZED
+    )
+    stage.drive()
+    assert stage.states() == [JobState.SUCCEEDED] * 40
+    assert len(cloud.creates) <= 40 + 2, "at most those under way when the first was refused"
+
+
 def test_a_second_refusal_with_a_fresh_token_stops_the_run() -> None:
     stage = Stage(5)
     stage.cloud.always = UNAUTHORIZED

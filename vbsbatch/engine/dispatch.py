@@ -57,6 +57,7 @@ class Dispatcher:
         self._asking: set[anyio.CancelScope] = set()
         self._owed: Counter[int] = Counter()
         self._refusals: Counter[int] = Counter()
+        self._renewing = 0
         self._renewed_at = float("-inf")
         self._token_was_good = False
         self._signed_in_at = float("-inf")
@@ -109,7 +110,7 @@ class Dispatcher:
                     continue
                 if await self._signed_in():
                     await self.limiter.permit()
-                    if self.feed and not self._closed():
+                    if self.feed and not self._closed() and not self._renewing:
                         return self._take()
 
     def _take(self) -> Job:
@@ -149,6 +150,8 @@ class Dispatcher:
             self._may_probe = True
 
     async def _signed_in(self) -> bool:
+        while self._renewing:  # what left now would be refused like the create before it
+            await self._opened.wait()
         try:
             await self._service.ready()
         except CloudUnavailable as error:
@@ -277,6 +280,7 @@ class Dispatcher:
         if used and self._refusals[job.no] > (REFUSALS if self._token_was_good else 1):
             self._stop(f"a fresh token was refused too: {judgement.meaning}")
             return
+        self._renewing += 1
         try:
             await self._service.renew_token(sent_at)
         except CloudUnavailable as error:
@@ -287,6 +291,9 @@ class Dispatcher:
             if sent_at > self._renewed_at:  # the renewal that serves others too is told once
                 self._renewed_at, self._token_was_good = self._clock.now(), False
                 self._ledger.note("session", "the token was refused; signed in again")
+        finally:
+            self._renewing -= 1
+            self._opened.notify()
 
     def _identity_is_down(self, error: CloudUnavailable) -> None:
         self._breaker.trip(self._clock.now())
