@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -89,3 +91,15 @@ def test_a_simulators_clouds_yaml_is_used_as_it_is_printed(stage: Stage) -> None
     assert "clouds.yaml" in line or "no cloud named" in line
     (stage.folder / "elsewhere.yaml").rename(stage.clouds)  # the working folder's clouds.yaml
     stage("run", "plan.yaml", env=environment)
+
+
+def test_a_sign_in_that_hangs_in_its_thread_holds_up_no_end() -> None:
+    """A second Ctrl-C ended the wait, with a traceback."""
+    program = (
+        "import threading, time; from vbsbatch.cli import _leave; "
+        "threading.Thread(target=time.sleep, args=(600,)).start(); print('said'); _leave(3)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (3, "said\n", "")

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from contextlib import suppress
 from io import TextIOWrapper
+from typing import NoReturn
 
 FAILED, USAGE, STOPPED, INTERRUPTED = 1, 2, 3, 130
 
@@ -45,7 +47,18 @@ def main() -> None:
         code = _told(_first(error))
         if code is None:
             raise
-    sys.exit(code or 0)
+    _leave(code or 0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process; a sign-in that was given up, and hangs in a thread, holds nobody up."""
+    main_thread = threading.main_thread()
+    if all(each is main_thread or each.daemon for each in threading.enumerate()):
+        sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _told(error: BaseException) -> int | None:
