@@ -277,6 +277,17 @@ def test_rules_about_a_code_alone_speak_of_cloud_jobs_too() -> None:
 # Words ------------------------------------------------------------------------------------------
 
 
+def test_a_job_that_failed_with_404_missed_its_disk_and_not_the_api() -> None:
+    there = judge(Answer(status=404, json=True, message="no such volume"))
+    assert (there.verdict, documented(None, 404)) == (
+        Verdict.FAIL,
+        "the disk or the backup does not exist",
+    )
+    assert judge(Answer(status=404, json=False)).meaning == meaning(None, 404)
+    assert "API" in meaning(None, 404)
+    assert documented(None, 422) == documented(None, 400)
+
+
 def test_every_code_has_words_and_only_those_never_seen_are_undocumented() -> None:
     for fact in FACTS:
         assert documented(fact.code, 400) == fact.meaning == meaning(fact.code, 400)

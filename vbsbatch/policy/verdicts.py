@@ -136,12 +136,16 @@ def meaning(code: str | None, status: int | None) -> str:
         401: "the token was refused",
         408: "the service gave up waiting",
         409: "the volume is busy",
+        422: "the request was refused",
         429: "too many requests",
     }.get(status, "the service is in trouble" if status >= 500 else f"HTTP {status}")
 
 
 def documented(code: str | None, status: int | None) -> str | None:
     """What a code says, or None for one that neither the service's reference nor we know."""
+    if code is None and status == 404:
+        # A job fails with it only where the service itself spoke; a missing API stops the run.
+        return "the disk or the backup does not exist"
     if code is None:
         return meaning(None, status) if status in _DOCUMENTED else None
     entry = table().get(code)
