@@ -102,6 +102,19 @@ async def test_an_accepted_create_has_no_code_to_be_explained() -> None:
         assert ("code means" in shown) is (job.code is not None), job
 
 
+async def test_a_job_whose_engine_is_gone_says_so() -> None:
+    async with opened() as stage:
+        await stage.press("enter")
+        assert "engine gone" not in stage.text
+        stage.source.now = NOW + 10
+        await stage.look()
+        stage.screen(DetailScreen)
+        assert "! engine gone, resume? last sign of life 10s ago; go back to the run" in stage.text
+        stage.source.tell(heartbeat_at=NOW + 10)
+        await stage.look()
+        assert "engine gone" not in stage.text
+
+
 async def test_n_and_N_go_through_the_jobs_of_the_view() -> None:  # noqa: N802
     async with opened() as stage:
         failed = [job.no for job in stage.source.jobs if job.state is JobState.FAILED]

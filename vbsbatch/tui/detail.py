@@ -6,7 +6,7 @@ import asyncio
 
 from textual.app import ComposeResult
 
-from vbsbatch.tui import bindings, detail_text
+from vbsbatch.tui import banner, bindings, detail_text
 from vbsbatch.tui.banner import Banner
 from vbsbatch.tui.clipboard import pick_and_copy
 from vbsbatch.tui.key_line import KeyLine
@@ -39,6 +39,7 @@ class DetailScreen(SteeredScreen):
         self._detail: Detail | None = None
         self._sent: tuple[int, Sent | None] = (no, None)
         """Of which job, and its request."""
+        self._fault = ""
 
     def compose(self) -> ComposeResult:
         """What the job is, the parts' names, one part."""
@@ -73,6 +74,7 @@ class DetailScreen(SteeredScreen):
         width = max(1, self.size.width)
         self.query_one("#job", Lines).show(detail_text.head(self._detail, self.now, width))
         self.query_one("#parts", Lines).show([self._tabs()])
+        self._draw_banner()
         name = detail_text.PARTS[self._part]
         if name == "exchange":
             self._look_up_request(self._detail)
@@ -98,8 +100,19 @@ class DetailScreen(SteeredScreen):
         return line
 
     def banner(self, text: str) -> None:
-        """Say what is wrong with the store."""
-        self.query_one(Banner).say(text)
+        """Say what is wrong with the store; the empty text takes it back."""
+        self._fault = text
+        self._draw_banner()
+
+    def _draw_banner(self) -> None:
+        self.query_one(Banner).say(self._fault or self._engine_words())
+
+    def _engine_words(self) -> str:
+        """What is wrong with the engine of the run, which the screen below follows."""
+        seen = self.monitor.seen.get(self.run_id)
+        if seen is None or not banner.needs_engine(seen, self.now):
+            return ""
+        return banner.without_engine(seen.run, self.now, "go back to the run to resume it")
 
     def on_resize(self) -> None:
         """Fit the lines to the new width."""
