@@ -67,6 +67,18 @@ def test_every_key_arrives_where_the_run_looks_for_it(plan: Load) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("said", "on_vbs", "on_cinder"), [("", 30, 120), ("retry: {settle: 30s}", 30, 30)]
+)
+def test_what_an_unanswered_create_may_take_to_appear_is_usually_longer_on_cinder(
+    plan: Load, said: str, on_vbs: float, on_cinder: float
+) -> None:
+    got = plan(f"{said}\nvolumes: [{{id: {A}}}]")
+    for service, settle in ((Service.VBS, on_vbs), (Service.CINDER, on_cinder)):
+        settings = got.settings_on(service)
+        assert (settings.service, settings.retry.settle) == (service, settle)
+
+
 def test_jobs_are_numbered_in_plan_order_and_hold_merged_settings(plan: Load) -> None:
     first, second = plan(FULL).jobs(RUN)
     assert (first.no, first.volume_id, first.volume_name) == (1, A, "db01-data")

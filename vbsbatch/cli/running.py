@@ -282,7 +282,7 @@ def _freeze(
         cloud=cloud,
         project_id=service.project_id,
         state=RunState.RUNNING,
-        settings=replace(plan.settings, service=service.kind),
+        settings=plan.settings_on(service.kind),
         created_at=now,
         deadline_at=None if deadline is None else now + deadline,
     )

@@ -28,6 +28,7 @@ from vbsbatch.model.run import (
     renewed,
 )
 from vbsbatch.model.settings import (
+    SETTLE,
     BackupSettings,
     Limits,
     OnPreflight,
@@ -58,6 +59,7 @@ __all__ = [
     "NO_PARENT",
     "OPEN_STATES",
     "PROBING",
+    "SETTLE",
     "Answer",
     "Attempt",
     "Backup",

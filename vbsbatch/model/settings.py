@@ -26,6 +26,15 @@ class Service(StrEnum):
     CINDER = "cinder"  # plain OpenStack: a create answers with the backup itself
 
 
+SETTLE = {Service.VBS: 30.0, Service.CINDER: 120.0}
+"""Seconds that an unanswered create may stay invisible, where the plan does not say.
+
+What a second create finds when the first is worked off late after all: VBS refuses one of the two,
+Cinder makes both. So there it is sent later: only time tells a create that waits in a queue of the
+cloud from one that never arrived.
+"""
+
+
 class OnPreflight(StrEnum):
     """What becomes of a run when the look before it finds volumes that would surely fail."""
 
@@ -111,6 +120,7 @@ class Retry:
     later_every: float = 60.0
     later_for: float = 7200.0
     settle: float = 30.0
+    """How long an unanswered create may stay invisible; the usual of a service is in `SETTLE`."""
     rules: tuple[Rule, ...] = ()
 
 

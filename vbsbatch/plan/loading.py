@@ -158,6 +158,7 @@ def _plan(source: str | Path, keys: dict[str, Any], volumes: list[Volume]) -> Pl
         skip_if_newer_than=keys.get("skip_if_newer_than"),
         on_preflight=keys.get("on_preflight", model.OnPreflight.FAIL),
         selection=_selection(keys["selection"]) if "selection" in keys else None,
+        settle_said="retry" in keys and "settle" in keys["retry"].given(),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from vbsbatch.model import BackupSettings, Job, OnPreflight, Service, Settings
+from vbsbatch.model import SETTLE, BackupSettings, Job, OnPreflight, Service, Settings
 from vbsbatch.plan.naming import DEFAULT_TEMPLATE, Names
 from vbsbatch.plan.order import ranks
 from vbsbatch.plan.volumes import Choices, Volume
@@ -49,9 +49,18 @@ class Plan:
     """Seconds: a volume with a newer available backup needs none now."""
     on_preflight: OnPreflight = OnPreflight.FAIL
     selection: Selection | None = None
+    settle_said: bool = False
+    """Whether the plan says `retry.settle`; else the service does, see `settings_on`."""
 
     def __len__(self) -> int:
         return len(self.volumes)
+
+    def settings_on(self, service: Service) -> Settings:
+        """What a run of the plan is frozen with when `service` makes the backups."""
+        settings = replace(self.settings, service=service)
+        if self.settle_said:
+            return settings
+        return replace(settings, retry=replace(settings.retry, settle=SETTLE[service]))
 
     def jobs(self, run_id: str) -> Iterator[Job]:
         """The jobs of the run `run_id` in plan order, one per volume, numbered from 1.

@@ -196,7 +196,8 @@ class RetryKeys(Keys):
         "After how long of being busy the job fails.", _seconds(_RETRY.later_for)
     )
     settle: Annotated[float, Duration()] = _key(
-        "How long an unanswered create may stay invisible in the cloud's lists.",
+        "How long an unanswered create may stay invisible in the cloud's lists; on Cinder usually "
+        f"{_seconds(model.SETTLE[model.Service.CINDER])}.",
         _seconds(_RETRY.settle),
     )
     rules: list[RuleKeys] = _key("Own verdicts, looked at before the built-in table.")
