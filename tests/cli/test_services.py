@@ -10,6 +10,7 @@ from tests.cli.clouds import client_of
 from tests.cli.stage import FAST, Stage, told
 
 CINDER = FAST + "services: cinder\n"
+GONE = "faults: [{on: create, do: status, status: 404, message: The resource could not be found.}]"
 
 
 def test_plain_openstack_is_found_frozen_and_used_again_whatever_is_offered_by_then(
@@ -60,10 +61,20 @@ def test_what_cinder_cannot_do_is_refused_before_anything_is_stored(
     assert made.ledger("create") == []
 
 
-def test_block_storage_without_such_an_api_stops_the_run_instead_of_failing_every_volume(
+def test_block_storage_that_lists_backups_and_makes_none_is_refused_before_anything_is_stored(
     stage: Stage,
 ) -> None:
-    cloud = stage.cloud(volumes=12)
+    cloud = stage.cloud(volumes=2)
+    stage.write_plan(service="cinder")
+    line = stage.refused("run", "plan.yaml")
+    assert line.startswith("the catalog has no block storage with backups (it has: ")
+    assert stage.refused("run", "plan.yaml", "--no-preflight") == line
+    assert stage.runs() == []
+    assert cloud.accepted() == []
+
+
+def test_an_api_that_is_gone_stops_the_run_instead_of_failing_every_volume(stage: Stage) -> None:
+    cloud = stage.cloud(CINDER + GONE, volumes=12)
     stage.write_plan(service="cinder", limits={"connections": 2})
     done = stage("run", "plan.yaml", code=3)
     assert "Cinder.NoApi: the API does not exist at this endpoint" in told(done, "run")[-1]

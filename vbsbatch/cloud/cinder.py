@@ -18,7 +18,7 @@ from vbsbatch.cloud.answers import whole
 from vbsbatch.cloud.endpoints import Endpoints
 from vbsbatch.cloud.replies import read_success, refusal_of
 from vbsbatch.cloud.service import CloudService
-from vbsbatch.cloud.session import NO_HEADERS, Session
+from vbsbatch.cloud.session import NO_HEADERS, Reply, Session
 from vbsbatch.errors import CloudRefused, CloudUnavailable
 from vbsbatch.model import NO_PARENT, Answer, BackupSettings, CloudJob, Job, Quota, Service
 
@@ -78,7 +78,17 @@ class CinderService(CloudService):
 
         False when there is no such list. A refusal of another kind is the engine's to deal with.
         """
-        reply = await self._session.read("GET", httpx.URL(f"{self._create_url}?limit=1"))
+        url = httpx.URL(f"{self._create_url}?limit=1")
+        return self._is_there(await self._session.read("GET", url))
+
+    async def makes_backups(self) -> bool:
+        """Ask once whether there is a create, with one that names no volume; raises likewise.
+
+        A cloud with VBS may have the list without the create.
+        """
+        return self._is_there(await self._session.read("POST", self._create_url, b"{}"))
+
+    def _is_there(self, reply: Reply) -> bool:
         error = None if reply.status < 300 else refusal_of(self._session, reply)
         if isinstance(error, CloudUnavailable):
             raise error

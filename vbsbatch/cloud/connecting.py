@@ -194,6 +194,8 @@ async def _chosen(
         missing = no_cinder(catalog)
         if found.block_storage_supposed or not await _asked(cinder.offers_backups, missing):
             raise missing
+        if not found.vbs_supposed and not await _asked(cinder.makes_backups, missing):
+            raise missing
         return cinder
     missing = no_vbs(catalog)
     if not found.vbs_supposed or await _asked(vbs.offers_vbs, missing):

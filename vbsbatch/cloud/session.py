@@ -130,7 +130,7 @@ class Session:
         request = self._request(method, url, body, proof, headers)
         return await self._send(slot, request, proof, CREATE_MAX, span)
 
-    async def read(self, method: str, url: httpx.URL) -> Reply:
+    async def read(self, method: str, url: httpx.URL, body: bytes = b"") -> Reply:
         """Send a request that may be repeated; after a 401, once more with fresh credentials.
 
         Raises `CloudUnavailable` when no answer came and `CloudRefused` when the credentials no
@@ -140,10 +140,10 @@ class Session:
         sent_at = self.now()
         try:
             await self.credentials.ready()
-            reply = await self._send_read(method, url, span)
+            reply = await self._send_read(method, url, body, span)
             if reply.status == 401:
                 await self.credentials.ready(refused_at=sent_at)
-                reply = await self._send_read(method, url, span)
+                reply = await self._send_read(method, url, body, span)
         except NoAnswerError as error:
             raise CloudUnavailable(str(error)) from error
         except SignInError as error:
@@ -158,10 +158,10 @@ class Session:
                 with suppress(*NO_ANSWER):
                     await transport.aclose()
 
-    async def _send_read(self, method: str, url: httpx.URL, span: float) -> Reply:
+    async def _send_read(self, method: str, url: httpx.URL, body: bytes, span: float) -> Reply:
         self._reads += 1
-        proof = self._prove(method, url, b"")
-        request = self._request(method, url, b"", proof)
+        proof = self._prove(method, url, body)
+        request = self._request(method, url, body, proof)
         return await self._send(self._readers, request, proof, READ_MAX, span)
 
     def _prove(self, method: str, url: httpx.URL, body: bytes) -> Proof:
