@@ -15,7 +15,6 @@ from urllib.parse import quote
 
 from vbsbatch.errors import StoreUnusable
 from vbsbatch.store.failures import failure
-from vbsbatch.store.place import db_option
 from vbsbatch.store.schema import APPLICATION_ID, ORDER, TABLES
 from vbsbatch.store.views import VIEWS
 
@@ -67,7 +66,8 @@ def _never_changes(path: Path) -> bool:
 def prepare(path: Path, *, create: bool = False, readonly: bool = False) -> None:
     """Make sure that a usable store of this version lies at `path`; `StoreUnusable` if none can.
 
-    With `create`, a missing or empty file becomes a new store (folders 0700, file 0600).
+    With `create`, a missing or empty file becomes a new store (folders 0700, file 0600). An older
+    store is brought up to date, with `readonly` too.
     """
     try:
         if create and not path.exists():
@@ -82,7 +82,7 @@ def prepare(path: Path, *, create: bool = False, readonly: bool = False) -> None
                 f"this one knows {len(MIGRATIONS)}): use that one, or another --db"
             )
         if version < len(MIGRATIONS):
-            _bring_up_to_date(path, readonly=readonly)
+            _bring_up_to_date(path)
     except OSError as error:
         raise StoreUnusable(f"cannot open the store {path}: {error.strerror or error}") from error
     except sqlite3.Error as error:
@@ -132,12 +132,15 @@ def _version(path: Path) -> int:
     return int(version)
 
 
-def _bring_up_to_date(path: Path, *, readonly: bool) -> None:
-    """Run the migrations that the file has not seen, all in one transaction."""
-    if readonly:
+def _bring_up_to_date(path: Path) -> None:
+    """Run the migrations that the file has not seen, all in one transaction.
+
+    Whoever only looks does so too: nobody wants to start a run to see how the last one went.
+    """
+    if not (os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)):
         raise StoreUnusable(
-            f"{path} is from an older vbsbatch: "
-            f"`vbsbatch resume{db_option(path)}` brings it up to date"
+            f"{path} is from an older vbsbatch and read-only: copy it to where it can be written, "
+            "and name the copy with --db"
         )
     from sqlite_utils import Database
 

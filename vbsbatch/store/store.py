@@ -72,7 +72,7 @@ class Store(Reader):
         """Open the store at `path` (by default `default_path()`); `StoreUnusable` says why not.
 
         `create` makes one where there is none; `readonly` is content with a file that cannot be
-        written. A file that is refused stays as it is.
+        written, if it is of this version. A file that is refused stays as it is.
         """
         where = (default_path() if path is None else Path(path)).absolute()
         prepare(where, create=create, readonly=readonly)
