@@ -66,6 +66,14 @@ def test_the_newest_type_of_block_storage_is_taken() -> None:
     assert found.endpoints.block_storage == "https://volumev3.test"
 
 
+def test_block_storage_is_found_under_every_name_that_openstack_has_for_it() -> None:
+    from os_service_types import ServiceTypes
+
+    for kind in ("block-storage", *ServiceTypes().get_aliases("block-storage")):
+        found = find_endpoints({kind: [("r", "https://store.test/v3")]}, {}, PROJECT)
+        assert found.endpoints.block_storage == "https://store.test"
+
+
 def test_the_servers_clock_is_the_median_of_what_was_seen() -> None:
     clock = ServerClock()
     assert clock.ahead == 0.0

@@ -34,6 +34,7 @@ SAID = [
     (404, "The resource could not be found.", "NoApi", "stop"),
     (406, "Version 3.43 is not supported by the API. Minimum is 3.0 and maximum is 3.27.",
      "NoVersion", "stop"),
+    (413, "This request was rate-limited.", "TooFast", "throttle"),
     (413, "Maximum number of backups allowed (10) exceeded", "CountQuota", "stop"),
     (413, "Requested backup exceeds allowed Backup gigabytes quota. Requested 1G, quota is 1000G"
      " and 1000G has been consumed.", "SizeQuota", "stop"),

@@ -11,7 +11,7 @@ from vbsbatch.errors import SignInError
 
 VBS_TYPES = ("vbs", "volume_backup", "volume-backup")
 """Service types under which catalogs and SDKs name VBS."""
-BLOCK_STORAGE_TYPES = ("block-storage", "volumev3", "volumev2", "evs", "volume")
+BLOCK_STORAGE_TYPES = ("block-storage", "volumev3", "volumev2", "evs", "volume", "block-store")
 """Service types under which catalogs name block storage, the newest first."""
 COMPUTE_TYPES = ("compute", "ecs")
 """Service types under which catalogs name the service that knows the servers."""

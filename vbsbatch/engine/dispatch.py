@@ -269,7 +269,8 @@ class Dispatcher:
         if lowered is not None:
             before, after = lowered
             wait = "-" if answer.retry_after is None else f"{answer.retry_after:g}s"
-            self._ledger.note("limiter", f"{before}->{after} reason=429 retry_after={wait}")
+            why = f"reason={answer.status} retry_after={wait}"
+            self._ledger.note("limiter", f"{before}->{after} {why}")
 
     async def _renew_token(self, job: Job, judgement: Judgement, sent_at: float) -> None:
         """Once with a fresh token; when that is refused too, before it was good for
