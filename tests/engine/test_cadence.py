@@ -62,6 +62,11 @@ def test_an_unknown_job_is_looked_for_as_soon_as_it_can_be_judged() -> None:
     assert due(cadence(), settle=[LAST - 99.0]) == TUNING.freshest
 
 
+def test_an_unknown_job_with_much_time_to_appear_is_looked_for_in_between() -> None:
+    assert due(cadence(), settle=[LAST + 150.0]) == TUNING.stale
+    assert due(cadence(), settle=[LAST + 50.0]) == 50.0
+
+
 def test_out_of_budget_it_looks_in_proportion_to_how_long_backups_take() -> None:
     assert due(cadence(took=600.0, sweeps=500), sent=[LAST - 600.0]) == TUNING.thrifty
     assert due(cadence(took=4.0, sweeps=500), sent=[LAST - 4.0]) == 12.0

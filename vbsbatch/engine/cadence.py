@@ -38,9 +38,10 @@ class Cadence:
         oldest = min(sent, default=None)
         if oldest is not None:
             wanted.append(self._due(oldest, last))
+        stale = last + self._tuning.stale
         if not wanted:
-            return last + self._tuning.stale
-        soonest = max(min(wanted), last + self._tuning.freshest)
+            return stale
+        soonest = max(min(*wanted, stale), last + self._tuning.freshest)
         return self._within_budget(soonest, last, creates, last if oldest is None else oldest)
 
     def _due(self, oldest: float, last: float) -> float:
