@@ -445,11 +445,32 @@ async def test_a_service_that_the_cloud_does_not_offer_is_refused_in_one_line(
 
 
 async def test_block_storage_that_does_not_answer_is_not_taken_for_one_without_backups(
-    keystone: FakeKeystone, clouds: Clouds
+    keystone: FakeKeystone, clouds: Clouds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(connecting, "AGAIN", (0.01, 0.01))
     clouds.write(keystone)
     down = Wire(backups=answer(503, {"badGateway": {"code": 503, "message": "down"}}))
-    assert "block storage says: 503" in await refused(CloudChoice(service=Service.CINDER), down)
+    service = await signed_in(CloudChoice(service=Service.CINDER), down)
+    assert service.kind is Service.CINDER
+    del keystone.catalog[0]
+    assert "block storage says: 503" in await refused(CloudChoice(), down)
+
+
+async def test_block_storage_that_is_busy_is_asked_again_what_it_offers(
+    keystone: FakeKeystone, clouds: Clouds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "AGAIN", (0.01, 0.01))
+    del keystone.catalog[0]
+    clouds.write(keystone)
+    busy = [answer(503), answer(429)]
+
+    class Busy(Wire):
+        def reply(self, request: httpx.Request) -> httpx.Response:
+            said = super().reply(request)
+            return busy.pop() if busy and request.url.path.endswith("/backups") else said
+
+    service = await signed_in(CloudChoice(), Busy(**CINDER))
+    assert (service.kind, busy) == (Service.CINDER, [])
 
 
 async def test_vbs_that_lives_with_block_storage_is_found_there(

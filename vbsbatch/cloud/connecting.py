@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -192,9 +192,9 @@ async def _chosen(
     """
     if wanted is Service.CINDER:
         missing = no_cinder(catalog)
-        if found.block_storage_supposed or not await _asked(cinder.offers_backups, missing):
+        if found.block_storage_supposed or await _denied(cinder.offers_backups):
             raise missing
-        if not found.vbs_supposed and not await _asked(cinder.makes_backups, missing):
+        if not found.vbs_supposed and await _denied(cinder.makes_backups):
             raise missing
         return cinder
     missing = no_vbs(catalog)
@@ -205,9 +205,27 @@ async def _chosen(
     return cinder
 
 
-async def _asked(offers: Callable[[], Awaitable[bool]], missing: SignInError) -> bool:
-    """What block storage says of a service that nothing but it could tell of."""
+async def _denied(offers: Callable[[], Awaitable[bool]]) -> bool:
+    """Whether block storage says that it does not offer what the plan or a run is sure of.
+
+    While it is away or busy it says nothing: whoever goes on deals with that.
+    """
     try:
+        return not await offers()
+    except CloudUnavailable:
+        return False
+    except CloudRefused as error:
+        raise SignInError(str(error)) from error
+
+
+async def _asked(offers: Callable[[], Awaitable[bool]], missing: SignInError) -> bool:
+    """What block storage says of a service that nothing but it could tell of; again after a while
+    where it is but busy or restarting."""
+    try:
+        for pause in AGAIN:
+            with suppress(CloudUnavailable):
+                return await offers()
+            await anyio.sleep(pause)
         return await offers()
     except (CloudUnavailable, CloudRefused) as error:
         raise SignInError(f"{missing}; block storage says: {error}") from error
