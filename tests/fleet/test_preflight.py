@@ -261,6 +261,20 @@ def test_the_rate_bounds_the_forecast_where_places_do_not(tmp_path: Path) -> Non
     assert ahead.calls == 3 + 2.5 * HOUR / 90, "looks beyond the budget are 90 s apart"
 
 
+def test_the_forecast_says_what_of_the_plan_it_leaves_out(tmp_path: Path) -> None:
+    hours = 'window: {from: "22:00", to: "06:00", timezone: UTC}'
+    found = seen(plan(tmp_path, f"waves: [{{name: all}}]\nlimits: {{per_group: 2}}\n{hours}"))
+    assert in_words(found.forecast).endswith("at least 0 s, not counting its window, waves, caps")
+    assert "not counting" not in in_words(seen(plan(tmp_path)).forecast)
+
+
+def test_gigabytes_that_nobody_told_may_come_on_top(tmp_path: Path) -> None:
+    quotas = [Quota(kind=kind, used=0, limit=1000) for kind in ("backups", "backup_gigabytes")]
+    counts, sizes = (each.text for each in seen(plan(tmp_path), quotas=quotas).findings)
+    assert counts.endswith("are left, it needs 3")
+    assert sizes.endswith("GB of backups are left, it needs at least 107")
+
+
 def test_the_policy_and_its_default(tmp_path: Path) -> None:
     assert plan(tmp_path).on_preflight is OnPreflight.FAIL
     assert plan(tmp_path, "on_preflight: skip").on_preflight is OnPreflight.SKIP

@@ -48,12 +48,13 @@ def check(plan: Path, volumes: str | None, online: bool, as_json: bool, **place:
 
 def _say_fine(path: Path, plan: Plan) -> None:
     from vbsbatch.cli.forecasting import order_lines
+    from vbsbatch.fleet.writing import counted
     from vbsbatch.report import clean
 
     limits = plan.settings.limits
     at_least = len(plan) / limits.rate.per_second
     click.echo(
-        f"{clean(str(path))}: fine: {len(plan)} volumes, {limits.rate}, "
+        f"{clean(str(path))}: fine: {counted(len(plan), 'volume')}, {limits.rate}, "
         f"{limits.in_flight} in flight, at least {_minutes(at_least)} to submit"
     )
     for line in order_lines(plan, time.time()):

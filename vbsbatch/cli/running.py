@@ -245,9 +245,11 @@ async def _preflight(
 
 
 def _say_begun(store: Store, run: Run, volumes: int, skipped: int, style: str) -> None:
+    from vbsbatch.fleet.writing import counted
+
     maker = " by Cinder" if run.settings.service is Service.CINDER else ""
     fewer = f", {skipped} of them skipped" if skipped else ""
-    remark(f"run {run.id}: {volumes} volumes{maker}{fewer}, store {store.path}", style)
+    remark(f"run {run.id}: {counted(volumes, 'volume')}{maker}{fewer}, store {store.path}", style)
 
 
 async def _check_settings(plan: Plan, service: CloudService, *, reached: bool) -> None:

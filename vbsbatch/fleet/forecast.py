@@ -33,6 +33,8 @@ class Forecast:
     samples: int = 0
     seconds: float | None = None
     """The whole run at that pace."""
+    uncounted: tuple[str, ...] = ()
+    """What of the plan may make it take longer still."""
 
 
 def forecast(sizes: Sequence[int | None], limits: Limits, backups: Iterable[Backup]) -> Forecast:

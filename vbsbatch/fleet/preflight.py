@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -11,7 +11,7 @@ from vbsbatch.fleet.fleet import is_hopeless, is_ready
 from vbsbatch.fleet.forecast import Forecast, forecast
 from vbsbatch.fleet.sight import Gap, Sight, by_volume
 from vbsbatch.fleet.writing import counted
-from vbsbatch.model import Backup, CloudVolume, Quota, Service
+from vbsbatch.model import Backup, CloudVolume, Quota, Service, Settings
 from vbsbatch.plan import Plan, Volume
 
 BACKUPS_MOST = 20
@@ -89,9 +89,20 @@ def look(plan: Plan, sight: Sight, *, unanswered: Severity) -> Preflight:
         if volume.id not in recent and volume.id not in hopeless:
             sizes.append(_size(volume, now))
     ahead = forecast(sizes, plan.settings.limits, sight.backups or ())
+    ahead = replace(ahead, uncounted=tuple(_uncounted(plan.settings)))
     findings += _of_quotas(sight.quotas or (), ahead)
     findings += _of_run(plan, sight, ahead)
     return Preflight(findings=tuple(findings), recent=recent, hopeless=hopeless, forecast=ahead)
+
+
+def _uncounted(settings: Settings) -> Iterator[str]:
+    """What the forecast of this plan leaves out."""
+    if settings.window is not None:
+        yield "window"
+    if settings.waves:
+        yield "waves"
+    if settings.limits.capped:
+        yield "caps"
 
 
 def _of_gap(gap: Gap, unanswered: Severity) -> Finding:
@@ -189,7 +200,9 @@ def _of_quotas(quotas: Sequence[Quota], ahead: Forecast) -> Iterator[Finding]:
             text = f"the run needs {needed}, and {have}: get more quota, or delete old backups"
             yield Finding(severity=Severity.ERROR, about="quota", text=text)
         else:
-            yield Finding(severity=Severity.NOTE, about="quota", text=f"{have}, it needs {needed}")
+            least = "at least " if ahead.unsized and quota.kind == "backup_gigabytes" else ""
+            text = f"{have}, it needs {least}{needed}"
+            yield Finding(severity=Severity.NOTE, about="quota", text=text)
 
 
 def _of_run(plan: Plan, sight: Sight, ahead: Forecast) -> Iterator[Finding]:
@@ -219,6 +232,8 @@ def in_words(ahead: Forecast) -> str:
         size += f" and {ahead.unsized} of unknown size"
     text = f"{counted(ahead.volumes, 'volume')}, {size}, about {ahead.calls} calls"
     if ahead.seconds is None or ahead.each is None:
-        return f"{text}, at least {_span(ahead.submitting)}"
-    pace = f"{ahead.samples} backups lately took {_span(ahead.each)} in the median"
-    return f"{text}, about {_span(ahead.seconds)} ({pace})"
+        text += f", at least {_span(ahead.submitting)}"
+    else:
+        pace = f"{ahead.samples} backups lately took {_span(ahead.each)} in the median"
+        text += f", about {_span(ahead.seconds)} ({pace})"
+    return text + (f", not counting its {', '.join(ahead.uncounted)}" if ahead.uncounted else "")
