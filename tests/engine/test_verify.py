@@ -67,6 +67,10 @@ def test_more_than_one_good_backup_of_a_job_is_a_duplicate() -> None:
     assert [(d.fault, d.backup_ids) for d in only] == [(Fault.DUPLICATE, ("backup-1", "backup-2"))]
 
 
+def test_a_backup_that_the_list_showed_twice_is_no_duplicate() -> None:
+    assert not found(succeeded(), a_backup(), a_backup())
+
+
 def test_what_failed_attempts_left_in_error_is_no_duplicate() -> None:
     assert not found(succeeded(), a_backup(1), a_backup(2, status="error"))
 

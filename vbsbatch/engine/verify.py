@@ -36,10 +36,10 @@ class Shelf:
     """What the cloud keeps, to be looked up by job."""
 
     def __init__(self, backups: Iterable[Backup]) -> None:
-        self._by_id: dict[str, Backup] = {}
+        # A list that shifts while it is paged shows a backup twice.
+        self._by_id = {backup.id: backup for backup in backups}
         self._by_name: defaultdict[tuple[str, str], list[Backup]] = defaultdict(list)
-        for backup in backups:
-            self._by_id[backup.id] = backup
+        for backup in self._by_id.values():
             if backup.name is not None and backup.volume_id is not None:
                 self._by_name[backup.name, plain_id(backup.volume_id)].append(backup)
 
