@@ -104,6 +104,21 @@ def test_the_code_of_a_failed_cloud_job_decides(code: str, state: JobState) -> N
     assert len(stage.sent()) == 1
 
 
+@pytest.mark.parametrize("raised", [True, False])
+def test_what_failed_of_a_quota_before_a_resume_does_not_stop_the_run_again(raised: bool) -> None:
+    """Each resume stopped at the next such failure: as many of them as had been under way."""
+    stage = Stage(6)
+    used_up = accepting(stage, **FAILS | {"code": "VolumeBackup.0081"})
+    stage.cloud.always = used_up
+    assert stage.drive().state is RunState.STOPPED
+    if raised:
+        stage.cloud.always = None
+    ending = stage.drive()
+    assert (ending.state is RunState.STOPPED) == (not raised)
+    assert JobState.FAILED not in stage.states()
+    assert not raised or stage.states() == [JobState.SUCCEEDED] * 6
+
+
 def test_a_cloud_job_that_failed_before_any_backup_is_seen_is_found_by_its_query() -> None:
     stage = Stage(1)
     stage.cloud.script[1].append(accepting(stage, **EARLY, code="VolumeBackup.0017"))

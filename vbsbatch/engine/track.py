@@ -62,7 +62,7 @@ class Tracker:
         self._stop = work.stop
         self._cadence = Cadence(work.tuning, in_flight=work.settings.limits.in_flight)
         self._reads = AsyncLimiter(1, 1 / work.tuning.reads_per_second)
-        self._last = work.clock.now()
+        self._last = self._began_at = work.clock.now()
         self._outages = ReadOutages(
             work.tuning,
             settle=work.settings.retry.settle,
@@ -390,7 +390,9 @@ class Tracker:
     def _apply(self, job: Job, outcome: Outcome) -> None:
         self._ledger.move(job, outcome.to, note=outcome.note, **outcome.changes)
         self._forget(job)
-        if outcome.stop is not None:
+        # What an earlier engine sent failed for a reason that may be gone since: whoever resumed
+        # says so, and if it is not, the next create stops the run.
+        if outcome.stop is not None and (job.intent_at or 0.0) >= self._began_at:
             self._stop(outcome.stop)
 
     def _forget(self, job: Job) -> None:
