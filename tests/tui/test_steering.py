@@ -254,6 +254,17 @@ async def test_without_an_engine_a_retry_starts_one_and_a_pause_is_refused() -> 
         await stage.until(lambda: stage.source.resumed == [RUN])
 
 
+async def test_a_run_that_has_ended_is_not_continued() -> None:
+    over = "this run has ended: what failed in it can be retried"
+    async with opened(ScriptedSource(pid=None, state=RunState.ENDED)) as stage:
+        await stage.press("c", "p")
+        assert stage.app.said == [over, over]
+        await stage.press("escape", "j", "c")
+        stage.screen(RunsScreen)
+        assert stage.app.said == [over] * 3
+        assert stage.source.resumed == []
+
+
 async def test_a_read_only_screen_steers_nothing_and_offers_nothing() -> None:
     async with opened(ScriptedSource(read_only=True, pid=None)) as stage:
         await stage.press("r", "R", "x", "p", "plus", "minus", "equals_sign", "c")

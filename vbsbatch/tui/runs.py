@@ -19,12 +19,14 @@ from vbsbatch.tui.key_line import KeyLine
 from vbsbatch.tui.lines import Lines, Rows
 from vbsbatch.tui.literal import cut, fit
 from vbsbatch.tui.live import LiveScreen, reading
-from vbsbatch.tui.steering import Steering
+from vbsbatch.tui.steering import OVER, Steering
 from vbsbatch.tui.values import RunLine, Terms, View
 from vbsbatch.tui.words import Line
 
 _UNFINISHED = frozenset({"STALE", "STOP"})
 """Unfinished, and no engine drives it."""
+
+_ENDED = frozenset({"DONE", "PART"})
 
 _ROLES = {"LIVE": "run", "PAUSED": "warn", "DONE": "ok", "PART": "retry"}
 _RATE_FROM = 100
@@ -181,7 +183,11 @@ class RunsScreen(LiveScreen):
 
     def action_resume(self) -> None:
         """Start an engine for the run."""
-        if self._here is not None:
+        if self._here is None:
+            return
+        if self._here.standing in _ENDED:
+            self.say(OVER, error=True)
+        else:
             self.monitor.start_engine(self._here.run.id)
 
     def action_retry(self) -> None:

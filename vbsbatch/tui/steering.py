@@ -21,6 +21,8 @@ from vbsbatch.tui.requests import Request
 from vbsbatch.tui.targets import Targets, freeze
 from vbsbatch.tui.values import Overview, Terms, View
 
+OVER = "this run has ended: what failed in it can be retried"
+
 _RATE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*(s|min|h)\s*", re.ASCII)
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
@@ -69,9 +71,18 @@ class Steering:
 
     def _refused(self) -> bool:
         """Say so when there is no engine to ask."""
+        if self._over():
+            return True
         if not self.live:
             self._screen.say("no engine drives this run: continue it first", error=True)
         return not self.live
+
+    def _over(self) -> bool:
+        """Say so when the run has ended: only a retry is left to ask for."""
+        over = self.seen is not None and not self.live and self.seen.run.state is RunState.ENDED
+        if over:
+            self._screen.say(OVER, error=True)
+        return over
 
     # Jobs
 
@@ -169,7 +180,7 @@ class Steering:
         """Start an engine for a run without one."""
         if self.live:
             self._screen.say("an engine drives this run already")
-        else:
+        elif not self._over():
             self._monitor.start_engine(self._run_id)
 
     # The rate
