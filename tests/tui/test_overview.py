@@ -164,6 +164,17 @@ async def test_f_shows_failures_only_and_then_what_was_there_before() -> None:
         assert stage.table.size_of_view == 400
 
 
+async def test_a_word_is_added_to_the_filter_that_is_there() -> None:
+    async with opened() as stage:
+        await stage.press("f", "slash")
+        await stage.type("nfs")
+        await stage.press("enter")
+        assert stage.table.view.terms.text == "state:failed nfs"
+        assert stage.table.size_of_view > 0
+        await stage.press("slash", "enter")
+        assert stage.table.view.terms.text == "state:failed nfs"
+
+
 async def test_a_failure_by_code_is_chosen_as_a_filter() -> None:
     async with opened() as stage:
         await stage.press("tab", "right", "enter")

@@ -53,13 +53,14 @@ class FilterLine(Horizontal):
         yield TypedLine(placeholder=_HINT, select_on_focus=False, compact=True)
 
     def open(self, before: Terms) -> None:
-        """Begin with the filter that is there."""
+        """Begin with the filter that is there, ready for one more term."""
         self._before = before
+        text = f"{before.text} " if before.text else ""
         self.display = True
         line = self.query_one(Input)
         with self.prevent(Input.Changed):
-            line.value = before.text
-        line.cursor_position = len(before.text)
+            line.value = text
+        line.cursor_position = len(text)
         self.screen.set_focus(line)
 
     @on(Input.Changed)
@@ -76,7 +77,7 @@ class FilterLine(Horizontal):
 
     def _try(self, text: str) -> bool:
         try:
-            found = terms.parse(text)
+            found = terms.parse(text.strip())
         except ValueError as error:
             self.post_message(self.Wrong(str(error)))
             return False
