@@ -9,7 +9,7 @@ import pytest
 from tests.tui.piloting import Monitor, Stage, opened, prepared
 from tests.tui.scripted import NOW, RUN, ScriptedSource
 from vbsbatch.errors import UsageError
-from vbsbatch.model import Job, JobState, RunState, Wave
+from vbsbatch.model import Job, JobState, Rate, RunState, Wave
 from vbsbatch.store import Event
 from vbsbatch.tui import event_pane, header, words
 from vbsbatch.tui.detail import DetailScreen
@@ -210,10 +210,19 @@ async def test_what_is_told_in_passing_leaves_the_line_that_says_what_is_request
     async with app.run_test(notifications=True) as pilot:
         stage = Stage(app, ScriptedSource(), pilot)
         await prepared(pilot)
-        app.notify("told " * 30)
+        app.notify("told " * 20 + "x" * 57)
         await stage.press("p")
         await stage.until(lambda: "told" in stage.text)
+        assert stage.lines[-3].index("x" * 57) == 22, "nothing looks out on its right"
         assert stage.lines[-2] == "pause requested  view all  sort number  1/400 of 400"
+
+
+async def test_long_figures_leave_a_bar() -> None:
+    source = ScriptedSource()
+    seen = replace(source.overview(RUN), rate_limit=Rate(count=112.5, per=60), eta=6300)
+    line = "".join(text for text, _ in header.lines(seen, NOW, 80, read_only=False)[1])
+    assert re.fullmatch(r"\[#+\.+\]  [\d.]+%  282/400  4.0/s \(limit 112.5/min\)  ETA ~1h45m", line)
+    assert len(line) == 80
 
 
 async def test_in_little_room_what_there_is_none_of_goes_first() -> None:

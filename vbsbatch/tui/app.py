@@ -78,7 +78,8 @@ class MonitorApp(App[None]):
     ]
     CSS = """
     CommandPalette SearchIcon { display: none; }
-    ToastRack { margin-bottom: 2; }  /* above what is requested, or the filter that is typed */
+    /* Above the line that says what is requested, or takes a filter. */
+    ToastRack { margin-bottom: 2; scrollbar-size: 0 0; }
     Toast { background: $panel; padding: 0 1; max-width: 100%; }
     """
 

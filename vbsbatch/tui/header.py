@@ -74,17 +74,22 @@ def ended(seen: Overview) -> int:
 def _how_far(seen: Overview, width: int) -> Line:
     done, total = ended(seen), seen.total
     share = done / total if total else 0.0
-    size = max(5, min(60, width - 54))
-    full = int(share * size)
     eta = "-" if seen.eta is None else f"~{span(seen.eta)}"
     parts: list[tuple[int, Line]] = [
-        (3, (("[", "dim"), ("#" * full, "ok"), ("." * (size - full), "dim"), ("]", "dim"))),
         (0, ((f"{_percent(share)}%", "strong"),)),
         (1, ((f"{done}/{total}", "plain"),)),
         (2, ((f"{seen.rate_now:.1f}/s (limit {seen.rate_limit})", "plain"),)),
         (2, (("ETA ", "dim"), (eta, "plain"))),
     ]
-    return words.packed(parts, width)
+    rest = width - sum(words.width_of(line) + 2 for _, line in parts)
+    bar = _bar(share, max(5, min(60, width - 54, rest - 2)))
+    return words.packed([(3, bar), *parts], width)
+
+
+def _bar(share: float, size: int) -> Line:
+    """As a rule of the same size, so that it stands still; smaller where the figures are long."""
+    full = int(share * size)
+    return (("[", "dim"), ("#" * full, "ok"), ("." * (size - full), "dim"), ("]", "dim"))
 
 
 def _percent(share: float) -> str:
