@@ -156,6 +156,20 @@ async def test_a_wide_table_shows_groups_where_there_are_any(grouped: bool) -> N
         assert (" GROUP " in stage.lines[5]) is grouped
 
 
+async def test_the_slowest_jobs_are_as_old_beside_the_table_as_in_it() -> None:
+    source = ScriptedSource()
+    for job in source.jobs:
+        if job.state is JobState.RUNNING:
+            source.move(job.no, intent_at=NOW - 20)
+    async with opened(source, size=(140, 40)) as stage:
+        for second in (1, 2, 3):
+            source.now = NOW + second
+            await stage.look()
+            ages = re.findall(r"\b2\ds\b", stage.text)
+            assert len(ages) > 6
+            assert set(ages) == {f"{20 + second}s"}
+
+
 async def test_f_shows_failures_only_and_then_what_was_there_before() -> None:
     async with opened() as stage:
         await stage.press("f")

@@ -36,7 +36,7 @@ from vbsbatch.tui.panes import SidePane
 from vbsbatch.tui.seeking import next_failure
 from vbsbatch.tui.sorting import SortBy, Sorts
 from vbsbatch.tui.steered import Chosen, SteeredScreen
-from vbsbatch.tui.values import Overview, Terms, View
+from vbsbatch.tui.values import Overview, Panes, Terms, View
 
 _PANES_EVERY = 2
 """Seconds between two looks at the figures of the side pane."""
@@ -75,6 +75,7 @@ class OverviewScreen(SteeredScreen):
         super().__init__(run_id)
         self.seen: Overview | None = None
         self._behind = True
+        self._panes = Panes()
         self._panes_due = 0.0
         self._fault = ""
         self._wrong = ""
@@ -152,9 +153,12 @@ class OverviewScreen(SteeredScreen):
 
     def _look_at_panes(self, seen: Overview) -> None:
         pane = self.query_one(SidePane)
-        if pane.display and self.now >= self._panes_due:
+        if not pane.display:
+            return
+        if self.now >= self._panes_due:
             self._panes_due = self.now + _PANES_EVERY
-            pane.follow(self.source.panes(self.run_id), seen.failures, self.now)
+            self._panes = self.source.panes(self.run_id)
+        pane.follow(self._panes, seen.failures, self.now)
 
     def _draw_header(self) -> None:
         if self.seen is None:
