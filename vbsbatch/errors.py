@@ -13,6 +13,7 @@
           +-- SignInError      credentials, catalog, project                     exit 2
           +-- CloudRefused     an answer that will not change by asking again
           +-- CloudUnavailable no answer, 408, 429, 5xx, unreadable: ask again later
+               +-- ListChanged a page of a list that changed since: begin again
 
 Foreign exceptions are translated once, where the foreign library is called, `from` the original.
 """
@@ -107,3 +108,7 @@ class CloudUnavailable(CloudError):
         super().__init__(message)
         self.status = status
         self.retry_after = retry_after
+
+
+class ListChanged(CloudUnavailable):
+    """The entry that marks where a page of a list begins is gone: only the first page has none."""

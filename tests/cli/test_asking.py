@@ -9,12 +9,26 @@ import anyio
 import pytest
 
 from vbsbatch.cli import surveying
-from vbsbatch.cli.asking import Tries, ask_again
+from vbsbatch.cli.asking import CHANGES, Tries, ask_again
 from vbsbatch.cli.sighting import take_sight
-from vbsbatch.cli.surveying import read_volumes, survey
+from vbsbatch.cli.surveying import read_servers, read_volumes, survey
 from vbsbatch.cli.verifying import listed
-from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError
-from vbsbatch.model import BackupPage, CloudServer, CloudVolume, ServerPage, Service, VolumePage
+from vbsbatch.errors import (
+    CloudError,
+    CloudRefused,
+    CloudUnavailable,
+    ListChanged,
+    SignInError,
+)
+from vbsbatch.model import (
+    Backup,
+    BackupPage,
+    CloudServer,
+    CloudVolume,
+    ServerPage,
+    Service,
+    VolumePage,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -141,21 +155,62 @@ async def test_a_look_tells_what_it_could_not_see_and_whether_asking_again_would
     assert [gap.refused for gap in sight.gaps] == [True, True]
 
 
-async def test_a_list_that_changed_while_it_was_read_is_to_be_read_again() -> None:
-    """The backup that marked where the next page begins is gone."""
-    gone = CloudRefused("404: marker not found", status=404)
+GONE = ListChanged("the list changed while it was read")
+"""The entry that marked where the next page begins is gone."""
 
-    class Shrinking(Cloud):
-        async def backups(self, page: str | None = None) -> BackupPage:
-            if page is not None:
-                raise gone
-            return BackupPage(backups=(), next="1")
 
-    with pytest.raises(CloudUnavailable, match="changed while it was read: try again"):
-        await listed(cast(Any, Shrinking(NO)), {"b1"})
-    gone.status = 403
-    with pytest.raises(CloudRefused):
-        await listed(cast(Any, Shrinking(NO)), {"b1"})
+class Shrinking(Cloud):
+    """Its lists change `times` times between their first page and their second."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__(NO)
+        self.times = times
+
+    def _turn(self, page: str | None) -> str | None:
+        self.asked.append(page)
+        if page is not None and self.times > 0:
+            self.times -= 1
+            raise GONE
+        return "1" if page is None else None
+
+    async def volumes(self, page: str | None = None) -> VolumePage:
+        return VolumePage(volumes=a_page(len(self.asked)).volumes, next=self._turn(page))
+
+    async def servers(self, page: str | None = None) -> ServerPage:
+        return ServerPage(servers=(CloudServer(id=f"{page}", name="web"),), next=self._turn(page))
+
+    async def backups(self, page: str | None = None) -> BackupPage:
+        return BackupPage(backups=(Backup(id=f"b{page}"),), next=self._turn(page))
+
+
+READERS: list[Callable[[Any], Any]] = [
+    lambda cloud: read_volumes(cloud, nobody_counts),
+    read_servers,
+    lambda cloud: listed(cloud, {"bNone", "b1", "b2"}),
+]
+
+
+@pytest.mark.parametrize("read", READERS)
+async def test_a_list_that_changed_while_it_was_read_is_read_from_its_beginning(
+    read: Callable[[Any], Any],
+) -> None:
+    cloud = Shrinking(times=2)
+    assert len(await read(cloud)) == 2
+    assert cloud.asked == [None, "1"] * 3
+    restless = Shrinking(times=99)
+    with pytest.raises(ListChanged):
+        await read(restless)
+    assert restless.asked == [None, "1"] * (CHANGES + 1)
+
+
+async def test_a_look_at_lists_that_change_begins_again() -> None:
+    sight = await take_sight(cast(Any, Shrinking(times=2)), {"x"}, nobody_counts)
+    assert (sight.gaps, sight.whole) == ((), True)
+    restless = await take_sight(cast(Any, Shrinking(times=99)), {"x"}, nobody_counts)
+    assert [(gap.what, gap.refused) for gap in restless.gaps] == [
+        ("backups", False),
+        ("volumes", False),
+    ]
 
 
 async def test_a_look_at_nobody_is_no_look() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from vbsbatch.errors import CloudRefused, CloudUnavailable
+from vbsbatch.errors import CloudUnavailable, ListChanged
 from vbsbatch.model import (
     Answer,
     Backup,
@@ -87,7 +87,7 @@ class FakeCloud:
     async def backups(self, page: str | None = None) -> BackupPage:
         self._ask(f"list {page}")
         if page is not None and self.gone_pages:
-            raise CloudRefused("no such marker", status=404)
+            raise ListChanged("the list of backups changed while it was read")
         start = int(page or 0)
         end = start + self.page
         more = str(end) if end < len(self.has) else None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from vbsbatch.cloud.catalog import find_endpoints
 from vbsbatch.cloud.inventory import read_server, read_volume
-from vbsbatch.errors import CloudRefused, CloudUnavailable
+from vbsbatch.errors import CloudRefused, CloudUnavailable, ListChanged
 from vbsbatch.model import CloudServer, CloudVolume
 
 from .bench import NOW, PROJECT, VOLUME, Bench, answer
@@ -94,6 +94,27 @@ async def test_pages_follow_the_links_on_our_own_host() -> None:
     assert [volume.id for volume in first.volumes] == [VOLUME]
     assert await inventory.volumes(first.next) == await inventory.volumes("marker=m1")
     assert (await inventory.volumes(first.next)).next is None
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(404, "Volume m1 could not be found."), (400, "marker [m1] not found")],
+    ids=["block storage", "compute"],
+)
+async def test_a_page_that_begins_behind_what_is_gone_tells_of_a_list_that_changed(
+    status: int, said: str
+) -> None:
+    refusal = {"itemNotFound": {"code": status, "message": said}}
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        if request.url.params.get("marker"):
+            return answer(status, refusal)
+        return answer(200, {"volumes": [ENTRY]})
+
+    inventory = Bench(handler).service.inventory
+    await inventory.volumes()
+    with pytest.raises(ListChanged, match="the list of volumes changed while it was read"):
+        await inventory.volumes("marker=m1")
 
 
 async def test_a_full_page_without_links_is_followed_by_its_last_id() -> None:

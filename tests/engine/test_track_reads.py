@@ -9,7 +9,13 @@ from typing import Any
 import anyio
 import pytest
 
-from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError
+from vbsbatch.errors import (
+    CloudError,
+    CloudRefused,
+    CloudUnavailable,
+    ListChanged,
+    SignInError,
+)
 from vbsbatch.model import Answer, Backup, BackupPage, Job, JobState, Rate, RunState
 
 from .stage import FAILS, HIDDEN, NOW, Made, Stage, accepting, failing, settings
@@ -111,7 +117,7 @@ def test_a_page_that_vanished_between_two_requests_does_not_stop_the_run() -> No
     stage.cloud.page_size = 2
     gone = iter([True, True])
     stage.cloud.failing = lambda kind, what: (
-        CloudRefused("404: marker not found", status=404)
+        ListChanged("the list of backups changed while it was read")
         if kind == "backups" and what is not None and next(gone, False)
         else None
     )

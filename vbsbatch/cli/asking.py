@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from vbsbatch.errors import CloudUnavailable
+from vbsbatch.errors import CloudUnavailable, ListChanged
 
 Said = TypeVar("Said")
+
+CHANGES = 3
+"""So often at most a list that changed while it was read is begun again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,9 +41,19 @@ async def ask_again(question: Callable[[], Awaitable[Said]], tries: Tries = USUA
     for pause in tries.pauses:
         try:
             return await _ask(question, tries.patience)
+        except ListChanged:
+            raise
         except CloudUnavailable as error:
             await anyio.sleep(max(pause, min(error.retry_after or 0.0, tries.longest)))
     return await _ask(question, tries.patience)
+
+
+async def whole(read: Callable[[], Awaitable[Said]]) -> Said:
+    """Read a list of pages, from its beginning again where it changed; raises the last error."""
+    for _ in range(CHANGES):
+        with suppress(ListChanged):
+            return await read()
+    return await read()
 
 
 async def _ask(question: Callable[[], Awaitable[Said]], patience: float | None) -> Said:

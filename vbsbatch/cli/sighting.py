@@ -9,7 +9,7 @@ from functools import partial
 
 import anyio
 
-from vbsbatch.cli.asking import BRIEF, ask_again
+from vbsbatch.cli.asking import BRIEF, ask_again, whole
 from vbsbatch.cli.engine_process import reach
 from vbsbatch.cli.surveying import Count, read_volumes
 from vbsbatch.cloud import CloudService
@@ -90,7 +90,7 @@ async def _see_volumes(
 
 async def _see_backups(service: CloudService, seen: _Look) -> None:
     try:
-        seen.backups, seen.whole = await _read_backups(service)
+        seen.backups, seen.whole = await whole(partial(_read_backups, service))
     except CloudError as error:
         seen.note("backups", error)
 

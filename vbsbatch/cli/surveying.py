@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from vbsbatch.cli.asking import USUAL, Tries, ask_again
+from vbsbatch.cli.asking import USUAL, Tries, ask_again, whole
 from vbsbatch.errors import CloudError, CloudUnavailable
 from vbsbatch.model import CloudServer, CloudVolume
 
@@ -33,6 +33,12 @@ async def read_volumes(
 
     Raises `CloudUnavailable` and `CloudRefused`.
     """
+    return await whole(partial(_read_volumes, inventory, count, wanted, tries))
+
+
+async def _read_volumes(
+    inventory: Inventory, count: Count, wanted: Collection[str] | None, tries: Tries
+) -> list[CloudVolume]:
     found: dict[str, CloudVolume] = {}
     missing = None if wanted is None else set(wanted)
     page = None
@@ -52,6 +58,10 @@ async def read_volumes(
 
 async def read_servers(inventory: Inventory) -> list[CloudServer]:
     """Every server of the project; none where nobody can be asked. Raises likewise."""
+    return await whole(partial(_read_servers, inventory))
+
+
+async def _read_servers(inventory: Inventory) -> list[CloudServer]:
     found: dict[str, CloudServer] = {}
     page = None
     for _ in range(PAGES):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,9 +80,10 @@ async def _compare(store: Store, run: Run, choice: Any) -> list[Difference]:
 
 
 async def _compare_backups(store: Store, run: Run, service: CloudService) -> list[Difference]:
+    from vbsbatch.cli.asking import whole
     from vbsbatch.engine.verify import Fault, Shelf, differences
 
-    shelf = Shelf(await _backups_since(service, run.created_at))
+    shelf = Shelf(await whole(partial(_backups_since, service, run.created_at)))
     found = differences(
         store.jobs(run.id),
         shelf,
@@ -110,6 +112,12 @@ def _pruned(store: Store, run: Run) -> set[str | None]:
 
 async def listed(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
     """Those of the wanted backups that the cloud lists, by id."""
+    from vbsbatch.cli.asking import whole
+
+    return await whole(partial(_listed, service, wanted))
+
+
+async def _listed(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
     found: dict[str, Backup] = {}
     page = None
     while len(found) < len(wanted):
@@ -138,16 +146,12 @@ async def _backups_since(service: CloudService, since: float) -> list[Backup]:
 async def _page(service: CloudService, page: str | None) -> BackupPage:
     """One page, asked for again a few times: a list that failed proves nothing."""
     from vbsbatch.cli.asking import ask_again
-    from vbsbatch.errors import CloudRefused, CloudUnavailable
+    from vbsbatch.errors import CloudUnavailable, ListChanged
 
     try:
         return await ask_again(lambda: service.backups(page))
-    except CloudRefused as error:
-        if page is None or error.status != 404:
-            raise
-        # The backup that marks where the page begins was deleted since the page before.
-        what = "the list of backups changed while it was read: try again"
-        raise CloudUnavailable(what) from error
+    except ListChanged:
+        raise
     except CloudUnavailable as error:
         raise CloudUnavailable(f"cannot read the list of backups: {error}; try later") from error
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from vbsbatch.cloud.changes import Changes
 from vbsbatch.cloud.inventory import Inventory
-from vbsbatch.errors import CloudRefused, CloudUnavailable
+from vbsbatch.errors import CloudRefused
 from vbsbatch.model import (
     Answer,
     Backup,
@@ -148,13 +148,7 @@ class Acting(ABC):
         """Read the cloud's list until all the wanted backups were seen, or it ends."""
         began_at, found, page = self._now(), dict[str, Backup](), None
         while True:
-            try:
-                listed = await self._service.backups(page)
-            except CloudRefused as error:
-                if page is None or error.status != 404:
-                    raise
-                # The backup that marks where the page begins was deleted since the page before.
-                raise CloudUnavailable("the list changed while it was read") from error
+            listed = await self._service.backups(page)
             found |= {backup.id: backup for backup in listed.backups if backup.id in wanted}
             page = listed.next
             if page is None or len(found) == len(wanted):

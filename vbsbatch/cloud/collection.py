@@ -12,7 +12,7 @@ import httpx
 from vbsbatch.cloud.answers import usable_id
 from vbsbatch.cloud.replies import read_success
 from vbsbatch.cloud.session import Reply, Session
-from vbsbatch.errors import CloudUnavailable
+from vbsbatch.errors import CloudUnavailable, ListChanged
 
 PAGE = 1000
 """Entries a page, the most the APIs give."""
@@ -61,10 +61,14 @@ class Collection:
     async def page(self, page: str | None = None) -> Entries:
         """One page; `page` is the `next` of the page before.
 
-        Raises `CloudUnavailable` and `CloudRefused`.
+        Raises `CloudUnavailable`, as `ListChanged` where only a list from its beginning helps, and
+        `CloudRefused`.
         """
         query = page or f"limit={PAGE}"
-        document = read_success(self._session, await self._list(query))
+        reply = await self._list(query)
+        if page is not None and _lacks_marker(reply):
+            raise ListChanged(f"the list of {self._name} changed while it was read")
+        document = read_success(self._session, reply)
         entries = document.get(self._name)
         if not isinstance(entries, list):
             raise CloudUnavailable(f"the list of {self._name} is unreadable", status=200)
@@ -129,6 +133,11 @@ class Collection:
             first = first or reply
         assert first is not None
         return first
+
+
+def _lacks_marker(reply: Reply) -> bool:
+    """Whether the last entry of the page before is gone: 404 of block storage, 400 of compute."""
+    return reply.status == 404 or (reply.status == 400 and b"marker" in reply.body.lower())
 
 
 def _query_of(href: object) -> str | None:

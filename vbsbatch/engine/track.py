@@ -27,7 +27,7 @@ from vbsbatch.engine.reconcile import (
     settled_at,
     status,
 )
-from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
+from vbsbatch.errors import CloudRefused, CloudUnavailable, ListChanged, SignInError
 from vbsbatch.model import (
     Backup,
     BackupPage,
@@ -157,14 +157,11 @@ class Tracker:
         self._cadence.swept()
         try:
             return await self._service.backups(page)
+        except ListChanged:
+            raise
         except CloudUnavailable:
             self._outages.page_failed()
             raise
-        except CloudRefused as error:
-            if page is None or error.status != 404:
-                raise
-            # The backup that marks where the page begins was deleted since the page before.
-            raise CloudUnavailable("the list changed while it was read") from error
 
     def _sight(self, started_at: float) -> Sight:
         return Sight(
