@@ -109,3 +109,12 @@ def test_a_plan_of_a_person_s_own_hand_is_compared_by_what_it_says(tmp_path: Pat
         ("changed", "broken"),
         ("new", "busy"),
     ]
+
+
+def test_a_volume_whose_name_a_person_did_not_write_down_has_no_other_name_now(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "ids.yaml"
+    path.write_text("\n".join(["volumes:", *(f"  - {{id: {uuid(n)}}}" for n in (1, 2, 4))]))
+    kinds = {each.volume_id: each.kind for each in differences(load(path), FLEET)}
+    assert not {uuid(1), uuid(2), uuid(4)} & set(kinds)

@@ -80,10 +80,10 @@ def _new(
 
 def _changes(volume: Volume, now: CloudVolume, fleet: Fleet) -> Iterator[Change]:
     """What the plan knows is compared; what it does not say cannot have changed."""
-    name = shown_name(now.name) or volume.id
-    if name != volume.name:
+    name, seen = shown_name(now.name) or volume.id, volume.seen
+    nameless = seen is None and volume.name == volume.id
+    if name != volume.name and not nameless:
         yield Change(what="name", was=volume.name, now=name)
-    seen = volume.seen
     if seen is None:
         if is_hopeless(now.status):
             yield Change(what="status", was=None, now=now.status)
