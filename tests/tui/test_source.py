@@ -144,6 +144,8 @@ async def test_the_header_tells_counts_failures_and_pace(desk: Desk) -> None:
             await journal.heartbeat(NOW + 75, rate=Rate(count=3), create_calls=40, read_calls=2)
             desk.wall.now = NOW + 76
             seen = desk.source.overview(RUN)
+    gone = desk.source.overview(RUN)
+    assert (gone.rate_now, gone.eta) == (0.0, None), "nobody sends any more"
     assert seen.counts == desk.store.counts(RUN)
     assert (seen.total, seen.retrying, seen.at, seen.age) == (100, 0, NOW + 76, 1.0)
     assert seen.failures == [(400, "VolumeBackup.0040", 4)]

@@ -115,7 +115,7 @@ class StoreSource:
             pid=pid,
             counts=tally.counts,
             retrying=tally.retrying,
-            rate_now=pace.rate(tally, now, run.started_at),
+            rate_now=pace.rate(tally, now, run.started_at) if pid is not None else 0.0,
             rate_limit=self._rate_limit(run, live=pid is not None),
             eta=self._eta(run, tally, now) if pid is not None else None,
             failures=tally.failures,
