@@ -106,10 +106,11 @@ async def test_a_job_whose_engine_is_gone_says_so() -> None:
     async with opened() as stage:
         await stage.press("enter")
         assert "engine gone" not in stage.text
-        stage.source.now = NOW + 10
+        stage.source.now, stage.source.pid = NOW + 10, None
         await stage.look()
         stage.screen(DetailScreen)
         assert "! engine gone, resume? last sign of life 10s ago; go back to the run" in stage.text
+        stage.source.pid = 4711
         stage.source.tell(heartbeat_at=NOW + 10)
         await stage.look()
         assert "engine gone" not in stage.text

@@ -405,17 +405,19 @@ async def test_a_store_that_cannot_be_read_is_a_banner_until_it_can_be_again() -
         assert stage.table._rows
 
 
-async def test_an_engine_without_a_heartbeat_for_ten_seconds_is_gone_and_can_be_resumed() -> None:
+async def test_an_engine_without_a_heartbeat_for_ten_seconds_is_shown_and_can_be_resumed() -> None:
     async with opened() as stage:
         stage.source.now = NOW + 9
         await stage.look()
-        assert "engine gone" not in stage.text
+        assert "ENGINE" not in stage.text
         stage.source.now = NOW + 10
+        await stage.look()
+        assert "ENGINE SILENT" in stage.lines[0]
+        assert "engine silent, last sign of life 10s ago; its process 4711 is still" in stage.text
+        stage.source.pid = None
         await stage.look()
         assert "ENGINE GONE" in stage.lines[0]
         assert "engine gone, resume? last sign of life 10s ago; press c" in stage.text
-        stage.source.pid = None
-        await stage.look()
         await stage.press("c")
         await stage.until(lambda: stage.source.resumed == [RUN])
         await stage.until(lambda: not stage.app.starting)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from vbsbatch.model import Run, RunState
+from vbsbatch.model import RunState
 from vbsbatch.report.text import clean, span
 from vbsbatch.tui import header
 from vbsbatch.tui.lines import Lines
@@ -36,16 +36,20 @@ class Banner(Lines):
 def needs_engine(seen: Overview, now: float) -> bool:
     """Whether the run is unfinished and nothing drives it."""
     stopped = seen.run.state is RunState.STOPPED and seen.pid is None
-    return stopped or header.state_word(seen, now) == "GONE"
+    return stopped or header.state_word(seen, now) in header.WITHOUT_ENGINE
 
 
-def without_engine(run: Run, now: float, how: str) -> str:
+def without_engine(seen: Overview, now: float, how: str) -> str:
     """Why nothing drives the run, and `how` to change that."""
+    run = seen.run
     if run.state is RunState.STOPPED:
         return f"stopped: {run.reason or 'no reason recorded'}; {how}"
     if run.heartbeat_at is None:
         return f"engine gone, resume? it never gave a sign of life; {how}"
     ago = span(now - run.heartbeat_at)
+    if seen.pid is not None:
+        there = f"its process {seen.pid} is still there: wait, or end it and {how}"
+        return f"engine silent, last sign of life {ago} ago; {there}"
     return f"engine gone, resume? last sign of life {ago} ago; {how}"
 
 

@@ -112,7 +112,7 @@ class DetailScreen(SteeredScreen):
         seen = self.monitor.seen.get(self.run_id)
         if seen is None or not banner.needs_engine(seen, self.now):
             return ""
-        return banner.without_engine(seen.run, self.now, "go back to the run to resume it")
+        return banner.without_engine(seen, self.now, "go back to the run to resume it")
 
     def on_resize(self) -> None:
         """Fit the lines to the new width."""

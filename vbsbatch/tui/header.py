@@ -12,6 +12,9 @@ from vbsbatch.tui.words import MARKS, RETRY, RUN_ROLES, Line, Mark
 _PLAN = 24
 """Cells for the name of the plan at most."""
 
+WITHOUT_ENGINE = ("GONE", "SILENT")
+"""Words for runs that should go on and do not."""
+
 
 def lines(seen: Overview, now: float, width: int, *, read_only: bool) -> list[Line]:
     """The three lines of the header in `width` cells, as they stand at `now`."""
@@ -19,10 +22,13 @@ def lines(seen: Overview, now: float, width: int, *, read_only: bool) -> list[Li
 
 
 def state_word(seen: Overview, now: float) -> str:
-    """The run's state in one word; GONE when its engine should be there and is not."""
+    """The run's state in one word; GONE when its engine should be there and is not, SILENT when it
+    is there and gives no sign of life."""
     beat = seen.run.heartbeat_at
     gone = words.is_gone(seen.run, seen.pid, None if beat is None else now - beat)
-    return "GONE" if gone else seen.run.state.value.upper()
+    if gone:
+        return "GONE" if seen.pid is None else "SILENT"
+    return seen.run.state.value.upper()
 
 
 def _who(seen: Overview, now: float, width: int, read_only: bool) -> Line:
@@ -31,7 +37,7 @@ def _who(seen: Overview, now: float, width: int, read_only: bool) -> Line:
     parts: list[tuple[int, Line]] = [
         (3, (("vbsbatch", "title"),)),
         (0, (("run ", "dim"), (cut(run.id, 32), "strong"))),
-        (1, (("ENGINE GONE" if state == "GONE" else state, RUN_ROLES[state]),)),
+        (1, ((f"ENGINE {state}" if state in WITHOUT_ENGINE else state, RUN_ROLES[state]),)),
         (4, (("ro" if read_only else "rw", "dim"),)),
     ]
     if run.started_at is not None:

@@ -191,7 +191,7 @@ class OverviewScreen(SteeredScreen):
             return "waiting for the new engine's first sign of life"
         read_only = self.source.read_only
         how = "vbsbatch resume it" if read_only else f"press {self._key('resume')} to resume"
-        return banner.without_engine(run, self.now, how)
+        return banner.without_engine(self.seen, self.now, how)
 
     def _key(self, name: str) -> str:
         key = next(key for key in bindings.KEYS if key.id == name)

@@ -47,6 +47,7 @@ RUN_ROLES: Mapping[str, str] = {
     "STOPPED": "warn",
     "ENDED": "ok",
     "GONE": "fail",
+    "SILENT": "fail",
 }
 
 
