@@ -450,9 +450,12 @@ async def test_block_storage_that_does_not_answer_is_not_taken_for_one_without_b
     monkeypatch.setattr(connecting, "AGAIN", (0.01, 0.01))
     clouds.write(keystone)
     down = Wire(backups=answer(503, {"badGateway": {"code": 503, "message": "down"}}))
-    service = await signed_in(CloudChoice(service=Service.CINDER), down)
-    assert service.kind is Service.CINDER
+    for wanted in Service:
+        assert (await signed_in(CloudChoice(service=wanted), down)).kind is wanted
     del keystone.catalog[0]
+    down.replies["quota"] = down.replies["backups"]
+    for wanted in Service:
+        assert (await signed_in(CloudChoice(service=wanted), down)).kind is wanted
     assert "block storage says: 503" in await refused(CloudChoice(), down)
 
 

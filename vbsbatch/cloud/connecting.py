@@ -198,9 +198,13 @@ async def _chosen(
             raise missing
         return cinder
     missing = no_vbs(catalog)
+    if wanted is Service.VBS:
+        if found.vbs_supposed and await _denied(vbs.offers_vbs):
+            raise missing
+        return vbs
     if not found.vbs_supposed or await _asked(vbs.offers_vbs, missing):
         return vbs
-    if wanted is Service.VBS or not await _asked(cinder.offers_backups, missing):
+    if not await _asked(cinder.offers_backups, missing):
         raise missing
     return cinder
 
