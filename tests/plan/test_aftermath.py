@@ -207,6 +207,10 @@ def test_a_prune_does_not_wait_for_hours_for_what_depends_on_a_backup() -> None:
     made = settings_for(Operation.PRUNE, a_run(Settings()), rate=Rate(count=1), in_flight=None)
     assert (made.retry.later_every, made.retry.later_for) == (15.0, 120.0)
     assert made.limits.rate == Rate(count=1)
+    patient = a_run(Settings(retry=Retry(settle=600.0)))
+    for source, settle in ((patient, 30.0), (a_run(Settings(retry=Retry(settle=2.0))), 2.0)):
+        made = settings_for(Operation.PRUNE, source, rate=None, in_flight=None)
+        assert made.retry.settle == settle
     hasty = settings_for(
         Operation.PRUNE,
         a_run(Settings(retry=Retry(later_every=1.0, later_for=2.0))),

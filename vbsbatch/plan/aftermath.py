@@ -33,6 +33,10 @@ PRUNE_LATER = (15.0, 120.0)
 """Seconds: how often, and for how long, a deletion waits for what depends on the backup to go."""
 
 
+PRUNE_SETTLE = 30.0
+"""Seconds: a deletion that is sent twice deletes once, so it is not waited for longer."""
+
+
 def with_backup(jobs: Iterable[Job], volumes: Sequence[str], *, errored: bool = False) -> list[Job]:
     """The jobs of a run that left a backup, all or those of the named volumes (ids or names).
 
@@ -108,7 +112,10 @@ def settings_for(
     else:
         every, until = PRUNE_LATER
         retry = replace(
-            retry, later_every=min(retry.later_every, every), later_for=min(retry.later_for, until)
+            retry,
+            later_every=min(retry.later_every, every),
+            later_for=min(retry.later_for, until),
+            settle=min(retry.settle, PRUNE_SETTLE),
         )
     return Settings(
         limits=Limits(
