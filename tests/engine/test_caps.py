@@ -53,9 +53,9 @@ def test_jobs_that_a_cap_holds_cost_no_claim_until_one_of_theirs_ends() -> None:
     async def count() -> None:
         claim = stage.journal.claim
 
-        async def counted(now: float, limit: int) -> list[Job]:
+        async def counted(now: float, limit: int, **order: bool) -> list[Job]:
             claims.append(now)
-            return await claim(now, limit)
+            return await claim(now, limit, **order)
 
         stage.journal.claim = counted  # type: ignore[method-assign]
 

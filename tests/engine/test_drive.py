@@ -181,7 +181,7 @@ def test_a_store_that_fails_under_a_workers_hands_is_told_in_the_same_way() -> N
 def test_a_claim_that_fails_is_told_as_what_it_is() -> None:
     stage = Stage(3)
 
-    async def broken(now: float, limit: int) -> list[Job]:
+    async def broken(now: float, limit: int, **order: bool) -> list[Job]:
         raise StoreFailed("the store is locked")
 
     async def meanwhile() -> None:

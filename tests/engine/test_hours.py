@@ -81,9 +81,9 @@ def test_a_closed_window_does_not_spin() -> None:
     async def count() -> None:
         claim = stage.journal.claim
 
-        async def counted(now: float, limit: int) -> list[Job]:
+        async def counted(now: float, limit: int, **order: bool) -> list[Job]:
             claims.append(now)
-            return await claim(now, limit)
+            return await claim(now, limit, **order)
 
         stage.journal.claim = counted  # type: ignore[method-assign]
 

@@ -96,11 +96,6 @@ def test_retry_after_is_honoured_by_refusals_too(answer: Answer) -> None:
     assert job.due_at == NOW + 500.0
 
 
-def test_a_job_that_met_an_outage_lets_others_be_the_probe() -> None:
-    job, _ = after(sent(1), REFUSED, step_back=40.0)
-    assert job.due_at >= NOW + 40.0
-
-
 @pytest.mark.parametrize(
     "answer",
     [

@@ -105,9 +105,9 @@ class MortalJournal:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)
 
-    async def claim(self, now: float, limit: int) -> list[Job]:
+    async def claim(self, now: float, limit: int, *, least_tried: bool = False) -> list[Job]:
         self._crasher.at("before intent")
-        jobs = await self._journal.claim(now, limit)
+        jobs = await self._journal.claim(now, limit, least_tried=least_tried)
         if jobs:
             self._crasher.at("after intent")
         return jobs

@@ -83,6 +83,32 @@ def test_volumes_that_can_never_be_created_fail_while_the_others_go_on() -> None
     assert night.clock.elapsed < HOUR
 
 
+@pytest.mark.parametrize(("volumes", "bad"), [(20, 5), (60, 8), (100, 30)])
+def test_volumes_at_the_head_of_the_plan_that_can_never_be_created_hold_nobody_up(
+    volumes: int, bad: int
+) -> None:
+    broken = frozenset(job.volume_id for job in Night(volumes=volumes).jobs()[:bad])
+    fault = Fault(on=Kind.CREATE, do=Do.STATUS, status=503, volumes=broken)
+    quick = {"attempts": 3, "settle": 1.0, "base": 0.2}
+    settings = with_settings(limits={"in_flight": 50}, retry=quick)
+    night = Night(volumes=volumes, scenario=Scenario(faults=(fault,)), settings=settings).run()
+    check(night)
+    assert {job.volume_id for job in night.jobs() if job.state is JobState.FAILED} == broken
+    assert night.states()[JobState.SUCCEEDED] == volumes - bad
+    assert night.clock.elapsed < HOUR
+
+
+def test_an_outage_that_only_creates_meet_costs_the_last_jobs_nothing_either() -> None:
+    outage = Fault(on=Kind.CREATE, between=(0.3, 2 * HOUR), do=Do.STATUS, status=503)
+    night = Night(
+        volumes=20,
+        scenario=Scenario(faults=(outage,)),
+        settings=with_settings(limits={"in_flight": 20}, retry={"attempts": 1}),
+    ).run()
+    check(night)
+    assert night.states() == {JobState.SUCCEEDED: 20}
+
+
 def test_throttling_costs_no_attempt_and_the_rate_follows_the_gateway() -> None:
     night = Night(
         volumes=200,

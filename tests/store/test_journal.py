@@ -58,6 +58,14 @@ async def test_claim_takes_the_highest_priority_first_then_plan_order(ground: Gr
         assert await journal.claim(NOW, 3) == []
 
 
+async def test_a_probe_takes_those_that_were_tried_least_first(ground: Ground) -> None:
+    tried = [a_job(no, attempts=attempts) for no, attempts in ((1, 3), (2, 1), (4, 1))]
+    one_run(ground, *tried, a_job(3), a_job(5, wave=1), a_job(6, due_at=NOW + 9))
+    async with ground.journal(A) as journal:
+        claimed = [await journal.claim(NOW, 1, least_tried=True) for _ in range(5)]
+        assert [[job.no for job in jobs] for jobs in claimed] == [[3], [2], [4], [1], []]
+
+
 async def test_a_claimed_job_is_submitting_and_has_one_attempt_more(ground: Ground) -> None:
     one_run(ground, a_job(1, attempts=2, code="X", message="why", http_status=400))
     async with ground.journal(A) as journal:

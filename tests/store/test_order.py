@@ -113,6 +113,19 @@ async def test_a_group_and_a_zone_at_their_caps_are_passed_over(ground: Ground) 
 
 
 @pytest.mark.anyio
+async def test_the_least_tried_go_first_under_caps_too(ground: Ground) -> None:
+    jobs = [
+        a_job(1, group="db", attempts=2),
+        a_job(2, group="db", attempts=1),
+        a_job(3, attempts=3),
+    ]
+    a_capped_run(ground, jobs, per_group=1)
+    async with ground.journal(A) as journal:
+        assert numbers(await journal.claim(NOW, 1, least_tried=True)) == [2]
+        assert numbers(await journal.claim(NOW, 1, least_tried=True)) == [3], "1: group full"
+
+
+@pytest.mark.anyio
 async def test_there_is_room_again_once_a_job_is_no_longer_open(ground: Ground) -> None:
     a_capped_run(ground, [a_job(n, group="db") for n in range(1, 4)], per_group=1)
     async with ground.journal(A) as journal:

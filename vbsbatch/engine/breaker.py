@@ -20,38 +20,42 @@ class Breaker:
     """Counts outage-class answers in a row, across jobs. Times are epoch seconds.
 
     The answers that open it, and those that arrive while it is open, are excused: they cost their
-    jobs no attempt. But a volume that can never be created must not keep a run alive for ever by
-    looking like an outage: once every job that is left has been excused, and this one
-    `tuning.excuses` times, its failures count, and the circuit closes as far as it is concerned.
+    jobs no attempt. But volumes that can never be created must not keep a run alive for ever by
+    looking like an outage. So a job that failed while the service answered others, or that met an
+    outage which others saw end, opens nothing until it is answered itself. And of fewer than
+    `tuning.outage_many` jobs each is excused `tuning.excuses` times in one outage: after that, and
+    as probes are the jobs that were tried least, nobody with a better chance is left, its failures
+    count, and the circuit closes as far as it is concerned.
     """
 
     def __init__(self, *, tuning: Tuning) -> None:
         self._tuning = tuning
         self._streak: list[int] = []
         self._excused: Counter[int] = Counter()
+        self._alone: set[int] = set()
+        """Jobs that met what looked like an outage and that others did not, or no longer."""
         self._interval = tuning.probe_first
         self.circuit = Circuit.CLOSED
         self.probe_at = 0.0
         """While open: when the next probe is due."""
 
-    @property
-    def step_back(self) -> float:
-        """Seconds for which a job that met the outage lets others be the probe; 0 while closed."""
-        return 0.0 if self.circuit is Circuit.CLOSED else 2 * self._interval
-
-    def answered(self) -> bool:
-        """The service answered like a service; true when that ends an outage."""
+    def answered(self, no: int) -> bool:
+        """The service answered job `no` like a service; true when that ends an outage."""
         ended = self.circuit is not Circuit.CLOSED
+        if ended:
+            self._alone.update(self._excused)
+            self._excused.clear()
+        self._alone.update(self._streak)
+        self._alone.discard(no)
         self._streak.clear()
         self._close()
         return ended
 
-    def outage(self, no: int, now: float, left: int) -> list[int]:
-        """Job `no` met an outage-class answer while `left` jobs wait or are unknown.
-
-        The jobs (with repeats) that are excused for it.
-        """
-        if not self._excusable(no, left):
+    def outage(self, no: int, now: float) -> list[int]:
+        """Job `no` met an outage-class answer: the jobs (with repeats) that are excused for it."""
+        if self.circuit is Circuit.CLOSED and no in self._alone:
+            return []
+        if not self._excusable(no):
             self._close()
             return []
         if self.circuit is Circuit.OPEN:
@@ -64,7 +68,7 @@ class Breaker:
         else:
             return []
         streak, self._streak = self._streak, []
-        return self._excuse([each for each in streak if self._excusable(each, left)])
+        return self._excuse([each for each in streak if self._excusable(each)])
 
     def trip(self, now: float) -> None:
         """Open at once: something every create needs (the identity service, say) is down."""
@@ -88,8 +92,9 @@ class Breaker:
         self.circuit = Circuit.CLOSED
         self._interval = self._tuning.probe_first
 
-    def _excusable(self, no: int, left: int) -> bool:
-        return self._excused[no] < self._tuning.excuses or left > len(self._excused)
+    def _excusable(self, no: int) -> bool:
+        many = len(self._excused) >= self._tuning.outage_many
+        return many or self._excused[no] < self._tuning.excuses
 
     def _excuse(self, jobs: list[int]) -> list[int]:
         self._excused.update(jobs)

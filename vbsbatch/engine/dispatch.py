@@ -41,7 +41,9 @@ class Dispatcher:
     ) -> None:
         self.limiter = limiter
         self.hours = Hours(work.settings.window)
-        self.feed = Feed(work, chunk=self._chunk, closed=self._closed)
+        self.feed = Feed(
+            work, chunk=self._chunk, closed=self._closed, probing=lambda: self._may_probe
+        )
         self._ledger = work.ledger
         self._service = work.service
         self._clock = work.clock
@@ -226,12 +228,12 @@ class Dispatcher:
         if owed := self._owed.pop(job.no, 0):
             job = replace(job, free=job.free + owed)
         if not judgement.outage:
-            if self._breaker.answered():
+            if self._breaker.answered(job.no):
                 self._ledger.note("breaker", "the service answers again: going on")
                 self._look_again()
             return job
         before = self._breaker.circuit
-        for no in self._breaker.outage(job.no, self._clock.now(), self._left()):
+        for no in self._breaker.outage(job.no, self._clock.now()):
             if no == job.no:
                 job = replace(job, free=job.free + 1)
             else:
@@ -239,15 +241,6 @@ class Dispatcher:
         if self._breaker.circuit is not before:
             self._announce_outage(judgement, before)
         return job
-
-    def _left(self) -> int:
-        """How many jobs have no backup under way, as far as anyone knows."""
-        counts = self._ledger.counts
-        return sum(counts[s] for s in (JobState.WAITING, JobState.SUBMITTING, JobState.UNKNOWN))
-
-    def step_back(self) -> float:
-        """Seconds for which a job that met an outage lets others go first."""
-        return self._breaker.step_back
 
     def _excuse(self, no: int) -> None:
         job = self._ledger.open.get(no)

@@ -140,7 +140,6 @@ class Engine:
             now=now,
             random=self._random,
             closed=deadline is not None and now >= deadline,
-            step_back=self._dispatcher.step_back(),
         )
 
 

@@ -22,6 +22,7 @@ class Feed:
         *,
         chunk: Callable[[], int],
         closed: Callable[[], bool],
+        probing: Callable[[], bool],
     ) -> None:
         self.in_flight = work.run.in_flight or work.settings.limits.in_flight
         self._ledger = work.ledger
@@ -31,6 +32,7 @@ class Feed:
         self._rules = work.rules
         self._chunk = chunk
         self._closed = closed
+        self._probing = probing
         self._ahead: deque[Job] = deque()
         self._served = Signal()
         self._blocked_at = 0.0
@@ -80,7 +82,7 @@ class Feed:
     async def _claim(self, wanted: int) -> bool:
         self._claimed_at = self._clock.now()
         with anyio.CancelScope(shield=True):  # what was claimed must not be forgotten
-            jobs = await self._ledger.claim(wanted)
+            jobs = await self._ledger.claim(wanted, least_tried=self._probing())
         self._ahead.extend(jobs)
         if self._closed():  # since the claim began
             self.give_back()

@@ -83,10 +83,10 @@ class Ledger:
                 )
         await self._journal.flush()
 
-    async def claim(self, limit: int) -> list[Job]:
+    async def claim(self, limit: int, *, least_tried: bool = False) -> list[Job]:
         """Take up to `limit` due jobs from waiting to submitting; durable when it returns."""
         async with self.waiting:
-            jobs = await self._journal.claim(self._clock.now(), limit)
+            jobs = await self._journal.claim(self._clock.now(), limit, least_tried=least_tried)
             for job in jobs:
                 self.open[job.no] = job
             self.counts[JobState.WAITING] -= len(jobs)

@@ -31,8 +31,6 @@ class Rules:
     random: Random
     closed: bool = False
     """The run's deadline has passed: nothing may wait for another create."""
-    step_back: float = 0.0
-    """During an outage: seconds for which a job that met it lets others be the probe."""
 
 
 def of_answer(job: Job, answer: Answer, judgement: Judgement, rules: Rules) -> Outcome:
@@ -139,7 +137,7 @@ def _retry(job: Job, seen: Mapping[str, Any], retry_after: float | None, rules: 
     if job.charged >= rules.retry.attempts:
         return _failed(seen, rules, note=f"gave up after {job.charged} attempts")
     pause = backoff(job.charged, base=rules.retry.base, cap=rules.retry.cap, random=rules.random)
-    due = rules.now + max(pause, retry_after or 0.0, rules.step_back)
+    due = rules.now + max(pause, retry_after or 0.0)
     return _again({**seen, "later_since": None, "due_at": due}, rules)
 
 

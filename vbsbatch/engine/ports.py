@@ -96,13 +96,14 @@ class BackupService(Protocol):
 class Journal(Protocol):
     """One run in the store, as its engine writes it. All writes are in the order of the calls."""
 
-    async def claim(self, now: float, limit: int) -> list[Job]:
+    async def claim(self, now: float, limit: int, *, least_tried: bool = False) -> list[Job]:
         """Move up to `limit` waiting jobs that are due to `submitting` (attempts + 1,
         intent_at = now).
 
         Only of waves up to the last that was opened, by wave, rank, priority and place in the
-        plan. Passed over are volumes with an open job in another run of the same store, and jobs
-        whose group or zone has as many open jobs as `limits.per_group` or `limits.per_az` allow.
+        plan; with `least_tried`, of each wave those with the fewest attempts first. Passed over
+        are volumes with an open job in another run of the same store, and jobs whose group or zone
+        has as many open jobs as `limits.per_group` or `limits.per_az` allow.
         Durable when it returns: promise 1 rests on this.
         """
         ...

@@ -16,7 +16,9 @@ class Tuning:
     outage_after: int = 5
     """This many outage-class answers in a row, across jobs, open the circuit breaker."""
     excuses: int = 2
-    """So often at most the last jobs of a run are excused for meeting an outage."""
+    """So often a job is excused for meeting one outage that few others met."""
+    outage_many: int = 10
+    """What so many jobs met is an outage, however long it lasts."""
     probe_first: float = 5.0
     probe_longest: float = 60.0
     freshest: float = 1.0

@@ -147,11 +147,11 @@ class SqliteJournal:
 
     # Waited for
 
-    async def claim(self, now: float, limit: int) -> list[Job]:
+    async def claim(self, now: float, limit: int, *, least_tried: bool = False) -> list[Job]:
         """Move due waiting jobs to `submitting`; see `engine.ports.Journal.claim`."""
 
         def claim(db: Connection, rev: int) -> list[Job]:
-            jobs = self._claimable(db, ms(now), limit)
+            jobs = self._claimable(db, ms(now), limit, least_tried=least_tried)
             if jobs:
                 numbers = json.dumps([job.no for job in jobs])
                 db.execute(statements.CLAIM, (ms(now), rev, self._run, numbers)).close()
@@ -160,15 +160,18 @@ class SqliteJournal:
         jobs = await self._writer.wait(claim, writes=True)
         return sorted(jobs, key=lambda job: (job.wave, job.rank, -job.priority, job.no))
 
-    def _claimable(self, db: Connection, now: int, limit: int) -> list[Job]:
+    def _claimable(self, db: Connection, now: int, limit: int, *, least_tried: bool) -> list[Job]:
         """The next due jobs, as a claim leaves them."""
         values: dict[str, Any] = {"run": self._run, "now": now}
+        query = statements.CANDIDATES if self._limits.capped else statements.CLAIMABLE
+        if least_tried:
+            query = statements.LEAST_TRIED_FIRST[query]
         if not self._limits.capped:
-            return self._jobs(_one(db, statements.CLAIMABLE, values | {"limit": limit}))
+            return self._jobs(_one(db, query, values | {"limit": limit}))
         room, taken, page = self._room(db), list[int](), [[None]] * statements.PAGE
         while len(taken) < limit and len(page) == statements.PAGE:
             passed_over = self._full(room) | {"taken": json.dumps(taken)}
-            page = json.loads(_one(db, statements.CANDIDATES, values | passed_over))
+            page = json.loads(_one(db, query, values | passed_over))
             for no, group, az in page:
                 if len(taken) < limit and room.take(group, az):
                     taken.append(no)

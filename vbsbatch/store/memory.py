@@ -196,10 +196,10 @@ class MemoryJournal:
         """How many entries a crash could lose now."""
         return len(self._pending)
 
-    async def claim(self, now: float, limit: int) -> list[Job]:
+    async def claim(self, now: float, limit: int, *, least_tried: bool = False) -> list[Job]:
         """Move due waiting jobs to `submitting`; see `engine.ports.Journal.claim`."""
         await self._in_order()
-        jobs = self._next(now, limit)
+        jobs = self._next(now, limit, least_tried=least_tried)
         claimed = [
             replace(job, state=JobState.SUBMITTING, attempts=job.attempts + 1, intent_at=now)
             for job in jobs
@@ -209,10 +209,13 @@ class MemoryJournal:
         self.commits += bool(claimed)
         return claimed
 
-    def _next(self, now: float, limit: int) -> list[Job]:
+    def _next(self, now: float, limit: int, *, least_tried: bool) -> list[Job]:
         found: list[Job] = []
         room = self._room()
-        for job in self._may_go():
+        queue = self._may_go()
+        if least_tried:
+            queue = iter(sorted(queue, key=lambda job: (job.wave, job.attempts)))
+        for job in queue:
             if len(found) >= limit:
                 break
             due = ms(job.due_at) <= ms(now) and self._holder(job) is None

@@ -33,12 +33,14 @@ _CLAIMED = selected(FIXED + MUTABLE, "j", state="1", attempts="j.attempts + 1", 
 
 _MAY_GO = "w.run = :run AND w.state = 0 AND w.wave <= (SELECT wave FROM runs WHERE no = :run)"
 
+_IN_TURN = "w.wave, w.rank, w.priority DESC, w.no"
+
 CLAIMABLE = f"""
 SELECT json_group_array(json(row)) FROM (
   SELECT json_array({_CLAIMED}) AS row
   FROM jobs w INDEXED BY jobs_waiting CROSS JOIN jobs j ON j.run = w.run AND j.no = w.no
   WHERE {_MAY_GO} AND w.due_at <= :now AND NOT {_HELD}
-  ORDER BY w.wave, w.rank, w.priority DESC, w.no LIMIT :limit)"""
+  ORDER BY {_IN_TURN} LIMIT :limit)"""
 """The jobs to be sent next, as `CLAIM` will leave them, one JSON array of rows."""
 
 _NOT_FULL = """
@@ -51,8 +53,14 @@ SELECT json_group_array(json(row)) FROM (
   FROM jobs w INDEXED BY jobs_waiting CROSS JOIN jobs j ON j.run = w.run AND j.no = w.no
   WHERE {_MAY_GO} AND w.due_at <= :now AND NOT {_HELD} AND {_NOT_FULL}
     AND w.no NOT IN (SELECT value FROM json_each(:taken))
-  ORDER BY w.wave, w.rank, w.priority DESC, w.no LIMIT {PAGE})"""
+  ORDER BY {_IN_TURN} LIMIT {PAGE})"""
 """Under caps: the jobs that come next, whose groups and zones are not full, but those taken."""
+
+LEAST_TRIED_FIRST = {
+    query: query.replace(_IN_TURN, f"w.wave, j.attempts, {_IN_TURN}")
+    for query in (CLAIMABLE, CANDIDATES)
+}
+"""Each of them in another order, which no index has."""
 
 CLAIMABLE_ONES = f"""
 SELECT json_group_array(json_array({_CLAIMED})) FROM jobs j
