@@ -192,6 +192,23 @@ def test_an_identity_service_that_is_down_pauses_the_run() -> None:
     assert "cannot sign in now" in stage.notes("breaker")[0]
 
 
+def test_an_identity_service_that_is_down_is_told_once_though_every_worker_meets_it() -> None:
+    stage = Stage(20, settings(limits={"rate": Rate(count=50), "connections": 8}))
+    stage.cloud.took = 1.0
+    stage.cloud.always = lambda job: (
+        stage.cloud.accept(job) if stage.clock.elapsed > 60.0 else UNAUTHORIZED
+    )
+    stage.cloud.failing = lambda kind, what: (
+        CloudUnavailable("identity says 503")
+        if kind == "renew" and stage.clock.elapsed < 60.0
+        else None
+    )
+    stage.drive()
+    assert stage.states() == [JobState.SUCCEEDED] * 20
+    told = [note for note in stage.notes("breaker") if "cannot sign in now" in note]
+    assert len(told) == 1
+
+
 def test_an_identity_service_that_is_down_at_the_start_is_waited_for() -> None:
     stage = Stage(3)
     stage.cloud.failing = lambda kind, what: (

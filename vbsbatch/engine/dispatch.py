@@ -60,6 +60,9 @@ class Dispatcher:
         self._owed: Counter[int] = Counter()
         self._refusals: Counter[int] = Counter()
         self._renewing = 0
+        self._refused_at: float | None = None
+        """When what was sent last with a token that is to be renewed left; None while there is
+        no such token."""
         self._renewed_at = float("-inf")
         self._token_was_good = False
         self._signed_in_at = float("-inf")
@@ -155,6 +158,8 @@ class Dispatcher:
         while self._renewing:  # what left now would be refused like the create before it
             await self._opened.wait()
         try:
+            if self._refused_at is not None:
+                await self._renew(self._refused_at)
             await self._service.ready()
         except CloudUnavailable as error:
             self._identity_is_down(error)
@@ -227,6 +232,8 @@ class Dispatcher:
         cost it."""
         if owed := self._owed.pop(job.no, 0):
             job = replace(job, free=job.free + owed)
+        if judgement.verdict is Verdict.REAUTH and self._breaker.circuit is Circuit.OPEN:
+            return job  # a token refused while nobody can sign in is no sign of recovery
         if not judgement.outage:
             if self._breaker.answered(job.no):
                 self._ledger.note("breaker", "the service answers again: going on")
@@ -276,20 +283,30 @@ class Dispatcher:
             return
         self._renewing += 1
         try:
-            await self._service.renew_token(sent_at)
+            await self._renew(sent_at)
         except CloudUnavailable as error:
             self._identity_is_down(error)
         except SignInError as error:
             self._stop(f"cannot sign in again: {error}")
-        else:
-            if sent_at > self._renewed_at:  # the renewal that serves others too is told once
-                self._renewed_at, self._token_was_good = self._clock.now(), False
-                self._ledger.note("session", "the token was refused; signed in again")
         finally:
             self._renewing -= 1
             self._opened.notify()
 
+    async def _renew(self, sent_at: float) -> None:
+        """Get a token for the one that was refused to what left at `sent_at`; as long as that
+        fails, nothing leaves with the old one. Raises `SignInError` and `CloudUnavailable`."""
+        self._refused_at = sent_at
+        await self._service.renew_token(sent_at)
+        self._refused_at = None
+        if sent_at > self._renewed_at:  # the renewal that serves others too is told once
+            self._renewed_at, self._token_was_good = self._clock.now(), False
+            self._ledger.note("session", "the token was refused; signed in again")
+
     def _identity_is_down(self, error: CloudUnavailable) -> None:
-        self._breaker.trip(self._clock.now())
-        self._ledger.note("breaker", f"cannot sign in now: {error}; {PROBING}")
+        if self._breaker.circuit is not Circuit.OPEN:  # told once, though every worker meets it
+            self._ledger.note("breaker", f"cannot sign in now: {error}; {PROBING}")
+            self._breaker.trip(self._clock.now())
+        elif self._may_probe:  # the lists still take the old token: no reason to ask at once
+            self._may_probe = False
+            self._breaker.wait_longer(self._clock.now())
         self._look_again()
