@@ -100,6 +100,23 @@ def test_an_outage_pauses_probes_and_costs_no_job_and_no_attempt(attempts: int) 
     assert stage.notes("breaker")[-1].startswith("the service answers again")
 
 
+def test_what_is_down_is_the_reason_of_the_run_while_it_lasts() -> None:
+    stage = Stage(20, settings(limits=QUICK))
+    during(stage, 600.0, DOWN)
+    reasons: list[str | None] = []
+
+    async def watch() -> None:
+        while True:
+            await anyio.sleep(100.0)
+            reasons.append(stage.store.run("run-1").reason)
+
+    stage.drive(watch)
+    assert len(reasons) > 6
+    assert all((reason or "").startswith("the service seems down (") for reason in reasons[:5])
+    assert set(reasons[7:]) <= {None}
+    assert stage.store.run("run-1").reason is None
+
+
 def test_while_even_reads_fail_no_create_is_risked() -> None:
     stage = Stage(20, settings(limits=QUICK))
     during(stage, 3600.0, DOWN)

@@ -72,7 +72,6 @@ class ScriptedSource:
 
     size_of_run: int = 400
     grouped: bool = True
-    outage: str = ""
     hostile: str = ""
     """Put into every field that a server or a plan can fill."""
     read_only: bool = False
@@ -243,7 +242,6 @@ class ScriptedSource:
             eta=960.0,
             failures=[(status, code, n) for (status, code), n in failed.most_common()],
             grouped=self.grouped,
-            outage=self.outage,
         )
 
     def size(self, run_id: str, view: View) -> int:

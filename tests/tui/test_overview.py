@@ -251,7 +251,26 @@ async def test_in_little_room_what_there_is_none_of_goes_first() -> None:
     seen = replace(source.overview(RUN), counts=counts, retrying=0)
     line = header.lines(seen, NOW, 80, read_only=False)[2]
     shown = "".join(text for text, _ in line)
-    assert shown == " > active 42  ~ retry 0  ? unknown 8  + ok 109  x FAIL 3  - cancelled 138"
+    assert shown == " > active 42/50  ~ retry 0  ? unknown 8  + ok 109  x FAIL 3  - cancelled 138"
+
+
+@pytest.mark.parametrize(
+    ("cap", "state", "shown"),
+    [
+        (51, RunState.RUNNING, "> active 42 "),
+        (50, RunState.RUNNING, "> active 42/50 "),
+        (50, RunState.PAUSED, "> active 42/50 "),
+        (50, RunState.STOPPED, "> active 42 "),
+    ],
+)
+async def test_the_cap_is_shown_where_it_is_what_creates_wait_for(
+    cap: int, state: RunState, shown: str
+) -> None:
+    source = ScriptedSource()
+    source.tell(in_flight=cap, state=state)
+    counts = {JobState.RUNNING: 42, JobState.UNKNOWN: 8, JobState.WAITING: 100}
+    line = header.lines(replace(source.overview(RUN), counts=counts), NOW, 80, read_only=False)[2]
+    assert shown in "".join(text for text, _ in line)
 
 
 async def test_n_goes_to_the_next_failed_job_and_N_back() -> None:  # noqa: N802
@@ -450,12 +469,11 @@ async def test_a_banner_that_is_too_long_takes_a_second_line_where_there_is_room
 
 async def test_a_service_that_is_down_is_said_until_it_answers() -> None:
     async with opened() as stage:
-        stage.source.outage = "the service seems down (503); waiting and probing"
-        stage.source.dirty = True
+        reason = "the service seems down (503); waiting and probing"
+        stage.source.tell(reason=reason)
         await stage.look()
         assert "! the service seems down (503); waiting and probing" in stage.text
-        stage.source.outage = ""
-        stage.source.dirty = True
+        stage.source.tell(reason=None)
         await stage.look()
         assert "seems down" not in stage.text
 

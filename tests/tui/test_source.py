@@ -18,7 +18,6 @@ import pytest
 from tests.store.ground import NOW, a_job, a_run, an_attempt, moved, volume
 from vbsbatch.errors import StoreError, UsageError
 from vbsbatch.model import (
-    PROBING,
     Answer,
     BackupSettings,
     Job,
@@ -257,22 +256,6 @@ async def test_the_right_hand_pane(desk: Desk) -> None:
     assert (sum(panes.per_minute), panes.per_minute[-1]) == (6, 0)
     assert panes.latency == (0.125, 0.125, 0.125)
     assert [job.no for job in panes.slowest] == [7, 8]
-
-
-@pytest.mark.anyio
-async def test_an_outage_is_told_from_the_breakers_last_word_while_an_engine_lives(
-    desk: Desk,
-) -> None:
-    create(desk, 2)
-    async with desk.store.journal(RUN) as journal:
-        journal.record(RunNoted(at=NOW, kind="breaker", text=f"the service seems down; {PROBING}"))
-        await work(journal, 1)
-        assert desk.source.overview(RUN).outage == "", "nobody probes"
-        with desk.store.lock(RUN):
-            assert desk.source.overview(RUN).outage == f"the service seems down; {PROBING}"
-            journal.record(RunNoted(at=NOW, kind="breaker", text="the service answers again"))
-            await work(journal, 1)
-            assert desk.source.overview(RUN).outage == ""
 
 
 @pytest.mark.anyio

@@ -114,12 +114,13 @@ class Control:
     async def _stand(self) -> None:
         """Record where the run stands, and tell it, when that has changed."""
         now = self._clock.now()
-        waits = self._dispatcher.hours.told(now) if self._ledger.counts[JobState.WAITING] else None
-        waits = self._waves.shut or waits
+        hours = self._dispatcher.hours.told(now) if self._ledger.counts[JobState.WAITING] else None
+        waits = self._waves.shut or hours or self._dispatcher.outage
         state = RunState.PAUSED if self._paused or self._waves.shut else RunState.RUNNING
         if (state, waits) == self._stands:
             return
-        if waits not in (None, self._stands[1]):
+        if waits in (self._waves.shut, hours) and waits not in (None, self._stands[1]):
+            # Of an outage the dispatcher tells.
             self._ledger.note("run", f"paused: {waits}" if self._waves.shut else str(waits))
         self._stands = state, waits
         await self._journal.run_state(state, now, waits)

@@ -20,7 +20,7 @@ from vbsbatch.engine.limiter import CreateLimiter
 from vbsbatch.engine.outcome import of_answer
 from vbsbatch.engine.signal import Signal
 from vbsbatch.errors import CloudError, CloudUnavailable, SignInError
-from vbsbatch.model import PROBING, Answer, Attempt, Job, JobState, Verdict
+from vbsbatch.model import Answer, Attempt, Job, JobState, Verdict
 from vbsbatch.policy import Judgement, judge_request, named
 
 REFUSALS = 3
@@ -53,6 +53,7 @@ class Dispatcher:
         self._stop = work.stop
         self.paused = False
         self._breaker = Breaker(tuning=work.tuning)
+        self._trouble = ""
         self._may_probe = False
         self._door = anyio.Lock(fast_acquire=True)
         self._opened = Signal()
@@ -86,6 +87,11 @@ class Dispatcher:
     def under_way(self) -> int:
         """How many creates are sent whose answers are awaited."""
         return len(self._asking)
+
+    @property
+    def outage(self) -> str | None:
+        """What is down, in words, while creates wait for it."""
+        return None if self._breaker.circuit is Circuit.CLOSED else self._trouble
 
     def pause(self, paused: bool) -> None:
         """Send no new create while paused; what was claimed ahead is given back."""
@@ -259,8 +265,12 @@ class Dispatcher:
     def _announce_outage(self, judgement: Judgement, before: Circuit) -> None:
         if before is Circuit.CLOSED:
             words = f"{self._tuning.outage_after} creates in a row met: {judgement.meaning}"
-            self._ledger.note("breaker", f"the service seems down ({words}); {PROBING}")
+            self._tell_trouble(f"the service seems down ({words})")
         self._look_again()
+
+    def _tell_trouble(self, words: str) -> None:
+        self._trouble = f"{words}; waiting and probing"
+        self._ledger.note("breaker", self._trouble)
 
     def _slow_down(self, answer: Answer, sent_at: float) -> None:
         lowered = self.limiter.throttled(
@@ -304,7 +314,7 @@ class Dispatcher:
 
     def _identity_is_down(self, error: CloudUnavailable) -> None:
         if self._breaker.circuit is not Circuit.OPEN:  # told once, though every worker meets it
-            self._ledger.note("breaker", f"cannot sign in now: {error}; {PROBING}")
+            self._tell_trouble(f"cannot sign in now: {error}")
             self._breaker.trip(self._clock.now())
         elif self._may_probe:  # the lists still take the old token: no reason to ask at once
             self._may_probe = False

@@ -82,7 +82,8 @@ class Engine:
 
     @property
     def waits_for(self) -> str | None:
-        """What must happen before a new create is sent, in words: the plan's window, a gate."""
+        """What must happen before a new create is sent, in words: the plan's window, a gate,
+        the end of an outage."""
         return self._control.waits_for
 
     def stop(self, reason: str, *, now: bool = False) -> None:

@@ -54,7 +54,7 @@ class Index:
         self._by_words: dict[tuple[str | None, str | None], Job] = {}
         for job in jobs:
             if job.backup_id is not None:
-                self._by_id[job.backup_id] = job
+                self._by_id[plain_id(job.backup_id)] = job
             name, volume = job.backup_name, plain_id(job.volume_id)
             self._by_words |= {(name, volume): job, (name, None): job, (None, volume): job}
 
@@ -66,16 +66,17 @@ class Index:
         are not asked.
         """
         volume = None if backup.volume_id is None else plain_id(backup.volume_id)
-        return self._by_id.get(backup.id) or self._by_words.get((backup.name, volume))
+        return self._by_id.get(plain_id(backup.id)) or self._by_words.get((backup.name, volume))
 
 
 def is_ours(job: Job, backup: Backup, sight: Sight) -> bool | None:
     """Whether `backup`, which `Index.job_of` found for the job, was made by it; None: cannot
     tell."""
-    if backup.id == job.errored_backup_id:
-        return job.state is JobState.RUNNING and job.backup_id == backup.id
+    known = job.backup_id is not None and plain_id(job.backup_id) == plain_id(backup.id)
+    if job.errored_backup_id and plain_id(job.errored_backup_id) == plain_id(backup.id):
+        return job.state is JobState.RUNNING and known
     if job.backup_id is not None:
-        return backup.id == job.backup_id
+        return known
     since = job.intent_at if backup.status in ERRORED else job.first_sent_at or job.intent_at
     if backup.status not in ERRORED and sight.names_unique and backup.name is not None:
         return True

@@ -37,7 +37,7 @@ class Shelf:
 
     def __init__(self, backups: Iterable[Backup]) -> None:
         # A list that shifts while it is paged shows a backup twice.
-        self._by_id = {backup.id: backup for backup in backups}
+        self._by_id = {plain_id(backup.id): backup for backup in backups}
         self._by_name: defaultdict[tuple[str, str], list[Backup]] = defaultdict(list)
         for backup in self._by_id.values():
             if backup.name is not None and backup.volume_id is not None:
@@ -46,7 +46,7 @@ class Shelf:
     def named(self, job: Job) -> Backup | None:
         """The backup that the store says the job made."""
         if job.backup_id is not None:
-            return self._by_id.get(job.backup_id)
+            return self._by_id.get(plain_id(job.backup_id))
         found = self._by_name.get((job.backup_name, plain_id(job.volume_id)), [])
         return next((backup for backup in found if backup.status in AVAILABLE), None)
 

@@ -17,7 +17,6 @@ from vbsbatch.model.cloud import (
 )
 from vbsbatch.model.run import (
     NO_PARENT,
-    PROBING,
     Answer,
     Attempt,
     Command,
@@ -58,7 +57,6 @@ __all__ = [
     "MOVES",
     "NO_PARENT",
     "OPEN_STATES",
-    "PROBING",
     "SETTLE",
     "Answer",
     "Attempt",

@@ -120,10 +120,6 @@ class RunNoted:
     text: str
 
 
-PROBING = "waiting and probing"
-"""How a note of the breaker ends that says the service is down; its next one says it is back."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """One execution of a plan."""

@@ -58,4 +58,4 @@ def waits_for(seen: Overview | None) -> str:
     service."""
     if seen is None or seen.run.state not in (RunState.RUNNING, RunState.PAUSED):
         return ""
-    return seen.run.reason or seen.outage
+    return seen.run.reason or ""

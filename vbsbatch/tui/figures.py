@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vbsbatch.model import PROBING, JobState
+from vbsbatch.model import JobState
 from vbsbatch.report.progress import LOUD_NOTES
 from vbsbatch.store import Event, Mark
 from vbsbatch.store.screen import Screen
@@ -32,8 +32,6 @@ class Followed:
     """Whether any job has a group."""
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=LOUD_EVENTS))
     """The newest that the plain output would tell too: failures, control, limiter."""
-    outage: str = ""
-    """What the breaker last said, while the service is down."""
     limiter: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=LIMITER_NOTES))
     """The newest notes of limiter and breaker, oldest first."""
 
@@ -70,10 +68,6 @@ class Figures:
             followed.events.extend(events)
             notes = [event for event in events if event.kind in LIMITER_KINDS]
             followed.limiter.extend((note.at, note.text or "") for note in notes)
-            for note in notes:
-                if note.kind == "breaker":
-                    text = note.text or ""
-                    followed.outage = text if text.endswith(PROBING) else ""
             followed.mark = mark
         self._followed[run_id] = followed
         if len(self._followed) > FOLLOWED:

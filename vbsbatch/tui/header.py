@@ -117,12 +117,25 @@ def _counts(seen: Overview, width: int) -> Line:
         (7, MARKS[JobState.SKIPPED], "skipped", count(JobState.SKIPPED, 0)),
     ]
     always = {"wait", "active", "retry", "ok", "FAIL"}
+    full = _full(seen, active + count(JobState.UNKNOWN, 0))
     parts: list[tuple[int, Line]] = [
         (
             rank if n else rank + len(rows),
-            ((f"{mark.glyph} {word} {n}", mark.role if n else "dim"),),
+            (
+                (
+                    f"{mark.glyph} {word} {n}{full if word == 'active' else ''}",
+                    mark.role if n else "dim",
+                ),
+            ),
         )
         for rank, mark, word, n in rows
         if n or word in always
     ]
     return ((" ", "plain"), *words.packed(parts, width - 1))
+
+
+def _full(seen: Overview, open_jobs: int) -> str:
+    """The in-flight cap, where it is what the next create waits for."""
+    cap = seen.run.in_flight or seen.run.settings.limits.in_flight
+    live = seen.run.state in (RunState.RUNNING, RunState.PAUSED)
+    return f"/{cap}" if live and open_jobs >= cap else ""

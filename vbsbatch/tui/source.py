@@ -120,7 +120,6 @@ class StoreSource:
             eta=self._eta(run, tally, now) if pid is not None else None,
             failures=tally.failures,
             grouped=followed.grouped,
-            outage=followed.outage if pid is not None else "",
         )
 
     def panes(self, run_id: str) -> Panes:

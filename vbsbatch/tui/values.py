@@ -92,8 +92,6 @@ class Overview:
     """(HTTP status, code, jobs) of failed jobs, the most frequent first."""
     grouped: bool = False
     """Whether any job has a group."""
-    outage: str = ""
-    """What a live engine says of a service that is down; empty while it answers."""
 
     @property
     def total(self) -> int:
