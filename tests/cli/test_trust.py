@@ -17,7 +17,7 @@ import trustme
 from tests.cli import connect_proxy
 from tests.cli.clouds import GlassCloud, Process, Tls, glass_cloud
 from tests.cli.stage import FAST, Stage
-from vbsbatch.cli import main
+from vbsbatch.cli import command_line
 
 NOWHERE = "cloud.invalid"
 """A name that only the proxy can resolve."""
@@ -217,9 +217,7 @@ class Prepared:
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(self.stage.folder)
         monkeypatch.setattr(sys, "argv", ["vbsbatch", "run", "plan.yaml"])
-        with pytest.raises(SystemExit) as left:
-            main()
-        return int(str(left.value))
+        return command_line()
 
     def succeeded(self, ground: Ground) -> None:
         (job,) = self.stage.jobs()

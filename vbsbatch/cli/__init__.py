@@ -21,8 +21,14 @@ from typing import NoReturn
 FAILED, USAGE, STOPPED, INTERRUPTED = 1, 2, 3, 130
 
 
-def main() -> None:
-    """Run the command line; never shows a traceback unless VBSBATCH_DEBUG is set."""
+def main() -> NoReturn:
+    """The console script: run the command line, and end the process with its exit code."""
+    _leave(command_line())
+
+
+def command_line() -> int:
+    """Run the command line; the exit code. Never shows a traceback unless VBSBATCH_DEBUG is
+    set."""
     from vbsbatch.cli.app import app
 
     if sys.stdout is None:  # started without one: nobody wants to read the results
@@ -47,7 +53,7 @@ def main() -> None:
         code = _told(_first(error))
         if code is None:
             raise
-    _leave(code or 0)
+    return code or 0
 
 
 def _leave(code: int) -> NoReturn:
