@@ -207,6 +207,20 @@ def test_what_a_cloud_does_not_offer_is_a_warning_and_keeps_nobody_from_running(
     assert told(done, "end") == ["done ok=3 fail=0 exit=0"]
 
 
+@pytest.mark.parametrize(("status", "why"), [(302, "a redirect to nowhere"), (401, "401: ")])
+@pytest.mark.parametrize("words", [(), ("--no-preflight",)])
+def test_a_service_that_lets_nobody_in_is_told_before_anything_is_stored(
+    stage: Stage, status: int, why: str, words: tuple[str, ...]
+) -> None:
+    cloud = stage.cloud(f"faults: [{{on: quota, do: status, status: {status}}}]", volumes=2)
+    line = stage.refused("run", "plan.yaml", *words)
+    assert "the backup service lets nobody in: " in line
+    assert why in line
+    assert "vbs_endpoint_override in clouds.yaml" in line
+    assert stage.runs() == []
+    assert cloud.creates() == 0
+
+
 OUTAGE = "faults: [{on: volumes, do: status, status: 503}, {on: list, do: drop_before, first: 3}]"
 
 

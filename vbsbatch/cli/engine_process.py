@@ -62,11 +62,17 @@ async def signed_in(choice: CloudChoice, settings: Settings) -> AsyncIterator[Cl
 
 async def reach(service: CloudService) -> tuple[Quota, ...] | CloudError:
     """Ask the service something small before a run is stored: a wrong address or a certificate
-    that is not trusted must not begin a night. Raises `SignInError`; any answer at all will do,
-    an error among them: what it says is for others to deal with."""
+    that is not trusted must not begin a night. Raises `SignInError`, for a redirect and for a
+    service that takes no token of ours too; any other answer will do, an error among them: what it
+    says is for others to deal with."""
     try:
         return await ask_again(service.quota, REACHING)
     except CloudRefused as error:
+        if error.status == 401 or 300 <= (error.status or 0) < 400:
+            raise SignInError(
+                f"the backup service lets nobody in: {error}: check its endpoint "
+                f"({_ENDPOINTS[service.kind]} in clouds.yaml, the catalog)"
+            ) from error
         return error
     except CloudUnavailable as error:
         if error.status is None:
