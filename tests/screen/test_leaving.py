@@ -20,7 +20,7 @@ def test_no_way_of_leaving_a_screen_ends_the_run(stage: Stage, tmux: Tmux) -> No
     stage.write_plan(limits=ONE_BY_ONE)
     stage.simulator(STEADY, volumes=24)
     started = tmux.open("run", "plan.yaml")
-    started.until(r"active 2 [\s\S]*q Detach")
+    started.until(r"active 2/2 [\s\S]*q Detach")
     started.press("p")
     started.until(r"PAUSED")
     engine = engine_of(stage)
@@ -58,7 +58,7 @@ def test_a_terminated_screen_leaves_the_terminal_as_it_was(stage: Stage, tmux: T
     stage.simulator(STEADY, volumes=30)
     named = str(stage.folder / "named.db")
     window = tmux.open("run", "plan.yaml", "--db", named)
-    window.until(r"active 2 [\s\S]*q Detach")
+    window.until(r"active 2/2 [\s\S]*q Detach")
     os.kill(window.pid(), signal.SIGTERM)
     code, text = window.left()
     assert code == 128 + signal.SIGTERM
@@ -72,7 +72,7 @@ def test_a_killed_engine_is_told_of_in_time_and_replaced_from_the_screen(
     stage.write_plan(limits={"rate": "200/s", "in_flight": 4, "connections": 2})
     cloud = stage.simulator("backups: {duration: 1s, visible_after: 50ms}\n", volumes=12)
     window = tmux.open("run", "plan.yaml")
-    window.until(r"active 4 [\s\S]*q Detach")
+    window.until(r"active 4/4 [\s\S]*q Detach")
     engine = engine_of(stage)
     assert engine is not None
     killed_at = time.monotonic()

@@ -18,7 +18,7 @@ def test_two_screens_count_what_the_store_counts_and_one_steers_what_both_show(
     stage.simulator("backups: {duration: [1500ms, 2500ms], visible_after: 50ms}\n", volumes=30)
     first = tmux.open("run", "plan.yaml")
     title = first.told("#{pane_title}")
-    first.until(r"active 10 ")
+    first.until(r"active 10/10 ")
     first.press("p")
     second = tmux.open("attach", size=(80, 24))
     first.until(r"PAUSED")
