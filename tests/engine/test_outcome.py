@@ -120,6 +120,15 @@ def test_throttled_jobs_come_back_at_once_and_leave_the_pace_to_the_limiter() ->
     assert job.later_since == NOW - 50
 
 
+def test_a_job_that_is_throttled_again_and_again_lets_others_go_first() -> None:
+    throttled = Answer(status=429)
+    at_once, _ = after(sent(4, free=3), throttled)
+    assert at_once.due_at == NOW
+    waits = [after(sent(n + 1, free=n), throttled)[0].due_at - NOW for n in range(4, 60)]
+    assert all(0 <= wait <= 300 for wait in waits)
+    assert max(waits[:3]) < 10 < max(waits[-10:])
+
+
 def test_a_stop_says_why_and_its_job_is_the_first_of_the_next_engine() -> None:
     job, outcome = after(sent(1), Answer(status=400, code="VolumeBackup.0080"))
     assert outcome.stop == "VolumeBackup.0080: backup count quota used up"

@@ -124,6 +124,16 @@ def test_throttling_costs_no_attempt_and_the_rate_follows_the_gateway() -> None:
     assert refused < 60, "it must not go on hammering a gateway that refuses"
 
 
+def test_one_volume_that_is_always_throttled_does_not_take_every_permit() -> None:
+    first = Night(volumes=20).jobs()[0].volume_id
+    fault = Fault(on=Kind.CREATE, do=Do.THROTTLE, volumes=frozenset({first}))
+    settings = with_settings(deadline=4 * HOUR)
+    night = Night(volumes=20, scenario=Scenario(faults=(fault,)), settings=settings).run()
+    check(night)
+    assert {job.volume_id for job in night.jobs() if job.code == "deadline"} == {first}
+    assert night.states() == {JobState.SUCCEEDED: 19, JobState.FAILED: 1}
+
+
 def test_revoked_and_short_lived_tokens_are_renewed_once_for_all() -> None:
     revoke = Fault(on=Kind.CREATE, do=Do.REVOKE, share=0.02)
     night = Night(

@@ -10,6 +10,9 @@ from typing import Any
 from vbsbatch.model import NO_PARENT, Answer, Job, JobState, Retry, Verdict
 from vbsbatch.policy import Judgement, backoff
 
+AT_ONCE = 4
+"""So often a throttled job comes back at once: the pace is the limiter's matter."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
@@ -57,7 +60,8 @@ def of_answer(job: Job, answer: Answer, judgement: Judgement, rules: Rules) -> O
                 return Outcome(to=JobState.UNKNOWN, changes=seen | looking)
             return _later(job, seen | {"free": job.free + 1}, answer.retry_after, rules)
         case Verdict.THROTTLE | Verdict.REAUTH:
-            return _again(seen | {"free": job.free + 1, "due_at": rules.now}, rules)
+            due = rules.now + _step_back(job, rules)
+            return _again(seen | {"free": job.free + 1, "due_at": due}, rules)
         case Verdict.FAIL if _full_may_help(job, answer):
             return _again(seen | {"free": job.free + 1, "due_at": rules.now}, rules)
         case Verdict.FAIL:
@@ -131,6 +135,15 @@ def _accepted(job: Job, seen: Mapping[str, Any], answer: Answer) -> Outcome:
         "progress": None,
     }
     return Outcome(to=JobState.RUNNING, changes={**seen, **accepted})
+
+
+def _step_back(job: Job, rules: Rules) -> float:
+    """Seconds for which a throttled job lets others go first: none, unless it is throttled again
+    and again. It may be the only one that is, and must not take every permit there is."""
+    often = job.free - AT_ONCE + 1
+    if often <= 0:
+        return 0.0
+    return backoff(often, base=rules.retry.base, cap=rules.retry.cap, random=rules.random)
 
 
 def _retry(job: Job, seen: Mapping[str, Any], retry_after: float | None, rules: Rules) -> Outcome:
