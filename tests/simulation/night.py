@@ -56,6 +56,10 @@ PATIENT = Tuning(poll=7.0, heartbeat=60.0)
 """Nights are long: looking at the commands twice a second would be most of the work."""
 
 
+LONGEST = 3 * 86400.0
+"""Seconds after which a life that has not ended never will."""
+
+
 class EngineKilled(BaseException):
     """What `kill -9` looks like from the inside: nothing below may catch it."""
 
@@ -260,7 +264,7 @@ class Night:
             tuning=self.tuning,
         )
         try:
-            with mortal(crasher):
+            with mortal(crasher), anyio.fail_after(LONGEST):
                 ending = await self._drive(engine)
         finally:
             self.calls += service.create_calls + service.read_calls

@@ -23,7 +23,7 @@ from vbsbatch.simulator import (
 )
 
 from .night import POINTS, Night, check, with_settings
-from .weather import stormy
+from .weather import fated, stormy
 
 SEEDS = int(os.environ.get("VBSBATCH_SEEDS", "300"))
 HOUR = 3600.0
@@ -96,6 +96,14 @@ def test_volumes_at_the_head_of_the_plan_that_can_never_be_created_hold_nobody_u
     assert {job.volume_id for job in night.jobs() if job.state is JobState.FAILED} == broken
     assert night.states()[JobState.SUCCEEDED] == volumes - bad
     assert night.clock.elapsed < HOUR
+
+
+@pytest.mark.parametrize("seed", range(max(1, SEEDS // 6)))
+def test_volumes_that_can_never_be_backed_up_fail_and_hold_nobody_up(seed: int) -> None:
+    night, doomed = fated(seed)
+    check(night.run())
+    assert {job.volume_id for job in night.jobs() if job.state is JobState.FAILED} == doomed
+    assert night.states()[JobState.SUCCEEDED] == night.volumes - len(doomed)
 
 
 def test_an_outage_that_only_creates_meet_costs_the_last_jobs_nothing_either() -> None:

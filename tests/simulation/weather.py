@@ -70,6 +70,45 @@ def stormy(seed: int) -> Night:
     )
 
 
+FATES = (
+    {"do": Do.STATUS, "status": 503},
+    {"do": Do.STATUS, "status": 500},
+    {"do": Do.HANG},
+    {"do": Do.HTML},
+    {"do": Do.DROP_BEFORE},
+    {"do": Do.STATUS, "status": 409},
+    {"do": Do.STATUS, "status": 400, "code": "VolumeBackup.0040"},
+    {"do": Do.FAIL, "code": "VolumeBackup.0064"},
+)
+"""What may happen to every create of a volume, so that it can never be backed up."""
+
+
+def fated(seed: int) -> tuple[Night, frozenset[str]]:
+    """A night in which a few volumes, often the first of the plan, can never be backed up; and
+    which."""
+    random = Random(f"fates {seed}")
+    volumes, bad = random.randint(10, 60), random.randint(1, 9)
+    ids = [job.volume_id for job in Night(seed=seed, volumes=volumes).jobs()]
+    doomed = ids[:bad] if random.random() < 0.5 else random.sample(ids, bad)
+    chosen = random.choices(FATES, k=random.randint(1, 2))
+    faults = [
+        Fault(on=Kind.CREATE, volumes=frozenset(doomed[n :: len(chosen)]), **fate)
+        for n, fate in enumerate(chosen)
+        if doomed[n :: len(chosen)]
+    ]
+    night = Night(
+        seed=seed,
+        volumes=volumes,
+        scenario=Scenario(
+            faults=tuple(faults), services=random.choice((Services.VBS, Services.CINDER))
+        ),
+        settings=settings(random),
+        lives=random.choice((1, 3)),
+        stops=3,
+    )
+    return night, frozenset(doomed)
+
+
 def scenario(random: Random) -> Scenario:
     slow = random.choice((5.0, 60.0, 600.0))
     services = random.choice((Services.VBS, Services.VBS, Services.CINDER))
