@@ -14,7 +14,7 @@ ECHO = (
 
 def test_a_terminal_tells_when_a_key_was_painted(tmp_path: Path) -> None:
     with Terminal([sys.executable, "-c", ECHO], os.environ, tmp_path) as terminal:
-        first = terminal.painted(lambda output: b"ready" in output)
+        first = terminal.painted(lambda output: b"ready\n" in output)
         since = terminal.written
         terminal.press(b"ab\n")
         assert terminal.painted(lambda output: b"abab" in output, since) >= first > terminal.began
