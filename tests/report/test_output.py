@@ -1,6 +1,7 @@
 import io
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -87,10 +88,19 @@ def test_a_place_where_no_file_can_be_is_a_clear_line(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["fifo", "file", "loop"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_the_right_to_write_is_a_clear_line(tmp_path: Path) -> None:
+@pytest.fixture
+def unwritable(tmp_path: Path) -> Iterator[Path]:
+    """A folder that we may not write to; root may write anywhere, so it is nobody meanwhile."""
     tmp_path.chmod(0o500)
-    with pytest.raises(UsageError, match="permission denied"), opened(str(tmp_path / "r")):
+    myself = os.geteuid()
+    if myself == 0:
+        os.seteuid(65534)
+    yield tmp_path
+    os.seteuid(myself)
+
+
+def test_a_folder_without_the_right_to_write_is_a_clear_line(unwritable: Path) -> None:
+    with pytest.raises(UsageError, match="permission denied"), opened(str(unwritable / "r")):
         pass
 
 
