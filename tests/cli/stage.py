@@ -48,7 +48,7 @@ PLAN: Mapping[str, Any] = {
 
 Done: TypeAlias = "subprocess.CompletedProcess[str]"
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 def until(condition: Callable[[], Any], patience: float = PATIENCE) -> Any:

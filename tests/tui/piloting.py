@@ -16,7 +16,7 @@ from tests.tui.scripted import RUN, ScriptedSource
 from vbsbatch.tui.app import MonitorApp
 from vbsbatch.tui.job_table import JobTable
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds; threads may have to wait for a busy machine."""
 
 Found = TypeVar("Found", bound=Screen[Any])
