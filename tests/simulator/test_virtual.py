@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import anyio
 import anyio.to_thread
 import pytest
@@ -13,7 +11,8 @@ from vbsbatch.simulator import virtual
 from vbsbatch.simulator.virtual import START, StandstillError, VirtualClock
 
 
-def test_600_limited_requests_and_an_eight_hour_sleep_take_well_under_a_second() -> None:
+def test_600_limited_requests_and_an_eight_hour_sleep_are_over_at_once() -> None:
+    """A clock that stood still between two timers would let the limiter spin for ever."""
     clock = VirtualClock()
 
     async def night() -> None:
@@ -23,9 +22,7 @@ def test_600_limited_requests_and_an_eight_hour_sleep_take_well_under_a_second()
             for _ in range(600):
                 await limiter.acquire()
 
-    began = time.process_time()
     virtual.run(night, clock=clock)
-    assert time.process_time() - began < 0.9
     assert clock.elapsed == pytest.approx(8 * 3600, abs=1)
 
 

@@ -53,6 +53,13 @@ class Stage:
     async def type(self, text: str) -> None:
         await self.press(*("slash" if c == "/" else "space" if c == " " else c for c in text))
 
+    async def call(self, name: str) -> None:
+        """Call an action by its name in the palette, once the palette has found it."""
+        await self.press("colon")
+        await self.type(name)
+        await self.until(lambda: any(line.strip().startswith(f"{name}: ") for line in self.lines))
+        await self.press("enter")
+
     async def burst(self, *keys: str) -> None:
         """Press keys faster than any of them is seen to."""
         for name in keys:

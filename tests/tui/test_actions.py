@@ -130,19 +130,11 @@ async def do(stage: Stage, keys: str) -> None:
             await stage.type("state:wait,retry")
             await stage.press("enter")
         elif key.startswith(":"):
-            await stage.press("colon")
-            await stage.type(key[1:])
-            await stage.until(shown_first(stage, key[1:]))
-            await stage.press("enter")
+            await stage.call(key[1:])
         elif key.startswith("!"):
             await stage.until(lambda words=key[1:]: words in stage.text)  # type: ignore[misc]
         else:
             await stage.press(key)
-
-
-def shown_first(stage: Stage, name: str) -> Callable[[], bool]:
-    """Whether the palette has found the action."""
-    return lambda: any(line.strip().startswith(name) for line in stage.lines[4:])
 
 
 def test_there_is_a_case_for_every_action() -> None:

@@ -205,17 +205,9 @@ async def test_an_exact_rate_is_typed_and_a_wrong_one_is_not_taken() -> None:
         assert await asked(stage) == ("rate", {"count": 100.0, "per": 60.0})
 
 
-async def command(stage: Stage, name: str) -> None:
-    """Call an action by its name in the palette."""
-    await stage.press("colon")
-    await stage.type(name)
-    await stage.pilot.pause(0.1)
-    await stage.press("enter")
-
-
 async def test_in_flight_is_set_through_the_palette() -> None:
     async with opened() as stage:
-        await command(stage, "in-flight")
+        await stage.call("in-flight")
         await dialog(stage, Typed)
         await stage.press("backspace", "backspace")
         await stage.type("80")
@@ -226,7 +218,7 @@ async def test_in_flight_is_set_through_the_palette() -> None:
 @pytest.mark.parametrize("verb", ["stop", "stop-now"])
 async def test_stopping_is_explicit_and_confirmed(verb: str) -> None:
     async with opened() as stage:
-        await command(stage, verb)
+        await stage.call(verb)
         text = await dialog(stage, Confirm)
         assert "Stop this run?" in text
         assert "It can be resumed later" in text
@@ -236,7 +228,7 @@ async def test_stopping_is_explicit_and_confirmed(verb: str) -> None:
 
 async def test_all_filtered_jobs_are_retried_through_the_palette() -> None:
     async with opened() as stage:
-        await command(stage, "retry-filtered")
+        await stage.call("retry-filtered")
         text = await dialog(stage, Confirm)
         assert "scope: all jobs" in text
         await stage.press("escape")
