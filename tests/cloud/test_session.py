@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import ssl
 import time
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -221,14 +223,25 @@ async def test_an_answer_without_end_is_not_read_to_its_end(transport: Any) -> N
         assert sent < 32 * CREATE_MAX
 
 
-async def test_a_packed_answer_is_not_unpacked() -> None:
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, bytes])
+async def test_an_answer_that_is_packed_unasked_is_read(pack: Callable[[bytes], bytes]) -> None:
     async def packed(connection: Connection) -> None:
         request = await connection.request()
         assert b"accept-encoding: identity" in request.lower()
-        await connection.say(b"\x1f\x8b\x08", Content_Encoding="gzip")
+        await connection.say(pack(ACCEPTED), Content_Encoding="gzip")
 
     async with serving(packed) as (service, _):
-        assert (await service.create(a_job(), 0)).readable is False
+        assert (await service.create(a_job(), 0)).cloud_job_id == "j1"
+
+
+async def test_an_answer_packed_too_tightly_is_not_unpacked_to_its_end() -> None:
+    async def bomb(connection: Connection) -> None:
+        await connection.request()
+        await connection.say(gzip.compress(bytes(CREATE_MAX + 1)), Content_Encoding="gzip")
+
+    async with serving(bomb) as (service, _):
+        result = await service.create(a_job(), 0)
+        assert (result.status, result.message) == (None, "the answer is larger than 1 MiB")
 
 
 @both
