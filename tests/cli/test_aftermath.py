@@ -194,6 +194,9 @@ def test_leftovers_in_error_are_pruned_when_asked_for(stage: Stage) -> None:
     stage.write_plan(retry={"attempts": 1})
     stage("run", "plan.yaml", "--keep-errored-backups", code=1)
     left = next(b["id"] for b in cloud.project().backups() if b["status"] == "error")
+    assert f"left in error, and counted against their volumes' limit: {left}" in (
+        stage("verify").stderr
+    )
     assert left not in stage("prune", "latest").stdout
     done = stage("prune", "latest", "--errored", "--delete", "--yes")
     assert told(done, "end") == ["done ok=4 fail=0 exit=0"]

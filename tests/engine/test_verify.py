@@ -11,6 +11,7 @@ from vbsbatch.engine.verify import (
     differences,
     differences_of_deletions,
     differences_of_restores,
+    left_in_error,
 )
 from vbsbatch.model import Backup, BackupSettings, CloudVolume, Job, JobState
 
@@ -73,6 +74,16 @@ def test_a_backup_that_the_list_showed_twice_is_no_duplicate() -> None:
 
 def test_what_failed_attempts_left_in_error_is_no_duplicate() -> None:
     assert not found(succeeded(), a_backup(1), a_backup(2, status="error"))
+
+
+def test_what_failed_attempts_left_in_error_is_told_until_it_is_being_deleted() -> None:
+    backups = [a_backup(n, status=word) for n, word in enumerate(("error", "error_deleting"), 2)]
+    shelf = Shelf([a_backup(1), *backups, a_backup(4, status="deleting")])
+    known: Any = {"names_unique": True, "clock_ahead": 0.0}
+    assert list(left_in_error([succeeded()], shelf, **known)) == backups
+    assert not list(left_in_error([succeeded(state=JobState.RUNNING)], shelf, **known))
+    known = {"names_unique": False, "clock_ahead": 10.0}
+    assert not list(left_in_error([succeeded()], shelf, **known)), "older than the job"
 
 
 def test_an_older_backup_of_the_same_name_is_no_duplicate() -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from vbsbatch.model import Backup, BackupPage, Run
     from vbsbatch.store import Store
 
+TOLD = 5
+"""Backups in error that are named one by one; more are counted."""
+
 _WELL = {
     Operation.BACKUP: "the cloud has what the store says",
     Operation.RESTORE: "every restored volume is there, and none is in error",
@@ -81,15 +84,12 @@ async def _compare(store: Store, run: Run, choice: Any) -> list[Difference]:
 
 async def _compare_backups(store: Store, run: Run, service: CloudService) -> list[Difference]:
     from vbsbatch.cli.asking import whole
-    from vbsbatch.engine.verify import Fault, Shelf, differences
+    from vbsbatch.engine.verify import Fault, Shelf, differences, left_in_error
 
     shelf = Shelf(await whole(partial(_backups_since, service, run.created_at)))
-    found = differences(
-        store.jobs(run.id),
-        shelf,
-        names_unique=run.settings.names_unique,
-        clock_ahead=service.clock_ahead,
-    )
+    known: Any = {"names_unique": run.settings.names_unique, "clock_ahead": service.clock_ahead}
+    found = differences(store.jobs(run.id), shelf, **known)
+    _mention_leftovers([b.id for b in left_in_error(store.jobs(run.id), shelf, **known)])
     pruned = _pruned(store, run)
     if pruned:
         mention(f"note: {len(pruned)} backups of run {run.id} were deleted on purpose (prune)")
@@ -98,6 +98,15 @@ async def _compare_backups(store: Store, run: Run, service: CloudService) -> lis
         for each in found
         if each.fault is not Fault.MISSING or each.job.backup_id not in pruned
     ]
+
+
+def _mention_leftovers(backup_ids: list[str]) -> None:
+    from vbsbatch.report import clean
+
+    if backup_ids:
+        named = ", ".join(map(clean, backup_ids[:TOLD]))
+        more = f" and {len(backup_ids) - TOLD} more" if len(backup_ids) > TOLD else ""
+        mention(f"note: left in error, and counted against their volumes' limit: {named}{more}")
 
 
 def _pruned(store: Store, run: Run) -> set[str | None]:

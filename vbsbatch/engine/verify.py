@@ -10,6 +10,9 @@ from enum import StrEnum
 from vbsbatch.engine.reconcile import AVAILABLE, ERRORED, SLACK
 from vbsbatch.model import OPEN_STATES, Backup, CloudVolume, Job, JobState, plain_id
 
+IN_ERROR = frozenset({"error", "error_deleting"})
+"""Statuses of a backup that nobody will restore from and that counts against its volume's 20."""
+
 
 class Fault(StrEnum):
     """How the cloud differs from the store."""
@@ -51,7 +54,7 @@ class Shelf:
         return next((backup for backup in found if backup.status in AVAILABLE), None)
 
     def made_by(self, job: Job, *, names_unique: bool, clock_ahead: float) -> list[Backup]:
-        """Every good backup that bears the job's name and volume and is as young as the job."""
+        """Every backup that bears the job's name and volume and is as young as the job."""
         since = job.first_sent_at or job.intent_at
         if since is None:
             return []
@@ -59,12 +62,9 @@ class Shelf:
         return [
             backup
             for backup in found
-            if backup.status not in ERRORED
-            and (
-                names_unique
-                or backup.created_at is None
-                or backup.created_at >= since + clock_ahead - SLACK
-            )
+            if names_unique
+            or backup.created_at is None
+            or backup.created_at >= since + clock_ahead - SLACK
         ]
 
 
@@ -75,7 +75,8 @@ def differences(
     for job in jobs:
         if job.state in OPEN_STATES:
             continue
-        made = shelf.made_by(job, names_unique=names_unique, clock_ahead=clock_ahead)
+        bearing = shelf.made_by(job, names_unique=names_unique, clock_ahead=clock_ahead)
+        made = [backup for backup in bearing if backup.status not in ERRORED]
         ids = tuple(backup.id for backup in made)
         if job.state is JobState.SUCCEEDED:
             backup = shelf.named(job)
@@ -92,6 +93,16 @@ def differences(
                 yield Difference(job=job, fault=Fault.DUPLICATE, backup_ids=ids)
         elif made:
             yield Difference(job=job, fault=Fault.UNRECORDED, backup_ids=ids)
+
+
+def left_in_error(
+    jobs: Iterable[Job], shelf: Shelf, *, names_unique: bool, clock_ahead: float
+) -> Iterator[Backup]:
+    """What failed attempts left behind and nobody has deleted; jobs under way may yet do it."""
+    for job in jobs:
+        if job.state not in OPEN_STATES:
+            made = shelf.made_by(job, names_unique=names_unique, clock_ahead=clock_ahead)
+            yield from (backup for backup in made if backup.status in IN_ERROR)
 
 
 def differences_of_restores(
