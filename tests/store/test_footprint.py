@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.store.footprint import measure
 from tests.store.ground import a_job, a_run
 from vbsbatch.model import BackupSettings
 from vbsbatch.store import Store, statements
-from vbsbatch.store.footprint import measure
 
 CLAIM = {"run": 1, "now": 1, "limit": 1, "groups": "[]", "azs": "[]", "taken": "[]"}
 WAITING = "SEARCH w USING COVERING INDEX jobs_waiting (run=? AND wave<?)"

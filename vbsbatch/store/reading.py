@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any
 from vbsbatch.errors import StoreFailed, UsageError
 from vbsbatch.model import Attempt, BackupSettings, Job, JobState, Rate, Run, RunState, Settings
 from vbsbatch.store import queries, statements
-from vbsbatch.store.failures import failure, translated
+from vbsbatch.store.failures import translated
 from vbsbatch.store.opening import connect
 from vbsbatch.store.rows import (
     by_wave,
@@ -297,20 +296,6 @@ class Reader:
         for (result,) in self._rows(queries.COMMAND_RESULT, (command_id,)):
             return str(result)
         return None
-
-    def file_size(self) -> int:
-        """Bytes of the file and of what its write-ahead log still holds."""
-        wal = self.path.with_name(self.path.name + "-wal")
-        return self.path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
-
-    def sizes(self) -> Mapping[str, int]:
-        """Bytes of the file by table and index; empty where SQLite was built without `dbstat`."""
-        try:
-            return dict(self._db.execute("SELECT name, sum(pgsize) FROM dbstat GROUP BY name"))
-        except sqlite3.OperationalError:
-            return {}
-        except sqlite3.Error as error:
-            raise failure(error, self.path) from error
 
 
 def _resolve(ref: str, ids: list[str]) -> str:
