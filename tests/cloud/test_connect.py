@@ -426,7 +426,6 @@ async def test_the_service_is_the_one_asked_for_or_what_the_cloud_offers_vbs_fir
     clouds.write(keystone)
     service = await signed_in(CloudChoice(service=wanted), Wire(**served))
     assert service.kind is found
-    assert service.has_cloud_jobs is (found is Service.VBS)
 
 
 async def test_a_service_that_the_cloud_does_not_offer_is_refused_in_one_line(

@@ -22,7 +22,6 @@ ACCEPTED = {"job_id": "ff8080"}
 
 def test_the_service_is_what_the_engine_asks_for() -> None:
     service: BackupService = Bench(lambda _: answer(200)).service
-    assert service.has_cloud_jobs
     assert (service.create_calls, service.read_calls, service.clock_ahead) == (0, 0, 0.0)
 
 

@@ -96,8 +96,6 @@ Step = Answer | Callable[[Job], Answer]
 class ScriptedCloud:
     """A backup service that answers creates as told, and otherwise accepts them."""
 
-    has_cloud_jobs = True
-
     def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock
         self.took = 0.1

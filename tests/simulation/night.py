@@ -135,7 +135,6 @@ class MortalService:
     """The cloud, with places to die at."""
 
     def __init__(self, service: CloudService | Acting, crasher: Crasher) -> None:
-        self.has_cloud_jobs = service.has_cloud_jobs
         self._service = service
         self._crasher = crasher
 

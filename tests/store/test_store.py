@@ -291,16 +291,6 @@ async def test_a_follower_is_told_each_changed_job_and_no_other(store: Store) ->
     assert [job.no for job in store.changed(A, Mark())[1]] == [1, 2]
 
 
-@pytest.mark.anyio
-async def test_jobs_that_another_run_holds_up_are_told(store: Store) -> None:
-    store.create_run(a_run(A), [a_job(1)], DEFAULTS)
-    store.create_run(a_run(B), [a_job(1, due_at=NOW + 1e6), a_job(2)], DEFAULTS)
-    async with store.journal(A) as journal:
-        await journal.claim(NOW, 1)
-    assert [(job.no, run_id) for job, run_id in store.open_elsewhere(B)] == [(1, A)]
-    assert store.open_elsewhere(A) == []
-
-
 HOLD = """
 import sys
 from vbsbatch.store import Store

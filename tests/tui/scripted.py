@@ -233,7 +233,6 @@ class ScriptedSource:
         )
         return Overview(
             run=run,
-            at=self.now,
             pid=self.pid if run_id == RUN else None,
             counts=Counter(job.state for job in self.jobs),
             retrying=sum(job.state is JobState.WAITING and job.attempts > 0 for job in self.jobs),

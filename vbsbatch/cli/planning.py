@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vbsbatch.cli.options import RateType, cloud_options, service_option, with_options
+from vbsbatch.cli.options import cloud_options, service_option, with_options
 from vbsbatch.model import Service
 
 if TYPE_CHECKING:
@@ -123,6 +123,3 @@ def load_plan(plan: Path, volumes: str | None) -> Plan:
 
 def _minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-__all__ = ["RateType", "check", "load_plan", "schema", "wanted_service"]

@@ -65,8 +65,6 @@ class Acting(ABC):
     `settle` is how long (seconds) what was asked for may stay invisible.
     """
 
-    has_cloud_jobs = False
-
     def __init__(
         self,
         service: RealService,

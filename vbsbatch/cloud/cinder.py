@@ -36,7 +36,6 @@ class CinderService(CloudService):
     """The `BackupService` of Cinder over one session."""
 
     kind = Service.CINDER
-    has_cloud_jobs = False
 
     def __init__(
         self,

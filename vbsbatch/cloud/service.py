@@ -26,8 +26,6 @@ class CloudService(ABC):
     and what the command line wants to know beside it."""
 
     kind: ClassVar[Service]
-    has_cloud_jobs: bool
-    """True when a create answers with a cloud job, false when with the backup itself."""
 
     def __init__(
         self,

@@ -55,11 +55,6 @@ class Tokens:
         """Requests to the identity service so far."""
         return self._fetches if self._count is None else self._count()
 
-    @property
-    def current(self) -> Token | None:
-        """The newest token, whatever its age; None before the first sign-in."""
-        return self._current
-
     async def ready(self, refused_at: float | None = None) -> None:
         """Make sure that there is a token, one got after `refused_at`; see `Credentials.ready`."""
         await self.token(refused_at)

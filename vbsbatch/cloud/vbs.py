@@ -25,7 +25,6 @@ class VbsService(CloudService):
     """The `BackupService` of VBS over one session."""
 
     kind = Service.VBS
-    has_cloud_jobs = True
 
     def __init__(
         self,

@@ -35,9 +35,6 @@ class BackupService(Protocol):
     and sign in again by themselves on a 401, once.
     """
 
-    has_cloud_jobs: bool
-    """True when a create answers with a cloud job (VBS), false when with a backup (Cinder)."""
-
     @property
     def create_calls(self) -> int:
         """Create requests that left this process, token renewals not counted."""

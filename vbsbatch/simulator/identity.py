@@ -134,7 +134,7 @@ class Identity:
         if isinstance(token, str):
             return self.refuse(request, token, scenario)
         if parts == ["v3", "auth", "tokens"]:
-            return self._own_token(request, token, now, scenario)
+            return self._own_token(request, now, scenario)
         if parts in (["v3", "projects"], ["v3", "auth", "projects"]):
             wanted = request.query.get("name")
             listed = [self._project(p) for p in self.projects if wanted in (None, self.projects[p])]
@@ -243,9 +243,7 @@ class Identity:
             201, self._describe(request.base, token, scenario), {"x-subject-token": value}
         )
 
-    def _own_token(
-        self, request: SimRequest, asking: Token, now: float, scenario: Scenario
-    ) -> SimReply:
+    def _own_token(self, request: SimRequest, now: float, scenario: Scenario) -> SimReply:
         value = request.headers.get("x-subject-token")
         subject = self.token(value, now)
         if subject is None:

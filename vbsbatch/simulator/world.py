@@ -41,7 +41,6 @@ _FATES = {
     Do.REFUSE: Fate.REFUSE,
     Do.CUT: Fate.CUT,
 }
-"""Services with a prefix of their own and documents that tell their versions."""
 
 _HARMLESS = frozenset({Do.REVOKE, Do.REVOKE_KEYS, Do.FAIL})
 """Faults that leave the answer to the service."""

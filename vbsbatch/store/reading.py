@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -247,12 +246,6 @@ class Reader:
     def attempt_total(self, run_id: str) -> int:
         """Create requests of the whole run."""
         return int(self._value(queries.ATTEMPT_TOTAL, (self._about(run_id).number,)))
-
-    def open_elsewhere(self, run_id: str) -> list[tuple[Job, str]]:
-        """Waiting jobs whose volume has an open job in another run, with that run's id."""
-        known = self._about(run_id)
-        found = json.loads(self._value(statements.BLOCKED, {"run": known.number, "now": 2**62}))
-        return [(read_job(row, known.defaults), other) for row, other in found]
 
     # History and changes
 

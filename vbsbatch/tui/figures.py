@@ -41,7 +41,6 @@ class Summary:
     """A run's figures in the list of runs."""
 
     counts: Mapping[JobState, int]
-    retrying: int
     failures: Sequence[tuple[int | None, str | None, int]]
 
 
@@ -91,11 +90,7 @@ class Figures:
 
     def _tallied(self, run_id: str) -> Summary:
         tally = self.follow(run_id).tally
-        return Summary(counts=tally.counts, retrying=tally.retrying, failures=tally.failures)
+        return Summary(counts=tally.counts, failures=tally.failures)
 
     def _counted(self, run_id: str) -> Summary:
-        return Summary(
-            counts=self._screen.counts(run_id),
-            retrying=self._screen.retrying(run_id),
-            failures=self._screen.failures(run_id),
-        )
+        return Summary(counts=self._screen.counts(run_id), failures=self._screen.failures(run_id))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from vbsbatch.report.text import clean
 
 PUSH_TITLE = "\x1b[22;0t"
@@ -13,9 +11,6 @@ POP_TITLE = "\x1b[23;0t"
 """Give it back."""
 
 _LONGEST = 120
-
-Write = Callable[[str], None]
-"""Sends a sequence to the terminal."""
 
 
 def title(text: str) -> str:

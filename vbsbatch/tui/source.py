@@ -111,7 +111,6 @@ class StoreSource:
         now = self._clock()
         return Overview(
             run=run,
-            at=now,
             pid=pid,
             counts=tally.counts,
             retrying=tally.retrying,
@@ -159,7 +158,6 @@ class StoreSource:
             standing=standing(data),
             counts=summary.counts,
             top=next(iter(summary.failures), None),
-            retrying=summary.retrying,
         )
 
     def _is_live(self, run: Run) -> bool:

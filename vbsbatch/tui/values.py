@@ -45,7 +45,7 @@ class Sort:
 class Terms:
     """A filter, parsed: every criterion that is set must fit; words within one are alternatives.
 
-    `retry` is not a state of the model but a word of the screen: waiting, and tried before.
+    `retrying` is not a state of the model but a word of the screen: waiting, and tried before.
     """
 
     text: str = ""
@@ -76,7 +76,6 @@ class Overview:
     """A run at one instant, as the header shows it."""
 
     run: Run
-    at: float
     pid: int | None
     """The process that drives it; None when none does."""
     counts: Mapping[JobState, int]
@@ -97,12 +96,6 @@ class Overview:
     def total(self) -> int:
         """Jobs of the run."""
         return sum(self.counts.values())
-
-    @property
-    def age(self) -> float | None:
-        """Seconds since the engine's last heartbeat."""
-        beat = self.run.heartbeat_at
-        return None if beat is None else max(0.0, self.at - beat)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,7 +143,6 @@ class RunLine:
     counts: Mapping[JobState, int]
     top: tuple[int | None, str | None, int] | None = None
     """The most frequent failure."""
-    retrying: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
