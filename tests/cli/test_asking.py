@@ -8,10 +8,10 @@ from typing import Any, cast
 import anyio
 import pytest
 
-from vbsbatch.cli import surveying
+from vbsbatch.cli import surveying, verifying
 from vbsbatch.cli.asking import CHANGES, Tries, ask_again
 from vbsbatch.cli.sighting import take_sight
-from vbsbatch.cli.surveying import read_servers, read_volumes, survey
+from vbsbatch.cli.surveying import read_servers, read_volumes, survey, volumes_by_id
 from vbsbatch.cli.verifying import listed
 from vbsbatch.errors import (
     CloudError,
@@ -183,10 +183,19 @@ class Shrinking(Cloud):
         return BackupPage(backups=(Backup(id=f"b{page}"),), next=self._turn(page))
 
 
+async def test_a_list_of_backups_without_end_is_not_read_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(verifying, "PAGES", 20)
+    with pytest.raises(CloudUnavailable, match="does not end within 20 pages"):
+        await listed(cast(Any, Cloud(a_page)), {"b1"})
+
+
 READERS: list[Callable[[Any], Any]] = [
     lambda cloud: read_volumes(cloud, nobody_counts),
     read_servers,
     lambda cloud: listed(cloud, {"bNone", "b1", "b2"}),
+    lambda cloud: volumes_by_id(cloud, {"v"}),
 ]
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vbsbatch.cloud import inventory
 from vbsbatch.cloud.catalog import find_endpoints
 from vbsbatch.cloud.inventory import read_server, read_volume
 from vbsbatch.errors import CloudRefused, CloudUnavailable, ListChanged
@@ -122,6 +123,20 @@ async def test_a_full_page_without_links_is_followed_by_its_last_id() -> None:
     bench = Bench(lambda _: answer(200, {"volumes": [{"id": each} for each in ids]}))
     page = await bench.service.inventory.volumes()
     assert page.next == "limit=1000&marker=v999"
+
+
+async def test_pages_without_end_are_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inventory, "PAGES", 3)
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        more = f"?marker={request.url.params.get('marker', '')}x"
+        links = [{"rel": "next", "href": more}]
+        return answer(200, {"volumes": [ENTRY], "volumes_links": links})
+
+    bench = Bench(handler)
+    assert list(await bench.service.inventory.these({VOLUME})) == [VOLUME]
+    with pytest.raises(CloudUnavailable, match="does not end within 3 pages"):
+        await bench.service.inventory.these({VOLUME, "gone"})
 
 
 async def test_an_older_region_has_its_volumes_under_v2() -> None:

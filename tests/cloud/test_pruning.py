@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from vbsbatch.cloud import acting
 from vbsbatch.cloud.pruning import KEPT, UNMOVED, Pruning
 from vbsbatch.errors import CloudRefused, CloudUnavailable
 from vbsbatch.model import Answer, Backup, Job, JobMoved, JobState, RunNoted
@@ -140,6 +141,14 @@ async def test_a_list_that_changes_while_it_is_read_proves_nothing() -> None:
     cloud = FakeCloud(has=[a_backup(no) for no in range(2, 9)], page=2, gone_pages=True)
     with pytest.raises(CloudUnavailable, match="changed while it was read"):
         await pruning(cloud, a_job()).backups()
+
+
+async def test_a_list_without_end_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acting, "PAGES", 3)
+    cloud = FakeCloud(has=[a_backup(no) for no in range(2, 9)], page=1)
+    with pytest.raises(CloudUnavailable, match="does not end within 3 pages"):
+        await pruning(cloud, a_job()).backups()
+    assert cloud.asked == [f"list {page}" for page in (None, 1, 2)]
 
 
 async def test_one_backup_is_asked_for_alone() -> None:

@@ -14,6 +14,7 @@ from vbsbatch.cli import mention, remark
 from vbsbatch.cli.options import Driving, driving, open_store
 from vbsbatch.cli.running import carry_out
 from vbsbatch.cli.showing import chosen_style
+from vbsbatch.cli.surveying import volumes_by_id
 from vbsbatch.errors import CloudRefused, CloudUnavailable, UsageError
 from vbsbatch.model import ENDED_STATES, BackupSettings, JobState, Operation, Run, RunState
 
@@ -77,7 +78,8 @@ def restore(run: str, volumes: tuple[str, ...], to: tuple[str, ...], how: Drivin
 
         async def freeze(service: CloudService) -> Run:
             backups = await _listed(service, source, jobs)
-            targets = await _looked(service.inventory.these({job.volume_id for job in jobs}))
+            wanted = {job.volume_id for job in jobs}
+            targets = await _looked(volumes_by_id(service.inventory, wanted))
             if objections := objections_to_restore(jobs, backups, targets):
                 raise UsageError("\n".join([*objections, "nothing was restored"]))
             _confirm(

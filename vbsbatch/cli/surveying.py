@@ -56,6 +56,12 @@ async def _read_volumes(
     raise CloudUnavailable(f"the list of volumes does not end within {PAGES} pages")
 
 
+async def volumes_by_id(inventory: Inventory, wanted: Collection[str]) -> dict[str, CloudVolume]:
+    """The volumes of the project by id, those that are `wanted` among them. Raises likewise."""
+    listed = await read_volumes(inventory, lambda _: None, wanted=wanted)
+    return {volume.id: volume for volume in listed}
+
+
 async def read_servers(inventory: Inventory) -> list[CloudServer]:
     """Every server of the project; none where nobody can be asked. Raises likewise."""
     return await whole(partial(_read_servers, inventory))

@@ -11,6 +11,8 @@ import click
 
 from vbsbatch.cli import FAILED, mention
 from vbsbatch.cli.options import cloud_options, db_option, open_store, run_argument, with_options
+from vbsbatch.cli.surveying import PAGES, volumes_by_id
+from vbsbatch.errors import CloudUnavailable, ListChanged
 from vbsbatch.model import JobState, Operation
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ async def _compare(store: Store, run: Run, choice: Any) -> list[Difference]:
             return await _compare_backups(store, run, service)
         jobs = list(store.jobs(run.id))
         if run.settings.operation is Operation.RESTORE:
-            volumes = await service.inventory.these({job.volume_id for job in jobs})
+            volumes = await volumes_by_id(service.inventory, {job.volume_id for job in jobs})
             return list(differences_of_restores(jobs, volumes))
         wanted = {job.settings.source_backup_id or "" for job in jobs}
         return list(differences_of_deletions(jobs, await listed(service, wanted)))
@@ -129,13 +131,15 @@ async def listed(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
 async def _listed(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
     found: dict[str, Backup] = {}
     page = None
-    while len(found) < len(wanted):
+    for _ in range(PAGES):
+        if len(found) == len(wanted):
+            return found
         shown = await _page(service, page)
         found |= {backup.id: backup for backup in shown.backups if backup.id in wanted}
         page = shown.next
         if page is None:
-            break
-    return found
+            return found
+    raise _endless()
 
 
 async def _backups_since(service: CloudService, since: float) -> list[Backup]:
@@ -144,18 +148,22 @@ async def _backups_since(service: CloudService, since: float) -> list[Backup]:
 
     found: list[Backup] = []
     page = None
-    while True:
+    for _ in range(PAGES):
         listed = await _page(service, page)
         found.extend(listed.backups)
         if listed.next is None or reaches_back(listed.backups, since + service.clock_ahead):
             return found
         page = listed.next
+    raise _endless()
+
+
+def _endless() -> CloudUnavailable:
+    return CloudUnavailable(f"the list of backups does not end within {PAGES} pages")
 
 
 async def _page(service: CloudService, page: str | None) -> BackupPage:
     """One page, asked for again a few times: a list that failed proves nothing."""
     from vbsbatch.cli.asking import ask_again
-    from vbsbatch.errors import CloudUnavailable, ListChanged
 
     try:
         return await ask_again(lambda: service.backups(page))

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vbsbatch.cloud.changes import Changes
+from vbsbatch.cloud.collection import PAGES
 from vbsbatch.cloud.inventory import Inventory
-from vbsbatch.errors import CloudRefused
+from vbsbatch.errors import CloudRefused, CloudUnavailable
 from vbsbatch.model import (
     Answer,
     Backup,
@@ -145,12 +146,13 @@ class Acting(ABC):
     async def _look(self, wanted: set[str]) -> Look:
         """Read the cloud's list until all the wanted backups were seen, or it ends."""
         began_at, found, page = self._now(), dict[str, Backup](), None
-        while True:
+        for _ in range(PAGES):
             listed = await self._service.backups(page)
             found |= {backup.id: backup for backup in listed.backups if backup.id in wanted}
             page = listed.next
             if page is None or len(found) == len(wanted):
                 return Look(began_at=began_at, listed=found)
+        raise CloudUnavailable(f"the list of backups does not end within {PAGES} pages")
 
     def _settled(self, job: Job, look: Look) -> bool:
         """Whether a look began late enough to prove something about an unknown job."""

@@ -17,6 +17,9 @@ from vbsbatch.errors import CloudUnavailable, ListChanged
 PAGE = 1000
 """Entries a page, the most the APIs give."""
 
+PAGES = 1000
+"""A list of more pages than this is no list but a fault: its links go in a circle, say."""
+
 _VERSIONS = ("v3", "v2")
 _NOT_HERE = frozenset({300, 400, 404, 405, 406, 410, 501})
 """How services and gateways say that they have no such version of the API."""

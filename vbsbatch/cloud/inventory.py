@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 
 from vbsbatch.cloud.answers import clean, iso_time, usable_id, whole
-from vbsbatch.cloud.collection import Collection, block_storage_places
+from vbsbatch.cloud.collection import PAGES, Collection, block_storage_places
 from vbsbatch.cloud.endpoints import Endpoints, versioned_root_of
 from vbsbatch.cloud.replies import is_unknown, read_success
 from vbsbatch.cloud.session import Session
@@ -59,13 +59,15 @@ class Inventory:
         """Those of the wanted volumes that the cloud knows, by id; raises likewise."""
         found: dict[str, CloudVolume] = {}
         page = None
-        while len(found) < len(wanted):
+        for _ in range(PAGES):
+            if len(found) == len(wanted):
+                return found
             listed = await self.volumes(page)
             found |= {volume.id: volume for volume in listed.volumes if volume.id in wanted}
             page = listed.next
             if page is None:
-                break
-        return found
+                return found
+        raise CloudUnavailable(f"the list of volumes does not end within {PAGES} pages")
 
     async def servers(self, page: str | None = None) -> ServerPage:
         """One page of all servers, none where there is no compute service; raises likewise."""
