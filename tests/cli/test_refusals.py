@@ -133,6 +133,7 @@ def test_a_damaged_store_is_refused(stage: Stage, ended: tuple[Stage, Cloud]) ->
         (("run",), "Missing argument 'PLAN'"),
         (("run", "plan.yaml", "--rate", "fast"), "must be a rate such as 5/s"),
         (("run", "plan.yaml", "--in-flight", "0"), "--in-flight"),
+        (("in-flight", "latest", "99999999999999999999"), "1<=x<=100000"),
         (("run", "plan.yaml", "--progress", "loud"), "--progress"),
         (("run", "plan.yaml", "--progress", "tui"), "--progress plain"),
         (("jobs", "--state", "FINE"), "'failed'"),

@@ -209,7 +209,10 @@ async def test_in_flight_is_set_through_the_palette() -> None:
     async with opened() as stage:
         await stage.call("in-flight")
         await dialog(stage, Typed)
-        await stage.press("backspace", "backspace")
+        await stage.type("99999999999999999999")  # more than a store can keep, or a plan ask for
+        await stage.press("enter")
+        assert "write a whole number from 1 to 100000" in stage.text
+        await stage.press(*["backspace"] * 20)
         await stage.type("80")
         await stage.press("enter")
         assert await asked(stage) == ("in-flight", {"count": 80})

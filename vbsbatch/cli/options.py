@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vbsbatch.model import Rate, Service
+from vbsbatch.model import MOST_IN_FLIGHT, Rate, Service
 
 if TYPE_CHECKING:
     from vbsbatch.cloud import CloudChoice
@@ -61,7 +61,10 @@ cloud_options = (
 engine_options = (
     click.option("--rate", type=RateType(), metavar="R", help="Creates, such as 5/s or 100/min."),
     click.option(
-        "--in-flight", type=click.IntRange(1), metavar="N", help="Most backups running at once."
+        "--in-flight",
+        type=click.IntRange(1, MOST_IN_FLIGHT),
+        metavar="N",
+        help="Most backups running at once.",
     ),
     click.option(
         "--progress",

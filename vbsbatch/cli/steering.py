@@ -15,7 +15,7 @@ import click
 
 from vbsbatch.cli.options import RateType, check_volumes, db_option, open_store
 from vbsbatch.errors import UsageError
-from vbsbatch.model import Rate, RunState
+from vbsbatch.model import MOST_IN_FLIGHT, Rate, RunState
 
 if TYPE_CHECKING:
     from vbsbatch.model import Run
@@ -117,7 +117,7 @@ Examples:
 """,
 )
 @click.argument("run")
-@click.argument("count", type=click.IntRange(1))
+@click.argument("count", type=click.IntRange(1, MOST_IN_FLIGHT))
 @db_option
 def in_flight(run: str, count: int, db: Path | None) -> None:
     """Change how many backups of RUN may be under way at once."""

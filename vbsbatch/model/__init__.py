@@ -27,6 +27,7 @@ from vbsbatch.model.run import (
     renewed,
 )
 from vbsbatch.model.settings import (
+    MOST_IN_FLIGHT,
     SETTLE,
     BackupSettings,
     Limits,
@@ -54,6 +55,7 @@ from vbsbatch.model.states import (
 
 __all__ = [
     "ENDED_STATES",
+    "MOST_IN_FLIGHT",
     "MOVES",
     "NO_PARENT",
     "OPEN_STATES",

@@ -68,6 +68,10 @@ class Rule:
     code: str | None = None
 
 
+MOST_IN_FLIGHT = 100_000
+"""The largest in-flight cap that a plan or an operator may ask for."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
     """How hard a run may press the cloud."""

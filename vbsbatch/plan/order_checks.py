@@ -8,11 +8,12 @@ from difflib import get_close_matches
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+from vbsbatch.model import MOST_IN_FLIGHT
 from vbsbatch.plan.checks import Check, Text, Whole, described
 from vbsbatch.plan.units import quoted
 
 _TIME = re.compile(r"(?:([01]?[0-9]|2[0-3]):([0-5][0-9])|24:00)")
-_CAP = Whole(1, 100_000)
+_CAP = Whole(1, MOST_IN_FLIGHT)
 
 
 @dataclass(frozen=True)

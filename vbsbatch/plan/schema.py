@@ -146,13 +146,13 @@ class LimitKeys(Keys):
         "Create requests per s, min or h, at most; never exceeded in any such window.",
         str(_LIMITS.rate),
     )
-    in_flight: Annotated[int, Whole(1, 100_000)] = _key(
+    in_flight: Annotated[int, Whole(1, model.MOST_IN_FLIGHT)] = _key(
         "Backups that may be under way in the cloud at one time.", _LIMITS.in_flight
     )
     connections: Annotated[int, Whole(1, 256)] = _key(
         "Connections to the cloud for create requests.", _LIMITS.connections
     )
-    per_group: Annotated[int, Whole(1, 100_000)] = _key(
+    per_group: Annotated[int, Whole(1, model.MOST_IN_FLIGHT)] = _key(
         "Backups of any one group that may be under way at one time."
     )
     per_az: Annotated[tuple[tuple[str, int], ...], PerZone()] = _key(

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from vbsbatch.errors import VbsbatchError
-from vbsbatch.model import Job, JobState, Operation, Rate, RunState
+from vbsbatch.model import MOST_IN_FLIGHT, Job, JobState, Operation, Rate, RunState
 from vbsbatch.tui import words
 from vbsbatch.tui.dialogs import TYPE_ABOVE, Confirm, Pick, Typed, TypedCount
 from vbsbatch.tui.live import LiveScreen
@@ -24,6 +24,8 @@ from vbsbatch.tui.values import Overview, Terms, View
 OVER = "this run has ended: what failed in it can be retried"
 
 _RATE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*(s|min|h)\s*", re.ASCII)
+_WHOLE = re.compile(r"\s*(\d{1,9})\s*", re.ASCII)
+_COUNT = f"write a whole number from 1 to {MOST_IN_FLIGHT}"
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
@@ -225,7 +227,7 @@ class Steering:
         dialog = Typed(
             ["How many may run at once"],
             value=str(run.in_flight or run.settings.limits.in_flight),
-            fault=lambda text: None if _count_of(text) else "write a whole number from 1 on",
+            fault=lambda text: None if _count_of(text) else _COUNT,
         )
         typed = await self._screen.put(dialog)
         if typed is not None and (count := _count_of(typed)):
@@ -241,8 +243,9 @@ def rate_of(text: str) -> Rate | None:
 
 
 def _count_of(text: str) -> int | None:
-    text = text.strip()
-    return int(text) if text.isascii() and text.isdigit() and int(text[:9]) > 0 else None
+    found = _WHOLE.fullmatch(text)
+    count = int(found[1]) if found else 0
+    return count if 0 < count <= MOST_IN_FLIGHT else None
 
 
 def stepped(rate: Rate, up: bool) -> Rate:
