@@ -322,7 +322,14 @@ def test_any_text_is_a_rate_or_none(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "rate"),
-    [("5/s", Rate(count=5)), (" 100 / min ", Rate(count=100, per=60)), ("0/s", None), ("5", None)],
+    [
+        ("5/s", Rate(count=5)),
+        (" 100 / min ", Rate(count=100, per=60)),
+        ("1/2s", Rate(count=1, per=2)),  # as a plan's 0.5/s is proposed
+        ("0/s", None),
+        ("1/0s", None),
+        ("5", None),
+    ],
 )
 def test_a_rate_is_written_as_the_plan_writes_it(text: str, rate: Rate | None) -> None:
     assert rate_of(text) == rate

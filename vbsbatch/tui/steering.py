@@ -23,7 +23,7 @@ from vbsbatch.tui.values import Overview, Terms, View
 
 OVER = "this run has ended: what failed in it can be retried"
 
-_RATE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*(s|min|h)\s*", re.ASCII)
+_RATE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)?\s*(s|min|h)\s*", re.ASCII)
 _WHOLE = re.compile(r"\s*(\d{1,9})\s*", re.ASCII)
 _COUNT = f"write a whole number from 1 to {MOST_IN_FLIGHT}"
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
@@ -235,11 +235,12 @@ class Steering:
 
 
 def rate_of(text: str) -> Rate | None:
-    """`5/s`, `100/min`, `1000/h` as a rate; None for anything else and for nothing at all."""
+    """`5/s`, `100/min`, `1/2s` as a rate; None for anything else and for nothing at all."""
     found = _RATE.fullmatch(text)
-    if found is None or not 0 < float(found[1]) < math.inf:
+    if found is None:
         return None
-    return Rate(count=float(found[1]), per=_UNITS[found[2]])
+    count, per = float(found[1]), float(found[2] or 1) * _UNITS[found[3]]
+    return Rate(count=count, per=per) if 0 < count < math.inf and 0 < per < math.inf else None
 
 
 def _count_of(text: str) -> int | None:
