@@ -10,7 +10,8 @@ import pytest
 
 from tests.cli.clouds import Cloud
 from tests.cli.stage import FAST, SLOW, Stage, told, until
-from vbsbatch.cli.detaching import start_engine
+from vbsbatch.cli.detaching import log_path, start_engine
+from vbsbatch.errors import UsageError
 from vbsbatch.store import Store
 
 # Few enough that five in a row, which look like an outage, are not to be met in any test.
@@ -244,6 +245,13 @@ def test_an_engine_takes_no_module_from_the_folder_it_is_started_in(
     with Store.open(stage.store) as store:
         start_engine(store, stage.run_id())
     until(lambda: stage.runs()[0]["counts"]["succeeded"] == 2)
+
+
+def test_an_engine_whose_log_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "own.db", create=True) as store:
+        log_path(store, "r1").mkdir()
+        with pytest.raises(UsageError, match=r"cannot write .*own\.db\.r1\.log: Is a directory"):
+            start_engine(store, "r1")
 
 
 def test_what_to_type_next_can_be_typed_as_it_is_printed(stage: Stage) -> None:

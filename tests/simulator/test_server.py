@@ -155,12 +155,18 @@ def test_a_bad_faults_file_is_told_before_anything_is_served(tmp_path: Path) -> 
     assert "faults.0.do" in ended.stderr
 
 
-def test_an_unwritable_clouds_file_is_one_clear_line(tmp_path: Path) -> None:
-    target = os.fspath(tmp_path / "none" / "clouds.yaml")
+@pytest.mark.parametrize(
+    ("folder", "says"), [("none", "No such file or directory"), ("file", "Not a directory")]
+)
+def test_an_unwritable_clouds_file_is_one_clear_line(
+    tmp_path: Path, folder: str, says: str
+) -> None:
+    (tmp_path / "file").touch()
+    target = os.fspath(tmp_path / folder / "clouds.yaml")
     command = [sys.executable, "-m", "vbsbatch.simulator", "--clouds-file", target]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 2
-    assert "No such file or directory" in ended.stderr
+    assert says in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -84,5 +84,9 @@ def _ended_early(process: Process, log: Path, begin: int) -> int:
 
 
 def _private(path: Path) -> BinaryIO:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"the engine did not start: cannot write {path}: {reason}") from error
     return os.fdopen(descriptor, "ab")

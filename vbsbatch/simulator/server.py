@@ -185,5 +185,6 @@ def _write_secret(path: Path, text: str) -> None:
             file.write(text)
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink()
         raise UsageError(f"{path}: {error.strerror or error}") from error
