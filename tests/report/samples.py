@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from vbsbatch.model import Job, JobState, Run, RunState, Settings
+from vbsbatch.policy import documented
 from vbsbatch.report import ReportData
 
 T0 = 1795418859.12
@@ -56,15 +57,6 @@ HOSTILE = (
 any_text = st.text(alphabet=st.characters(exclude_categories=()), max_size=60) | st.sampled_from(
     HOSTILE
 )
-
-MEANINGS = {
-    "VolumeBackup.0040": "the disk has reached the limit of 20 backups",
-    "VolumeBackup.0900": "the service is unavailable",
-}
-
-
-def meaning(code: str | None, status: int | None) -> str | None:
-    return MEANINGS.get(code or "")
 
 
 def job(no: int = 1, **changes: Any) -> Job:
@@ -142,7 +134,7 @@ def report(jobs: Sequence[Job] = (), **changes: Any) -> ReportData:
     values: dict[str, Any] = {
         "run": run(),
         "counts": Counter(j.state for j in jobs),
-        "meaning": meaning,
+        "meaning": documented,
         "now": T0 + 5000,
         "failures": [(status, code, count) for (status, code), count in bad.items()],
         "jobs": lambda: iter(jobs),

@@ -67,7 +67,7 @@ def test_commands_name_a_store_that_is_not_the_usual_one() -> None:
 def test_failures_come_most_frequent_first_with_their_meaning() -> None:
     rows: list[CodeCount] = [(400, "VolumeBackup.0040", 3), (503, None, 7), (None, None, 1)]
     assert [(f.count, f.meaning) for f in figures.failures(report(failures=rows))] == [
-        (7, "service unavailable"),
+        (7, "the service is in trouble"),
         (3, "the disk has reached the limit of 20 backups"),
         (1, "no answer"),
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from vbsbatch.model import (
@@ -29,10 +28,6 @@ Meaning: TypeAlias = Callable[[str | None, int | None], str | None]
 CodeCount: TypeAlias = tuple[int | None, str | None, int]
 """(HTTP status, code of the service, how often)."""
 
-# The statuses that the service's reference lists for a create, and Cinder's 413 and 422.
-_DOCUMENTED = frozenset(
-    {400, 401, 403, 404, 405, 406, 407, 408, 409, 413, 422, 429, 500, 501, 502, 503, 504}
-)
 _SAFE_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MOST_COMMANDS = 3
 
@@ -141,16 +136,7 @@ def _is_plain_success(row: Failure) -> bool:
 
 def _with_meaning(meaning: Meaning, row: CodeCount) -> Failure:
     status, code, count = row
-    text = meaning(code, status)
-    if text is None and code is None:
-        text = _meaning_of_status(status)
-    return Failure(http_status=status, code=code, count=count, meaning=text)
-
-
-def _meaning_of_status(status: int | None) -> str | None:
-    if status is None:
-        return "no answer"
-    return HTTPStatus(status).phrase.lower() if status in _DOCUMENTED else None
+    return Failure(http_status=status, code=code, count=count, meaning=meaning(code, status))
 
 
 def next_commands(data: ReportData) -> list[str]:
