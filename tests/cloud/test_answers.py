@@ -221,3 +221,9 @@ def test_cleaned_text_is_printable_and_bounded(text: str, most: int) -> None:
     assert cleaned is None or len(cleaned) <= most
     forbidden = {"Cc", "Cf", "Cs", "Zl", "Zp"}
     assert not forbidden & {unicodedata.category(c) for c in cleaned or ""}
+
+
+@pytest.mark.parametrize("space", ["\t", "\r\n", "\u00a0", "\u2003", "\u2028", "\u3000"])
+def test_any_white_space_is_a_blank(space: str) -> None:
+    assert clean(f"db{space}01") == f"db{' ' * len(space)}01"
+    assert clean(f"{space}db\u200b01{space}") == "db\ufffd01"

@@ -278,4 +278,4 @@ def clean(value: object, most: int = TEXT_MAX) -> str | None:
 def _harmless(character: str) -> str:
     if character.isprintable():
         return character
-    return " " if character in "\t\n\r\f\v" or character == "\u00a0" else "\ufffd"
+    return " " if character.isspace() else "\ufffd"
