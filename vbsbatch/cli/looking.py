@@ -11,6 +11,7 @@ import click
 from vbsbatch.cli.endings import report_data
 from vbsbatch.cli.options import db_option, open_store, run_argument
 from vbsbatch.model import JobState
+from vbsbatch.report import FORMATS
 
 
 @click.command(
@@ -148,7 +149,7 @@ Examples:
 @click.option(
     "--format",
     "format_name",
-    type=click.Choice(("table", "json", "csv", "md", "html", "junit")),
+    type=click.Choice(FORMATS),
     default="table",
     show_default=True,
 )

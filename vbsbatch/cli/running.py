@@ -109,7 +109,16 @@ def run(
         return carry_out(store, choice, loaded.settings, freeze, how, style)
 
 
-@click.command(epilog="Exit codes as for run. Never submits twice what was submitted before.")
+@click.command(
+    epilog="""\b
+Exit codes as for run. Never submits twice what was submitted before.
+
+\b
+Examples:
+  vbsbatch resume
+  vbsbatch resume 20261123-0715 --rate 1/s --in-flight 20
+"""
+)
 @click.argument("run", required=False)
 @driving
 def resume(run: str | None, how: Driving) -> int:

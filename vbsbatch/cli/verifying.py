@@ -34,6 +34,11 @@ _WELL = {
 @click.command(
     epilog="""\b
 Exit codes: 0 all is as the store says, 1 any difference, 2 or 3 it could not be found out.
+
+\b
+Examples:
+  vbsbatch verify
+  vbsbatch verify 20261123-0715 --json
 """
 )
 @run_argument

@@ -20,7 +20,7 @@ from vbsbatch.simulator.faulting import FaultBook, SlidingWindow
 from vbsbatch.simulator.identity import Identity, Token, make_user
 from vbsbatch.simulator.ledger import Ledger
 from vbsbatch.simulator.routes import DISCOVERED, Place, discovery, find_place
-from vbsbatch.simulator.scenario import Do, Fault, Kind, Scenario
+from vbsbatch.simulator.scenario import Do, Fault, Kind, Scenario, Services
 from vbsbatch.simulator.signatures import KeyRing
 from vbsbatch.simulator.state import Project, SimBackup, Volume, new_id, read_id
 from vbsbatch.simulator.wire import (
@@ -227,7 +227,7 @@ class SimulatedCloud:
     def _no_such_path(self, place: Place) -> SimReply:
         if place.known:
             return openstack_fault(405, "The method is not allowed for this resource.")
-        if place.service in DISCOVERED or self.scenario.services.value == "cinder":
+        if place.service in DISCOVERED or self.scenario.services is Services.CINDER:
             return openstack_fault(404, "The resource could not be found.")
         message = "The API does not exist or has not been published in the environment"
         return gateway_error(404, "APIG.0101", message, self._request_id())

@@ -259,7 +259,7 @@ class Reader:
             "limit": -1 if limit is None else limit,
             "job": no,
         }
-        return map(_event, self._rows(queries.EVENTS, page))
+        return map(read_event, self._rows(queries.EVENTS, page))
 
     def data_version(self) -> int:
         """A number that changes when anybody else has written to the file; costs microseconds."""
@@ -304,7 +304,8 @@ def _resolve(ref: str, ids: list[str]) -> str:
     raise UsageError(f"there is no run {ref!r}: {hint}{more}")
 
 
-def _event(row: Any) -> Event:
+def read_event(row: Any) -> Event:
+    """An event from the columns id, at, job, kind, text."""
     number, at, no, kind, text = row
     if not isinstance(kind, int):
         return Event(id=number, at=at / 1000, no=no, kind=kind, text=text)

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from vbsbatch.model import Job, JobState
 from vbsbatch.store import queries
-from vbsbatch.store.reading import Event, Mark, Reader, _event
+from vbsbatch.store.reading import Event, Mark, Reader, read_event
 from vbsbatch.store.rows import JOB_COLUMNS, STATE_NUMBER, read_job, storable
 from vbsbatch.store.tally import Tally
 
@@ -98,7 +98,7 @@ _TEXTS = ("j.volume_name", "j.backup_name", "j.code", "j.message", "j.grp")
 _UUID = "00000000-0000-0000-0000-000000000000"
 
 NO_CODE = "-"
-"""As a code: none."""
+"""As a code: the job was tried and has none."""
 
 
 class Criteria(Protocol):
@@ -199,7 +199,7 @@ SELECT json_group_array(no) FROM (
     def newest_events(self, run_id: str, *, limit: int) -> list[Event]:
         """The newest events of the run, oldest first."""
         page = {"run": self._about(run_id).number, "after": 0, "limit": max(0, limit)}
-        return list(map(_event, self._rows(NEWEST_EVENTS, page)))
+        return list(map(read_event, self._rows(NEWEST_EVENTS, page)))
 
     def loud_events(
         self, run_id: str, kinds: Iterable[str], *, after: int, until: int, limit: int
@@ -215,7 +215,7 @@ SELECT json_group_array(no) FROM (
             "kinds": json.dumps(list(kinds)),
             "limit": limit,
         }
-        return list(map(_event, self._rows(LOUD_EVENTS, parameters)))
+        return list(map(read_event, self._rows(LOUD_EVENTS, parameters)))
 
     def took(self, run_id: str, numbers: Iterable[int], *, limit: int) -> list[float]:
         """Seconds that the newest answered creates of these jobs took."""

@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from vbsbatch.model import JobState
+from vbsbatch.store.screen import NO_CODE
 from vbsbatch.tui import (
     banner,
     bindings,
@@ -302,7 +303,7 @@ class OverviewScreen(SteeredScreen):
             Terms(
                 states=frozenset({JobState.FAILED}),
                 statuses=frozenset({status or 0}),
-                codes=(code or terms.NO_CODE,),
+                codes=(code or NO_CODE,),
             )
         )
         self.set_focus(self.table)

@@ -17,13 +17,11 @@ from typing import NamedTuple
 
 from vbsbatch.model import OPEN_STATES, JobState
 from vbsbatch.report import clean
+from vbsbatch.store.screen import NO_CODE
 from vbsbatch.tui.values import Terms
 
 LONGEST = 500
 """Characters of a filter at most: each word costs time on every job."""
-
-NO_CODE = "-"
-"""As a code: the job was tried and has none."""
 
 KEYS = ("state", "status", "code", "group")
 """What may stand before a colon; `http` means `status`."""
