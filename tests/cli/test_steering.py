@@ -82,6 +82,8 @@ def test_retry_reaches_a_live_engine_by_code_by_status_and_all(stage: Stage) -> 
     cloud.behave(f"{SLOW}faults:{faults}")
     engine = begin(stage)
     until(lambda: len(stage.jobs("--state", "failed")) == 4)
+    limited = stage("retry", "latest", "--all-failed", "--rate", "1/s", code=2)
+    assert "change its limits with vbsbatch rate or in-flight" in limited.stderr
     for words, count in (
         (("--status", "404"), 1),
         (("--status", "400", "--status", "503", "--code", "VolumeBackup.0040"), 2),

@@ -177,6 +177,10 @@ def retry(
         if store.is_live(found.id) is not None:
             from vbsbatch.cli.steering import ask
 
+            if how.rate is not None or how.in_flight is not None:
+                raise click.UsageError(
+                    "an engine drives the run: change its limits with vbsbatch rate or in-flight"
+                )
             click.echo(ask(store, found.id, "retry", selection))
             return 0
         store.set_limits(found.id, rate=how.rate, in_flight=how.in_flight)
