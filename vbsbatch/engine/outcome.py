@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from vbsbatch.model import NO_PARENT, Answer, Job, JobState, Retry, Verdict
-from vbsbatch.policy import Judgement, backoff
+from vbsbatch.policy import OURS, Judgement, backoff
 
 AT_ONCE = 4
 """So often a throttled job comes back at once: the pace is the limiter's matter."""
@@ -77,8 +77,7 @@ def of_absence(job: Job, rules: Rules) -> Outcome:
     seen: dict[str, Any] = {"unknown_at": None}
     if job.cloud_job_id is not None:
         # It was accepted once: that the cloud forgot it is never a reason to submit again.
-        lost = "the cloud accepted the backup, and now knows neither its job nor a backup"
-        return _failed(seen | {"code": "lost", "message": lost}, rules)
+        return _failed(seen | {"code": "lost", "message": OURS["lost"]}, rules)
     if job.later_since is not None:
         return _later(job, seen, None, rules)
     return _retry(job, seen, None, rules)
@@ -112,8 +111,7 @@ def _full_may_help(job: Job, answer: Answer) -> bool:
 
 def past_deadline(rules: Rules, seen: Mapping[str, Any] | None = None) -> Outcome:
     """A job that still waited, or would have to wait again, when the run's deadline passed."""
-    words = "the plan's deadline passed before it could be sent"
-    return _failed({**(seen or {}), "code": "deadline", "message": words}, rules)
+    return _failed({**(seen or {}), "code": "deadline", "message": OURS["deadline"]}, rules)
 
 
 def still_busy(job: Job, holder: str, rules: Rules) -> Outcome:

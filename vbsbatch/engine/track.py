@@ -38,7 +38,7 @@ from vbsbatch.model import (
     Operation,
     Verdict,
 )
-from vbsbatch.policy import Judgement, failure_code, judge_end
+from vbsbatch.policy import OURS, Judgement, failure_code, judge_end
 
 ALONE_AT_MOST = 3
 """So many running backups that a page does not show are asked for one by one, not by another
@@ -217,7 +217,7 @@ class Tracker:
             case Finding.ERRORED:
                 await self._errored(job, backup)
             case Finding.DELETED:
-                self._fail(job, "deleted", "the backup was deleted before it was available")
+                self._fail(job, "deleted", OURS["deleted"])
             case _:
                 await self._working(job, backup)
 

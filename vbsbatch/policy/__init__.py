@@ -3,9 +3,10 @@
 from vbsbatch.policy.backoff import backoff
 from vbsbatch.policy.operations import judge_end, judge_request
 from vbsbatch.policy.sayings import failure_code, named
-from vbsbatch.policy.verdicts import Judgement, documented, judge, judge_cloud_job, meaning
+from vbsbatch.policy.verdicts import OURS, Judgement, documented, judge, judge_cloud_job, meaning
 
 __all__ = [
+    "OURS",
     "Judgement",
     "backoff",
     "documented",
