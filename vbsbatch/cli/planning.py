@@ -47,7 +47,7 @@ def check(plan: Path, volumes: str | None, online: bool, as_json: bool, **place:
 
 
 def _say_fine(path: Path, plan: Plan) -> None:
-    from vbsbatch.cli.forecasting import order_lines
+    from vbsbatch.cli.ordering import order_lines
     from vbsbatch.fleet.writing import counted
     from vbsbatch.report import clean
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vbsbatch.cli.forecasting import order_lines
+from vbsbatch.cli.ordering import order_lines
 from vbsbatch.plan import Plan, load
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC).timestamp()
