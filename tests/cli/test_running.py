@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from tests.cli.clouds import Cloud
 from tests.cli.stage import FAST, SLOW, Stage, told, until
+from tests.store.ground import a_job, a_run
+from vbsbatch.cli import running
 from vbsbatch.cli.detaching import log_path, start_engine
+from vbsbatch.cli.planning import load_plan
 from vbsbatch.errors import UsageError
+from vbsbatch.model import BackupSettings
 from vbsbatch.store import Store
 
 # Few enough that five in a row, which look like an outage, are not to be met in any test.
@@ -172,6 +179,34 @@ def test_another_run_of_an_unfinished_plan_is_noted(stage: Stage) -> None:
     cloud.behave(FAST)
     done = stage("run", "plan.yaml")
     assert f"note: run {first} of plan night is unfinished (vbsbatch resume {first})" in done.stderr
+
+
+@pytest.mark.parametrize(("said", "refused"), [("y", False), ("n", True), ("", True)])
+def test_whoever_wants_no_other_run_gets_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, refused: bool
+) -> None:
+    monkeypatch.setattr(running, "is_terminal", lambda _: True)
+
+    @click.command()
+    def asked() -> None:
+        with Store.open(tmp_path / "own.db", create=True) as store:
+            store.create_run(a_run(), [a_job(1)], BackupSettings())
+            running._warn_of_unfinished(store, "nightly", "plain", yes=False)
+
+    done = CliRunner().invoke(asked, input=f"{said}\n")
+    assert "is unfinished" in done.output
+    assert isinstance(done.exception, UsageError) is refused
+
+
+def test_what_cannot_ask_because_it_has_no_standard_input_goes_on_or_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with Store.open(tmp_path / "own.db", create=True) as store:
+        store.create_run(a_run(), [a_job(1)], BackupSettings())
+        running._warn_of_unfinished(store, "nightly", "plain", yes=False)
+    with pytest.raises(UsageError, match="there is no standard input"):
+        load_plan(tmp_path / "plan.yaml", "-")
 
 
 def test_a_list_of_volumes_may_come_on_standard_input(stage: Stage) -> None:

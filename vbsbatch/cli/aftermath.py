@@ -13,7 +13,7 @@ import click
 from vbsbatch.cli import mention, remark
 from vbsbatch.cli.options import Driving, driving, open_store
 from vbsbatch.cli.running import carry_out
-from vbsbatch.cli.showing import chosen_style
+from vbsbatch.cli.showing import chosen_style, is_terminal
 from vbsbatch.cli.surveying import volumes_by_id
 from vbsbatch.errors import CloudRefused, CloudUnavailable, UsageError
 from vbsbatch.model import ENDED_STATES, BackupSettings, JobState, Operation, Run, RunState
@@ -222,7 +222,7 @@ def _confirm(heading: str, lines: Sequence[str], verb: str, style: str, *, yes: 
 
 
 def _refuse_unasked(how: Driving, what: str) -> None:
-    if not how.yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not how.yes and not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         raise UsageError(f"{what}: confirm it on a terminal, or say --yes")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vbsbatch.cli.options import cloud_options, service_option, with_options
+from vbsbatch.errors import UsageError
 from vbsbatch.model import Service
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ def load_plan(plan: Path, volumes: str | None) -> Plan:
 
     from vbsbatch.plan import load
 
+    if volumes == "-" and sys.stdin is None:
+        raise UsageError("--volumes -: there is no standard input")
     return load(plan, volumes=volumes, stdin=sys.stdin.buffer if volumes == "-" else None)
 
 

@@ -18,7 +18,7 @@ import click
 
 from vbsbatch.cli import mention, remark
 from vbsbatch.cli.options import Driving, check_volumes, driving, open_store, service_option
-from vbsbatch.cli.showing import chosen_style
+from vbsbatch.cli.showing import chosen_style, is_terminal
 from vbsbatch.errors import UsageError
 from vbsbatch.model import (
     Job,
@@ -364,7 +364,7 @@ def _warn_of_unfinished(store: Store, plan: str, style: str, *, yes: bool) -> No
 
     command = f"vbsbatch resume {found.id}{db_option(store.path)}"
     words = f"run {found.id} of plan {clean(plan)} is unfinished ({command})"
-    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
-        click.confirm(f"{words}. Start another run?", abort=True, err=True)
-    else:
+    if yes or not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         remark(f"note: {words}; starting another run", style)
+    elif not click.confirm(f"{words}. Start another run?", err=True):
+        raise UsageError("nothing was started")
