@@ -5,11 +5,14 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import Sequence
+from typing import cast
 
 import pytest
 
 from tests.cli.stage import FAST, SLOW, Process, Stage, told, until
 from vbsbatch.cli.engine_process import ECHO
+from vbsbatch.cli.steering import ask
+from vbsbatch.store import Store
 
 SLOWLY = {"limits": {"rate": "4/s", "in_flight": 50, "connections": 2}}
 """Slow enough to be met in mid-run."""
@@ -97,6 +100,19 @@ def test_retry_reaches_a_live_engine_by_code_by_status_and_all(stage: Stage) -> 
     assert cloud.creates() == 9, "no other was tried again"
     stage("stop", "latest")
     stage.finish(engine, 3)
+
+
+def test_the_word_of_an_engine_drives_no_terminal() -> None:
+    class Answering:
+        def ask(self, *_: object) -> int:
+            return 1
+
+        def command_result(self, _: int) -> str:
+            return "going on with wave re\u202et\x1b[2J"
+
+    assert ask(cast(Store, Answering()), "r1", "unpause", {}) == (
+        "going on with wave re\ufffdt\ufffd[2J"
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

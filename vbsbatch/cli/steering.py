@@ -131,13 +131,16 @@ def in_flight(run: str, count: int, db: Path | None) -> None:
 
 
 def ask(store: Store, run_id: str, verb: str, argument: Mapping[str, Any]) -> str:
-    """Ask the run's engine, and wait for its word; `UsageError` when none comes."""
+    """Ask the run's engine, and wait for its word, to be shown as it is; `UsageError` when none
+    comes."""
+    from vbsbatch.report import clean
+
     command = store.ask(run_id, verb, argument, asked_by())
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         result = store.command_result(command)
         if result is not None:
-            return result
+            return clean(result)  # it may name a wave of the plan
         if store.is_live(run_id) is None:
             raise UsageError(f"the engine of run {run_id} ended before it took the command")
         time.sleep(0.1)
