@@ -48,11 +48,8 @@ def main(words: list[str]) -> int:
     kinds = {"crash": Breaking, "broken": Unreadable}
     kind = next((kinds[word] for word in words if word in kinds), ScriptedSource)
     source = kind(**options, answers="answers" in words)
-    ending = show(
-        source,
-        run_id=None if "runs" in words else RUN,
-        farewell=lambda run_id: f"come back: vbsbatch attach {run_id}",
-    )
+    ending = show(source, run_id=None if "runs" in words else RUN)
+    print(f"come back: vbsbatch attach {ending.run_id}", file=sys.stderr)
     return ending.return_code
 
 

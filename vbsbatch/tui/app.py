@@ -360,24 +360,19 @@ def show(
     source: Source,
     *,
     run_id: str | None,
-    plain_colours: bool = False,
-    farewell: Callable[[str | None], str] | None = None,
     keymap: Keymap | None = None,
     theme: str | None = None,
     mouse: bool = True,
 ) -> Ending:
     """Show a run (the list of runs when None) until the user leaves; the terminal is as before.
 
-    `plain_colours` (and NO_COLOR) means no colour at all. `farewell` makes, from the run shown
-    last, the line that says how to come back; it goes to standard error, after a crash too.
-    A crash is one line there and a return code of 1. Raises `UsageError` for a bad `keymap`.
+    A crash is one line on standard error and a return code of 1. Raises `UsageError` for a bad
+    `keymap`.
     """
-    app = MonitorApp(source, run_id=run_id, plain_colours=plain_colours, keymap=keymap, theme=theme)
+    app = MonitorApp(source, run_id=run_id, keymap=keymap, theme=theme)
     app.run(mouse=mouse)
     if sys.__stderr__ is not None and sys.__stderr__.isatty():
         sys.__stderr__.write(notice.POP_TITLE)
     if app.crash is not None:
         print(f"{app.crash}; the run is not touched", file=sys.stderr)
-    if farewell is not None:
-        print(farewell(app.last_run), file=sys.stderr)
     return Ending(return_code=app.return_code or 0, run_id=app.last_run)
