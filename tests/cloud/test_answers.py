@@ -172,6 +172,8 @@ def test_times_come_in_several_iso_forms_and_mean_utc(text: str) -> None:
     assert iso_time(text) == NOW
     assert iso_time("yesterday") is None
     assert iso_time(1767225600) is None
+    assert iso_time("9999-12-31T23:59:59-14:00") is None, "in UTC that is no year"
+    assert iso_time("0001-01-01T00:00:00+14:00") is None
 
 
 headers = st.dictionaries(

@@ -241,7 +241,8 @@ def iso_time(value: object) -> float | None:
 
 
 def _epoch(moment: datetime) -> float:
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    """Raises `OverflowError` for what is in no year that can be shown in UTC."""
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).timestamp()
 
 
 def usable_id(value: object) -> str | None:
