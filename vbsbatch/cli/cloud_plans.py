@@ -24,7 +24,7 @@ _WORD_MOST = 255
 _SIZE = click.IntRange(0, 1_000_000_000)
 
 
-class Word(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
+class Word(click.ParamType):  # type: ignore[type-arg]  # generic only in a newer click
     """A word that a plan can hold."""
 
     name = "text"

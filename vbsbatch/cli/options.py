@@ -21,7 +21,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 PROGRESS = ("auto", "tui", "plain", "json", "quiet")
 
 
-class RateType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
+class RateType(click.ParamType):  # type: ignore[type-arg]  # generic only in a newer click
     """`5/s`, `100/min`, `1000/h`."""
 
     name = "rate"
