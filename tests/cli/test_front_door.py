@@ -7,13 +7,18 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from tests.cli.stage import Stage, told
+from tests.store.ground import a_job, a_run
 from vbsbatch import __version__
+from vbsbatch.cli import simulating
 from vbsbatch.cli.app import COMMANDS, app
+from vbsbatch.model import BackupSettings
+from vbsbatch.store import Store
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -60,6 +65,17 @@ def test_check_says_how_long_it_will_take(stage: Stage) -> None:
 
 def test_the_schema_is_json(stage: Stage) -> None:
     assert json.loads(stage("schema").stdout)["properties"].keys() >= {"volumes", "limits", "retry"}
+
+
+def test_a_demo_takes_no_run_of_others_for_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "own.db"
+    assert simulating._runs(path) == []
+    with Store.open(path, create=True) as store:
+        store.create_run(a_run("r1", plan="demo", cloud="simulator"), [a_job(1)], BackupSettings())
+        others = {run.id for run in simulating._runs(path)}
+        store.create_run(a_run("r2", plan="nightly"), [a_job(1)], BackupSettings())
+    assert not any(simulating._is_own(run, others) for run in simulating._runs(path))
+    assert simulating._is_own(a_run("r3", plan="demo", cloud="simulator"), others)
 
 
 @pytest.mark.parametrize("service", ["vbs", "cinder"])

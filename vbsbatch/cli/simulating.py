@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from vbsbatch.errors import UsageError
 from vbsbatch.model import RunState, Service
 
 if TYPE_CHECKING:
+    from vbsbatch.model import Run
     from vbsbatch.store import Store
 
 PATIENCE = 20.0
@@ -138,11 +139,13 @@ def demo(
         (folder / "demo.yaml").write_text(DEMO_PLAN, encoding="utf-8")
         _write_fleet(folder / "fleet.csv", volumes, seed)
         store = (db or folder / "demo.db").absolute()
+        others = {run.id for run in _runs(store)}
         with Tie() as tie, _simulator(folder, volumes, service, seed, tie):
             vbsbatch = _Vbsbatch(folder, store, signals, tie)
             words = ["--progress", progress, *["-v"] * verbose, "--yes", "--no-preflight"]
             code = vbsbatch("run", "demo.yaml", *words)
-            if _stopped_what_goes_on(store) or signals.seen:
+            own = next((run for run in _runs(store) if _is_own(run, others)), None)
+            if own is None or _stopped_what_goes_on(store, own) or signals.seen:
                 return code
             vbsbatch("report", "latest")
             verified = vbsbatch("verify", "latest")
@@ -156,13 +159,23 @@ def _faults(service: Service) -> str:
     return text
 
 
-def _stopped_what_goes_on(store: Path) -> bool:
+def _runs(store: Path) -> list[Run]:
+    """The runs of the store, if there is one, newest first."""
+    if not (store.exists() and store.stat().st_size):
+        return []
+    with open_store(store, readonly=True) as opened:
+        return opened.runs()
+
+
+def _is_own(run: Run, others: Set[str]) -> bool:
+    """Whether the demo began this run: its store may be one that others work in."""
+    return run.id not in others and (run.plan, run.cloud) == ("demo", "simulator")
+
+
+def _stopped_what_goes_on(store: Path, run: Run) -> bool:
     """Stop the engine that a person left to itself, for its cloud ends here; whether one was."""
-    if not store.exists():
-        return False
     with open_store(store) as opened:
-        run = next(iter(opened.runs()), None)
-        if run is None or opened.is_live(run.id) is None:
+        if opened.is_live(run.id) is None:
             return False
         left = run.state in (RunState.RUNNING, RunState.PAUSED)
         if left:
