@@ -82,6 +82,17 @@ def test_lists_that_fail_every_other_time_do_not_keep_a_job_unknown_for_ever() -
     assert second - first < 15 * settle
 
 
+def test_a_page_that_fails_does_not_cost_the_pages_before_it() -> None:
+    """A look of 40 pages was begun anew whenever one failed: hardly any came to its end."""
+    stage = Stage(40, settings(limits={"rate": Rate(count=40), "in_flight": 40}))
+    stage.cloud.page_size = 1
+    turns = cycle([None] * 7 + [CloudUnavailable("502: no")])
+    stage.cloud.failing = lambda kind, what: next(turns) if kind == "backups" else None
+    stage.drive()
+    assert stage.states() == [JobState.SUCCEEDED] * 40
+    assert stage.clock.elapsed < 10 * stage.cloud.duration
+
+
 def test_a_second_page_that_fails_proves_nothing_either() -> None:
     stage = Stage(1)
     stage.cloud.page_size = 1

@@ -44,6 +44,9 @@ ALONE_AT_MOST = 3
 """So many running backups that a page does not show are asked for one by one, not by another
 page."""
 
+PAGE_TRIES = 3
+"""So often a page that is not the first is asked for."""
+
 PAGES_AT_MOST = 5000
 """A longer list is no list but a fault: a page holds a thousand, or what a cloud gives."""
 
@@ -153,15 +156,22 @@ class Tracker:
         raise CloudUnavailable(f"the list does not end within {PAGES_AT_MOST} pages")
 
     async def _page(self, page: str | None) -> BackupPage:
-        await self._reads.acquire()
-        self._cadence.swept()
-        try:
-            return await self._service.backups(page)
-        except ListChanged:
-            raise
-        except CloudUnavailable:
-            self._outages.page_failed()
-            raise
+        """One page. In the midst of a list it is asked for again before the look is given up: of
+        many pages one would fail almost every time."""
+        tries = 1 if page is None else PAGE_TRIES
+        while True:
+            await self._reads.acquire()
+            self._cadence.swept()
+            try:
+                return await self._service.backups(page)
+            except ListChanged:
+                raise
+            except CloudUnavailable as error:
+                self._outages.page_failed()
+                tries -= 1
+                if not tries or error.retry_after:
+                    raise
+            await anyio.sleep(self._tuning.read_retry_first)
 
     def _sight(self, started_at: float) -> Sight:
         return Sight(
