@@ -187,6 +187,16 @@ def test_a_second_refusal_with_a_fresh_token_stops_the_run() -> None:
     assert len(stage.sent()) <= 1 + stage.store.run("run-1").settings.limits.connections
 
 
+def test_the_refused_create_goes_first_with_the_fresh_token() -> None:
+    """Else each that was claimed ahead of it costs a sign-in of its own."""
+    stage = Stage(40, settings(limits={"rate": Rate(count=50), "connections": 16}))
+    stage.cloud.took = 0.001
+    stage.cloud.always = UNAUTHORIZED
+    assert stage.drive().state is RunState.STOPPED
+    assert len(stage.cloud.renewals) == 1
+    assert len(stage.sent(1)) == len(stage.sent()) == 2
+
+
 def test_a_volume_whose_token_is_always_refused_stops_the_run_though_others_pass() -> None:
     stage = Stage(30)
     stage.cloud.script[3].extend([UNAUTHORIZED] * 50)

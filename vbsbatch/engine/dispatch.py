@@ -292,6 +292,7 @@ class Dispatcher:
             self._stop(f"a fresh token was refused too: {judgement.meaning}")
             return
         self._renewing += 1
+        self.feed.give_back()  # the refused one goes first: it tells what a fresh token is worth
         try:
             await self._renew(sent_at)
         except CloudUnavailable as error:
