@@ -188,7 +188,6 @@ NOT_OFFERED = """\
 faults:
   - {on: volumes, do: status, status: 404}
   - {on: quota, do: status, status: 501}
-  - {on: list, do: status, status: 403, first: 1}
 """
 
 
@@ -197,14 +196,23 @@ def test_what_a_cloud_does_not_offer_is_a_warning_and_keeps_nobody_from_running(
 ) -> None:
     cloud = stage.cloud(FAST + NOT_OFFERED, volumes=3)
     assert found(stage) == [
-        ("warning", "backups", None),
         ("warning", "quota", None),
         ("warning", "volumes", None),
     ]
     cloud.behave(FAST + NOT_OFFERED)
     done = stage("run", "plan.yaml")
-    assert done.stderr.count("could not be found out") == 3
+    assert done.stderr.count("could not be found out") == 2
     assert told(done, "end") == ["done ok=3 fail=0 exit=0"]
+
+
+@pytest.mark.parametrize("policy", ["fail", "skip"])
+def test_a_run_that_could_not_follow_its_backups_begins_nothing(stage: Stage, policy: str) -> None:
+    cloud = stage.cloud("faults: [{on: list, do: status, status: 403}]", volumes=2)
+    assert found(stage, code=2) == [("error", "backups", None)]
+    done = stage("run", "plan.yaml", "--on-preflight", policy, code=2)
+    assert "the cloud refuses to list them" in done.stderr.splitlines()[-1]
+    assert stage.runs() == []
+    assert cloud.creates() == 0
 
 
 @pytest.mark.parametrize(("status", "why"), [(302, "a redirect to nowhere"), (401, "401: ")])

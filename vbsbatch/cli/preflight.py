@@ -75,6 +75,11 @@ async def before_run(
     asks = not yes and is_terminal(sys.stdin) and is_terminal(sys.stderr)
     if told and (asks or style != "quiet"):
         (_tell_programs if style == "json" and not asks else _tell)(told, found)
+    if found.blind:
+        raise UsageError(
+            "nothing was started: a run could not follow its backups, because the cloud refuses "
+            "to list them: have that allowed, or check the endpoint (--block-storage-endpoint)"
+        )
     if len(found.hopeless) == len(plan):
         raise UsageError("nothing was started: every volume of the plan would surely fail")
     if found.found(Severity.ERROR):

@@ -58,6 +58,14 @@ class Preflight:
         return sum(finding.severity is severity for finding in self.findings)
 
     @property
+    def blind(self) -> bool:
+        """True when the backups could not be listed, and it matters as much as it can."""
+        return any(
+            finding.severity is Severity.ERROR and finding.about == "backups"
+            for finding in self.findings
+        )
+
+    @property
     def blocked(self) -> bool:
         """True when something would surely fail that skipping volumes does not mend."""
         return any(
@@ -69,8 +77,8 @@ class Preflight:
 def look(plan: Plan, sight: Sight, *, unanswered: Severity) -> Preflight:
     """Hold the plan against what the cloud showed.
 
-    `unanswered` is how much it matters that a question got no answer this time; one that the cloud
-    refuses for good is a warning in any case.
+    `unanswered` is how much it matters that a question got no answer this time. One that the cloud
+    refuses for good is a warning, and of the list of backups an error, in any case.
     """
     backups = by_volume(sight.backups)
     findings = [_of_gap(gap, unanswered) for gap in sight.gaps]
@@ -106,7 +114,9 @@ def _uncounted(settings: Settings) -> Iterator[str]:
 
 
 def _of_gap(gap: Gap, unanswered: Severity) -> Finding:
-    severity = Severity.WARNING if gap.refused else unanswered
+    needed = gap.what == "backups"  # a run follows its backups in this list alone
+    for_good = Severity.ERROR if needed else Severity.WARNING
+    severity = for_good if gap.refused else unanswered
     return Finding(severity=severity, about=gap.what, text=f"could not be found out: {gap.why}")
 
 
