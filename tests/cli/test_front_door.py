@@ -119,3 +119,16 @@ def test_a_sign_in_that_hangs_in_its_thread_holds_up_no_end() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (3, "said\n", "")
+
+
+def test_an_interruption_while_another_is_told_shows_no_traceback() -> None:
+    program = (
+        "import vbsbatch.cli as cli\n"
+        "def twice(): raise KeyboardInterrupt\n"
+        "cli.command_line = twice\n"
+        "cli.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, "vbsbatch: interrupted\n")

@@ -23,7 +23,12 @@ FAILED, USAGE, STOPPED, INTERRUPTED = 1, 2, 3, 130
 
 def main() -> NoReturn:
     """The console script: run the command line, and end the process with its exit code."""
-    _leave(command_line())
+    try:
+        code = command_line()
+    except KeyboardInterrupt:  # before it began, or a second one while the first was told
+        mention("vbsbatch: interrupted")
+        code = INTERRUPTED
+    _leave(code)
 
 
 def command_line() -> int:
