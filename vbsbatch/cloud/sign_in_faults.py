@@ -70,7 +70,7 @@ def _refused(status: int, error: Exception) -> str:
     if status == 401:
         return "the identity service refused the credentials (401): check user, password, project"
     if status == 403:
-        return "the identity service forbids this sign-in (403): the user may be locked"
+        return "the identity service forbids this sign-in (403): check whether the user is locked"
     if status == 404:
         return "auth_url leads to no Keystone (404): check auth_url"
     if status in (408, 429) or status >= 500:
