@@ -11,7 +11,7 @@ import pytest
 from vbsbatch.cloud.tokens import Token
 from vbsbatch.cloud.vbs import create_body
 from vbsbatch.engine.ports import BackupService
-from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
+from vbsbatch.errors import CloudRefused, CloudUnavailable, ListChanged, SignInError
 from vbsbatch.model import Answer, Backup, BackupSettings, CloudJob, CloudJobStatus, Quota
 
 from .bench import NOW, PROJECT, SECRET, VOLUME, Bench, a_job, answer
@@ -176,6 +176,35 @@ async def test_a_page_cut_short_is_the_last_only_where_pages_have_links(
         found += listed.backups
     assert [backup.id for backup in found] == ids
     assert len(bench.requests) == calls
+
+
+async def test_pages_by_offset_tell_when_a_deletion_between_them_left_an_entry_out() -> None:
+    """The entry that moved up was on no page: it seemed absent, and its create was sent again."""
+    ids = [f"b{number}" for number in range(7)]
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        begin = int(request.url.params.get("offset", 0))
+        found = [{"id": each} for each in ids[begin : begin + 3]]
+        more = begin + 3 < len(ids)
+        return answer(200, page(found, f"/x?limit=3&offset={begin + 3}") if more else page(found))
+
+    service = Bench(handler).service
+    listed = await service.backups()
+    ids.insert(0, "new")
+    seen = [backup.id for backup in listed.backups]
+    while listed.next:
+        listed = await service.backups(listed.next)
+        seen += [backup.id for backup in listed.backups]
+    assert seen == [f"b{number}" for number in range(7)]
+    listed = await service.backups()
+    ids.remove("b0")
+    with pytest.raises(ListChanged):
+        await service.backups(listed.next)
+
+
+async def test_an_offset_that_counts_pages_is_followed_as_it_is() -> None:
+    first = page([{"id": "b1"}, {"id": "b2"}], "/x?limit=2&offset=1")
+    assert (await Bench(lambda _: answer(200, first)).service.backups()).next == "limit=2&offset=1"
 
 
 @pytest.mark.parametrize("links", [None, [], {}, "x", [None, {"rel": "self", "href": "/x?a=1"}]])

@@ -20,6 +20,9 @@ PAGE = 1000
 PAGES = 1000
 """A list of more pages than this is no list but a fault: its links go in a circle, say."""
 
+_LAST = "#"
+"""In the `next` of a page, before the id of an entry that the next page has to show."""
+
 _VERSIONS = ("v3", "v2")
 _NOT_HERE = frozenset({300, 400, 404, 405, 406, 410, 501})
 """How services and gateways say that they have no such version of the API."""
@@ -67,27 +70,32 @@ class Collection:
         Raises `CloudUnavailable`, as `ListChanged` where only a list from its beginning helps, and
         `CloudRefused`.
         """
-        query = page or f"limit={PAGE}"
+        query, _, last = (page or f"limit={PAGE}").partition(_LAST)
         reply = await self._list(query)
+        changed = ListChanged(f"the list of {self._name} changed while it was read")
         if page is not None and _lacks_marker(reply):
-            raise ListChanged(f"the list of {self._name} changed while it was read")
+            raise changed
         document = read_success(self._session, reply)
         entries = document.get(self._name)
         if not isinstance(entries, list):
             raise CloudUnavailable(f"the list of {self._name} is unreadable", status=200)
-        following = await self._following(document, entries)
-        return Entries(entries=entries, next=None if following == query else following)
+        if (new := _behind(last, entries)) is None:
+            raise changed
+        following = await self._following(document, entries, query)
+        same = following is not None and following.partition(_LAST)[0] == query
+        return Entries(entries=new, next=None if same else following)
 
-    async def _following(self, document: dict[str, Any], entries: list[Any]) -> str | None:
-        """Return the query of the next page.
+    async def _following(
+        self, document: dict[str, Any], entries: list[Any], asked: str
+    ) -> str | None:
+        """Return the query of the page after the one that was `asked` for.
 
         A page without a link is the last one only where pages have been seen to have links: a
         service may give fewer entries than asked for, and a list cut short would prove the absence
         of what it left out. Links that are there but empty or null say nothing, and one that leads
         nowhere says that more follows.
         """
-        found = [usable_id(entry.get("id")) for entry in entries if isinstance(entry, dict)]
-        ids = [each for each in found if each is not None]
+        ids = _ids(entries)
         if not ids:
             return None
         link = self._next_link(document)
@@ -95,7 +103,7 @@ class Collection:
             self._links = True
             query = _query_of(link.get("href"))
             if query is not None:
-                return query
+                return _overlapping(query, asked, entries)
         elif len(entries) < PAGE and (len(entries) == 1 or await self._has_links()):
             return None
         return urlencode({"limit": PAGE, "marker": ids[-1]})
@@ -136,6 +144,39 @@ class Collection:
             first = first or reply
         assert first is not None
         return first
+
+
+def _id(entry: Any) -> str | None:
+    return usable_id(entry.get("id")) if isinstance(entry, dict) else None
+
+
+def _ids(entries: list[Any]) -> list[str]:
+    return [each for each in map(_id, entries) if each is not None]
+
+
+def _behind(last: str, entries: list[Any]) -> list[Any] | None:
+    """What follows the entry with the id `last`, all if that is empty; None where it is missing."""
+    places = (place for place, entry in enumerate(entries) if _id(entry) == last)
+    begin = next(places, None) if last else -1
+    return None if begin is None else entries[begin + 1 :]
+
+
+def _overlapping(query: str, asked: str, entries: list[Any]) -> str:
+    """Let a page that begins at an `offset` begin with the last of the `entries` before it.
+
+    What is deleted between two such pages moves up all that is older, and the first of it would be
+    on neither. A page that does not show the entry named behind `_LAST` tells. An offset that does
+    not count entries is left as it is.
+    """
+    ids, offset = _ids(entries), _offset(query)
+    if "marker=" in query or len(ids) < 2 or offset != (_offset(asked) or 0) + len(entries):
+        return query
+    return urlencode(dict(parse_qsl(query)) | {"offset": offset - 1}) + _LAST + ids[-1]
+
+
+def _offset(query: str) -> int | None:
+    told = dict(parse_qsl(query)).get("offset", "")
+    return int(told) if told.isascii() and told.isdigit() and len(told) < 10 else None
 
 
 def _lacks_marker(reply: Reply) -> bool:
