@@ -91,7 +91,7 @@ def newer(path: Path) -> None:
     db.close()
 
 
-def truncated(path: Path) -> None:
+def filled(path: Path) -> None:
     with Store.open(path, create=True) as store:
         jobs = (a_job(no) for no in range(1, 500))
         store.create_run(a_run(RUN), jobs, BackupSettings())
@@ -99,7 +99,17 @@ def truncated(path: Path) -> None:
     db = sqlite3.connect(path)
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()
+
+
+def truncated(path: Path) -> None:
+    filled(path)
     os.truncate(path, 3 * 4096)
+
+
+def cut_short(path: Path) -> None:
+    """By less than a page: SQLite took the rest for zeros, and a job was gone."""
+    filled(path)
+    os.truncate(path, path.stat().st_size - 100)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +123,7 @@ def truncated(path: Path) -> None:
         (foreign, "another application"),
         (newer, "newer vbsbatch"),
         (truncated, "damaged"),
+        (cut_short, "damaged"),
     ],
 )
 @pytest.mark.parametrize("readonly", [False, True])

@@ -11,6 +11,7 @@ from vbsbatch.errors import StoreFailed
 from vbsbatch.store.place import db_option
 
 _LOCKED = "{path} stayed locked by another program: let that end, then `vbsbatch resume{option}`"
+DAMAGED = "{path} is damaged: keep a copy, then try `sqlite3 FILE .recover` or a backup of it"
 _ADVICE = {
     "FULL": "the disk is full, {path} cannot grow: free some space, then `vbsbatch resume{option}`",
     "IOERR": "reading or writing {path} failed: is the disk full, over its quota or broken? "
@@ -20,7 +21,7 @@ _ADVICE = {
     "READONLY": "{path} cannot be written, it or its folder is read-only: make it writable, "
     "then `vbsbatch resume{option}`",
     "CANTOPEN": "{path} cannot be opened: is it, its folder and its -wal file there and yours?",
-    "CORRUPT": "{path} is damaged: keep a copy, then try `sqlite3 FILE .recover` or a backup of it",
+    "CORRUPT": DAMAGED,
     "NOTADB": "{path} is damaged or no SQLite file any more: put back a backup of it",
     "NOMEM": "out of memory while working on {path}",
 }

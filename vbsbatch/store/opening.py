@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from vbsbatch.errors import StoreUnusable
-from vbsbatch.store.failures import failure
+from vbsbatch.store.failures import DAMAGED, failure
 from vbsbatch.store.schema import APPLICATION_ID, ORDER, TABLES
 from vbsbatch.store.views import VIEWS
 
@@ -115,6 +115,15 @@ def _check_file(path: Path, *, create: bool) -> None:
         raise StoreUnusable(f"{path} is no vbsbatch store (not SQLite): name another with --db")
     if int.from_bytes(head[68:72]) != APPLICATION_ID:
         raise StoreUnusable(f"{path} belongs to another application: name another with --db")
+    # SQLite notices whole pages that are missing, and takes what the last one lacks for zeros.
+    page = 65536 if head[16:18] == b"\0\1" else int.from_bytes(head[16:18])
+    if page and status.st_size % page and not _log(path).exists():
+        raise StoreUnusable(DAMAGED.format(path=path))
+
+
+def _log(path: Path) -> Path:
+    """SQLite's write-ahead log of the file."""
+    return path.absolute().parent / f"{path.name}-wal"
 
 
 def _check_writable(path: Path) -> None:
