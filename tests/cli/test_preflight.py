@@ -170,7 +170,7 @@ def test_a_plan_of_which_everything_would_surely_fail_is_none_to_skip(stage: Sta
         volumes_from=None,
     )
     done = stage("run", "plan.yaml", "--on-preflight", "skip", "--yes", code=2)
-    assert done.stderr.endswith("every volume of the plan would surely fail\n")
+    assert done.stderr.endswith("(vbsbatch check PLAN --online tells why)\n")
     assert stage.runs() == []
 
 

@@ -81,7 +81,10 @@ async def before_run(
             "to list them: have that allowed, or check the endpoint (--block-storage-endpoint)"
         )
     if len(found.hopeless) == len(plan):
-        raise UsageError("nothing was started: every volume of the plan would surely fail")
+        raise UsageError(
+            "nothing was started: every volume of the plan would surely fail "
+            "(vbsbatch check PLAN --online tells why)"
+        )
     if found.found(Severity.ERROR):
         if asks:
             _agree(_question(found), default=False)

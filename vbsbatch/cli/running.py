@@ -168,6 +168,7 @@ def retry(
     Options of one kind add up, options of different kinds must all fit.
     """
     from vbsbatch.cli.engine_process import check_project
+    from vbsbatch.fleet.writing import counted
 
     style = chosen_style(how.progress)
     selection = _selection(statuses, codes, volumes, all_failed)
@@ -190,7 +191,7 @@ def retry(
             count = store.requeue(found.id, selection)
             if not count and found.state is RunState.ENDED:
                 return _nothing_to_do(store, found, "no job of it fits", style)
-            remark(f"run {found.id}: {count} jobs to be tried again", style)
+            remark(f"run {found.id}: {counted(count, 'job')} to be tried again", style)
             return store.run(found.id)
 
         choice = how.choice(how.cloud or found.cloud, found.settings.service)
