@@ -158,7 +158,7 @@ def test_a_busy_volume_is_tried_again_on_a_time_budget_of_its_own() -> None:
     job = replace(job, state=JobState.SUBMITTING, attempts=3)
     job, outcome = after(job, NOT_READY, now=NOW + 600.0)
     assert (job.state, job.code) == (JobState.FAILED, "VolumeBackup.0012")
-    assert outcome.note == "the volume stayed busy"
+    assert outcome.note == "gave up after later_for"
 
 
 def test_a_conflict_on_the_first_create_is_somebody_elses() -> None:

@@ -155,7 +155,7 @@ def _retry(job: Job, seen: Mapping[str, Any], retry_after: float | None, rules: 
 def _later(job: Job, seen: Mapping[str, Any], retry_after: float | None, rules: Rules) -> Outcome:
     since = job.later_since or rules.now
     if rules.now - since >= rules.retry.later_for:
-        return _failed({**seen, "later_since": None}, rules, note="the volume stayed busy")
+        return _failed({**seen, "later_since": None}, rules, note="gave up after later_for")
     due = rules.now + max(rules.retry.later_every, retry_after or 0.0)
     return _again({**seen, "later_since": since, "due_at": due}, rules)
 
