@@ -111,7 +111,9 @@ WAYS: Mapping[str, Way] = {
     "another authority": Way(entry="cacert: {other}", refused="certificate not trusted"),
     "no such file": Way(entry="cacert: {ca}.old", refused="cacert: "),
     "a file without certificates": Way(entry="cacert: {empty}", refused="cacert: "),
-    "another name": Way(entry="cacert: {ca}", host="localhost", refused="certificate not trusted"),
+    "another name": Way(
+        entry="cacert: {ca}", host="localhost", refused="the host's name in the address"
+    ),
     "a client certificate": Way(cloud="strict", entry="cacert: {ca}, cert: {client}, key: {key}"),
     "no client certificate": Way(
         cloud="strict", entry="cacert: {ca}", refused="client certificate"

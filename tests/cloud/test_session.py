@@ -349,6 +349,28 @@ def test_every_exception_of_httpx_is_at_the_wall(kind: type[Exception]) -> None:
     assert "pa55" not in text
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("unable to get local issuer certificate", "a private CA? set cacert: in clouds.yaml"),
+        ("certificate has expired", "check this machine's clock"),
+        ("certificate is not yet valid", "check this machine's clock"),
+        (
+            "Hostname mismatch, certificate is not valid for 'vbs.test'.",
+            "certificate is not valid for 'vbs.test' (check the host's name",
+        ),
+    ],
+)
+def test_a_certificate_that_is_not_trusted_is_told_with_what_helps(said: str, told: str) -> None:
+    words = f"[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {said} (_ssl.c:1006)"
+    error = httpx.ConnectError("all attempts failed")
+    error.__cause__ = ssl.SSLCertVerificationError(1, words)
+    text = reason(error, Timeouts())
+    assert text.startswith("TLS: certificate not trusted: ")
+    assert told in text
+    assert ("private CA" in text) is ("issuer" in said)
+
+
 async def test_no_exception_of_a_transport_gets_past_a_create() -> None:
     for kind in all_httpx_errors():
         error: Any = kind.__new__(kind)

@@ -49,6 +49,9 @@ _DNS = re.compile(
 _ERRNO = re.compile(r"\[Errno ([0-9]{1,4})\]")
 _WANTS_SIGN_IN = re.compile(r"\b407\b|proxy authentication", re.I)
 _TUNNEL = re.compile(r"\b[45][0-9]{2} [A-Za-z ]{2,40}|timed out|[Nn]ame or service not known")
+_UNVERIFIED = re.compile(
+    r"certificate verify failed:? ?(?:(.{0,200}?)\.? \(_ssl|([^(\]'\"]*))", re.S
+)
 _RESETS = (httpx.ReadError, httpx.WriteError, httpx.CloseError, anyio.BrokenResourceError)
 
 
@@ -92,9 +95,7 @@ def network_reason(error: BaseException) -> str | None:
     if proxy := _proxy_reason(names, text):
         return proxy
     if "CERTIFICATE_VERIFY_FAILED" in text:
-        what = re.search(r"certificate verify failed:? ?([^(\]'\"]*)", text)
-        detail = f": {what[1].strip()}" if what and what[1].strip() else ""
-        return f"TLS: certificate not trusted{detail} (a private CA? set cacert: in clouds.yaml)"
+        return _distrust(text)
     if tls := next((link for link in chain if isinstance(link, ssl.SSLError)), None):
         return f"TLS: {words(tls)}"
     if "SSLError" in names:
@@ -112,6 +113,19 @@ def network_reason(error: BaseException) -> str | None:
     if codes & {errno.ECONNRESET, errno.EPIPE}:
         return "connection reset"
     return None
+
+
+def _distrust(text: str) -> str:
+    """Say why a certificate was not trusted, and what a person can do about just that."""
+    what = _UNVERIFIED.search(text)
+    why = (what[1] or what[2]).strip() if what else ""
+    if "expired" in why or "not yet valid" in why:
+        advice = "check this machine's clock; if it is right, the server needs a new one"
+    elif "mismatch" in why:
+        advice = "check the host's name in the address"
+    else:
+        advice = "a private CA? set cacert: in clouds.yaml"
+    return f"TLS: certificate not trusted{f': {why}' if why else ''} ({advice})"
 
 
 def _proxy_reason(names: set[str], text: str) -> str | None:
