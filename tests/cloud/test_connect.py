@@ -226,6 +226,11 @@ async def test_a_named_file_that_is_missing_is_said(monkeypatch: pytest.MonkeyPa
         (f"clouds: {{otc: {{auth: {PASSWORD}}}}}", "cloud 'otc' is no mapping"),
         (f"clouds: {{otc: {{auth: {{auth_url: 7, password: {PASSWORD}}}}}}}", "wrong kind"),
         (f"clouds: {{otc: {{auth: {{password: {PASSWORD}}}}}}}", "auth lacks auth_url"),
+        ("clouds: {otc: {auth: {auth_url: 'h:5000/v3'}}}", "auth_url h:5000/v3: not an http://"),
+        (
+            f"clouds: {{otc: {{auth: {{auth_url: 'http://h/v3', user_nam: {PASSWORD}}}}}}}",
+            "its auth in clouds.yaml has user_nam, which its auth_type does not know",
+        ),
         ("clouds: {otc: {auth_type: nosuch}}", "auth_type 'nosuch' is not known"),
         ("clouds: {otc: {auth_type: none}}", "does not sign in to Keystone"),
         ("clouds: {otc: {auth: {auth_url: 'http://h/v3', password: x}}}", "no username"),
@@ -248,6 +253,25 @@ async def test_a_wrong_password_is_refused_without_repeating_it(
     assert "refused the credentials (401): check user, password, project" in text
     assert "cloud 'otc'" in text
     assert wrong not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("auth_type", "auth", "means"),
+    [
+        (
+            "v3applicationcredential",
+            {"application_credential_id": "a", "application_credential_secret": "wrong"},
+            "the application credential, which may have expired",
+        ),
+        ("v3token", {"token": "wrong"}, "the token, which may have expired"),
+    ],
+)
+async def test_refused_credentials_are_called_what_they_are(
+    auth_type: str, auth: dict[str, str], means: str, keystone: FakeKeystone, clouds: Clouds
+) -> None:
+    entry = {"auth_type": auth_type, "auth": {"auth_url": f"{keystone.url}/v3", **auth}}
+    clouds.put({"otc": entry})
+    assert (await refused()).endswith(f"refused the credentials (401): check {means}")
 
 
 async def test_an_unscoped_token_asks_for_a_project(keystone: FakeKeystone, clouds: Clouds) -> None:
@@ -455,7 +479,9 @@ async def test_block_storage_that_does_not_answer_is_not_taken_for_one_without_b
     down.replies["quota"] = down.replies["backups"]
     for wanted in Service:
         assert (await signed_in(CloudChoice(service=wanted), down)).kind is wanted
-    assert "block storage says: 503" in await refused(CloudChoice(), down)
+    text = await refused(CloudChoice(), down)
+    assert "block storage cannot be asked for its backups: 503" in text
+    assert "the catalog has no" not in text
 
 
 async def test_block_storage_that_is_busy_is_asked_again_what_it_offers(

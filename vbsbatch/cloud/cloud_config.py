@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,14 @@ import yaml
 
 import vbsbatch
 from vbsbatch.cloud.access_keys import find_key
+from vbsbatch.cloud.endpoints import shown
 from vbsbatch.cloud.foreign import words
 from vbsbatch.cloud.session import quieten
 from vbsbatch.cloud.signing import AccessKey
 from vbsbatch.errors import SignInError
 
 _FILES = (("OS_CLIENT_CONFIG_FILE", "CONFIG_FILES"), ("OS_CLIENT_SECURE_FILE", "SECURE_FILES"))
+_UNKNOWN_OPTION = re.compile(r"unexpected keyword argument '([^']{1,64})'")
 _LOGGERS = ("openstack", "keystoneauth", "keystoneauth1", "urllib3", "requests", "stevedore")
 
 
@@ -45,6 +48,7 @@ def load_cloud(name: str | None) -> tuple[Any, AccessKey | None]:
             config = OpenStackConfig(app_name="vbsbatch", app_version=vbsbatch.__version__)
             chosen = _choose(config, name)
             region = config.get_one(chosen, validate=False)
+            _check_url(region.config, _cloud(chosen))
             key = find_key(region.config, os.environ, _cloud(chosen))
             return (config.get_one(chosen), None) if key is None else (region, key)
         except keystone.MissingRequiredOptions as error:
@@ -56,8 +60,7 @@ def load_cloud(name: str | None) -> tuple[Any, AccessKey | None]:
         except (keystone.ClientException, sdk.SDKException) as error:
             raise SignInError(f"{_cloud(name)}: {words(error)}") from error
         except (AttributeError, TypeError, KeyError, ValueError, IndexError) as error:
-            text = f"{_cloud(name)}: its entry in clouds.yaml has a value of the wrong kind"
-            raise SignInError(text) from error
+            raise SignInError(f"{_cloud(name)}: {_misfit(error)}") from error
 
 
 @contextmanager
@@ -71,6 +74,20 @@ def quiet() -> Iterator[None]:
 
 def _cloud(name: str | None) -> str:
     return f"cloud {name!r}" if name else "cloud of OS_CLOUD or clouds.yaml"
+
+
+def _check_url(config: Mapping[str, Any], cloud: str) -> None:
+    """A URL without its scheme would end in words about something else; raises `SignInError`."""
+    url = (config.get("auth") or {}).get("auth_url")
+    if url and not str(url).lower().startswith(("http://", "https://")):
+        raise SignInError(f"{cloud}: auth_url {shown(str(url))}: not an http:// or https:// URL")
+
+
+def _misfit(error: Exception) -> str:
+    """Name what the sign-in stumbled over in a cloud's entry."""
+    if option := _UNKNOWN_OPTION.search(str(error)):
+        return f"its auth in clouds.yaml has {option[1]}, which its auth_type does not know"
+    return "its entry in clouds.yaml has a value of the wrong kind"
 
 
 def _check_first(variable: str, usual: Sequence[str]) -> None:

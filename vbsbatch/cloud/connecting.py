@@ -202,9 +202,9 @@ async def _chosen(
         if found.vbs_supposed and await _denied(vbs.offers_vbs):
             raise missing
         return vbs
-    if not found.vbs_supposed or await _asked(vbs.offers_vbs, missing):
+    if not found.vbs_supposed or await _asked(vbs.offers_vbs):
         return vbs
-    if not await _asked(cinder.offers_backups, missing):
+    if not await _asked(cinder.offers_backups):
         raise missing
     return cinder
 
@@ -222,7 +222,7 @@ async def _denied(offers: Callable[[], Awaitable[bool]]) -> bool:
         raise SignInError(str(error)) from error
 
 
-async def _asked(offers: Callable[[], Awaitable[bool]], missing: SignInError) -> bool:
+async def _asked(offers: Callable[[], Awaitable[bool]]) -> bool:
     """What block storage says of a service that nothing but it could tell of; again after a while
     where it is but busy or restarting."""
     try:
@@ -232,7 +232,11 @@ async def _asked(offers: Callable[[], Awaitable[bool]], missing: SignInError) ->
             await anyio.sleep(pause)
         return await offers()
     except (CloudUnavailable, CloudRefused) as error:
-        raise SignInError(f"{missing}; block storage says: {error}") from error
+        raise SignInError(
+            f"block storage cannot be asked for its backups: {error}: check its endpoint"
+            " (--block-storage-endpoint, block_storage_endpoint_override in clouds.yaml,"
+            " the catalog), or name that of VBS (--vbs-endpoint)"
+        ) from error
 
 
 async def _make_sure_of_key(service: CloudService) -> None:

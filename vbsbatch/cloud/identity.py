@@ -15,7 +15,7 @@ from vbsbatch.cloud.foreign import causes, told
 from vbsbatch.cloud.sign_in_faults import translated
 from vbsbatch.cloud.tokens import Token
 from vbsbatch.cloud.trust import Trust
-from vbsbatch.errors import SignInError
+from vbsbatch.errors import CloudUnavailable, SignInError
 from vbsbatch.model import Timeouts
 
 _SECRET_OPTION = re.compile(r"password|secret|token|passcode|passphrase|api_?key|^sk$", re.I)
@@ -76,9 +76,7 @@ class Account:
                 access = self._plugin.get_access(self._session)
                 token = _token(access, before, self._now())
         except Exception as error:  # any plugin, so any exception: this is the wall
-            raise translated(
-                error, self._where, self._secrets, renewing=self._signed_in
-            ) from _shareable(error, self._secrets)
+            raise self._fault(error, renewing=self._signed_in) from _shareable(error, self._secrets)
         self._access = access
         self._signed_in = True
         return token
@@ -91,9 +89,7 @@ class Account:
                 interface=interface, region_name=self.region
             )
         except Exception as error:  # an odd catalog: the same wall
-            raise translated(error, self._where, self._secrets, renewing=False) from _shareable(
-                error, self._secrets
-            )
+            raise self._fault(error, renewing=False) from _shareable(error, self._secrets)
         return {
             kind: [(str(entry.region_name or ""), str(entry.url)) for entry in entries]
             for kind, entries in found.items()
@@ -103,6 +99,10 @@ class Account:
     def close(self) -> None:
         """Close the connections to the identity service."""
         self._session.session.close()
+
+    def _fault(self, error: Exception, *, renewing: bool) -> SignInError | CloudUnavailable:
+        kind = str(self._region.config.get("auth_type"))
+        return translated(error, self._where, self._secrets, renewing=renewing, auth_type=kind)
 
     def _open_session(self, timeouts: Timeouts) -> Any:
         with quiet():

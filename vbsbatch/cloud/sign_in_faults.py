@@ -13,14 +13,19 @@ _TOLD = re.compile(r"check|set cacert|cert:|_PROXY")
 
 
 def translated(
-    error: Exception, where: str, secrets: Collection[str], *, renewing: bool
+    error: Exception,
+    where: str,
+    secrets: Collection[str],
+    *,
+    renewing: bool,
+    auth_type: str = "password",
 ) -> SignInError | CloudUnavailable:
     """Translate whatever a sign-in ended with; `where` names the cloud and its auth_url.
 
     An outage is `CloudUnavailable` while renewing and `SignInError` at the start, where a person
     waits and nothing is lost. None of `secrets` is in the text.
     """
-    text, outage = _reason(error)
+    text, outage = _reason(error, auth_type)
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
     words = f"{where}: {text}"
@@ -37,12 +42,12 @@ def _advice(text: str, *, passing: bool) -> str:
     return "" if _TOLD.search(text) else ": check auth_url, and that it can be reached from here"
 
 
-def _reason(error: Exception) -> tuple[str, bool]:
+def _reason(error: Exception, auth_type: str) -> tuple[str, bool]:
     """Return what to tell a person, and whether the same sign-in may succeed later."""
     if any(type(link).__name__ == "MissingAuthPlugin" for link in causes(error)):
         return "auth_url leads to no Keystone (it wants a token itself): check auth_url", False
     if (status := _status(error)) is not None:
-        return _refused(status, error), status in (408, 429) or status >= 500
+        return _refused(status, error, auth_type), status in (408, 429) or status >= 500
     if network := network_reason(error):
         return network, True
     named = {type(link).__name__ for link in causes(error)}
@@ -66,9 +71,10 @@ def _status(error: Exception) -> int | None:
     return None
 
 
-def _refused(status: int, error: Exception) -> str:
+def _refused(status: int, error: Exception, auth_type: str) -> str:
     if status == 401:
-        return "the identity service refused the credentials (401): check user, password, project"
+        means = _means(auth_type)
+        return f"the identity service refused the credentials (401): check {means}"
     if status == 403:
         return "the identity service forbids this sign-in (403): check whether the user is locked"
     if status == 404:
@@ -76,3 +82,14 @@ def _refused(status: int, error: Exception) -> str:
     if status in (408, 429) or status >= 500:
         return f"the identity service is unavailable ({status})"
     return f"the identity service refused the sign-in ({status}): {words(error)}"
+
+
+def _means(auth_type: str) -> str:
+    """Name what this kind of sign-in proves itself with."""
+    if "password" in auth_type:
+        return "user, password, project"
+    if "applicationcredential" in auth_type:
+        return "the application credential, which may have expired"
+    if "token" in auth_type:
+        return "the token, which may have expired"
+    return "auth: in clouds.yaml"
