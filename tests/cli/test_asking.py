@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import anyio
 import pytest
 
-from vbsbatch.cli import surveying, verifying
+from vbsbatch.cli import engine_process, surveying, verifying
 from vbsbatch.cli.asking import CHANGES, Tries, ask_again
+from vbsbatch.cli.running import _check_settings
 from vbsbatch.cli.sighting import take_sight
 from vbsbatch.cli.surveying import read_servers, read_volumes, survey, volumes_by_id
 from vbsbatch.cli.verifying import listed
@@ -19,12 +21,14 @@ from vbsbatch.errors import (
     CloudUnavailable,
     ListChanged,
     SignInError,
+    UsageError,
 )
 from vbsbatch.model import (
     Backup,
     BackupPage,
     CloudServer,
     CloudVolume,
+    Quota,
     ServerPage,
     Service,
     VolumePage,
@@ -77,10 +81,10 @@ class Cloud:
             raise self._servers
         return ServerPage(servers=(CloudServer(id="s", name="web01"),), next="round")
 
-    async def quota(self) -> tuple[()]:
+    async def quota(self) -> tuple[Quota, ...]:
         if self._quota is not None:
             raise self._quota
-        return ()
+        return (Quota(kind="backups", used=0),)
 
     async def backups(self, page: str | None = None) -> BackupPage:
         return BackupPage(backups=(), next="again")
@@ -226,3 +230,24 @@ async def test_a_look_at_nobody_is_no_look() -> None:
     silent = CloudUnavailable("connection refused")
     with pytest.raises(SignInError, match="cannot reach the backup service"):
         await take_sight(cast(Any, Cloud(NO, quota=silent)), (), nobody_counts)
+
+
+class Undecided:
+    """A service that does not say what it can do."""
+
+    asked = 0
+
+    async def objections(self, wanted: object) -> list[str]:
+        self.asked += 1
+        raise CloudUnavailable("cannot find out: 500", status=500)
+
+
+async def test_what_a_service_can_do_is_asked_again_and_else_refused_not_a_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine_process, "REACHING", QUICK)
+    service = Undecided()
+    plan = cast(Any, SimpleNamespace(backup_settings=tuple))
+    with pytest.raises(UsageError, match="cannot find out: 500"):
+        await _check_settings(plan, cast(Any, service), reached=True)
+    assert service.asked == 3

@@ -202,7 +202,7 @@ def test_a_list_that_does_not_come_is_asked_for_again_and_then_an_error(stage: S
     assert len(written(stage)["volumes"]) == 10
     cloud.behave(FAST + "faults: [{on: volumes, do: status, status: 403}]")
     done = stage(*NEW, code=2)
-    assert done.stderr.startswith("vbsbatch: 403")
+    assert done.stderr.startswith("vbsbatch: cannot read the list of volumes: 403")
     assert done.stdout == ""
 
 

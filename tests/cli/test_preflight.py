@@ -215,6 +215,13 @@ def test_a_run_that_could_not_follow_its_backups_begins_nothing(stage: Stage, po
     assert cloud.creates() == 0
 
 
+def test_a_quota_that_cinder_does_not_tell_this_user_is_a_warning_too(stage: Stage) -> None:
+    stage.cloud(
+        FAST + "services: cinder\nfaults: [{on: quota, do: status, status: 403}]", volumes=2
+    )
+    assert found(stage) == [("warning", "quota", None)]
+
+
 @pytest.mark.parametrize(("status", "why"), [(302, "a redirect to nowhere"), (401, "401: ")])
 @pytest.mark.parametrize("words", [(), ("--no-preflight",)])
 def test_a_service_that_lets_nobody_in_is_told_before_anything_is_stored(

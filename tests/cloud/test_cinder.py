@@ -138,7 +138,7 @@ async def test_every_character_of_four_bytes_and_every_key_that_is_refused_is_na
     found = await bench.cinder.objections(
         [
             BackupSettings(description="disk \N{FLOPPY DISK}"),
-            BackupSettings(tags=(("wäve", "\N{ROCKET}"), ("fine key:/.", "\N{FLOPPY DISK}"))),
+            BackupSettings(tags=(("wäve", "\N{ROCKET}"), ("fine key:.", "\N{FLOPPY DISK}"))),
         ]
     )
     assert [text.partition(",")[0] for text in found] == [
@@ -150,7 +150,7 @@ async def test_every_character_of_four_bytes_and_every_key_that_is_refused_is_na
 
 async def test_a_version_document_that_did_not_come_is_asked_for_later() -> None:
     bench = CinderBench(lambda _: answer(503, {}))
-    with pytest.raises(CloudUnavailable):
+    with pytest.raises(CloudUnavailable, match="microversion that tags need: 503"):
         await bench.cinder.objections([TAGS])
 
 

@@ -8,7 +8,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from random import SystemRandom
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -21,6 +23,9 @@ from vbsbatch.engine import Ending, Engine
 from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError, UsageError
 from vbsbatch.model import Quota, Run, RunState, Service, Settings
 from vbsbatch.store import Store
+
+if TYPE_CHECKING:
+    from vbsbatch.plan import Plan
 
 REACHING = Tries(pauses=(0.5, 1.0), longest=1.0)
 """The first look at the service is repeated: one dropped connection is no fault."""
@@ -81,6 +86,14 @@ async def reach(service: CloudService) -> tuple[Quota, ...] | CloudError:
                 f"({_ENDPOINTS[service.kind]} in clouds.yaml, the catalog)"
             ) from error
         return error
+
+
+async def objections(plan: Plan, service: CloudService) -> list[str]:
+    """What of the plan's settings the service cannot do, or why that cannot be found out."""
+    try:
+        return await ask_again(partial(service.objections, plan.backup_settings()), REACHING)
+    except CloudUnavailable as error:
+        return [str(error)]
 
 
 def check_project(run: Run, service: CloudService) -> None:
@@ -173,6 +186,7 @@ __all__ = [
     "check_project",
     "drive",
     "exit_code",
+    "objections",
     "reach",
     "signed_in",
 ]

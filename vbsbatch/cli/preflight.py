@@ -99,14 +99,14 @@ async def before_run(
 
 async def _looked(plan: Plan, choice: CloudChoice) -> tuple[Preflight, tuple[Finding, ...]]:
     """What was found, and where: both are worth knowing."""
-    from vbsbatch.cli.engine_process import signed_in
+    from vbsbatch.cli.engine_process import objections, signed_in
 
     async with signed_in(choice, plan.settings) as service:
         with counting("volumes") as count:
             found = await _look(plan, service, count, unanswered=Severity.ERROR)
         place = clean(service.cloud_name or "the environment's cloud")
         project = clean(service.project_id)
-        objections = await service.objections(plan.backup_settings())
+        objected = await objections(plan, service)
         return found, (
             Finding(
                 severity=Severity.NOTE,
@@ -118,7 +118,7 @@ async def _looked(plan: Plan, choice: CloudChoice) -> tuple[Preflight, tuple[Fin
                 about="endpoint",
                 text=f"{service.kind} answers, {service.read_calls} calls so far",
             ),
-            *(Finding(severity=Severity.ERROR, about="settings", text=text) for text in objections),
+            *(Finding(severity=Severity.ERROR, about="settings", text=text) for text in objected),
         )
 
 

@@ -271,13 +271,12 @@ async def _check_settings(plan: Plan, service: CloudService, *, reached: bool) -
 
     Where nothing was asked of it so far, first find out whether anybody answers at all.
     """
-    from vbsbatch.cli.engine_process import reach
+    from vbsbatch.cli.engine_process import objections, reach
 
     if not reached:
         await reach(service)
-    objections = await service.objections(plan.backup_settings())
-    if objections:
-        raise UsageError("\n".join(objections))
+    if objected := await objections(plan, service):
+        raise UsageError("\n".join(objected))
 
 
 def _freeze(

@@ -75,6 +75,8 @@ async def _see_quotas(service: CloudService, seen: _Look) -> None:
         return
     if isinstance(said, CloudError):
         seen.note("quota", said)
+    elif not said:
+        seen.gaps.append(Gap(what="quota", why="the cloud does not tell it", refused=True))
     else:
         seen.quotas = said
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vbsbatch.cli.asking import USUAL, Tries, ask_again, whole
-from vbsbatch.errors import CloudError, CloudUnavailable
+from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable
 from vbsbatch.model import CloudServer, CloudVolume
 
 if TYPE_CHECKING:
@@ -88,6 +88,10 @@ async def survey(inventory: Inventory, count: Count) -> tuple[Fleet, str | None]
         volumes = await read_volumes(inventory, count)
     except CloudUnavailable as error:
         raise CloudUnavailable(f"cannot read the list of volumes: {error}; try later") from error
+    except CloudRefused as error:
+        raise CloudRefused(
+            f"cannot read the list of volumes: {error}", status=error.status
+        ) from error
     if not inventory.knows_servers:
         return Fleet.of(volumes), "the catalog has no compute service"
     try:

@@ -29,7 +29,7 @@ _WITH_METADATA = ((b"OpenStack-API-Version", b"volume 3.43"),)
 _QUOTAS = ("backups", "backup_gigabytes")
 _VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})", re.ASCII)
 _LAST_OF_THREE_BYTES = 0xFFFF
-_METADATA_KEY = re.compile(r"[a-zA-Z0-9_:. /-]{1,255}", re.ASCII)
+_METADATA_KEY = re.compile(r"[a-zA-Z0-9_:. -]{1,255}", re.ASCII)
 
 
 class CinderService(CloudService):
@@ -118,6 +118,9 @@ class CinderService(CloudService):
             versions = read_success(self._session, reply).get("versions")
         except CloudRefused:
             return (3, 0)
+        except CloudUnavailable as error:
+            why = "cannot find out whether block storage offers the microversion that tags need"
+            raise CloudUnavailable(f"{why}: {error}", status=error.status) from error
         found = [_version(entry) for entry in versions] if isinstance(versions, list) else []
         return max([(3, 0), *found])
 
@@ -149,7 +152,7 @@ def _unkept(tags: Iterable[tuple[str, str]], texts: Iterable[str]) -> list[str]:
     characters = sorted({c for text in texts for c in text if ord(c) > _LAST_OF_THREE_BYTES})
     return [
         *(
-            f'tag "{k}": a key may hold ASCII letters, digits, blanks and - _ : . / here'
+            f'tag "{k}": a key may hold ASCII letters, digits, blanks and - _ : . here'
             for k in keys
         ),
         *(
