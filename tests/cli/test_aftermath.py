@@ -78,8 +78,14 @@ def test_one_volume_may_be_restored_onto_another(stage: Stage) -> None:
     source = a_run(stage, cloud)
     first, second = stage.jobs()[:2]
     words = ["--volume", first["name"], "--to", f"{first['name']}={second['volume_id']}"]
-    stage("restore", source, *words, "--yes")
+    done = stage("restore", source, *words, "--yes")
+    assert "1 volume will be overwritten" in done.stderr
+    assert (
+        f"  {second['name']} ({second['volume_id']}) <- backup {first['backup_name']}"
+        in done.stderr
+    )
     assert overwritten(cloud) == {second["volume_id"]: first["backup_id"]}
+    assert [job["name"] for job in stage.jobs()] == [second["name"]]
 
 
 def test_what_the_cloud_would_refuse_is_told_at_once_and_nothing_is_stored(stage: Stage) -> None:

@@ -16,6 +16,7 @@ from vbsbatch.cli.running import carry_out
 from vbsbatch.cli.showing import chosen_style, is_terminal
 from vbsbatch.cli.surveying import volumes_by_id
 from vbsbatch.errors import CloudRefused, CloudUnavailable, UsageError
+from vbsbatch.fleet.writing import counted
 from vbsbatch.model import ENDED_STATES, BackupSettings, JobState, Operation, Run, RunState
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ Examples:
 def restore(run: str, volumes: tuple[str, ...], to: tuple[str, ...], how: Driving) -> int:
     """Overwrite volumes with the backups that RUN made of them, after asking."""
     from vbsbatch.plan.aftermath import (
+        called,
         objections_to_restore,
         restores,
         settings_for,
@@ -71,19 +73,21 @@ def restore(run: str, volumes: tuple[str, ...], to: tuple[str, ...], how: Drivin
     style = chosen_style(how.progress)
     with open_store(how.db) as store:
         source = _source(store, run, "restored")
-        jobs = restores(with_backup(store.jobs(source.id), volumes), to)
+        wanted = restores(with_backup(store.jobs(source.id), volumes), to)
         _refuse_unasked(how, "restore overwrites volumes")
-        _refuse_overlap(store, {job.volume_id for job in jobs}, attrgetter("volume_id"))
+        _refuse_overlap(store, {job.volume_id for job in wanted}, attrgetter("volume_id"))
         settings = settings_for(Operation.RESTORE, source, rate=how.rate, in_flight=how.in_flight)
 
         async def freeze(service: CloudService) -> Run:
-            backups = await _listed(service, source, jobs)
-            wanted = {job.volume_id for job in jobs}
-            targets = await _looked(volumes_by_id(service.inventory, wanted))
+            backups = await _listed(service, source, wanted)
+            onto = {job.volume_id for job in wanted}
+            targets = await _looked(volumes_by_id(service.inventory, onto))
+            jobs = called(wanted, targets)
             if objections := objections_to_restore(jobs, backups, targets):
                 raise UsageError("\n".join([*objections, "nothing was restored"]))
+            what = counted(len(jobs), "volume")
             _confirm(
-                f"{len(jobs)} volumes will be overwritten with the backups of run {source.id}:",
+                f"{what} will be overwritten with the backups of run {source.id}:",
                 [_overwritten(job, backups) for job in jobs],
                 "overwrite",
                 style,
@@ -132,7 +136,9 @@ def prune(run: str, volumes: tuple[str, ...], errored: bool, delete: bool, how: 
             total = sum(backups[_backup_id(job)].size or 0 for job in jobs)
             if not delete or not jobs:
                 return _dry_run(source, lines, total)
-            heading = f"{len(jobs)} backups of run {source.id} ({total} GB) will be deleted:"
+            heading = (
+                f"{counted(len(jobs), 'backup')} of run {source.id} ({total} GB) will be deleted:"
+            )
             _confirm(heading, lines, "delete", style, yes=how.yes)
             return _frozen(store, source, settings, jobs, service, choice.cloud, style)
 
@@ -200,7 +206,7 @@ def _kept_apart(jobs: Iterable[Job], backups: Mapping[str, Backup], style: str) 
 def _dry_run(source: Run, lines: Sequence[str], total: int) -> int:
     for line in lines:
         click.echo(line.strip())
-    click.echo(f"run {source.id}: {len(lines)} backups, {total} GB; nothing was deleted")
+    click.echo(f"run {source.id}: {counted(len(lines), 'backup')}, {total} GB; nothing was deleted")
     if lines:
         mention("to delete them: add --delete")
     return 0
@@ -284,6 +290,6 @@ def _frozen(
         created_at=now,
     )
     store.create_run(new, jobs, BackupSettings())
-    what = f"{word} of {len(jobs)} backups of run {source.id}"
+    what = f"{word} of {counted(len(jobs), 'backup')} of run {source.id}"
     remark(f"run {new.id}: {what}, store {store.path}", style)
     return store.run(new.id)

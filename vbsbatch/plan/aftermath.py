@@ -86,6 +86,17 @@ def restores(sources: Sequence[Job], to: Sequence[str]) -> list[Job]:
     ]
 
 
+def called(jobs: Iterable[Job], volumes: Mapping[str, CloudVolume]) -> list[Job]:
+    """The jobs with the names of volumes of which the run knew but the id: where `to` led."""
+    found = []
+    for job in jobs:
+        volume = volumes.get(job.volume_id)
+        unnamed = job.volume_name == job.volume_id
+        name = volume.name if volume is not None and unnamed else None
+        found.append(replace(job, volume_name=name) if name else job)
+    return found
+
+
 def deletions(sources: Sequence[Job], made_at: Mapping[str, float]) -> list[Job]:
     """The jobs that delete each backup, the newest first: older ones may be what it builds on."""
 
