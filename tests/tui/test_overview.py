@@ -63,6 +63,30 @@ async def test_the_cursor_stays_on_its_job_and_line_while_rows_move() -> None:
         assert f"{job:05d}" in next(text for text in stage.lines if text.startswith(">"))
 
 
+async def test_keys_and_clicks_are_meant_for_what_is_seen_whatever_moved_since() -> None:
+    async with opened() as stage:
+        await stage.press("f", *["j"] * 20)
+        table, source = stage.table, stage.source
+        order = source.numbers(RUN, table.view, 0, None)
+
+        def before_the_next_look(*nos: int) -> None:
+            for no in nos:
+                source.move(no, state=JobState.WAITING)
+
+        before_the_next_look(*order[:5])
+        await stage.press("j")
+        assert table.cursor_no == order[21]
+        await stage.press("V", "j", "j")
+        before_the_next_look(*order[5:9])
+        await stage.press("V")
+        assert table.marks == set(order[21:24])
+        seen = int(stage.lines[8].split()[2])
+        before_the_next_look(*order[9:12])
+        await stage.pilot.click("JobTable", offset=(10, 2))
+        assert table.cursor_no == seen
+        assert f"{seen:05d}" in next(text for text in stage.lines if text.startswith(">"))
+
+
 async def test_a_job_that_leaves_the_view_hands_the_cursor_to_its_successor() -> None:
     async with opened() as stage:
         await stage.press("f", "j", "j")

@@ -214,22 +214,26 @@ class JobTable(ScrollView, can_focus=True):
             self._repaint(before)
 
     def action_move(self, by: int) -> None:
-        """Move the cursor by rows."""
+        """Move the cursor by rows, from where its job is by now."""
+        self.reload()
         self.go_to(self.cursor_row + by)
 
     def action_page(self, by: int) -> None:
         """Move the cursor by screenfuls."""
-        self.go_to(self.cursor_row + by * max(1, self._height - 1))
+        self.action_move(by * max(1, self._height - 1))
 
     def action_edge(self, last: int) -> None:
         """Move the cursor to the first or the last row."""
         self.go_to(self.size_of_view - 1 if last else 0)
 
     def on_click(self, event: events.Click) -> None:
-        """A click moves the cursor, a double click opens the job."""
-        row = round(self.scroll_y) + event.y
-        if row < self.size_of_view:
-            self.go_to(row)
+        """A click moves the cursor to the job that is seen there, a double click opens it."""
+        at = round(self.scroll_y) + event.y - self._first
+        if 0 <= at < len(self._rows):
+            before = self._painted()
+            self.cursor_row, self.cursor_no = self._first + at, self._rows[at].no
+            self._repaint(before)
+            self.action_move(0)
             if event.chain > 1:
                 self.post_message(self.Opened())
 
@@ -247,6 +251,8 @@ class JobTable(ScrollView, can_focus=True):
 
     def mark_range(self) -> None:
         """Begin a range at the cursor, or mark everything from where it began to here."""
+        if self.anchor_no is not None:
+            self.reload()  # where the two jobs are by now, if the range's first is still there
         if self.anchor_no is None:
             self.anchor_no, self._anchor_row = self.cursor_no, self.cursor_row
         else:

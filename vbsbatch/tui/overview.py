@@ -268,6 +268,7 @@ class OverviewScreen(SteeredScreen):
         """To the next failed job of the view, or the one before."""
         with reading(self):
             table = self.table
+            table.reload()
             row = next_failure(self.source, self.run_id, table.view, table.cursor_row, by)
             if row is None:
                 self.say("no failed job in that direction")
