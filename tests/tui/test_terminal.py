@@ -9,10 +9,12 @@ import signal
 import unicodedata
 
 import pytest
+from textual.worker import WorkerFailed
 
-from tests.tui.scripted import RUN
+from tests.tui.scripted import RUN, ScriptedSource
 from tests.tui.stage import SECRET
 from tests.tui.terminal import Terminal
+from vbsbatch.tui.app import MonitorApp
 
 READY = b"Detach"
 
@@ -155,6 +157,17 @@ def test_a_terminal_that_is_gone_ends_the_screen(controlling: bool) -> None:
         terminal._child = -1
         terminal.hang_up()
         assert terminal.process.wait(timeout=20) != 0
+
+
+def test_a_crash_in_a_task_of_its_own_is_named_by_what_broke() -> None:
+    app = MonitorApp(ScriptedSource())
+    app._return_code = 1
+    try:
+        raise OverflowError("token")
+    except OverflowError as error:
+        app._exception = WorkerFailed(error)
+    place = r"OverflowError at test_terminal.py:\d+"
+    assert re.fullmatch(rf"the screen broke \({place}\)", app.crash or "")
 
 
 def test_a_crash_is_one_line_without_any_value_and_a_return_code() -> None:

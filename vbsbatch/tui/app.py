@@ -23,6 +23,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.filter import LineFilter, NoColor
 from textual.screen import Screen
+from textual.worker import WorkerFailed
 
 from vbsbatch.errors import VbsbatchError
 from vbsbatch.model import JobState, Run, RunState
@@ -350,6 +351,8 @@ def _on_terminal() -> bool:
 
 def _place_of(error: BaseException) -> str:
     """The kind of an error and where in this package it came up; never its text."""
+    if isinstance(error, WorkerFailed):
+        error = error.error
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "vbsbatch" in frame.filename] or list(frames)
     place = f" at {os.path.basename(ours[-1].filename)}:{ours[-1].lineno}" if ours else ""
