@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import unicodedata
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -46,3 +47,19 @@ def test_the_last_wall_lets_no_control_character_through(text: str) -> None:
     assert harmless(shown.text)
     assert len(shown.text) == len(text)
     assert kept is textuals
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("\u2764\ufe0f db", "\u2764 db"),
+        ("1\ufe0f\u20e3 db", "1\u20e3 db"),
+        ("\U0001f44d\U0001f3fd db", "\U0001f44d db"),
+        ("\U0001f469\u200d\U0001f680 db", "\U0001f469\U0001f680 db"),
+        ("a\u115fb\u3164c", "abc"),
+        ("\u5bbf\u6cca e\u0301", "\u5bbf\u6cca e\u0301"),
+    ],
+)
+def test_a_column_holds_nothing_whose_width_terminals_do_not_agree_on(name: str, seen: str) -> None:
+    assert cut(name, 20) == seen
+    assert cell_len(seen) == sum(map(cell_len, seen))

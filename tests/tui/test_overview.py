@@ -11,11 +11,12 @@ from tests.tui.scripted import NOW, RUN, ScriptedSource
 from vbsbatch.errors import UsageError
 from vbsbatch.model import Job, JobState, Rate, RunState, Wave
 from vbsbatch.store import Event
-from vbsbatch.tui import event_pane, header, words
+from vbsbatch.tui import event_pane, header, panes, words
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.dialogs import Confirm
 from vbsbatch.tui.failures import Failures
 from vbsbatch.tui.overview import OverviewScreen
+from vbsbatch.tui.panes import SidePane
 from vbsbatch.tui.runs import RunsScreen
 from vbsbatch.tui.values import Sort, SortKey
 
@@ -592,6 +593,85 @@ async def test_any_size_of_terminal_is_survived(size: tuple[int, int]) -> None:
         await stage.pilot.resize_terminal(80, 24)
         await stage.look()
         assert stage.lines[0].startswith("vbsbatch  run")
+
+
+@pytest.mark.parametrize("size", [(20, 3), (40, 5)])
+async def test_what_was_asked_for_is_seen_in_the_least_room(size: tuple[int, int]) -> None:
+    async with opened(size=size) as stage:
+        await stage.press("question_mark")
+        assert "The run" in stage.text
+        await stage.press("escape", "slash")
+        await stage.type("fa")
+        assert "/ fa" in stage.lines
+        await stage.press("escape", "colon")
+        await stage.type("stop-n")
+        await stage.until(lambda: "stop-now: Stop" in stage.text)
+        await stage.press("escape", "escape", "escape")
+        stage.screen(RunsScreen)
+        assert any(line.startswith(">  LIVE") for line in stage.lines)
+
+
+async def test_the_footer_tells_the_keys_of_the_place_that_has_the_focus() -> None:
+    async with opened() as stage:
+        usual = stage.lines[-1]
+        await stage.press("slash")
+        assert stage.lines[-1] == "Enter Keep  Esc Back"
+        await stage.press("escape")
+        assert stage.lines[-1] == usual
+        await stage.press("tab")
+        assert stage.lines[-1] == "left Before  right Next  Enter Filter  Esc Jobs"
+        await stage.press("escape", "l")
+        assert "v Every move  l Jobs" in stage.lines[-1]
+        await stage.pilot.click("KeyLine", offset=(stage.lines[-1].index("l Jobs"), 0))
+        await stage.pilot.pause()
+        assert stage.table.has_focus
+        assert stage.lines[-1] == usual
+
+
+async def test_nothing_is_done_to_jobs_that_the_events_hide() -> None:
+    async with opened() as stage:
+        await stage.press(
+            "n", "l", "space", "V", "asterisk", "r", "x", "y", "f", "s", "slash", "tab"
+        )
+        stage.screen(OverviewScreen)
+        await stage.press("enter")
+        stage.screen(OverviewScreen)
+        offered = [name for name, *_ in stage.app.get_system_commands(stage.app.screen)]
+        assert not any(name.startswith(("retry: ", "open: ", "filter: ")) for name in offered)
+        await stage.press("l")
+        assert not stage.table.marks
+        assert stage.table.anchor_no is None
+        assert stage.table.size_of_view == 400
+
+
+async def test_the_keys_go_back_to_the_jobs_where_there_is_no_failure_to_choose() -> None:
+    async with opened() as stage:
+        await stage.press("tab")
+        assert not stage.table.has_focus
+        await stage.pilot.resize_terminal(40, 10)
+        await stage.pilot.pause()
+        await stage.press("j")
+        assert stage.table.cursor_no == 2
+        await stage.pilot.resize_terminal(80, 24)
+        await stage.press("tab")
+        for job in list(stage.source.jobs):
+            if job.state is JobState.FAILED:
+                stage.source.move(job.no, state=JobState.WAITING)
+        await stage.look()
+        assert stage.table.has_focus
+        await stage.press("tab")
+        assert stage.table.has_focus
+        assert stage.app.said == ["no job has failed"]
+
+
+async def test_the_side_pane_fits_as_soon_as_the_terminal_is_wide() -> None:
+    async with opened() as stage:
+        await stage.press("question_mark")  # what lies behind is not drawn again by itself
+        await stage.pilot.resize_terminal(140, 40)
+        await stage.pilot.pause()
+        found = panes.lines(stage.source.panes(RUN), stage.source.overview(RUN).failures, NOW, 42)
+        pane = next(s for s in stage.app.screen_stack if s.query(SidePane)).query_one(SidePane)
+        assert list(pane.lines) == found
 
 
 async def test_the_mouse_moves_opens_sorts_and_filters() -> None:

@@ -471,6 +471,16 @@ def test_a_store_that_cannot_be_read_is_a_store_error(desk: Desk) -> None:
         desk.source.changed()
 
 
+def test_a_store_that_was_moved_away_is_not_followed_any_more(desk: Desk) -> None:
+    assert desk.source.changed()
+    path, elsewhere = desk.store.path, desk.store.path.with_suffix(".old")
+    path.rename(elsewhere)
+    with pytest.raises(StoreError, match=r"is gone: it was moved or deleted"):
+        desk.source.changed()
+    elsewhere.rename(path)
+    assert not desk.source.changed()
+
+
 def test_the_source_needs_neither_textual_nor_the_rooms_it_must_not_know() -> None:
     script = (
         "import sys, vbsbatch.tui.source, vbsbatch.tui.terms\n"

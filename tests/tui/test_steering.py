@@ -11,6 +11,7 @@ from tests.tui.piloting import Stage, opened
 from tests.tui.scripted import RUN, ScriptedSource
 from vbsbatch.model import Job, JobState, Operation, Rate, RunState
 from vbsbatch.tui.dialogs import Confirm, Pick, Typed
+from vbsbatch.tui.lines import Rows
 from vbsbatch.tui.overview import OverviewScreen
 from vbsbatch.tui.runs import RunsScreen
 from vbsbatch.tui.steering import rate_of, stepped
@@ -229,6 +230,43 @@ async def test_stopping_is_explicit_and_confirmed(verb: str) -> None:
         assert await asked(stage) == (verb, {})
 
 
+@pytest.mark.parametrize("size", [(20, 3), (40, 5), (40, 10), (80, 24)])
+async def test_what_answers_a_question_is_seen_at_any_size(size: tuple[int, int]) -> None:
+    async with opened() as stage:
+        await stage.call("stop-now")
+        await dialog(stage, Confirm)
+        await stage.pilot.resize_terminal(*size)
+        await stage.pilot.pause()
+        assert "Stop this run?" in stage.text
+        assert "> No <" in stage.text
+        assert ("later, here or with vbsbatch resume" in " ".join(stage.text.split())) is (
+            size == (80, 24)
+        )
+        await stage.press("escape", "R", "G")
+        assert "Retry which" in await dialog(stage, Pick)
+        last = len(stage.source.overview(RUN).failures) - 1
+        rows = stage.app.screen.query_one(Rows)
+        assert rows.cursor == last
+        assert rows.top <= last < rows.top + rows.size.height
+        await stage.press("escape", "asterisk", "x")
+        await dialog(stage, Confirm)
+        await stage.press("escape", "equals_sign")
+        assert "5/s" in await dialog(stage, Typed)
+
+
+async def test_a_question_is_wrapped_anew_when_the_terminal_changes() -> None:
+    async with opened() as stage:
+        await stage.press("asterisk", "x")
+        wide = await dialog(stage, Confirm)
+        assert "368 others chosen cannot be: left alone" in wide
+        await stage.pilot.resize_terminal(40, 10)
+        await stage.pilot.pause()
+        assert "|   alone    " in stage.text
+        await stage.pilot.resize_terminal(80, 24)
+        await stage.pilot.pause()
+        assert stage.text.splitlines()[6:] == wide.splitlines()[6:]
+
+
 async def test_all_filtered_jobs_are_retried_through_the_palette() -> None:
     async with opened() as stage:
         await stage.call("retry-filtered")
@@ -292,6 +330,16 @@ async def test_an_unfinished_run_is_resumed_from_the_list() -> None:
         await stage.press("g", "enter")
         await stage.until(lambda: isinstance(stage.app.screen, OverviewScreen))
         assert stage.source.resumed == ["20261120-0715-e5f6"]
+
+
+async def test_the_list_says_at_once_that_an_engine_is_being_started() -> None:
+    source = ScriptedSource()
+    source.starts.clear()
+    async with opened(source, run_id=None) as stage:
+        await stage.press("j", "j", "j", "c")
+        assert stage.app.said == ["starting an engine for run 20261120-0715-e5f6"]
+        source.starts.set()
+        await stage.until(lambda: len(stage.app.said) == 2)
 
 
 async def test_what_failed_in_an_older_run_is_retried_from_the_list() -> None:

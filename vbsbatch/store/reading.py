@@ -262,7 +262,13 @@ class Reader:
         return map(read_event, self._rows(queries.EVENTS, page))
 
     def data_version(self) -> int:
-        """A number that changes when anybody else has written to the file; costs microseconds."""
+        """A number that changes when anybody else has written to the file; costs microseconds.
+
+        Raises `StoreFailed` when the file is not there any more: what is open goes on being read,
+        and nobody will ever write to it again.
+        """
+        if not self.path.exists():
+            raise StoreFailed(f"{self.path} is gone: it was moved or deleted")
         return int(self._value("PRAGMA data_version"))
 
     def mark(self) -> Mark:

@@ -73,12 +73,19 @@ class MonitorApp(App[None]):
     TITLE = "vbsbatch"
     COMMANDS = {Actions}  # noqa: RUF012 (Textual's own type)
     ALLOW_SELECT = False
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012 (Textual's own type)
+        *((0, "-bare"), (bindings.FRAMED_FROM, "-framed")),
+    ]
     BINDINGS = [  # noqa: RUF012 (Textual's own type)
         *bindings.of("everywhere"),
         Binding("ctrl+c", "detach", "Leave", show=False, priority=True),
     ]
     CSS = """
     CommandPalette SearchIcon { display: none; }
+    CommandPalette.-bare > Vertical { margin-top: 0; }
+    CommandPalette.-bare #--input, CommandPalette.-bare CommandList { border: none; }
+    CommandPalette.-bare CommandInput { border: none; height: 1; }
+    CommandPalette.-bare CommandInput:focus { border: none; }
     /* Above the line that says what is requested, or takes a filter. */
     ToastRack { margin-bottom: 2; scrollbar-size: 0 0; }
     Toast { background: $panel; padding: 0 1; max-width: 100%; }
@@ -264,7 +271,7 @@ class MonitorApp(App[None]):
         """Every action of this screen and of everywhere, from the table of keys."""
         where = screen.WHERE if isinstance(screen, LiveScreen) else "everywhere"
         for key in bindings.here(where, "everywhere", "move"):
-            if key.id != "more" and not (self.source.read_only and key.steers):
+            if key.id != "more" and screen.check_action(key.action.partition("(")[0], ()):
                 shown = bindings.shown(key, self.keymap, every=True)
                 yield SystemCommand(
                     f"{key.id}: {key.what}",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textual.binding import Binding, BindingType
 from textual.keys import Keys
 
 from vbsbatch.errors import UsageError
+
+FRAMED_FROM = 8
+"""Lines of a terminal that has room for the frames around questions and help."""
 
 _NO_KEY = "no-key-"
 
@@ -111,6 +114,40 @@ KEYS: tuple[Key, ...] = (
     _key("everywhere more command_palette ctrl+p,colon", "Every action", footer="More", rank=2),
 )
 """In the order of help and footer."""
+
+
+def _named(name: str, footer: str) -> Key:
+    return replace(next(key for key in KEYS if key.id == name), footer=footer)
+
+
+def _fixed(keys: str, footer: str) -> Key:
+    """What a key does in one place only: neither in the help nor to be remapped."""
+    return Key(id="", action="", where="", what="", keys=keys, footer=footer, rank=2)
+
+
+IN_THE_FILTER = [_fixed("enter", "Keep"), _fixed("escape", "Back")]
+"""The footer's keys while a filter is typed."""
+
+ON_THE_FAILURES = [
+    *(_fixed("left", "Before"), _fixed("right", "Next"), _fixed("enter", "Filter")),
+    _fixed("escape", "Jobs"),
+]
+"""While a failure by code is chosen."""
+
+IN_THE_LOG = [
+    *(_named("help", "Help"), _named("up", "Older"), _named("down", "Newer")),
+    *(_named("verbose", "Every move"), _named("log", "Jobs")),
+    *(_named("detach", "Detach"), _named("more", "More")),
+]
+"""While the events are large."""
+
+ON_JOBS = frozenset(
+    {
+        *("open", "mark", "mark_range", "mark_all", "retry", "cancel", "copy"),
+        *("failure", "sort", "reverse", "filter", "failures", "codes"),
+    }
+)
+"""Names of the actions of the overview that need the jobs to be seen."""
 
 STEERING = frozenset(key.action.partition("(")[0] for key in KEYS if key.steers)
 """Names of the actions that a read-only screen does not have."""

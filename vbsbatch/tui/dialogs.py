@@ -28,13 +28,19 @@ _WIDTH = 64
 
 Result = TypeVar("Result")
 
+_MOST_OPTIONS = 18
+"""Lines of a list at most."""
+
+_FRAME = 2
+"""Lines and cells that the frame takes; there is none on a terminal without room for it."""
+
 _CSS = """
 Dialog { align: center middle; background: $background 60%; }
 Dialog > Vertical { width: 64; max-width: 100%; height: auto; max-height: 100%;
                     background: $panel; border: ascii $primary; padding: 0 1; }
 Dialog Lines, Dialog Rows { background: $panel; }
-Dialog Rows { height: auto; max-height: 18; }
 Dialog Input { background: $surface; }
+Dialog.-bare > Vertical { border: none; }
 """
 
 
@@ -53,18 +59,50 @@ class Dialog(ModalScreen[Result], Generic[Result]):
     def compose(self) -> ComposeResult:
         """The question, then what answers it."""
         with Vertical():
-            yield Lines(list(self._question(max(8, min(_WIDTH, self.app.size.width) - 4))))
+            yield Lines(id="question")
             yield from self.answers()
+
+    def on_mount(self) -> None:
+        """Take what was typed before the question was there, unless it would be an answer blind."""
+        self._fit()
+        release = partial(monitor(self).typed_ahead.release, again=self.TAKES_TYPED)
+        self.call_after_refresh(release)
+
+    def on_resize(self) -> None:
+        """Fit the question to the new size."""
+        self._fit()
+
+    def _fit(self) -> None:
+        """Show as much of the question as leaves room for what answers it."""
+        inside = self.app.size.height - self._frame
+        found = list(self._question(self.inner_width))
+        shown = found[: max(1, inside - self.least(inside))]
+        if len(shown) < len(found):
+            (text, role), *_ = shown[-1]
+            shown[-1] = ((cut(f"{text} ~", self.inner_width), role),)
+        self.query_one("#question", Lines).show(shown)
+        self.give(max(1, inside - len(shown)))
+
+    @property
+    def _frame(self) -> int:
+        return _FRAME if self.app.size.height >= bindings.FRAMED_FROM else 0
+
+    @property
+    def inner_width(self) -> int:
+        """Cells between the frame's sides."""
+        return max(8, min(_WIDTH, self.app.size.width) - _FRAME - self._frame)
 
     def _question(self, width: int) -> Iterator[Line]:
         for index, text in enumerate(self._text):
             for piece in textwrap.wrap(clean(text), width, subsequent_indent="  "):
                 yield ((cut(piece, width), "strong" if index == 0 else "plain"),)
 
-    def on_mount(self) -> None:
-        """Take what was typed before the question was there, unless it would be an answer blind."""
-        release = partial(monitor(self).typed_ahead.release, again=self.TAKES_TYPED)
-        self.call_after_refresh(release)
+    def least(self, inside: int) -> int:
+        """Lines that the answers need of those inside the frame."""
+        raise NotImplementedError
+
+    def give(self, lines: int) -> None:
+        """Show the answers in so many lines at most."""
 
     def answers(self) -> ComposeResult:
         """The widgets that take the answer."""
@@ -89,7 +127,16 @@ class Confirm(Dialog[bool]):
 
     def answers(self) -> ComposeResult:
         """The two words."""
-        yield Lines([(), self._words()], id="answers")
+        yield Lines(id="answers")
+
+    def least(self, inside: int) -> int:
+        """The words, and an empty line above them where there is room."""
+        return 2 if inside >= bindings.FRAMED_FROM - _FRAME else 1
+
+    def give(self, lines: int) -> None:
+        """The words in the last line."""
+        empty: list[Line] = [()] if lines > 1 else []
+        self.query_one("#answers", Lines).show([*empty, self._words()])
 
     def _words(self) -> Line:
         no, yes = ("chosen", "dim") if not self._yes else ("dim", "chosen")
@@ -99,7 +146,7 @@ class Confirm(Dialog[bool]):
     def action_turn(self) -> None:
         """To the other word."""
         self._yes = not self._yes
-        self.query_one("#answers", Lines).show([(), self._words()])
+        self._fit()
 
     def action_take(self) -> None:
         """Answer what is chosen."""
@@ -116,7 +163,7 @@ class Confirm(Dialog[bool]):
     def on_click(self, event: events.Click) -> None:
         """A click on a word answers."""
         answers = self.query_one("#answers", Lines)
-        if event.widget is answers and event.y == 1:
+        if event.widget is answers and event.y == len(answers.lines) - 1:
             self.dismiss(event.x >= 10 and event.x < 17)
 
 
@@ -138,13 +185,17 @@ class Typed(Dialog[str]):
         yield TypedLine(self._value, select_on_focus=True, compact=True)
         yield Lines([(("Enter takes it, Esc leaves", "dim"),)], id="fault")
 
+    def least(self, inside: int) -> int:
+        """Both lines."""
+        return 2
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take it, or say what is wrong."""
         wrong = self._fault(event.value)
         if wrong is None:
             self.dismiss(event.value)
         else:
-            self.query_one("#fault", Lines).show([((cut(wrong, 60), "fail"),)])
+            self.query_one("#fault", Lines).show([((cut(wrong, self.inner_width), "fail"),)])
 
 
 class TypedCount(Typed):
@@ -159,7 +210,37 @@ class TypedCount(Typed):
         super().__init__([*text, f"Type {count} to go on:"], fault=fault)
 
 
-class Pick(Dialog[int]):
+class Listed(Dialog[Result], Generic[Result]):
+    """Something to choose in a list that scrolls when it has no room."""
+
+    def answers(self) -> ComposeResult:
+        """The list."""
+        yield Rows(id="options")
+
+    def options(self) -> list[Line]:
+        """The rows."""
+        raise NotImplementedError
+
+    def least(self, inside: int) -> int:
+        """Half of the room for a long list."""
+        return min(len(self.options()), max(1, inside // 2))
+
+    def give(self, lines: int) -> None:
+        """The rows that fit, the cursor's among them."""
+        rows, found = self.query_one(Rows), self.options()
+        rows.styles.height = min(_MOST_OPTIONS, len(found), lines)
+        rows.show(found)
+
+    def action_take(self) -> None:
+        """Take the row under the cursor."""
+        raise NotImplementedError
+
+    def on_rows_chosen(self) -> None:
+        """A double click takes it."""
+        self.action_take()
+
+
+class Pick(Listed[int]):
     """One of several; the answer is its index. `start` is where the cursor begins."""
 
     BINDINGS = bindings.hidden("enter take", "q refuse")
@@ -169,23 +250,17 @@ class Pick(Dialog[int]):
         self._options = options
         self._start = start
 
-    def answers(self) -> ComposeResult:
-        """The options."""
-        rows = Rows(id="options")
-        rows.styles.height = min(18, len(self._options))
-        yield rows
+    def options(self) -> list[Line]:
+        """One line each."""
+        width = max(1, self.inner_width - 2)
+        return [((cut(option, width), "plain"),) for option in self._options]
 
     def on_mount(self) -> None:
         """Begin at the default."""
         rows = self.query_one(Rows)
-        lines: list[Line] = [((cut(option, 58), "plain"),) for option in self._options]
-        rows.show(lines, self._start)
+        rows.show(self.options(), self._start)
         self.set_focus(rows)
 
     def action_take(self) -> None:
         """Answer with the row under the cursor."""
         self.dismiss(self.query_one(Rows).cursor)
-
-    def on_rows_chosen(self) -> None:
-        """A double click takes it."""
-        self.action_take()

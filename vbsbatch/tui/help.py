@@ -54,6 +54,8 @@ class HelpScreen(ModalScreen[None]):
     HelpScreen > Vertical { width: 76; max-width: 100%; height: 90%; background: $panel;
                             border: ascii $primary; padding: 0 1; }
     HelpScreen Lines, HelpScreen Rows { background: $panel; }
+    HelpScreen.-bare > Vertical { border: none; height: 100%; }
+    HelpScreen.-bare Lines { display: none; }
     """
 
     def __init__(self, found: list[Line], keymap: Keymap) -> None:
@@ -61,7 +63,7 @@ class HelpScreen(ModalScreen[None]):
         self._found = found
         name = _names(keymap)
         scroll, names = f"{name['down']} {name['up']}: more", f"names for ({name['more']})"
-        self._note = f"{scroll}. In brackets: {names} and screen.yaml. Esc leaves"
+        self._note = f"Esc leaves. {scroll}. In brackets: {names} and screen.yaml"
 
     def compose(self) -> ComposeResult:
         """The keys and how to leave."""

@@ -32,15 +32,24 @@ class KeyLine(Lines):
         super().__init__()
         keys = bindings.here(where, "everywhere")
         self._keys = [key for key in keys if not (read_only and key.steers)]
+        self._usual = self._keys
         self._keymap = keymap
         self._ends: list[tuple[int, Key]] = []
 
-    def on_resize(self, event: events.Resize) -> None:
+    def show_keys(self, keys: list[Key] | None) -> None:
+        """Show these keys, those of a place on the screen; None: the screen's own again."""
+        self._keys = self._usual if keys is None else keys
+        self._draw()
+
+    def on_resize(self) -> None:
         """Choose again what fits."""
+        self._draw()
+
+    def _draw(self) -> None:
         line: Line = ()
         self._ends = []
         end = 0
-        for key, word in chosen(self._keys, self._keymap, event.size.width):
+        for key, word in chosen(self._keys, self._keymap, self.size.width):
             name, _, what = word.partition(" ")
             line += ((name, "title"), (f" {what}  ", "dim"))
             end += len(word) + 2
@@ -50,7 +59,7 @@ class KeyLine(Lines):
     async def on_click(self, event: events.Click) -> None:
         """Do what the word under the pointer says."""
         for end, key in self._ends:
-            if event.x < end:
+            if event.x < end and key.action:
                 space = "app." if key.where == "everywhere" else "screen."
                 await self.run_action(f"{space}{key.action}")
                 return

@@ -12,13 +12,27 @@ from vbsbatch.report.text import clean
 _MOST = 4
 """Characters looked at for each cell wanted: enough for combining marks, and never thousands."""
 
+_UNSURE = dict.fromkeys(
+    (
+        *(0x115F, 0x1160, 0x3164, 0xFFA0),  # letters without a shape
+        *range(0xFE00, 0xFE10),  # how to draw the character before: as text or as a picture
+        *range(0x1F3FB, 0x1F400),  # its colour of skin
+        *(0x200D, *range(0xE0000, 0xE0080)),  # what makes one picture of several
+    )
+)
+"""Characters left out of columns: terminals do not agree on the cells that they take, or make the
+ones around them take, and what stands to the right would be moved."""
+
 
 def fit(text: str, width: int, *, right: bool = False) -> str:
     """`text` cleaned and in exactly `width` cells, `~` where something was left out."""
     if width <= 0:
         return ""
-    shown = clean(text[: width * _MOST + 1])
-    if len(shown) < len(text) or (room := width - cell_len(shown)) < 0:
+    taken = text[: width * _MOST + 1]
+    shown = clean(taken)
+    if not shown.isascii():
+        shown = shown.translate(_UNSURE)
+    if len(taken) < len(text) or (room := width - cell_len(shown)) < 0:
         return set_cell_size(shown[: width * _MOST], width - 1) + "~"
     return " " * room + shown if right else shown + " " * room
 

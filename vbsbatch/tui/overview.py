@@ -37,6 +37,7 @@ from vbsbatch.tui.panes import SidePane
 from vbsbatch.tui.seeking import next_failure
 from vbsbatch.tui.sorting import SortBy, Sorts
 from vbsbatch.tui.steered import Chosen, SteeredScreen
+from vbsbatch.tui.steering import NONE_FAILED
 from vbsbatch.tui.values import Overview, Panes, Terms, View
 
 _PANES_EVERY = 2
@@ -67,6 +68,8 @@ class OverviewScreen(SteeredScreen):
     OverviewScreen.-h0 EventPane, OverviewScreen.-h8 EventPane { display: none; }
     OverviewScreen.-h14 EventPane { display: none; }
     OverviewScreen.-h0 #head, OverviewScreen.-h0 #status { display: none; }
+    OverviewScreen.-typing #status { display: none; }
+    OverviewScreen.-h0.-typing #header { display: none; }
     OverviewScreen.-log JobTable, OverviewScreen.-log #head { display: none; }
     OverviewScreen.-log #rule-events { display: none; }
     OverviewScreen.-log EventPane { display: block; height: 1fr; }
@@ -146,7 +149,10 @@ class OverviewScreen(SteeredScreen):
             self.table.follow(seen)
             events.total = seen.total
             events.reload()
-            self.query_one(Failures).follow(seen.failures)
+            failures = self.query_one(Failures)
+            failures.follow(seen.failures)
+            if failures.has_focus and not seen.failures:
+                self.set_focus(self.table)
             self._behind = False
             self._draw_header()
             self._look_at_panes(seen)
@@ -191,7 +197,11 @@ class OverviewScreen(SteeredScreen):
         if self.now < self.monitor.started.get(run.id, -math.inf) + words.GONE_AFTER:
             return "waiting for the new engine's first sign of life"
         read_only = self.source.read_only
-        how = "vbsbatch resume it" if read_only else f"press {self._key('resume')} to resume"
+        how = (
+            f"type vbsbatch resume {run.id}"
+            if read_only
+            else f"press {self._key('resume')} to resume"
+        )
         return banner.without_engine(self.seen, self.now, how)
 
     def _key(self, name: str) -> str:
@@ -215,6 +225,8 @@ class OverviewScreen(SteeredScreen):
         self.call_after_refresh(self._redraw)
 
     def _redraw(self) -> None:
+        if self.focused is None:  # what had the focus is hidden in so little room
+            self.set_focus(self.table)
         self._draw_header()
         self._draw_status()
         if self.seen is not None:
@@ -250,6 +262,26 @@ class OverviewScreen(SteeredScreen):
         """The events over the whole height, or the jobs again."""
         self.toggle_class("-log")
         self.set_focus(self.query_one(EventPane) if self.has_class("-log") else self.table)
+        self._show_keys()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing is done to jobs that the events hide."""
+        if action in bindings.ON_JOBS and self.has_class("-log"):
+            return False
+        return super().check_action(action, parameters)
+
+    @on(events.DescendantFocus)
+    @on(events.DescendantBlur)
+    def _show_keys(self) -> None:
+        """The keys of the place that has the focus in the footer."""
+        here = None
+        if self.has_class("-log"):
+            here = bindings.IN_THE_LOG
+        elif self.query_one(FilterLine).has_focus_within:
+            here = bindings.IN_THE_FILTER
+        elif self.query_one(Failures).has_focus:
+            here = bindings.ON_THE_FAILURES
+        self.query_one(KeyLine).show_keys(here)
 
     def action_verbose(self) -> None:
         """Every move of every job in the events, or what matters."""
@@ -261,8 +293,12 @@ class OverviewScreen(SteeredScreen):
     def action_codes(self) -> None:
         """Between the jobs and the failures by code."""
         failures = self.query_one(Failures)
-        here = failures.has_focus or not failures.display
-        self.set_focus(self.table if here else failures)
+        if failures.has_focus or not failures.display:
+            self.set_focus(self.table)
+        elif self.seen is None or not self.seen.failures:
+            self.say(NONE_FAILED)
+        else:
+            self.set_focus(failures)
 
     def action_failure(self, by: int) -> None:
         """To the next failed job of the view, or the one before."""
@@ -280,7 +316,7 @@ class OverviewScreen(SteeredScreen):
     def action_filter(self) -> None:
         """Type a filter; the table follows each key."""
         line = self.query_one(FilterLine)
-        self.query_one("#status").display = False
+        self.add_class("-typing")
         line.open(self.table.view.terms)
 
     @on(FilterLine.Typed)
@@ -289,7 +325,7 @@ class OverviewScreen(SteeredScreen):
 
     @on(FilterLine.Closed)
     def _filter_closed(self) -> None:
-        self.query_one("#status").display = True
+        self.remove_class("-typing")
         self.set_focus(self.table)
 
     @on(FilterLine.Wrong)
@@ -300,6 +336,8 @@ class OverviewScreen(SteeredScreen):
     @on(Failures.Wanted)
     def _failure_wanted(self, event: Failures.Wanted) -> None:
         status, code, _ = event.failure
+        if self.has_class("-log"):
+            self.action_log()
         self._show_terms(
             Terms(
                 states=frozenset({JobState.FAILED}),

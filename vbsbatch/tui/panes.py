@@ -23,9 +23,17 @@ class SidePane(Lines):
 
     DEFAULT_CSS = "SidePane { height: 1fr; width: 44; padding: 0 0 0 2; }"
 
+    _figures: tuple[Panes, Sequence[Failure], float] | None = None
+
     def follow(self, panes: Panes, failures: Sequence[Failure], now: float) -> None:
         """Show these figures."""
+        self._figures = panes, failures, now
         self.show(lines(panes, failures, now, self.size.width))
+
+    def on_resize(self) -> None:
+        """Fit them into the new width: there is none before the terminal is wide."""
+        if self._figures is not None:
+            self.follow(*self._figures)
 
 
 def lines(panes: Panes, failures: Sequence[Failure], now: float, width: int) -> list[Line]:

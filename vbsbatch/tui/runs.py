@@ -83,6 +83,7 @@ class RunsScreen(LiveScreen):
     DEFAULT_CSS = """
     RunsScreen { layout: vertical; overflow: hidden; }
     RunsScreen Lines { height: 1; }
+    RunsScreen.-bare #head { display: none; }
     """
 
     def __init__(self, run_id: str | None = None) -> None:
@@ -188,6 +189,8 @@ class RunsScreen(LiveScreen):
         if self._here.standing in _ENDED:
             self.say(OVER, error=True)
         else:
+            if self._here.standing in _UNFINISHED:
+                self.say(f"starting an engine for run {self._here.run.id}")
             self.monitor.start_engine(self._here.run.id)
 
     def action_retry(self) -> None:

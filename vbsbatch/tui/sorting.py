@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from textual.app import ComposeResult
-
 from vbsbatch.tui import bindings
-from vbsbatch.tui.dialogs import Dialog
+from vbsbatch.tui.dialogs import Listed
 from vbsbatch.tui.lines import Rows
 from vbsbatch.tui.values import Sort, SortKey
 from vbsbatch.tui.words import Line
@@ -63,7 +61,7 @@ def told(sorts: Sequence[Sort]) -> str:
     return ",".join(map(str, sorts)) or str(SortKey.NUMBER)
 
 
-class SortBy(Dialog[Sorts]):
+class SortBy(Listed[Sorts]):
     """The things to sort by; the table behind the list follows each step."""
 
     BINDINGS = bindings.hidden("enter take", "space step", "q refuse")
@@ -75,20 +73,15 @@ class SortBy(Dialog[Sorts]):
         self._stepped = False
         self._show = show
 
-    def answers(self) -> ComposeResult:
-        """The list."""
-        rows = Rows(id="options")
-        rows.styles.height = len(SortKey)
-        yield rows
-
     def on_mount(self) -> None:
         """Begin at what decides now."""
         rows = self.query_one(Rows)
         here = self._sorts[0].key if self._sorts else SortKey.NUMBER
-        rows.show(self._lines(), list(SortKey).index(here))
+        rows.show(self.options(), list(SortKey).index(here))
         self.set_focus(rows)
 
-    def _lines(self) -> list[Line]:
+    def options(self) -> list[Line]:
+        """What can be sorted by, and which place it has."""
         places = {sort.key: (place, sort) for place, sort in enumerate(self._sorts, 1)}
         lines: list[Line] = []
         for key in SortKey:
@@ -107,7 +100,7 @@ class SortBy(Dialog[Sorts]):
         """By this too, or down, or not."""
         self._stepped = True
         self._sorts = stepped(self._sorts, self._here)
-        self.query_one(Rows).show(self._lines())
+        self.query_one(Rows).show(self.options())
         self._show(self._sorts)
 
     def action_take(self) -> None:
@@ -118,7 +111,3 @@ class SortBy(Dialog[Sorts]):
         """As it was before."""
         self._show(self._before)
         self.dismiss(None)
-
-    def on_rows_chosen(self) -> None:
-        """A double click takes it."""
-        self.action_take()

@@ -21,6 +21,8 @@ from vbsbatch.tui.requests import Request
 from vbsbatch.tui.targets import Targets, freeze
 from vbsbatch.tui.values import Overview, Terms, View
 
+NONE_FAILED = "no job has failed"
+
 OVER = "this run has ended: what failed in it can be retried"
 
 _RATE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)?\s*(s|min|h)\s*", re.ASCII)
@@ -140,7 +142,7 @@ class Steering:
         """Choose a kind of failure, then retry the jobs that failed so."""
         failures = self.seen.failures if self.seen else ()
         if not failures:
-            self._screen.say("no job has failed")
+            self._screen.say(NONE_FAILED)
             return
         options = [f"{words.failure(status, code)}: {count}" for status, code, count in failures]
         picked = await self._screen.put(Pick(["Retry which failures?"], options))
