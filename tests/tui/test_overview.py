@@ -152,6 +152,18 @@ async def test_the_table_follows_a_filter_as_it_is_typed() -> None:
         assert stage.table.size_of_view == 400
 
 
+@pytest.mark.parametrize(("typed", "kept"), [("state:fail", 89), ("stat", 0), ("stat:5", 400)])
+async def test_a_click_into_the_jobs_ends_the_typing_of_a_filter(typed: str, kept: int) -> None:
+    async with opened() as stage:
+        await stage.press("slash")
+        await stage.type(typed)
+        await stage.pilot.click("JobTable", offset=(10, 3))
+        await stage.pilot.pause()
+        assert stage.table.has_focus
+        assert stage.table.size_of_view == kept
+        assert stage.lines[-2].startswith(f"view {typed if kept < 400 else 'all'}  ")
+
+
 async def test_a_filter_that_makes_no_sense_says_why_and_is_not_taken() -> None:
     async with opened() as stage:
         await stage.press("slash")

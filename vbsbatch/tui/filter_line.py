@@ -91,6 +91,13 @@ class FilterLine(Horizontal):
         self.post_message(self.Typed(self._before))
         self._close()
 
+    def keep(self) -> None:
+        """Close it as Enter does, or as Esc does where what is typed makes no sense."""
+        if self._try(self.query_one(Input).value):
+            self._close()
+        else:
+            self.action_leave()
+
     def _close(self) -> None:
         self.display = False
         self.post_message(self.Closed())

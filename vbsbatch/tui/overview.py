@@ -275,9 +275,12 @@ class OverviewScreen(SteeredScreen):
     def _show_keys(self) -> None:
         """The keys of the place that has the focus in the footer."""
         here = None
+        line = self.query_one(FilterLine)
+        if line.display and self.focused is not None and not line.has_focus_within:
+            line.keep()  # the mouse went elsewhere
         if self.has_class("-log"):
             here = bindings.IN_THE_LOG
-        elif self.query_one(FilterLine).has_focus_within:
+        elif line.has_focus_within:
             here = bindings.IN_THE_FILTER
         elif self.query_one(Failures).has_focus:
             here = bindings.ON_THE_FAILURES
