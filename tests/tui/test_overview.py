@@ -5,6 +5,7 @@ import threading
 from dataclasses import replace
 
 import pytest
+from textual.events import MouseEvent, MouseScrollDown, MouseScrollUp
 
 from tests.tui.piloting import Monitor, Stage, opened, prepared
 from tests.tui.scripted import NOW, RUN, ScriptedSource
@@ -700,3 +701,29 @@ async def test_the_mouse_moves_opens_sorts_and_filters() -> None:
         await stage.pilot.click("KeyLine", offset=(1, 0))
         await stage.pilot.pause()
         assert "One job" in stage.text
+
+
+async def wheel(stage: Stage, widget: str, kind: type[MouseEvent], times: int) -> None:
+    for _ in range(times):
+        await stage.pilot._post_mouse_events([kind], widget, (10, 2), button=0)
+    await stage.pilot.pause()
+
+
+async def test_the_wheel_moves_as_the_keys_do() -> None:
+    async with opened() as stage:
+        await wheel(stage, "JobTable", MouseScrollDown, 20)
+        assert stage.table.cursor_no == 21
+        assert any(line.startswith(">") and " 00021 " in line for line in stage.lines)
+        await wheel(stage, "JobTable", MouseScrollUp, 1)
+        assert stage.table.cursor_no == 20
+        await wheel(stage, "EventPane", MouseScrollUp, 1)
+        newest = stage.lines[21]
+        assert "07:27:39" in newest
+        await stage.pilot.click("EventPane")
+        assert stage.table.has_focus
+        await stage.press("l")
+        before = stage.lines[5:20]
+        await wheel(stage, "EventPane", MouseScrollUp, 2)
+        assert stage.lines[7:22] == before
+        await wheel(stage, "EventPane", MouseScrollDown, 2)
+        assert stage.lines[5:20] == before

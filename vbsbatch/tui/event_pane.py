@@ -60,6 +60,20 @@ class EventPane(Lines, can_focus=True):
         """To the newest, or far back."""
         self.action_move(10_000 if last else -10_000)
 
+    def focus_on_click(self) -> bool:
+        """Small, it only tells: the keys go on moving in the jobs."""
+        return self.has_focus
+
+    def on_mouse_scroll_down(self) -> None:
+        """The wheel moves as the keys do, where those do."""
+        if self.has_focus:
+            self.action_move(1)
+
+    def on_mouse_scroll_up(self) -> None:
+        """The wheel moves as the keys do, where those do."""
+        if self.has_focus:
+            self.action_move(-1)
+
     def on_resize(self) -> None:
         """Fill the new height."""
         self.reload()

@@ -237,6 +237,19 @@ class JobTable(ScrollView, can_focus=True):
             if event.chain > 1:
                 self.post_message(self.Opened())
 
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """The wheel moves as the keys do: what they act on stays in sight."""
+        self._wheel(event, 1)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """The wheel moves as the keys do."""
+        self._wheel(event, -1)
+
+    def _wheel(self, event: events.MouseEvent, by: int) -> None:
+        event.prevent_default()
+        event.stop()
+        self.action_move(by)
+
     # Marks
 
     def mark(self) -> None:
