@@ -26,7 +26,7 @@ def test_without_a_terminal_that_can_show_a_screen_all_is_plain(stage: Stage, tm
         windows[way] = tmux.open(*words, **how)
     written = {}
     for way, window in windows.items():
-        assert window.left()[0] == 0, way
+        assert window.left()[0] == 0, (way, window.text())
         # The terminal itself writes a line end as CR LF.
         written[way] = (
             window.raw().replace(b"\r\n", b"\n").partition(b"\nleft with")[0].strip(b"\n")
