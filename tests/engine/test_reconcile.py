@@ -253,8 +253,15 @@ def test_a_job_whose_start_is_not_known_needs_the_whole_list() -> None:
 
 
 def test_the_oldest_create_decides_by_the_servers_clock() -> None:
-    jobs = [unknown(first_sent_at=NOW - 500, intent_at=NOW), unknown(2)]
+    jobs = [running(first_sent_at=NOW - 500, intent_at=NOW), running(2)]
     assert needed_since(jobs, 40.0) == NOW - 460.0
+
+
+def test_absence_is_proved_by_pages_of_a_day_more_whatever_clock_was_set_meanwhile() -> None:
+    """A clock set back by two hours ended the look before the page with the backup: the create was
+    sent again."""
+    jobs = [running(first_sent_at=NOW - 500), unknown(2)]
+    assert needed_since(jobs, 40.0) == NOW - 460.0 - 86400.0
 
 
 def test_one_backup_listed_twice_counts_the_same_in_either_order() -> None:

@@ -11,6 +11,10 @@ from vbsbatch.model import Backup, Job, JobState, plain_id
 SLACK = 2.0
 """Seconds by which `created_at` and our clock (corrected by `Date`, whole seconds) may disagree."""
 
+CLOCKS_DIFFER = 86400.0
+"""Seconds by which a clock may have been set since a create, the server's or ours: absence is not
+proved by pages that end at its time, but by those a day older."""
+
 ERRORED = frozenset({"error", "deleting", "error_deleting", "deleted"})
 """Statuses of a backup that will never be available."""
 
@@ -137,12 +141,15 @@ def reaches_back(backups: Collection[Backup], since: float | None) -> bool:
     return times[-1] < since - SLACK
 
 
-def needed_since(jobs: Iterable[Job], clock_ahead: float) -> float | None:
+def needed_since(jobs: Collection[Job], clock_ahead: float) -> float | None:
     """Server time before which no listed backup can matter to any of `jobs`; None: all may
     matter."""
     starts = [job.first_sent_at or job.intent_at for job in jobs]
     known = [at for at in starts if at is not None]
-    return min(known) + clock_ahead if known and len(known) == len(starts) else None
+    if not known or len(known) < len(starts):
+        return None
+    doubt = CLOCKS_DIFFER if any(job.state is JobState.UNKNOWN for job in jobs) else 0.0
+    return min(known) + clock_ahead - doubt
 
 
 def status(backup: Backup) -> Finding:
