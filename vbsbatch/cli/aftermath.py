@@ -112,7 +112,7 @@ Examples:
 )
 @click.argument("run")
 @volume_option
-@click.option("--errored", is_flag=True, help="Also what failed jobs left behind in error.")
+@click.option("--errored", is_flag=True, help="Also the last that each failed job left in error.")
 @click.option("--delete", is_flag=True, help="Really delete, after asking.")
 @driving
 def prune(run: str, volumes: tuple[str, ...], errored: bool, delete: bool, how: Driving) -> int:
