@@ -418,7 +418,7 @@ async def test_a_catalog_without_any_backup_service_is_refused_after_two_questio
         f"/v3/{PROJECT}/backups",
     ]
     keystone.catalog.clear()
-    assert "it has: none" in await refused()
+    assert "it has: nothing for this region and interface" in await refused()
 
 
 CINDER = {"backups": answer(200, {"backups": []})}

@@ -86,7 +86,8 @@ def no_cinder(catalog: Catalog) -> SignInError:
 
 
 def _kinds(catalog: Catalog) -> str:
-    return ", ".join(sorted(kind[:64] for kind in catalog if kind.isprintable())) or "none"
+    kinds = sorted(kind[:64] for kind in catalog if kind.isprintable())
+    return ", ".join(kinds) or "nothing for this region and interface"
 
 
 def _override(config: Mapping[str, Any], kinds: Sequence[str]) -> str | None:
