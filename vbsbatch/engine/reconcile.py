@@ -141,12 +141,14 @@ def reaches_back(backups: Collection[Backup], since: float | None) -> bool:
     return times[-1] < since - SLACK
 
 
-def needed_since(jobs: Collection[Job], clock_ahead: float) -> float | None:
+def needed_since(jobs: Collection[Job], clock_ahead: float, now: float) -> float | None:
     """Server time before which no listed backup can matter to any of `jobs`; None: all may
     matter."""
     starts = [job.first_sent_at or job.intent_at for job in jobs]
     known = [at for at in starts if at is not None]
     if not known or len(known) < len(starts):
+        return None
+    if max(known) > now + SLACK:  # yet to come: our clock was set back since
         return None
     doubt = CLOCKS_DIFFER if any(job.state is JobState.UNKNOWN for job in jobs) else 0.0
     return min(known) + clock_ahead - doubt

@@ -145,7 +145,7 @@ class Tracker:
         listed = await self._page(None)
         # Only now: the first answer's `Date` may be the first to tell the server's clock.
         seen = Sightings(index=Index(jobs), sight=self._sight(started_at))
-        since = needed_since(jobs, self._service.clock_ahead)
+        since = needed_since(jobs, self._service.clock_ahead, started_at)
         for _ in range(PAGES_AT_MOST):
             seen.add(listed.backups)
             if listed.next is None or reaches_back(listed.backups, since):
