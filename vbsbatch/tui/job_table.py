@@ -215,7 +215,10 @@ class JobTable(ScrollView, can_focus=True):
 
     def action_move(self, by: int) -> None:
         """Move the cursor by rows, from where its job is by now."""
-        self.reload()
+        with reading(self):
+            no = self.cursor_no
+            if no is None or self._source.row_of(self._run_id, self.view, no) != self.cursor_row:
+                self.reload()
         self.go_to(self.cursor_row + by)
 
     def action_page(self, by: int) -> None:
