@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tui.piloting import opened
+from tests.tui.piloting import Monitor, Stage, opened
 from tests.tui.scripted import NOW, RUN, ScriptedSource
 from vbsbatch.model import JobState, Verdict
 from vbsbatch.tui import detail_text, life, words
@@ -194,6 +194,22 @@ async def test_a_store_without_a_run_says_how_to_begin_one() -> None:
         assert "no run yet: vbsbatch run PLAN" in stage.lines[0]
         await stage.press("enter", "r", "c", "y", "space")
         stage.screen(RunsScreen)
+
+
+async def test_no_run_is_denied_while_the_runs_are_being_found_out() -> None:
+    class Large(ScriptedSource):
+        found = threading.Event()
+
+        def prepare(self, run_id: str | None) -> None:
+            assert self.found.wait(20)
+
+    app = Monitor(Large())
+    async with app.run_test() as pilot:
+        stage = Stage(app, Large(), pilot)
+        await stage.until(lambda: stage.text.startswith("vbsbatch"))
+        assert stage.lines[0] == "vbsbatch"
+        Large.found.set()
+        await stage.until(lambda: "5 runs" in stage.text)
 
 
 @pytest.mark.parametrize(("width", "told"), [(80, False), (120, True)])

@@ -90,6 +90,7 @@ class RunsScreen(LiveScreen):
         super().__init__()
         self._wanted = run_id
         self._runs: Sequence[RunLine] = ()
+        self._known = False
         self._marks: list[str] = []
 
     def compose(self) -> ComposeResult:
@@ -122,6 +123,7 @@ class RunsScreen(LiveScreen):
             here = self._wanted or (self._here.run.id if self._here else None)
             self._wanted = None
             self._runs = self.source.runs()
+            self._known = True
             ids = [found.run.id for found in self._runs]
             cursor = ids.index(here) if here in ids else None
             rows.show(self._rows(), cursor)
@@ -137,7 +139,8 @@ class RunsScreen(LiveScreen):
         width = max(1, self.size.width)
         self.query_one(Rows).show(self._rows())
         many = f"{len(self._runs)} runs" if len(self._runs) != 1 else "1 run"
-        many = many if self._runs else "no run yet: vbsbatch run PLAN begins one"
+        if not self._runs:
+            many = "no run yet: vbsbatch run PLAN begins one" if self._known else ""
         marked = f"  {len(self._marks)} marked" if self._marks else ""
         self.query_one("#title", Lines).show([(("vbsbatch  ", "title"), (many + marked, "plain"))])
         self.query_one("#head", Lines).show([head(width)])
