@@ -71,6 +71,20 @@ def test_a_merge_key_is_no_special_key() -> None:
         ("a: b: c\n", ["1:5: not valid YAML (or JSON): mapping values are not allowed"]),
         ("a: 'b\n", ["2:1: not valid YAML (or JSON): found unexpected end of stream"]),
         ("{", ["2:1: not valid YAML"]),
+        (
+            "a:\n\t- b\n",
+            [
+                "2:1: not valid YAML (or JSON): found character that cannot start any token: "
+                "indent with blanks, not tabs"
+            ],
+        ),
+        (
+            "ä: @b\n",
+            [
+                "1:4: not valid YAML (or JSON): found character that cannot start any token: "
+                "put the text in quotes"
+            ],
+        ),
         ("[" * 200_000, ["1:21: is nested deeper than 20 levels"]),
         ("- " * 200_000, ["1:41: is nested deeper than 20 levels"]),
         ("{" * 200_000, ["1:2: a key must be plain text"]),

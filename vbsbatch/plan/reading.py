@@ -42,6 +42,8 @@ _WORDS: Final = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+_NO_START = "found character that cannot start any token"
+"""What the parser says of a tab before a key, and of `@`, `%` and the back quote before a text."""
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,14}")
 _ESCAPE = re.compile(
     rb"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|.)", re.DOTALL
@@ -106,11 +108,19 @@ class Document:
         if mark is not None:
             line, column = _spot(mark)
             text = getattr(error, "problem", None) or getattr(error, "context", None)
+            if text == _NO_START:
+                tab = self._character(line, column) == b"\t"
+                text += ": indent with blanks, not tabs" if tab else ": put the text in quotes"
         else:
             line, column = position(self.data, int(getattr(error, "position", 0)))
             text = getattr(error, "reason", None)
         message = f"not valid YAML (or JSON): {text or 'cannot be read'}"
         return Problem(file=self.file, line=line, column=column, message=message)
+
+    def _character(self, line: int, column: int) -> bytes:
+        """The character at a place, if it is of ASCII."""
+        lines = self.data.split(b"\n", line)[line - 1 : line]
+        return b"".join(lines).decode(errors="replace")[column - 1 : column].encode()
 
 
 class _Builder:
