@@ -185,6 +185,13 @@ def test_at_a_shut_gate_one_may_try_again_what_failed_or_go_on() -> None:
     assert len(figures.next_commands(paused)) == 1
 
 
+def test_what_an_engine_waited_for_is_not_told_once_it_is_gone() -> None:
+    """It said `waiting and probing`, and nobody did."""
+    down = run(state=RunState.RUNNING, reason="the service seems down; waiting and probing")
+    assert "reason" in dict(figures.facts(report(run=down, live=True)))
+    assert "reason" not in dict(figures.facts(report(run=down, live=False)))
+
+
 def test_report_data_is_frozen() -> None:
     data = report()
     with pytest.raises(AttributeError):

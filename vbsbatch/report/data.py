@@ -241,10 +241,13 @@ def facts(data: ReportData) -> list[tuple[str, str]]:
     """What a person wants to know of the run first, as (label, uncleaned text)."""
     run = data.run
     took = duration(data)
+    waits = (
+        data.live or run.state is not RunState.RUNNING
+    )  # an engine that is gone waits for nothing
     optional = [
         ("cloud", run.cloud),
         ("service", "Cinder" if run.settings.service is Service.CINDER else None),
-        ("reason", run.reason),
+        ("reason", run.reason if waits else None),
         ("started", None if run.started_at is None else moment(run.started_at)),
         ("ended", None if run.ended_at is None else moment(run.ended_at)),
         ("took", None if took is None else span(took)),
