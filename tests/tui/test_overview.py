@@ -641,6 +641,20 @@ async def test_the_footer_tells_the_keys_of_the_place_that_has_the_focus() -> No
         assert stage.lines[-1] == usual
 
 
+async def test_the_footer_says_what_p_does_now() -> None:
+    async with opened() as stage:
+        assert "p Pause" in stage.lines[-1]
+        stage.source.tell(state=RunState.PAUSED)
+        await stage.press("l")
+        await stage.look()
+        assert "v Every move" in stage.lines[-1]
+        await stage.press("l")
+        assert "p Go on  q Detach" in stage.lines[-1]
+        stage.source.tell(state=RunState.RUNNING)
+        await stage.look()
+        assert "p Pause  q Detach" in stage.lines[-1]
+
+
 async def test_nothing_is_done_to_jobs_that_the_events_hide() -> None:
     async with opened() as stage:
         await stage.press(

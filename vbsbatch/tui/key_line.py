@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from textual import events
 
 from vbsbatch.tui import bindings
@@ -40,6 +42,15 @@ class KeyLine(Lines):
         """Show these keys, those of a place on the screen; None: the screen's own again."""
         self._keys = self._usual if keys is None else keys
         self._draw()
+
+    def call(self, name: str, footer: str) -> None:
+        """Another word for what a key of the screen does now."""
+        before = self._usual
+        after = [replace(key, footer=footer) if key.id == name else key for key in before]
+        if after != before:
+            self._usual = after
+            if self._keys is before:
+                self.show_keys(None)
 
     def on_resize(self) -> None:
         """Choose again what fits."""

@@ -9,7 +9,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from vbsbatch.model import JobState
+from vbsbatch.model import JobState, RunState
 from vbsbatch.store.screen import NO_CODE
 from vbsbatch.tui import (
     banner,
@@ -154,6 +154,8 @@ class OverviewScreen(SteeredScreen):
             if failures.has_focus and not seen.failures:
                 self.set_focus(self.table)
             self._behind = False
+            paused = seen.run.state is RunState.PAUSED
+            self.query_one(KeyLine).call("pause", "Go on" if paused else "Pause")
             self._draw_header()
             self._look_at_panes(seen)
             self.monitor.follow_run(seen, before)
