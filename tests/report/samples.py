@@ -137,7 +137,7 @@ def report(jobs: Sequence[Job] = (), **changes: Any) -> ReportData:
         "meaning": documented,
         "now": T0 + 5000,
         "failures": [(status, code, count) for (status, code), count in bad.items()],
-        "jobs": lambda: iter(jobs),
+        "jobs": lambda states=(): (j for j in jobs if not states or j.state in states),
         "attempts": sum(j.attempts for j in jobs),
         "retrying": len(tried),
     }

@@ -34,6 +34,16 @@ def test_the_totals_by_state_add_up_to_all_jobs() -> None:
     assert dict(figures.totals(data))["~ retry"] == 1
 
 
+def test_the_jobs_that_are_not_listed_are_not_even_read() -> None:
+    asked: list[set[JobState]] = []
+    data = replace(
+        report(one_of_each()), jobs=lambda states=(): (asked.append(set(states)), iter(()))[1]
+    )
+    figures.listed(data, all_jobs=False)
+    figures.listed(data, all_jobs=True)
+    assert asked == [{JobState.FAILED, JobState.SKIPPED}, set()]
+
+
 def test_calls_per_completed_backup_count_creates_and_reads() -> None:
     assert figures.calls_per_succeeded(run(), {JobState.SUCCEEDED: 10}) == 1.2
     assert figures.calls_per_succeeded(run(), {JobState.FAILED: 10}) is None

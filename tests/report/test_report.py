@@ -35,7 +35,7 @@ def test_every_format_streams_its_jobs_instead_of_holding_them(name: str) -> Non
         report(),
         counts={JobState.FAILED: count},
         failures=[(400, "VolumeBackup.0040", count)],
-        jobs=lambda: fleet(count),
+        jobs=lambda states=(): fleet(count),
     )
     write(report([failed()]), name, io.StringIO())
     stream = Nowhere()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from vbsbatch.cli import FAILED, STOPPED
@@ -58,7 +59,7 @@ def report_data(store: Store, run: Run) -> ReportData:
         now=time.time(),
         failures=store.failures(run.id),
         answers=store.answers(run.id),
-        jobs=lambda: store.jobs(run.id),
+        jobs=partial(store.jobs, run.id),
         attempts=store.attempt_total(run.id),
         retrying=store.retrying(run.id),
         live=store.is_live(run.id) is not None,

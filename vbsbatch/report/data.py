@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -32,13 +32,16 @@ _SAFE_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MOST_COMMANDS = 3
 
 
-def _no_jobs() -> Iterator[Job]:
+def _no_jobs(*, states: Iterable[JobState] = ()) -> Iterator[Job]:
     return iter(())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportData:
-    """One run as the store's queries tell it. `jobs` gives all of them anew, in plan order."""
+    """One run as the store's queries tell it.
+
+    `jobs()` gives all of them anew, in plan order; `jobs(states=...)` only those in these states.
+    """
 
     run: Run
     counts: Mapping[JobState, int]
@@ -49,7 +52,7 @@ class ReportData:
     """Failed jobs by the status and code they failed with."""
     answers: Sequence[CodeCount] = ()
     """Answers to creates by status and code, of jobs that succeeded later too: unknown codes."""
-    jobs: Callable[[], Iterator[Job]] = _no_jobs
+    jobs: Callable[..., Iterator[Job]] = _no_jobs
     attempts: int = 0
     """Create requests of all jobs together."""
     retrying: int = 0
@@ -213,14 +216,12 @@ def listed(data: ReportData, *, all_jobs: bool) -> tuple[str, Iterator[Job]] | N
     """The jobs that a report for people lists, under which title: those without a new backup that
     somebody may look for, or all; None when there is nothing to list."""
     if all_jobs:
-        return "All jobs", iter(data.jobs())
+        return "All jobs", data.jobs()
     named = {"Failed": JobState.FAILED, "skipped": JobState.SKIPPED}
     found = {word: state for word, state in named.items() if data.count(state)}
     if not found:
         return None
-    states = frozenset(found.values())
-    title = f"{' and '.join(found).capitalize()} jobs"
-    return title, (job for job in data.jobs() if job.state in states)
+    return f"{' and '.join(found).capitalize()} jobs", data.jobs(states=found.values())
 
 
 def totals(data: ReportData) -> list[tuple[str, int]]:
