@@ -5,13 +5,18 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
 import pytest
 
 from tests.cli.stage import FAST, SLOW, Process, Stage, told, until
+from tests.store.ground import a_job, a_run, volume
 from vbsbatch.cli.engine_process import ECHO
+from vbsbatch.cli.options import check_volumes
 from vbsbatch.cli.steering import ask
+from vbsbatch.errors import UsageError
+from vbsbatch.model import BackupSettings
 from vbsbatch.store import Store
 
 SLOWLY = {"limits": {"rate": "4/s", "in_flight": 50, "connections": 2}}
@@ -207,3 +212,16 @@ def test_an_engine_that_was_killed_is_shown_as_gone(stage: Stage) -> None:
     assert "STALE" in stage("runs").stdout
     status = stage("status").stdout
     assert f"vbsbatch resume {stage.run_id()}" in status
+
+
+def test_many_volumes_are_looked_up_in_one_query(tmp_path: Path) -> None:
+    names = [f"db-{no:03}" for no in range(1, 10)]
+    with Store.open(tmp_path / "vbsbatch.db", create=True) as store:
+        store.create_run(a_run("r"), [a_job(no) for no in range(1, 10)], BackupSettings())
+        asked: list[str] = []
+        store._db.set_trace_callback(asked.append)
+        check_volumes(store, "r", [*names, volume(3), volume(4).replace("-", "").upper()])
+        assert sum("FROM jobs" in query for query in asked) == 1
+        with pytest.raises(UsageError, match="no volume 'db-010'"):
+            check_volumes(store, "r", [*names, "db-010"])
+        check_volumes(store, "r", [])

@@ -149,7 +149,11 @@ def open_store(db: Path | None, *, create: bool = False, readonly: bool = False)
 def check_volumes(store: Store, run_id: str, volumes: Iterable[str]) -> None:
     """Refuse names and ids that no job of the run has: a slip of the pen is not `nothing to do`."""
     from vbsbatch.errors import UsageError
+    from vbsbatch.model import plain_id
 
-    for name in volumes:
-        if next(store.jobs(run_id, volumes=[name], limit=1), None) is None:
+    wanted = tuple(volumes)
+    jobs = store.jobs(run_id, volumes=wanted) if wanted else ()
+    found = {known for job in jobs for known in (job.volume_name, plain_id(job.volume_id))}
+    for name in wanted:
+        if not found.intersection((name, plain_id(name))):
             raise UsageError(f"run {run_id} has no volume {name!r}")
