@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,9 @@ from vbsbatch.model import (
     Verdict,
 )
 from vbsbatch.store import Mark, Store
+from vbsbatch.store.opening import connect
 from vbsbatch.store.selection import MANY, Selection
+from vbsbatch.store.statements import PAGE
 
 A, B, C = "20261118-1200-aaaa", "20261118-1300-bbbb", "20261119-0100-cccc"
 DEFAULTS = BackupSettings(description="nightly", full=True)
@@ -200,6 +203,25 @@ def test_thousands_of_volumes_are_compared_once_in_any_spelling(store: Store) ->
     left = [job.no for job in store.jobs(A) if job.state is JobState.WAITING]
     assert left == [*range(1, 501), *range(1801, 2001)]
     assert store.requeue(A, {"volumes": [job.volume_name for job in store.jobs(A)]}) == 1300
+
+
+def test_a_slow_reader_of_jobs_does_not_keep_the_log_from_being_emptied(
+    store: Store, path: Path
+) -> None:
+    store.create_run(a_run(A), (a_job(no) for no in range(3 * PAGE)), DEFAULTS)
+    jobs = store.jobs(A)
+    read = [next(jobs).no]
+    store.cancel(A, {"volumes": ["db-001"]})
+    with closing(connect(path, busy_timeout=0)) as db:
+        assert db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+    assert [*read, *(job.no for job in jobs)] == list(range(3 * PAGE))
+
+
+@pytest.mark.parametrize("limit", [0, 1, PAGE, PAGE + 1, 5 * PAGE])
+def test_jobs_beyond_a_page_are_limited_too(store: Store, limit: int) -> None:
+    store.create_run(a_run(A), (a_job(no) for no in range(2 * PAGE)), DEFAULTS)
+    after = [job.no for job in store.jobs(A, after=9, limit=limit)]
+    assert after == list(range(10, min(10 + limit, 2 * PAGE)))
 
 
 def test_requeue_and_cancel_work_on_more_jobs_than_a_page(store: Store) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +201,9 @@ class Reader:
     ) -> Iterator[Job]:
         """Jobs in plan order, one by one; an empty criterion is none. See `Selection` for 0 and "".
 
-        `after` is the number of the job before the first.
+        `after` is the number of the job before the first. They are read page by page, each as it
+        is at that moment: whoever takes them may be slow (a pager waits for a key, for hours), and
+        a query that is left open keeps the write-ahead log from being emptied.
         """
         selection = Selection(
             states=frozenset(states) or None,
@@ -208,14 +211,23 @@ class Reader:
             codes=frozenset(codes) or None,
             volumes=frozenset(volumes) or None,
         )
-        known = self._about(run_id)
-        page = {
-            "run": known.number,
-            "after": statements.FIRST if after is None else after,
-            "limit": -1 if limit is None else limit,
-        }
-        rows = self._rows(statements.SELECTED, statements.selection_parameters(selection) | page)
-        return (read_job(row, known.defaults) for row in rows)
+        first = statements.FIRST if after is None else after
+        size = statements.PAGE if limit is None else max(1, min(limit, statements.PAGE))
+        pages = self._pages(self._about(run_id), selection, first, size)
+        return islice(chain.from_iterable(pages), limit)
+
+    def _pages(
+        self, known: _Known, selection: Selection, after: int, size: int
+    ) -> Iterator[list[Job]]:
+        asked, named = selection.by_pages()
+        parameters = statements.selection_parameters(asked) | {"run": known.number, "limit": size}
+        full = True
+        while full:
+            rows = list(self._rows(statements.SELECTED, parameters | {"after": after}))
+            jobs = [read_job(row, known.defaults) for row in rows]
+            yield list(filter(named, jobs))
+            full = len(jobs) == size
+            after = jobs[-1].no if jobs else after
 
     def job(self, run_id: str, no: int) -> Job:
         """One job of the run."""
