@@ -50,6 +50,19 @@ def test_an_empty_file_becomes_a_store_only_when_one_is_wanted(path: Path) -> No
     Store.open(path, readonly=True).close()
 
 
+def test_whoever_makes_the_same_new_store_is_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker = sqlite3.connect(path, isolation_level=None)
+    maker.execute("CREATE TABLE t (x)")
+    maker.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        opening.connect(path, busy_timeout=0.0)
+    monkeypatch.setattr("time.sleep", lambda _: maker.execute("COMMIT"))
+    opening.connect(path).close()
+    maker.close()
+
+
 def test_the_file_says_whose_it_is_and_of_which_version(path: Path) -> None:
     Store.open(path, create=True).close()
     head = path.read_bytes()[:100]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT = 30.0
 """Seconds to wait for another program's write lock."""
+
+_GLANCE = 0.02
+"""Seconds between two tries for a lock that SQLite does not wait for."""
 
 _MAGIC = b"SQLite format 3\0"
 
@@ -48,12 +52,29 @@ def connect(
     )
     try:
         if not readonly:
-            db.execute("PRAGMA journal_mode = WAL").close()
+            _log_ahead(db, busy_timeout)
             db.execute("PRAGMA synchronous = FULL").close()
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _log_ahead(db: sqlite3.Connection, patience: float) -> None:
+    """Put the file into WAL mode, which is for good.
+
+    SQLite does not wait by itself where others are about to do the same to a new store.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_GLANCE)
+        else:
+            return
 
 
 def _never_changes(path: Path) -> bool:
