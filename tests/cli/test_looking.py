@@ -6,11 +6,16 @@ import csv
 import io
 import json
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
 from tests.cli.clouds import Cloud
 from tests.cli.stage import FAST, Stage, until
+from tests.store.ground import a_job, a_run
+from vbsbatch.cli.endings import headline
+from vbsbatch.model import BackupSettings
+from vbsbatch.store import Store
 
 
 @pytest.mark.parametrize(
@@ -38,6 +43,16 @@ def test_runs_are_listed_newest_first(ended: tuple[Stage, Cloud]) -> None:
     lines = stage("runs").stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["STATE", "PART", "DONE"]
     assert [run["counts"]["failed"] for run in stage.runs()] == [2, 0]
+
+
+def test_a_line_of_the_list_of_runs_reads_no_attempts_and_the_jobs_twice(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "vbsbatch.db", create=True) as store:
+        store.create_run(a_run("r"), [a_job(1)], BackupSettings())
+        asked: list[str] = []
+        store._db.set_trace_callback(asked.append)
+        headline(store, store.run("r"))
+    assert not any("FROM attempts" in query for query in asked)
+    assert sum("FROM jobs" in query for query in asked) == 2
 
 
 def test_a_run_is_named_by_id_prefix_or_latest(ended: tuple[Stage, Cloud]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -46,11 +47,10 @@ def next_command(store: Store, run: Run) -> str | None:
     return next(iter(next_commands(report_data(store, run))), None)
 
 
-def report_data(store: Store, run: Run) -> ReportData:
-    """What the store knows of a run, as the reports want it."""
+def headline(store: Store, run: Run) -> ReportData:
+    """As much of what the store knows of a run as its line in the list of runs tells."""
     from vbsbatch.policy import documented
     from vbsbatch.report import ReportData
-    from vbsbatch.store import db_option
 
     return ReportData(
         run=run,
@@ -58,11 +58,20 @@ def report_data(store: Store, run: Run) -> ReportData:
         meaning=documented,
         now=time.time(),
         failures=store.failures(run.id),
+        live=store.is_live(run.id) is not None,
+    )
+
+
+def report_data(store: Store, run: Run) -> ReportData:
+    """What the store knows of a run, as the reports want it."""
+    from vbsbatch.store import db_option
+
+    return replace(
+        headline(store, run),
         answers=store.answers(run.id),
         jobs=partial(store.jobs, run.id),
         attempts=store.attempt_total(run.id),
         retrying=store.retrying(run.id),
-        live=store.is_live(run.id) is not None,
         db_option=db_option(store.path),
         waves=store.wave_counts(run.id) if run.settings.waves else {},
     )

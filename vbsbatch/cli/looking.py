@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from vbsbatch.cli.endings import report_data
+from vbsbatch.cli.endings import headline, report_data
 from vbsbatch.cli.options import db_option, open_store, run_argument
 from vbsbatch.model import JobState
 from vbsbatch.report import FORMATS
@@ -38,15 +38,15 @@ def runs(db: Path | None, as_json: bool, progress: str) -> int:
             raise click.UsageError("--json and --progress tui exclude each other")
         return _browse_runs(db)
     with open_store(db, readonly=True) as store:
-        found = [report_data(store, run) for run in store.runs()]
         if as_json:
             from vbsbatch.report import as_json as json_report
 
+            found = [report_data(store, run) for run in store.runs()]
             json_report.write_runs(found, sys.stdout)
         else:
             from vbsbatch.report import as_table
 
-            as_table.write_runs(found, sys.stdout)
+            as_table.write_runs((headline(store, run) for run in store.runs()), sys.stdout)
     return 0
 
 
