@@ -251,6 +251,54 @@ def test_a_cap_below_the_base_and_a_rule_for_everything_are_problems(problems: P
     ]
 
 
+def test_what_keys_say_together_is_told_beside_what_is_wrong_in_others(problems: Problems) -> None:
+    text = (
+        "nme: x\n"
+        "retry: {base: 2h, cap: 1h, attempts: 0}\n"
+        "window: {from: '22:00', to: '22:00', timezone: UTC}\n"
+        "waves: [{name: a}, {name: a}, {name: b}]\n"
+        "selection: {name: a, metadata: [x]}\n"
+        "limits: {per_az: {a: 0, b: x}}\n"
+        f"volumes: [{{id: x}}, {{id: {A}, wave: c}}]\n"
+        "deadline: x\n"
+    )
+    assert [problem.partition(": ")[2].partition(":")[0] for problem in problems(text)] == [
+        'unknown key "nme"',
+        "retry.cap",
+        "retry.attempts",
+        "window.to",
+        "waves.name",
+        "selection.name",
+        "selection.metadata",
+        "limits.per_az",
+        "volumes.id",
+        "volumes.wave",
+        "deadline",
+    ]
+
+
+def test_every_rule_and_every_zone_that_is_wrong_is_told(problems: Problems) -> None:
+    text = "retry: {rules: [{verdict: stop}, {status: 9, verdict: fail}]}\n"
+    assert problems(f"{text}volumes: [{{id: {A}}}]") == [
+        "1:17: retry.rules: needs a status, a code or both",
+        "1:43: retry.rules.status: must be from 300 to 599, not 9",
+    ]
+    assert problems(f"limits: {{per_az: {{a: 0, b: x}}}}\nvolumes: [{{id: {A}}}]") == [
+        '1:18: limits.per_az: "a" must be from 1 to 100000, not 0; '
+        '"b" must be a whole number, not "x"'
+    ]
+
+
+def test_a_window_without_its_end_or_zone_is_told_once(problems: Problems) -> None:
+    assert problems(f"window: {{from: 6, to: '22:00', timezone: UTC}}\nvolumes: [{{id: {A}}}]") == [
+        '1:16: window.from: must be a time such as "22:00", not 6'
+    ]
+
+
+def test_an_empty_name_of_a_list_is_the_only_problem_of_it(problems: Problems) -> None:
+    assert problems("volumes_from: ''\n") == ["1:15: volumes_from: must not be empty"]
+
+
 @pytest.mark.parametrize("own", ["", "volumes: []", f"volumes: [{{id: {B}}}]", "volumes_from: no"])
 def test_a_list_given_on_the_command_line_replaces_the_plans_own(write: Write, own: str) -> None:
     path = write(f"name: x\n{own}")

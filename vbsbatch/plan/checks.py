@@ -173,6 +173,22 @@ class Text(Check):
 
 
 @dataclass(frozen=True)
+class Pair(Text):
+    """`KEY=VALUE`, of which the value may be empty."""
+
+    def check(self, value: Any) -> str:
+        """The text itself."""
+        text = super().check(value)
+        if not text.partition("=")[0] or "=" not in text:
+            raise ValueError(f"must be KEY=VALUE, not {quoted(text)}")
+        return text
+
+    def json(self) -> dict[str, Any]:
+        """A string with something before its first `=`."""
+        return {**super().json(), "type": "string", "pattern": "^[^=]+="}
+
+
+@dataclass(frozen=True)
 class Name(Text):
     """Text that is the key of a map, so that JSON knows it as nothing but a string."""
 

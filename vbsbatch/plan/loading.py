@@ -19,8 +19,7 @@ from vbsbatch.plan.naming import DEFAULT_TEMPLATE, template_fields
 from vbsbatch.plan.opening import read_file, read_stream
 from vbsbatch.plan.plan import Plan, Selection
 from vbsbatch.plan.reading import Document
-from vbsbatch.plan.schema import PlanKeys, RetryKeys, SelectionKeys
-from vbsbatch.plan.units import quoted
+from vbsbatch.plan.schema import MAPS, PlanKeys, RetryKeys, SelectionKeys
 from vbsbatch.plan.volumes import NO_CHOICES, Choices, Volume
 from vbsbatch.plan.wave_checks import check_waves
 from vbsbatch.plan.wording import report
@@ -38,9 +37,8 @@ def load(
     gathered = Gathered(lambda index: ("volumes", index, "id"))
     top = document.read(gathered.add_entry, under="volumes")
     findings = Findings()
-    keys = {} if document.broken else _plan_keys(top, findings, others=volumes is not None)
-    if not (document.broken or findings.items or gathered.findings.items):
-        _check_waves(keys, None if volumes or "volumes_from" in keys else gathered, findings)
+    others = volumes is not None
+    keys = {} if document.broken else _plan_keys(top, gathered, findings, others=others)
     problems = [*document.problems, *document.place(findings), *document.place(gathered.findings)]
     more = gathered.findings.more + findings.more
     own = gathered.volumes
@@ -52,32 +50,44 @@ def load(
     return _plan(source, keys, own if found is None else found)
 
 
-def _plan_keys(top: Any, findings: Findings, *, others: bool) -> dict[str, Any]:
-    """What the plan says apart from its volumes; empty when that has problems."""
+def _plan_keys(top: Any, gathered: Gathered, findings: Findings, *, others: bool) -> dict[str, Any]:
+    """What the plan says apart from its volumes; of keys that have problems, nothing."""
     if not isinstance(top, dict):
         findings.add((), f"a plan is a map of keys such as name and volumes, not {described(top)}")
         return {}
     streamed = top.get("volumes") if isinstance(top.get("volumes"), list) else None
     _check_volumes_named(top, streamed, findings, others=others)
-    try:
-        rest = {key: value for key, value in top.items() if key != "volumes" or streamed is None}
-        keys = PlanKeys.model_validate(rest).given()
-    except ValidationError as error:
-        report(error, findings)
-        volumes_from = top.get("volumes_from")
-        sound = isinstance(volumes_from, str) and volumes_from.isprintable()
-        return {"volumes_from": volumes_from} if sound else {}
-    _check_retry(keys.get("retry"), findings)
-    _check_selection(keys.get("selection"), findings)
+    rest = {key: value for key, value in top.items() if key != "volumes" or streamed is None}
+    keys = _sound_keys(rest, findings)
+    _check_retry(keys.get("retry"), top.get("retry"), findings)
     window = keys.get("window")
     if window is not None and window.opens == window.closes:
         findings.add(("window", "to"), "window.to: is the same as from: leave the window out")
+    if "waves" in keys or "waves" not in top:
+        defaults = keys["defaults"].given() if "defaults" in keys else {}
+        named = None if others or "volumes_from" in keys else gathered
+        check_waves(keys.get("waves", ()), defaults.get("wave"), named, findings)
     return keys
 
 
-def _check_waves(keys: dict[str, Any], gathered: Gathered | None, findings: Findings) -> None:
-    defaults = keys["defaults"].given() if "defaults" in keys else {}
-    check_waves(keys.get("waves", ()), defaults.get("wave"), gathered, findings)
+def _sound_keys(rest: dict[str, Any], findings: Findings) -> dict[str, Any]:
+    """The keys without a problem of their own, so that what they say together is checked too."""
+    try:
+        return PlanKeys.model_validate(rest).given()
+    except ValidationError as error:
+        report(error, findings)
+        return PlanKeys.model_validate(_without(rest, error)).given()
+
+
+def _without(rest: dict[str, Any], error: ValidationError) -> dict[str, Any]:
+    """`rest` without the keys that `error` is about; a map that must have them goes as a whole."""
+    sound = dict(rest)
+    for one in error.errors(include_url=False):
+        top, *inner = map(str, one["loc"])
+        held, keys = sound.pop(top, None), MAPS.get((top,))
+        if inner and keys and isinstance(held, dict) and not keys.required():
+            sound[top] = {key: value for key, value in held.items() if key != inner[0]}
+    return sound
 
 
 def _check_volumes_named(
@@ -95,24 +105,15 @@ def _check_volumes_named(
         findings.add(("volumes",), "volumes: is empty")
 
 
-def _check_retry(retry: RetryKeys | None, findings: Findings) -> None:
+def _check_retry(retry: RetryKeys | None, said: Any, findings: Findings) -> None:
     given = retry.given() if retry is not None else {}
+    if not isinstance(said, dict) or {"base", "cap"} & said.keys() - given.keys():
+        return  # one of them has a problem of its own
     whole = replace(model.Retry(), **{k: v for k, v in given.items() if k != "rules"})
     if whole.cap < whole.base:
         key = "cap" if "cap" in given else "base"
         text = f"retry.cap: is shorter than retry.base ({whole.cap:g}s, {whole.base:g}s)"
         findings.add(("retry", key), text)
-    for index, rule in enumerate(given.get("rules", ())):
-        if not {"status", "code"} & rule.given().keys():
-            path = ("retry", "rules", index)
-            findings.add(path, "retry.rules: needs a status, a code or both")
-
-
-def _check_selection(selection: SelectionKeys | None, findings: Findings) -> None:
-    for index, pair in enumerate(selection.given().get("metadata", ()) if selection else ()):
-        if not pair.partition("=")[0] or "=" not in pair:
-            path = ("selection", "metadata", index)
-            findings.add(path, f"selection.metadata: must be KEY=VALUE, not {quoted(pair)}")
 
 
 def _selection(keys: SelectionKeys) -> Selection:

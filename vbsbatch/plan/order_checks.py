@@ -60,12 +60,14 @@ class PerZone(Check):
         """Zones with their caps; `*` is each zone that is not named."""
         if not isinstance(value, dict):
             return (("*", _CAP.check(value)),)
-        caps = []
+        caps, wrong = [], []
         for zone, cap in value.items():
             try:
                 caps.append((Text(255).check(zone), _CAP.check(cap)))
             except ValueError as error:
-                raise ValueError(f"{quoted(zone)} {error}") from None
+                wrong.append(f"{quoted(zone)} {error}")
+        if wrong:
+            raise ValueError("; ".join(wrong))
         return tuple(caps)
 
     def json(self) -> dict[str, Any]:

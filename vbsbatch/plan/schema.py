@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vbsbatch import model
 from vbsbatch.plan.checks import (
@@ -15,6 +15,7 @@ from vbsbatch.plan.checks import (
     Duration,
     Name,
     OneOf,
+    Pair,
     RateText,
     RuleVerdict,
     ServiceName,
@@ -67,6 +68,11 @@ class Keys(BaseModel):
     def names(cls) -> list[str]:
         """The keys as a file spells them."""
         return [field.alias or name for name, field in cls.model_fields.items()]
+
+    @classmethod
+    def required(cls) -> bool:
+        """Whether some key must be said."""
+        return any(field.is_required() for field in cls.model_fields.values())
 
     def given(self) -> dict[str, Any]:
         """Only what the file says, by field name."""
@@ -176,6 +182,12 @@ class RuleKeys(Keys):
         description="What such an answer means for the job."
     )
 
+    @model_validator(mode="after")
+    def _names_an_answer(self) -> RuleKeys:
+        if not {"status", "code"} & self.model_fields_set:
+            raise ValueError("needs a status, a code or both")
+        return self
+
 
 class RetryKeys(Keys):
     """When a job is tried again, and for how long."""
@@ -226,7 +238,7 @@ class SelectionKeys(Keys):
     """
 
     name: list[Annotated[str, Text(255)]] = _key("Patterns of names, * and ? and [] as in a shell.")
-    metadata: list[Annotated[str, Text(600)]] = _key("KEY=VALUE; every KEY must have a value here.")
+    metadata: list[Annotated[str, Pair(600)]] = _key("KEY=VALUE; every KEY must have a value here.")
     status: list[Annotated[str, Text(64)]] = _key("States, such as in-use.")
     az: list[Annotated[str, Text(255)]] = _key("Availability zones.")
     server: list[Annotated[str, Text(255)]] = _key("Names or ids of servers.")

@@ -26,10 +26,12 @@ def check_waves(
             findings.add(("waves", index, "name"), text)
     _check_wave(default, names, ("defaults", "wave"), findings)
     used = {default}
+    sound = True
     if gathered is not None:
         _check_volumes(gathered, names, findings)
         used = {volume.own.wave or default for volume in gathered.volumes}
-    for index, name in enumerate([] if findings.items else names[:-1]):
+        sound = not gathered.findings.items
+    for index, name in enumerate(names[:-1] if sound and not findings.items else []):
         if name not in used:
             text = f"waves.name: no volume is in the wave {quoted(name)}"
             findings.add(("waves", index, "name"), text)
