@@ -30,6 +30,13 @@ def test_every_command_has_a_help_that_goes_on(command: str) -> None:
     assert f"  vbsbatch {command}" in text.split("Options:")[1], "an example"
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_words_of_a_help_fit_eighty_columns(command: str) -> None:
+    text = CliRunner().invoke(app, [command, "--help"], terminal_width=80).stdout
+    words = [line for line in text.splitlines() if " vbsbatch " not in line and "|" not in line]
+    assert max(map(len, words)) <= 80, "examples and the words of a choice cannot be broken"
+
+
 def test_the_help_lists_every_command_and_costs_no_import(stage: Stage) -> None:
     assert stage("resume", "--help").stdout.startswith("Usage: vbsbatch resume ")
     text = stage("--help").stdout

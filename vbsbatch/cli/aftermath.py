@@ -40,7 +40,7 @@ volume_option = click.option(
 
 
 @click.command(
-    epilog="""\b
+    epilog="""\
 Exit codes as for run. A restore is never sent twice on a guess: where the cloud does not tell what
 became of one, its job ends as `uncertain`.
 
@@ -100,7 +100,7 @@ def restore(run: str, volumes: tuple[str, ...], to: tuple[str, ...], how: Drivin
 
 
 @click.command(
-    epilog="""\b
+    epilog="""\
 Without --delete nothing is deleted: it is told what would be, and the exit code is 0. With it,
 exit codes are as for run.
 

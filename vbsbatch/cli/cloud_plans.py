@@ -80,7 +80,7 @@ _chosen = (
 
 @plan.command(
     short_help="Write a plan of the volumes that a cloud has.",
-    epilog="""\b
+    epilog="""\
 Several of one option: one of them must fit (of --metadata: one for each key). Options of
 different kinds must all fit. Without --status, volumes in a state that cannot be backed up
 are left out, and told of in a comment.
@@ -126,7 +126,7 @@ def new(
 
 @plan.command(
     short_help="Tell which volumes of a plan are gone, new or changed.",
-    epilog="""\b
+    epilog="""\
 Exit codes: 0 no difference, 1 any difference, 2 or 3 it could not be found out.
 
 \b

@@ -10,6 +10,7 @@ from click.shell_completion import get_completion_class
     epilog="""\b
 Examples:
   vbsbatch completion bash > ~/.local/share/bash-completion/completions/vbsbatch
+  vbsbatch completion zsh > ~/.zfunc/_vbsbatch     # a folder of your $fpath
   vbsbatch completion fish > ~/.config/fish/completions/vbsbatch.fish
 """
 )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog="""\b
+    epilog="""\
 Exit codes: 0 the plan is fine, 2 it is not (every problem is listed), or --online: something
 would surely fail, or could not be found out.
 

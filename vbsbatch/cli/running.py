@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog="""\b
+    epilog="""\
 Exit codes: 0 all succeeded or skipped, 1 some failed, 2 nothing was submitted (usage, plan,
 credentials or store), 3 stopped and resumable, 130 aborted by a second signal. Leaving the
 screen while the run goes on is 0.

@@ -113,7 +113,6 @@ Examples:
   vbsbatch demo --volumes 50 -v
   vbsbatch demo --service cinder
 
-\b
 Exit codes as for run, and 1 when verify finds a difference.
 """
 )

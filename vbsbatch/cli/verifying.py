@@ -32,7 +32,7 @@ _WELL = {
 
 
 @click.command(
-    epilog="""\b
+    epilog="""\
 Exit codes: 0 all is as the store says, 1 any difference, 2 or 3 it could not be found out.
 
 \b
