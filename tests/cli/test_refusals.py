@@ -113,8 +113,10 @@ def test_a_store_that_is_none_is_refused_and_left_alone(stage: Stage) -> None:
     other.write_text("precious\n" * 50)
     assert "no vbsbatch store" in stage.refused("run", "plan.yaml", "--db", "notes.txt")
     assert other.read_text() == "precious\n" * 50
-    assert "there is no store at" in stage.refused("status", "--db", "nowhere.db")
-    assert "cannot open the store" in stage.refused("run", "plan.yaml", "--db", "/proc/no/x.db")
+    assert "`vbsbatch run` makes one" in stage.refused("status", "--db", "nowhere.db")
+    unwritable = stage.refused("run", "plan.yaml", "--db", "/proc/no/x.db")
+    assert "cannot open the store" in unwritable
+    assert "name another with --db" in unwritable
     assert stage("run", "plan.yaml", "--db", str(stage.folder), code=2)
     assert cloud.ledger("create") == []
 

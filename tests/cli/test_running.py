@@ -198,6 +198,17 @@ def test_whoever_wants_no_other_run_gets_none(
     assert isinstance(done.exception, UsageError) is refused
 
 
+def test_a_run_under_way_is_to_be_watched_not_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Store.open(tmp_path / "own.db", create=True) as store:
+        store.create_run(a_run(), [a_job(1)], BackupSettings())
+        with store.lock(a_run().id):
+            running._warn_of_unfinished(store, "nightly", "plain", yes=True)
+    told = capsys.readouterr().err
+    assert f"is under way (vbsbatch attach {a_run().id} --db {tmp_path}/own.db)" in told
+
+
 def test_what_cannot_ask_because_it_has_no_standard_input_goes_on_or_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,9 +13,9 @@ import anyio
 import pytest
 
 from tests.store.ground import NOW, a_job, a_run, moved, volume
-from vbsbatch.errors import StoreFailed
+from vbsbatch.errors import StoreFailed, StoreUnusable
 from vbsbatch.model import OPEN_STATES, BackupSettings, JobState, RunNoted
-from vbsbatch.store import Store
+from vbsbatch.store import Store, opening
 from vbsbatch.store.memory import MemoryStore
 
 A, B = "20261118-1200-aaaa", "20261118-1300-bbbb"
@@ -177,9 +177,9 @@ FULL_DISK = """
 import anyio, resource, sys
 from pathlib import Path
 from tests.store.ground import NOW, moved
-from vbsbatch.errors import StoreFailed
+from vbsbatch.errors import StoreFailed, StoreUnusable
 from vbsbatch.model import JobState
-from vbsbatch.store import Store
+from vbsbatch.store import Store, opening
 
 async def main(path, run_id):
     with Store.open(path) as store:
@@ -222,11 +222,25 @@ def test_a_full_disk_stops_the_journal_and_loses_nothing(
     db.close()
 
 
+def test_a_run_for_which_there_is_no_room_is_refused_there_is_none_to_resume(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_room(path: Path) -> sqlite3.Connection:
+        db = opening.connect(path)
+        db.execute("PRAGMA max_page_count = 1")  # as large as it is
+        return db
+
+    monkeypatch.setattr("vbsbatch.store.store.connect", without_room)
+    with pytest.raises(StoreUnusable, match="free some space, then the same command again"):
+        fill(store, jobs=5000)
+    assert store.runs() == []
+
+
 KILLED = """
 import anyio, os, signal, sys
 from tests.store.ground import NOW, moved
 from vbsbatch.model import JobState
-from vbsbatch.store import Store
+from vbsbatch.store import Store, opening
 
 async def main(path, run_id, after):
     with Store.open(path) as store, store.lock(run_id):
@@ -270,7 +284,7 @@ def test_a_killed_engine_leaves_everything_that_was_durable(
 CLAIM = """
 import anyio, sys
 from tests.store.ground import NOW
-from vbsbatch.store import Store
+from vbsbatch.store import Store, opening
 
 async def main(path, run_id):
     with Store.open(path) as store:

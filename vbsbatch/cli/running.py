@@ -110,7 +110,7 @@ def run(
 
 
 @click.command(
-    epilog="""\b
+    epilog="""\
 Exit codes as for run. Never submits twice what was submitted before.
 
 \b
@@ -362,8 +362,11 @@ def _warn_of_unfinished(store: Store, plan: str, style: str, *, yes: bool) -> No
     from vbsbatch.report import clean
     from vbsbatch.store import db_option
 
-    command = f"vbsbatch resume {found.id}{db_option(store.path)}"
-    words = f"run {found.id} of plan {clean(plan)} is unfinished ({command})"
+    verb, state = "resume", "is unfinished"
+    if store.is_live(found.id) is not None:
+        verb, state = "attach", "is under way"
+    command = f"vbsbatch {verb} {found.id}{db_option(store.path)}"
+    words = f"run {found.id} of plan {clean(plan)} {state} ({command})"
     if yes or not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         remark(f"note: {words}; starting another run", style)
     elif not click.confirm(f"{words}. Start another run?", err=True):

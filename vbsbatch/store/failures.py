@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vbsbatch.errors import StoreFailed
+from vbsbatch.errors import StoreFailed, StoreUnusable
 from vbsbatch.store.place import db_option
 
-_LOCKED = "{path} stayed locked by another program: let that end, then `vbsbatch resume{option}`"
+_LOCKED = "{path} stayed locked by another program: let that end, then {again}"
 DAMAGED = "{path} is damaged: keep a copy, then try `sqlite3 FILE .recover` or a backup of it"
 _ADVICE = {
-    "FULL": "the disk is full, {path} cannot grow: free some space, then `vbsbatch resume{option}`",
+    "FULL": "the disk is full, {path} cannot grow: free some space, then {again}",
     "IOERR": "reading or writing {path} failed: is the disk full, over its quota or broken? "
-    "Put it right, then `vbsbatch resume{option}`",
+    "Put it right, then {again}",
     "BUSY": _LOCKED,
     "LOCKED": _LOCKED,
     "READONLY": "{path} cannot be written, it or its folder is read-only: make it writable, "
-    "then `vbsbatch resume{option}`",
+    "then {again}",
     "CANTOPEN": "{path} cannot be opened: is it, its folder and its -wal file there and yours?",
     "CORRUPT": DAMAGED,
     "NOTADB": "{path} is damaged or no SQLite file any more: put back a backup of it",
@@ -31,12 +31,21 @@ def failure(error: BaseException, path: Path) -> StoreFailed:
     """One line for the error: what happened, to which file, what to do."""
     if isinstance(error, StoreFailed):
         return error
+    return StoreFailed(_words(error, path, f"`vbsbatch resume{db_option(path)}`"))
+
+
+def unusable(error: sqlite3.Error, path: Path) -> StoreUnusable:
+    """The same where no run was stored yet: there is none to resume, the command is repeated."""
+    return StoreUnusable(_words(error, path, "the same command again"))
+
+
+def _words(error: BaseException, path: Path, again: str) -> str:
     name = str(getattr(error, "sqlite_errorname", "") or "")
     advice = _ADVICE.get(name.removeprefix("SQLITE_").partition("_")[0])
     if advice is not None:
-        return StoreFailed(advice.format(path=path, option=db_option(path)))
+        return advice.format(path=path, again=again)
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return StoreFailed(f"the store {path} failed: {what}")
+    return f"the store {path} failed: {what}"
 
 
 @contextmanager
@@ -46,3 +55,12 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise failure(error, path) from error
+
+
+@contextmanager
+def all_or_nothing(path: Path) -> Iterator[None]:
+    """Raise `StoreUnusable` for whatever SQLite raises inside, where a run is stored at last."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise unusable(error, path) from error

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from vbsbatch.errors import StoreUnusable
-from vbsbatch.store.failures import DAMAGED, failure
+from vbsbatch.store.failures import DAMAGED, unusable
 from vbsbatch.store.schema import APPLICATION_ID, ORDER, TABLES
 from vbsbatch.store.views import VIEWS
 
@@ -105,9 +105,12 @@ def prepare(path: Path, *, create: bool = False, readonly: bool = False) -> None
         if version < len(MIGRATIONS):
             _bring_up_to_date(path)
     except OSError as error:
-        raise StoreUnusable(f"cannot open the store {path}: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise StoreUnusable(
+            f"cannot open the store {path}: {reason}: name another with --db"
+        ) from error
     except sqlite3.Error as error:
-        raise StoreUnusable(str(failure(error, path))) from error
+        raise unusable(error, path) from error
 
 
 def _create_empty(path: Path) -> None:
@@ -123,7 +126,9 @@ def _check_file(path: Path, *, create: bool) -> None:
     try:
         status = path.stat()
     except FileNotFoundError:
-        raise StoreUnusable(f"there is no store at {path}: name one with --db") from None
+        raise StoreUnusable(
+            f"there is no store at {path}: `vbsbatch run` makes one, --db names another"
+        ) from None
     if stat.S_ISDIR(status.st_mode):
         raise StoreUnusable(f"{path} is a folder, not a store: name a file with --db")
     if not stat.S_ISREG(status.st_mode):

@@ -30,7 +30,7 @@ from vbsbatch.model import (
 )
 from vbsbatch.store import locks, queries, statements
 from vbsbatch.store.entry import begun_as, ms
-from vbsbatch.store.failures import translated
+from vbsbatch.store.failures import all_or_nothing, translated
 from vbsbatch.store.opening import BUSY_TIMEOUT, connect, prepare
 from vbsbatch.store.place import default_path
 from vbsbatch.store.reading import Reader
@@ -85,9 +85,11 @@ class Store(Reader):
         self.close()
 
     @contextmanager
-    def _writing(self) -> Iterator[tuple[Connection, int]]:
+    def _writing(
+        self, errors: Callable[[Path], AbstractContextManager[None]] = translated
+    ) -> Iterator[tuple[Connection, int]]:
         """One transaction and the rev of what it writes; all or nothing."""
-        with translated(self.path), closing(connect(self.path)) as db:
+        with errors(self.path), closing(connect(self.path)) as db:
             db.execute("BEGIN IMMEDIATE")
             yield db, db.execute(statements.NEXT_REV).fetchone()[0]
             db.execute("COMMIT")  # closing rolls back what did not come this far
@@ -106,12 +108,13 @@ class Store(Reader):
     def create_run(self, run: Run, jobs: Iterable[Job], defaults: BackupSettings) -> None:
         """Freeze a run with its jobs, all or nothing; the jobs are never held all at once.
 
-        A job that is skipped from the start has that in its history.
+        A job that is skipped from the start has that in its history. Raises StoreUnusable when
+        there is no room for it: then nothing was stored.
         """
         if any(run.id == row[0] for row in self._rows(queries.RUN_IDS)):
             raise UsageError(f"run {run.id} is in the store already")
         waiting = iter(jobs)
-        with self._writing() as (db, rev):
+        with self._writing(all_or_nothing) as (db, rev):
             first_event = db.execute(queries.LAST_EVENT).fetchone()[0]
             values = (*_run_row(run), backup_settings_text(defaults), first_event, rev)
             number = db.execute(queries.NEW_RUN, values).lastrowid
