@@ -87,7 +87,9 @@ def test_the_first_create_is_remembered_as_such() -> None:
 def test_when_the_attempts_are_used_up_it_fails_with_its_code() -> None:
     job, outcome = after(sent(3), REFUSED)
     assert (job.state, job.code, job.ended_at) == (JobState.FAILED, "VolumeBackup.0017", NOW)
-    assert "3 attempts" in str(outcome.note)
+    assert outcome.note == "gave up after 3 attempts"
+    _, only = after(sent(1), REFUSED, retry=replace(RETRY, attempts=1))
+    assert only.note == "gave up after 1 attempt"
 
 
 @pytest.mark.parametrize("answer", [REFUSED, NOT_READY])

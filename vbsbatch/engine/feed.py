@@ -134,5 +134,6 @@ class Feed:
         for run_id, jobs in Counter(holders).items():
             if run_id not in self._told:
                 self._told.add(run_id)
-                words = f"{jobs} jobs wait: run {run_id} has backups of their volumes under way"
+                wait = "1 job waits" if jobs == 1 else f"{jobs} jobs wait"
+                words = f"{wait}: run {run_id} has backups of the same volumes under way"
                 self._ledger.note("run", f"{words} (finish that run first)")

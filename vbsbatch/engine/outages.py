@@ -70,6 +70,7 @@ class ReadOutages:
         """Every read of a sweep was answered."""
         if self._failures:
             kind = "run" if self._failures >= LASTING else "sweep"
-            self._note(kind, f"backups readable again after {self._failures} tries")
+            tries = "1 try" if self._failures == 1 else f"{self._failures} tries"
+            self._note(kind, f"backups readable again after {tries}")
         self._failures = 0
         self.not_before = 0.0

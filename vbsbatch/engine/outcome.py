@@ -146,7 +146,8 @@ def _step_back(job: Job, rules: Rules) -> float:
 
 def _retry(job: Job, seen: Mapping[str, Any], retry_after: float | None, rules: Rules) -> Outcome:
     if job.charged >= rules.retry.attempts:
-        return _failed(seen, rules, note=f"gave up after {job.charged} attempts")
+        tried = "1 attempt" if job.charged == 1 else f"{job.charged} attempts"
+        return _failed(seen, rules, note=f"gave up after {tried}")
     pause = backoff(job.charged, base=rules.retry.base, cap=rules.retry.cap, random=rules.random)
     due = rules.now + max(pause, retry_after or 0.0)
     return _again({**seen, "later_since": None, "due_at": due}, rules)

@@ -39,7 +39,7 @@ async def export(screen: LiveScreen, run_id: str, view: View) -> None:
         else:
             screen.monitor.typed_ahead.release()  # nothing more is asked
             count = await asyncio.to_thread(screen.source.export, run_id, view, form, path)
-            screen.say(f"{count} jobs written to {path}")
+            screen.say(f"{'1 job' if count == 1 else f'{count} jobs'} written to {path}")
     except (VbsbatchError, OSError) as error:
         screen.say(f"not written: {error}", error=True)
 
