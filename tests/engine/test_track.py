@@ -52,6 +52,14 @@ def test_an_errored_backup_is_deleted_and_made_anew() -> None:
     assert waiting.job.code == "VolumeBackup.0064"  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("untold", [{"code": None}, {"forgotten": True}])
+def test_an_errored_backup_whose_cloud_job_tells_no_code_gets_ours(untold: dict[str, Any]) -> None:
+    stage = Stage(1, settings(retry={"attempts": 1}))
+    stage.cloud.script[1].append(accepting(stage, **(FAILS | untold)))
+    stage.drive()
+    assert (stage.states(), stage.job(1).code) == ([JobState.FAILED], "error")
+
+
 def test_an_errored_backup_stays_when_the_settings_say_so() -> None:
     stage = Stage(1, settings(delete_errored=False))
     stage.cloud.script[1].append(accepting(stage, **FAILS))

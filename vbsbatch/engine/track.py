@@ -314,12 +314,12 @@ class Tracker:
     async def _errored(self, job: Job, backup: Backup) -> None:
         """A backup in `error`: its cloud job tells why, or else its own words."""
         code, message = backup.code, backup.fail_reason
-        if job.cloud_job_id is None:
-            code = code or failure_code(message)
-        else:
+        if job.cloud_job_id is not None:
             answer = await self._cloud_job(job, job.cloud_job_id)
             if answer is not None:
                 code, message = answer.code or code, answer.message or message
+        if code is None and self._settings.operation is Operation.BACKUP:
+            code = failure_code(message)
         await self._end_errored(job, backup.id, code, message)
 
     async def _end_errored(
