@@ -26,7 +26,9 @@ from vbsbatch.model import (
     Service,
     Settings,
     Verdict,
+    plain_id,
 )
+from vbsbatch.plan import aftermath
 from vbsbatch.plan.aftermath import (
     deletions,
     objection_to_deletion,
@@ -147,6 +149,16 @@ def test_everything_wrong_with_targets_is_told_at_once() -> None:
 def test_a_swap_of_two_volumes_is_no_collision() -> None:
     swapped = restores(with_backup(RUN, ()), (f"db1={volume_id(2)}", f"db2={volume_id(1)}"))
     assert [each.volume_id for each in swapped] == [volume_id(2), volume_id(1)]
+
+
+def test_to_lead_many_volumes_elsewhere_each_is_looked_at_a_few_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = with_backup([job(no) for no in range(1, 101)], ())
+    spelled: list[str] = []
+    monkeypatch.setattr(aftermath, "plain_id", lambda name: spelled.append(name) or plain_id(name))
+    restores(made, [f"db{no}={volume_id(1000 + no)}" for no in range(1, 101)])
+    assert len(spelled) <= 3 * len(made)
 
 
 @given(st.lists(st.integers(1, 8), max_size=8), st.lists(st.integers(1, 8), max_size=8))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
@@ -186,13 +186,13 @@ def _moves(sources: Sequence[Job], to: Sequence[str]) -> tuple[dict[int, str], l
     """Where jobs are moved by their number, and what is wrong with how that was said."""
     moved: dict[int, str] = {}
     problems = []
+    bearers: defaultdict[str, list[Job]] = defaultdict(list)
+    for job in sources if to else ():
+        for name in {plain_id(job.volume_id), plain_id(job.volume_name)}:
+            bearers[name].append(job)
     for pair in to:
         old, equals, new = (part.strip() for part in pair.partition("="))
-        fits = [
-            job
-            for job in sources
-            if plain_id(old) in map(plain_id, (job.volume_id, job.volume_name))
-        ]
+        fits = bearers.get(plain_id(old), [])
         if not equals or not _UUID.fullmatch(new.lower()):
             problems.append(f"--to {pair}: not OLD=NEW with the id of a volume (a UUID) as NEW")
         elif len(fits) != 1:
