@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 GLANCE = 0.5
 """Seconds between two looks at the store."""
 
-AT_ONCE = 1000
-"""Events that are read at a time."""
-
 
 @click.command(
     epilog="""\b
@@ -74,13 +71,9 @@ def follow(store: Store, run: Run, style: str, *, verbose: bool) -> int:
     seen = store.mark().event
     while True:
         live = store.is_live(run.id) is not None
-        # Read before they are told: a terminal that takes nothing more must not hold a query open.
-        events = list(store.events(run.id, after=seen, limit=AT_ONCE))
-        for event in events:
+        for event in store.events(run.id, after=seen):
             seen = event.id
             voice.hear(_as_told(store, run.id, event))
-        if len(events) == AT_ONCE:
-            continue
         run = store.run(run.id)
         if not live:
             break
