@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.store.ground import NOW, a_job, a_run, an_attempt, moved, volume
-from vbsbatch.errors import RunIsLive, StoreFailed, UsageError
+from vbsbatch.errors import RunIsLive, StoreUnusable, UsageError
 from vbsbatch.model import (
     Answer,
     BackupSettings,
@@ -72,7 +72,7 @@ def test_a_run_is_made_whole_or_not_at_all(store: Store) -> None:
 
     with pytest.raises(RuntimeError):
         store.create_run(a_run(A), broken(), DEFAULTS)  # type: ignore[arg-type]
-    with pytest.raises(StoreFailed):
+    with pytest.raises(StoreUnusable):
         store.create_run(a_run(B), [a_job(1), a_job(1)], DEFAULTS)
     assert store.runs() == []
 
