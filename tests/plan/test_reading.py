@@ -130,6 +130,7 @@ def test_a_line_of_many_megabytes_is_read_like_any_other(problems: Problems) -> 
     [
         (b"\xff\xfen\0", "1:1: is UTF-16 text: save it as UTF-8"),
         (b"\xff\xfe\0\0n\0\0\0", "1:1: is UTF-32 text: save it as UTF-8"),
+        (b"PK\x03\x04\0", "1:1: is a workbook or an archive, no text: export it as CSV in UTF-8"),
         (b"n\0a\0", "1:2: holds a NUL byte: it is no text, or UTF-16"),
         (b"a: 1\nb: \xff", "2:4: is not UTF-8 from here on: save it as UTF-8"),
         (b"a: \xc3", "1:4: is not UTF-8 from here on: save it as UTF-8"),

@@ -30,6 +30,8 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+_ZIP = b"PK\x03\x04"
+"""How the workbooks of spreadsheets begin."""
 # Control characters except tab and line ends; C1 is C2 80 to C2 9F, where C2 85 is a line end.
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x84\x86-\x9f]")
 
@@ -58,6 +60,8 @@ def checked(file: str, data: bytes) -> bytes:
         raise _refused(
             file, f"is larger than {MAX_BYTES // _CHUNK} MiB: split it into several plans"
         )
+    if data.startswith(_ZIP):
+        raise _refused(file, "is a workbook or an archive, no text: export it as CSV in UTF-8")
     for bom, encoding in _BOMS.items():
         if data.startswith(bom):
             raise _refused(file, f"is {encoding} text: save it as UTF-8")
