@@ -88,6 +88,7 @@ def test_a_demo_takes_no_run_of_others_for_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("service", ["vbs", "cinder"])
 def test_the_demo_backs_up_its_fleet_and_leaves_nothing(stage: Stage, service: str) -> None:
     done = stage("demo", "--volumes", "12", "--progress", "plain", "--service", service)
+    assert "the demo is over: its cloud is gone, and so is its store" in done.stderr
     assert told(done, "end") == ["done ok=12 fail=0 exit=0"]
     assert "the cloud has what the store says" in done.stdout
     assert not stage.store.exists()

@@ -145,10 +145,18 @@ def demo(
             code = vbsbatch("run", "demo.yaml", *words)
             own = next((run for run in _runs(store) if _is_own(run, others)), None)
             if own is None or _stopped_what_goes_on(store, own) or signals.seen:
+                _mention_what_is_gone(db)
                 return code
             vbsbatch("report", "latest")
             verified = vbsbatch("verify", "latest")
+    _mention_what_is_gone(db)
     return code or verified
+
+
+def _mention_what_is_gone(db: Path | None) -> None:
+    """What was told to type next means a cloud, and usually a store, that no command finds now."""
+    store = "" if db else ", and so is its store (--db FILE keeps that)"
+    mention(f"the demo is over: its cloud is gone{store}")
 
 
 def _faults(service: Service) -> str:
