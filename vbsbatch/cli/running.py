@@ -348,10 +348,12 @@ def _nothing_to_do(store: Store, run: Run, why: str, style: str) -> int:
 
 def _refuse_if_live(store: Store, run: Run) -> None:
     from vbsbatch.errors import RunIsLive
+    from vbsbatch.store import db_option
 
     pid = store.is_live(run.id)
     if pid is not None:
-        raise RunIsLive(f"run {run.id} is driven by process {pid} already")
+        watch = f"vbsbatch attach {run.id}{db_option(store.path)}"
+        raise RunIsLive(f"run {run.id} is driven by process {pid} already: {watch}")
 
 
 def _warn_of_unfinished(store: Store, plan: str, style: str, *, yes: bool) -> None:
