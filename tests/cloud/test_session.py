@@ -159,6 +159,30 @@ async def test_a_create_on_a_connection_that_dies_is_reported_and_not_sent_again
 
 
 @both
+async def test_a_lookup_on_a_kept_connection_that_dies_is_sent_once_more(transport: Any) -> None:
+    async def dies_at_the_second(connection: Connection) -> None:
+        await connection.request()
+        await connection.say(b'{"backups": []}')
+        await connection.request()
+
+    async with serving(dies_at_the_second, transport=transport) as (service, server):
+        for _ in range(3):
+            assert (await service.backups()).backups == ()
+        assert (len(server.requests), service.read_calls) == (5, 5)
+
+
+@both
+async def test_a_lookup_that_nobody_answers_is_not_sent_again_at_once(transport: Any) -> None:
+    async def dies(connection: Connection) -> None:
+        await connection.request()
+
+    async with serving(dies, transport=transport) as (service, server):
+        with pytest.raises(CloudUnavailable, match="connection closed without an answer"):
+            await service.backups()
+        assert len(server.requests) == 1
+
+
+@both
 async def test_a_connection_that_the_server_closed_meanwhile_is_not_used(transport: Any) -> None:
     closed = anyio.Event()
 

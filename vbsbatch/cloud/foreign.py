@@ -77,6 +77,12 @@ def reason(error: BaseException, timeouts: Timeouts) -> str:
     return words(error)
 
 
+def hung_up(error: BaseException | None) -> bool:
+    """Whether the connection was closed in the place of an answer."""
+    disconnected = isinstance(error, httpx.RemoteProtocolError) and "disconnected" in str(error)
+    return disconnected or isinstance(error, _RESETS)
+
+
 def _waits(timeouts: Timeouts) -> dict[type[BaseException], str]:
     return {
         httpx.ConnectTimeout: f"no connection within {timeouts.connect:g} s",

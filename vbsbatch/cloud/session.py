@@ -24,7 +24,7 @@ import httpx
 import vbsbatch
 from vbsbatch.cloud.credentials import Credentials, Proof
 from vbsbatch.cloud.endpoints import shown
-from vbsbatch.cloud.foreign import NO_ANSWER, TooLargeError, reason, words
+from vbsbatch.cloud.foreign import NO_ANSWER, TooLargeError, hung_up, reason, words
 from vbsbatch.cloud.server_clock import ServerClock
 from vbsbatch.cloud.trust import Trust, proxy_for, ssl_context
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
@@ -65,6 +65,8 @@ class _Slot:
 
     transport: httpx.AsyncBaseTransport | None = None
     proxy: str | None = None
+    answers: bool = False
+    """The newest request was answered: a connection may have been kept."""
 
 
 class Session:
@@ -160,6 +162,20 @@ class Session:
                     await transport.aclose()
 
     async def _send_read(self, method: str, url: httpx.URL, body: bytes, span: float) -> Reply:
+        """Send a read; a lookup once more where a connection that was kept is closed as it comes.
+
+        Servers end a connection after so many requests, or when it was idle for so long.
+        """
+        kept = self._readers.answers
+        try:
+            return await self._send_once(method, url, body, span)
+        except NoAnswerError as error:
+            self._readers.answers = False
+            if not (kept and method == "GET" and hung_up(error.__cause__)):
+                raise
+        return await self._send_once(method, url, body, span)
+
+    async def _send_once(self, method: str, url: httpx.URL, body: bytes, span: float) -> Reply:
         self._reads += 1
         proof = self._prove(method, url, body)
         request = self._request(method, url, body, proof)
@@ -214,6 +230,7 @@ class Session:
             if slot.proxy and isinstance(error, _NOT_CONNECTED):
                 why = f"proxy {shown(slot.proxy)}: {why}"
             raise NoAnswerError(why) from error
+        slot.answers = True
         self.clock.see(response.headers.get("date"), sent_at, self.now())
         for secret in proof.secrets:
             if secret in body:  # an error page that echoes the request
