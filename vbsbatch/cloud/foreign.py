@@ -80,7 +80,8 @@ def reason(error: BaseException, timeouts: Timeouts) -> str:
 def hung_up(error: BaseException | None) -> bool:
     """Whether the connection was closed in the place of an answer."""
     disconnected = isinstance(error, httpx.RemoteProtocolError) and "disconnected" in str(error)
-    return disconnected or isinstance(error, _RESETS)
+    reset = isinstance(error, _RESETS) and not isinstance(error, TooLargeError)
+    return disconnected or reset
 
 
 def _waits(timeouts: Timeouts) -> dict[type[BaseException], str]:
