@@ -242,9 +242,7 @@ def facts(data: ReportData) -> list[tuple[str, str]]:
     """What a person wants to know of the run first, as (label, uncleaned text)."""
     run = data.run
     took = duration(data)
-    waits = (
-        data.live or run.state is not RunState.RUNNING
-    )  # an engine that is gone waits for nothing
+    waits = data.live or run.state is not RunState.RUNNING  # an engine that is gone does not
     optional = [
         ("cloud", run.cloud),
         ("service", "Cinder" if run.settings.service is Service.CINDER else None),
