@@ -158,6 +158,17 @@ def test_a_prune_deletes_the_backups_of_its_run_and_no_other(stage: Stage) -> No
     assert "0 backups" in again.stdout
 
 
+def test_what_a_prune_is_deleting_is_no_difference(stage: Stage) -> None:
+    cloud = stage.cloud(volumes=3)
+    source = a_run(stage, cloud)
+    cloud.behave("backups: {delete: 60s}\n")
+    engine = stage.start("prune", source, "--delete", "--yes")
+    until(lambda: len(cloud.ledger("delete")) == 3)
+    assert "3 backups" in stage("verify", source).stderr
+    engine.terminate()
+    stage.finish(engine, 3)
+
+
 def test_backups_that_a_restore_still_needs_are_not_pruned(stage: Stage) -> None:
     cloud = stage.cloud(volumes=3)
     source = a_run(stage, cloud)

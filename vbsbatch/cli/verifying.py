@@ -13,7 +13,7 @@ from vbsbatch.cli import FAILED, mention
 from vbsbatch.cli.options import cloud_options, db_option, open_store, run_argument, with_options
 from vbsbatch.cli.surveying import PAGES, volumes_by_id
 from vbsbatch.errors import CloudUnavailable, ListChanged
-from vbsbatch.model import JobState, Operation
+from vbsbatch.model import OPEN_STATES, JobState, Operation
 
 if TYPE_CHECKING:
     from vbsbatch.cloud import CloudService
@@ -100,11 +100,8 @@ async def _compare_backups(store: Store, run: Run, service: CloudService) -> lis
     pruned = _pruned(store, run)
     if pruned:
         mention(f"note: {len(pruned)} backups of run {run.id} were deleted on purpose (prune)")
-    return [
-        each
-        for each in found
-        if each.fault is not Fault.MISSING or each.job.backup_id not in pruned
-    ]
+    gone = (Fault.MISSING, Fault.UNAVAILABLE)
+    return [each for each in found if each.fault not in gone or each.job.backup_id not in pruned]
 
 
 def _mention_leftovers(backup_ids: list[str]) -> None:
@@ -117,12 +114,12 @@ def _mention_leftovers(backup_ids: list[str]) -> None:
 
 
 def _pruned(store: Store, run: Run) -> set[str | None]:
-    """The backups of a run that others deleted on purpose."""
+    """The backups of a run that others deleted on purpose, or are deleting."""
     return {
         job.settings.source_backup_id
         for other in store.runs()
         if other.settings.operation is Operation.PRUNE and other.settings.source_run == run.id
-        for job in store.jobs(other.id, states=(JobState.SUCCEEDED,))
+        for job in store.jobs(other.id, states=(JobState.SUCCEEDED, *OPEN_STATES))
     }
 
 
