@@ -40,16 +40,6 @@ from vbsbatch.model import (
 )
 from vbsbatch.policy import OURS, Judgement, failure_code, judge_end
 
-ALONE_AT_MOST = 3
-"""So many running backups that a page does not show are asked for one by one, not by another
-page."""
-
-PAGE_TRIES = 3
-"""So often a page that is not the first is asked for."""
-
-PAGES_AT_MOST = 5000
-"""A longer list is no list but a fault: a page holds a thousand, or what a cloud gives."""
-
 
 class Tracker:
     """One task that keeps every open job's state as fresh as the call budget allows."""
@@ -135,7 +125,7 @@ class Tracker:
             except CloudUnavailable:
                 refused += 1
                 self._refused_at[job.no] = self._clock.now()
-                if refused == ALONE_AT_MOST:
+                if refused == self._tuning.alone_at_most:
                     raise
 
     async def _look(self, jobs: list[Job]) -> tuple[Sightings, bool]:
@@ -146,19 +136,19 @@ class Tracker:
         # Only now: the first answer's `Date` may be the first to tell the server's clock.
         seen = Sightings(index=Index(jobs), sight=self._sight(started_at))
         since = needed_since(jobs, self._service.clock_ahead, started_at)
-        for _ in range(PAGES_AT_MOST):
+        for _ in range(self._tuning.pages_at_most):
             seen.add(listed.backups)
             if listed.next is None or reaches_back(listed.backups, since):
                 return seen, True
             if self._rest_alone(jobs, seen):
                 return seen, False
             listed = await self._page(listed.next)
-        raise CloudUnavailable(f"the list does not end within {PAGES_AT_MOST} pages")
+        raise CloudUnavailable(f"the list does not end within {self._tuning.pages_at_most} pages")
 
     async def _page(self, page: str | None) -> BackupPage:
         """One page. In the midst of a list it is asked for again before the look is given up: of
         many pages one would fail almost every time."""
-        tries = 1 if page is None else PAGE_TRIES
+        tries = 1 if page is None else self._tuning.page_tries
         while True:
             await self._reads.acquire()
             self._cadence.swept()
@@ -184,7 +174,7 @@ class Tracker:
 
     def _rest_alone(self, jobs: list[Job], seen: Sightings) -> bool:
         unseen = [job for job in jobs if job.no not in seen.found]
-        return len(unseen) <= ALONE_AT_MOST and all(
+        return len(unseen) <= self._tuning.alone_at_most and all(
             job.state is JobState.RUNNING and job.backup_id for job in unseen
         )
 

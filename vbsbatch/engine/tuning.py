@@ -35,6 +35,13 @@ class Tuning:
     read_retry_first: float = 2.0
     read_retry_longest: float = 60.0
     reads_per_second: float = 10.0
+    page_tries: int = 3
+    """So often a page that is not the first of a look is asked for."""
+    pages_at_most: int = 5000
+    """A longer list is no list but a fault: a page holds a thousand, or what a cloud gives."""
+    alone_at_most: int = 3
+    """So many running backups that a page does not show are asked for one by one, not by another
+    page; and so many such queries may fail in one sweep."""
     unseen_for: float = 60.0
     """An accepted backup that no list has shown for this long is asked for by its cloud job."""
     stuck_after: float = 3600.0
