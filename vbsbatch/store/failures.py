@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vbsbatch.errors import StoreFailed, StoreUnusable
+from vbsbatch.errors import StoreError, StoreFailed, StoreUnusable
 from vbsbatch.store.place import db_option
 
 _LOCKED = "{path} stayed locked by another program: let that end, then {again}"
@@ -49,18 +49,11 @@ def _words(error: BaseException, path: Path, again: str) -> str:
 
 
 @contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Raise `StoreFailed` for whatever SQLite raises inside."""
+def translated(
+    path: Path, told: Callable[[sqlite3.Error, Path], StoreError] = failure
+) -> Iterator[None]:
+    """Raise what `told` makes of whatever SQLite raises inside."""
     try:
         yield
     except sqlite3.Error as error:
-        raise failure(error, path) from error
-
-
-@contextmanager
-def all_or_nothing(path: Path) -> Iterator[None]:
-    """Raise `StoreUnusable` for whatever SQLite raises inside, where a run is stored at last."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise unusable(error, path) from error
+        raise told(error, path) from error

@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from sqlite3 import Connection
+from sqlite3 import Error as SqliteError
 from typing import TYPE_CHECKING, Any
 
-from vbsbatch.errors import StoreFailed, UsageError
+from vbsbatch.errors import StoreError, StoreFailed, UsageError
 from vbsbatch.model import (
     BackupSettings,
     Job,
@@ -30,7 +31,7 @@ from vbsbatch.model import (
 )
 from vbsbatch.store import locks, queries, statements
 from vbsbatch.store.entry import begun_as, ms
-from vbsbatch.store.failures import all_or_nothing, translated
+from vbsbatch.store.failures import failure, translated, unusable
 from vbsbatch.store.opening import BUSY_TIMEOUT, connect, prepare
 from vbsbatch.store.place import default_path
 from vbsbatch.store.reading import Reader
@@ -86,10 +87,10 @@ class Store(Reader):
 
     @contextmanager
     def _writing(
-        self, errors: Callable[[Path], AbstractContextManager[None]] = translated
+        self, told: Callable[[SqliteError, Path], StoreError] = failure
     ) -> Iterator[tuple[Connection, int]]:
         """One transaction and the rev of what it writes; all or nothing."""
-        with errors(self.path), closing(connect(self.path)) as db:
+        with translated(self.path, told), closing(connect(self.path)) as db:
             db.execute("BEGIN IMMEDIATE")
             yield db, db.execute(statements.NEXT_REV).fetchone()[0]
             db.execute("COMMIT")  # closing rolls back what did not come this far
@@ -114,7 +115,7 @@ class Store(Reader):
         if any(run.id == row[0] for row in self._rows(queries.RUN_IDS)):
             raise UsageError(f"run {run.id} is in the store already")
         waiting = iter(jobs)
-        with self._writing(all_or_nothing) as (db, rev):
+        with self._writing(unusable) as (db, rev):
             first_event = db.execute(queries.LAST_EVENT).fetchone()[0]
             values = (*_run_row(run), backup_settings_text(defaults), first_event, rev)
             number = db.execute(queries.NEW_RUN, values).lastrowid
