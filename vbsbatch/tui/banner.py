@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 
 from vbsbatch.model import RunState
 from vbsbatch.report.text import clean, span
-from vbsbatch.tui import header
+from vbsbatch.tui import bindings, header, words
 from vbsbatch.tui.lines import Lines
 from vbsbatch.tui.literal import cut
+from vbsbatch.tui.live import Monitor
 from vbsbatch.tui.values import Overview
 
 _ROOMY = 14
@@ -31,6 +33,21 @@ class Banner(Lines):
             pieces = [first, *filter(None, [" ".join(more)])]
         self.display = bool(text)
         self.show([((cut(f"! {piece}", max(1, width)), "warn"),) for piece in pieces])
+
+
+def of_engine(monitor: Monitor, run_id: str, seen: Overview | None, now: float) -> str:
+    """What is wrong with the run's engine or what it waits for, empty when nothing is."""
+    if seen is None or not needs_engine(seen, now):
+        monitor.started.pop(run_id, None)
+        return waits_for(seen)
+    if run_id in monitor.starting:
+        return "starting a new engine"
+    if now < monitor.started.get(run_id, -math.inf) + words.GONE_AFTER:
+        return "waiting for the new engine's first sign of life"
+    if monitor.source.read_only:
+        return without_engine(seen, now, f"type vbsbatch resume {run_id}")
+    key = bindings.names(monitor.keymap)["resume"]
+    return without_engine(seen, now, f"press {key} to resume")
 
 
 def needs_engine(seen: Overview, now: float) -> bool:

@@ -210,6 +210,11 @@ def shown(key: Key, keymap: Keymap, *, every: bool = False) -> str:
     return " ".join(names if every else names[:1])
 
 
+def names(keymap: Keymap) -> Mapping[str, str]:
+    """The first key of each action, as a person reads it, by the action's name."""
+    return {key.id: shown(key, keymap) for key in KEYS}
+
+
 def checked(keymap: Keymap) -> dict[str, str]:
     """A user's keymap in Textual's words; `UsageError` for an unknown action or key, or a clash."""
     known = {key.id for key in KEYS}

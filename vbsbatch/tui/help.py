@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.screen import ModalScreen
@@ -26,7 +24,7 @@ _TITLES = {
 def lines(where: str, keymap: Keymap, *, read_only: bool) -> list[Line]:
     """Key, what it does, and its name for remapping; this screen's keys first."""
     found: list[Line] = []
-    more = _names(keymap)["more"]
+    more = bindings.names(keymap)["more"]
     for place in dict.fromkeys((where, "move", "everywhere", *_TITLES)):
         keys = [key for key in bindings.here(place) if not (read_only and key.steers)]
         if not keys:
@@ -38,11 +36,6 @@ def lines(where: str, keymap: Keymap, *, read_only: bool) -> list[Line]:
             found.append(((f" {shown:<10} ", "strong"), (key.what, "plain"), (name, "dim")))
         found.append(())
     return found
-
-
-def _names(keymap: Keymap) -> Mapping[str, str]:
-    """The first key of each action, by the action's name."""
-    return {key.id: bindings.shown(key, keymap) for key in bindings.KEYS}
 
 
 class HelpScreen(ModalScreen[None]):
@@ -61,7 +54,7 @@ class HelpScreen(ModalScreen[None]):
     def __init__(self, found: list[Line], keymap: Keymap) -> None:
         super().__init__()
         self._found = found
-        name = _names(keymap)
+        name = bindings.names(keymap)
         scroll, names = f"{name['down']} {name['up']}: more", f"names for ({name['more']})"
         self._note = f"Esc leaves. {scroll}. In brackets: {names} and screen.yaml"
 

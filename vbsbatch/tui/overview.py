@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from textual import events, on
@@ -21,7 +20,6 @@ from vbsbatch.tui import (
     sorting,
     status,
     terms,
-    words,
 )
 from vbsbatch.tui.banner import Banner
 from vbsbatch.tui.clipboard import pick_and_copy
@@ -186,29 +184,8 @@ class OverviewScreen(SteeredScreen):
         self._draw_banner()
 
     def _draw_banner(self) -> None:
-        self.query_one(Banner).say(self._fault or self._wrong or self._engine_words())
-
-    def _engine_words(self) -> str:
-        """What is wrong with the run's engine or what it waits for, empty when nothing is."""
-        if self.seen is None or not banner.needs_engine(self.seen, self.now):
-            self.monitor.started.pop(self.run_id, None)
-            return banner.waits_for(self.seen)
-        run = self.seen.run
-        if run.id in self.monitor.starting:
-            return "starting a new engine"
-        if self.now < self.monitor.started.get(run.id, -math.inf) + words.GONE_AFTER:
-            return "waiting for the new engine's first sign of life"
-        read_only = self.source.read_only
-        how = (
-            f"type vbsbatch resume {run.id}"
-            if read_only
-            else f"press {self._key('resume')} to resume"
-        )
-        return banner.without_engine(self.seen, self.now, how)
-
-    def _key(self, name: str) -> str:
-        key = next(key for key in bindings.KEYS if key.id == name)
-        return bindings.shown(key, self.monitor.keymap)
+        words = banner.of_engine(self.monitor, self.run_id, self.seen, self.now)
+        self.query_one(Banner).say(self._fault or self._wrong or words)
 
     def _draw_status(self) -> None:
         shown = status.line(
