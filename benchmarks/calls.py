@@ -25,5 +25,5 @@ def figures(*, quick: bool) -> Iterator[Figure]:
             name=f"calls per backup, 600 x 10 min, {in_flight} in flight",
             measured=night.calls / VOLUMES,
             at_most=1.2,
-            note=f"{night.calls} calls in {night.clock.elapsed / 3600:.1f} virtual hours",
+            note=f"{night.calls} calls in {night.clock.passed / 3600:.1f} virtual hours",
         )

@@ -49,7 +49,12 @@ def churn(path: str, a_second: str) -> None:
                     if time.monotonic() > beat:
                         beat += 1
                         await journal.heartbeat(
-                            time.time(), rate=Rate(count=500), create_calls=0, read_calls=0
+                            time.time(),
+                            clock_step=0.0,
+                            adopted=0,
+                            rate=Rate(count=500),
+                            create_calls=0,
+                            read_calls=0,
                         )
                     await anyio.sleep(EVERY)
 
@@ -67,7 +72,9 @@ class _Churn:
 
     async def change(self, until: int) -> None:
         """Change jobs until there were so many changes, a third of them claims."""
-        claimed = await self._journal.claim(time.time(), (until - self._changes) // 3)
+        claimed = await self._journal.claim(
+            time.time(), (until - self._changes) // 3, cloud_now=time.time()
+        )
         self._changes += 3 * len(claimed)
         for job in claimed:
             self._accept(job)

@@ -16,10 +16,27 @@ from vbsbatch.model import (
     CloudVolume,
     Job,
     JobState,
+    Operation,
+    Retry,
+    Run,
+    RunState,
+    Settings,
 )
 
 NOW = 10_000.0
 SETTLE = 30.0
+
+
+def a_run(operation: Operation = Operation.RESTORE, **changes: Any) -> Run:
+    known: dict[str, Any] = {
+        "id": "20261118-1200-aaaa",
+        "plan": "p",
+        "cloud": "c",
+        "state": RunState.RUNNING,
+        "settings": Settings(operation=operation, retry=Retry(settle=SETTLE)),
+        "created_at": NOW - 3600.0,
+    }
+    return Run(**{**known, **changes})
 
 
 def a_job(no: int = 1, **changes: Any) -> Job:
@@ -65,6 +82,7 @@ class FakeCloud:
     """The marker of every page but the first is deleted meanwhile."""
     down: bool = False
     asked: list[str] = field(default_factory=list)
+    now: float = NOW
 
     create_calls = 0
     read_calls = 0

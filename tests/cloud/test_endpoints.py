@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.utils import formatdate
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,15 +76,35 @@ def test_block_storage_is_found_under_every_name_that_openstack_has_for_it() -> 
         assert found.endpoints.block_storage == "https://store.test"
 
 
+def date(second: float) -> str:
+    return formatdate(NOW + second, usegmt=True)
+
+
 def test_the_servers_clock_is_the_median_of_what_was_seen() -> None:
     clock = ServerClock()
     assert clock.ahead == 0.0
     clock.see(None, NOW, NOW)
     clock.see("rubbish", NOW, NOW)
     assert clock.ahead == 0.0
-    for i, date in enumerate(("00:00:00", "00:00:02", "12:00:00")):
+    for i, ahead in enumerate((0.0, 2.0, 1.0)):
         at = NOW + 2.0 * i
-        clock.see(f"Thu, 01 Jan 2026 {date} GMT", at, at + 1.0)
-    assert clock.ahead == 0.0
-    clock.see("Thu, 01 Jan 2026 23:00:00 GMT", NOW + 4.5, NOW + 5)  # too soon after the last
-    assert clock.ahead == 0.0
+        clock.see(date(2.0 * i + ahead), at, at + 1.0)
+    assert clock.ahead == 1.0
+    clock.see(date(3600.0), NOW + 4.5, NOW + 5)  # too soon after the last
+    assert clock.ahead == 1.0
+
+
+def test_a_server_clock_that_is_set_is_followed_at_once() -> None:
+    clock = ServerClock()
+    for second in (0.0, 2.0, 4.0, 6.0):
+        clock.see(date(second), NOW + second, NOW + second + 1.0)
+    clock.see(date(-3600.0 + 8.0), NOW + 8.0, NOW + 9.0)
+    assert clock.ahead == -3600.0
+
+
+def test_an_answer_that_was_long_under_way_tells_little() -> None:
+    """The machine slept meanwhile: nobody knows at which moment the server looked at its clock."""
+    clock = ServerClock()
+    clock.see(date(0.0), NOW, NOW + 7200.0)
+    clock.see(date(7210.0), NOW + 7210.0, NOW + 7210.2)
+    assert clock.ahead == pytest.approx(0.4)

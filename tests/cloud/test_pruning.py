@@ -11,13 +11,13 @@ from vbsbatch.cloud.pruning import KEPT, UNMOVED, Pruning
 from vbsbatch.errors import CloudRefused, CloudUnavailable
 from vbsbatch.model import Answer, Backup, Job, JobMoved, JobState, RunNoted
 
-from .after_stage import NOW, SETTLE, FakeCloud, a_backup, a_job
+from .after_stage import NOW, FakeCloud, a_backup, a_job, a_run
 
 pytestmark = pytest.mark.anyio
 
 
 def pruning(cloud: FakeCloud, *jobs: Job) -> Pruning:
-    return Pruning(cloud, jobs, now=lambda: NOW, settle=SETTLE)
+    return Pruning(cloud, a_run(), jobs, now=lambda: cloud.now)
 
 
 async def seen(cloud: FakeCloud, job: Job) -> tuple[str | None, str | None] | None:
@@ -99,9 +99,11 @@ async def test_an_unknown_deletion_whose_backup_is_there_is_proved_absent_by_sil
 
 async def test_an_accepted_deletion_that_moves_nothing_is_told_after_a_while() -> None:
     cloud = FakeCloud(has=[a_backup()])
-    assert await seen(cloud, a_job(intent_at=NOW - UNMOVED + 1)) == ("creating", None)
-    assert await seen(cloud, a_job(intent_at=NOW - UNMOVED)) == ("error", "never-begun")
-    (shown,) = (await pruning(cloud, a_job()).backups()).backups
+    service = pruning(cloud, a_job(intent_at=NOW))
+    for passed, found in ((UNMOVED - 1, ("creating", None)), (UNMOVED, ("error", "never-begun"))):
+        cloud.now = NOW + passed
+        (shown,) = (await service.backups()).backups
+        assert (shown.status, shown.code) == found
     assert shown.fail_reason == KEPT
 
 

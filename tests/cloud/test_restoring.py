@@ -17,11 +17,9 @@ from vbsbatch.model import (
     Job,
     JobState,
     Operation,
-    Retry,
-    Settings,
 )
 
-from .after_stage import NOW, SETTLE, FakeCloud, a_backup, a_job, a_volume
+from .after_stage import NOW, SETTLE, FakeCloud, a_backup, a_job, a_run, a_volume
 
 pytestmark = pytest.mark.anyio
 AFTER = NOW - 100.0
@@ -29,7 +27,7 @@ JOB = "ff8080"
 
 
 def restoring(cloud: FakeCloud, *jobs: Job) -> Restoring:
-    return Restoring(cloud, jobs, now=lambda: NOW, settle=SETTLE)
+    return Restoring(cloud, a_run(), jobs, now=lambda: NOW)
 
 
 def unknown(**changes: Any) -> Job:
@@ -174,7 +172,7 @@ async def test_a_cloud_job_is_not_asked_for_at_once_and_then_ever_more_seldom() 
     working = CloudJob(id=JOB, status=CloudJobStatus.RUNNING)
     cloud = FakeCloud(cloud_jobs={JOB: working})
     job, at, times = a_job(cloud_job_id=JOB, intent_at=NOW), NOW, []
-    service = Restoring(cloud, [job], now=lambda: at, settle=SETTLE)
+    service = Restoring(cloud, a_run(), [job], now=lambda: at)
     for second in range(600):
         at = NOW + second
         asked_before = len(cloud.asked)
@@ -254,5 +252,4 @@ async def test_a_cloud_job_of_nobody_is_told_as_it_is() -> None:
 def test_the_operation_of_a_run_chooses_the_service_that_stands_in() -> None:
     kinds = {Operation.BACKUP: type(None), Operation.RESTORE: Restoring, Operation.PRUNE: Pruning}
     for operation, kind in kinds.items():
-        settings = Settings(operation=operation, retry=Retry(settle=SETTLE))
-        assert type(stand_in(FakeCloud(), settings, [a_job()], lambda: NOW)) is kind
+        assert type(stand_in(FakeCloud(), a_run(operation), [a_job()], lambda: NOW)) is kind

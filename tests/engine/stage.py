@@ -181,6 +181,8 @@ class ScriptedCloud:
         following = str(after) if after < len(listed) else None
         return BackupPage(backups=tuple(listed[first:after]), next=following)
 
+    survey = backups
+
     async def backup(self, backup_id: str) -> Backup | None:
         await self._read("backup", backup_id)
         made = self.made.get(backup_id)
@@ -242,6 +244,8 @@ class Stage:
         **run: Any,
     ) -> None:
         jobs = [a_job(n) for n in range(1, volumes + 1)] if isinstance(volumes, int) else volumes
+        if beside is not None:  # backups of another run bear other names
+            jobs = [replace(job, backup_name=f"{run_id}-{job.no}") for job in jobs]
         self.clock = VirtualClock(NOW) if beside is None else beside.clock
         self.cloud = ScriptedCloud(self.clock) if beside is None else beside.cloud
         self.store = MemoryStore() if beside is None else beside.store
@@ -272,6 +276,7 @@ class Stage:
             random=Random(1),
             listeners=[self.events.append],
             tuning=self.tuning,
+            resumed=self.store.run(self.run_id).started_at is not None,
         )
         return self.engine
 
@@ -300,6 +305,7 @@ class Stage:
 
     async def ask(self, verb: str, **argument: Any) -> str:
         """Ask something of the engine and wait for what becomes of it."""
+        await anyio.sleep(0.01)  # the engine has begun: what was asked before dies unheard
         number = self.store.ask(self.run_id, verb, argument, "operator")
         with anyio.fail_after(60.0):
             while (result := self.store.command_result(number)) is None:
@@ -339,7 +345,7 @@ def failing(stage: Stage, *kinds: str, until: float = 1e12, what: set[str] | Non
 
     def fail(kind: str, subject: str | None) -> CloudError | None:
         concerned = kind in kinds and (what is None or subject in what)
-        over = stage.clock.elapsed >= until
+        over = stage.clock.passed >= until
         return CloudUnavailable("503: no") if concerned and not over else None
 
     stage.cloud.failing = fail

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from vbsbatch.engine import Tuning
-from vbsbatch.model import Answer, Job, JobState, Rate, RunState
+from vbsbatch.model import WITHDRAWN, Answer, Job, JobState, Rate, RunState
 
 from .stage import NOW, Stage, a_job, settings, volume
 
@@ -30,10 +30,15 @@ def asked(stage: Stage, verb: str, *, after: float = 3.0, **argument: Any) -> st
 
 def test_a_stop_ends_the_run_resumable_and_is_acknowledged() -> None:
     stage = Stage(20, SLOW)
-    number = stage.store.ask("run-1", "stop", {}, "anna")
-    ending = stage.drive()
+    number: list[int] = []
+
+    async def meanwhile() -> None:
+        await anyio.sleep(1.0)
+        number.append(stage.store.ask("run-1", "stop", {}, "anna"))
+
+    ending = stage.drive(meanwhile)
     assert (ending.state, ending.reason) == (RunState.STOPPED, "anna asked it to stop")
-    assert stage.store.command_result(number) == "stopping"
+    assert stage.store.command_result(number[0]) == "stopping"
     assert stage.notes("command") == ["anna: stop: stopping"]
     assert stage.drive().state is RunState.ENDED
 
@@ -48,7 +53,7 @@ def test_a_stop_now_does_not_await_answers() -> None:
         number.append(stage.store.ask("run-1", "stop-now", {}, "anna"))
 
     assert stage.drive(meanwhile).state is RunState.STOPPED
-    assert stage.clock.elapsed < 6.0
+    assert stage.clock.passed < 6.0
     assert stage.store.command_result(number[0]) == "stopping at once"
     assert stage.states().count(JobState.UNKNOWN) == 4
 
@@ -93,7 +98,7 @@ def test_a_stopping_run_still_obeys_and_sends_nothing_new() -> None:
     assert said == ["rate is 9/s", "going on"]
     assert stage.engine.rate == Rate(count=9)
     assert len(stage.sent()) == 4
-    assert 60.0 <= stage.clock.elapsed < 61.0
+    assert 60.0 <= stage.clock.passed < 61.0
     assert stage.states().count(JobState.RUNNING) == 4
 
 
@@ -101,7 +106,7 @@ def test_a_stopping_run_can_be_stopped_at_once() -> None:
     stage, said = drained((2.0, "stop-now", {}))
     assert said == []  # the engine ended before it could be asked again
     assert stage.store.command_result(1) == "stopping at once"
-    assert stage.clock.elapsed < 9.0
+    assert stage.clock.passed < 9.0
     assert stage.states().count(JobState.UNKNOWN) == 4
 
 
@@ -259,7 +264,7 @@ def test_a_run_whose_last_waiting_jobs_are_cancelled_ends() -> None:
     stage = Stage([a_job(1, due_at=1e12), a_job(2, due_at=1e12)])
     asked(stage, "cancel", all=True)
     assert stage.states() == [JobState.CANCELLED] * 2
-    assert stage.clock.elapsed < 10.0
+    assert stage.clock.passed < 10.0
 
 
 # Retry ------------------------------------------------------------------------------------------
@@ -341,10 +346,11 @@ def test_many_waiting_jobs_fail_at_the_deadline_in_manageable_portions() -> None
 
 def test_commands_are_obeyed_in_the_order_they_were_given() -> None:
     stage = Stage(20, SLOW)
-    for verb in ("pause", "unpause", "pause"):
-        stage.store.ask("run-1", verb, {}, "anna")
 
     async def meanwhile() -> None:
+        await anyio.sleep(0.01)
+        for verb in ("pause", "unpause", "pause"):
+            stage.store.ask("run-1", verb, {}, "anna")
         await anyio.sleep(30.0)
         sent = len(stage.sent())
         assert sent <= 2
@@ -360,7 +366,40 @@ def test_a_command_for_another_run_is_not_obeyed() -> None:
     stage = Stage(3)
     jobs: list[Job] = [a_job(9)]
     other = Stage(jobs, beside=stage, run_id="run-2")
-    number = stage.store.ask("run-2", "stop", {}, "anna")
-    assert stage.drive().state is RunState.ENDED
-    assert stage.store.command_result(number) is None
-    assert other.drive().state is RunState.STOPPED
+    number: list[int] = []
+
+    async def meanwhile() -> None:
+        await anyio.sleep(0.01)
+        number.append(stage.store.ask("run-2", "stop", {}, "anna"))
+
+    assert stage.drive(meanwhile).state is RunState.ENDED
+    assert stage.store.command_result(number[0]) is None
+    assert other.drive().state is RunState.ENDED, "nobody drove it when it was asked"
+    assert stage.store.command_result(number[0]) == WITHDRAWN
+
+
+def test_what_was_asked_and_withdrawn_is_not_obeyed() -> None:
+    stage = Stage(3, SLOW)
+
+    async def meanwhile() -> None:
+        await anyio.sleep(0.01)
+        number = stage.store.ask("run-1", "cancel", {"all": True}, "anna")
+        assert stage.store.withdraw(number)
+        assert stage.store.command_result(number) == WITHDRAWN
+
+    stage.drive(meanwhile)
+    assert stage.states() == [JobState.SUCCEEDED] * 3
+    assert not stage.notes("command")
+
+
+def test_what_the_engine_took_cannot_be_withdrawn() -> None:
+    stage = Stage(3, SLOW)
+
+    async def meanwhile() -> None:
+        await anyio.sleep(0.01)
+        number = stage.store.ask("run-1", "cancel", {"volumes": [volume(3)]}, "anna")
+        await anyio.sleep(0.6)
+        assert not stage.store.withdraw(number)
+
+    stage.drive(meanwhile)
+    assert stage.states().count(JobState.CANCELLED) == 1

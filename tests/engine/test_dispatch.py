@@ -62,7 +62,7 @@ def test_a_pause_sends_nothing_and_follows_what_runs() -> None:
         assert said.startswith("paused")
         assert stage.store.run("run-1").state is RunState.PAUSED
         assert stage.engine.paused
-        at, before = stage.clock.elapsed, len(stage.sent())
+        at, before = stage.clock.passed, len(stage.sent())
         await anyio.sleep(600.0)
         assert len(stage.sent()) == before
         assert stage.states().count(JobState.SUCCEEDED) == before
@@ -82,7 +82,7 @@ def test_a_pause_sends_nothing_and_follows_what_runs() -> None:
 
 def during(stage: Stage, end: float, down: Answer) -> None:
     """Until `end` every create meets `down`."""
-    stage.cloud.always = lambda job: down if stage.clock.elapsed < end else stage.cloud.accept(job)
+    stage.cloud.always = lambda job: down if stage.clock.passed < end else stage.cloud.accept(job)
 
 
 @pytest.mark.parametrize("attempts", [1, 6])
@@ -121,7 +121,7 @@ def test_while_even_reads_fail_no_create_is_risked() -> None:
     stage = Stage(20, settings(limits=QUICK))
     during(stage, 3600.0, DOWN)
     stage.cloud.failing = lambda kind, what: (
-        CloudUnavailable("503") if stage.clock.elapsed < 3600.0 and kind != "ready" else None
+        CloudUnavailable("503") if stage.clock.passed < 3600.0 and kind != "ready" else None
     )
     stage.drive()
     assert stage.states() == [JobState.SUCCEEDED] * 20
@@ -210,7 +210,7 @@ def test_an_identity_service_that_is_down_pauses_the_run() -> None:
     stage.cloud.script[2].append(UNAUTHORIZED)
     stage.cloud.failing = lambda kind, what: (
         CloudUnavailable("identity says 503")
-        if stage.clock.elapsed < 900.0 and len(stage.sent()) >= 2
+        if stage.clock.passed < 900.0 and len(stage.sent()) >= 2
         else None
     )
     stage.drive()
@@ -223,11 +223,11 @@ def test_an_identity_service_that_is_down_is_told_once_though_every_worker_meets
     stage = Stage(20, settings(limits={"rate": Rate(count=50), "connections": 8}))
     stage.cloud.took = 1.0
     stage.cloud.always = lambda job: (
-        stage.cloud.accept(job) if stage.clock.elapsed > 60.0 else UNAUTHORIZED
+        stage.cloud.accept(job) if stage.clock.passed > 60.0 else UNAUTHORIZED
     )
     stage.cloud.failing = lambda kind, what: (
         CloudUnavailable("identity says 503")
-        if kind == "renew" and stage.clock.elapsed < 60.0
+        if kind == "renew" and stage.clock.passed < 60.0
         else None
     )
     stage.drive()
@@ -239,7 +239,7 @@ def test_an_identity_service_that_is_down_is_told_once_though_every_worker_meets
 def test_an_identity_service_that_is_down_at_the_start_is_waited_for() -> None:
     stage = Stage(3)
     stage.cloud.failing = lambda kind, what: (
-        CloudUnavailable("identity says 503") if stage.clock.elapsed < 900.0 else None
+        CloudUnavailable("identity says 503") if stage.clock.passed < 900.0 else None
     )
     stage.drive()
     assert stage.states() == [JobState.SUCCEEDED] * 3

@@ -173,7 +173,7 @@ def test_the_deadline_ends_a_run_that_a_gate_holds() -> None:
     stage.cloud.script[1].append(REFUSED)
     assert stage.drive().state is RunState.ENDED
     assert stage.job(3).code == "deadline"
-    assert 3600.0 <= stage.clock.elapsed < 3700.0
+    assert 3600.0 <= stage.clock.passed < 3700.0
 
 
 def test_a_resume_finds_the_gate_as_it_was() -> None:

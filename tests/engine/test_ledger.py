@@ -35,7 +35,9 @@ class Desk:
     ) -> None:
         async def whole() -> None:
             self.journal = journal(self.store)
-            ledger = Ledger(self.journal, self.clock, [self.heard.append])
+            ledger = Ledger(
+                self.journal, self.clock, [self.heard.append], cloud_now=self.clock.elapsed
+            )
             await ledger.load()
             await scene(ledger)
             await self.journal.flush()
@@ -106,7 +108,7 @@ def test_what_an_engine_left_between_intent_and_answer_is_unknown_from_now_on() 
         await ledger.claim(1)
 
     desk.play(die)
-    desk.clock.elapsed += 500.0
+    desk.clock.passed += 500.0
 
     async def scene(ledger: Ledger) -> None:
         job = ledger.open[1]
@@ -130,7 +132,7 @@ def test_loading_twice_keeps_what_was_unknown_as_it_was() -> None:
     desk.play(claim)
     desk.play(nothing)
     first = desk.store.runs["r"].jobs[1]
-    desk.clock.elapsed += 99.0
+    desk.clock.passed += 99.0
     desk.play(nothing)
     assert desk.store.runs["r"].jobs[1] == first
 

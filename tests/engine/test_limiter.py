@@ -55,10 +55,10 @@ class Sender:
     async def send(self, permits: int) -> None:
         for _ in range(permits):
             await self.limiter.permit()
-            self.times.append(self.clock.elapsed)
+            self.times.append(self.clock.passed)
 
     async def send_until(self, end: float) -> None:
-        with anyio.move_on_after(end - self.clock.elapsed):
+        with anyio.move_on_after(end - self.clock.passed):
             while True:
                 await self.send(1)
 
@@ -136,7 +136,7 @@ def test_permits_taken_in_passing_keep_the_window_beside_those_waited_for(
     async def in_passing() -> None:
         while True:
             if await sender.limiter.permit_now():
-                sender.times.append(sender.clock.elapsed)
+                sender.times.append(sender.clock.passed)
             await anyio.sleep(0.3 / rate.per_second)
 
     async def scene() -> None:
@@ -319,7 +319,7 @@ def test_it_climbs_back_by_equal_steps_and_no_further_than_the_plan() -> None:
         sender.throttled()
         while not seen or seen[-1][0] < 108.0:
             await sender.send(1)
-            seen.append((sender.clock.elapsed, sender.limiter.rate.per_second))
+            seen.append((sender.clock.passed, sender.limiter.rate.per_second))
 
     assert_within(sender.play(scene), Rate(count=20))
     steps = sorted({speed for _, speed in seen})
@@ -412,7 +412,7 @@ def test_whatever_happens_no_window_holds_more_than_the_plan(
                 case "idle":
                     await anyio.sleep(value)
                 case "send":
-                    await sender.send_until(sender.clock.elapsed + value)
+                    await sender.send_until(sender.clock.passed + value)
                 case "hold":
                     sender.throttled(retry_after=value)
                 case "429":
@@ -421,7 +421,7 @@ def test_whatever_happens_no_window_holds_more_than_the_plan(
                     sender.throttled(limit=value)
                 case _:
                     sender.limiter.set_ceiling(rate)
-        await sender.send_until(sender.clock.elapsed + 70.0)
+        await sender.send_until(sender.clock.passed + 70.0)
 
     times = sender.play(scene)
     assert sender.limiter.rate.per_second <= rate.per_second + 1e-9

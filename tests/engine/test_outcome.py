@@ -38,7 +38,7 @@ NOT_READY = Answer(status=400, code="VolumeBackup.0012")
 
 
 def rules(**changes: Any) -> Rules:
-    given: dict[str, Any] = {"retry": RETRY, "now": NOW, "random": Random(3)}
+    given: dict[str, Any] = {"retry": RETRY, "now": NOW, "wall": NOW, "random": Random(3)}
     return Rules(**(given | changes))
 
 
@@ -75,13 +75,6 @@ def test_a_refused_job_waits_with_jitter_and_keeps_the_reason() -> None:
     assert job.state is JobState.WAITING
     assert NOW <= job.due_at <= NOW + 4.0
     assert (job.code, job.message, job.http_status) == ("VolumeBackup.0017", "no snapshot", 400)
-
-
-def test_the_first_create_is_remembered_as_such() -> None:
-    first, _ = after(sent(1, intent_at=NOW - 5), REFUSED)
-    assert first.first_sent_at == NOW - 5
-    again = replace(first, state=JobState.SUBMITTING, attempts=2, intent_at=NOW)
-    assert after(again, REFUSED)[0].first_sent_at == NOW - 5
 
 
 def test_when_the_attempts_are_used_up_it_fails_with_its_code() -> None:

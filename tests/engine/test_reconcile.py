@@ -249,27 +249,29 @@ def test_clocks_of_whole_seconds_leave_a_margin() -> None:
 
 def test_a_job_whose_start_is_not_known_needs_the_whole_list() -> None:
     assert (
-        needed_since([unknown(), unknown(2, first_sent_at=None, intent_at=None)], 0.0, NOW) is None
+        needed_since([unknown(), unknown(2, first_sent_at=None, intent_at=None)], sight()) is None
     )
-    assert needed_since([], 0.0, NOW) is None
+    assert needed_since([], sight()) is None
 
 
 def test_the_oldest_create_decides_by_the_servers_clock() -> None:
     jobs = [running(first_sent_at=NOW - 500, intent_at=NOW), running(2)]
-    assert needed_since(jobs, 40.0, NOW) == NOW - 460.0
+    assert needed_since(jobs, sight(clock_ahead=40.0)) == NOW - 460.0
 
 
 def test_absence_is_proved_by_pages_of_a_day_more_whatever_clock_was_set_meanwhile() -> None:
     """A clock set back by two hours ended the look before the page with the backup: the create was
     sent again."""
     jobs = [running(first_sent_at=NOW - 500), unknown(2)]
-    assert needed_since(jobs, 40.0, NOW) == NOW - 460.0 - 86400.0
+    assert needed_since(jobs, sight(clock_ahead=40.0)) == NOW - 460.0 - 86400.0
 
 
-def test_creates_that_are_yet_to_come_by_our_clock_need_the_whole_list() -> None:
-    """An hour after the clock was set back by one their backups were still looked for on the first
-    page alone."""
-    assert needed_since([running(), running(2, first_sent_at=NOW + 3600.0)], 0.0, NOW) is None
+def test_a_cloud_whose_clock_was_set_since_a_create_is_read_back_by_both_of_its_times() -> None:
+    """Its list is in the order of the time that it had when the backup was made."""
+    hour = 3600.0
+    set_back = running(first_sent_at=NOW, first_cloud_at=NOW, intent_cloud_at=NOW, intent_at=NOW)
+    assert needed_since([set_back], sight(clock_ahead=-hour)) == NOW - hour
+    assert needed_since([set_back], sight(clock_ahead=hour)) == NOW
 
 
 def test_one_backup_listed_twice_counts_the_same_in_either_order() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from vbsbatch.engine.ledger import Ledger
 from vbsbatch.errors import CloudRefused
-from vbsbatch.model import Answer, CloudJobStatus, Job, JobState, Rate, RunState, Timeouts
+from vbsbatch.model import Answer, CloudJobStatus, Job, JobState, Rate, RunState, Timeouts, renewed
 
 from .stage import FAILS, HIDDEN, NOW, Stage, accepting, failing, settings
 
@@ -268,8 +268,8 @@ def test_an_operators_retry_of_a_lost_job_may_create_anew() -> None:
     async def retried() -> None:
         journal = stage.store.journal("run-1")
         (job,) = await journal.jobs_in((JobState.FAILED,))
-        ledger = Ledger(journal, stage.clock)
-        ledger.move(job, JobState.WAITING, free=job.attempts, due_at=0.0, ended_at=None)
+        ledger = Ledger(journal, stage.clock, cloud_now=stage.clock.elapsed)
+        ledger.move(job, JobState.WAITING, **renewed(job))
         await journal.flush()
 
     stage.alone(retried)

@@ -40,7 +40,7 @@ def test_what_an_outage_held_back_has_the_settle_time_to_appear_once_lists_can_b
     stage.cloud.script[1].append(lambda job: stage.cloud.lose(job, visible_at=float("inf")))
 
     def until_it_is_back(kind: str, what: str | None) -> CloudError | None:
-        if kind == "backups" and stage.clock.elapsed < 600.0:
+        if kind == "backups" and 1.0 < stage.clock.passed < 600.0:
             return CloudUnavailable("503: no")
         for made in stage.cloud.made.values():
             made.visible_at = min(made.visible_at, stage.clock.now() + 0.9 * settle)
@@ -58,7 +58,7 @@ def test_a_list_without_an_end_is_an_outage_and_no_proof() -> None:
     honest, numbers = stage.cloud.backups, count(1)
 
     async def endless(page: str | None = None) -> BackupPage:
-        if page is None and stage.clock.elapsed > 1200.0:
+        if page is None and stage.clock.passed > 1200.0:
             return await honest(page)
         number = next(numbers)
         return BackupPage(backups=(Backup(id=f"foreign-{number}"),), next=str(number))
@@ -90,7 +90,7 @@ def test_a_page_that_fails_does_not_cost_the_pages_before_it() -> None:
     stage.cloud.failing = lambda kind, what: next(turns) if kind == "backups" else None
     stage.drive()
     assert stage.states() == [JobState.SUCCEEDED] * 40
-    assert stage.clock.elapsed < 10 * stage.cloud.duration
+    assert stage.clock.passed < 10 * stage.cloud.duration
 
 
 def test_a_second_page_that_fails_proves_nothing_either() -> None:
@@ -166,7 +166,7 @@ def test_a_query_that_always_fails_holds_up_no_other_job(stuck: int) -> None:
         while stage.states()[stuck:].count(JobState.SUCCEEDED) < 10 - stuck:
             await anyio.sleep(1.0)
             await stage.journal.flush()
-        ended.append(stage.clock.elapsed)
+        ended.append(stage.clock.passed)
 
     stage.drive(meanwhile)
     assert ended[0] <= 400.0
@@ -184,7 +184,7 @@ def test_hidden_jobs_whose_query_always_fails_hold_up_no_other_either() -> None:
         while stage.states()[4:].count(JobState.SUCCEEDED) < 4:
             await anyio.sleep(1.0)
             await stage.journal.flush()
-        ended.append(stage.clock.elapsed)
+        ended.append(stage.clock.passed)
 
     stage.drive(meanwhile)
     assert ended[0] <= 600.0
@@ -271,7 +271,6 @@ def test_a_server_whose_clock_differs_is_understood(ahead: float) -> None:
 
 def test_a_name_of_an_older_backup_whose_age_nobody_tells_fails_as_uncertain() -> None:
     stage = Stage(1, settings(names_unique=False))
-    stage.cloud.script[1].append(Answer())
     made = stage.cloud.make(stage.job(), ready_at=0.0)
     tell_all = stage.cloud._as_listed
 
@@ -281,5 +280,5 @@ def test_a_name_of_an_older_backup_whose_age_nobody_tells_fails_as_uncertain() -
     stage.cloud._as_listed = tell_no_age  # type: ignore[method-assign]
     stage.drive()
     assert (stage.job().state, stage.job().code) == (JobState.FAILED, "uncertain")
-    assert len(stage.sent()) == 1
+    assert not stage.sent(), "what cannot be told is not sent"
     assert made.id in stage.cloud.made

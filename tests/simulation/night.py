@@ -109,9 +109,9 @@ class MortalJournal:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)
 
-    async def claim(self, now: float, limit: int, *, least_tried: bool = False) -> list[Job]:
+    async def claim(self, *words: Any, **how: Any) -> list[Job]:
         self._crasher.at("before intent")
-        jobs = await self._journal.claim(now, limit, least_tried=least_tried)
+        jobs = await self._journal.claim(*words, **how)
         if jobs:
             self._crasher.at("after intent")
         return jobs
@@ -153,6 +153,12 @@ class MortalService:
     async def backups(self, page: str | None = None) -> BackupPage:
         self._crasher.at("before list")
         listed = await self._service.backups(page)
+        self._crasher.at("after list")
+        return listed
+
+    async def survey(self, page: str | None = None) -> BackupPage:
+        self._crasher.at("before list")
+        listed = await self._service.survey(page)
         self._crasher.at("after list")
         return listed
 
@@ -251,7 +257,7 @@ class Night:
         countdown = self.random.randint(1, 2 * self.volumes)
         crasher = Crasher(journal, self.random, point, countdown)
         real = self.service()
-        other = stand_in(real, self.settings, self.jobs(), self.clock.now)
+        other = stand_in(real, self.store.run(RUN), self.jobs(), self.clock.elapsed)
         service = MortalService(other or real, crasher)
         engine = Engine(
             run=self.store.run(RUN),
@@ -261,6 +267,7 @@ class Night:
             random=Random(f"engine {self.seed}"),
             listeners=[self._listen, *([other.hear] if other else [])],
             tuning=self.tuning,
+            resumed=self.store.run(RUN).started_at is not None,
         )
         try:
             with mortal(crasher), anyio.fail_after(LONGEST):
@@ -291,11 +298,11 @@ class Night:
         project = self.cloud.project.id
         root = "http://127.0.0.1"
         session = Session(
-            Tokens(self.sign_in, self.clock.now),
+            Tokens(self.sign_in, self.clock.elapsed),
             self.settings.timeouts,
             workers=self.settings.limits.connections,
             transport=lambda: SimulatedTransport(self.cloud),
-            now=self.clock.now,
+            now=self.clock.elapsed,
         )
         kind = CinderService if self.scenario.services is Services.CINDER else VbsService
         return kind(
@@ -321,7 +328,7 @@ class Night:
             content=json.dumps(body),
             extensions={"timeout": {"read": 10.0}},
         )
-        asked_at = self.clock.now()
+        asked_at = float(self.clock.elapsed())
         try:
             response = await transport.handle_async_request(request)
             await response.aread()
@@ -333,7 +340,7 @@ class Night:
             raise SignInError(f"identity says {response.status_code}")
         life = self.scenario.token_life
         value = response.headers["x-subject-token"]
-        return Token(value=value, got_at=self.clock.now(), expires_at=asked_at + life)
+        return Token(value=value, got_at=float(self.clock.elapsed()), expires_at=asked_at + life)
 
     def _listen(self, event: JobMoved | RunNoted) -> None:
         if isinstance(event, RunNoted):

@@ -24,7 +24,7 @@ class Desk:
     volumes: list[str] = field(default_factory=list)
 
     def wait(self, seconds: float) -> None:
-        self.clock.elapsed += seconds
+        self.clock.passed += seconds
 
     def send(self, method: str, target: str, content: object = None, **headers: str) -> SimReply:
         path, query = read_target(target.replace("{p}", self.cloud.project.id))

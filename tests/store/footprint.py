@@ -75,7 +75,7 @@ async def _drive(journal: SqliteJournal, chance: random.Random, retried: float) 
     """Claim, answer and finish every job, with some hundred backups under way at any time."""
     under_way: list[Job] = []
     now = START
-    while claimed := await journal.claim(now, 50):
+    while claimed := await journal.claim(now, 50, cloud_now=now):
         for job in claimed:
             now += BETWEEN
             move = _answered(job, now, chance, retry=chance.random() < retried)

@@ -61,7 +61,7 @@ def test_the_example_queries_run(store: Store, path: Path) -> None:
 async def test_the_views_show_words_times_and_ids(store: Store, path: Path) -> None:
     store.create_run(a_run(RUN), [a_job(1), a_job(2)], BackupSettings())
     async with store.journal(RUN) as journal:
-        one, two = await journal.claim(NOW, 2)
+        one, two = await journal.claim(NOW, 2, cloud_now=NOW)
         done = {"cloud_job_id": "4010b39b5281d3590152874bfa3b1604", "backup_id": volume(7)}
         journal.record(moved(one, JobState.RUNNING, attempt=an_attempt(), **done))
         journal.record(moved(two, JobState.FAILED, http_status=400, code="X", note="why"))

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -38,10 +39,15 @@ async def test_a_lock_that_stays_fails_the_journal_for_good(
     blocker.execute("BEGIN IMMEDIATE")
     journal.record(RunNoted(at=NOW, kind="run", text="x"))
     with pytest.raises(StoreFailed, match=r"locked.*vbsbatch resume"):
-        await journal.claim(NOW, 1)
+        await journal.claim(NOW, 1, cloud_now=NOW)
     blocker.execute("ROLLBACK")
     blocker.close()
-    for later in (journal.claim(NOW, 1), journal.flush(), journal.failed(), journal.close()):
+    for later in (
+        journal.claim(NOW, 1, cloud_now=NOW),
+        journal.flush(),
+        journal.failed(),
+        journal.close(),
+    ):
         with pytest.raises(StoreFailed, match="locked"):
             await later
     with pytest.raises(StoreFailed, match="locked"):
@@ -77,7 +83,7 @@ async def test_the_twin_breaks_down_on_demand() -> None:
     twin.create_run(a_run(A), [a_job(1)])
     async with twin.journal(A) as journal:
         journal.break_down("disk full")
-        for later in (journal.claim(NOW, 1), journal.failed()):
+        for later in (journal.claim(NOW, 1, cloud_now=NOW), journal.failed()):
             with pytest.raises(StoreFailed, match="disk full"):
                 await later
 
@@ -90,10 +96,10 @@ async def test_a_file_that_is_moved_away_fails_the_journal(
     fill(store)
     journal = store.journal(A, inline=inline)
     await journal.__aenter__()
-    await journal.claim(NOW, 1)
+    await journal.claim(NOW, 1, cloud_now=NOW)
     path.rename(path.with_name("elsewhere.db"))
     with pytest.raises(StoreFailed, match="moved"):
-        await journal.claim(NOW, 1)
+        await journal.claim(NOW, 1, cloud_now=NOW)
     with pytest.raises(StoreFailed):
         await journal.close()
 
@@ -143,8 +149,8 @@ async def test_a_claim_that_nobody_waits_for_any_more_is_not_made(store: Store, 
         blocker.execute("BEGIN IMMEDIATE")
         journal.record(RunNoted(at=NOW, kind="run", text="x"))
         async with anyio.create_task_group() as group:
-            group.start_soon(journal.claim, NOW, 5)
-            group.start_soon(journal.claim, NOW, 5)
+            group.start_soon(partial(journal.claim, NOW, 5, cloud_now=NOW))
+            group.start_soon(partial(journal.claim, NOW, 5, cloud_now=NOW))
             await anyio.lowlevel.checkpoint()
             group.cancel_scope.cancel()
         blocker.execute("ROLLBACK")
@@ -156,7 +162,7 @@ async def test_a_claim_that_nobody_waits_for_any_more_is_not_made(store: Store, 
 async def test_write_behind_entries_share_commits(store: Store) -> None:
     fill(store, jobs=1000)
     async with store.journal(A) as journal:
-        while jobs := await journal.claim(NOW, 100):
+        while jobs := await journal.claim(NOW, 100, cloud_now=NOW):
             for job in jobs:
                 journal.record(moved(job, JobState.RUNNING))
         await journal.flush()
@@ -189,7 +195,7 @@ async def main(path, run_id):
                 await journal.flush()
                 size = max(f.stat().st_size for f in path.parent.iterdir()) + 300_000
                 resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-                while jobs := await journal.claim(NOW, 50):
+                while jobs := await journal.claim(NOW, 50, cloud_now=NOW):
                     for job in jobs:
                         journal.record(moved(job, JobState.RUNNING, message="m" * 500))
                     await journal.flush()
@@ -246,7 +252,7 @@ async def main(path, run_id, after):
     with Store.open(path) as store, store.lock(run_id):
         async with store.journal(run_id) as journal:
             for turn in range(100):
-                jobs = await journal.claim(NOW, 5)
+                jobs = await journal.claim(NOW, 5, cloud_now=NOW)
                 print("claimed", *(job.no for job in jobs), flush=True)
                 for job in jobs:
                     journal.record(moved(job, JobState.RUNNING))
@@ -291,7 +297,7 @@ async def main(path, run_id):
         async with store.journal(run_id) as journal:
             print("ready", flush=True)
             sys.stdin.readline()
-            while jobs := await journal.claim(NOW, 3):
+            while jobs := await journal.claim(NOW, 3, cloud_now=NOW):
                 pass
 
 anyio.run(main, sys.argv[1], sys.argv[2])

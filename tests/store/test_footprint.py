@@ -12,7 +12,7 @@ from tests.store.ground import a_job, a_run
 from vbsbatch.model import BackupSettings
 from vbsbatch.store import Store, statements
 
-CLAIM = {"run": 1, "now": 1, "limit": 1, "groups": "[]", "azs": "[]", "taken": "[]"}
+CLAIM = {"run": 1, "now": 1, "cloud_now": 1, "limit": 1, "groups": "[]", "azs": "[]", "taken": "[]"}
 WAITING = "SEARCH w USING COVERING INDEX jobs_waiting (run=? AND wave<?)"
 
 

@@ -44,7 +44,7 @@ async def test_a_job_that_is_skipped_from_the_start_is_never_claimed_and_says_wh
     why = "has a backup that is new enough"
     one_run(ground, a_job(1), a_job(2, state=JobState.SKIPPED, message=why, ended_at=NOW))
     async with ground.journal(A) as journal:
-        assert [job.no for job in await journal.claim(NOW, 3)] == [1]
+        assert [job.no for job in await journal.claim(NOW, 3, cloud_now=NOW)] == [1]
         assert await journal.counts() == {JobState.SUBMITTING: 1, JobState.SKIPPED: 1}
     (skipped,) = [job for job in ground.jobs(A) if job.state is JobState.SKIPPED]
     assert (skipped.no, skipped.message, skipped.ended_at) == (2, why, NOW)
@@ -53,23 +53,23 @@ async def test_a_job_that_is_skipped_from_the_start_is_never_claimed_and_says_wh
 async def test_claim_takes_the_highest_priority_first_then_plan_order(ground: Ground) -> None:
     one_run(ground, a_job(1), a_job(2, priority=-1), a_job(3, priority=5), a_job(4), a_job(5))
     async with ground.journal(A) as journal:
-        assert [job.no for job in await journal.claim(NOW, 3)] == [3, 1, 4]
-        assert [job.no for job in await journal.claim(NOW, 3)] == [5, 2]
-        assert await journal.claim(NOW, 3) == []
+        assert [job.no for job in await journal.claim(NOW, 3, cloud_now=NOW)] == [3, 1, 4]
+        assert [job.no for job in await journal.claim(NOW, 3, cloud_now=NOW)] == [5, 2]
+        assert await journal.claim(NOW, 3, cloud_now=NOW) == []
 
 
 async def test_a_probe_takes_those_that_were_tried_least_first(ground: Ground) -> None:
     tried = [a_job(no, attempts=attempts) for no, attempts in ((1, 3), (2, 1), (4, 1))]
     one_run(ground, *tried, a_job(3), a_job(5, wave=1), a_job(6, due_at=NOW + 9))
     async with ground.journal(A) as journal:
-        claimed = [await journal.claim(NOW, 1, least_tried=True) for _ in range(5)]
+        claimed = [await journal.claim(NOW, 1, cloud_now=NOW, least_tried=True) for _ in range(5)]
         assert [[job.no for job in jobs] for jobs in claimed] == [[3], [2], [4], [1], []]
 
 
 async def test_a_claimed_job_is_submitting_and_has_one_attempt_more(ground: Ground) -> None:
     one_run(ground, a_job(1, attempts=2, code="X", message="why", http_status=400))
     async with ground.journal(A) as journal:
-        (job,) = await journal.claim(NOW, 3)
+        (job,) = await journal.claim(NOW, 3, cloud_now=NOW)
         assert job == a_job(
             1,
             attempts=3,
@@ -78,6 +78,7 @@ async def test_a_claimed_job_is_submitting_and_has_one_attempt_more(ground: Grou
             http_status=400,
             state=JobState.SUBMITTING,
             intent_at=NOW,
+            intent_cloud_at=NOW,
         )
         assert await journal.jobs_in([JobState.SUBMITTING]) == [job]
 
@@ -85,10 +86,10 @@ async def test_a_claimed_job_is_submitting_and_has_one_attempt_more(ground: Grou
 async def test_a_job_is_not_claimed_before_it_is_due(ground: Ground) -> None:
     one_run(ground, a_job(1, due_at=NOW + 5), a_job(2, due_at=NOW))
     async with ground.journal(A) as journal:
-        assert [job.no for job in await journal.claim(NOW, 9)] == [2]
+        assert [job.no for job in await journal.claim(NOW, 9, cloud_now=NOW)] == [2]
         assert await journal.next_due() == NOW + 5
-        assert await journal.claim(NOW + 4.999, 9) == []
-        assert [job.no for job in await journal.claim(NOW + 5, 9)] == [1]
+        assert await journal.claim(NOW + 4.999, 9, cloud_now=NOW + 4.999) == []
+        assert [job.no for job in await journal.claim(NOW + 5, 9, cloud_now=NOW + 5)] == [1]
         assert await journal.next_due() is None
 
 
@@ -98,15 +99,15 @@ async def test_a_job_can_be_claimed_at_the_very_time_that_next_due_names(ground:
     async with ground.journal(A) as journal:
         due = await journal.next_due()
         assert due is not None
-        assert len(await journal.claim(due, 1)) == 1
+        assert len(await journal.claim(due, 1, cloud_now=due)) == 1
 
 
 async def test_a_volume_with_an_open_job_in_another_run_is_passed_over(ground: Ground) -> None:
     ground.create_run(a_run(A), [a_job(1), a_job(2)])
     ground.create_run(a_run(B), [a_job(1, volume_id=volume(2)), a_job(2, volume_id=volume(9))])
     async with ground.journal(A) as first, ground.journal(B) as second:
-        assert len(await first.claim(NOW, 9)) == 2
-        assert [job.no for job in await second.claim(NOW, 9)] == [2]
+        assert len(await first.claim(NOW, 9, cloud_now=NOW)) == 2
+        assert [job.no for job in await second.claim(NOW, 9, cloud_now=NOW)] == [2]
         ((held, holder),) = await second.blocked(NOW)
         assert (held.no, holder) == (1, A)
         assert await second.next_due() is None
@@ -129,20 +130,20 @@ async def test_a_volume_is_free_again_once_its_job_is_no_longer_open(
     ground.create_run(a_run(A), [a_job(1)])
     ground.create_run(a_run(B), [a_job(1)])
     async with ground.journal(A) as first, ground.journal(B) as second:
-        (job,) = await first.claim(NOW, 9)
+        (job,) = await first.claim(NOW, 9, cloud_now=NOW)
         for state in via:
             move = moved(job, state)
             first.record(move)
             job = move.job
         await first.flush()
-        assert bool(await second.claim(NOW, 9)) is free
+        assert bool(await second.claim(NOW, 9, cloud_now=NOW)) is free
 
 
 async def test_a_blocked_job_that_is_not_due_is_not_told(ground: Ground) -> None:
     ground.create_run(a_run(A), [a_job(1)])
     ground.create_run(a_run(B), [a_job(1, due_at=NOW + 60)])
     async with ground.journal(A) as first, ground.journal(B) as second:
-        await first.claim(NOW, 9)
+        await first.claim(NOW, 9, cloud_now=NOW)
         assert await second.blocked(NOW) == []
         assert [job.no for job, _ in await second.blocked(NOW + 60)] == [1]
 
@@ -150,7 +151,7 @@ async def test_a_blocked_job_that_is_not_due_is_not_told(ground: Ground) -> None
 async def test_a_move_writes_every_field_of_the_job(ground: Ground) -> None:
     one_run(ground, a_job(1, group="db", settings=BackupSettings(full=True)), a_job(2))
     async with ground.journal(A) as journal:
-        job = (await journal.claim(NOW, 1))[0]
+        job = (await journal.claim(NOW, 1, cloud_now=NOW))[0]
         end = replace(
             job,
             free=1,
@@ -158,6 +159,7 @@ async def test_a_move_writes_every_field_of_the_job(ground: Ground) -> None:
             unknown_at=NOW + 2.25,
             later_since=NOW + 3.125,
             first_sent_at=NOW + 0.001,
+            first_cloud_at=NOW - 3600.0,
             ended_at=NOW + 9,
             http_status=400,
             code="VolumeBackup.0040",
@@ -175,7 +177,7 @@ async def test_a_move_writes_every_field_of_the_job(ground: Ground) -> None:
 async def test_several_moves_of_one_job_are_applied_in_order(ground: Ground) -> None:
     one_run(ground, a_job(1))
     async with ground.journal(A) as journal:
-        job = (await journal.claim(NOW, 1))[0]
+        job = (await journal.claim(NOW, 1, cloud_now=NOW))[0]
         for step, state in enumerate(
             (JobState.UNKNOWN, JobState.RUNNING, JobState.WAITING), start=1
         ):
@@ -202,7 +204,7 @@ async def test_an_attempt_keeps_what_came_back(ground: Ground) -> None:
         ),
     )
     async with ground.journal(A) as journal:
-        job = (await journal.claim(NOW, 1))[0]
+        job = (await journal.claim(NOW, 1, cloud_now=NOW))[0]
         journal.record(moved(job, JobState.WAITING, attempt=refusal))
     assert ground.attempts(A, 1) == [refusal]
 
@@ -210,7 +212,7 @@ async def test_an_attempt_keeps_what_came_back(ground: Ground) -> None:
 async def test_an_attempt_that_was_told_stays_as_it_was_told(ground: Ground) -> None:
     one_run(ground, a_job(1))
     async with ground.journal(A) as journal:
-        job = (await journal.claim(NOW, 1))[0]
+        job = (await journal.claim(NOW, 1, cloud_now=NOW))[0]
         journal.record(moved(job, JobState.UNKNOWN, attempt=an_attempt(1, took=1.5)))
         again = replace(job, state=JobState.UNKNOWN)
         journal.record(moved(again, JobState.RUNNING, attempt=an_attempt(1, took=2.5)))
@@ -279,7 +281,7 @@ async def test_a_selection_that_makes_no_sense_is_refused(ground: Ground) -> Non
 async def test_counts_tell_each_state(ground: Ground) -> None:
     one_run(ground, a_job(1), a_job(2), a_job(3, state=JobState.SKIPPED))
     async with ground.journal(A) as journal:
-        await journal.claim(NOW, 1)
+        await journal.claim(NOW, 1, cloud_now=NOW)
         assert await journal.counts() == {
             JobState.WAITING: 1,
             JobState.SUBMITTING: 1,
@@ -294,7 +296,7 @@ async def test_commands_are_told_until_they_are_acknowledged(ground: Ground) -> 
     second = ground.ask(A, "rate", {"count": 5, "per": 1}, "ann@pts/3")
     ground.ask(B, "stop", {}, "bob")
     async with ground.journal(A) as journal:
-        commands = await journal.commands()
+        commands = await journal.commands(NOW)
         assert [(c.id, c.verb, dict(c.argument)) for c in commands] == [
             (first, "pause", {}),
             (second, "rate", {"count": 5, "per": 1}),
@@ -302,7 +304,7 @@ async def test_commands_are_told_until_they_are_acknowledged(ground: Ground) -> 
         assert commands[0].asked_by == "ann@pts/3"
         assert ground.command_result(first) is None
         journal.acknowledge(commands[0], NOW, "paused")
-        assert [command.id for command in await journal.commands()] == [second]
+        assert await journal.commands(NOW) == [], "what was taken is not told again"
     assert ground.command_result(first) == "paused"
 
 
@@ -311,9 +313,17 @@ async def test_the_heartbeat_tells_the_calls_and_leaves_the_operators_rate_alone
 ) -> None:
     ground.create_run(a_run(A, rate=Rate(count=3.5, per=60)), [])
     async with ground.journal(A) as journal:
-        await journal.heartbeat(NOW + 7, rate=Rate(count=1), create_calls=12, read_calls=3)
+        await journal.heartbeat(
+            NOW + 7,
+            clock_step=-3600.0,
+            adopted=4,
+            rate=Rate(count=1),
+            create_calls=12,
+            read_calls=3,
+        )
     run = ground.run(A)
     assert (run.heartbeat_at, run.create_calls, run.read_calls) == (NOW + 7, 12, 3)
+    assert (run.clock_step, run.adopted) == (-3600.0, 4)
     assert run.rate == Rate(count=3.5, per=60)
 
 
@@ -347,7 +357,7 @@ async def test_a_killed_engine_leaves_its_claims_behind_and_what_was_flushed(
 ) -> None:
     one_run(ground, a_job(1), a_job(2), a_job(3))
     async with ground.journal(A) as journal:
-        first, second, _ = await journal.claim(NOW, 3)
+        first, second, _ = await journal.claim(NOW, 3, cloud_now=NOW)
         journal.record(moved(first, JobState.RUNNING))
         await journal.flush()
         journal.record(RunNoted(at=NOW, kind="run", text="may be lost"))
@@ -361,7 +371,7 @@ async def test_a_killed_engine_leaves_its_claims_behind_and_what_was_flushed(
 async def test_after_closing_everything_is_written(ground: Ground) -> None:
     one_run(ground, *(a_job(no) for no in range(1, 301)))
     async with ground.journal(A) as journal:
-        for job in await journal.claim(NOW, 300):
+        for job in await journal.claim(NOW, 300, cloud_now=NOW):
             journal.record(moved(job, JobState.RUNNING, attempt=an_attempt()))
     assert {job.state for job in ground.jobs(A)} == {JobState.RUNNING}
 

@@ -25,6 +25,7 @@ T = TypeVar("T")
 runs = st.sampled_from(RUNS)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.none()
 ids = st.none() | st.uuids().map(str) | st.uuids().map(lambda u: u.hex) | st.just("odd id")
+steps = st.integers(-100_000, 100_000)
 plans = st.lists(
     st.tuples(st.integers(0, 5), st.integers(-2, 2), st.integers(0, 3)), min_size=1, max_size=6
 )
@@ -91,7 +92,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(run_id=runs, limit=st.integers(0, 4))
     def claim(self, run_id: str, limit: int) -> None:
-        for job in self.both(run_id, "claim", self.now, limit):
+        for job in self.both(run_id, "claim", self.now, limit, cloud_now=self.now + 40):
             assert job.state is JobState.SUBMITTING
 
     @rule(
@@ -132,12 +133,24 @@ class Machine(RuleBasedStateMachine):
     def flush(self, run_id: str) -> None:
         self.both(run_id, "flush")
 
+    @rule(run_id=runs, ahead=st.integers(-7200, 7200), beaten=st.integers(0, 9000), step=steps)
+    def begin(self, run_id: str, ahead: int, beaten: int, step: int) -> None:
+        """An engine begins whose clock differs, after one that was alive some time ago."""
+        run = replace(a_run(run_id), heartbeat_at=(self.ms - beaten) / 1000, clock_step=step)
+        self.both(run_id, "begin", run, self.now, self.now + ahead)
+        self.both(run_id, "select", {"all": True})
+
+    @rule(run_id=runs)
+    def named(self, run_id: str) -> None:
+        waiting = self.both(run_id, "named", ["nightly-db-001", "nightly-db-003", "nobody's"])
+        assert {job.state for job in waiting} <= {JobState.WAITING}
+
     @rule(run_id=runs, obey=st.booleans())
     def command(self, run_id: str, obey: bool) -> None:
         for ground in (self.disk, self.memory):
             ground.ask(run_id, "pause", {"n": 1}, "ann")
         found = [
-            self.await_(journal.commands())  # asked at different times, otherwise the same
+            self.await_(journal.commands(self.now))  # asked at different times, otherwise the same
             for journal in self.journals[run_id]
         ]
         assert [command.id for command in found[0]] == [command.id for command in found[1]]

@@ -37,8 +37,8 @@ async def test_claims_go_by_wave_then_rank_then_priority_then_place(ground: Grou
     ground.create_run(a_run(A), jobs)
     async with ground.journal(A) as journal:
         await journal.open_wave(1)
-        assert numbers(await journal.claim(NOW, 4)) == [4, 3, 5, 6]
-        assert numbers(await journal.claim(NOW, 4)) == [2, 1]
+        assert numbers(await journal.claim(NOW, 4, cloud_now=NOW)) == [4, 3, 5, 6]
+        assert numbers(await journal.claim(NOW, 4, cloud_now=NOW)) == [2, 1]
 
 
 @pytest.mark.anyio
@@ -48,7 +48,7 @@ async def test_a_job_keeps_its_wave_rank_and_zone(ground: Ground) -> None:
     assert list(ground.jobs(A)) == [job]
     async with ground.journal(A) as journal:
         await journal.open_wave(2)
-        (claimed,) = await journal.claim(NOW, 1)
+        (claimed,) = await journal.claim(NOW, 1, cloud_now=NOW)
         assert (claimed.wave, claimed.rank, claimed.az) == (2, 7, "eu-de-01")
 
 
@@ -59,14 +59,14 @@ async def test_jobs_of_a_later_wave_are_neither_claimed_nor_due_nor_blocked(
     ground.create_run(a_run(A), [a_job(1), a_job(2)])
     ground.create_run(a_run(B), [a_job(1, wave=1), a_job(2, volume_id=volume(9), wave=1)])
     async with ground.journal(A) as first, ground.journal(B) as second:
-        assert len(await first.claim(NOW, 1)) == 1
-        assert await second.claim(NOW, 9) == []
+        assert len(await first.claim(NOW, 1, cloud_now=NOW)) == 1
+        assert await second.claim(NOW, 9, cloud_now=NOW) == []
         assert await second.next_due() is None
         assert await second.blocked(NOW) == []
         await second.open_wave(1)
         assert ground.run(B).wave == 1
         assert await second.next_due() == 0.0
-        assert numbers(await second.claim(NOW, 9)) == [2]
+        assert numbers(await second.claim(NOW, 9, cloud_now=NOW)) == [2]
         assert [(job.no, holder) for job, holder in await second.blocked(NOW)] == [(1, A)]
 
 
@@ -76,14 +76,14 @@ async def test_the_last_open_wave_outlives_the_engine(ground: Ground) -> None:
     async with ground.journal(A) as journal:
         await journal.open_wave(1)
     async with ground.journal(A) as journal:
-        assert len(await journal.claim(NOW, 9)) == 1
+        assert len(await journal.claim(NOW, 9, cloud_now=NOW)) == 1
 
 
 @pytest.mark.anyio
 async def test_jobs_are_counted_by_wave_and_state(ground: Ground) -> None:
     ground.create_run(a_run(A), [a_job(1), a_job(2), a_job(3, wave=1), a_job(4, wave=1)])
     async with ground.journal(A) as journal:
-        (job,) = await journal.claim(NOW, 1)
+        (job,) = await journal.claim(NOW, 1, cloud_now=NOW)
         journal.record(moved(job, JobState.FAILED))
         expected = {
             0: {JobState.FAILED: 1, JobState.WAITING: 1},
@@ -106,9 +106,11 @@ async def test_a_group_and_a_zone_at_their_caps_are_passed_over(ground: Ground) 
     ]
     a_capped_run(ground, jobs, per_group=2, per_az=(("one", 2), ("*", 1)))
     async with ground.journal(A) as journal:
-        assert numbers(await journal.claim(NOW, 3)) == [1, 2, 4]
-        assert numbers(await journal.claim(NOW, 9)) == [6, 7], "3: group full, 5: zone full"
-        assert await journal.claim(NOW, 9) == []
+        assert numbers(await journal.claim(NOW, 3, cloud_now=NOW)) == [1, 2, 4]
+        assert numbers(await journal.claim(NOW, 9, cloud_now=NOW)) == [6, 7], (
+            "3: group full, 5: zone full"
+        )
+        assert await journal.claim(NOW, 9, cloud_now=NOW) == []
         assert await journal.next_due() is None
 
 
@@ -121,22 +123,24 @@ async def test_the_least_tried_go_first_under_caps_too(ground: Ground) -> None:
     ]
     a_capped_run(ground, jobs, per_group=1)
     async with ground.journal(A) as journal:
-        assert numbers(await journal.claim(NOW, 1, least_tried=True)) == [2]
-        assert numbers(await journal.claim(NOW, 1, least_tried=True)) == [3], "1: group full"
+        assert numbers(await journal.claim(NOW, 1, cloud_now=NOW, least_tried=True)) == [2]
+        assert numbers(await journal.claim(NOW, 1, cloud_now=NOW, least_tried=True)) == [3], (
+            "1: group full"
+        )
 
 
 @pytest.mark.anyio
 async def test_there_is_room_again_once_a_job_is_no_longer_open(ground: Ground) -> None:
     a_capped_run(ground, [a_job(n, group="db") for n in range(1, 4)], per_group=1)
     async with ground.journal(A) as journal:
-        (job,) = await journal.claim(NOW, 9)
+        (job,) = await journal.claim(NOW, 9, cloud_now=NOW)
         journal.record(moved(job, JobState.RUNNING))
-        assert await journal.claim(NOW, 9) == []
+        assert await journal.claim(NOW, 9, cloud_now=NOW) == []
         assert await journal.next_due() is None
         job = moved(job, JobState.RUNNING).job
         journal.record(moved(job, JobState.SUCCEEDED))
         assert await journal.next_due() == 0.0
-        assert numbers(await journal.claim(NOW, 9)) == [2]
+        assert numbers(await journal.claim(NOW, 9, cloud_now=NOW)) == [2]
 
 
 @pytest.mark.anyio
@@ -144,8 +148,8 @@ async def test_open_jobs_of_another_run_take_no_room(ground: Ground) -> None:
     a_capped_run(ground, [a_job(1, group="db")], per_group=1)
     a_capped_run(ground, [a_job(1, volume_id=volume(9), group="db")], run_id=B, per_group=1)
     async with ground.journal(A) as first, ground.journal(B) as second:
-        assert len(await first.claim(NOW, 9)) == 1
-        assert len(await second.claim(NOW, 9)) == 1
+        assert len(await first.claim(NOW, 9, cloud_now=NOW)) == 1
+        assert len(await second.claim(NOW, 9, cloud_now=NOW)) == 1
 
 
 @pytest.mark.anyio
@@ -153,8 +157,8 @@ async def test_a_claim_under_caps_passes_over_what_another_run_holds(ground: Gro
     a_capped_run(ground, [a_job(1, group="db")])
     a_capped_run(ground, [a_job(1, group="db"), a_job(2, group="db")], run_id=B, per_group=1)
     async with ground.journal(A) as first, ground.journal(B) as second:
-        await first.claim(NOW, 9)
-        assert numbers(await second.claim(NOW, 9)) == [2]
+        await first.claim(NOW, 9, cloud_now=NOW)
+        assert numbers(await second.claim(NOW, 9, cloud_now=NOW)) == [2]
         assert await second.next_due() is None
 
 
@@ -163,7 +167,7 @@ async def test_very_many_jobs_of_a_full_group_hide_nobody(ground: Ground) -> Non
     jobs = [a_job(n, group="db") for n in range(1, 700)] + [a_job(700, group="web"), a_job(701)]
     a_capped_run(ground, jobs, per_group=1)
     async with ground.journal(A) as journal:
-        assert numbers(await journal.claim(NOW, 9)) == [1, 700, 701]
+        assert numbers(await journal.claim(NOW, 9, cloud_now=NOW)) == [1, 700, 701]
 
 
 groups, zones = st.sampled_from([None, "a", "b"]), st.sampled_from([None, "x", "y"])
@@ -211,7 +215,7 @@ def test_claims_of_any_size_take_what_one_look_at_each_job_in_turn_would(
         async with ground.journal(run_id) as journal:
             for chunk in chunks:
                 wanted = expected(chunk)
-                assert numbers(await journal.claim(NOW, chunk)) == wanted
+                assert numbers(await journal.claim(NOW, chunk, cloud_now=NOW)) == wanted
                 left = [job for job in left if job.no not in wanted]
 
     anyio.run(claim_all)

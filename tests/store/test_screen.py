@@ -275,7 +275,7 @@ async def test_of_the_moves_only_failures_are_loud(store: Store) -> None:
     store.create_run(a_run(RUN), [a_job(no) for no in range(1, 9)], BackupSettings())
     async with store.journal(RUN) as journal:
         for state in (JobState.FAILED, JobState.RUNNING, JobState.WAITING, JobState.UNKNOWN):
-            [job] = await journal.claim(NOW, 1)
+            [job] = await journal.claim(NOW, 1, cloud_now=NOW)
             journal.record(moved(job, state, note="so it is"))
         journal.record(RunNoted(at=NOW, kind="sweep", text="cannot read"))
     screen = Screen(store.path)
@@ -290,10 +290,10 @@ async def test_slowest_jobs_and_times_of_answers(store: Store) -> None:
     store.create_run(a_run(RUN), [a_job(no) for no in range(1, 5)], BackupSettings())
     async with store.journal(RUN) as journal:
         for step, took in enumerate((0.5, None, 0.25)):
-            [job] = await journal.claim(NOW + step, 1)
+            [job] = await journal.claim(NOW + step, 1, cloud_now=NOW + step)
             attempt = an_attempt(sent_at=NOW + step, took=took)
             journal.record(moved(job, JobState.RUNNING, attempt=attempt))
-        await journal.claim(NOW + 9, 1)
+        await journal.claim(NOW + 9, 1, cloud_now=NOW + 9)
     screen = Screen(store.path)
     assert [job.no for job in screen.slowest(RUN, limit=2)] == [1, 2]
     assert screen.took(RUN, [1, 2, 3, 4], limit=9) == [0.25, 0.5]
@@ -307,7 +307,7 @@ async def test_pauses_are_those_that_the_engine_obeyed(store: Store) -> None:
     for verb in ("pause", "rate", "unpause", "pause"):
         store.ask(RUN, verb, {}, "me")
     async with store.journal(RUN) as journal:
-        for step, command in enumerate((await journal.commands())[:3]):
+        for step, command in enumerate((await journal.commands(NOW))[:3]):
             journal.acknowledge(command, NOW + step, "done")
     screen = Screen(store.path)
     assert screen.pauses(RUN) == [(NOW, True), (NOW + 2, False)]
@@ -352,10 +352,10 @@ async def test_a_tally_that_follows_the_changes_says_what_sql_says(store: Store,
     screen = Screen(store.path)
     tally, mark = Tally(), None
     async with store.journal(RUN) as journal, store.journal(OTHER) as other:
-        await other.claim(NOW, 3)
+        await other.claim(NOW, 3, cloud_now=NOW)
         for step in range(40):
             at = NOW + step
-            await journal.claim(at, 3)
+            await journal.claim(at, 3, cloud_now=at)
             jobs = [job for job in store.jobs(RUN) if MOVES[job.state] and job.attempts]
             for job in chance.sample(jobs, min(5, len(jobs))):
                 if job.state is JobState.WAITING:

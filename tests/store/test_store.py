@@ -253,7 +253,9 @@ async def test_the_rate_of_the_last_heartbeat_is_told(store: Store) -> None:
     store.create_run(a_run(A), [], DEFAULTS)
     assert store.sending_rate(A) is None
     async with store.journal(A) as journal:
-        await journal.heartbeat(NOW, rate=Rate(count=4.5), create_calls=1, read_calls=1)
+        await journal.heartbeat(
+            NOW, clock_step=0.0, adopted=0, rate=Rate(count=4.5), create_calls=1, read_calls=1
+        )
     assert store.sending_rate(A) == Rate(count=4.5)
 
 
@@ -262,7 +264,7 @@ async def test_history_tells_every_move_that_no_attempt_tells(store: Store) -> N
     store.create_run(a_run(A), [a_job(1), a_job(2)], DEFAULTS)
     store.create_run(a_run(B), [], DEFAULTS)
     async with store.journal(A) as journal, store.journal(B) as other:
-        one, two = await journal.claim(NOW, 2)
+        one, two = await journal.claim(NOW, 2, cloud_now=NOW)
         accepted = moved(one, JobState.RUNNING, attempt=an_attempt())
         journal.record(accepted)
         refusal = an_attempt(verdict=Verdict.FAIL, answer=Answer(status=400, message="no"))
@@ -291,8 +293,8 @@ async def test_a_follower_is_told_each_changed_job_and_no_other(store: Store) ->
     mark, version = store.mark(), store.data_version()
     assert store.changed(A, mark) == (mark, [])
     async with store.journal(A) as journal, store.journal(B) as other:
-        one, two = await journal.claim(NOW, 2)
-        await other.claim(NOW, 1)
+        one, two = await journal.claim(NOW, 2, cloud_now=NOW)
+        await other.claim(NOW, 1, cloud_now=NOW)
         assert store.data_version() != version
         mark, jobs = store.changed(A, mark)
         assert jobs == [one, two]

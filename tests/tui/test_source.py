@@ -140,7 +140,14 @@ async def test_the_header_tells_counts_failures_and_pace(desk: Desk) -> None:
             assert desk.source.overview(RUN).rate_now == 0.0
             await work(journal, 40, fail=4)
             await finish(desk, journal, at=NOW + 40)
-            await journal.heartbeat(NOW + 75, rate=Rate(count=3), create_calls=40, read_calls=2)
+            await journal.heartbeat(
+                NOW + 75,
+                clock_step=0.0,
+                adopted=0,
+                rate=Rate(count=3),
+                create_calls=40,
+                read_calls=2,
+            )
             desk.wall.now = NOW + 76
             seen = desk.source.overview(RUN)
     gone = desk.source.overview(RUN)
@@ -360,7 +367,7 @@ async def test_a_request_is_shown_until_the_engine_answers(desk: Desk) -> None:
         with desk.store.lock(RUN):
             request = desk.source.ask(RUN, "pause", {})
             assert desk.source.asked(request).result is None
-            [command] = await journal.commands()
+            [command] = await journal.commands(NOW)
             assert (command.verb, command.asked_by) == ("pause", "op@pts/3")
             journal.acknowledge(command, NOW, "paused")
             await journal.flush()

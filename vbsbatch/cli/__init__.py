@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from contextlib import suppress
 from io import TextIOWrapper
 from typing import NoReturn
@@ -120,7 +119,8 @@ def remark(line: str, style: str, kind: str = "run") -> None:
     """Mention a line the way a run tells its progress: for programs it is one more note."""
     if style == "json":
         from vbsbatch.model import RunNoted
+        from vbsbatch.model.clocks import wall
         from vbsbatch.report import jsonlines
 
-        line = jsonlines.line(RunNoted(at=time.time(), kind=kind, text=line), attempts=0)
+        line = jsonlines.line(RunNoted(at=wall(), kind=kind, text=line), attempts=0)
     mention(line)

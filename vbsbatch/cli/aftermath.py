@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
@@ -12,12 +11,13 @@ import click
 
 from vbsbatch.cli import mention, remark
 from vbsbatch.cli.options import Driving, driving, open_store
-from vbsbatch.cli.running import carry_out
+from vbsbatch.cli.running import carry_out, cloud_now
 from vbsbatch.cli.showing import chosen_style, is_terminal
 from vbsbatch.cli.surveying import volumes_by_id
 from vbsbatch.errors import CloudRefused, CloudUnavailable, UsageError
 from vbsbatch.fleet.writing import counted
 from vbsbatch.model import ENDED_STATES, BackupSettings, JobState, Operation, Run, RunState
+from vbsbatch.model.clocks import wall
 
 if TYPE_CHECKING:
     from vbsbatch.cloud import CloudService
@@ -130,7 +130,7 @@ def prune(run: str, volumes: tuple[str, ...], errored: bool, delete: bool, how: 
 
         async def freeze(service: CloudService) -> Run | int:
             backups = await _listed(service, source, sources)
-            made_at = {key: backup.created_at or 0.0 for key, backup in backups.items()}
+            made_at = {key: float(backup.created_at or 0.0) for key, backup in backups.items()}
             jobs = _kept_apart(deletions(sources, made_at), backups, style)
             lines = [_deleted(job, backups) for job in jobs]
             total = sum(backups[_backup_id(job)].size or 0 for job in jobs)
@@ -279,7 +279,7 @@ def _frozen(
     style: str,
 ) -> Run:
     """Put the run into the store."""
-    now, word = time.time(), settings.operation
+    now, word = wall(), settings.operation
     new = Run(
         id=store.new_run_id(now),
         plan=f"{word} of {source.id}",
@@ -288,6 +288,7 @@ def _frozen(
         state=RunState.RUNNING,
         settings=settings,
         created_at=now,
+        created_cloud_at=cloud_now(service),
     )
     store.create_run(new, jobs, BackupSettings())
     what = f"{word} of {counted(len(jobs), 'backup')} of run {source.id}"

@@ -11,7 +11,7 @@ import click
 from vbsbatch.cli.endings import tell_end
 from vbsbatch.cli.options import PROGRESS, db_option, open_store
 from vbsbatch.errors import UsageError
-from vbsbatch.model import JobMoved, RunNoted
+from vbsbatch.model import JobMoved, RunNoted, Wall
 
 if TYPE_CHECKING:
     from vbsbatch.model import Run
@@ -97,6 +97,6 @@ def _browse(store: Store, run: Run, port: int) -> int:
 def _as_told(store: Store, run_id: str, event: Event) -> JobMoved | RunNoted:
     """The event as the engine told it, with the job as it stands now."""
     if event.no is None or event.came_from is None:
-        return RunNoted(at=event.at, kind=event.kind, text=event.text or "")
+        return RunNoted(at=Wall(event.at), kind=event.kind, text=event.text or "")
     job = store.job(run_id, event.no)
-    return JobMoved(job=job, came_from=event.came_from, at=event.at, note=event.text)
+    return JobMoved(job=job, came_from=event.came_from, at=Wall(event.at), note=event.text)

@@ -22,6 +22,7 @@ from vbsbatch.cloud import CloudChoice, CloudService, connect, stand_in
 from vbsbatch.engine import Ending, Engine
 from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError, UsageError
 from vbsbatch.model import Quota, Run, RunState, Service, Settings
+from vbsbatch.model.clocks import elapsed, wall
 from vbsbatch.store import Store
 
 if TYPE_CHECKING:
@@ -39,12 +40,11 @@ ECHO = 0.25
 """A signal that follows the first so soon is the same one: `timeout` sends each twice."""
 
 
-class WallClock:
-    """The machine's clock."""
+class SystemClock:
+    """The machine's two clocks."""
 
-    def now(self) -> float:
-        """Seconds since the Unix epoch (UTC)."""
-        return time.time()
+    elapsed = staticmethod(elapsed)
+    wall = staticmethod(wall)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +55,8 @@ class Manner:
     verbose: bool = False
     options: Sequence[str] = ()
     """What the command line said of the cloud's addresses: the next command needs it too."""
+    resumed: bool = True
+    """Another engine may have driven the run before; not so for one that was made just now."""
 
 
 @asynccontextmanager
@@ -109,20 +111,21 @@ def check_project(run: Run, service: CloudService) -> None:
 async def drive(store: Store, run: Run, service: CloudService, manner: Manner) -> int:
     """Drive `run` until it ends or is stopped; the exit code."""
     check_project(run, service)
-    # The heartbeat of an engine that was killed lacks its last calls; every create is an attempt.
-    run = replace(run, create_calls=max(run.create_calls, store.attempt_total(run.id)))
     voice = Voice(style=manner.progress, verbose=manner.verbose, run=run)
-    clock = WallClock()
-    other = stand_in(service, run.settings, store.jobs(run.id), clock.now)
     with store.lock(run.id):
+        run = store.run(run.id)  # as the engine left it that held the lock before
+        # The heartbeat of a killed engine lacks its last calls; every create is an attempt.
+        run = replace(run, create_calls=max(run.create_calls, store.attempt_total(run.id)))
+        other = stand_in(service, run, store.jobs(run.id), elapsed)
         async with store.journal(run.id) as journal:
             engine = Engine(
                 run=run,
                 journal=journal,
                 service=other or service,
-                clock=clock,
+                clock=SystemClock(),
                 random=SystemRandom(),
                 listeners=[voice.hear, *([other.hear] if other else [])],
+                resumed=manner.resumed,
             )
             ending, interrupted = await _attended(engine, voice)
     return _farewell(store, run.id, ending, voice, manner, interrupted=interrupted)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -14,6 +13,7 @@ import anyio
 from vbsbatch.cli.scribe import Scribe
 from vbsbatch.engine import Engine
 from vbsbatch.model import ENDED_STATES, JobMoved, JobState, Run, RunNoted
+from vbsbatch.model.clocks import elapsed_seconds, wall
 from vbsbatch.report import End, Progress, Sample, eta, jsonlines, plain, wanted
 
 SOON, EVERY = 5.0, 60.0
@@ -39,11 +39,11 @@ class Voice:
     def hear(self, event: JobMoved | RunNoted) -> None:
         """An event of the engine."""
         if isinstance(event, JobMoved) and event.attempt is not None:
-            self._sent.append(event.attempt.sent_at)
+            self._sent.append(elapsed_seconds())
         if self._form is not None and wanted(event, verbose=self._verbose):
             self._scribe.write(self._form.line(event, attempts=self._attempts))
 
-    async def tell(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
+    async def tell(self, engine: Engine, clock: Callable[[], float] = elapsed_seconds) -> None:
         """Tell how far the run is, for ever, until cancelled."""
         wait, next_at = SOON, clock() + SOON
         while True:
@@ -66,7 +66,7 @@ class Voice:
         counts = engine.ledger.tally()
         left = sum(counts.values()) - _number(engine, *ENDED_STATES)
         state = Progress(
-            at=now,
+            at=float(wall()),
             counts=counts,
             retry=engine.ledger.retrying,
             rate=self._rate(now),
@@ -80,7 +80,7 @@ class Voice:
     ) -> None:
         """The last lines: what was called, and how it ended."""
         if self._form is not None:
-            now = time.time()
+            now = float(wall())
             how = End(at=now, run=run, counts=counts, exit_code=exit_code, next=command)
             self._scribe.write(self._form.calls(now, run, counts))
             self._scribe.write(self._form.end(how))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from vbsbatch.cli.options import Driving, check_volumes, driving, open_store, se
 from vbsbatch.cli.showing import chosen_style, is_terminal
 from vbsbatch.errors import UsageError
 from vbsbatch.model import (
+    Cloud,
     Job,
     JobState,
     OnPreflight,
@@ -30,7 +30,9 @@ from vbsbatch.model import (
     RunState,
     Service,
     Settings,
+    Wall,
 )
+from vbsbatch.model.clocks import elapsed, wall
 
 if TYPE_CHECKING:
     from vbsbatch.cli.preflight import Cleared
@@ -289,7 +291,7 @@ def _freeze(
     """Put the plan into the store as a new run; `skipped` are volumes with the reason why."""
     from vbsbatch.model import BackupSettings
 
-    now = time.time()
+    now = wall()
     deadline = plan.settings.deadline
     frozen = Run(
         id=store.new_run_id(now),
@@ -299,6 +301,7 @@ def _freeze(
         state=RunState.RUNNING,
         settings=plan.settings_on(service.kind),
         created_at=now,
+        created_cloud_at=cloud_now(service),
         deadline_at=None if deadline is None else now + deadline,
     )
     jobs = (_skipped(job, skipped.get(job.volume_id), now) for job in plan.jobs(frozen.id))
@@ -306,7 +309,12 @@ def _freeze(
     return store.run(frozen.id)
 
 
-def _skipped(job: Job, why: str | None, now: float) -> Job:
+def cloud_now(service: CloudService) -> Cloud:
+    """What the cloud's clock shows at this moment, as far as its answers told."""
+    return Cloud(float(elapsed()) + service.clock_ahead)
+
+
+def _skipped(job: Job, why: str | None, now: Wall) -> Job:
     """The job as it begins: waiting, or skipped for a reason."""
     if why is None:
         return job

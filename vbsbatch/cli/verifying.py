@@ -93,7 +93,7 @@ async def _compare_backups(store: Store, run: Run, service: CloudService) -> lis
     from vbsbatch.cli.asking import whole
     from vbsbatch.engine.verify import Fault, Shelf, differences, left_in_error
 
-    shelf = Shelf(await whole(partial(_backups_since, service, run.created_at)))
+    shelf = Shelf(await whole(partial(_backups_since, service, run)))
     known: Any = {"names_unique": run.settings.names_unique, "clock_ahead": service.clock_ahead}
     found = differences(store.jobs(run.id), shelf, **known)
     _mention_leftovers([b.id for b in left_in_error(store.jobs(run.id), shelf, **known)])
@@ -144,16 +144,18 @@ async def _listed(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
     raise _endless()
 
 
-async def _backups_since(service: CloudService, since: float) -> list[Backup]:
-    """Every backup made since then, and what else stands on the pages that hold them."""
-    from vbsbatch.engine.reconcile import reaches_back
+async def _backups_since(service: CloudService, run: Run) -> list[Backup]:
+    """Every backup made since the run was, and what else stands on the pages that hold them."""
+    from vbsbatch.engine.reconcile import CLOCKS_DIFFER, reaches_back
+    from vbsbatch.model import Cloud
 
     found: list[Backup] = []
     page = None
     for _ in range(PAGES):
         listed = await _page(service, page)
         found.extend(listed.backups)
-        if listed.next is None or reaches_back(listed.backups, since + service.clock_ahead):
+        made_at = run.created_cloud_at or Cloud(float(run.created_at) + service.clock_ahead)
+        if listed.next is None or reaches_back(listed.backups, made_at - CLOCKS_DIFFER):
             return found
         page = listed.next
     raise _endless()

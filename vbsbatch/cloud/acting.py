@@ -17,14 +17,19 @@ from vbsbatch.cloud.collection import PAGES
 from vbsbatch.cloud.inventory import Inventory
 from vbsbatch.errors import CloudRefused, CloudUnavailable
 from vbsbatch.model import (
+    AT_ONCE,
     Answer,
     Backup,
     BackupPage,
+    Cloud,
     CloudJob,
+    Elapsed,
     Job,
     JobMoved,
     JobState,
+    Run,
     RunNoted,
+    on_cloud_clock,
 )
 
 _TRACKED = (JobState.RUNNING, JobState.UNKNOWN)
@@ -43,7 +48,7 @@ class RealService(Protocol):
     @property
     def clock_ahead(self) -> float: ...  # noqa: D102
     async def ready(self) -> None: ...  # noqa: D102
-    async def renew_token(self, used_since: float) -> None: ...  # noqa: D102
+    async def renew_token(self, used_since: Elapsed) -> None: ...  # noqa: D102
     async def backups(self, page: str | None = None) -> BackupPage: ...  # noqa: D102
     async def backup(self, backup_id: str) -> Backup | None: ...  # noqa: D102
     async def cloud_job(self, cloud_job_id: str) -> CloudJob | None: ...  # noqa: D102
@@ -53,8 +58,7 @@ class RealService(Protocol):
 class Look:
     """What one look at the cloud showed, and when it began."""
 
-    began_at: float
-    """By our clock."""
+    began_at: Elapsed
     listed: dict[str, Backup]
     """The backups that jobs name, by id; what is missing is not in the cloud's list."""
 
@@ -63,20 +67,22 @@ class Acting(ABC):
     """A `BackupService` whose creates do something with backups that exist.
 
     `jobs` are all of the run as the store has them; `hear` keeps them as the engine moves them.
-    `settle` is how long (seconds) what was asked for may stay invisible.
+    `now` is the elapsed clock.
     """
 
     def __init__(
         self,
         service: RealService,
+        run: Run,
         jobs: Iterable[Job],
         *,
-        now: Callable[[], float],
-        settle: float,
+        now: Callable[[], Elapsed],
     ) -> None:
         self._service = service
+        self._run = run
         self._now = now
-        self._settle = settle
+        self._began_at = now()
+        self._settle = run.settings.retry.settle
         self._jobs = {job.settings.source_backup_id or "": job for job in jobs}
 
     def hear(self, event: JobMoved | RunNoted) -> None:
@@ -96,14 +102,14 @@ class Acting(ABC):
 
     @property
     def clock_ahead(self) -> float:
-        """Server clock minus ours in seconds; 0 until an answer told it."""
+        """Server clock minus the elapsed one in seconds; 0 until an answer told it."""
         return self._service.clock_ahead
 
     async def ready(self) -> None:
         """Make sure that a request can leave at once."""
         await self._service.ready()
 
-    async def renew_token(self, used_since: float) -> None:
+    async def renew_token(self, used_since: Elapsed) -> None:
         """Get a new token unless one was got since `used_since`."""
         await self._service.renew_token(used_since)
 
@@ -117,6 +123,13 @@ class Acting(ABC):
         jobs = [job for job in self._jobs.values() if job.state in _TRACKED]
         look = await self._look({source_of(job) for job in jobs})
         return BackupPage(backups=await self._sightings(jobs, look))
+
+    async def survey(self, page: str | None = None) -> BackupPage:
+        """The same, and of waiting jobs what an engine that this store does not know of may have
+        asked for."""
+        followed = await self.backups(page)
+        waiting = [job for job in self._jobs.values() if job.state is JobState.WAITING]
+        return BackupPage(backups=(*followed.backups, *await self._asked_before(waiting)))
 
     async def backup(self, backup_id: str) -> Backup | None:
         """How far the job is that names this backup; None when there is no such job."""
@@ -140,6 +153,10 @@ class Acting(ABC):
     @abstractmethod
     async def _ask(self, job: Job) -> Backup: ...
 
+    async def _asked_before(self, waiting: list[Job]) -> tuple[Backup, ...]:
+        """Nothing, where to ask twice does no harm."""
+        return ()
+
     def _keep(self, job: Job) -> None:
         self._jobs[source_of(job)] = job
 
@@ -156,7 +173,7 @@ class Acting(ABC):
 
     def _settled(self, job: Job, look: Look) -> bool:
         """Whether a look began late enough to prove something about an unknown job."""
-        return look.began_at >= (job.unknown_at or 0.0) + self._settle
+        return look.began_at >= (job.unknown_at or AT_ONCE) + self._settle
 
     def _seen(
         self, job: Job, status: str, code: str | None = None, reason: str | None = None
@@ -167,10 +184,20 @@ class Acting(ABC):
             name=job.backup_name,
             volume_id=job.volume_id,
             status=status,
-            created_at=(job.intent_at or 0.0) + self.clock_ahead,
+            created_at=self._intent(job)[1],
             code=code,
             fail_reason=reason,
         )
+
+    def _intent(self, job: Job) -> tuple[Cloud, Cloud]:
+        """The earliest and the latest that the cloud's clock can have shown when the job's newest
+        request was about to be sent; for one that was not sent, when the run was made."""
+        run, ahead = self._run, self.clock_ahead
+        made_at = Elapsed(float(run.created_at))
+        found = on_cloud_clock(job.intent_cloud_at, job.intent_at, ahead)
+        found = found or on_cloud_clock(run.created_cloud_at, made_at, ahead)
+        assert found is not None
+        return found
 
 
 def source_of(job: Job) -> str:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from vbsbatch.model import Answer, Rate
+from vbsbatch.model import Answer, Cloud, Rate
 
 TEXT_MAX = 1000
 """Characters kept of any text of the server."""
@@ -230,12 +230,12 @@ def http_date(value: str | None) -> float | None:
         return None
 
 
-def iso_time(value: object) -> float | None:
-    """Read an ISO 8601 time as epoch seconds; a time without a zone is UTC. None if it is none."""
+def iso_time(value: object) -> Cloud | None:
+    """Read an ISO 8601 time of the cloud; a time without a zone is UTC. None if it is none."""
     if not isinstance(value, str):
         return None
     try:
-        return _epoch(datetime.fromisoformat(value.strip()[:64]))
+        return Cloud(_epoch(datetime.fromisoformat(value.strip()[:64])))
     except (ValueError, OverflowError):
         return None
 

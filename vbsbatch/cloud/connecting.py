@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from vbsbatch.cloud.trust import ssl_context
 from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
 from vbsbatch.model import Service, Timeouts
+from vbsbatch.model.clocks import elapsed_seconds
 
 AGAIN = (1.0, 3.0)
 """Seconds before a first sign-in is repeated: no resume at night must end for one busy moment."""
@@ -63,7 +63,7 @@ async def connect(
     timeouts: Timeouts | None = None,
     workers: int = 16,
     transport: Connect | None = None,
-    now: Callable[[], float] = time.time,
+    now: Callable[[], float] = elapsed_seconds,
 ) -> AsyncIterator[CloudService]:
     """Sign in to a cloud and give its backup service, closed at the end.
 

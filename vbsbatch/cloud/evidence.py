@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from vbsbatch.model import Backup, CloudVolume
+from vbsbatch.model import Backup, Cloud, CloudVolume
 
 SLACK = 2.0
 """Seconds by which `updated_at` and our clock (corrected by `Date`, whole seconds) may disagree."""
@@ -30,9 +30,15 @@ class Trace(StrEnum):
 
 
 def unconfirmed(
-    backup: Backup | None, volume: CloudVolume | None, since: float, *, witnessed: bool = False
+    backup: Backup | None,
+    volume: CloudVolume | None,
+    since: tuple[Cloud, Cloud],
+    now: Cloud,
+    *,
+    witnessed: bool = False,
 ) -> Trace:
-    """What became of a restore whose answer was lost; `since` is its intent, by server clock.
+    """What became of a restore whose answer was lost; `since` are the earliest and the latest that
+    the server's clock can have shown at its intent, `now` is what it shows.
 
     `witnessed`: backup and volume were seen at work at the same time since then.
     """
@@ -40,7 +46,7 @@ def unconfirmed(
         return Trace.UNDER_WAY
     if backup is None or volume is None:
         return Trace.FAILED if _in_error(backup, volume) else Trace.UNCLEAR
-    touched = {_touched(each.updated_at, since) for each in (backup, volume)}
+    touched = {_touched(each.updated_at, since, now) for each in (backup, volume)}
     if touched == {False}:
         return Trace.NEVER
     if _in_error(backup, volume):
@@ -48,6 +54,15 @@ def unconfirmed(
     ended = (backup.status, volume.status) == ("available", "available")
     together = witnessed or _together(backup.updated_at, volume.updated_at)
     return Trace.DONE if ended and touched == {True} and together else Trace.UNCLEAR
+
+
+def untouched(
+    backup: Backup | None, volume: CloudVolume | None, since: tuple[Cloud, Cloud]
+) -> bool:
+    """Whether one of the two has certainly not changed since: then nothing was restored, for that
+    changes both."""
+    known = (each.updated_at for each in (backup, volume) if each is not None)
+    return not under_way(backup, volume) and any(_older(at, since) for at in known)
 
 
 def confirmed(volume: CloudVolume | None) -> Trace:
@@ -76,12 +91,18 @@ def _in_error(backup: Backup | None, volume: CloudVolume | None) -> bool:
     return failed or (volume is not None and (volume.status or "").startswith("error"))
 
 
-def _together(one: float | None, other: float | None) -> bool:
+def _together(one: Cloud | None, other: Cloud | None) -> bool:
     return one is not None and other is not None and abs(one - other) <= TOGETHER
 
 
-def _touched(updated_at: float | None, since: float) -> bool | None:
-    """Whether a thing changed since then; None where the clocks are too coarse to tell."""
-    if updated_at is None or abs(updated_at - since) <= SLACK:
-        return None
-    return updated_at > since
+def _touched(updated_at: Cloud | None, since: tuple[Cloud, Cloud], now: Cloud) -> bool | None:
+    """Whether a thing changed since then; None where the clocks are too coarse to tell, or where
+    the time is yet to come: the server's clock was set back since, who knows when."""
+    if _older(updated_at, since):
+        return False
+    told = updated_at is not None and since[1] + SLACK < updated_at <= now + SLACK
+    return True if told else None
+
+
+def _older(updated_at: Cloud | None, since: tuple[Cloud, Cloud]) -> bool:
+    return updated_at is not None and updated_at < since[0] - SLACK

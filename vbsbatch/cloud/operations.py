@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from vbsbatch.cloud.acting import Acting, RealService
 from vbsbatch.cloud.pruning import Pruning
 from vbsbatch.cloud.restoring import Restoring
-from vbsbatch.model import Job, Operation, Settings
+from vbsbatch.model import Elapsed, Job, Operation, Run
 
 _ACTING: dict[Operation, type[Acting]] = {
     Operation.RESTORE: Restoring,
@@ -16,13 +16,13 @@ _ACTING: dict[Operation, type[Acting]] = {
 
 
 def stand_in(
-    service: RealService, settings: Settings, jobs: Iterable[Job], now: Callable[[], float]
+    service: RealService, run: Run, jobs: Iterable[Job], now: Callable[[], Elapsed]
 ) -> Acting | None:
     """The service of a run that restores or deletes; None for one that makes backups.
 
     `jobs` are all of the run as its store has them. What is given must hear what the engine tells.
     """
-    kind = _ACTING.get(settings.operation)
+    kind = _ACTING.get(run.settings.operation)
     if kind is None:
         return None
-    return kind(service, jobs, now=now, settle=settings.retry.settle)
+    return kind(service, run, jobs, now=now)

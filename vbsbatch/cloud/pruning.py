@@ -12,7 +12,7 @@ from dataclasses import replace
 from vbsbatch.cloud.acting import Acting, Look, source_of
 from vbsbatch.cloud.changes import not_sent
 from vbsbatch.errors import CloudRefused, CloudUnavailable
-from vbsbatch.model import Answer, Backup, Job, JobState, plain_id
+from vbsbatch.model import AT_ONCE, Answer, Backup, Elapsed, Job, JobState, plain_id
 
 UNMOVED = 60.0
 """Seconds after which a backup that is not even `deleting` was not deleted, accepted or not."""
@@ -55,12 +55,13 @@ class Pruning(Acting):
         backup = await self._service.backup(source_of(job))
         return self._standing(job, backup, self._now())
 
-    def _standing(self, job: Job, backup: Backup | None, at: float) -> Backup:
+    def _standing(self, job: Job, backup: Backup | None, at: Elapsed) -> Backup:
         if backup is None:
             return self._seen(job, "available")
         if backup.status == "error_deleting":
             return self._seen(job, "error", "undeleted", backup.fail_reason)
-        late = at >= (job.intent_at or 0.0) + max(UNMOVED, self._settle)
+        since = max(job.intent_at or AT_ONCE, self._began_at)
+        late = at >= since + max(UNMOVED, self._settle)
         if backup.status != "deleting" and late:
             return self._seen(job, "error", "never-begun", KEPT)
         return self._seen(job, "creating")

@@ -10,8 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from vbsbatch.cloud.acting import Acting, Look, RealService, source_of
-from vbsbatch.cloud.evidence import Trace, confirmed, unconfirmed, witness
-from vbsbatch.model import Answer, Backup, CloudJob, CloudJobStatus, CloudVolume, Job, JobState
+from vbsbatch.cloud.evidence import Trace, confirmed, unconfirmed, untouched, witness
+from vbsbatch.model import (
+    AT_ONCE,
+    Answer,
+    Backup,
+    Cloud,
+    CloudJob,
+    CloudJobStatus,
+    CloudVolume,
+    Elapsed,
+    Job,
+    JobState,
+    Run,
+)
 
 UNCERTAIN = (
     "a restore was asked for, its answer was lost, and the cloud does not tell whether the volume "
@@ -29,13 +41,13 @@ class Restoring(Acting):
     def __init__(
         self,
         service: RealService,
+        run: Run,
         jobs: Iterable[Job],
         *,
-        now: Callable[[], float],
-        settle: float,
+        now: Callable[[], Elapsed],
     ) -> None:
-        super().__init__(service, jobs, now=now, settle=settle)
-        self._asked_at: dict[int, float] = {}
+        super().__init__(service, run, jobs, now=now)
+        self._asked_at: dict[int, Elapsed] = {}
         """When the cloud job of each job was asked for last."""
         self._witnessed: dict[int, int] = {}
         """The attempt of each job in which backup and volume were seen at work together."""
@@ -95,9 +107,32 @@ class Restoring(Acting):
         return None if trace is Trace.NEVER else self._told(job, trace, volume)
 
     def _trace(self, job: Job, backup: Backup | None, volume: CloudVolume | None) -> Trace:
-        since = (job.intent_at or 0.0) + self.clock_ahead
         witnessed = self._witnessed.get(job.no) == job.attempts
-        return unconfirmed(backup, volume, since, witnessed=witnessed)
+        now = Cloud(float(self._now()) + self.clock_ahead)
+        return unconfirmed(backup, volume, self._intent(job), now, witnessed=witnessed)
+
+    async def _asked_before(self, waiting: list[Job]) -> tuple[Backup, ...]:
+        """What an engine that this store does not know of has restored since the run was made.
+
+        A restore changes backup and volume: where the backup has not changed since, there was none.
+        What an operator has sent back to waiting (`intent_at` is None, though it was tried) he has
+        looked at himself.
+        """
+        never_sent = [job for job in waiting if job.intent_at is not None or not job.attempts]
+        if not never_sent:
+            return ()
+        look = await self._look({source_of(job) for job in never_sent})
+        backups = {job.no: look.listed.get(source_of(job)) for job in never_sent}
+        suspect = [
+            job for job in never_sent if not untouched(backups[job.no], None, self._intent(job))
+        ]
+        volumes = await self._service.inventory.these({job.volume_id for job in suspect})
+        found = []
+        for job in suspect:
+            backup, volume = backups[job.no], volumes.get(job.volume_id)
+            if not untouched(backup, volume, self._intent(job)):
+                found.append(self._judged(job, backup, volume))
+        return tuple(each for each in found if each is not None)
 
     async def _ask(self, job: Job) -> Backup:
         """How far a restore is whose backup is not (or no longer) seen at work."""
@@ -116,8 +151,8 @@ class Restoring(Acting):
     def _may_ask(self, job: Job) -> bool:
         """Whether a cloud job is worth a call: not before lists had time to show its backup at
         work, and the more seldom the longer it has gone on without."""
-        now, sent_at = self._now(), job.intent_at or 0.0
-        last = self._asked_at.get(job.no, 0.0)
+        now, sent_at = self._now(), job.intent_at or AT_ONCE
+        last = self._asked_at.get(job.no, AT_ONCE)
         due = sent_at + EARLY if last < sent_at else last + min((last - sent_at) / 2, SELDOM)
         if now < due:
             return False

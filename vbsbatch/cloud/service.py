@@ -18,7 +18,17 @@ from vbsbatch.cloud.changes import Changes
 from vbsbatch.cloud.endpoints import Endpoints
 from vbsbatch.cloud.inventory import Inventory
 from vbsbatch.cloud.session import NO_HEADERS, Headers, NoAnswerError, Session
-from vbsbatch.model import Answer, Backup, BackupPage, BackupSettings, CloudJob, Job, Quota, Service
+from vbsbatch.model import (
+    Answer,
+    Backup,
+    BackupPage,
+    BackupSettings,
+    CloudJob,
+    Elapsed,
+    Job,
+    Quota,
+    Service,
+)
 
 
 class CloudService(ABC):
@@ -56,7 +66,7 @@ class CloudService(ABC):
 
     @property
     def clock_ahead(self) -> float:
-        """Server clock minus ours in seconds; 0 until an answer told it."""
+        """Server clock minus our elapsed one in seconds; 0 until an answer told it."""
         return self._session.clock.ahead
 
     async def ready(self) -> None:
@@ -66,12 +76,12 @@ class CloudService(ABC):
         """
         await self._session.credentials.ready()
 
-    async def renew_token(self, used_since: float) -> None:
+    async def renew_token(self, used_since: Elapsed) -> None:
         """Get a new token unless one was got since `used_since`; one request serves all.
 
         Raises `SignInError` when the credentials are refused, `CloudUnavailable` on an outage.
         """
-        await self._session.credentials.ready(refused_at=used_since)
+        await self._session.credentials.ready(refused_at=float(used_since))
 
     @abstractmethod
     async def create(self, job: Job, worker: int) -> Answer:
@@ -94,6 +104,10 @@ class CloudService(ABC):
 
     async def backups(self, page: str | None = None) -> BackupPage:
         """One page of all backups of the project."""
+        return await self._native.page(page)
+
+    async def survey(self, page: str | None = None) -> BackupPage:
+        """The same: the list shows whatever any engine has had made."""
         return await self._native.page(page)
 
     async def backup(self, backup_id: str) -> Backup | None:

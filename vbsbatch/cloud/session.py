@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import ssl
-import time
 import zlib
 from collections.abc import AsyncIterable, Callable
 from contextlib import suppress
@@ -29,6 +28,7 @@ from vbsbatch.cloud.server_clock import ServerClock
 from vbsbatch.cloud.trust import Trust, proxy_for, ssl_context
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
 from vbsbatch.model import Timeouts
+from vbsbatch.model.clocks import elapsed_seconds
 
 CREATE_MAX = 1 << 20
 """Bytes of an answer to a create."""
@@ -74,7 +74,7 @@ class Session:
 
     `transport` makes the connections (one for each worker, one pool for reads); by default they are
     httpx's own, with the shared context `tls` and the proxy that the environment names.
-    `workers` is how many creates run at once; `now` is our clock, and `clock` learns from
+    `workers` is how many creates run at once; `now` is our elapsed clock, and `clock` learns from
     answers what the server's says.
     """
 
@@ -86,7 +86,7 @@ class Session:
         workers: int = 16,
         transport: Connect | None = None,
         tls: ssl.SSLContext | None = None,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] = elapsed_seconds,
         clock: ServerClock | None = None,
     ) -> None:
         self.credentials = credentials
@@ -140,9 +140,9 @@ class Session:
         longer get a token.
         """
         span = self._timeouts.connect + _READ_SPAN * self._timeouts.read
-        sent_at = self.now()
         try:
             await self.credentials.ready()
+            sent_at = self.now()  # with a token that was got before: a refusal is meant for it
             reply = await self._send_read(method, url, body, span)
             if reply.status == 401:
                 await self.credentials.ready(refused_at=sent_at)

@@ -26,6 +26,10 @@ class Assignment:
     """The rules as they are at this moment."""
     stop: Callable[[str], None]
     """Stops the run, resumable; the text says why."""
+    wake: Callable[[], None]
+    """Everything that waits looks again: the time is another, or creates may begin."""
+    resumed: bool
+    """Another engine may have driven the run before, by this store or by a copy of it."""
 
     @property
     def settings(self) -> Settings:

@@ -6,6 +6,7 @@ from collections import Counter
 from enum import StrEnum
 
 from vbsbatch.engine.tuning import Tuning
+from vbsbatch.model import AT_ONCE, Elapsed
 
 
 class Circuit(StrEnum):
@@ -17,7 +18,7 @@ class Circuit(StrEnum):
 
 
 class Breaker:
-    """Counts outage-class answers in a row, across jobs. Times are epoch seconds.
+    """Counts outage-class answers in a row, across jobs.
 
     The answers that open it, and those that arrive while it is open, are excused: they cost their
     jobs no attempt. But volumes that can never be created must not keep a run alive for ever by
@@ -36,7 +37,7 @@ class Breaker:
         """Jobs that met what looked like an outage and that others did not, or no longer."""
         self._interval = tuning.probe_first
         self.circuit = Circuit.CLOSED
-        self.probe_at = 0.0
+        self.probe_at = AT_ONCE
         """While open: when the next probe is due."""
 
     def answered(self, no: int) -> bool:
@@ -51,7 +52,7 @@ class Breaker:
         self._close()
         return ended
 
-    def outage(self, no: int, now: float) -> list[int]:
+    def outage(self, no: int, now: Elapsed) -> list[int]:
         """Job `no` met an outage-class answer: the jobs (with repeats) that are excused for it."""
         if self.circuit is Circuit.CLOSED and no in self._alone:
             return []
@@ -70,7 +71,7 @@ class Breaker:
         streak, self._streak = self._streak, []
         return self._excuse([each for each in streak if self._excusable(each)])
 
-    def trip(self, now: float) -> None:
+    def trip(self, now: Elapsed) -> None:
         """Open at once: something every create needs (the identity service, say) is down."""
         if self.circuit is not Circuit.OPEN:
             self._open(now)
@@ -79,12 +80,12 @@ class Breaker:
         """One create is about to test the service."""
         self.circuit = Circuit.PROBING
 
-    def wait_longer(self, now: float) -> None:
+    def wait_longer(self, now: Elapsed) -> None:
         """A probe found the service still down: open again, for longer."""
         self._interval = min(self._interval * 2, self._tuning.probe_longest)
         self._open(now)
 
-    def _open(self, now: float) -> None:
+    def _open(self, now: Elapsed) -> None:
         self.circuit = Circuit.OPEN
         self.probe_at = now + self._interval
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vbsbatch.engine.tuning import Tuning
+from vbsbatch.model import Elapsed
 
 
 class Cadence:
-    """Learns how long this run's backups take, and keeps the calls within a budget. Epoch
-    seconds."""
+    """Learns how long this run's backups take, and keeps the calls within a budget."""
 
     def __init__(self, tuning: Tuning, *, in_flight: int) -> None:
         self._tuning = tuning
@@ -28,8 +28,8 @@ class Cadence:
         self._sweeps += 1
 
     def next(
-        self, *, last: float, creates: int, sent: Iterable[float], settle: Iterable[float]
-    ) -> float:
+        self, *, last: Elapsed, creates: int, sent: Iterable[Elapsed], settle: Iterable[Elapsed]
+    ) -> Elapsed:
         """When to sweep next. `last`: the sweep before; `creates`: creates sent by this engine;
         `sent`: when each running backup was asked for; `settle`: when each unknown job can
         be judged.
@@ -44,7 +44,7 @@ class Cadence:
         soonest = max(min(*wanted, stale), last + self._tuning.freshest)
         return self._within_budget(soonest, last, creates, last if oldest is None else oldest)
 
-    def _due(self, oldest: float, last: float) -> float:
+    def _due(self, oldest: Elapsed, last: Elapsed) -> Elapsed:
         """When a running backup is next worth a look."""
         tuning = self._tuning
         if self._shortest is None:
@@ -55,7 +55,7 @@ class Cadence:
         due = max(oldest + self._shortest * 0.9, last + rest)
         return min(due, last + tuning.stale)
 
-    def _within_budget(self, at: float, last: float, creates: int, oldest: float) -> float:
+    def _within_budget(self, at: Elapsed, last: Elapsed, creates: int, oldest: Elapsed) -> Elapsed:
         tuning = self._tuning
         if self._sweeps < tuning.sweeps_free + self._sweeps_per_create * creates:
             return at

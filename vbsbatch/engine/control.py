@@ -8,10 +8,11 @@ from typing import Any
 import anyio
 
 from vbsbatch.engine.assignment import Assignment
+from vbsbatch.engine.clock_watch import ClockWatch
 from vbsbatch.engine.dispatch import Dispatcher
 from vbsbatch.engine.gates import Waves
 from vbsbatch.engine.outcome import past_deadline
-from vbsbatch.model import Command, JobState, Rate, RunState, renewed
+from vbsbatch.model import LONG_AGO, Command, Elapsed, JobState, Rate, RunState, renewed
 
 CHUNK = 1000
 """Waiting jobs that are held in memory at a time when all of them must be moved."""
@@ -26,7 +27,7 @@ class Control:
         *,
         dispatcher: Dispatcher,
         stop: Callable[..., None],
-        extend: Callable[[float], None],
+        extend: Callable[[Elapsed], None],
     ) -> None:
         self._settings = work.settings
         self._ledger = work.ledger
@@ -41,7 +42,11 @@ class Control:
         self._paused = False
         """Whether an operator paused it; the deadline pauses it too."""
         self._calls_before = (work.run.create_calls, work.run.read_calls)
-        self._beaten_at = 0.0
+        self._adopted_before = work.run.adopted
+        self._beaten_at = LONG_AGO
+        self._watch = ClockWatch(work.clock)
+        self._wake = work.wake
+        self._resumed = work.resumed
         self._waves = Waves(work)
         self._stands: tuple[RunState, str | None] = RunState.RUNNING, None
         self._verbs: Mapping[str, Callable[[Command], Any]] = {
@@ -58,11 +63,12 @@ class Control:
     async def run(self) -> None:
         """Look, obey, beat; for ever, until cancelled."""
         while True:
-            for command in await self._journal.commands():
+            self._mind_the_clocks()
+            for command in await self._journal.commands(self._clock.wall()):
                 await self._obey(command)
             await self._waves.look()
             await self._stand()
-            if self._clock.now() >= self._beaten_at + self._tuning.heartbeat:
+            if self._clock.elapsed() >= self._beaten_at + self._tuning.heartbeat:
                 await self.beat()
             if self._rules().closed and self._ledger.counts[JobState.WAITING]:
                 await self._close()
@@ -70,14 +76,23 @@ class Control:
 
     async def beat(self) -> None:
         """Write the heartbeat and what has been called so far, earlier engines included."""
-        self._beaten_at = self._clock.now()
+        self._beaten_at = self._clock.elapsed()
         creates, reads = self._calls_before
         await self._journal.heartbeat(
-            self._beaten_at,
+            self._clock.wall(),
+            clock_step=self._watch.step,
             rate=self._dispatcher.limiter.rate,
             create_calls=creates + self._service.create_calls,
             read_calls=reads + self._service.read_calls,
+            adopted=self._adopted_before + self._ledger.adopted,
         )
+
+    def _mind_the_clocks(self) -> None:
+        """The loop's timers know nothing of a sleep of the machine, nor the window of a new time:
+        everything that waits looks at the clock again."""
+        if told := self._watch.look():
+            self._ledger.note("run", told)
+            self._wake()
 
     async def _obey(self, command: Command) -> None:
         verb = self._verbs.get(command.verb)
@@ -85,7 +100,7 @@ class Control:
             result = "unknown command" if verb is None else await verb(command)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             result = f"refused: {error}"
-        self._journal.acknowledge(command, self._clock.now(), result)
+        self._journal.acknowledge(command, self._clock.wall(), result)
         self._ledger.note("command", f"{command.asked_by}: {command.verb}: {result}")
 
     async def _pause(self, command: Command) -> str:
@@ -113,9 +128,9 @@ class Control:
 
     async def _stand(self) -> None:
         """Record where the run stands, and tell it, when that has changed."""
-        now = self._clock.now()
+        now = self._clock.wall()
         hours = self._dispatcher.hours.told(now) if self._ledger.counts[JobState.WAITING] else None
-        waits = self._waves.shut or hours or self._dispatcher.outage
+        waits = self._waves.shut or hours or self._dispatcher.outage or self._survey
         state = RunState.PAUSED if self._paused or self._waves.shut else RunState.RUNNING
         if (state, waits) == self._stands:
             return
@@ -124,6 +139,16 @@ class Control:
             self._ledger.note("run", f"paused: {waits}" if self._waves.shut else str(waits))
         self._stands = state, waits
         await self._journal.run_state(state, now, waits)
+
+    @property
+    def _survey(self) -> str | None:
+        """That nothing is sent yet, and why, in words."""
+        if self._ledger.surveyed or not self._resumed or not self._ledger.counts[JobState.WAITING]:
+            return None
+        return (
+            "first looking for backups that this run may have made already; "
+            f"nothing is sent for {self._settings.retry.settle:g} s (retry.settle) after the start"
+        )
 
     async def _stop_run(self, command: Command) -> str:
         now = command.verb == "stop-now"
@@ -152,7 +177,7 @@ class Control:
             jobs = await self._journal.select(command.argument)
             waiting = [job for job in jobs if job.state is JobState.WAITING]
             for job in waiting:
-                self._ledger.move(job, JobState.CANCELLED, ended_at=self._clock.now())
+                self._ledger.move(job, JobState.CANCELLED, ended_at=self._clock.wall())
         under_way = sum(job.no in self._ledger.open for job in jobs)
         return f"cancelled {len(waiting)}" + (f"; {under_way} already sent" if under_way else "")
 
@@ -170,9 +195,8 @@ class Control:
         """As for a run that is retried without an engine, and before anything waits again."""
         if self._settings.deadline is None:
             return
-        deadline_at = self._clock.now() + self._settings.deadline
-        await self._journal.deadline(deadline_at)
-        self._extend(deadline_at)
+        await self._journal.deadline(self._clock.wall() + self._settings.deadline)
+        self._extend(self._clock.elapsed() + self._settings.deadline)
         self._dispatcher.pause(self._paused)
 
     async def _close(self) -> None:

@@ -20,7 +20,7 @@ from vbsbatch.engine.limiter import CreateLimiter
 from vbsbatch.engine.outcome import of_answer
 from vbsbatch.engine.signal import Signal
 from vbsbatch.errors import CloudError, CloudUnavailable, SignInError
-from vbsbatch.model import Answer, Attempt, Job, JobState, Verdict
+from vbsbatch.model import LONG_AGO, Answer, Attempt, Elapsed, Job, JobState, Verdict
 from vbsbatch.policy import Judgement, judge_request, named
 
 REFUSALS = 3
@@ -61,13 +61,13 @@ class Dispatcher:
         self._owed: Counter[int] = Counter()
         self._refusals: Counter[int] = Counter()
         self._renewing = 0
-        self._refused_at: float | None = None
+        self._refused_at: Elapsed | None = None
         """When what was sent last with a token that is to be renewed left; None while there is
         no such token."""
-        self._renewed_at = float("-inf")
+        self._renewed_at = LONG_AGO
         self._token_was_good = False
-        self._signed_in_at = float("-inf")
-        self._sent: deque[float] = deque(maxlen=256)
+        self._signed_in_at = LONG_AGO
+        self._sent: deque[Elapsed] = deque(maxlen=256)
 
     async def run(self) -> None:
         """Send until cancelled; answers that are under way then are still awaited and recorded."""
@@ -98,7 +98,7 @@ class Dispatcher:
         self.paused = paused
         if paused:
             self.feed.give_back()
-        self._look_again()
+        self.look_again()
 
     async def _work(self, worker: int) -> None:
         while True:
@@ -110,7 +110,7 @@ class Dispatcher:
         """The next job that may be sent now."""
         # Who need not wait passes by the queue: a lock that is handed from worker to worker costs
         # each create a turn of the loop, at 32 connections a tenth of the speed.
-        signed_in = self._clock.now() - self._signed_in_at < SIGNED_IN_FOR
+        signed_in = self._clock.elapsed() - self._signed_in_at < SIGNED_IN_FOR
         if signed_in and self.feed and not self._closed() and await self.limiter.permit_now():
             return self._take()
         async with self._door:
@@ -128,22 +128,25 @@ class Dispatcher:
         if self._breaker.circuit is Circuit.OPEN:
             self._breaker.probe()
             self._may_probe = False
-        self._sent.append(self._clock.now())
+        self._sent.append(self._clock.elapsed())
         return self.feed.take()
 
     def _closed(self) -> bool:
         """Whether nothing may be sent now."""
         open_circuit = self._breaker.circuit is not Circuit.CLOSED and not self._may_probe
-        return self.paused or open_circuit or self.hours.wait(self._clock.now()) > 0
+        if self.paused or open_circuit or not self._ledger.surveyed:
+            return True
+        return self.hours.wait(self._clock.wall()) > 0
 
     async def _until_open(self) -> None:
         while self._closed():
             self.feed.give_back()
-            if self.paused or self._breaker.circuit is Circuit.PROBING:
+            probing = self._breaker.circuit is Circuit.PROBING
+            if self.paused or probing or not self._ledger.surveyed:
                 await self._opened.wait()
-            elif (wait := self.hours.wait(self._clock.now())) > 0:
+            elif (wait := self.hours.wait(self._clock.wall())) > 0:
                 await self._opened.wait(min(wait, ASLEEP))
-            elif (wait := self._breaker.probe_at - self._clock.now()) > 0:
+            elif (wait := self._breaker.probe_at - self._clock.elapsed()) > 0:
                 await self._opened.wait(wait)
             else:
                 await self._probe_with_a_read()
@@ -153,7 +156,7 @@ class Dispatcher:
         try:
             await self._service.backups()
         except CloudUnavailable:
-            self._breaker.wait_longer(self._clock.now())
+            self._breaker.wait_longer(self._clock.elapsed())
         except CloudError as error:
             self._stop(f"cannot read the backups: {error}")
             await anyio.sleep_forever()
@@ -173,7 +176,7 @@ class Dispatcher:
             self._stop(f"cannot sign in: {error}")
             await anyio.sleep_forever()
         else:
-            self._signed_in_at = self._clock.now()
+            self._signed_in_at = self._clock.elapsed()
             return True
         return False
 
@@ -192,15 +195,22 @@ class Dispatcher:
             return 0.0
         return len(self._sent) / max(self._sent[-1] - self._sent[0], 0.01)
 
-    def _look_again(self) -> None:
+    def look_again(self) -> None:
+        """Who waits at the door looks whether it may go now."""
         self._opened.notify()
+        self.limiter.wake()
         self.feed.wake()
 
     # One attempt --------------------------------------------------------------------------------
 
     async def _attempt(self, job: Job, worker: int) -> None:
         """Send one create, and put down what its answer means."""
-        sent_at = self._clock.now()
+        sent_at, began = self._clock.wall(), self._clock.elapsed()
+        job = replace(
+            job,
+            first_sent_at=job.first_sent_at or sent_at,
+            first_cloud_at=job.first_cloud_at or job.intent_cloud_at,
+        )
         answer = Answer(message="stopped before an answer came")
         # From here on a create may be in the cloud's hands: its outcome must be written. Only
         # `abort` ends the wait for it, and nothing is awaited between it and the journal.
@@ -211,24 +221,25 @@ class Dispatcher:
         judgement = judge_request(answer, self._settings.retry.rules, self._settings.operation)
         aborted = scope.cancelled_caught
         job = replace(job, free=job.free + 1) if aborted else self._weigh(job, judgement)
-        self._conclude(job, answer, judgement, sent_at)
-        if judgement.verdict is Verdict.THROTTLE:
-            self._slow_down(answer, sent_at)
-        if judgement.verdict is Verdict.REAUTH:
-            await self._renew_token(job, judgement, sent_at)
+        took = self._clock.elapsed() - began
+        verdict = judgement.verdict
+        self._conclude(
+            job,
+            judgement,
+            Attempt(
+                number=job.attempts, sent_at=sent_at, took=took, verdict=verdict, answer=answer
+            ),
+        )
+        if verdict is Verdict.THROTTLE:
+            self._slow_down(answer, began)
+        if verdict is Verdict.REAUTH:
+            await self._renew_token(job, judgement, began)
         else:
             self._refusals.pop(job.no, None)
-            self._token_was_good |= answer.status is not None and sent_at > self._renewed_at
+            self._token_was_good |= answer.status is not None and began > self._renewed_at
 
-    def _conclude(self, job: Job, answer: Answer, judgement: Judgement, sent_at: float) -> None:
-        outcome = of_answer(job, answer, judgement, self._rules())
-        attempt = Attempt(
-            number=job.attempts,
-            sent_at=sent_at,
-            took=self._clock.now() - sent_at,
-            verdict=judgement.verdict,
-            answer=answer,
-        )
+    def _conclude(self, job: Job, judgement: Judgement, attempt: Attempt) -> None:
+        outcome = of_answer(job, attempt.answer, judgement, self._rules())
         self._ledger.move(job, outcome.to, attempt=attempt, note=outcome.note, **outcome.changes)
         if outcome.stop is not None:
             self._stop(outcome.stop)
@@ -242,11 +253,12 @@ class Dispatcher:
             return job  # a token refused while nobody can sign in is no sign of recovery
         if not judgement.outage:
             if self._breaker.answered(job.no):
+                self._may_probe = False  # the outage is over: no create need try its luck
                 self._ledger.note("breaker", "the service answers again: going on")
-                self._look_again()
+                self.look_again()
             return job
         before = self._breaker.circuit
-        for no in self._breaker.outage(job.no, self._clock.now()):
+        for no in self._breaker.outage(job.no, self._clock.elapsed()):
             if no == job.no:
                 job = replace(job, free=job.free + 1)
             else:
@@ -266,13 +278,13 @@ class Dispatcher:
         if before is Circuit.CLOSED:
             words = f"{self._tuning.outage_after} creates in a row met: {judgement.meaning}"
             self._tell_trouble(f"the service seems down ({words})")
-        self._look_again()
+        self.look_again()
 
     def _tell_trouble(self, words: str) -> None:
         self._trouble = f"{words}; waiting and probing"
         self._ledger.note("breaker", self._trouble)
 
-    def _slow_down(self, answer: Answer, sent_at: float) -> None:
+    def _slow_down(self, answer: Answer, sent_at: Elapsed) -> None:
         lowered = self.limiter.throttled(
             sent_at=sent_at, retry_after=answer.retry_after, limit=answer.limit
         )
@@ -282,10 +294,10 @@ class Dispatcher:
             why = f"reason={answer.status} retry_after={wait}"
             self._ledger.note("limiter", f"{before}->{after} {why}")
 
-    async def _renew_token(self, job: Job, judgement: Judgement, sent_at: float) -> None:
+    async def _renew_token(self, job: Job, judgement: Judgement, sent_at: Elapsed) -> None:
         """Once with a fresh token; when that is refused too, before it was good for
         anything, stop."""
-        self._signed_in_at = float("-inf")
+        self._signed_in_at = LONG_AGO
         self._refusals[job.no] += 1
         used = sent_at > self._renewed_at
         if used and self._refusals[job.no] > (REFUSALS if self._token_was_good else 1):
@@ -303,21 +315,21 @@ class Dispatcher:
             self._renewing -= 1
             self._opened.notify()
 
-    async def _renew(self, sent_at: float) -> None:
+    async def _renew(self, sent_at: Elapsed) -> None:
         """Get a token for the one that was refused to what left at `sent_at`; as long as that
         fails, nothing leaves with the old one. Raises `SignInError` and `CloudUnavailable`."""
         self._refused_at = sent_at
         await self._service.renew_token(sent_at)
         self._refused_at = None
         if sent_at > self._renewed_at:  # the renewal that serves others too is told once
-            self._renewed_at, self._token_was_good = self._clock.now(), False
+            self._renewed_at, self._token_was_good = self._clock.elapsed(), False
             self._ledger.note("session", "the token was refused; signed in again")
 
     def _identity_is_down(self, error: CloudUnavailable) -> None:
         if self._breaker.circuit is not Circuit.OPEN:  # told once, though every worker meets it
             self._tell_trouble(f"cannot sign in now: {error}")
-            self._breaker.trip(self._clock.now())
+            self._breaker.trip(self._clock.elapsed())
         elif self._may_probe:  # the lists still take the old token: no reason to ask at once
             self._may_probe = False
-            self._breaker.wait_longer(self._clock.now())
-        self._look_again()
+            self._breaker.wait_longer(self._clock.elapsed())
+        self.look_again()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 
 import anyio
@@ -18,7 +18,7 @@ from vbsbatch.engine.ports import BackupService, Clock, Journal
 from vbsbatch.engine.track import Tracker
 from vbsbatch.engine.tuning import Tuning
 from vbsbatch.errors import StoreError
-from vbsbatch.model import JobState, Rate, Run, RunState
+from vbsbatch.model import Cloud, Elapsed, JobState, Rate, Run, RunState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +44,10 @@ class Engine:
         random: Random,
         listeners: Iterable[Listener] = (),
         tuning: Tuning | None = None,
+        resumed: bool = True,
     ) -> None:
+        """`resumed` may be false only for the first engine of a run that was made just now: any
+        other waits with its first create until what an engine before it sent must have shown."""
         tuning = tuning or Tuning()
         self._run = run
         self._journal = journal
@@ -52,8 +55,16 @@ class Engine:
         self._random = random
         self._reason: str | None = None
         limits = run.settings.limits
-        self.ledger = Ledger(journal, clock, listeners, capped=limits.capped)
-        self.limiter = CreateLimiter(run.rate or limits.rate, now=clock.now, tuning=tuning)
+        self._closes_at: Elapsed | None = None
+        """When the plan's deadline is."""
+        self.ledger = Ledger(
+            journal,
+            clock,
+            listeners,
+            cloud_now=lambda: Cloud(float(clock.elapsed()) + service.clock_ahead),
+            capped=limits.capped,
+        )
+        self.limiter = CreateLimiter(run.rate or limits.rate, now=clock.elapsed, tuning=tuning)
         work = Assignment(
             run=run,
             ledger=self.ledger,
@@ -63,6 +74,8 @@ class Engine:
             tuning=tuning,
             rules=self._rules,
             stop=self.stop,
+            wake=self._wake,
+            resumed=resumed,
         )
         self._dispatcher = Dispatcher(work, limiter=self.limiter)
         self._tracker = Tracker(work)
@@ -93,19 +106,33 @@ class Engine:
             self._dispatcher.abort()
         self.ledger.changed.notify()
 
-    def _extend(self, deadline_at: float) -> None:
-        self._run = replace(self._run, deadline_at=deadline_at)
+    def _extend(self, closes_at: Elapsed) -> None:
+        self._closes_at = closes_at
+
+    def _wake(self) -> None:
+        self.ledger.look_again()
+        self.ledger.tracked.notify()
+        self._dispatcher.look_again()
 
     async def drive(self) -> Ending:
         """Run until every job has ended, or until stopped; raises `StoreFailed` when the
         store does."""
+        await self._begin()
         await self.ledger.load()
-        await self._journal.run_state(RunState.RUNNING, self._clock.now())
+        await self._journal.run_state(RunState.RUNNING, self._clock.wall())
         try:
             await self._work()
         except* StoreError as failures:
             raise _first(failures) from None
         return await self._close()
+
+    async def _begin(self) -> None:
+        """Make the times that an engine before left those of this one's clock; what is left of the
+        deadline is at most what the plan gives."""
+        run, now, wall = self._run, self._clock.elapsed(), self._clock.wall()
+        await self._journal.begin(run, now, wall)
+        if run.deadline_at is not None and run.settings.deadline is not None:
+            self._closes_at = now + min(run.deadline_at - wall, run.settings.deadline)
 
     async def _work(self) -> None:
         async with anyio.create_task_group() as group:
@@ -129,18 +156,18 @@ class Engine:
         if reason is not None:
             self.ledger.note("run", f"stopped: {reason}")
         await self._control.beat()
-        await self._journal.run_state(state, self._clock.now(), reason)
+        await self._journal.run_state(state, self._clock.wall(), reason)
         await self._journal.flush()
         return Ending(state=state, reason=reason, counts=self.ledger.tally())
 
     def _rules(self) -> Rules:
-        now = self._clock.now()
-        deadline = self._run.deadline_at
+        now = self._clock.elapsed()
         return Rules(
             retry=self._run.settings.retry,
             now=now,
+            wall=self._clock.wall(),
             random=self._random,
-            closed=deadline is not None and now >= deadline,
+            closed=self._closes_at is not None and now >= self._closes_at,
         )
 
 

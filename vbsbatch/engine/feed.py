@@ -10,7 +10,7 @@ import anyio
 from vbsbatch.engine.assignment import Assignment
 from vbsbatch.engine.outcome import still_busy
 from vbsbatch.engine.signal import Signal
-from vbsbatch.model import Job, JobState
+from vbsbatch.model import AT_ONCE, LONG_AGO, Job, JobState
 
 
 class Feed:
@@ -35,9 +35,9 @@ class Feed:
         self._probing = probing
         self._ahead: deque[Job] = deque()
         self._served = Signal()
-        self._blocked_at = 0.0
+        self._blocked_at = AT_ONCE
         self._told: set[str] = set()
-        self._claimed_at = float("-inf")
+        self._claimed_at = LONG_AGO
         self._resting = False
 
     def __len__(self) -> int:
@@ -80,7 +80,7 @@ class Feed:
             self._ledger.move(job, JobState.WAITING, attempts=job.attempts - 1, note="not sent")
 
     async def _claim(self, wanted: int) -> bool:
-        self._claimed_at = self._clock.now()
+        self._claimed_at = self._clock.elapsed()
         with anyio.CancelScope(shield=True):  # what was claimed must not be forgotten
             jobs = await self._ledger.claim(wanted, least_tried=self._probing())
         self._ahead.extend(jobs)
@@ -104,7 +104,7 @@ class Feed:
         # A job that another run holds up is due without being claimable, and nobody tells when
         # that ends: look again now and then.
         again = self._claimed_at + self._tuning.fresh
-        return min(self._ledger.earliest_due, again) - self._clock.now()
+        return min(self._ledger.earliest_due, again) - self._clock.elapsed()
 
     async def _until_worth_claiming(self) -> None:
         wait = self._wait_for_due()
@@ -116,7 +116,7 @@ class Feed:
 
     async def _put_off_blocked(self) -> None:
         """Jobs whose volume another run is backing up come back later, like any busy volume."""
-        now = self._clock.now()
+        now = self._clock.elapsed()
         if now < self._blocked_at:
             return
         self._blocked_at = now + self._tuning.fresh

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from vbsbatch.engine.assignment import Assignment
-from vbsbatch.model import ENDED_STATES, JobState, Wave, Window
+from vbsbatch.model import ENDED_STATES, JobState, Wall, Wave, Window
 from vbsbatch.policy import window as clocks
 
 Counts = Mapping[int, Mapping[JobState, int]]
@@ -86,22 +86,22 @@ class Hours:
     def __init__(self, window: Window | None) -> None:
         self._window = window
         self._open = True
-        self._since, self._until = float("inf"), float("-inf")
+        self._since, self._until = Wall(float("inf")), Wall(float("-inf"))
 
-    def wait(self, now: float) -> float:
+    def wait(self, now: Wall) -> float:
         """Seconds until creates may be sent; 0 while they may."""
         if self._window is None:
             return 0.0
         if not self._since <= now < self._until:
             self._since = now
-            self._open = clocks.is_open(self._window, now)
-            self._until = clocks.changes_at(self._window, now)
+            self._open = clocks.is_open(self._window, float(now))
+            self._until = Wall(clocks.changes_at(self._window, float(now)))
         return 0.0 if self._open else self._until - now
 
-    def told(self, now: float) -> str | None:
+    def told(self, now: Wall) -> str | None:
         """What the run waits for, in words; None while the window is open."""
         wait = self.wait(now)
         if self._window is None or not wait:
             return None
-        opens = clocks.told(self._window, now + wait)
+        opens = clocks.told(self._window, float(now) + wait)
         return f"window opens {opens} ({self._window})"

@@ -12,12 +12,16 @@ import anyio
 from vbsbatch.engine.ports import Clock, Journal
 from vbsbatch.engine.signal import Signal
 from vbsbatch.model import (
+    AT_ONCE,
+    NEVER,
     OPEN_STATES,
     Attempt,
+    Cloud,
     Job,
     JobMoved,
     JobState,
     RunNoted,
+    as_wall,
     check_move,
 )
 
@@ -36,9 +40,11 @@ class Ledger:
         clock: Clock,
         listeners: Iterable[Listener] = (),
         *,
+        cloud_now: Callable[[], Cloud],
         capped: bool = False,
     ) -> None:
         """With `capped`, groups or zones have caps: any job's end may make room for another."""
+        self._cloud_now = cloud_now
         self._capped = capped
         self._journal = journal
         self._clock = clock
@@ -55,8 +61,12 @@ class Ledger:
         """There is something to track sooner than was thought."""
         self.waiting = anyio.Lock()
         """Held while waiting jobs are claimed, and while they are selected and moved otherwise."""
-        self.earliest_due = 0.0
-        """No waiting job is due before this (epoch seconds)."""
+        self.earliest_due = AT_ONCE
+        """No waiting job is due before this."""
+        self.surveyed = False
+        """The cloud was asked what it has of this run already: creates may begin."""
+        self.adopted = 0
+        """Backups of this run that the store did not know of."""
         self.looks = 0
         """How often `look_again` was called."""
 
@@ -76,17 +86,20 @@ class Ledger:
                     job,
                     JobState.UNKNOWN,
                     note="the engine ended before an answer was recorded",
-                    unknown_at=self._clock.now(),
+                    unknown_at=self._clock.elapsed(),
                     free=job.free + 1,
                     cloud_job_id=None,
-                    first_sent_at=job.first_sent_at or job.intent_at,
+                    first_sent_at=job.first_sent_at or as_wall(job.intent_at or AT_ONCE),
+                    first_cloud_at=job.first_cloud_at or job.intent_cloud_at,
                 )
         await self._journal.flush()
 
     async def claim(self, limit: int, *, least_tried: bool = False) -> list[Job]:
         """Take up to `limit` due jobs from waiting to submitting; durable when it returns."""
         async with self.waiting:
-            jobs = await self._journal.claim(self._clock.now(), limit, least_tried=least_tried)
+            jobs = await self._journal.claim(
+                self._clock.elapsed(), limit, cloud_now=self._cloud_now(), least_tried=least_tried
+            )
             for job in jobs:
                 self.open[job.no] = job
             self.counts[JobState.WAITING] -= len(jobs)
@@ -94,12 +107,12 @@ class Ledger:
             self.retrying -= sum(job.attempts > 1 for job in jobs)
             if len(jobs) < limit:
                 # What comes back to waiting while the journal is asked lowers it again.
-                self.earliest_due = float("inf")
+                self.earliest_due = NEVER
                 due = await self._journal.next_due()
                 if due is not None:
                     self.earliest_due = min(self.earliest_due, due)
             else:
-                self.earliest_due = 0.0  # there may be more where these came from
+                self.earliest_due = AT_ONCE  # there may be more where these came from
         return jobs
 
     def move(
@@ -115,8 +128,14 @@ class Ledger:
         `Job`."""
         check_move(job.state, to)
         moved = replace(job, state=to, **changes)
+        waits = to is JobState.WAITING and moved.due_at > AT_ONCE
         event = JobMoved(
-            job=moved, came_from=job.state, at=self._clock.now(), attempt=attempt, note=note
+            job=moved,
+            came_from=job.state,
+            at=self._clock.wall(),
+            due_in=max(0.0, moved.due_at - self._clock.elapsed()) if waits else None,
+            attempt=attempt,
+            note=note,
         )
         self._journal.record(event)
         self._hold(moved, job.state)
@@ -136,13 +155,13 @@ class Ledger:
 
     def note(self, kind: str, text: str) -> None:
         """Record something that happened to the run as a whole."""
-        event = RunNoted(at=self._clock.now(), kind=kind, text=text)
+        event = RunNoted(at=self._clock.wall(), kind=kind, text=text)
         self._journal.record(event)
         self._tell(event)
 
     def look_again(self) -> None:
         """There may be something to claim that was passed over before."""
-        self.earliest_due = 0.0
+        self.earliest_due = AT_ONCE
         self.looks += 1
         self.changed.notify()
 
@@ -165,7 +184,7 @@ class Ledger:
             self.open[job.no] = job
         else:
             if self.open.pop(job.no, None) is not None and self._capped:
-                self.earliest_due = 0.0
+                self.earliest_due = AT_ONCE
             self.changed.notify()
         if job.state is JobState.WAITING:
             self.earliest_due = min(self.earliest_due, job.due_at)

@@ -16,8 +16,9 @@ from collections.abc import Callable
 import anyio
 from aiolimiter import AsyncLimiter
 
+from vbsbatch.engine.signal import Signal
 from vbsbatch.engine.tuning import Tuning
-from vbsbatch.model import Rate
+from vbsbatch.model import AT_ONCE, LONG_AGO, Elapsed, Rate
 
 LATENESS = 0.01
 """Fraction of the rate spent on forgiving late timers."""
@@ -37,14 +38,15 @@ def bucket(rate: Rate) -> tuple[float, float]:
 class CreateLimiter:
     """Permits for create requests, with the plan's rate as its ceiling."""
 
-    def __init__(self, rate: Rate, *, now: Callable[[], float], tuning: Tuning) -> None:
+    def __init__(self, rate: Rate, *, now: Callable[[], Elapsed], tuning: Tuning) -> None:
         self._now = now
         self._tuning = tuning
         self._ceiling = rate
         self._rate = rate
-        self._held_until = 0.0
-        self._lowered_at = float("-inf")
-        self._climbed_at = float("-inf")
+        self._held_until = AT_ONCE
+        self._lowered_at = LONG_AGO
+        self._climbed_at = LONG_AGO
+        self._woken = Signal()
         self._bucket: AsyncLimiter | None = None
         self._waiting = anyio.CancelScope()
 
@@ -78,13 +80,17 @@ class CreateLimiter:
         await bucket.acquire()
         return True
 
+    def wake(self) -> None:
+        """The machine slept: who waits looks at the clock again, which the loop's timers do not."""
+        self._woken.notify()
+
     def set_ceiling(self, rate: Rate) -> None:
         """An operator's rate: both the new ceiling and the rate in force."""
         self._ceiling = rate
         self._use(rate)
 
     def throttled(
-        self, *, sent_at: float, retry_after: float | None, limit: Rate | None
+        self, *, sent_at: Elapsed, retry_after: float | None, limit: Rate | None
     ) -> tuple[Rate, Rate] | None:
         """A create sent at `sent_at` was refused as too fast. The old and new rate, if it
         was lowered.
@@ -139,4 +145,4 @@ class CreateLimiter:
 
     async def _rest(self) -> None:
         while (rest := self._held_until - self._now()) > 0:
-            await anyio.sleep(rest)
+            await self._woken.wait(rest)

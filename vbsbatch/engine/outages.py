@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from vbsbatch.engine.tuning import Tuning
 from vbsbatch.errors import CloudUnavailable
+from vbsbatch.model import AT_ONCE, Elapsed
 
 LASTING = 4
 """So many failed reads in a row are told to whoever watches."""
@@ -23,19 +24,19 @@ class ReadOutages:
         tuning: Tuning,
         *,
         settle: float,
-        now: Callable[[], float],
+        now: Callable[[], Elapsed],
         note: Callable[[str, str], None],
     ) -> None:
-        self.not_before = 0.0
-        """No read before this (epoch seconds)."""
-        self.readable_since = 0.0
+        self.not_before = AT_ONCE
+        """No read before this."""
+        self.readable_since = AT_ONCE
         """A list proves no absence before the settle time has passed since this."""
         self._tuning = tuning
         self._settle = settle
         self._now = now
         self._note = note
         self._failures = 0
-        self._unreadable_since: float | None = None
+        self._unreadable_since: Elapsed | None = None
 
     def look(self) -> None:
         """A look at the list begins.
@@ -73,4 +74,4 @@ class ReadOutages:
             tries = "1 try" if self._failures == 1 else f"{self._failures} tries"
             self._note(kind, f"backups readable again after {tries}")
         self._failures = 0
-        self.not_before = 0.0
+        self.not_before = AT_ONCE

@@ -7,10 +7,20 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from vbsbatch.model import NO_PARENT, Answer, Job, JobState, Retry, Verdict
+from vbsbatch.model import (
+    AT_ONCE,
+    NO_PARENT,
+    Answer,
+    Elapsed,
+    Job,
+    JobState,
+    Retry,
+    Verdict,
+    Wall,
+)
 from vbsbatch.policy import OURS, Judgement, backoff
 
-AT_ONCE = 4
+UNDELAYED = 4
 """So often a throttled job comes back at once: the pace is the limiter's matter."""
 
 
@@ -30,7 +40,8 @@ class Rules:
     """What decides besides the answer: the plan's retry settings, the time, and chance."""
 
     retry: Retry
-    now: float
+    now: Elapsed
+    wall: Wall
     random: Random
     closed: bool = False
     """The run's deadline has passed: nothing may wait for another create."""
@@ -42,7 +53,6 @@ def of_answer(job: Job, answer: Answer, judgement: Judgement, rules: Rules) -> O
         "http_status": answer.status,
         "code": answer.code,
         "message": answer.message or judgement.meaning,
-        "first_sent_at": job.first_sent_at or job.intent_at,
         "cloud_job_id": None,
         "backup_id": None,
     }
@@ -138,7 +148,7 @@ def _accepted(job: Job, seen: Mapping[str, Any], answer: Answer) -> Outcome:
 def _step_back(job: Job, rules: Rules) -> float:
     """Seconds for which a throttled job lets others go first: none, unless it is throttled again
     and again. It may be the only one that is, and must not take every permit there is."""
-    often = job.free - AT_ONCE + 1
+    often = job.free - UNDELAYED + 1
     if often <= 0:
         return 0.0
     return backoff(often, base=rules.retry.base, cap=rules.retry.cap, random=rules.random)
@@ -168,13 +178,13 @@ def _again(changes: Mapping[str, Any], rules: Rules) -> Outcome:
 
 
 def _failed(seen: Mapping[str, Any], rules: Rules, note: str | None = None) -> Outcome:
-    return Outcome(to=JobState.FAILED, changes={**seen, "ended_at": rules.now}, note=note)
+    return Outcome(to=JobState.FAILED, changes={**seen, "ended_at": rules.wall}, note=note)
 
 
 def _stopped(job: Job, seen: Mapping[str, Any], judgement: Judgement, rules: Rules) -> Outcome:
     """Back to waiting at no cost: the next engine starts with this very job."""
     code = seen.get("code") or f"HTTP {seen.get('http_status')}"
-    changes = {**seen, "free": job.free + 1, "due_at": 0.0}
+    changes = {**seen, "free": job.free + 1, "due_at": AT_ONCE}
     outcome = _again(changes, rules)
     words = f"{code}: {judgement.meaning}"
     return Outcome(to=outcome.to, changes=outcome.changes, note=outcome.note, stop=words)

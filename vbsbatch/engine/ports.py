@@ -9,22 +9,31 @@ from vbsbatch.model import (
     Answer,
     Backup,
     BackupPage,
+    Cloud,
     CloudJob,
     Command,
+    Elapsed,
     Job,
     JobMoved,
     JobState,
     Rate,
+    Run,
     RunNoted,
     RunState,
+    Wall,
 )
 
 
 class Clock(Protocol):
-    """The wall clock. Sleeping goes through anyio, so virtual time needs only this and a loop."""
+    """This machine's two clocks. Sleeping goes through anyio, so virtual time needs only this and
+    a loop."""
 
-    def now(self) -> float:
-        """Seconds since the Unix epoch (UTC)."""
+    def elapsed(self) -> Elapsed:
+        """The clock that nobody sets and that goes on while the machine sleeps: for every wait."""
+        ...
+
+    def wall(self) -> Wall:
+        """The clock that people read: for records and for the plan's window. It may jump."""
         ...
 
 
@@ -47,7 +56,8 @@ class BackupService(Protocol):
 
     @property
     def clock_ahead(self) -> float:
-        """Server clock minus ours in seconds, from `Date` headers; 0 until one was seen."""
+        """Server clock minus `Clock.elapsed` in seconds, from `Date` headers; 0 until one was
+        seen."""
         ...
 
     async def ready(self) -> None:
@@ -65,9 +75,8 @@ class BackupService(Protocol):
         """
         ...
 
-    async def renew_token(self, used_since: float) -> None:
-        """Get a new token unless one was got since `used_since` (epoch seconds); one
-        request serves all.
+    async def renew_token(self, used_since: Elapsed) -> None:
+        """Get a new token unless one was got since `used_since`; one request serves all.
 
         Raises `SignInError` when the credentials are refused, `CloudUnavailable` on an outage.
         """
@@ -75,6 +84,11 @@ class BackupService(Protocol):
 
     async def backups(self, page: str | None = None) -> BackupPage:
         """One page of all backups of the project, newest first where the cloud sorts them."""
+        ...
+
+    async def survey(self, page: str | None = None) -> BackupPage:
+        """The same before anything is sent, for whatever an engine may have asked for that the
+        store knows nothing of: of a run that restores, also how far its waiting jobs are."""
         ...
 
     async def backup(self, backup_id: str) -> Backup | None:
@@ -93,9 +107,20 @@ class BackupService(Protocol):
 class Journal(Protocol):
     """One run in the store, as its engine writes it. All writes are in the order of the calls."""
 
-    async def claim(self, now: float, limit: int, *, least_tried: bool = False) -> list[Job]:
+    async def begin(self, run: Run, now: Elapsed, at: Wall) -> None:
+        """An engine begins to drive `run`, as the one before left it; durable when it returns.
+
+        What was asked of earlier engines and not taken by one is withdrawn. The waits of jobs,
+        which are times of an earlier engine's clock, become times of this one's: none ends later
+        than what was left of it at the last heartbeat; `unknown_at` begins anew.
+        """
+        ...
+
+    async def claim(
+        self, now: Elapsed, limit: int, *, cloud_now: Cloud, least_tried: bool = False
+    ) -> list[Job]:
         """Move up to `limit` waiting jobs that are due to `submitting` (attempts + 1,
-        intent_at = now).
+        intent_at = now, intent_cloud_at = cloud_now).
 
         Only of waves up to the last that was opened, by wave, rank, priority and place in the
         plan; with `least_tried`, of each wave those with the fewest attempts first. Passed over
@@ -121,12 +146,12 @@ class Journal(Protocol):
         """Wait for the journal to fail and raise `StoreFailed`; never returns otherwise."""
         ...
 
-    async def next_due(self) -> float | None:
+    async def next_due(self) -> Elapsed | None:
         """The earliest `due_at` of a waiting job that a claim would not pass over, None
         without one."""
         ...
 
-    async def blocked(self, now: float) -> list[tuple[Job, str]]:
+    async def blocked(self, now: Elapsed) -> list[tuple[Job, str]]:
         """Waiting jobs that are due while another run has an open job for their volume,
         with its id."""
         ...
@@ -137,6 +162,10 @@ class Journal(Protocol):
 
     async def select(self, argument: Mapping[str, object]) -> list[Job]:
         """Jobs that a command's argument names (`volumes`, `status`, `codes`, `states`, `all`)."""
+        ...
+
+    async def named(self, names: Sequence[str]) -> list[Job]:
+        """Waiting jobs whose backups bear one of these names, in plan order."""
         ...
 
     async def counts(self) -> Mapping[JobState, int]:
@@ -156,22 +185,35 @@ class Journal(Protocol):
         """How many waiting jobs have been tried before."""
         ...
 
-    async def commands(self) -> list[Command]:
-        """Commands that nobody has acknowledged yet, oldest first."""
+    async def commands(self, at: Wall) -> list[Command]:
+        """Take the commands that nobody has taken or withdrawn yet, oldest first.
+
+        From then on they cannot be withdrawn any more; durable when it returns.
+        """
         ...
 
-    def acknowledge(self, command: Command, at: float, result: str) -> None:
+    def acknowledge(self, command: Command, at: Wall, result: str) -> None:
         """Record what became of a command (written behind)."""
         ...
 
-    async def heartbeat(self, at: float, *, rate: Rate, create_calls: int, read_calls: int) -> None:
-        """Record that the engine lives, at which rate it sends, and what it has called so far."""
+    async def heartbeat(
+        self,
+        at: Wall,
+        *,
+        clock_step: float,
+        rate: Rate,
+        create_calls: int,
+        read_calls: int,
+        adopted: int,
+    ) -> None:
+        """Record that the engine lives, by how much the wall clock was set since it began, at which
+        rate it sends, what it has called so far, and how many backups it took over."""
         ...
 
-    async def deadline(self, at: float) -> None:
+    async def deadline(self, at: Wall) -> None:
         """Record that no create is to be sent after `at`; durable when it returns."""
         ...
 
-    async def run_state(self, state: RunState, at: float, reason: str | None = None) -> None:
+    async def run_state(self, state: RunState, at: Wall, reason: str | None = None) -> None:
         """Record the run's state; durable when it returns."""
         ...

@@ -6,10 +6,14 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from vbsbatch.model import Backup, Job, JobState, plain_id
+from vbsbatch.model import AT_ONCE, Backup, Cloud, Elapsed, Job, JobState, on_cloud_clock, plain_id
 
 SLACK = 2.0
 """Seconds by which `created_at` and our clock (corrected by `Date`, whole seconds) may disagree."""
+
+FUTURE = 300.0
+"""Seconds by which a backup may be younger than the beginning of the look that shows it: a look may
+take a while."""
 
 CLOCKS_DIFFER = 86400.0
 """Seconds by which a clock may have been set since a create, the server's or ours: absence is not
@@ -38,16 +42,38 @@ class Finding(StrEnum):
 class Sight:
     """What one look at the cloud's list showed."""
 
-    started_at: float
-    """When the first request of the look was sent, by our clock."""
+    started_at: Elapsed
+    """When the first request of the look was sent."""
     clock_ahead: float
-    """Server clock minus ours."""
+    """Server clock minus our elapsed clock."""
     names_unique: bool
     """Whether a backup name belongs to one run only."""
     settle: float
     """How long a create may stay invisible."""
-    readable_since: float = 0.0
-    """When the cloud's lists could be read again after the last outage; 0 without one."""
+    readable_since: Elapsed = AT_ONCE
+    """When the cloud's lists could be read again after the last outage; `AT_ONCE` without one."""
+    began_at: Elapsed = AT_ONCE
+    """When the engine began."""
+    resumed: bool = False
+    """Another engine may have driven the run until then, on this store or on a copy of it."""
+    surveying: bool = False
+    """This engine has sent nothing yet: what is ours, but not in the store, was made by another."""
+    run_since: tuple[Cloud, Cloud] | None = None
+    """The earliest and the latest that the cloud's clock can have shown when the run was made."""
+    leftovers: Collection[str] = ()
+    """What earlier attempts are known to have left behind in error, by id."""
+
+    @property
+    def cloud_now(self) -> Cloud:
+        """What the cloud's clock showed when the look began."""
+        return Cloud(float(self.started_at) + self.clock_ahead)
+
+    @property
+    def conclusive(self) -> bool:
+        """Whether it proves for the whole run what is not there. Creates of another engine may have
+        been under way when this one began, and may have been invisible for `settle`."""
+        settled = settled_at(self.began_at, self.readable_since, self.settle)
+        return not (self.surveying and self.resumed) or self.started_at >= settled
 
 
 class Index:
@@ -79,16 +105,52 @@ def is_ours(job: Job, backup: Backup, sight: Sight) -> bool | None:
     known = job.backup_id is not None and plain_id(job.backup_id) == plain_id(backup.id)
     if job.errored_backup_id and plain_id(job.errored_backup_id) == plain_id(backup.id):
         return job.state is JobState.RUNNING and known
-    if job.backup_id is not None:
+    errored = backup.status in ERRORED
+    if job.backup_id is not None and (known or errored or not sight.surveying):
         return known
-    since = job.intent_at if backup.status in ERRORED else job.first_sent_at or job.intent_at
-    if backup.status not in ERRORED and sight.names_unique and backup.name is not None:
-        return True
-    if backup.created_at is None or since is None:
-        return None if backup.status not in ERRORED else False
-    if backup.created_at < since + sight.clock_ahead - SLACK:
+    if errored and backup.id in sight.leftovers:
         return False
-    return None if backup.name is None else True
+    if not errored and sight.names_unique and backup.name is not None:
+        return True
+    if errored:
+        return made_since(backup, newest_intent(job, sight), sight) is True
+    return made_since(backup, first_intent(job, sight), sight)
+
+
+Span = tuple[Cloud, Cloud]
+"""The earliest and the latest that the cloud's clock can have shown at one moment."""
+
+
+def newest_intent(job: Job, sight: Sight) -> Span | None:
+    """When the job's newest create was about to be sent."""
+    return on_cloud_clock(job.intent_cloud_at, job.intent_at, sight.clock_ahead)
+
+
+def first_intent(job: Job, sight: Sight) -> Span | None:
+    """When its first create was; for a job that has sent none as far as the store knows, when the
+    run was made."""
+    newest = newest_intent(job, sight)
+    if job.first_cloud_at is None:
+        if job.first_sent_at is None:
+            return newest or sight.run_since
+        return on_cloud_clock(None, Elapsed(float(job.first_sent_at)), sight.clock_ahead)
+    if newest is None or job.intent_cloud_at is None:
+        return job.first_cloud_at, job.first_cloud_at
+    # By as much as the cloud's clock was set since the newest, at least and at most.
+    before, after = (at - job.intent_cloud_at for at in newest)
+    return job.first_cloud_at + before, job.first_cloud_at + after
+
+
+def made_since(backup: Backup, since: Span | None, sight: Sight) -> bool | None:
+    """Whether the backup was made after that moment; None: cannot tell, as of one from a time that
+    the cloud's clock has yet to reach, which was set back since."""
+    if backup.created_at is None or since is None:
+        return None
+    earliest, latest = since
+    if backup.created_at < earliest - SLACK:
+        return False
+    told = latest - SLACK <= backup.created_at <= sight.cloud_now + FUTURE
+    return True if told and backup.name is not None else None
 
 
 def already_errored(job: Job) -> bool:
@@ -117,7 +179,7 @@ class Sightings:
                 self.uncertain.add(job.no)
             elif ours:
                 known = self.found.get(job.no)
-                self.found[job.no] = backup if known is None else max(known, backup, key=_rank)
+                self.found[job.no] = backup if known is None else max(known, backup, key=rank)
 
     def of(self, job: Job, *, complete: bool) -> Finding:
         """What the look says about `job`; `complete`: all that was made since its intent
@@ -125,12 +187,13 @@ class Sightings:
         backup = self.found.get(job.no)
         if backup is not None:
             return status(backup)
+        complete = complete and self.sight.conclusive
         if not (complete and _in_time(job, self.sight)):
             return Finding.UNSEEN
         return Finding.UNCERTAIN if job.no in self.uncertain else Finding.ABSENT
 
 
-def reaches_back(backups: Collection[Backup], since: float | None) -> bool:
+def reaches_back(backups: Collection[Backup], since: Cloud | None) -> bool:
     """Whether a page sorted newest first ends before `since` (server clock): later pages do not
     matter."""
     if since is None or not backups:
@@ -141,17 +204,16 @@ def reaches_back(backups: Collection[Backup], since: float | None) -> bool:
     return times[-1] < since - SLACK
 
 
-def needed_since(jobs: Collection[Job], clock_ahead: float, now: float) -> float | None:
-    """Server time before which no listed backup can matter to any of `jobs`; None: all may
-    matter."""
-    starts = [job.first_sent_at or job.intent_at for job in jobs]
-    known = [at for at in starts if at is not None]
-    if not known or len(known) < len(starts):
+def needed_since(jobs: Collection[Job], sight: Sight) -> Cloud | None:
+    """Server time before which no listed backup can matter to any of `jobs`, nor, as long as this
+    engine has sent nothing, to the run; None: all may matter."""
+    spans = [first_intent(job, sight) for job in jobs]
+    spans += [sight.run_since] if sight.surveying else []
+    known = [earliest for span in spans if span is not None for earliest in span[:1]]
+    if not known or len(known) < len(spans):
         return None
-    if max(known) > now + SLACK:  # yet to come: our clock was set back since
-        return None
-    doubt = CLOCKS_DIFFER if any(job.state is JobState.UNKNOWN for job in jobs) else 0.0
-    return min(known) + clock_ahead - doubt
+    unsure = sight.surveying or any(job.state is JobState.UNKNOWN for job in jobs)
+    return min(known) - (CLOCKS_DIFFER if unsure else 0.0)
 
 
 def status(backup: Backup) -> Finding:
@@ -165,19 +227,19 @@ def status(backup: Backup) -> Finding:
     return Finding.WORKING
 
 
-def _rank(backup: Backup) -> tuple[int, float, bool]:
+def rank(backup: Backup) -> tuple[int, float, bool]:
     """Available counts before in work, in work before errored; then the newest; of two as new,
     the one that says that it failed."""
     good = 2 if backup.status in AVAILABLE else 0 if backup.status in ERRORED else 1
-    return good, backup.created_at or 0.0, backup.status == "error"
+    return good, float(backup.created_at or 0.0), backup.status == "error"
 
 
-def settled_at(unknown_at: float, readable_since: float, settle: float) -> float:
+def settled_at(unknown_at: Elapsed, readable_since: Elapsed, settle: float) -> Elapsed:
     """From when on a look proves that nothing was made.
 
     A service that hung works off what it held back as it comes back: the settle time begins anew.
     """
-    return settle + max(unknown_at, readable_since)
+    return max(unknown_at, readable_since) + settle
 
 
 def _in_time(job: Job, sight: Sight) -> bool:

@@ -27,16 +27,22 @@ from vbsbatch.engine.reconcile import (
     settled_at,
     status,
 )
+from vbsbatch.engine.survey import UNCERTAIN, Claimed, Survey
 from vbsbatch.errors import CloudRefused, CloudUnavailable, ListChanged, SignInError
 from vbsbatch.model import (
+    AT_ONCE,
     Backup,
     BackupPage,
     CloudJob,
     CloudJobStatus,
+    Elapsed,
     Job,
     JobState,
     Operation,
     Verdict,
+    as_wall,
+    on_cloud_clock,
+    plain_id,
 )
 from vbsbatch.policy import OURS, Judgement, failure_code, judge_end
 
@@ -53,19 +59,25 @@ class Tracker:
         self._tuning = work.tuning
         self._rules = work.rules
         self._stop = work.stop
+        self._wake = work.wake
+        self._run = work.run
+        self._resumed = work.resumed
         self._cadence = Cadence(work.tuning, in_flight=work.settings.limits.in_flight)
         self._reads = AsyncLimiter(1, 1 / work.tuning.reads_per_second)
-        self._last = self._began_at = work.clock.now()
+        self._last = self._began_at = work.clock.elapsed()
+        self._looked = False
         self._outages = ReadOutages(
             work.tuning,
             settle=work.settings.retry.settle,
-            now=work.clock.now,
+            now=work.clock.elapsed,
             note=work.ledger.note,
         )
-        self._ask_at: dict[int, float] = {}
+        self._ask_at: dict[int, Elapsed] = {}
         self._misses: dict[int, int] = {}
-        self._refused_at: dict[int, float] = {}
+        self._refused_at: dict[int, Elapsed] = {}
         """When a query about a job alone last found the cloud unavailable."""
+        self._leftovers: set[str] = set()
+        """What attempts left behind in error: no later attempt made them."""
 
     async def run(self) -> None:
         """Sweep for ever; ends by cancellation."""
@@ -82,68 +94,140 @@ class Tracker:
                 self._outages.recovered()
 
     async def _until_due(self) -> None:
-        while (wait := self._due() - self._clock.now()) > 0:
+        while (wait := self._due() - self._clock.elapsed()) > 0:
             await self._ledger.tracked.wait(wait)
 
-    def _due(self) -> float:
+    def _due(self) -> Elapsed:
+        if not self._looked:  # nothing is sent before
+            return max(self._began_at, self._outages.not_before)
         jobs = self._ledger.open.values()
+        unsure = [j.unknown_at or AT_ONCE for j in jobs if j.state is JobState.UNKNOWN]
+        if not self._ledger.surveyed:
+            unsure.append(self._began_at)
+        readable, settle = self._outages.readable_since, self._settings.retry.settle
         due = self._cadence.next(
             last=self._last,
             creates=self._service.create_calls,
-            sent=[j.intent_at or 0.0 for j in jobs if j.state is JobState.RUNNING],
-            settle=[
-                settled_at(
-                    j.unknown_at or 0.0, self._outages.readable_since, self._settings.retry.settle
-                )
-                for j in jobs
-                if j.state is JobState.UNKNOWN
-            ],
+            sent=[self._since(j) for j in jobs if j.state is JobState.RUNNING],
+            settle=[settled_at(at, readable, settle) for at in unsure],
         )
         return max(due, self._outages.not_before)
 
+    def _since(self, job: Job) -> Elapsed:
+        """Since when this engine has waited for the job's backup: by no clock can be told for how
+        long another engine had."""
+        return max(job.intent_at or AT_ONCE, self._began_at)
+
     async def _sweep(self) -> None:
         """One look at the list, and what it says of every job that was open when it began."""
-        self._last = self._clock.now()
+        self._last = self._clock.elapsed()
         jobs = [
             job
             for job in self._ledger.open.values()
             if job.state in (JobState.RUNNING, JobState.UNKNOWN)
         ]
-        if not jobs:
+        if self._ledger.ended:
+            await anyio.sleep_forever()
+        if self._ledger.surveyed and not jobs:
             return
         seen, complete = await self._look(jobs)
         self._outages.looked()
+        await self._judge_all(jobs, seen, complete)
+        if not self._ledger.surveyed and seen.sight.conclusive:
+            self._begin_to_send()
+
+    async def _judge_all(self, jobs: list[Job], seen: Sightings, complete: bool) -> None:
         refused = 0
         # A query that fails must not hold up the others: whose failed last comes last, and what
         # the list alone tells comes first.
         turn = self._refused_at
-        for job in sorted(jobs, key=lambda job: (turn.get(job.no, 0.0), job.no not in seen.found)):
-            if self._ledger.open.get(job.no) is not job:
+        in_turn = sorted(
+            jobs, key=lambda job: (turn.get(job.no, AT_ONCE), job.no not in seen.found)
+        )
+        for job in in_turn:
+            if self._ledger.open.get(job.no) is not job or self._too_early(job, seen):
                 continue
             try:
                 await self._settle(job, seen, complete)
             except CloudUnavailable:
                 refused += 1
-                self._refused_at[job.no] = self._clock.now()
+                self._refused_at[job.no] = self._clock.elapsed()
                 if refused == self._tuning.alone_at_most:
                     raise
 
+    def _too_early(self, job: Job, seen: Sightings) -> bool:
+        """As long as another engine's creates may come to light, only good news are believed: a
+        backup that failed may have been made anew since the store was copied."""
+        good = (Finding.AVAILABLE, Finding.WORKING)
+        return not seen.sight.conclusive and seen.of(job, complete=False) not in good
+
     async def _look(self, jobs: list[Job]) -> tuple[Sightings, bool]:
         """Read pages, newest first, until nothing further can matter."""
-        started_at = self._clock.now()
+        started_at = self._clock.elapsed()
         self._outages.look()
         listed = await self._page(None)
         # Only now: the first answer's `Date` may be the first to tell the server's clock.
-        seen = Sightings(index=Index(jobs), sight=self._sight(started_at))
-        since = needed_since(jobs, self._service.clock_ahead, started_at)
+        sight = self._sight(started_at)
+        seen, survey = Sightings(index=Index(jobs), sight=sight), Survey(self._journal, sight)
+        since = needed_since(jobs, sight)
         for _ in range(self._tuning.pages_at_most):
             seen.add(listed.backups)
+            if sight.surveying:
+                await survey.add(listed.backups)
             if listed.next is None or reaches_back(listed.backups, since):
+                self._looked = True
+                if sight.surveying:
+                    await self._take_over(survey)
                 return seen, True
-            if self._rest_alone(jobs, seen):
+            if not sight.surveying and self._rest_alone(jobs, seen):
                 return seen, False
             listed = await self._page(listed.next)
         raise CloudUnavailable(f"the list does not end within {self._tuning.pages_at_most} pages")
+
+    async def _take_over(self, survey: Survey) -> None:
+        """What the cloud has of jobs that the store takes for waiting becomes theirs."""
+        self._leftovers |= survey.left
+        if not survey.found:
+            return
+        async with self._ledger.waiting:
+            names = sorted({each.job.backup_name for each in survey.found.values()})
+            waiting = await self._journal.named(names)
+            claimed = [survey.found[job.no] for job in waiting if job.no in survey.found]
+            adopted = [self._adopt(each) for each in claimed if each.certain]
+        if adopted:
+            self._ledger.adopted += len(adopted)
+            many = "1 backup" if len(adopted) == 1 else f"{len(adopted)} backups"
+            words = f"took over {many} of this run that the store did not know of"
+            self._ledger.note("run", f"{words}: it is an old copy, or was made anew")
+        for each in claimed:
+            if not each.certain:
+                self._fail(each.job, "uncertain", each.backup.fail_reason or UNCERTAIN)
+        for job, backup in adopted:
+            await self._seen(job, backup, status(backup))
+
+    def _adopt(self, claimed: Claimed) -> tuple[Job, Backup]:
+        backup = claimed.backup
+        ahead, now = self._service.clock_ahead, self._clock.elapsed()
+        made_at = now if backup.created_at is None else Elapsed(float(backup.created_at) - ahead)
+        job = self._ledger.move(
+            claimed.job,
+            JobState.RUNNING,
+            note="found in the cloud: the store did not know of it",
+            backup_id=backup.id,
+            intent_at=min(made_at, now),
+            intent_cloud_at=backup.created_at,
+            first_sent_at=claimed.job.first_sent_at or as_wall(min(made_at, now)),
+            first_cloud_at=claimed.job.first_cloud_at or backup.created_at,
+            later_since=None,
+            code=None,
+            message=None,
+            http_status=None,
+        )
+        return job, backup
+
+    def _begin_to_send(self) -> None:
+        self._ledger.surveyed = True
+        self._wake()
 
     async def _page(self, page: str | None) -> BackupPage:
         """One page. In the midst of a list it is asked for again before the look is given up: of
@@ -153,7 +237,7 @@ class Tracker:
             await self._reads.acquire()
             self._cadence.swept()
             try:
-                return await self._service.backups(page)
+                return await self._ask_for_page(page)
             except ListChanged:
                 raise
             except CloudUnavailable as error:
@@ -163,13 +247,24 @@ class Tracker:
                     raise
             await anyio.sleep(self._tuning.read_retry_first)
 
-    def _sight(self, started_at: float) -> Sight:
+    async def _ask_for_page(self, page: str | None) -> BackupPage:
+        if self._ledger.surveyed:
+            return await self._service.backups(page)
+        return await self._service.survey(page)
+
+    def _sight(self, started_at: Elapsed) -> Sight:
+        ahead, run = self._service.clock_ahead, self._run
         return Sight(
             started_at=started_at,
-            clock_ahead=self._service.clock_ahead,
+            clock_ahead=ahead,
             names_unique=self._settings.names_unique,
             settle=self._settings.retry.settle,
             readable_since=self._outages.readable_since,
+            began_at=self._began_at,
+            resumed=self._resumed,
+            surveying=not self._ledger.surveyed,
+            run_since=on_cloud_clock(run.created_cloud_at, Elapsed(float(run.created_at)), ahead),
+            leftovers=self._leftovers,
         )
 
     def _rest_alone(self, jobs: list[Job], seen: Sightings) -> bool:
@@ -195,10 +290,13 @@ class Tracker:
         job = self._ledger.open.get(no)
         if job is None or job.state is not JobState.RUNNING:
             return
-        if self._clock.now() - (job.intent_at or 0.0) > self._settings.timeouts.backup:
+        if self._clock.elapsed() - self._since(job) > self._settings.timeouts.backup:
             self._fail(job, "stuck", "the cloud still works on it, longer than timeouts.backup")
 
     async def _seen(self, job: Job, backup: Backup, finding: Finding) -> None:
+        if job.backup_id is not None and plain_id(job.backup_id) != plain_id(backup.id):
+            # Made by a later attempt than the newest that the store knows of.
+            job = self._ledger.touch(job, backup_id=backup.id, cloud_job_id=None)
         if job.state is JobState.UNKNOWN and backup.code == "uncertain":
             self._fail(job, backup.code, backup.fail_reason or "")
             return
@@ -226,8 +324,7 @@ class Tracker:
             if finding is Finding.ABSENT:
                 self._apply(job, of_absence(job, self._rules()))
             elif finding is Finding.UNCERTAIN:
-                words = "a backup of this name exists, but the cloud does not tell its age"
-                self._fail(job, "uncertain", words)
+                self._fail(job, "uncertain", UNCERTAIN)
         elif job.backup_id is not None:
             await self._ask_backup(job, job.backup_id)
         elif job.cloud_job_id is not None and self._may_ask(job, self._unseen_for()):
@@ -293,7 +390,7 @@ class Tracker:
                 job,
                 JobState.UNKNOWN,
                 note="its cloud job failed in a way that may have left a backup",
-                unknown_at=self._clock.now(),
+                unknown_at=self._clock.elapsed(),
                 cloud_job_id=None,
                 code=answer.code,
                 message=answer.message,
@@ -320,6 +417,7 @@ class Tracker:
         judgement = self._judge(code)
         seen: dict[str, Any] = {"code": code, "message": message or judgement.meaning}
         if backup_id is not None and self._settings.operation is Operation.BACKUP:
+            self._leftovers.add(backup_id)
             job = self._ledger.touch(job, backup_id=backup_id, errored_backup_id=backup_id, **seen)
             if self._settings.delete_errored:
                 await self._journal.flush()
@@ -343,8 +441,8 @@ class Tracker:
         """Ask for one cloud job; the older it is, the later it may be asked for again, but at
         least every `seldom` seconds."""
         await self._reads.acquire()
-        now, often = self._clock.now(), self._unseen_for()
-        age = now - (job.intent_at or now)
+        now, often = self._clock.elapsed(), self._unseen_for()
+        age = now - self._since(job)
         self._ask_at[job.no] = now + min(max(age / 2, often), seldom or 10 * often)
         try:
             return await self._service.cloud_job(cloud_job_id)
@@ -353,34 +451,41 @@ class Tracker:
             return CloudJob(id=cloud_job_id, status=None)
 
     def _may_ask(self, job: Job, after: float) -> bool:
-        return self._clock.now() >= self._ask_at.get(job.no, (job.intent_at or 0.0) + after)
+        return self._clock.elapsed() >= self._ask_at.get(job.no, self._since(job) + after)
 
     def _unseen_for(self) -> float:
         return max(self._tuning.unseen_for, self._settings.retry.settle)
 
     def _missed(self, job: Job) -> None:
         misses = self._misses[job.no] = self._misses.get(job.no, 0) + 1
-        self._ask_at[job.no] = self._clock.now() + self._tuning.fresh
+        self._ask_at[job.no] = self._clock.elapsed() + self._tuning.fresh
         if misses >= self._tuning.lost_after:
             self._ledger.move(
                 job,
                 JobState.UNKNOWN,
                 note="the cloud no longer knows its cloud job",
-                unknown_at=self._clock.now(),
+                unknown_at=self._clock.elapsed(),
             )
 
     def _succeed(self, job: Job, backup_id: str | None) -> None:
-        now = self._clock.now()
-        self._cadence.ended(now - (job.intent_at or now))
-        made: dict[str, Any] = {"backup_id": backup_id or job.backup_id, "ended_at": now}
+        if job.intent_at is not None and job.intent_at > self._began_at:
+            self._cadence.ended(self._clock.elapsed() - job.intent_at)
+        made: dict[str, Any] = {
+            "backup_id": backup_id or job.backup_id,
+            "ended_at": self._clock.wall(),
+        }
         over: dict[str, Any] = dict.fromkeys(("progress", "later_since", "code", "message"))
         self._ledger.move(job, JobState.SUCCEEDED, **made, **over)
         self._forget(job)
 
     def _fail(self, job: Job, code: str | None, message: str) -> None:
-        now = self._clock.now()
         self._ledger.move(
-            job, JobState.FAILED, ended_at=now, code=code, message=message, unknown_at=None
+            job,
+            JobState.FAILED,
+            ended_at=self._clock.wall(),
+            code=code,
+            message=message,
+            unknown_at=None,
         )
         self._forget(job)
 
@@ -389,7 +494,7 @@ class Tracker:
         self._forget(job)
         # What an earlier engine sent failed for a reason that may be gone since: whoever resumed
         # says so, and if it is not, the next create stops the run.
-        if outcome.stop is not None and (job.intent_at or 0.0) >= self._began_at:
+        if outcome.stop is not None and (job.intent_at or AT_ONCE) > self._began_at:
             self._stop(outcome.stop)
 
     def _forget(self, job: Job) -> None:

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from vbsbatch.engine.reconcile import AVAILABLE, ERRORED, SLACK
-from vbsbatch.model import OPEN_STATES, Backup, CloudVolume, Job, JobState, plain_id
+from vbsbatch.model import (
+    OPEN_STATES,
+    Backup,
+    Cloud,
+    CloudVolume,
+    Job,
+    JobState,
+    as_wall,
+    plain_id,
+)
 
 IN_ERROR = frozenset({"error", "error_deleting"})
 """Statuses of a backup that nobody will restore from and that counts against its volume's 20."""
@@ -55,16 +64,14 @@ class Shelf:
 
     def made_by(self, job: Job, *, names_unique: bool, clock_ahead: float) -> list[Backup]:
         """Every backup that bears the job's name and volume and is as young as the job."""
-        since = job.first_sent_at or job.intent_at
+        since = _first_create(job, clock_ahead)
         if since is None:
             return []
         found = self._by_name.get((job.backup_name, plain_id(job.volume_id)), [])
         return [
             backup
             for backup in found
-            if names_unique
-            or backup.created_at is None
-            or backup.created_at >= since + clock_ahead - SLACK
+            if names_unique or backup.created_at is None or backup.created_at >= since - SLACK
         ]
 
 
@@ -131,6 +138,15 @@ def differences_of_deletions(
             yield Difference(
                 job=job, fault=Fault.KEPT, backup_ids=_source(job), status=backup.status
             )
+
+
+def _first_create(job: Job, clock_ahead: float) -> Cloud | None:
+    """When the job's first create was sent, by the cloud's clock."""
+    told = job.first_cloud_at or job.intent_cloud_at
+    if told is not None:
+        return told
+    ours = job.first_sent_at or (None if job.intent_at is None else as_wall(job.intent_at))
+    return None if ours is None else Cloud(float(ours) + clock_ahead)
 
 
 def _source(job: Job) -> tuple[str, ...]:

@@ -181,10 +181,10 @@ def _recent(plan: Plan, volume: Volume, backups: Sequence[Backup], now: float) -
     if not limit:
         return None
     good = [b for b in backups if b.status == "available" and b.created_at is not None]
-    newest = max(good, key=lambda backup: backup.created_at or 0.0, default=None)
-    if newest is None or newest.created_at is None or now - newest.created_at >= limit:
+    newest = max(good, key=lambda backup: float(backup.created_at or 0.0), default=None)
+    if newest is None or newest.created_at is None or now - float(newest.created_at) >= limit:
         return None
-    made = datetime.fromtimestamp(newest.created_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    made = datetime.fromtimestamp(float(newest.created_at), UTC).strftime("%Y-%m-%d %H:%M UTC")
     return (
         f"has a backup of {made} ({newest.name or newest.id}), "
         f"newer than skip_if_newer_than: {_span(limit)}"

@@ -1,8 +1,18 @@
 """The words of vbsbatch as values: states, moves, jobs, attempts, verdicts.
 
-All times are seconds since the Unix epoch (UTC) as ``float``; all durations are seconds.
+A time is of one of three clocks (`vbsbatch/model/clocks.py`); all durations are seconds.
 """
 
+from vbsbatch.model.clocks import (
+    AT_ONCE,
+    LONG_AGO,
+    NEVER,
+    Cloud,
+    Elapsed,
+    Wall,
+    as_wall,
+    on_cloud_clock,
+)
 from vbsbatch.model.cloud import (
     Backup,
     BackupPage,
@@ -17,6 +27,7 @@ from vbsbatch.model.cloud import (
 )
 from vbsbatch.model.run import (
     NO_PARENT,
+    WITHDRAWN,
     Answer,
     Attempt,
     Command,
@@ -54,22 +65,28 @@ from vbsbatch.model.states import (
 )
 
 __all__ = [
+    "AT_ONCE",
     "ENDED_STATES",
+    "LONG_AGO",
     "MOST_IN_FLIGHT",
     "MOVES",
+    "NEVER",
     "NO_PARENT",
     "OPEN_STATES",
     "SETTLE",
+    "WITHDRAWN",
     "Answer",
     "Attempt",
     "Backup",
     "BackupPage",
     "BackupSettings",
+    "Cloud",
     "CloudJob",
     "CloudJobStatus",
     "CloudServer",
     "CloudVolume",
     "Command",
+    "Elapsed",
     "IllegalMoveError",
     "Job",
     "JobMoved",
@@ -90,9 +107,12 @@ __all__ = [
     "Timeouts",
     "Verdict",
     "VolumePage",
+    "Wall",
     "Wave",
     "Window",
+    "as_wall",
     "check_move",
+    "on_cloud_clock",
     "plain_id",
     "renewed",
 ]

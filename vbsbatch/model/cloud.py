@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from vbsbatch.model.clocks import Cloud
+
 _DIGITS = re.compile(r"[0-9a-fA-F]{32}")
 
 
@@ -33,9 +35,9 @@ class Backup:
     volume_id: str | None = None
     status: str | None = None
     """The service's word, lower case: `creating`, `available`, `error`, ..."""
-    created_at: float | None = None
+    created_at: Cloud | None = None
     """By the server's clock."""
-    updated_at: float | None = None
+    updated_at: Cloud | None = None
     size: int | None = None
     """GB."""
     fail_reason: str | None = None
@@ -80,9 +82,9 @@ class CloudVolume:
     server_ids: tuple[str, ...] = ()
     """The servers it is attached to."""
     metadata: tuple[tuple[str, str], ...] = ()
-    created_at: float | None = None
+    created_at: Cloud | None = None
     """By the server's clock."""
-    updated_at: float | None = None
+    updated_at: Cloud | None = None
     """When anything of it changed last, its status too."""
 
 

@@ -1,6 +1,6 @@
 """A run, its jobs and their attempts, and what happens to them.
 
-All times are seconds since the Unix epoch (UTC) as ``float``; all durations are seconds.
+All durations are seconds; which clock a time is of is its type (`vbsbatch/model/clocks.py`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from vbsbatch.model.clocks import AT_ONCE, Cloud, Elapsed, Wall
 from vbsbatch.model.settings import BackupSettings, Rate, Settings
 from vbsbatch.model.states import JobState, RunState, Verdict
 
@@ -38,16 +39,21 @@ class Job:
     """Create requests sent so far."""
     free: int = 0
     """How many of `attempts` cost nothing (throttled, refused by an outage, volume busy)."""
-    due_at: float = 0.0
+    due_at: Elapsed = AT_ONCE
     """While waiting: not to be sent before this."""
-    intent_at: float | None = None
-    """When the newest intent to send became durable."""
-    unknown_at: float | None = None
+    intent_at: Elapsed | None = None
+    """When the newest intent to send became durable; None again once an operator's retry has sent
+    the job back to waiting."""
+    intent_cloud_at: Cloud | None = None
+    """The same by the cloud's clock; None where that was not known."""
+    unknown_at: Elapsed | None = None
     """Since when nobody knows what the newest create did."""
-    later_since: float | None = None
+    later_since: Elapsed | None = None
     """Since when the volume has been busy without a break."""
-    first_sent_at: float | None = None
-    ended_at: float | None = None
+    first_sent_at: Wall | None = None
+    first_cloud_at: Cloud | None = None
+    """When its first create was sent, by the cloud's clock; None where that was not known."""
+    ended_at: Wall | None = None
     http_status: int | None = None
     code: str | None = None
     message: str | None = None
@@ -90,7 +96,7 @@ class Attempt:
     """One create request of a job and what came back."""
 
     number: int
-    sent_at: float
+    sent_at: Wall
     took: float | None
     """Seconds until the answer; None when the engine died before one was recorded."""
     verdict: Verdict
@@ -103,7 +109,9 @@ class JobMoved:
 
     job: Job
     came_from: JobState
-    at: float
+    at: Wall
+    due_in: float | None = None
+    """Seconds until a waiting job may be sent, as of now."""
     attempt: Attempt | None = None
     """The create whose answer moved it, if one did."""
     note: str | None = None
@@ -114,7 +122,7 @@ class JobMoved:
 class RunNoted:
     """Something happened to the run as a whole: limiter, breaker, command, stop."""
 
-    at: float
+    at: Wall
     kind: str
     """`limiter`, `breaker`, `command`, `session`, `sweep`, `run`; `preflight` before a run."""
     text: str
@@ -131,12 +139,15 @@ class Run:
     """The project it was started in: anywhere else nothing of it could be found again."""
     state: RunState
     settings: Settings
-    created_at: float
-    started_at: float | None = None
-    ended_at: float | None = None
+    created_at: Wall
+    created_cloud_at: Cloud | None = None
+    """The same by the cloud's clock, less what that may be wrong by: no backup of the run is
+    older. None for runs from before this was kept."""
+    started_at: Wall | None = None
+    ended_at: Wall | None = None
     reason: str | None = None
     """Why it stopped, or what it waits for."""
-    deadline_at: float | None = None
+    deadline_at: Wall | None = None
     """After this no new create is sent; set when the run starts and when it is retried."""
     rate: Rate | None = None
     """The rate an operator set since the plan was frozen."""
@@ -145,9 +156,22 @@ class Run:
     """The last wave that may be sent: the gates before it have opened."""
     pid: int | None = None
     host: str | None = None
-    heartbeat_at: float | None = None
+    heartbeat_at: Wall | None = None
+    clock_step: float = 0.0
+    """By how many seconds the machine's clock has been set since the engine began that drives the
+    run, or drove it last."""
     create_calls: int = 0
     read_calls: int = 0
+    adopted: int = 0
+    """Backups of this run that an engine found in the cloud and that the store did not know of."""
+
+    def elapsed_at(self, now: Wall) -> Elapsed:
+        """This moment on the clock of the run's engine, which the waits of its jobs are told by."""
+        return Elapsed(float(now) - self.clock_step)
+
+
+WITHDRAWN = "withdrawn: whoever asked gave up, or the engine that was asked is gone"
+"""The result of a command that no engine carried out, and none will."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,7 +183,7 @@ class Command:
     """`pause`, `unpause`, `stop`, `stop-now`, `cancel`, `retry`, `rate`, `in-flight`."""
     argument: Mapping[str, Any]
     asked_by: str
-    asked_at: float
+    asked_at: Wall
 
 
 def renewed(job: Job) -> Mapping[str, Any]:
@@ -170,7 +194,8 @@ def renewed(job: Job) -> Mapping[str, Any]:
     """
     return {
         "free": job.attempts,
-        "due_at": 0.0,
+        "due_at": AT_ONCE,
+        "intent_at": None,
         "unknown_at": None,
         "later_since": None,
         "ended_at": None,

@@ -33,7 +33,13 @@ class JobState(StrEnum):
 
 MOVES: Mapping[JobState, frozenset[JobState]] = {
     JobState.WAITING: frozenset(
-        {JobState.SUBMITTING, JobState.FAILED, JobState.CANCELLED, JobState.SKIPPED}
+        {
+            JobState.SUBMITTING,
+            JobState.RUNNING,
+            JobState.FAILED,
+            JobState.CANCELLED,
+            JobState.SKIPPED,
+        }
     ),
     JobState.SUBMITTING: frozenset(
         {JobState.RUNNING, JobState.WAITING, JobState.UNKNOWN, JobState.FAILED}
@@ -47,7 +53,8 @@ MOVES: Mapping[JobState, frozenset[JobState]] = {
     JobState.CANCELLED: frozenset({JobState.WAITING}),
     JobState.SKIPPED: frozenset(),
 }
-"""Every legal move of a job; `running -> unknown` is a cloud job that the cloud no longer knows."""
+"""Every legal move of a job; `running -> unknown` is a cloud job that the cloud no longer knows,
+`waiting -> running` a backup of this run that the store did not know of: it is an old copy."""
 
 
 OPEN_STATES = frozenset({JobState.SUBMITTING, JobState.UNKNOWN, JobState.RUNNING})

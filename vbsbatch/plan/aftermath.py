@@ -102,7 +102,7 @@ def deletions(sources: Sequence[Job], made_at: Mapping[str, float]) -> list[Job]
 
     def age(job: Job) -> float:
         known = made_at.get(job.settings.source_backup_id or "")
-        return -(job.ended_at or 0.0) if known is None else -known
+        return -float(job.ended_at or 0.0) if known is None else -known
 
     newest_first = sorted(sources, key=age)
     return [

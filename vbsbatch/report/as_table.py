@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vbsbatch.model import Job, JobState
+from vbsbatch.model import Job, JobState, as_wall
 from vbsbatch.report import data as figures
 from vbsbatch.report.data import ReportData
 from vbsbatch.report.text import clean, cut, span
@@ -199,7 +199,7 @@ def _run_cells(data: ReportData) -> tuple[object, ...]:
 
 
 def _job_cells(job: Job, now: float) -> tuple[str, ...]:
-    until = now if job.ended_at is None else job.ended_at
+    until = now if job.ended_at is None else float(job.ended_at)
     return (
         figures.mark(job),
         f"{job.no:05d}",
@@ -207,15 +207,16 @@ def _job_cells(job: Job, now: float) -> tuple[str, ...]:
         "-" if job.http_status is None else str(job.http_status),
         "-" if job.code is None else clean(job.code),
         str(job.attempts),
-        "-" if job.first_sent_at is None else span(until - job.first_sent_at),
+        "-" if job.first_sent_at is None else span(until - float(job.first_sent_at)),
         _next(job, now),
         "" if job.message is None else clean(job.message),
     )
 
 
 def _next(job: Job, now: float) -> str:
-    if job.state is JobState.WAITING and job.due_at > now:
-        return f"in {span(job.due_at - now)}"
+    due = float(as_wall(job.due_at))
+    if job.state is JobState.WAITING and due > now:
+        return f"in {span(due - now)}"
     if job.state is JobState.RUNNING and job.progress is not None:
         return f"{job.progress}%"
     return "-"

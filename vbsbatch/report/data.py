@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from vbsbatch.model import (
+    AT_ONCE,
     ENDED_STATES,
     OPEN_STATES,
     Job,
@@ -16,6 +17,7 @@ from vbsbatch.model import (
     Run,
     RunState,
     Service,
+    as_wall,
 )
 from vbsbatch.report.text import clean, cleaned, moment, span, time_or_none, utc
 
@@ -114,8 +116,8 @@ def duration(data: ReportData) -> float | None:
     if run.started_at is None:
         return None
     gone = run.heartbeat_at if run.state is RunState.STOPPED or not data.live else None
-    until = next(at for at in (run.ended_at, gone, data.now) if at is not None)
-    return max(0.0, until - run.started_at)
+    until = next(float(at) for at in (run.ended_at, gone, data.now) if at is not None)
+    return max(0.0, until - float(run.started_at))
 
 
 def failures(data: ReportData) -> list[Failure]:
@@ -330,7 +332,7 @@ def calls_values(run: Run, counts: Mapping[JobState, int]) -> dict[str, int | fl
 
 def job_values(job: Job) -> dict[str, str | int | None]:
     """A job's fields as JSON and CSV name them: texts cleaned, times in ISO 8601 UTC."""
-    is_due = job.state is JobState.WAITING and job.due_at > 0
+    is_due = job.state is JobState.WAITING and job.due_at > AT_ONCE
     return {
         "volume_id": clean(job.volume_id),
         "name": clean(job.volume_name),
@@ -344,7 +346,7 @@ def job_values(job: Job) -> dict[str, str | int | None]:
         "backup_id": cleaned(job.backup_id),
         "first_sent_at": time_or_none(job.first_sent_at),
         "ended_at": time_or_none(job.ended_at),
-        "due_at": utc(job.due_at) if is_due else None,
+        "due_at": utc(as_wall(job.due_at)) if is_due else None,
         "priority": job.priority,
         "group": cleaned(job.group),
     }

@@ -9,7 +9,7 @@ from typing import Any
 from vbsbatch.model import JobMoved, JobState, Run, RunNoted
 from vbsbatch.report.data import SCHEMA, calls_values, counts_values, ended, job_values, percent
 from vbsbatch.report.progress import OUTCOMES, End, Progress
-from vbsbatch.report.text import clean, cleaned, utc
+from vbsbatch.report.text import Moment, clean, cleaned, utc
 
 
 def line(event: JobMoved | RunNoted, *, attempts: int) -> str:
@@ -52,7 +52,7 @@ def end(how: End) -> str:
     return _line(how.at, "end", values)
 
 
-def _line(at: float, event: str, values: Mapping[str, Any]) -> str:
+def _line(at: Moment, event: str, values: Mapping[str, Any]) -> str:
     return json.dumps({"schema": SCHEMA, "event": event, "at": utc(at), **values})
 
 

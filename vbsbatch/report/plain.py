@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vbsbatch.model import Job, JobMoved, JobState, Run, RunNoted
+from vbsbatch.model import JobMoved, JobState, Run, RunNoted
 from vbsbatch.report.data import active, calls_per_succeeded, ended, percent
 from vbsbatch.report.progress import OUTCOMES, End, Progress
-from vbsbatch.report.text import clean, clock, cut, quoted, span, word
+from vbsbatch.report.text import Moment, clean, clock, cut, quoted, span, word
 
 NOTE_LENGTH = 300
 
@@ -72,7 +72,7 @@ def end(how: End) -> str:
     return _line(how.at, "end", " ".join(figures))
 
 
-def _line(at: float, what: str, figures: str) -> str:
+def _line(at: Moment, what: str, figures: str) -> str:
     return f"{clock(at)} {what:<8} {figures}"
 
 
@@ -83,7 +83,7 @@ def _moved(event: JobMoved, attempts: int) -> str:
         f"attempt={job.charged}/{attempts}",
         f"http={'-' if job.http_status is None else job.http_status}",
         f"code={word(job.code)}",
-        *_where_to(job, event.at),
+        *_where_to(event),
         f"vol={quoted(job.volume_name)}",
     ]
     if event.note:
@@ -91,9 +91,10 @@ def _moved(event: JobMoved, attempts: int) -> str:
     return " ".join(pairs)
 
 
-def _where_to(job: Job, at: float) -> list[str]:
+def _where_to(event: JobMoved) -> list[str]:
+    job = event.job
     if job.state is JobState.WAITING:
-        return [f"in={span(job.due_at - at)}"]
+        return [f"in={span(event.due_in or 0.0)}"]
     if job.state is JobState.SUCCEEDED:
         return [f"backup={word(job.backup_id)}"]
     return []

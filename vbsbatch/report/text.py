@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from typing import TypeAlias
+
+from vbsbatch.model import Cloud, Wall
 
 REPLACEMENT = "\ufffd"
 """What stands where a character was that must not be shown."""
@@ -52,25 +55,29 @@ def word(text: str | None) -> str:
     return text if _BARE.fullmatch(text) and text != "-" else quoted(text)
 
 
-def utc(at: float) -> str:
+Moment: TypeAlias = float | Wall | Cloud
+"""What can be shown as a time of day: epoch seconds."""
+
+
+def utc(at: Moment) -> str:
     """Epoch seconds as ISO 8601 in UTC, to the millisecond: `2026-11-23T07:27:39.120Z`."""
-    moment = datetime.fromtimestamp(at, UTC).replace(tzinfo=None)
+    moment = datetime.fromtimestamp(float(at), UTC).replace(tzinfo=None)
     return moment.isoformat(timespec="milliseconds") + "Z"
 
 
-def time_or_none(at: float | None) -> str | None:
+def time_or_none(at: Moment | None) -> str | None:
     """`utc` for a time that may not have come yet."""
     return None if at is None else utc(at)
 
 
-def moment(at: float) -> str:
+def moment(at: Moment) -> str:
     """Epoch seconds for a person, UTC: `2026-11-23 07:27:39Z`."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return datetime.fromtimestamp(float(at), UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def clock(at: float) -> str:
+def clock(at: Moment) -> str:
     """The UTC time of day of epoch seconds: `07:27:39Z`."""
-    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%SZ")
+    return datetime.fromtimestamp(float(at), UTC).strftime("%H:%M:%SZ")
 
 
 def span(seconds: float) -> str:

@@ -15,6 +15,8 @@ from typing import TypeVar, TypeVarTuple, Unpack
 
 import anyio
 
+from vbsbatch.model import Elapsed, Wall
+
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
@@ -30,7 +32,11 @@ class StandstillError(RuntimeError):
 
 
 class VirtualClock:
-    """Wall clock of virtual time; outlives a loop, so that several runs follow one another on it.
+    """The clocks of virtual time; they outlive a loop, so that several runs follow on one.
+
+    `now` is the true time, which the simulated cloud goes by. The machine's own clocks, as the
+    engine sees them, are `elapsed`, which counts on from what `wall` showed when the process began,
+    and `wall`, which may be set; the timers of the loop stand still while the machine sleeps.
 
     `patience` is in real seconds: how long the loop waits for a thread or a socket before it
     calls a standstill a deadlock (twelve times as long while something is held).
@@ -38,13 +44,38 @@ class VirtualClock:
 
     def __init__(self, start: float = START, *, patience: float = 5.0) -> None:
         self.start = start
-        self.elapsed = 0.0
+        self.passed = 0.0
+        """Seconds on the loop's timers."""
+        self.slept = 0.0
+        """Seconds that the machine slept."""
         self.patience = patience
         self._held = 0
+        self._step = 0.0
+        self._anchor = start
 
     def now(self) -> float:
-        """Seconds since the Unix epoch (UTC)."""
-        return self.start + self.elapsed
+        """The true time: seconds since the Unix epoch (UTC)."""
+        return self.start + self.passed + self.slept
+
+    def wall(self) -> Wall:
+        """What the machine's clock shows."""
+        return Wall(self.now() + self._step)
+
+    def elapsed(self) -> Elapsed:
+        """The clock that nobody sets and that goes on while the machine sleeps."""
+        return Elapsed(self._anchor + self.passed + self.slept)
+
+    def set_wall(self, by: float) -> None:
+        """Set the machine's clock forward, or back by a negative number of seconds."""
+        self._step += by
+
+    def sleep_machine(self, seconds: float) -> None:
+        """Suspend the machine: time goes on, and no timer of the loop notices."""
+        self.slept += seconds
+
+    def new_process(self) -> None:
+        """A process begins: its elapsed clock counts on from what the machine's clock shows."""
+        self._anchor = float(self.wall()) - self.passed - self.slept
 
     @property
     def held(self) -> bool:
@@ -74,14 +105,14 @@ class _JumpingSelector(selectors.DefaultSelector):
         self.waiting: Callable[[], list[str]] = list
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self.clock.elapsed += TICK
+        self.clock.passed += TICK
         if timeout is not None and timeout <= 0:
             return super().select(0)
         if timeout is None or self.clock.held:
             return self._wait_for_real_work()
         events = super().select(0)
         if not events:
-            self.clock.elapsed += timeout
+            self.clock.passed += timeout
         return events
 
     def _wait_for_real_work(self) -> list[tuple[selectors.SelectorKey, int]]:
@@ -107,7 +138,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         """Virtual seconds since the clock's start."""
-        return self.clock.elapsed
+        return self.clock.passed
 
 
 def run(

@@ -15,16 +15,21 @@ import anyio
 from vbsbatch.errors import StoreFailed
 from vbsbatch.model import (
     OPEN_STATES,
+    WITHDRAWN,
     Attempt,
     BackupSettings,
+    Cloud,
     Command,
+    Elapsed,
     Job,
     JobMoved,
     JobState,
     Limits,
     Rate,
+    Run,
     RunNoted,
     RunState,
+    Wall,
     check_move,
 )
 from vbsbatch.store import statements
@@ -113,7 +118,7 @@ class SqliteJournal:
         """Write a job's changed fields behind, its state unchanged."""
         self._writer.behind(job)
 
-    def acknowledge(self, command: Command, at: float, result: str) -> None:
+    def acknowledge(self, command: Command, at: Wall, result: str) -> None:
         """Record what became of a command."""
         self._writer.behind(Acknowledged(command=command, at=at, result=result))
 
@@ -147,22 +152,48 @@ class SqliteJournal:
 
     # Waited for
 
-    async def claim(self, now: float, limit: int, *, least_tried: bool = False) -> list[Job]:
+    async def begin(self, run: Run, now: Elapsed, at: Wall) -> None:
+        """An engine begins to drive the run; see `engine.ports.Journal.begin`."""
+        last = run.heartbeat_at or run.created_at
+        values = {
+            "run": self._run,
+            "now": ms(now),
+            "step": ms(float(now) - float(at) + run.clock_step),
+            "last": ms(float(last) - run.clock_step),
+            "later_for": ms(run.settings.retry.later_for),
+        }
+        ahead = ms(float(at) - float(now))
+        withdrawn = {"run": self._run, "at": ms(at), "result": WITHDRAWN}
+
+        def begin(db: Connection, rev: int) -> None:
+            db.execute(statements.LEFT_BEHIND, withdrawn).close()
+            db.execute(statements.BEGIN_WAITS, values).close()
+            db.execute(statements.BEGUN, (ahead, ms(at), self._run)).close()
+
+        await self._writer.wait(begin, writes=True)
+
+    async def claim(
+        self, now: Elapsed, limit: int, *, cloud_now: Cloud, least_tried: bool = False
+    ) -> list[Job]:
         """Move due waiting jobs to `submitting`; see `engine.ports.Journal.claim`."""
+        times = {"now": ms(now), "cloud_now": ms(cloud_now)}
 
         def claim(db: Connection, rev: int) -> list[Job]:
-            jobs = self._claimable(db, ms(now), limit, least_tried=least_tried)
+            jobs = self._claimable(db, times, limit, least_tried=least_tried)
             if jobs:
                 numbers = json.dumps([job.no for job in jobs])
-                db.execute(statements.CLAIM, (ms(now), rev, self._run, numbers)).close()
+                values = {**times, "rev": rev, "run": self._run, "numbers": numbers}
+                db.execute(statements.CLAIM, values).close()
             return jobs
 
         jobs = await self._writer.wait(claim, writes=True)
         return sorted(jobs, key=lambda job: (job.wave, job.rank, -job.priority, job.no))
 
-    def _claimable(self, db: Connection, now: int, limit: int, *, least_tried: bool) -> list[Job]:
+    def _claimable(
+        self, db: Connection, times: Mapping[str, int], limit: int, *, least_tried: bool
+    ) -> list[Job]:
         """The next due jobs, as a claim leaves them."""
-        values: dict[str, Any] = {"run": self._run, "now": now}
+        values: dict[str, Any] = {"run": self._run, **times}
         query = statements.CANDIDATES if self._limits.capped else statements.CLAIMABLE
         if least_tried:
             query = statements.LEAST_TRIED_FIRST[query]
@@ -194,7 +225,7 @@ class SqliteJournal:
         """Wait for the journal to fail and raise `StoreFailed`."""
         await self._writer.failed()
 
-    async def next_due(self) -> float | None:
+    async def next_due(self) -> Elapsed | None:
         """The earliest `due_at` of a waiting job; see `engine.ports.Journal.next_due`."""
 
         def next_due(db: Connection, rev: int) -> int | None:
@@ -207,9 +238,9 @@ class SqliteJournal:
             return due
 
         due = await self._writer.wait(next_due, writes=False)
-        return None if due is None else due / 1000
+        return None if due is None else Elapsed(due / 1000)
 
-    async def blocked(self, now: float) -> list[tuple[Job, str]]:
+    async def blocked(self, now: Elapsed) -> list[tuple[Job, str]]:
         """Due jobs that wait for another run's open job, with that run's id, in plan order."""
 
         def blocked(db: Connection, rev: int) -> str:
@@ -247,6 +278,13 @@ class SqliteJournal:
 
         return await self._writer.wait(pages, writes=False)
 
+    async def named(self, names: Sequence[str]) -> list[Job]:
+        """Waiting jobs whose backups bear one of these names, in plan order."""
+        values = (self._run, json.dumps(list(names)))
+        return await self._writer.wait(
+            lambda db, rev: self._jobs(_one(db, statements.NAMED, values)), writes=False
+        )
+
     async def counts(self) -> Mapping[JobState, int]:
         """How many jobs are in each state."""
         query = statements.COUNTS
@@ -269,31 +307,49 @@ class SqliteJournal:
         found = await self._writer.wait(lambda db, rev: _one(db, query, (self._run,)), writes=False)
         return int(found)
 
-    async def commands(self) -> list[Command]:
-        """Commands that nobody has acknowledged yet, oldest first."""
+    async def commands(self, at: Wall) -> list[Command]:
+        """Take the commands that nobody has taken or withdrawn yet, oldest first."""
         query = statements.COMMANDS
+
+        def take(db: Connection, rev: int) -> str:
+            found = str(_one(db, query, (self._run,)))
+            numbers = json.dumps([row[0] for row in json.loads(found)])
+            db.execute(statements.TAKE, (ms(at), numbers)).close()
+            return found
+
         found = await self._writer.wait(lambda db, rev: _one(db, query, (self._run,)), writes=False)
+        if found != "[]":  # the usual look writes nothing
+            found = await self._writer.wait(take, writes=True)
         return [
             Command(
                 id=number,
                 verb=verb,
                 argument=json.loads(argument),
                 asked_by=asked_by,
-                asked_at=asked_at / 1000,
+                asked_at=Wall(asked_at / 1000),
             )
             for number, verb, argument, asked_by, asked_at in json.loads(found)
         ]
 
-    async def heartbeat(self, at: float, *, rate: Rate, create_calls: int, read_calls: int) -> None:
-        """Record that the engine lives, at which rate it sends, and what it has called so far."""
-        values = (ms(at), rate_text(rate), create_calls, read_calls, self._run)
-        await self._do(statements.HEARTBEAT, values)
+    async def heartbeat(
+        self,
+        at: Wall,
+        *,
+        clock_step: float,
+        rate: Rate,
+        create_calls: int,
+        read_calls: int,
+        adopted: int,
+    ) -> None:
+        """Record that the engine lives; see `engine.ports.Journal.heartbeat`."""
+        told = (ms(clock_step), rate_text(rate), create_calls, read_calls, adopted)
+        await self._do(statements.HEARTBEAT, (ms(at), *told, self._run))
 
-    async def deadline(self, at: float) -> None:
+    async def deadline(self, at: Wall) -> None:
         """Record after which time no create is to be sent."""
         await self._do(statements.DEADLINE, (ms(at), self._run))
 
-    async def run_state(self, state: RunState, at: float, reason: str | None = None) -> None:
+    async def run_state(self, state: RunState, at: Wall, reason: str | None = None) -> None:
         """Record the run's state, and whose process drives it while one does."""
         values = {
             "run": self._run,

@@ -19,9 +19,14 @@ import anyio.lowlevel
 
 from vbsbatch.errors import StoreFailed, UsageError
 from vbsbatch.model import (
+    AT_ONCE,
+    ENDED_STATES,
     OPEN_STATES,
+    WITHDRAWN,
     Attempt,
+    Cloud,
     Command,
+    Elapsed,
     Job,
     JobMoved,
     JobState,
@@ -29,11 +34,16 @@ from vbsbatch.model import (
     Run,
     RunNoted,
     RunState,
+    Wall,
     check_move,
 )
 from vbsbatch.store.entry import Acknowledged, Entry, begun_as, ms
 from vbsbatch.store.room import Room
 from vbsbatch.store.selection import Selection
+
+EPOCH = Wall(0.0)
+
+EPOCH = Wall(0.0)
 
 WRITE_BEHIND = 256
 """So many entries are written without waiting for anything else."""
@@ -96,7 +106,9 @@ class MemoryStore:
         self.runs: dict[str, MemoryRun] = {}
         self.asked: dict[int, tuple[str, Command]] = {}
         """Commands by id, with the run they are for."""
-        self.answered: dict[int, tuple[float, str]] = {}
+        self.taken: set[int] = set()
+        """Commands that an engine took: they cannot be withdrawn any more."""
+        self.answered: dict[int, tuple[Wall, str]] = {}
         """When a command was acknowledged, and what became of it."""
 
     def create_run(self, run: Run, jobs: Iterable[Job]) -> None:
@@ -116,8 +128,8 @@ class MemoryStore:
 
     def jobs(self, run_id: str) -> Iterator[Job]:
         """All jobs of a run in plan order."""
-        kept = self.runs[run_id].jobs
-        return (kept[no] for no in sorted(kept))
+        kept, step = self.runs[run_id].jobs, self.runs[run_id].run.clock_step
+        return (_on_wall(kept[no], step) if step else kept[no] for no in sorted(kept))
 
     def attempts(self, run_id: str, no: int) -> list[Attempt]:
         """The attempts of one job, in the order of their numbers."""
@@ -125,7 +137,12 @@ class MemoryStore:
         return [kept[key] for key in sorted(kept) if key[0] == no]
 
     def ask(
-        self, run_id: str, verb: str, argument: Mapping[str, Any], asked_by: str, at: float = 0.0
+        self,
+        run_id: str,
+        verb: str,
+        argument: Mapping[str, Any],
+        asked_by: str,
+        at: Wall = EPOCH,
     ) -> int:
         """Ask something of the engine of a run; the id tells what became of it."""
         number = len(self.asked) + 1
@@ -134,6 +151,13 @@ class MemoryStore:
         )
         self.asked[number] = (run_id, command)
         return number
+
+    def withdraw(self, command_id: int) -> bool:
+        """Take back a command: true when no engine took it, and none will."""
+        if command_id in self.taken or command_id in self.answered:
+            return False
+        self.answered[command_id] = (Wall(0.0), WITHDRAWN)
+        return True
 
     def command_result(self, command_id: int) -> str | None:
         """What became of a command, None while nobody acknowledged it."""
@@ -196,12 +220,35 @@ class MemoryJournal:
         """How many entries a crash could lose now."""
         return len(self._pending)
 
-    async def claim(self, now: float, limit: int, *, least_tried: bool = False) -> list[Job]:
+    async def begin(self, run: Run, now: Elapsed, at: Wall) -> None:
+        """An engine begins to drive the run; see `engine.ports.Journal.begin`."""
+        await self._in_order()
+        for number, (run_id, _) in self.store.asked.items():
+            if run_id == self.run_id and number not in self.store.answered:
+                self.store.answered[number] = (at, WITHDRAWN)
+        step = float(now) - float(at) + run.clock_step
+        last = Elapsed(float(run.heartbeat_at or run.created_at) - run.clock_step)
+        for job in [j for j in self._kept.jobs.values() if j.state not in ENDED_STATES]:
+            later_for = run.settings.retry.later_for
+            self._kept.put(_begun(job, now, step=step, last=last, later_for=later_for))
+        ahead = float(at) - float(now)
+        self._kept.run = replace(self._kept.run, clock_step=ahead, heartbeat_at=at)
+        self.commits += 1
+
+    async def claim(
+        self, now: Elapsed, limit: int, *, cloud_now: Cloud, least_tried: bool = False
+    ) -> list[Job]:
         """Move due waiting jobs to `submitting`; see `engine.ports.Journal.claim`."""
         await self._in_order()
         jobs = self._next(now, limit, least_tried=least_tried)
         claimed = [
-            replace(job, state=JobState.SUBMITTING, attempts=job.attempts + 1, intent_at=now)
+            replace(
+                job,
+                state=JobState.SUBMITTING,
+                attempts=job.attempts + 1,
+                intent_at=now,
+                intent_cloud_at=cloud_now,
+            )
             for job in jobs
         ]
         for job in claimed:
@@ -209,7 +256,7 @@ class MemoryJournal:
         self.commits += bool(claimed)
         return claimed
 
-    def _next(self, now: float, limit: int, *, least_tried: bool) -> list[Job]:
+    def _next(self, now: Elapsed, limit: int, *, least_tried: bool) -> list[Job]:
         found: list[Job] = []
         room = self._room()
         queue = self._may_go()
@@ -248,7 +295,7 @@ class MemoryJournal:
         """Write a job's changed fields behind, its state unchanged."""
         self._behind(job)
 
-    def acknowledge(self, command: Command, at: float, result: str) -> None:
+    def acknowledge(self, command: Command, at: Wall, result: str) -> None:
         """Record what became of a command."""
         self._behind(Acknowledged(command=command, at=at, result=result))
 
@@ -293,7 +340,7 @@ class MemoryJournal:
         assert self._failure is not None
         raise self._failure
 
-    async def next_due(self) -> float | None:
+    async def next_due(self) -> Elapsed | None:
         """The earliest `due_at` of a waiting job; see `engine.ports.Journal.next_due`."""
         await self._in_order()
         room = self._room()
@@ -305,7 +352,7 @@ class MemoryJournal:
         )
         return min(due, default=None)
 
-    async def blocked(self, now: float) -> list[tuple[Job, str]]:
+    async def blocked(self, now: Elapsed) -> list[tuple[Job, str]]:
         """Due jobs that wait for another run's open job, with that run's id, in plan order."""
         await self._in_order()
         found: list[tuple[Job, str]] = []
@@ -324,7 +371,14 @@ class MemoryJournal:
         """Jobs that a command's argument names, in plan order; may raise `SelectionError`."""
         selection = Selection.of(argument)
         await self._in_order()
-        return [job for job in self.store.jobs(self.run_id) if selection.fits(job)]
+        return [job for _, job in sorted(self._kept.jobs.items()) if selection.fits(job)]
+
+    async def named(self, names: Sequence[str]) -> list[Job]:
+        """Waiting jobs whose backups bear one of these names, in plan order."""
+        await self._in_order()
+        wanted = frozenset(names)
+        waiting = self._kept.in_states([JobState.WAITING])
+        return [job for job in waiting if job.backup_name in wanted]
 
     async def counts(self) -> Mapping[JobState, int]:
         """How many jobs are in each state."""
@@ -347,31 +401,48 @@ class MemoryJournal:
         await self._in_order()
         return sum(job.attempts > 0 for job in self._kept.in_states([JobState.WAITING]))
 
-    async def commands(self) -> list[Command]:
-        """Commands that nobody has acknowledged yet, oldest first."""
+    async def commands(self, at: Wall) -> list[Command]:
+        """Take the commands that nobody has taken or withdrawn yet, oldest first."""
         await self._in_order()
-        return [
-            command
+        gone = self.store.taken | self.store.answered.keys()
+        found = {
+            number: command
             for number, (run_id, command) in sorted(self.store.asked.items())
-            if run_id == self.run_id and number not in self.store.answered
-        ]
+            if run_id == self.run_id and number not in gone
+        }
+        self.store.taken |= found.keys()
+        return list(found.values())
 
-    async def heartbeat(self, at: float, *, rate: Rate, create_calls: int, read_calls: int) -> None:
-        """Record that the engine lives, at which rate it sends, and what it has called so far."""
+    async def heartbeat(
+        self,
+        at: Wall,
+        *,
+        clock_step: float,
+        rate: Rate,
+        create_calls: int,
+        read_calls: int,
+        adopted: int,
+    ) -> None:
+        """Record that the engine lives; see `engine.ports.Journal.heartbeat`."""
         await self._in_order()
         self._kept.sending_rate = rate
         self._kept.run = replace(
-            self._kept.run, heartbeat_at=at, create_calls=create_calls, read_calls=read_calls
+            self._kept.run,
+            heartbeat_at=at,
+            clock_step=clock_step,
+            create_calls=create_calls,
+            read_calls=read_calls,
+            adopted=adopted,
         )
         self.commits += 1
 
-    async def deadline(self, at: float) -> None:
+    async def deadline(self, at: Wall) -> None:
         """Record after which time no create is to be sent."""
         await self._in_order()
         self._kept.run = replace(self._kept.run, deadline_at=at)
         self.commits += 1
 
-    async def run_state(self, state: RunState, at: float, reason: str | None = None) -> None:
+    async def run_state(self, state: RunState, at: Wall, reason: str | None = None) -> None:
         """Record the run's state; see `SqliteJournal.run_state`."""
         await self._in_order()
         run = self._kept.run
@@ -386,3 +457,44 @@ class MemoryJournal:
             host=socket.gethostname() if live else None,
         )
         self.commits += 1
+
+
+def _on_wall(job: Job, step: float) -> Job:
+    """The job with its waits as the machine's clock shows them; see `rows.read_job`."""
+
+    def moved(at: Elapsed | None) -> Elapsed | None:
+        return None if at is None else Elapsed((ms(at) + ms(step)) / 1000)
+
+    return replace(
+        job,
+        due_at=(moved(job.due_at) or AT_ONCE) if job.due_at > AT_ONCE else AT_ONCE,
+        intent_at=moved(job.intent_at),
+        unknown_at=moved(job.unknown_at),
+        later_since=moved(job.later_since),
+    )
+
+
+def _begun(job: Job, now: Elapsed, *, step: float, last: Elapsed, later_for: float) -> Job:
+    """The job with its waits on another engine's clock; see `statements.BEGIN_WAITS`. In whole
+    milliseconds, as the file keeps them."""
+    waits = job.due_at > AT_ONCE or job.later_since is not None
+    if job.state is JobState.WAITING and not waits:
+        return job
+    present, by = ms(now), ms(step)
+
+    def moved(at: Elapsed | None, latest: int) -> Elapsed | None:
+        return None if at is None else Elapsed(min(ms(at) + by, latest) / 1000)
+
+    def since(at: Elapsed | None) -> Elapsed | None:
+        if at is None:
+            return None
+        return Elapsed((present - min(max(ms(last) - ms(at), 0), ms(later_for))) / 1000)
+
+    due = moved(job.due_at, present + max(0, ms(job.due_at) - ms(last))) or AT_ONCE
+    return replace(
+        job,
+        due_at=max(due, Elapsed(0.001)) if job.due_at > AT_ONCE else AT_ONCE,
+        later_since=since(job.later_since),
+        intent_at=moved(job.intent_at, present),
+        unknown_at=Elapsed(present / 1000) if job.state is JobState.UNKNOWN else job.unknown_at,
+    )

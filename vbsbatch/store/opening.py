@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from vbsbatch.errors import StoreUnusable
 from vbsbatch.store.failures import DAMAGED, unusable
-from vbsbatch.store.schema import APPLICATION_ID, ORDER, TABLES
+from vbsbatch.store.schema import APPLICATION_ID, CLOCKS, ORDER, TABLES
 from vbsbatch.store.views import VIEWS
 
 if TYPE_CHECKING:
@@ -207,5 +207,9 @@ def _execute(database: Database, statements: str) -> None:
         database.execute(statement)
 
 
-MIGRATIONS = (_version_1, _version_2)
+def _version_3(database: Database) -> None:
+    _execute(database, CLOCKS)
+
+
+MIGRATIONS = (_version_1, _version_2, _version_3)
 """What makes version n + 1 of version n, in order; none may drop a run. Append only."""

@@ -11,17 +11,28 @@ from pathlib import Path
 from typing import Any
 
 from vbsbatch.errors import StoreFailed, UsageError
-from vbsbatch.model import Attempt, BackupSettings, Job, JobState, Rate, Run, RunState, Settings
+from vbsbatch.model import (
+    Attempt,
+    BackupSettings,
+    Job,
+    JobState,
+    Rate,
+    Run,
+    RunState,
+    Settings,
+    Wall,
+)
 from vbsbatch.store import queries, statements
 from vbsbatch.store.failures import translated
 from vbsbatch.store.opening import connect
 from vbsbatch.store.rows import (
     by_wave,
+    cloud_time,
     read_attempt,
     read_backup_settings,
     read_job,
     read_rate,
-    seconds,
+    wall_time,
 )
 from vbsbatch.store.schema import STATES
 from vbsbatch.store.selection import Selection
@@ -139,7 +150,7 @@ class Reader:
             *rest,
         ) = row
         reason, deadline_at, rate, in_flight, pid, host, heartbeat_at, *rest = rest
-        create_calls, read_calls, wave, *_ = rest
+        create_calls, read_calls, wave, created_cloud_at, clock_step, adopted, *_ = rest
         return Run(
             id=run_id,
             plan=plan,
@@ -147,19 +158,22 @@ class Reader:
             project_id=project_id,
             state=RunState(state),
             settings=self._settings(settings),
-            created_at=created_at / 1000,
-            started_at=seconds(started_at),
-            ended_at=seconds(ended_at),
-            deadline_at=seconds(deadline_at),
+            created_at=Wall(created_at / 1000),
+            created_cloud_at=cloud_time(created_cloud_at),
+            started_at=wall_time(started_at),
+            ended_at=wall_time(ended_at),
+            deadline_at=wall_time(deadline_at),
             reason=reason,
             rate=read_rate(rate),
             in_flight=in_flight,
             pid=pid,
             host=host,
-            heartbeat_at=seconds(heartbeat_at),
+            heartbeat_at=wall_time(heartbeat_at),
+            clock_step=clock_step / 1000,
             create_calls=create_calls,
             read_calls=read_calls,
             wave=wave,
+            adopted=adopted,
         )
 
     def _settings(self, text: str) -> Settings:
@@ -224,16 +238,21 @@ class Reader:
         full = True
         while full:
             rows = list(self._rows(statements.SELECTED, parameters | {"after": after}))
-            jobs = [read_job(row, known.defaults) for row in rows]
+            jobs = self._read_jobs(rows, known)
             yield list(filter(named, jobs))
             full = len(jobs) == size
             after = jobs[-1].no if jobs else after
+
+    def _read_jobs(self, rows: Iterable[Any], known: _Known) -> list[Job]:
+        """The jobs, with the times of their engine's clock as the machine's clock shows them."""
+        step = self._value(queries.CLOCK_STEP, (known.number,)) / 1000
+        return [read_job(row, known.defaults, step) for row in rows]
 
     def job(self, run_id: str, no: int) -> Job:
         """One job of the run."""
         known = self._about(run_id)
         for row in self._rows(queries.JOB, (known.number, no)):
-            return read_job(row, known.defaults)
+            return self._read_jobs([row], known)[0]
         raise UsageError(f"run {run_id} has no job {no}")
 
     def failures(self, run_id: str) -> list[tuple[int | None, str | None, int]]:
@@ -300,7 +319,7 @@ class Reader:
         parameters = {"run": known.number, "rev": since.rev, "event": since.event}
         with self._snapshot():
             rows = self._rows(queries.CHANGED, parameters)
-            return self._mark(), [read_job(row, known.defaults) for row in rows]
+            return self._mark(), self._read_jobs(rows, known)
 
     def command_result(self, command_id: int) -> str | None:
         """What became of a command, None while nobody acknowledged it."""

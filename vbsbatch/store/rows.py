@@ -8,15 +8,19 @@ from operator import attrgetter
 from typing import Any
 
 from vbsbatch.model import (
+    AT_ONCE,
     Answer,
     Attempt,
     BackupSettings,
+    Cloud,
+    Elapsed,
     Job,
     JobMoved,
     JobState,
     Rate,
     RunNoted,
     Verdict,
+    Wall,
 )
 from vbsbatch.store.entry import ms
 from vbsbatch.store.schema import STATES, VERDICTS
@@ -56,6 +60,8 @@ MUTABLE = (
     "backup_id",
     "errored_backup_id",
     "progress",
+    "intent_cloud_at",
+    "first_cloud_at",
 )
 """Columns of a job that its engine writes."""
 
@@ -138,7 +144,7 @@ def pack_request(text: str | None) -> bytes | str | None:
     return packed if isinstance(packed, bytes) else storable(text)
 
 
-def time_ms(at: float | None) -> int | None:
+def time_ms(at: float | Elapsed | Wall | Cloud | None) -> int | None:
     """A time or duration as the store keeps it, None for none."""
     return None if at is None else ms(at)
 
@@ -214,6 +220,8 @@ def mutable_row(job: Job) -> tuple[Any, ...]:
         pack_uuid(job.backup_id),
         pack_uuid(job.errored_backup_id),
         job.progress,
+        time_ms(job.intent_cloud_at),
+        None if job.first_cloud_at == job.intent_cloud_at else time_ms(job.first_cloud_at),
     )
 
 
@@ -242,13 +250,18 @@ def fixed_row(job: Job, defaults: BackupSettings) -> tuple[Any, ...]:
     )
 
 
-def read_job(row: Sequence[Any], defaults: BackupSettings) -> Job:
-    """A job from the columns of `JOB_COLUMNS`."""
+def read_job(row: Sequence[Any], defaults: BackupSettings, step: float = 0.0) -> Job:
+    """A job from the columns of `JOB_COLUMNS`.
+
+    Its waits are times of its engine's clock; with the run's `clock_step` they become times that
+    the machine's clock shows.
+    """
     no, volume_id, volume_name, backup_name, settings, priority, group, *rest = row
     az, wave, rank, *rest = rest
     state, attempts, free, due_at, intent_at, unknown_at, later_since, *rest = rest
     first_sent_at, ended_at, http_status, code, message, *rest = rest
-    cloud_job_id, backup_id, errored_backup_id, progress = rest
+    cloud_job_id, backup_id, errored_backup_id, progress, *rest = rest
+    intent_cloud_at, first_cloud_at = rest
     return Job(
         no=no,
         volume_id=volume_id,
@@ -263,12 +276,12 @@ def read_job(row: Sequence[Any], defaults: BackupSettings) -> Job:
         state=STATES[state],
         attempts=attempts,
         free=free,
-        due_at=due_at / 1000,
-        intent_at=seconds(intent_at),
-        unknown_at=seconds(unknown_at),
-        later_since=seconds(later_since),
-        first_sent_at=seconds(first_sent_at),
-        ended_at=seconds(ended_at),
+        due_at=_moved(due_at or None, step) or AT_ONCE,
+        intent_at=_moved(intent_at, step),
+        unknown_at=_moved(unknown_at, step),
+        later_since=_moved(later_since, step),
+        first_sent_at=wall_time(first_sent_at),
+        ended_at=wall_time(ended_at),
         http_status=http_status,
         code=code,
         message=message,
@@ -276,7 +289,25 @@ def read_job(row: Sequence[Any], defaults: BackupSettings) -> Job:
         backup_id=backup_id,
         errored_backup_id=errored_backup_id,
         progress=progress,
+        intent_cloud_at=cloud_time(intent_cloud_at),
+        first_cloud_at=cloud_time(
+            first_cloud_at or (None if first_sent_at is None else intent_cloud_at)
+        ),
     )
+
+
+def _moved(milliseconds: int | None, step: float) -> Elapsed | None:
+    return None if milliseconds is None else Elapsed((milliseconds + ms(step)) / 1000)
+
+
+def wall_time(milliseconds: int | None) -> Wall | None:
+    """A record of the machine's clock."""
+    return None if milliseconds is None else Wall(milliseconds / 1000)
+
+
+def cloud_time(milliseconds: int | None) -> Cloud | None:
+    """A time of the cloud's clock."""
+    return None if milliseconds is None else Cloud(milliseconds / 1000)
 
 
 def by_wave(text: str) -> dict[int, dict[JobState, int]]:
@@ -312,7 +343,7 @@ def read_attempt(row: Sequence[Any]) -> Attempt:
     request_id, cloud_job_id, backup_id = rest
     return Attempt(
         number=number,
-        sent_at=sent_at / 1000,
+        sent_at=Wall(sent_at / 1000),
         took=seconds(took),
         verdict=VERDICTS[verdict],
         answer=Answer(

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from vbsbatch.model import Job, JobState
 from vbsbatch.store import queries
 from vbsbatch.store.reading import Event, Mark, Reader, read_event
-from vbsbatch.store.rows import JOB_COLUMNS, STATE_NUMBER, read_job, storable
+from vbsbatch.store.rows import JOB_COLUMNS, STATE_NUMBER, storable
 from vbsbatch.store.tally import Tally
 
 REV = "SELECT rev FROM runs WHERE no = ?"
@@ -178,7 +178,7 @@ SELECT json_group_array(no) FROM (
         known = self._about(run_id)
         wanted = list(numbers)
         rows = self._rows(AT, (known.number, json.dumps(wanted)))
-        found = {row[0]: read_job(row, known.defaults) for row in rows}
+        found = {job.no: job for job in self._read_jobs(rows, known)}
         return [found[no] for no in wanted if no in found]
 
     # Following a run
@@ -227,7 +227,7 @@ SELECT json_group_array(no) FROM (
         """The running jobs whose newest create is oldest."""
         known = self._about(run_id)
         rows = self._rows(SLOWEST, (known.number, limit))
-        return [read_job(row, known.defaults) for row in rows]
+        return self._read_jobs(rows, known)
 
     def pauses(self, run_id: str) -> list[tuple[float, bool]]:
         """When the run's engine was paused (True) and unpaused (False), in order of time."""

@@ -29,7 +29,20 @@ FIRST = -(2**63)
 _HELD = """EXISTS (SELECT 1 FROM jobs o INDEXED BY jobs_open
     WHERE o.volume_id = j.volume_id AND o.state IN (1, 2, 3) AND o.run <> j.run)"""
 
-_CLAIMED = selected(FIXED + MUTABLE, "j", state="1", attempts="j.attempts + 1", intent_at=":now")
+_FIRST_CLOUD = (
+    "iif({0}first_sent_at IS NULL, NULL, coalesce({0}first_cloud_at, {0}intent_cloud_at))"
+)
+"""The first create by the cloud's clock: NULL stands for the newest, which it most often is."""
+
+_CLAIMED = selected(
+    FIXED + MUTABLE,
+    "j",
+    state="1",
+    attempts="j.attempts + 1",
+    intent_at=":now",
+    intent_cloud_at=":cloud_now",
+    first_cloud_at=_FIRST_CLOUD.format("j."),
+)
 
 _MAY_GO = "w.run = :run AND w.state = 0 AND w.wave <= (SELECT wave FROM runs WHERE no = :run)"
 
@@ -73,10 +86,10 @@ SELECT json_group_array(json_array(grp, az, jobs)) FROM (
   WHERE run = ? AND state IN (1, 2, 3) GROUP BY grp, az)"""
 """Run: its open jobs by group and zone."""
 
-CLAIM = """
-UPDATE jobs SET state = 1, attempts = attempts + 1, intent_at = ?, rev = ?
-WHERE run = ? AND no IN (SELECT value FROM json_each(?))"""
-"""Now, rev, run, numbers as JSON."""
+CLAIM = f"""
+UPDATE jobs SET state = 1, attempts = attempts + 1, intent_at = :now, intent_cloud_at = :cloud_now,
+  first_cloud_at = {_FIRST_CLOUD.format("")}, rev = :rev
+WHERE run = :run AND no IN (SELECT value FROM json_each(:numbers))"""
 
 OTHERS_OPEN = """
 SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_open WHERE state IN (1, 2, 3) AND run <> ?)"""
@@ -140,13 +153,42 @@ SELECT json_group_array(json_array(state, jobs)) FROM (
 COMMANDS = """
 SELECT json_group_array(json(row)) FROM (
   SELECT json_array(id, verb, argument, asked_by, asked_at) AS row
-  FROM commands INDEXED BY commands_open WHERE run = ? AND done_at IS NULL ORDER BY id)"""
-"""Run: what nobody has acknowledged."""
+  FROM commands INDEXED BY commands_open
+  WHERE run = ? AND done_at IS NULL AND taken_at IS NULL ORDER BY id)"""
+"""Run: what nobody has taken, withdrawn or acknowledged."""
+
+TAKE = """
+UPDATE commands SET taken_at = ?
+WHERE id IN (SELECT value FROM json_each(?)) AND done_at IS NULL AND taken_at IS NULL"""
+"""Now, ids as JSON."""
+
+LEFT_BEHIND = """
+UPDATE commands SET done_at = :at, result = :result WHERE run = :run AND done_at IS NULL"""
+"""What was asked of an engine that is gone."""
+
+NAMED = f"""
+SELECT json_group_array(json(row)) FROM (
+  SELECT json_array({JOB_COLUMNS}) AS row FROM jobs j
+  WHERE j.run = ? AND j.state = 0 AND j.backup_name IN (SELECT value FROM json_each(?))
+  ORDER BY j.no)"""
+"""Run, names as JSON: the waiting jobs that bear one of them."""
+
+BEGIN_WAITS = """
+UPDATE jobs SET
+  due_at = iif(due_at > 0, max(1, min(due_at + :step, :now + max(0, due_at - :last))), 0),
+  later_since = min(:now, :now - min(max(:last - later_since, 0), :later_for)),
+  intent_at = min(intent_at + :step, :now),
+  unknown_at = iif(state = 2, :now, unknown_at)
+WHERE run = :run AND state < 4 AND (state > 0 OR due_at > 0 OR later_since IS NOT NULL)"""
+"""Times of the clock of an engine that is gone, whose last heartbeat was at `last` by it, become
+times of another's: `step` is what lies between the two, as far as the machine's clock can tell."""
 
 ACKNOWLEDGE = "UPDATE commands SET done_at = ?, result = ? WHERE id = ? AND done_at IS NULL"
 
 HEARTBEAT = """
-UPDATE runs SET heartbeat_at = ?, sending_rate = ?, create_calls = ?, read_calls = ? WHERE no = ?"""
+UPDATE runs SET heartbeat_at = ?, clock_step = ?, sending_rate = ?, create_calls = ?,
+  read_calls = ?, adopted = ?
+WHERE no = ?"""
 
 RUN_STATE = """
 UPDATE runs SET state = :state, reason = :reason,
@@ -154,6 +196,8 @@ UPDATE runs SET state = :state, reason = :reason,
   ended_at = CASE WHEN :state = 'ended' THEN :at END,
   pid = CASE WHEN :live THEN :pid END, host = CASE WHEN :live THEN :host END
 WHERE no = :run"""
+
+BEGUN = "UPDATE runs SET clock_step = ?, heartbeat_at = ? WHERE no = ?"
 
 DEADLINE = "UPDATE runs SET deadline_at = ? WHERE no = ?"
 

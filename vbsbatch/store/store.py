@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import string
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from vbsbatch.errors import StoreError, StoreFailed, UsageError
 from vbsbatch.model import (
+    WITHDRAWN,
     BackupSettings,
     Job,
     JobMoved,
@@ -26,9 +26,11 @@ from vbsbatch.model import (
     Rate,
     Run,
     Settings,
+    Wall,
     check_move,
     renewed,
 )
+from vbsbatch.model.clocks import wall
 from vbsbatch.store import locks, queries, statements
 from vbsbatch.store.entry import begun_as, ms
 from vbsbatch.store.failures import failure, translated, unusable
@@ -57,7 +59,7 @@ _RANDOM = string.ascii_lowercase + string.digits
 class Store(Reader):
     """One store file; a context manager. Made by `Store.open`."""
 
-    def __init__(self, path: Path, *, clock: Callable[[], float]) -> None:
+    def __init__(self, path: Path, *, clock: Callable[[], Wall]) -> None:
         super().__init__(path)
         self._clock = clock
 
@@ -68,7 +70,7 @@ class Store(Reader):
         *,
         create: bool = False,
         readonly: bool = False,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], Wall] = wall,
     ) -> Store:
         """Open the store at `path` (by default `default_path()`); `StoreUnusable` says why not.
 
@@ -97,10 +99,10 @@ class Store(Reader):
 
     # Runs
 
-    def new_run_id(self, now: float) -> str:
+    def new_run_id(self, now: Wall) -> str:
         """An id like `20261123-0715-k3f9` (UTC) that no run of this store has."""
         taken = {row[0] for row in self._rows(queries.RUN_IDS)}
-        minute = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-%H%M")
+        minute = datetime.fromtimestamp(float(now), UTC).strftime("%Y%m%d-%H%M")
         while True:
             run_id = f"{minute}-{''.join(secrets.choice(_RANDOM) for _ in range(4))}"
             if run_id not in taken:
@@ -178,6 +180,12 @@ class Store(Reader):
             raise StoreFailed(f"{self.path} did not take the command {verb}")
         return number
 
+    def withdraw(self, command_id: int) -> bool:
+        """Take back a command: true when no engine took it, and none will."""
+        with self._writing() as (db, _):
+            values = (ms(self._clock()), WITHDRAWN, command_id)
+            return db.execute(queries.WITHDRAW, values).rowcount == 1
+
     # What an operator does to a run without an engine
 
     def requeue(self, run_id: str, selection: Mapping[str, Any]) -> int:
@@ -209,7 +217,7 @@ class Store(Reader):
         rev: int,
         run_id: str,
         selection: Selection,
-        change: Callable[[Job, float], JobMoved],
+        change: Callable[[Job, Wall], JobMoved],
     ) -> int:
         number = self._about(run_id).number
         now = self._clock()
@@ -257,14 +265,14 @@ def _narrowed(argument: Mapping[str, Any], allowed: frozenset[JobState]) -> Sele
     return replace(selection, states=states)
 
 
-def requeued(job: Job, at: float) -> JobMoved:
+def requeued(job: Job, at: Wall) -> JobMoved:
     """The failed or cancelled job waits again, at once and with all its attempts."""
     check_move(job.state, JobState.WAITING)
     waiting = replace(job, state=JobState.WAITING, **renewed(job))
     return JobMoved(job=waiting, came_from=job.state, at=at, note="retry asked for")
 
 
-def cancelled(job: Job, at: float) -> JobMoved:
+def cancelled(job: Job, at: Wall) -> JobMoved:
     """The operator takes the waiting job back."""
     check_move(job.state, JobState.CANCELLED)
     taken_back = replace(job, state=JobState.CANCELLED, ended_at=at)
@@ -293,4 +301,7 @@ def _run_row(run: Run) -> tuple[Any, ...]:
         time_ms(run.heartbeat_at),
         run.create_calls,
         run.read_calls,
+        time_ms(run.created_cloud_at),
+        ms(run.clock_step),
+        run.adopted,
     )

@@ -63,7 +63,7 @@ def without_engine(seen: Overview, now: float, how: str) -> str:
         return f"stopped: {run.reason or 'no reason recorded'}; {how}"
     if run.heartbeat_at is None:
         return f"engine gone, resume? it never gave a sign of life; {how}"
-    ago = span(now - run.heartbeat_at)
+    ago = span(now - float(run.heartbeat_at))
     if seen.pid is not None:
         there = f"its process {seen.pid} is still there: wait, or end it and {how}"
         return f"engine silent, last sign of life {ago} ago; {there}"

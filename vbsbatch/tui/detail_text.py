@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.cells import chop_cells
 
-from vbsbatch.model import Attempt, Job, JobState, Operation
+from vbsbatch.model import Attempt, Job, JobState, Operation, Wall, as_wall
 from vbsbatch.report.text import clean, moment, span
 from vbsbatch.store import Event
 from vbsbatch.tui import event_pane, life, words
@@ -96,12 +96,12 @@ def _paragraph(name: str, text: str, role: str, width: int) -> list[Line]:
     ]
 
 
-def _times(job: Job, queued_at: float | None, now: float) -> str:
+def _times(job: Job, queued_at: Wall | None, now: float) -> str:
     times = (("queued", queued_at), ("first sent", job.first_sent_at), ("ended", job.ended_at))
     return "  ".join(f"{name} {_when(at, now)}" for name, at in times)
 
 
-def _when(at: float | None, now: float) -> str:
+def _when(at: Wall | None, now: float) -> str:
     """A time of day, with its date when that is not today's (UTC)."""
     if at is None:
         return "-"
@@ -130,14 +130,17 @@ def why(job: Job, now: float, operation: Operation = Operation.BACKUP) -> str:
     tried += f", {job.free} of them not counted" if job.free else ""
     match job.state:
         case JobState.WAITING if job.attempts:
-            due = f"in {span(job.due_at - now)}" if job.due_at > now else "now"
+            at = float(as_wall(job.due_at))
+            due = f"in {span(at - now)}" if at > now else "now"
             return f"the last {create} came back with {kind}; the next is due {due} ({tried})"
         case JobState.WAITING:
             return "not sent yet"
         case JobState.SUBMITTING:
             return f"a {create} is on its way"
         case JobState.UNKNOWN:
-            since = "" if job.unknown_at is None else f" {span(now - job.unknown_at)} ago"
+            since = ""
+            if job.unknown_at is not None:
+                since = f" {span(now - float(as_wall(job.unknown_at)))} ago"
             return f"a {create} was not answered{since}: the cloud is asked before anything else"
         case JobState.RUNNING:
             done = "" if job.progress is None else f", {job.progress}% done"
@@ -232,13 +235,14 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 def timeline(detail: Detail, now: float, width: int) -> list[Line]:
     """A strip from the first wait to now, a glyph of the state for each slice of time."""
-    queued = Event(id=0, at=detail.run.created_at, no=detail.job.no, kind="move", text="queued")
+    queued_at = float(detail.run.created_at)
+    queued = Event(id=0, at=queued_at, no=detail.job.no, kind="move", text="queued")
     moves = [
         replace(queued, to=JobState.WAITING),
         *(event for event in life.moves(detail) if event.to is not None),
     ]
     ended = detail.job.ended_at
-    end = max(now if ended is None else ended, moves[-1].at)
+    end = max(now if ended is None else float(ended), moves[-1].at)
     start, size = moves[0].at, max(1, width - 2)
     slice_of = max(end - start, 1e-9) / size
     strip = "".join(_glyph(moves, start + (i + 0.5) * slice_of) for i in range(size))

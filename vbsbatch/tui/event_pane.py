@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vbsbatch.model import Job, JobState
+from vbsbatch.model import AT_ONCE, Job, JobState, as_wall
 from vbsbatch.report.text import clock
 from vbsbatch.store import Event
 from vbsbatch.tui import bindings, words
@@ -108,7 +108,7 @@ def _outcome(event: Event, job: Job) -> str:
     if event.to is not JobState.FAILED:
         return what(event)
     note = f", {event.text}" if event.text else ""
-    if job.state is not JobState.FAILED or (job.intent_at or 0.0) > event.at:
+    if job.state is not JobState.FAILED or float(as_wall(job.intent_at or AT_ONCE)) > event.at:
         return f"failed{note}; retried since"
     kind = words.failure(job.http_status, job.code)
     return (

@@ -25,7 +25,7 @@ def state_word(seen: Overview, now: float) -> str:
     """The run's state in one word; GONE when its engine should be there and is not, SILENT when it
     is there and gives no sign of life."""
     beat = seen.run.heartbeat_at
-    gone = words.is_gone(seen.run, seen.pid, None if beat is None else now - beat)
+    gone = words.is_gone(seen.run, seen.pid, None if beat is None else now - float(beat))
     if gone:
         return "GONE" if seen.pid is None else "SILENT"
     return seen.run.state.value.upper()
@@ -43,12 +43,12 @@ def _who(seen: Overview, now: float, width: int, read_only: bool) -> Line:
     if run.started_at is not None:
         word, until = "up", now
         if run.state is RunState.ENDED:
-            word, until = "took", run.ended_at or now
+            word, until = "took", float(run.ended_at or now)
         elif run.state is RunState.STOPPED:
-            word, until = "ran", run.heartbeat_at or now
-        parts.append((5, ((f"{word} {span(until - run.started_at)}", "plain"),)))
+            word, until = "ran", float(run.heartbeat_at or now)
+        parts.append((5, ((f"{word} {span(until - float(run.started_at))}", "plain"),)))
     if run.heartbeat_at is not None and run.state is not RunState.ENDED:
-        parts.append((2, ((f"fresh {_fine(now - run.heartbeat_at)}", "plain"),)))
+        parts.append((2, ((f"fresh {_fine(now - float(run.heartbeat_at))}", "plain"),)))
     rest = width - sum(words.width_of(line) + 2 for _, line in parts)
     where: list[tuple[int, Line]] = []
     if plan := cut(run.plan, min(_PLAN, rest)):

@@ -16,9 +16,9 @@ def moves(detail: Detail) -> list[Event]:
     for position, attempt in enumerate(detail.attempts):
         found.append(_sent(detail, attempt))
         newer = detail.attempts[position + 1 : position + 2]
-        until = newer[0].sent_at if newer else float("inf")
+        until = float(newer[0].sent_at) if newer else float("inf")
         told = any(
-            event.came_from is JobState.SUBMITTING and attempt.sent_at <= event.at < until
+            event.came_from is JobState.SUBMITTING and float(attempt.sent_at) <= event.at < until
             for event in detail.events
         )
         if attempt.verdict is Verdict.ACCEPTED and not told:
@@ -29,7 +29,7 @@ def moves(detail: Detail) -> list[Event]:
 def _sent(detail: Detail, attempt: Attempt) -> Event:
     return Event(
         id=0,
-        at=attempt.sent_at,
+        at=float(attempt.sent_at),
         no=detail.job.no,
         kind="move",
         came_from=JobState.WAITING,
@@ -41,7 +41,7 @@ def _sent(detail: Detail, attempt: Attempt) -> Event:
 def _accepted(detail: Detail, attempt: Attempt) -> Event:
     return Event(
         id=0,
-        at=attempt.sent_at + (attempt.took or 0.0),
+        at=float(attempt.sent_at) + (attempt.took or 0.0),
         no=detail.job.no,
         kind="move",
         came_from=JobState.SUBMITTING,

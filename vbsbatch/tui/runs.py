@@ -58,6 +58,7 @@ def row(found: RunLine, now: float, width: int, *, marked: bool) -> Line:
     """One run."""
     run = found.run
     count = found.counts.get
+    began = run.started_at
     until = run.ended_at or (now if found.standing in ("LIVE", "PAUSED") else run.heartbeat_at)
     cells = {
         "RUN": run.id,
@@ -65,7 +66,7 @@ def row(found: RunLine, now: float, width: int, *, marked: bool) -> Line:
         "JOBS": str(sum(found.counts.values())),
         "OK": str(count(JobState.SUCCEEDED, 0)),
         "FAIL": str(count(JobState.FAILED, 0)),
-        "TOOK": "-" if run.started_at is None or until is None else span(until - run.started_at),
+        "TOOK": "-" if began is None or until is None else span(float(until) - float(began)),
         "RATE": str(run.rate or run.settings.limits.rate),
         "TOP FAILURE": "-" if found.top is None else words.failure(found.top[0], found.top[1]),
         "OWNER": "-" if run.pid is None else f"{run.host or '?'}:{run.pid}",

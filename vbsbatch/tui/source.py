@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from vbsbatch.errors import UsageError
-from vbsbatch.model import ENDED_STATES, Job, JobState, Rate, Run, RunState, plain_id
+from vbsbatch.model import ENDED_STATES, Job, JobState, Rate, Run, RunState, Wall, plain_id
 from vbsbatch.report import ReportData, as_csv, as_json, clean, opened
 from vbsbatch.report.data import standing
 from vbsbatch.store import Store
@@ -114,7 +114,7 @@ class StoreSource:
             pid=pid,
             counts=tally.counts,
             retrying=tally.retrying,
-            rate_now=pace.rate(tally, now, run.started_at) if pid is not None else 0.0,
+            rate_now=pace.rate(tally, now, _seconds(run.started_at)) if pid is not None else 0.0,
             rate_limit=self._rate_limit(run, live=pid is not None),
             eta=self._eta(run, tally, now) if pid is not None else None,
             failures=tally.failures,
@@ -174,7 +174,7 @@ class StoreSource:
         counts = tally.counts
         left = sum(jobs for state, jobs in counts.items() if state not in ENDED_STATES)
         pauses = pace.pauses(self._screen.pauses(run.id), tally.creates, now)
-        return pace.remaining_time(tally, left, now, run.started_at, pauses)
+        return pace.remaining_time(tally, left, now, _seconds(run.started_at), pauses)
 
     # Jobs
 
@@ -303,6 +303,10 @@ class StoreSource:
                 return f"to be tried again: {jobs}"
             case _:
                 raise UsageError(f"no engine drives run {run_id}: resume it first")
+
+
+def _seconds(at: Wall | None) -> float | None:
+    return None if at is None else float(at)
 
 
 def _each(screen: Screen, run_id: str, numbers: Sequence[int]) -> Iterator[Job]:

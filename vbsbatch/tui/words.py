@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from vbsbatch.model import Job, JobState, Run, RunState
+from vbsbatch.model import Job, JobState, Run, RunState, as_wall
 from vbsbatch.report.text import span
 
 GONE_AFTER = 10.0
@@ -70,15 +70,18 @@ def failure(status: int | None, code: str | None) -> str:
 
 def age(job: Job, now: float) -> str:
     """Time since the job's end, or else since its newest create; empty before the first."""
-    since = job.ended_at if job.ended_at is not None else job.intent_at
-    return "" if since is None else span(now - since)
+    since = job.ended_at
+    if since is None and job.intent_at is not None:
+        since = as_wall(job.intent_at)
+    return "" if since is None else span(now - float(since))
 
 
 def next_step(job: Job, now: float) -> str:
     """What the job waits for: a time, a percentage, a look into the cloud."""
     match job.state:
         case JobState.WAITING if job.attempts:
-            return f"in {span(job.due_at - now)}" if job.due_at > now else "due"
+            due = float(as_wall(job.due_at))
+            return f"in {span(due - now)}" if due > now else "due"
         case JobState.RUNNING:
             return "" if job.progress is None else f"{job.progress}%"
         case JobState.UNKNOWN:

@@ -121,7 +121,7 @@ async def simulated(services: Services) -> AsyncIterator[Ground]:
     kind = CinderService if services is Services.CINDER else VbsService
 
     async def rest() -> None:
-        clock.elapsed += 2.0
+        clock.passed += 2.0
 
     try:
         yield Ground(
