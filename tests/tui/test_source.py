@@ -102,7 +102,7 @@ def answered(job: Job, at: float, *, to: JobState, status: int, code: str | None
 async def work(journal: SqliteJournal, count: int, *, at: float = NOW, fail: int = 0) -> None:
     """Claim and answer `count` jobs, a second each; the first `fail` of them for good."""
     for step in range(count):
-        [job] = await journal.claim(at + step, 1)
+        [job] = await journal.claim(at + step, 1, cloud_now=at + step)
         to, status, code = JobState.RUNNING, 200, None
         if step < fail:
             to, status, code = JobState.FAILED, 400, "VolumeBackup.0040"

@@ -96,7 +96,7 @@ def restore(run: str, volumes: tuple[str, ...], to: tuple[str, ...], how: Drivin
             return _frozen(store, source, settings, jobs, service, choice.cloud, style)
 
         choice = how.choice(how.cloud or source.cloud, source.settings.service)
-        return carry_out(store, choice, settings, freeze, how, style)
+        return carry_out(store, choice, settings, freeze, how, style, fresh=True)
 
 
 @click.command(
@@ -143,7 +143,7 @@ def prune(run: str, volumes: tuple[str, ...], errored: bool, delete: bool, how: 
             return _frozen(store, source, settings, jobs, service, choice.cloud, style)
 
         choice = how.choice(how.cloud or source.cloud, source.settings.service)
-        return carry_out(store, choice, settings, freeze, how, style)
+        return carry_out(store, choice, settings, freeze, how, style, fresh=True)
 
 
 def _source(store: Store, ref: str, done: str) -> Run:

@@ -35,6 +35,7 @@ from vbsbatch.model import (
 from vbsbatch.model.clocks import elapsed, wall
 
 if TYPE_CHECKING:
+    from vbsbatch.cli.lost_store import LostRun
     from vbsbatch.cli.preflight import Cleared
     from vbsbatch.cloud import CloudChoice, CloudService
     from vbsbatch.plan import Plan
@@ -53,6 +54,7 @@ screen while the run goes on is 0.
 Examples:
   vbsbatch run plans/pre-migration.yaml --cloud otc
   vbsbatch run nightly.yaml --volumes fleet.csv --rate 100/min --progress json
+  vbsbatch run nightly.yaml --as 20261123-0715-k3f9
 """
 )
 @click.argument("plan", type=click.Path(path_type=Path))
@@ -70,6 +72,12 @@ Examples:
     type=click.Choice([str(word) for word in OnPreflight]),
     help="If some volumes would surely fail: start nothing, or skip them. Wins over the plan.",
 )
+@click.option(
+    "--as",
+    "as_run",
+    metavar="RUN",
+    help="The store is lost: make RUN anew under its id and take over the backups it has made.",
+)
 def run(
     plan: Path,
     volumes: str | None,
@@ -78,12 +86,14 @@ def run(
     keep_errored_backups: bool,
     no_preflight: bool,
     on_preflight: str | None,
+    as_run: str | None,
 ) -> int:
     """Submit the backups of PLAN, and follow them to their end.
 
     First it looks whether the cloud can carry them out; on a terminal it asks when that is in
     doubt, with --yes it does as on_preflight says.
     """
+    from vbsbatch.cli.lost_store import check_backups, lost_run
     from vbsbatch.cli.planning import load_plan, wanted_service
 
     style = chosen_style(how.progress)
@@ -94,21 +104,26 @@ def run(
     choice = how.choice(cloud, wanted_service(loaded, service))
     policy = loaded.on_preflight if on_preflight is None else OnPreflight(on_preflight)
     with open_store(how.db, create=True) as store:
-        _warn_of_unfinished(store, loaded.name, style, yes=how.yes)
+        lost = None if as_run is None else lost_run(store, as_run)
+        if lost is None:
+            _warn_of_unfinished(store, loaded.name, style, yes=how.yes)
 
         async def freeze(service: CloudService) -> Run:
             seen = None
-            if not no_preflight:
+            if lost is not None:
+                await check_backups(service, loaded, lost)
+            elif not no_preflight:
                 seen = await _preflight(loaded, service, policy, style, yes=how.yes)
             await _check_settings(loaded, service, reached=seen is not None)
             skipped = {} if seen is None else seen.skipped
-            found = _freeze(store, loaded, choice.cloud, service, skipped)
+            found = _freeze(store, loaded, choice.cloud, service, skipped, lost)
             _say_begun(store, found, len(loaded), len(skipped), style)
             if seen is not None and seen.words is not None and style in ("plain", "tui"):
                 mention(f"forecast: {seen.words}")
             return found
 
-        return carry_out(store, choice, loaded.settings, freeze, how, style)
+        fresh = as_run is None
+        return carry_out(store, choice, loaded.settings, freeze, how, style, fresh=fresh)
 
 
 @click.command(
@@ -122,8 +137,9 @@ Examples:
 """
 )
 @click.argument("run", required=False)
+@click.option("--first-engine", is_flag=True, hidden=True)
 @driving
-def resume(run: str | None, how: Driving) -> int:
+def resume(run: str | None, first_engine: bool, how: Driving) -> int:
     """Continue RUN, by default the newest unfinished one that makes backups.
 
     One that restores or deletes goes on only when it is named.
@@ -140,7 +156,8 @@ def resume(run: str | None, how: Driving) -> int:
             return store.run(found.id)
 
         choice = how.choice(how.cloud or found.cloud, found.settings.service)
-        return carry_out(store, choice, found.settings, take_up, how, style)
+        fresh = first_engine and found.started_at is None
+        return carry_out(store, choice, found.settings, take_up, how, style, fresh=fresh)
 
 
 @click.command(
@@ -207,8 +224,13 @@ def carry_out(
     prepare: Prepare,
     how: Driving,
     style: str,
+    *,
+    fresh: bool = False,
 ) -> int:
-    """Sign in, prepare the run, and drive it: here, or detached behind the screen."""
+    """Sign in, prepare the run, and drive it: here, or detached behind the screen.
+
+    `fresh`: the run is made just now, by this very command; no other engine ever drove it.
+    """
     import anyio
 
     from vbsbatch.cli.engine_process import Manner, check_project, drive, signed_in
@@ -225,7 +247,12 @@ def carry_out(
                 store,
                 prepared,
                 service,
-                Manner(progress=style, verbose=how.verbose, options=how.addresses()),
+                Manner(
+                    progress=style,
+                    verbose=how.verbose,
+                    options=how.addresses(),
+                    resumed=not fresh,
+                ),
             )
 
     result = anyio.run(sign_in_and_drive)
@@ -234,7 +261,7 @@ def carry_out(
     from vbsbatch.cli.detaching import start_engine
     from vbsbatch.cli.showing import show_run
 
-    start_engine(store, result.id, how.words())
+    start_engine(store, result.id, [*how.words(), *(["--first-engine"] if fresh else [])])
     return show_run(store, result.id, read_only=False, options=how.words())
 
 
@@ -287,21 +314,23 @@ def _freeze(
     cloud: str | None,
     service: CloudService,
     skipped: Mapping[str, str],
+    lost: LostRun | None,
 ) -> Run:
-    """Put the plan into the store as a new run; `skipped` are volumes with the reason why."""
+    """Put the plan into the store as a new run; `skipped` are volumes with the reason why, `lost`
+    is the run that it is to be again."""
     from vbsbatch.model import BackupSettings
 
     now = wall()
     deadline = plan.settings.deadline
     frozen = Run(
-        id=store.new_run_id(now),
+        id=store.new_run_id(now) if lost is None else lost.id,
         plan=plan.name,
         cloud=cloud,
         project_id=service.project_id,
         state=RunState.RUNNING,
         settings=plan.settings_on(service.kind),
-        created_at=now,
-        created_cloud_at=cloud_now(service),
+        created_at=now if lost is None else lost.made_at,
+        created_cloud_at=cloud_now(service) if lost is None else None,
         deadline_at=None if deadline is None else now + deadline,
     )
     jobs = (_skipped(job, skipped.get(job.volume_id), now) for job in plan.jobs(frozen.id))

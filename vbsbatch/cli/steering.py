@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vbsbatch.cli.options import RateType, check_volumes, db_option, open_store
-from vbsbatch.errors import UsageError
-from vbsbatch.model import MOST_IN_FLIGHT, Rate, RunState
+from vbsbatch.errors import StoreError, UsageError
+from vbsbatch.model import MOST_IN_FLIGHT, WITHDRAWN, Rate, RunState
 
 if TYPE_CHECKING:
     from vbsbatch.model import Run
@@ -131,20 +132,46 @@ def in_flight(run: str, count: int, db: Path | None) -> None:
 
 
 def ask(store: Store, run_id: str, verb: str, argument: Mapping[str, Any]) -> str:
-    """Ask the run's engine, and wait for its word, to be shown as it is; `UsageError` when none
-    comes."""
+    """Ask the run's engine, and wait for its word, to be shown as it is.
+
+    `UsageError` when none comes: then the command is withdrawn, and will never be carried out.
+    """
+    command = store.ask(run_id, verb, argument, asked_by())
+    try:
+        return _answer(store, run_id, command)
+    except BaseException:  # Ctrl-C too: whoever gave up must not be obeyed later
+        with suppress(StoreError):
+            store.withdraw(command)
+        raise
+
+
+def _answer(store: Store, run_id: str, command: int) -> str:
     from vbsbatch.report import clean
 
-    command = store.ask(run_id, verb, argument, asked_by())
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
+    gone = False
+    while time.monotonic() < deadline and not gone:
+        gone = store.is_live(run_id) is None
         result = store.command_result(command)
+        if result == WITHDRAWN:
+            raise UsageError(f"the engine of run {run_id} ended before it took the command")
         if result is not None:
             return clean(result)  # it may name a wave of the plan
-        if store.is_live(run_id) is None:
-            raise UsageError(f"the engine of run {run_id} ended before it took the command")
         time.sleep(0.1)
-    raise UsageError(f"the engine of run {run_id} has not answered; it may be very busy")
+    withdrawn = store.withdraw(command)
+    if not withdrawn and (result := store.command_result(command)) not in (None, WITHDRAWN):
+        return clean(str(result))
+    raise UsageError(_no_answer(run_id, withdrawn=withdrawn, gone=gone))
+
+
+def _no_answer(run_id: str, *, withdrawn: bool, gone: bool) -> str:
+    why = "ended before it answered" if gone else f"has not answered within {PATIENCE:g} s"
+    if withdrawn:
+        return f"the engine of run {run_id} {why}: the command is withdrawn, nothing was done"
+    return (
+        f"the engine of run {run_id} took the command and {why}: it may have been carried out, "
+        f"look at `vbsbatch status {run_id}`"
+    )
 
 
 def asked_by() -> str:

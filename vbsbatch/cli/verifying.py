@@ -13,7 +13,7 @@ from vbsbatch.cli import FAILED, mention
 from vbsbatch.cli.options import cloud_options, db_option, open_store, run_argument, with_options
 from vbsbatch.cli.surveying import PAGES, volumes_by_id
 from vbsbatch.errors import CloudUnavailable, ListChanged
-from vbsbatch.model import OPEN_STATES, JobState, Operation
+from vbsbatch.model import OPEN_STATES, Cloud, JobState, Operation
 
 if TYPE_CHECKING:
     from vbsbatch.cloud import CloudService
@@ -90,10 +90,10 @@ async def _compare(store: Store, run: Run, choice: Any) -> list[Difference]:
 
 
 async def _compare_backups(store: Store, run: Run, service: CloudService) -> list[Difference]:
-    from vbsbatch.cli.asking import whole
     from vbsbatch.engine.verify import Fault, Shelf, differences, left_in_error
 
-    shelf = Shelf(await whole(partial(_backups_since, service, run)))
+    made_at = run.created_cloud_at or Cloud(float(run.created_at) + service.clock_ahead)
+    shelf = Shelf(await backups_since(service, made_at))
     known: Any = {"names_unique": run.settings.names_unique, "clock_ahead": service.clock_ahead}
     found = differences(store.jobs(run.id), shelf, **known)
     _mention_leftovers([b.id for b in left_in_error(store.jobs(run.id), shelf, **known)])
@@ -144,18 +144,23 @@ async def _listed(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
     raise _endless()
 
 
-async def _backups_since(service: CloudService, run: Run) -> list[Backup]:
-    """Every backup made since the run was, and what else stands on the pages that hold them."""
+async def backups_since(service: CloudService, since: Cloud) -> list[Backup]:
+    """Every backup made since then less a day, as a clock may have been set, and what else stands
+    on the pages that hold them."""
+    from vbsbatch.cli.asking import whole
+
+    return await whole(partial(_backups_since, service, since))
+
+
+async def _backups_since(service: CloudService, since: Cloud) -> list[Backup]:
     from vbsbatch.engine.reconcile import CLOCKS_DIFFER, reaches_back
-    from vbsbatch.model import Cloud
 
     found: list[Backup] = []
     page = None
     for _ in range(PAGES):
         listed = await _page(service, page)
         found.extend(listed.backups)
-        made_at = run.created_cloud_at or Cloud(float(run.created_at) + service.clock_ahead)
-        if listed.next is None or reaches_back(listed.backups, made_at - CLOCKS_DIFFER):
+        if listed.next is None or reaches_back(listed.backups, since - CLOCKS_DIFFER):
             return found
         page = listed.next
     raise _endless()

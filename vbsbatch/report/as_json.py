@@ -51,6 +51,7 @@ def run_values(data: ReportData) -> dict[str, Any]:
         "counts": figures.counts_values(data.counts),
         "percent": figures.percent(data.counts),
         "attempts": data.attempts,
+        "adopted": run.adopted,
         "started_at": time_or_none(run.started_at),
         "ended_at": time_or_none(run.ended_at),
         "duration_seconds": None if took is None else round(took, 3),

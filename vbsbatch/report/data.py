@@ -262,8 +262,16 @@ def facts(data: ReportData) -> list[tuple[str, str]]:
         *((label, text) for label, text in optional if text is not None),
         ("done", f"{percent(data.counts)}%, {ended(data.counts)} of {data.total}"),
         ("attempts", str(data.attempts)),
+        *_adopted(run),
         ("API calls", calls(run, data.counts)),
     ]
+
+
+def _adopted(run: Run) -> list[tuple[str, str]]:
+    """What an engine found that the store did not know of: the store is an old copy, or was made
+    anew."""
+    many = "1 backup" if run.adopted == 1 else f"{run.adopted} backups"
+    return [("taken over", f"{many} that the store did not know of")] if run.adopted else []
 
 
 def _work(run: Run) -> list[tuple[str, str]]:

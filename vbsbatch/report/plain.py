@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vbsbatch.model import JobMoved, JobState, Run, RunNoted
+from vbsbatch.model import JobMoved, JobState, Run, RunNoted, as_wall
 from vbsbatch.report.data import active, calls_per_succeeded, ended, percent
 from vbsbatch.report.progress import OUTCOMES, End, Progress
 from vbsbatch.report.text import Moment, clean, clock, cut, quoted, span, word
@@ -94,7 +94,8 @@ def _moved(event: JobMoved, attempts: int) -> str:
 def _where_to(event: JobMoved) -> list[str]:
     job = event.job
     if job.state is JobState.WAITING:
-        return [f"in={span(event.due_in or 0.0)}"]
+        told = as_wall(job.due_at) - event.at
+        return [f"in={span(told if event.due_in is None else event.due_in)}"]
     if job.state is JobState.SUCCEEDED:
         return [f"backup={word(job.backup_id)}"]
     return []

@@ -93,6 +93,7 @@ _RUN = _object(
     counts=_ref("counts"),
     percent=_PERCENT,
     attempts=_COUNT,
+    adopted=_COUNT,
     started_at=_TIME_OR_NULL,
     ended_at=_TIME_OR_NULL,
     duration_seconds=_NUMBER_OR_NULL,

@@ -11,7 +11,17 @@ from dataclasses import replace
 from typing import Any
 
 from vbsbatch.errors import UsageError
-from vbsbatch.model import ENDED_STATES, Job, JobState, Rate, Run, RunState, Wall, plain_id
+from vbsbatch.model import (
+    ENDED_STATES,
+    WITHDRAWN,
+    Job,
+    JobState,
+    Rate,
+    Run,
+    RunState,
+    Wall,
+    plain_id,
+)
 from vbsbatch.report import ReportData, as_csv, as_json, clean, opened
 from vbsbatch.report.data import standing
 from vbsbatch.store import Store
@@ -38,7 +48,7 @@ SLOWEST = 10
 CHUNK = 500
 """Jobs in memory at a time when many are exported."""
 
-NOT_TAKEN = "not taken: no engine drives the run; its next one will read this"
+NOT_TAKEN = "not taken: the engine ended before it took this, and no other will"
 
 
 class StoreSource:
@@ -268,6 +278,9 @@ class StoreSource:
         gone = run_id is not None and self._store.is_live(run_id) is None
         result = self._screen.command_result(request.id)
         if result is None and gone:
+            self._store.withdraw(request.id)
+            result = self._screen.command_result(request.id) or NOT_TAKEN
+        if result == WITHDRAWN:
             result = NOT_TAKEN
         return replace(request, result=result)
 
