@@ -151,3 +151,12 @@ CREATE INDEX jobs_waiting ON jobs (run, wave, rank, priority DESC, no, due_at, s
 
 `grp` and `az` are in the index for claims under caps, which may pass over very many jobs.
 """
+
+HOLDER = """
+ALTER TABLE runs ADD COLUMN held_since INTEGER;
+ALTER TABLE runs ADD COLUMN held_in TEXT;
+"""
+"""Version 3: since when `pid` holds the run, and in which space of process ids (boot, container).
+
+The kernel does not tell who holds the lock on the file: see `locks`.
+"""
