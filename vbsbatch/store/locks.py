@@ -140,7 +140,7 @@ def without_locks(path: Path, reason: str) -> StoreUnusable:
 def this_host() -> tuple[str, str | None]:
     """The host's name, and what tells the process ids of one container from another's."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
         return socket.gethostname(), f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
     except (OSError, UnicodeError):  # not Linux, or no /proc
         return socket.gethostname(), None
@@ -154,7 +154,11 @@ def _set(file: Hold, number: int) -> bool:
     if not _SET:
         return True
     try:
-        fcntl.fcntl(file.for_writing(), _SET, _question(fcntl.F_WRLCK, number))
+        descriptor = file.for_writing()
+    except OSError as error:
+        raise StoreUnusable(f"cannot open {file.path} to lock it: {error.strerror}") from error
+    try:
+        fcntl.fcntl(descriptor, _SET, _question(fcntl.F_WRLCK, number))
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False

@@ -6,14 +6,21 @@ share the pages and not the log: each overwrites what the other committed.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+import struct
+import sys
 from pathlib import Path
 
 from vbsbatch.errors import StoreUnusable
 from vbsbatch.store.descriptors import Hold, name_of
 
 _MOUNTS = Path("/proc/self/mountinfo")
+_SHARED = 0x40000002, 510
+"""Bytes of the store that SQLite locks for as long as it has a store in WAL mode open."""
+_INDEX = 128, 1
+"""Likewise of the log's index (`-shm`)."""
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
@@ -39,9 +46,35 @@ def check(path: Path, file: Hold) -> None:
 
 
 def _is_in_use(path: Path, file: Hold) -> bool:
+    """Whether the log beside this name is certainly that of the store."""
     if not file.alone:
         return file.name == name_of(path)
-    return log_of(path).exists()
+    log = log_of(path)
+    if not log.exists():
+        return False
+    # A log may be left from another time: whoever has the store open has locked this one's index.
+    if not _locked(file.descriptor, *_SHARED):
+        return True
+    try:
+        index = os.open(log.with_name(f"{path.resolve().name}-shm"), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return _locked(index, *_INDEX)
+    finally:
+        os.close(index)
+
+
+def _locked(descriptor: int, first: int, length: int) -> bool:
+    """Whether another process has locked any of these bytes, as SQLite does."""
+    if not sys.platform.startswith("linux"):
+        return False
+    question = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, first, length, 0)
+    try:
+        answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, question)
+    except OSError:
+        return True
+    return bool(struct.unpack("hhqqi4x", answer)[0] != fcntl.F_UNLCK)
 
 
 def _is_mount_point(path: Path) -> bool:
