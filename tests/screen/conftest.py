@@ -43,5 +43,5 @@ def _end_engines(stage: Stage) -> None:
         return
     with suppress(VbsbatchError), Store.open(stage.store, readonly=True) as store:
         for run in store.runs():
-            if pid := store.is_live(run.id):
-                os.kill(pid, signal.SIGKILL)
+            if (holder := store.is_live(run.id)) and holder.pid is not None:
+                os.kill(holder.pid, signal.SIGKILL)

@@ -61,7 +61,8 @@ def settled(stage: Stage, *windows: Window) -> dict[str, int]:
 def engine_of(stage: Stage) -> int | None:
     """The process that drives the newest run."""
     with Store.open(stage.store, readonly=True) as store:
-        return store.is_live(store.runs()[0].id)
+        holder = store.is_live(store.runs()[0].id)
+        return None if holder is None else holder.pid
 
 
 def ended(stage: Stage) -> Callable[[], bool]:

@@ -16,6 +16,7 @@ from vbsbatch.model import (
     Answer,
     Attempt,
     BackupSettings,
+    Holder,
     Job,
     JobState,
     Rate,
@@ -225,6 +226,9 @@ class ScriptedSource:
             ),
         ]
 
+    def _holder(self) -> Holder | None:
+        return None if self.pid is None else Holder(pid=self.pid, host="backup01", visible=True)
+
     def overview(self, run_id: str) -> Overview:
         self._reading("overview")
         run = self.run if run_id == RUN else self._run(run_id, RunState.STOPPED)
@@ -233,7 +237,7 @@ class ScriptedSource:
         )
         return Overview(
             run=run,
-            pid=self.pid if run_id == RUN else None,
+            holder=self._holder() if run_id == RUN else None,
             counts=Counter(job.state for job in self.jobs),
             retrying=sum(job.state is JobState.WAITING and job.attempts > 0 for job in self.jobs),
             rate_now=4.0,

@@ -155,7 +155,8 @@ async def test_the_header_tells_counts_failures_and_pace(desk: Desk) -> None:
     assert seen.counts == desk.store.counts(RUN)
     assert (seen.total, seen.retrying) == (100, 0)
     assert seen.failures == [(400, "VolumeBackup.0040", 4)]
-    assert seen.pid == os.getpid()
+    assert seen.holder is not None
+    assert seen.holder.pid == os.getpid()
     assert seen.rate_limit == Rate(count=3)
     assert 0.2 < seen.rate_now < 1
     assert seen.eta is not None
@@ -196,7 +197,7 @@ async def test_nobody_tells_the_end_of_a_run_that_nobody_drives_or_that_is_pause
         await work(journal, 40)
         await finish(desk, journal, at=NOW + 40)
         alone = desk.source.overview(RUN)
-        assert (alone.pid, alone.eta) == (None, None)
+        assert (alone.holder, alone.eta) == (None, None)
         assert alone.rate_limit == Rate(count=5)
         with desk.store.lock(RUN):
             assert desk.source.overview(RUN).eta is not None

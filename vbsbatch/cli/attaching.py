@@ -11,7 +11,7 @@ import click
 from vbsbatch.cli.endings import tell_end
 from vbsbatch.cli.options import PROGRESS, db_option, open_store
 from vbsbatch.errors import UsageError
-from vbsbatch.model import JobMoved, RunNoted, Wall
+from vbsbatch.model import JobMoved, RunNoted, RunState, Wall
 
 if TYPE_CHECKING:
     from vbsbatch.model import Run
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 GLANCE = 0.5
 """Seconds between two looks at the store."""
+
+UNDER_WAY = (RunState.RUNNING, RunState.PAUSED)
+"""What a run says that goes on, where nothing else tells."""
 
 
 @click.command(
@@ -70,12 +73,12 @@ def follow(store: Store, run: Run, style: str, *, verbose: bool) -> int:
     voice = Voice(style=style, verbose=verbose, run=run)
     seen = store.mark().event
     while True:
-        live = store.is_live(run.id) is not None
+        holder = store.is_live(run.id)
         for event in store.events(run.id, after=seen):
             seen = event.id
             voice.hear(_as_told(store, run.id, event))
         run = store.run(run.id)
-        if not live:
+        if holder is None or not (holder.live or run.state in UNDER_WAY):
             break
         time.sleep(GLANCE)
     return tell_end(store, run, voice)

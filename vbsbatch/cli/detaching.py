@@ -62,9 +62,9 @@ def _up(store: Store, run_id: str, process: Process, log: Path, begin: int) -> i
     """Wait until the engine drives the run; its pid."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        pid = store.is_live(run_id)
-        if pid is not None:
-            return pid
+        holder = store.is_live(run_id)
+        if holder is not None:
+            return process.pid if holder.pid is None else holder.pid
         if process.poll() is not None:
             return _ended_early(process, log, begin)
         time.sleep(0.05)

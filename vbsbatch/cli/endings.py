@@ -52,13 +52,14 @@ def headline(store: Store, run: Run) -> ReportData:
     from vbsbatch.policy import documented
     from vbsbatch.report import ReportData
 
+    holder = store.is_live(run.id)
     return ReportData(
         run=run,
         counts=store.counts(run.id),
         meaning=documented,
         now=time.time(),
         failures=store.failures(run.id),
-        live=store.is_live(run.id) is not None,
+        live=False if holder is None else holder.live,
     )
 
 

@@ -385,12 +385,14 @@ def _nothing_to_do(store: Store, run: Run, why: str, style: str) -> int:
 
 def _refuse_if_live(store: Store, run: Run) -> None:
     from vbsbatch.errors import RunIsLive
+    from vbsbatch.report.text import moment
     from vbsbatch.store import db_option
 
-    pid = store.is_live(run.id)
-    if pid is not None:
+    holder = store.is_live(run.id)
+    if holder is not None:
         watch = f"vbsbatch attach {run.id}{db_option(store.path)}"
-        raise RunIsLive(f"run {run.id} is driven by process {pid} already: {watch}")
+        since = "" if holder.since is None else f", since {moment(holder.since)}"
+        raise RunIsLive(f"{holder.refusal(run.id)}{since}: {watch}")
 
 
 def _warn_of_unfinished(store: Store, plan: str, style: str, *, yes: bool) -> None:

@@ -195,9 +195,11 @@ def _stopped_what_goes_on(store: Path, run: Run) -> bool:
 def _await_end(store: Store, run_id: str) -> None:
     """Wait for the engine's end; one that takes too long has its end made."""
     deadline = time.monotonic() + PATIENCE
-    while (pid := store.is_live(run_id)) is not None:
+    while (holder := store.is_live(run_id)) is not None:
         if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
+            if not holder.visible or holder.pid is None:
+                raise UsageError(f"run {run_id} is still driven by {holder.who}: end it there")
+            os.kill(holder.pid, signal.SIGKILL)
         time.sleep(0.05)
 
 

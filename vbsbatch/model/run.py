@@ -175,6 +175,39 @@ WITHDRAWN = "withdrawn: whoever asked gave up, or the engine that was asked is g
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Holder:
+    """Who drives a run, as far as that can be told: None is "not known"."""
+
+    pid: int | None = None
+    host: str | None = None
+    since: float | None = None
+    visible: bool = False
+    """Whether `pid` is a process that can be seen from here: of this host and container."""
+    doubt: str | None = None
+    """Why it cannot be told whether any process drives the run."""
+
+    @property
+    def live(self) -> bool | None:
+        """Whether an engine drives the run; None where that cannot be told."""
+        return True if self.doubt is None else None
+
+    @property
+    def who(self) -> str:
+        """In words, such as `process 4711 on host backup1, which cannot be seen from here`."""
+        if self.visible:
+            return f"process {self.pid}"
+        if self.pid is None or self.host is None:
+            return "a process that cannot be seen from here (of another host, container or user)"
+        return f"process {self.pid} on host {self.host}, which cannot be seen from here"
+
+    def refusal(self, run_id: str) -> str:
+        """Why nobody else may drive the run."""
+        if self.doubt is not None:
+            return f"it cannot be told whether an engine drives run {run_id}: {self.doubt}"
+        return f"run {run_id} is driven by {self.who} already"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Command:
     """What an operator asked of a live engine."""
 

@@ -32,6 +32,7 @@ CodeCount: TypeAlias = tuple[int | None, str | None, int]
 
 _SAFE_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MOST_COMMANDS = 3
+_NO_TELLING = "it cannot be told whether one drives the run: the locks of the store cannot be asked"
 
 
 def _no_jobs(*, states: Iterable[JobState] = ()) -> Iterator[Job]:
@@ -59,8 +60,8 @@ class ReportData:
     """Create requests of all jobs together."""
     retrying: int = 0
     """How many of the waiting jobs have been tried before."""
-    live: bool = False
-    """An engine drives the run at this moment."""
+    live: bool | None = False
+    """An engine drives the run at this moment; None where that cannot be told."""
     db_option: str = ""
     """What a command about this run must say to find its store, with a blank before it."""
     waves: Mapping[int, Mapping[JobState, int]] = field(default_factory=dict)
@@ -153,7 +154,7 @@ def _next(data: ReportData) -> list[str]:
     run = data.run
     if run.state is RunState.ENDED:
         return _retries(data) or [f"vbsbatch verify {run.id}"]
-    if run.state is RunState.STOPPED or not data.live:
+    if run.state is RunState.STOPPED or data.live is False:
         return [f"vbsbatch resume {run.id}"]
     if run.state is not RunState.PAUSED:
         return []
@@ -180,9 +181,10 @@ def _retries(data: ReportData) -> list[str]:
 
 
 def standing(data: ReportData) -> str:
-    """The run in one word: LIVE, PAUSED, DONE, PART, STOP, STALE.
+    """The run in one word: LIVE, PAUSED, DONE, PART, STOP, STALE, LIVE?.
 
     PART ended with jobs that have no backup; STALE was never ended by its engine, which is gone.
+    LIVE? was not ended either, and whether its engine is gone cannot be told.
     """
     state = data.run.state
     if state is RunState.ENDED:
@@ -190,6 +192,8 @@ def standing(data: ReportData) -> str:
         return "PART" if lost else "DONE"
     if state is RunState.STOPPED:
         return "STOP"
+    if data.live is None:
+        return "LIVE?"
     if not data.live:
         return "STALE"
     return "PAUSED" if state is RunState.PAUSED else "LIVE"
@@ -244,7 +248,9 @@ def facts(data: ReportData) -> list[tuple[str, str]]:
     """What a person wants to know of the run first, as (label, uncleaned text)."""
     run = data.run
     took = duration(data)
-    waits = data.live or run.state is not RunState.RUNNING  # an engine that is gone does not
+    waits = (
+        data.live is not False or run.state is not RunState.RUNNING
+    )  # an engine that is gone does not
     optional = [
         ("cloud", run.cloud),
         ("service", "Cinder" if run.settings.service is Service.CINDER else None),
@@ -254,6 +260,7 @@ def facts(data: ReportData) -> list[tuple[str, str]]:
         ("took", None if took is None else span(took)),
         ("window", None if run.settings.window is None else str(run.settings.window)),
         ("waves", _waves(data)),
+        ("engine", _NO_TELLING if standing(data) == "LIVE?" else None),
     ]
     return [
         ("plan", run.plan),

@@ -34,13 +34,15 @@ def failure(error: BaseException, path: Path) -> StoreFailed:
     return StoreFailed(_words(error, path, f"`vbsbatch resume{db_option(path)}`"))
 
 
-def unusable(error: sqlite3.Error, path: Path) -> StoreUnusable:
+def unusable(error: Exception, path: Path) -> StoreUnusable:
     """The same where no run was stored yet: there is none to resume, the command is repeated."""
     return StoreUnusable(_words(error, path, "the same command again"))
 
 
 def _words(error: BaseException, path: Path, again: str) -> str:
     name = str(getattr(error, "sqlite_errorname", "") or "")
+    if isinstance(error, OSError):
+        name = "CANTOPEN"
     advice = _ADVICE.get(name.removeprefix("SQLITE_").partition("_")[0])
     if advice is not None:
         return advice.format(path=path, again=again)
@@ -50,10 +52,10 @@ def _words(error: BaseException, path: Path, again: str) -> str:
 
 @contextmanager
 def translated(
-    path: Path, told: Callable[[sqlite3.Error, Path], StoreError] = failure
+    path: Path, told: Callable[[Exception, Path], StoreError] = failure
 ) -> Iterator[None]:
-    """Raise what `told` makes of whatever SQLite raises inside."""
+    """Raise what `told` makes of whatever SQLite, or a look at the file, raises inside."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise told(error, path) from error

@@ -1,110 +1,232 @@
 """One engine per run: a lock of the operating system that dies with the process that holds it.
 
-The lock is one byte of the file `<store>.lock`; its offset is the number of the run. POSIX record
-locks belong to the process and vanish when it closes *any* descriptor of the file: therefore one
-descriptor per file and process, kept open from the first lock on.
+The lock is one byte of the store file itself, far behind its last page: `FIRST` and the number of
+the run. It is an open-file-description lock, so SQLite's own descriptors of the file do not undo
+it, and everybody meets it who reaches the file: by whatever name, as whatever user, from whatever
+container. The kernel does not tell who holds such a lock: the store does (`runs.pid`, `host`).
+
+Only Linux has these locks. Elsewhere the lock file of `lock_file` is the only lock, and removing
+that file under a live engine lets a second one in.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import socket
 import struct
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
-from vbsbatch.errors import RunIsLive, StoreUnusable
+from vbsbatch.errors import StoreUnusable
+from vbsbatch.model import Holder
+from vbsbatch.store import lock_file
+from vbsbatch.store.descriptors import GUARD, Hold, Key
 
-# struct flock: Linux puts type and whence first, the BSDs and macOS last.
-_LINUX = sys.platform.startswith("linux")
-_FLOCK = "hhqqi" if _LINUX else "qqihh"
+FIRST = 0x7000000000000000
+"""The byte of run 0, which does not exist: on it `missing` tries whether locks work."""
 
-_guard = threading.Lock()
-_descriptors: dict[Path, int] = {}
-_held: set[tuple[Path, int]] = set()
-os.register_at_fork(after_in_child=_held.clear)  # a child inherits the descriptors, not the locks
+_FLOCK = "hhqqi4x"
+
+if sys.platform.startswith("linux"):
+    _SET, _GET = fcntl.F_OFD_SETLK, fcntl.F_OFD_GETLK
+    _KINDS = {True: (fcntl.F_SETLK, fcntl.F_GETLK), False: (_SET, _GET)}
+else:
+    _SET = _GET = 0
+    _KINDS = {}
+
+Recorded: TypeAlias = tuple[int | None, str | None, int | None, str | None]
+"""`pid`, `host`, `held_since` and `held_in` of a run's row."""
 
 
-def _lock_path(store: Path) -> Path:
-    path = store.resolve()
-    return path.with_name(path.name + ".lock")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Missing:
+    """That the file system has no locks."""
+
+    reason: str
+    for_sqlite: bool
+    """Whether those are missing that SQLite itself needs."""
 
 
-def _descriptor(path: Path) -> int:
-    if path not in _descriptors:
+_held: dict[tuple[Key, int], tuple[Hold, Path]] = {}
+os.register_at_fork(after_in_child=_held.clear)  # the locks stay with the parent
+
+
+def take(file: Hold, number: int) -> bool:
+    """Hold run `number` until `free` or the end of the process; False when it is held already.
+
+    `StoreUnusable` where the file system has no locks.
+    """
+    with GUARD:
+        if held_here(file, number):
+            return False
+        own, path = file.again(), file.path.resolve()
+        taken = False
         try:
-            _descriptors[path] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StoreUnusable(f"cannot open {path}: {error.strerror}") from error
-    return _descriptors[path]
-
-
-def _ask_kernel(descriptor: int, number: int) -> int | None:
-    """The pid of another process that holds the byte, None when it is free or ours."""
-    kind = fcntl.F_WRLCK
-    if _LINUX:
-        question = struct.pack(_FLOCK, kind, os.SEEK_SET, number, 1, 0)
-        found, _, _, _, pid = struct.unpack(
-            _FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, question)
-        )
-    else:
-        question = struct.pack(_FLOCK, number, 1, 0, kind, os.SEEK_SET)
-        _, _, pid, found, _ = struct.unpack(
-            _FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, question)
-        )
-    return None if found == fcntl.F_UNLCK else int(pid)
-
-
-def holder(store: Path, number: int) -> int | None:
-    """The pid of the process that drives run `number`, None when no process does."""
-    path = _lock_path(store)
-    with _guard:
-        if (path, number) in _held:
-            return os.getpid()
-        if path in _descriptors:
-            return _ask_kernel(_descriptors[path], number)
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return None  # no lock file yet: nobody ever drove a run of this store
-        try:
-            return _ask_kernel(descriptor, number)
+            taken = _set(own, number) and _set_old(own, path, number)
         finally:
-            os.close(descriptor)
+            if not taken:
+                own.release()
+        if taken:
+            _held[file.key, number] = own, path
+        return taken
 
 
-def held_here(store: Path, number: int) -> bool:
+def free(file: Hold, number: int) -> None:
+    """Let run `number` go; does nothing in a process that does not hold it."""
+    with GUARD:
+        if (file.key, number) in _held:
+            own, path = _held.pop((file.key, number))
+            lock_file.free(path, number)
+            _unset(own, number)
+            own.release()
+
+
+def held_here(file: Hold, number: int) -> bool:
     """Whether this very process holds the run."""
-    return (_lock_path(store), number) in _held
+    return (file.key, number) in _held
 
 
-@contextmanager
-def run_lock(store: Path, number: int, run_id: str) -> Iterator[None]:
-    """Hold run `number`; `RunIsLive` names the process that holds it already."""
-    path = _lock_path(store)
-    _take(path, number, run_id)
-    try:
-        yield
-    finally:
-        with _guard:
-            _held.discard((path, number))
-            fcntl.lockf(_descriptors[path], fcntl.LOCK_UN, 1, number)
+def find(file: Hold, number: int, recorded: Callable[[], Recorded]) -> Holder | None:
+    """Who drives run `number`, None when certainly no process does.
+
+    `recorded` reads what the run's row says of its holder.
+    """
+    with GUARD:
+        here = held_here(file, number)
+        held = here or _asked(file, number)
+        pid, asked = (os.getpid(), True) if here else _asked_old(file.path, number)
+    if held or pid is not None:
+        return _named(pid or None, recorded())
+    if held is None or not asked:
+        known, host, since, _ = recorded()
+        # Whoever opened the store since `held_since` was written holds the lock on the file too.
+        if held is None or (known is not None and since is None):
+            unread = f"{lock_file.path_of(file.path)} cannot be read"
+            doubt = "this file system has no locks" if held is None else unread
+            return Holder(pid=known, host=host, since=_seconds(since), doubt=doubt)
+    return None
 
 
-def _take(path: Path, number: int, run_id: str) -> None:
-    with _guard:
-        if (path, number) in _held:
-            raise RunIsLive(f"run {run_id} is driven by this process ({os.getpid()}) already")
-        descriptor = _descriptor(path)
+def missing(file: Hold) -> Missing | None:
+    """Whether the file system lacks one of the two kinds of locks; tried with a shared lock.
+
+    SQLite takes a lock that cannot be set for one that another program has, and waits for it.
+    """
+    for for_sqlite, (setting, getting) in _KINDS.items():
         try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
+            fcntl.fcntl(file.descriptor, getting, _question(fcntl.F_RDLCK, 0))
+            fcntl.fcntl(file.descriptor, setting, _question(fcntl.F_RDLCK, 0))
+            fcntl.fcntl(file.descriptor, setting, _question(fcntl.F_UNLCK, 0))
         except OSError as error:
-            pid = _ask_kernel(descriptor, number)
-            who = f"process {pid}" if pid else "another process"
-            raise RunIsLive(
-                f"run {run_id} is driven by {who} already: watch it with `vbsbatch status {run_id}`"
-            ) from error
-        _held.add((path, number))
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                return Missing(reason=error.strerror or str(error), for_sqlite=for_sqlite)
+    return None
+
+
+def without_locks(path: Path, reason: str) -> StoreUnusable:
+    """Why a store on such a file system is not written to."""
+    return StoreUnusable(
+        f"the file system of {path} has no locks ({reason}; a network file system without its lock "
+        "service, such as NFS, perhaps): two engines could drive one run: "
+        "put the store on a local disk, and name it with --db"
+    )
+
+
+def this_host() -> tuple[str, str | None]:
+    """The host's name, and what tells the process ids of one container from another's."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
+        return socket.gethostname(), f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
+    except (OSError, UnicodeError):  # not Linux, or no /proc
+        return socket.gethostname(), None
+
+
+def _question(kind: int, number: int) -> bytes:
+    return struct.pack(_FLOCK, kind, os.SEEK_SET, FIRST + number, 1, 0)
+
+
+def _set(file: Hold, number: int) -> bool:
+    if not _SET:
+        return True
+    try:
+        descriptor = file.for_writing()
+    except OSError as error:
+        raise StoreUnusable(f"cannot open {file.path} to lock it: {error.strerror}") from error
+    try:
+        fcntl.fcntl(descriptor, _SET, _question(fcntl.F_WRLCK, number))
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise without_locks(file.path, error.strerror or str(error)) from error
+    return True
+
+
+def _unset(file: Hold, number: int) -> None:
+    if _SET:
+        fcntl.fcntl(file.descriptor, _SET, _question(fcntl.F_UNLCK, number))
+
+
+def _set_old(file: Hold, path: Path, number: int) -> bool:
+    taken = False
+    try:
+        taken = lock_file.take(path, number)
+    except OSError as error:
+        raise without_locks(path, error.strerror or str(error)) from error
+    finally:
+        if not taken:
+            _unset(file, number)
+    return taken
+
+
+def _asked(file: Hold, number: int) -> bool | None:
+    """Whether another process holds the byte; None where that cannot be told."""
+    if not _GET:
+        return False
+    try:
+        answer = fcntl.fcntl(file.descriptor, _GET, _question(fcntl.F_WRLCK, number))
+    except OSError:
+        return None
+    return bool(struct.unpack(_FLOCK, answer)[0] != fcntl.F_UNLCK)
+
+
+def _asked_old(path: Path, number: int) -> tuple[int | None, bool]:
+    """Who holds the run by the lock file, and whether that could be asked."""
+    try:
+        return lock_file.holder(path, number), True
+    except OSError:
+        return None, False
+
+
+def _named(pid: int | None, recorded: Recorded) -> Holder:
+    """Whoever holds the lock, by what the kernel says (perhaps no pid) and the store."""
+    known, host, since, space = recorded
+    this = this_host()
+    if pid is not None:
+        ours = (known, host) == (pid, this[0])
+        return Holder(pid=pid, host=this[0], since=_seconds(since) if ours else None, visible=True)
+    if known is None or host is None:
+        return Holder()
+    if (host, space) != this:
+        return Holder(pid=known, host=host, since=_seconds(since))
+    if not _exists(known):  # the row is of an engine that was killed, the lock of somebody else
+        return Holder()
+    return Holder(pid=known, host=host, since=_seconds(since), visible=True)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000

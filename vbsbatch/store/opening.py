@@ -9,14 +9,17 @@ import os
 import sqlite3
 import stat
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from vbsbatch.errors import StoreUnusable
+from vbsbatch.store import locks, names
+from vbsbatch.store.descriptors import Hold, hold
 from vbsbatch.store.failures import DAMAGED, unusable
-from vbsbatch.store.schema import APPLICATION_ID, CLOCKS, ORDER, TABLES
+from vbsbatch.store.schema import APPLICATION_ID, CLOCKS, HOLDER, ORDER, TABLES
 from vbsbatch.store.views import VIEWS
 
 if TYPE_CHECKING:
@@ -35,12 +38,17 @@ def connect(
     path: Path,
     *,
     readonly: bool = False,
+    unlocked: bool = False,
     busy_timeout: float = BUSY_TIMEOUT,
     factory: type[sqlite3.Connection] = sqlite3.Connection,
 ) -> sqlite3.Connection:
-    """A connection to an existing file, no implicit transactions; may raise `sqlite3.Error`."""
+    """A connection to an existing file, no implicit transactions; may raise `sqlite3.Error`.
+
+    Whoever makes one has a `Hold` of the file before and until after. `unlocked` reads where the
+    file system has no locks that SQLite could wait for.
+    """
     mode = "ro" if readonly else "rw"
-    if readonly and _never_changes(path):
+    if readonly and (unlocked or _never_changes(path)):
         mode = "ro&immutable=1"  # or SQLite would insist on making the log's index beside it
     db = sqlite3.connect(
         f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
@@ -79,31 +87,25 @@ def _log_ahead(db: sqlite3.Connection, patience: float) -> None:
 
 def _never_changes(path: Path) -> bool:
     """An archived store: no log beside the file, and no way to put one there."""
-    folder = path.absolute().parent
-    beside = (folder / (path.name + suffix) for suffix in ("-wal", "-shm"))
-    return not any(file.exists() for file in beside) and not os.access(folder, os.W_OK)
+    real = path.resolve()
+    beside = (real.with_name(real.name + suffix) for suffix in ("-wal", "-shm"))
+    return not any(file.exists() for file in beside) and not os.access(real.parent, os.W_OK)
 
 
-def prepare(path: Path, *, create: bool = False, readonly: bool = False) -> None:
+@contextmanager
+def prepared(path: Path, *, create: bool = False, readonly: bool = False) -> Iterator[None]:
     """Make sure that a usable store of this version lies at `path`; `StoreUnusable` if none can.
 
     With `create`, a missing or empty file becomes a new store (folders 0700, file 0600). An older
-    store is brought up to date, with `readonly` too.
+    store is brought up to date, with `readonly` too. The file's descriptor is kept within the
+    context, for whoever opens it there.
     """
+    file = None
     try:
-        if create and not path.exists():
-            _create_empty(path)
-        _check_file(path, create=create)
-        if not readonly:
-            _check_writable(path)
-        version = _version(path) if path.stat().st_size else 0
-        if version > len(MIGRATIONS):
-            raise StoreUnusable(
-                f"{path} is from a newer vbsbatch (store version {version}, "
-                f"this one knows {len(MIGRATIONS)}): use that one, or another --db"
-            )
-        if version < len(MIGRATIONS):
-            _bring_up_to_date(path)
+        file = _opened(path, create=create)
+        _check_file(path, file, create=create)
+        _bring_to_this_version(path, file, readonly=readonly)
+        yield
     except OSError as error:
         reason = error.strerror or error
         raise StoreUnusable(
@@ -111,18 +113,54 @@ def prepare(path: Path, *, create: bool = False, readonly: bool = False) -> None
         ) from error
     except sqlite3.Error as error:
         raise unusable(error, path) from error
+    finally:
+        if file is not None:
+            file.release()
 
 
-def _create_empty(path: Path) -> None:
-    """An empty file that only its owner may read, before anything is in it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _opened(path: Path, *, create: bool) -> Hold:
+    """The file's descriptor; with `create` of a new file that only its owner may read."""
+    if create and not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # A file that is there now: another process was faster, or a dangling link: the checks tell.
+        with suppress(FileExistsError):
+            return hold(path, make=True)
+    _check_kind(path)
+    return hold(path)
+
+
+def _bring_to_this_version(path: Path, file: Hold, *, readonly: bool) -> None:
+    missing = locks.missing(file)
+    if missing and not readonly:
+        raise locks.without_locks(path, missing.reason)
+    if not readonly:
+        _check_writable(path)
+    unlocked = missing is not None and missing.for_sqlite
+    if unlocked and _size(names.log_of(path)):
+        raise StoreUnusable(
+            f"the file system of {path} has no locks, and the newest changes are in its -wal file: "
+            "copy both to a local disk, and name the copy with --db"
+        )
+    version = _version(path, unlocked=unlocked) if os.fstat(file.descriptor).st_size else 0
+    if version > len(MIGRATIONS):
+        raise StoreUnusable(
+            f"{path} is from a newer vbsbatch (store version {version}, "
+            f"this one knows {len(MIGRATIONS)}): use that one, or another --db"
+        )
+    if version < len(MIGRATIONS):
+        if missing:
+            raise locks.without_locks(path, missing.reason)
+        _bring_up_to_date(path)
+
+
+def _size(path: Path) -> int:
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        return  # another process was faster, or a dangling link: the checks tell
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
-def _check_file(path: Path, *, create: bool) -> None:
+def _check_kind(path: Path) -> None:
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -133,35 +171,35 @@ def _check_file(path: Path, *, create: bool) -> None:
         raise StoreUnusable(f"{path} is a folder, not a store: name a file with --db")
     if not stat.S_ISREG(status.st_mode):
         raise StoreUnusable(f"{path} is no regular file: name another with --db")
-    if status.st_size == 0 and create:
+
+
+def _check_file(path: Path, file: Hold, *, create: bool) -> None:
+    """What can be told before SQLite opens the file, from its one descriptor."""
+    names.check(path, file)
+    size = os.fstat(file.descriptor).st_size
+    if size == 0 and create:
         return
-    with path.open("rb") as file:
-        head = file.read(100)
+    head = os.pread(file.descriptor, 100, 0)
     if not head.startswith(_MAGIC) or len(head) < 100:
         raise StoreUnusable(f"{path} is no vbsbatch store (not SQLite): name another with --db")
     if int.from_bytes(head[68:72]) != APPLICATION_ID:
         raise StoreUnusable(f"{path} belongs to another application: name another with --db")
     # SQLite notices whole pages that are missing, and takes what the last one lacks for zeros.
     page = 65536 if head[16:18] == b"\0\1" else int.from_bytes(head[16:18])
-    if page and status.st_size % page and not _log(path).exists():
+    if page and size % page and not names.log_of(path).exists():
         raise StoreUnusable(DAMAGED.format(path=path))
-
-
-def _log(path: Path) -> Path:
-    """SQLite's write-ahead log of the file."""
-    return path.absolute().parent / f"{path.name}-wal"
 
 
 def _check_writable(path: Path) -> None:
     """Also the folder: SQLite keeps its write-ahead log beside the file."""
-    for place in (path, path.absolute().parent):
+    for place in (path, path.resolve().parent):
         if not os.access(place, os.W_OK):
             raise StoreUnusable(f"{place} is read-only: make it writable, or name another --db")
 
 
-def _version(path: Path) -> int:
+def _version(path: Path, *, unlocked: bool) -> int:
     """The file's schema version; reads enough to notice a damaged or truncated file."""
-    with closing(connect(path, readonly=True)) as db:
+    with closing(connect(path, readonly=True, unlocked=unlocked)) as db:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     return int(version)
@@ -172,7 +210,7 @@ def _bring_up_to_date(path: Path) -> None:
 
     Whoever only looks does so too: nobody wants to start a run to see how the last one went.
     """
-    if not (os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)):
+    if not (os.access(path, os.W_OK) and os.access(path.resolve().parent, os.W_OK)):
         raise StoreUnusable(
             f"{path} is from an older vbsbatch and read-only: copy it to where it can be written, "
             "and name the copy with --db"
@@ -202,14 +240,18 @@ def _version_2(database: Database) -> None:
     _execute(database, ORDER)
 
 
+def _version_3(database: Database) -> None:
+    _execute(database, HOLDER)
+
+
 def _execute(database: Database, statements: str) -> None:
     for statement in filter(str.strip, statements.split(";")):
         database.execute(statement)
 
 
-def _version_3(database: Database) -> None:
+def _version_4(database: Database) -> None:
     _execute(database, CLOCKS)
 
 
-MIGRATIONS = (_version_1, _version_2, _version_3)
+MIGRATIONS = (_version_1, _version_2, _version_3, _version_4)
 """What makes version n + 1 of version n, in order; none may drop a run. Append only."""

@@ -66,6 +66,10 @@ CLOCK_STEP = "SELECT clock_step FROM runs WHERE no = ?"
 
 COMMAND_RESULT = "SELECT result FROM commands WHERE id = ? AND done_at IS NOT NULL"
 
+HOLDER = "SELECT pid, host, held_since, held_in FROM runs WHERE no = ?"
+
+SET_HOLDER = "UPDATE runs SET pid = ?, host = ?, held_since = ?, held_in = ? WHERE no = ?"
+
 SET_LIMITS = """
 UPDATE runs SET rate = coalesce(?, rate), in_flight = coalesce(?, in_flight) WHERE no = ?"""
 

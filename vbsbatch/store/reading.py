@@ -22,7 +22,8 @@ from vbsbatch.model import (
     Settings,
     Wall,
 )
-from vbsbatch.store import queries, statements
+from vbsbatch.store import locks, queries, statements
+from vbsbatch.store.descriptors import hold
 from vbsbatch.store.failures import translated
 from vbsbatch.store.opening import connect
 from vbsbatch.store.rows import (
@@ -80,11 +81,19 @@ class Reader:
         self.path = path
         self._known: dict[str, _Known] = {}
         with translated(path):
-            self._db = connect(path, readonly=True)
+            self._file = hold(path)
+            try:
+                missing = locks.missing(self._file)
+                unlocked = missing is not None and missing.for_sqlite
+                self._db = connect(path, readonly=True, unlocked=unlocked)
+            except BaseException:
+                self._file.release()
+                raise
 
     def close(self) -> None:
         """Close the file; calling it again does nothing."""
         self._db.close()
+        self._file.release()
 
     def _rows(self, query: str, parameters: Any = ()) -> Iterator[Any]:
         with translated(self.path):

@@ -152,6 +152,15 @@ CREATE INDEX jobs_waiting ON jobs (run, wave, rank, priority DESC, no, due_at, s
 `grp` and `az` are in the index for claims under caps, which may pass over very many jobs.
 """
 
+HOLDER = """
+ALTER TABLE runs ADD COLUMN held_since INTEGER;
+ALTER TABLE runs ADD COLUMN held_in TEXT;
+"""
+"""Version 3: since when `pid` holds the run, and in which space of process ids (boot, container).
+
+The kernel does not tell who holds the lock on the file: see `locks`.
+"""
+
 CLOCKS = """
 ALTER TABLE runs ADD COLUMN created_cloud_at INTEGER;
 ALTER TABLE runs ADD COLUMN clock_step INTEGER NOT NULL DEFAULT 0;
@@ -160,7 +169,7 @@ ALTER TABLE jobs ADD COLUMN intent_cloud_at INTEGER;
 ALTER TABLE jobs ADD COLUMN first_cloud_at INTEGER;
 ALTER TABLE commands ADD COLUMN taken_at INTEGER;
 """
-"""Version 3: what is compared with times of the cloud, by its clock; by how much the machine's
+"""Version 4: what is compared with times of the cloud, by its clock; by how much the machine's
 clock was set since the engine began whose waits are in `jobs`; what an engine found that the store
 did not know of; when an engine took a command, which nobody can withdraw from then on.
 """

@@ -194,7 +194,8 @@ RUN_STATE = """
 UPDATE runs SET state = :state, reason = :reason,
   started_at = CASE WHEN :live THEN coalesce(started_at, :at) ELSE started_at END,
   ended_at = CASE WHEN :state = 'ended' THEN :at END,
-  pid = CASE WHEN :live THEN :pid END, host = CASE WHEN :live THEN :host END
+  pid = CASE WHEN :live THEN :pid END, host = CASE WHEN :live THEN :host END,
+  held_since = CASE WHEN :live THEN held_since END, held_in = CASE WHEN :live THEN held_in END
 WHERE no = :run"""
 
 BEGUN = "UPDATE runs SET clock_step = ?, heartbeat_at = ? WHERE no = ?"

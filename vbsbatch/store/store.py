@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from sqlite3 import Connection
-from sqlite3 import Error as SqliteError
 from typing import TYPE_CHECKING, Any
 
-from vbsbatch.errors import StoreError, StoreFailed, UsageError
+from vbsbatch.errors import RunIsLive, StoreError, StoreFailed, UsageError
 from vbsbatch.model import (
     WITHDRAWN,
     BackupSettings,
+    Holder,
     Job,
     JobMoved,
     JobState,
@@ -32,9 +32,10 @@ from vbsbatch.model import (
 )
 from vbsbatch.model.clocks import wall
 from vbsbatch.store import locks, queries, statements
+from vbsbatch.store.descriptors import held
 from vbsbatch.store.entry import begun_as, ms
 from vbsbatch.store.failures import failure, translated, unusable
-from vbsbatch.store.opening import BUSY_TIMEOUT, connect, prepare
+from vbsbatch.store.opening import BUSY_TIMEOUT, connect, prepared
 from vbsbatch.store.place import default_path
 from vbsbatch.store.reading import Reader
 from vbsbatch.store.rows import (
@@ -78,8 +79,8 @@ class Store(Reader):
         written, if it is of this version. A file that is refused stays as it is.
         """
         where = (default_path() if path is None else Path(path)).absolute()
-        prepare(where, create=create, readonly=readonly)
-        return cls(where, clock=clock)
+        with prepared(where, create=create, readonly=readonly):
+            return cls(where, clock=clock)
 
     def __enter__(self) -> Store:
         return self
@@ -89,10 +90,10 @@ class Store(Reader):
 
     @contextmanager
     def _writing(
-        self, told: Callable[[SqliteError, Path], StoreError] = failure
+        self, told: Callable[[Exception, Path], StoreError] = failure
     ) -> Iterator[tuple[Connection, int]]:
         """One transaction and the rev of what it writes; all or nothing."""
-        with translated(self.path, told), closing(connect(self.path)) as db:
+        with translated(self.path, told), held(self.path), closing(connect(self.path)) as db:
             db.execute("BEGIN IMMEDIATE")
             yield db, db.execute(statements.NEXT_REV).fetchone()[0]
             db.execute("COMMIT")  # closing rolls back what did not come this far
@@ -137,16 +138,40 @@ class Store(Reader):
 
     # Engines
 
-    def lock(self, run_id: str) -> AbstractContextManager[None]:
+    @contextmanager
+    def lock(self, run_id: str) -> Iterator[None]:
         """Drive the run: hold its lock until the context or the process ends.
 
         Raises `RunIsLive`, naming the process that holds it.
         """
-        return locks.run_lock(self.path, self._about(run_id).number, run_id)
+        with self._locked(run_id):
+            host, space = locks.this_host()
+            holder = (os.getpid(), storable(host), ms(self._clock()), space)
+            with self._writing() as (db, _):
+                db.execute(queries.SET_HOLDER, (*holder, self._about(run_id).number))
+            yield
 
-    def is_live(self, run_id: str) -> int | None:
-        """The pid of the process that drives the run, None when none does."""
-        return locks.holder(self.path, self._about(run_id).number)
+    @contextmanager
+    def _locked(self, run_id: str) -> Iterator[None]:
+        number = self._about(run_id).number
+        if not locks.take(self._file, number):
+            raise RunIsLive(self._driven_already(run_id))
+        try:
+            yield
+        finally:
+            locks.free(self._file, number)
+
+    def _driven_already(self, run_id: str) -> str:
+        if locks.held_here(self._file, self._about(run_id).number):
+            return f"run {run_id} is driven by this process ({os.getpid()}) already"
+        holder = self.is_live(run_id) or Holder()  # gone meanwhile
+        watch = f"watch it with `vbsbatch status {run_id}`"
+        return f"{holder.refusal(run_id)}: {watch}"
+
+    def is_live(self, run_id: str) -> Holder | None:
+        """Who drives the run, None when certainly no process does."""
+        number = self._about(run_id).number
+        return locks.find(self._file, number, lambda: next(self._rows(queries.HOLDER, (number,))))
 
     def journal(
         self,
@@ -233,8 +258,8 @@ class Store(Reader):
         return moved
 
     def _without_engine(self, run_id: str) -> AbstractContextManager[None]:
-        here = locks.held_here(self.path, self._about(run_id).number)
-        return nullcontext() if here else self.lock(run_id)
+        here = locks.held_here(self._file, self._about(run_id).number)
+        return nullcontext() if here else self._locked(run_id)
 
     def _selected(self, db: Connection, run_id: str, selection: Selection) -> Iterator[list[Job]]:
         """Page after page; what has been yielded may be changed before the next."""

@@ -10,8 +10,8 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection
@@ -19,6 +19,7 @@ from typing import Any, TypeVar, cast
 
 from vbsbatch.errors import StoreFailed
 from vbsbatch.store import statements
+from vbsbatch.store.descriptors import held
 from vbsbatch.store.entry import Entry
 from vbsbatch.store.failures import failure
 from vbsbatch.store.place import db_option
@@ -64,6 +65,7 @@ class Writer:
         self._run = run
         self._inline = inline
         self._db: Connection | None = None
+        self._connection: AbstractContextManager[Connection] | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Future[None] | None = None
@@ -83,7 +85,8 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         if self._inline:
             try:
-                self._db = self._connect()
+                self._connection = self._connected()
+                self._db = self._connection.__enter__()
             except Exception as error:
                 raise failure(error, self._path) from error
             return
@@ -172,13 +175,18 @@ class Writer:
     def _main(self) -> None:
         items: Sequence[Entry | _Waiting] = ()
         try:
-            with closing(self._connect()) as db:
+            with self._connected() as db:
                 while items := self._take():
                     self._deliver(self._transact(db, items))
                 _tidy(db)
         except BaseException as error:  # nothing may vanish with the thread
             self._fail(error, items)
         self._tell(self._end)
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        with held(self._path), closing(self._connect()) as db:
+            yield db
 
     def _take(self) -> Sequence[Entry | _Waiting]:
         """Wait for work and take all of it; nothing once the journal is closed and empty."""
@@ -288,9 +296,9 @@ class Writer:
 
     def _close_inline(self) -> None:
         self._commit_inline()
-        if self._db is not None:
+        if self._db is not None and self._connection is not None:
             _tidy(self._db)
-            self._db.close()
+            self._connection.__exit__(None, None, None)
             self._db = None
 
 

@@ -52,7 +52,7 @@ def of_engine(monitor: Monitor, run_id: str, seen: Overview | None, now: float) 
 
 def needs_engine(seen: Overview, now: float) -> bool:
     """Whether the run is unfinished and nothing drives it."""
-    stopped = seen.run.state is RunState.STOPPED and seen.pid is None
+    stopped = seen.run.state is RunState.STOPPED and seen.holder is None
     return stopped or header.state_word(seen, now) in header.WITHOUT_ENGINE
 
 
@@ -64,8 +64,12 @@ def without_engine(seen: Overview, now: float, how: str) -> str:
     if run.heartbeat_at is None:
         return f"engine gone, resume? it never gave a sign of life; {how}"
     ago = span(now - float(run.heartbeat_at))
-    if seen.pid is not None:
-        there = f"its process {seen.pid} is still there: wait, or end it and {how}"
+    if seen.holder is not None:
+        there = (
+            f"its {seen.holder.who.removeprefix('a ')} is still there: wait, or end it and {how}"
+        )
+        if seen.holder.doubt is not None:
+            there = f"whether it is gone cannot be told: {seen.holder.doubt}"
         return f"engine silent, last sign of life {ago} ago; {there}"
     return f"engine gone, resume? last sign of life {ago} ago; {how}"
 

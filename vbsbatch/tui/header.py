@@ -25,9 +25,9 @@ def state_word(seen: Overview, now: float) -> str:
     """The run's state in one word; GONE when its engine should be there and is not, SILENT when it
     is there and gives no sign of life."""
     beat = seen.run.heartbeat_at
-    gone = words.is_gone(seen.run, seen.pid, None if beat is None else now - float(beat))
+    gone = words.is_gone(seen.run, seen.holder, None if beat is None else now - float(beat))
     if gone:
-        return "GONE" if seen.pid is None else "SILENT"
+        return "GONE" if seen.holder is None else "SILENT"
     return seen.run.state.value.upper()
 
 

@@ -28,7 +28,7 @@ _UNFINISHED = frozenset({"STALE", "STOP"})
 
 _ENDED = frozenset({"DONE", "PART"})
 
-_ROLES = {"LIVE": "run", "PAUSED": "warn", "DONE": "ok", "PART": "retry"}
+_ROLES = {"LIVE": "run", "LIVE?": "warn", "PAUSED": "warn", "DONE": "ok", "PART": "retry"}
 _RATE_FROM = 100
 _LEAD = 3
 """Cells before the first column: cursor and mark."""

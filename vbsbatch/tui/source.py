@@ -103,7 +103,7 @@ class StoreSource:
             if run_id is not None:
                 figures.follow(run_id)
             for run in screen.runs() if run_id is None else ():
-                figures.summary(run.id, live=self._is_live(run))
+                figures.summary(run.id, live=self._live(run) is not False)
         self._figures.adopt(figures)
 
     # Runs
@@ -114,19 +114,19 @@ class StoreSource:
 
     def overview(self, run_id: str) -> Overview:
         """The run as it stands."""
-        pid = self._store.is_live(run_id)
+        holder = self._store.is_live(run_id)
         run = self._screen.run(run_id)
         followed = self._figures.follow(run_id)
         tally = followed.tally
         now = self._clock()
         return Overview(
             run=run,
-            pid=pid,
+            holder=holder,
             counts=tally.counts,
             retrying=tally.retrying,
-            rate_now=pace.rate(tally, now, _seconds(run.started_at)) if pid is not None else 0.0,
-            rate_limit=self._rate_limit(run, live=pid is not None),
-            eta=self._eta(run, tally, now) if pid is not None else None,
+            rate_now=pace.rate(tally, now, _seconds(run.started_at)) if holder is not None else 0.0,
+            rate_limit=self._rate_limit(run, live=holder is not None),
+            eta=self._eta(run, tally, now) if holder is not None else None,
             failures=tally.failures,
             grouped=followed.grouped,
         )
@@ -158,8 +158,8 @@ class StoreSource:
         return {plain_id(job.volume_id): job for job in jobs}
 
     def _line(self, run: Run) -> RunLine:
-        live = self._is_live(run)
-        summary = self._figures.summary(run.id, live=live)
+        live = self._live(run)
+        summary = self._figures.summary(run.id, live=live is not False)
         data = ReportData(
             run=run, counts=summary.counts, meaning=self._meaning, now=self._clock(), live=live
         )
@@ -170,8 +170,9 @@ class StoreSource:
             top=next(iter(summary.failures), None),
         )
 
-    def _is_live(self, run: Run) -> bool:
-        return run.state is not RunState.ENDED and self._store.is_live(run.id) is not None
+    def _live(self, run: Run) -> bool | None:
+        holder = None if run.state is RunState.ENDED else self._store.is_live(run.id)
+        return False if holder is None else holder.live
 
     def _rate_limit(self, run: Run, *, live: bool) -> Rate:
         """What the engine says it sends at most; without one, what the next will begin with."""
@@ -287,9 +288,9 @@ class StoreSource:
     def resume(self, run_id: str) -> None:
         """Start a new engine for a run without one; on a thread of its own beside any other."""
         self._check_writable()
-        pid = self._store.is_live(run_id)
-        if pid is not None:
-            raise UsageError(f"an engine drives run {run_id} already (pid {pid})")
+        holder = self._store.is_live(run_id)
+        if holder is not None:
+            raise UsageError(holder.refusal(run_id))
         self._starter(run_id)
 
     def _check_writable(self) -> None:

@@ -71,7 +71,7 @@ class Steering:
     @property
     def live(self) -> bool:
         """Whether an engine drives the run."""
-        return self.seen is not None and self.seen.pid is not None
+        return self.seen is not None and self.seen.holder is not None
 
     def _refused(self) -> bool:
         """Say so when there is no engine to ask."""

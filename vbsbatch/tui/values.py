@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-from vbsbatch.model import Attempt, Job, JobState, Rate, Run
+from vbsbatch.model import Attempt, Holder, Job, JobState, Rate, Run
 from vbsbatch.store import Event
 
 
@@ -76,8 +76,8 @@ class Overview:
     """A run at one instant, as the header shows it."""
 
     run: Run
-    pid: int | None
-    """The process that drives it; None when none does."""
+    holder: Holder | None
+    """Who drives it; None when no process does."""
     counts: Mapping[JobState, int]
     retrying: int
     """Waiting jobs that were tried before."""
@@ -139,7 +139,7 @@ class RunLine:
 
     run: Run
     standing: str
-    """LIVE, PAUSED, DONE, PART, STALE or STOP."""
+    """LIVE, PAUSED, DONE, PART, STALE, STOP or LIVE?."""
     counts: Mapping[JobState, int]
     top: tuple[int | None, str | None, int] | None = None
     """The most frequent failure."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from vbsbatch.model import Job, JobState, Run, RunState, as_wall
+from vbsbatch.model import Holder, Job, JobState, Run, RunState, as_wall
 from vbsbatch.report.text import span
 
 GONE_AFTER = 10.0
@@ -90,11 +90,11 @@ def next_step(job: Job, now: float) -> str:
             return ""
 
 
-def is_gone(run: Run, pid: int | None, age: float | None) -> bool:
+def is_gone(run: Run, holder: Holder | None, age: float | None) -> bool:
     """Whether a run that should have an engine has none, or one that shows no sign of life."""
     if run.state not in (RunState.RUNNING, RunState.PAUSED):
         return False
-    return pid is None or (age is not None and age > GONE_AFTER)
+    return holder is None or (age is not None and age > GONE_AFTER)
 
 
 def number(no: int, total: int) -> str:
