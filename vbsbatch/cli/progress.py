@@ -13,7 +13,7 @@ import anyio
 
 from vbsbatch.cli.scribe import Scribe
 from vbsbatch.engine import Engine
-from vbsbatch.model import ENDED_STATES, JobMoved, JobState, Run, RunNoted
+from vbsbatch.model import ENDED_STATES, JobMoved, JobState, Run, RunNoted, RunState
 from vbsbatch.report import End, Progress, Sample, eta, jsonlines, plain, wanted
 
 SOON, EVERY = 5.0, 60.0
@@ -78,11 +78,11 @@ class Voice:
     def end(
         self, run: Run, counts: Mapping[JobState, int], exit_code: int, command: str | None
     ) -> None:
-        """The last lines: what was called, and how it ended."""
+        """The last lines: what was called, and how it ended, with the time of that."""
         if self._form is not None:
-            now = time.time()
-            how = End(at=now, run=run, counts=counts, exit_code=exit_code, next=command)
-            self._scribe.write(self._form.calls(now, run, counts))
+            at = _left_at(run) or time.time()
+            how = End(at=at, run=run, counts=counts, exit_code=exit_code, next=command)
+            self._scribe.write(self._form.calls(at, run, counts))
             self._scribe.write(self._form.end(how))
         self._scribe.close()
 
@@ -95,3 +95,9 @@ class Voice:
 
 def _number(engine: Engine, *states: JobState) -> int:
     return sum(engine.ledger.counts[state] for state in states)
+
+
+def _left_at(run: Run) -> float | None:
+    """When the run's last engine left it, which may be long ago: its last beat is its farewell.
+    None where it left no word of that."""
+    return run.heartbeat_at if run.state is RunState.STOPPED else run.ended_at

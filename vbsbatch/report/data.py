@@ -61,6 +61,8 @@ class ReportData:
     """An engine drives the run at this moment."""
     db_option: str = ""
     """What a command about this run must say to find its store, with a blank before it."""
+    temporary: bool = False
+    """The run's cloud and store go when this command has ended: there is nothing to type next."""
     waves: Mapping[int, Mapping[JobState, int]] = field(default_factory=dict)
     """Jobs by the index of their wave, and by state; of a run with waves."""
 
@@ -144,7 +146,7 @@ def _with_meaning(meaning: Meaning, row: CodeCount) -> Failure:
 
 def next_commands(data: ReportData) -> list[str]:
     """What to type next, most useful first; nothing while a live run goes its way."""
-    return [command + data.db_option for command in _next(data)]
+    return [] if data.temporary else [command + data.db_option for command in _next(data)]
 
 
 def _next(data: ReportData) -> list[str]:
@@ -297,11 +299,11 @@ def wave_values(data: ReportData) -> list[dict[str, Any]]:
 
 
 def _waves(data: ReportData) -> str | None:
-    """The same in words; waves that may not start yet say so."""
+    """The same in words; waves that have something left and may not start yet say so."""
     told = []
     for wave in wave_values(data):
         failed = f" ({wave['failed']} failed)" if wave["failed"] else ""
-        waits = "" if wave["open"] else " waits"
+        waits = "" if wave["open"] or wave["ended"] == wave["jobs"] else " waits"
         told.append(f"{wave['name']} {wave['ended']}/{wave['jobs']}{failed}{waits}")
     return ", ".join(told) or None
 
@@ -347,6 +349,7 @@ def job_values(job: Job) -> dict[str, str | int | None]:
         "due_at": utc(job.due_at) if is_due else None,
         "priority": job.priority,
         "group": cleaned(job.group),
+        "progress": job.progress if job.state is JobState.RUNNING else None,
     }
 
 

@@ -78,6 +78,7 @@ _JOB = _object(
     due_at=_TIME_OR_NULL,
     priority=_INTEGER,
     group=_TEXT_OR_NULL,
+    progress={"type": ["integer", "null"], "minimum": 0, "maximum": 100},
 )
 
 _RUN = _object(
