@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vbsbatch.cli import mention, remark
-from vbsbatch.cli.options import Driving, check_volumes, driving, open_store, service_option
+from vbsbatch.cli.options import (
+    Driving,
+    check_volumes,
+    driving,
+    open_store,
+    service_option,
+    take_over_option,
+)
 from vbsbatch.cli.showing import chosen_style, is_terminal
 from vbsbatch.errors import UsageError
 from vbsbatch.model import (
@@ -57,6 +64,7 @@ Examples:
 @click.option("--volumes", metavar="FILE", help="Volumes from a list instead; - is standard input.")
 @driving
 @service_option
+@take_over_option
 @click.option(
     "--keep-errored-backups",
     is_flag=True,
@@ -73,6 +81,7 @@ def run(
     volumes: str | None,
     how: Driving,
     service: str | None,
+    take_over: bool,
     keep_errored_backups: bool,
     no_preflight: bool,
     on_preflight: str | None,
@@ -106,7 +115,7 @@ def run(
                 mention(f"forecast: {seen.words}")
             return found
 
-        return carry_out(store, choice, loaded.settings, freeze, how, style)
+        return carry_out(store, choice, loaded.settings, freeze, how, style, take_over=take_over)
 
 
 @click.command(
@@ -121,7 +130,8 @@ Examples:
 )
 @click.argument("run", required=False)
 @driving
-def resume(run: str | None, how: Driving) -> int:
+@take_over_option
+def resume(run: str | None, how: Driving, take_over: bool) -> int:
     """Continue RUN, by default the newest unfinished one that makes backups.
 
     One that restores or deletes goes on only when it is named.
@@ -138,7 +148,7 @@ def resume(run: str | None, how: Driving) -> int:
             return store.run(found.id)
 
         choice = how.choice(how.cloud or found.cloud, found.settings.service)
-        return carry_out(store, choice, found.settings, take_up, how, style)
+        return carry_out(store, choice, found.settings, take_up, how, style, take_over=take_over)
 
 
 @click.command(
@@ -205,11 +215,17 @@ def carry_out(
     prepare: Prepare,
     how: Driving,
     style: str,
+    *,
+    take_over: bool = False,
 ) -> int:
-    """Sign in, prepare the run, and drive it: here, or detached behind the screen."""
+    """Sign in, prepare the run, and drive it: here, or detached behind the screen.
+
+    `take_over` takes volumes from runs without an engine; else a person is asked.
+    """
     import anyio
 
     from vbsbatch.cli.engine_process import Manner, check_project, drive, signed_in
+    from vbsbatch.cli.holding import look_for_holders
 
     async def sign_in_and_drive() -> Run | int:
         async with signed_in(choice, settings) as service:
@@ -217,6 +233,7 @@ def carry_out(
             if isinstance(prepared, int):
                 return prepared
             check_project(prepared, service)
+            look_for_holders(store, prepared.id, style, yes=how.yes, wanted=take_over)
             if style == "tui":
                 return prepared
             return await drive(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from vbsbatch.model import NO_PARENT, Answer, Job, JobState, Retry, Verdict
+from vbsbatch.model import NO_PARENT, Answer, Holder, Job, JobState, Retry, Verdict, holders
 from vbsbatch.policy import OURS, Judgement, backoff
 
 AT_ONCE = 4
@@ -114,10 +114,9 @@ def past_deadline(rules: Rules, seen: Mapping[str, Any] | None = None) -> Outcom
     return _failed({**(seen or {}), "code": "deadline", "message": OURS["deadline"]}, rules)
 
 
-def still_busy(job: Job, holder: str, rules: Rules) -> Outcome:
+def still_busy(job: Job, holder: Holder, rules: Rules) -> Outcome:
     """Another run of this store has an open job for the volume: the same as a busy volume."""
-    words = f"run {holder} is at work on this volume"
-    return _later(job, {"code": "busy", "message": words}, None, rules)
+    return _later(job, {"code": "busy", "message": holders.held_by(holder)}, None, rules)
 
 
 def _accepted(job: Job, seen: Mapping[str, Any], answer: Answer) -> Outcome:

@@ -11,6 +11,7 @@ from vbsbatch.model import (
     BackupPage,
     CloudJob,
     Command,
+    Holder,
     Job,
     JobMoved,
     JobState,
@@ -126,9 +127,9 @@ class Journal(Protocol):
         without one."""
         ...
 
-    async def blocked(self, now: float) -> list[tuple[Job, str]]:
+    async def blocked(self, now: float) -> list[tuple[Job, Holder]]:
         """Waiting jobs that are due while another run has an open job for their volume,
-        with its id."""
+        with that run."""
         ...
 
     async def jobs_in(self, states: Sequence[JobState], *, limit: int | None = None) -> list[Job]:

@@ -15,6 +15,7 @@ from vbsbatch.model.cloud import (
     VolumePage,
     plain_id,
 )
+from vbsbatch.model.holders import Holder
 from vbsbatch.model.run import (
     NO_PARENT,
     Answer,
@@ -70,6 +71,7 @@ __all__ = [
     "CloudServer",
     "CloudVolume",
     "Command",
+    "Holder",
     "IllegalMoveError",
     "Job",
     "JobMoved",

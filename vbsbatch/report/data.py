@@ -10,12 +10,14 @@ from typing import Any, TypeAlias
 from vbsbatch.model import (
     ENDED_STATES,
     OPEN_STATES,
+    Holder,
     Job,
     JobState,
     Operation,
     Run,
     RunState,
     Service,
+    holders,
 )
 from vbsbatch.report.text import clean, cleaned, moment, span, time_or_none, utc
 
@@ -61,6 +63,8 @@ class ReportData:
     """An engine drives the run at this moment."""
     db_option: str = ""
     """What a command about this run must say to find its store, with a blank before it."""
+    holders: Sequence[Holder] = ()
+    """Other runs of the store that hold volumes which wait in this one."""
     temporary: bool = False
     """The run's cloud and store go when this command has ended: there is nothing to type next."""
     waves: Mapping[int, Mapping[JobState, int]] = field(default_factory=dict)
@@ -145,7 +149,9 @@ def _with_meaning(meaning: Meaning, row: CodeCount) -> Failure:
 
 
 def next_commands(data: ReportData) -> list[str]:
-    """What to type next, most useful first; nothing while a live run goes its way."""
+    """What to type next, most useful first; nothing while a live run goes its way.
+
+    What frees volumes that other runs hold is among it."""
     return [] if data.temporary else [command + data.db_option for command in _next(data)]
 
 
@@ -154,12 +160,18 @@ def _next(data: ReportData) -> list[str]:
     if run.state is RunState.ENDED:
         return _retries(data) or [f"vbsbatch verify {run.id}"]
     if run.state is RunState.STOPPED or not data.live:
-        return [f"vbsbatch resume {run.id}"]
+        return [f"vbsbatch resume {run.id}", *_about_holders(data)]
     if run.state is not RunState.PAUSED:
-        return []
+        return _about_holders(data)
     at_a_gate = run.reason is not None and run.settings.waves and data.count(JobState.FAILED)
     retry = [f"vbsbatch retry {run.id} --all-failed"] if at_a_gate else []
-    return [*retry, f"vbsbatch unpause {run.id}"]
+    return [*retry, f"vbsbatch unpause {run.id}", *_about_holders(data)]
+
+
+def _about_holders(data: ReportData) -> list[str]:
+    """What frees the volumes that runs without an engine hold."""
+    idle = [f"vbsbatch resume {each.run_id}" for each in data.holders if not each.driven]
+    return [*idle[:_MOST_COMMANDS], f"vbsbatch take-over {data.run.id}"] if idle else []
 
 
 def _retries(data: ReportData) -> list[str]:
@@ -249,6 +261,7 @@ def facts(data: ReportData) -> list[tuple[str, str]]:
         ("cloud", run.cloud),
         ("service", "Cinder" if run.settings.service is Service.CINDER else None),
         ("reason", run.reason if waits else None),
+        ("held", holders.who_holds(data.holders) if data.holders else None),
         ("started", None if run.started_at is None else moment(run.started_at)),
         ("ended", None if run.ended_at is None else moment(run.ended_at)),
         ("took", None if took is None else span(took)),

@@ -22,6 +22,7 @@ from vbsbatch.model import (
     OPEN_STATES,
     Attempt,
     Command,
+    Holder,
     Job,
     JobMoved,
     JobState,
@@ -305,14 +306,16 @@ class MemoryJournal:
         )
         return min(due, default=None)
 
-    async def blocked(self, now: float) -> list[tuple[Job, str]]:
-        """Due jobs that wait for another run's open job, with that run's id, in plan order."""
+    async def blocked(self, now: float) -> list[tuple[Job, Holder]]:
+        """Due jobs that wait for another run's open job, with that run, in plan order."""
         await self._in_order()
-        found: list[tuple[Job, str]] = []
+        found: list[tuple[Job, Holder]] = []
         for job in sorted(self._may_go(), key=lambda job: job.no):
-            holder = self._holder(job) if ms(job.due_at) <= ms(now) else None
-            if holder is not None:
-                found.append((job, holder))
+            run_id = self._holder(job) if ms(job.due_at) <= ms(now) else None
+            if run_id is not None:
+                state = self.store.run(run_id).state
+                driven = state is not RunState.STOPPED
+                found.append((job, Holder(run_id=run_id, state=state, driven=driven)))
         return found
 
     async def jobs_in(self, states: Sequence[JobState], *, limit: int | None = None) -> list[Job]:
