@@ -22,7 +22,7 @@ from vbsbatch.model import (
     NO_PARENT,
     Answer,
     BackupSettings,
-    Holder,
+    BlockingRun,
     Job,
     JobState,
     Retry,
@@ -190,7 +190,7 @@ def test_a_conflict_on_a_later_create_is_looked_into_before_it_is_waited_for() -
 def test_a_volume_that_another_run_holds_is_busy_too(
     state: RunState, driven: bool, words: str
 ) -> None:
-    holder = Holder(run_id="run-2", state=state, driven=driven)
+    holder = BlockingRun(run_id="run-2", state=state, driven=driven)
     outcome = still_busy(a_job(), holder, rules())
     assert outcome.to is JobState.WAITING
     assert outcome.changes["due_at"] == NOW + 60.0

@@ -13,7 +13,7 @@ from vbsbatch.cli.options import db_option, open_store
 from vbsbatch.cli.showing import is_terminal
 from vbsbatch.cli.steering import asked_by
 from vbsbatch.errors import UsageError
-from vbsbatch.model import Holder, RunState, holders
+from vbsbatch.model import BlockingRun, RunState, holders
 
 if TYPE_CHECKING:
     from vbsbatch.store import Store
@@ -63,7 +63,7 @@ def look_for_holders(store: Store, run_id: str, style: str, *, yes: bool, wanted
         remark(line, style)
 
 
-def _question(idle: list[Holder]) -> str:
+def _question(idle: list[BlockingRun]) -> str:
     volumes = sum(holder.volumes for holder in idle)
     what = "this volume" if volumes == 1 else f"these {volumes} volumes"
     runs = "run gives its job" if len(idle) == 1 else "runs give their jobs"

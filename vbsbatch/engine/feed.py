@@ -10,7 +10,7 @@ import anyio
 from vbsbatch.engine.assignment import Assignment
 from vbsbatch.engine.outcome import still_busy
 from vbsbatch.engine.signal import Signal
-from vbsbatch.model import Holder, Job, JobState, holders
+from vbsbatch.model import BlockingRun, Job, JobState, holders
 
 
 class Feed:
@@ -37,7 +37,7 @@ class Feed:
         self._served = Signal()
         self._blocked_at = 0.0
         self._run_id = work.run.id
-        self._held: dict[int, tuple[Holder, float]] = {}
+        self._held: dict[int, tuple[BlockingRun, float]] = {}
         """Waiting jobs that another run holds up, as last seen, and until when that counts."""
         self._told: set[tuple[str, str]] = set()
         self._claimed_at = float("-inf")
@@ -137,7 +137,7 @@ class Feed:
                 else:
                     self._ledger.move(job, outcome.to, note=outcome.note, **outcome.changes)
 
-    def _tell_who_holds(self, found: list[Holder]) -> None:
+    def _tell_who_holds(self, found: list[BlockingRun]) -> None:
         new = {(holder.run_id, holder.standing) for holder in found} - self._told
         if new:
             self._told |= new

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from vbsbatch.model import NO_PARENT, Answer, Holder, Job, JobState, Retry, Verdict, holders
+from vbsbatch.model import NO_PARENT, Answer, BlockingRun, Job, JobState, Retry, Verdict, holders
 from vbsbatch.policy import OURS, Judgement, backoff
 
 AT_ONCE = 4
@@ -114,7 +114,7 @@ def past_deadline(rules: Rules, seen: Mapping[str, Any] | None = None) -> Outcom
     return _failed({**(seen or {}), "code": "deadline", "message": OURS["deadline"]}, rules)
 
 
-def still_busy(job: Job, holder: Holder, rules: Rules) -> Outcome:
+def still_busy(job: Job, holder: BlockingRun, rules: Rules) -> Outcome:
     """Another run of this store has an open job for the volume: the same as a busy volume."""
     return _later(job, {"code": "busy", "message": holders.held_by(holder)}, None, rules)
 

@@ -9,9 +9,9 @@ from vbsbatch.model import (
     Answer,
     Backup,
     BackupPage,
+    BlockingRun,
     CloudJob,
     Command,
-    Holder,
     Job,
     JobMoved,
     JobState,
@@ -127,7 +127,7 @@ class Journal(Protocol):
         without one."""
         ...
 
-    async def blocked(self, now: float) -> list[tuple[Job, Holder]]:
+    async def blocked(self, now: float) -> list[tuple[Job, BlockingRun]]:
         """Waiting jobs that are due while another run has an open job for their volume,
         with that run."""
         ...

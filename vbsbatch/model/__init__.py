@@ -15,7 +15,7 @@ from vbsbatch.model.cloud import (
     VolumePage,
     plain_id,
 )
-from vbsbatch.model.holders import Holder
+from vbsbatch.model.holders import BlockingRun
 from vbsbatch.model.run import (
     NO_PARENT,
     Answer,
@@ -66,12 +66,12 @@ __all__ = [
     "Backup",
     "BackupPage",
     "BackupSettings",
+    "BlockingRun",
     "CloudJob",
     "CloudJobStatus",
     "CloudServer",
     "CloudVolume",
     "Command",
-    "Holder",
     "IllegalMoveError",
     "Job",
     "JobMoved",

@@ -17,7 +17,7 @@ _NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Holder:
+class BlockingRun:
     """Another run whose open jobs hold volumes that a run waits for."""
 
     run_id: str
@@ -42,27 +42,27 @@ class Holder:
         return f"vbsbatch resume {self.run_id}{self.db_option}"
 
 
-def summed(holders: Iterable[Holder]) -> list[Holder]:
+def summed(holders: Iterable[BlockingRun]) -> list[BlockingRun]:
     """Each run once, with all its volumes."""
-    totals: Counter[Holder] = Counter()
+    totals: Counter[BlockingRun] = Counter()
     for holder in holders:
         totals[replace(holder, volumes=0)] += holder.volumes
     return [replace(holder, volumes=volumes) for holder, volumes in totals.items()]
 
 
-def take_over(run_id: str, holders: Sequence[Holder]) -> str:
+def take_over(run_id: str, holders: Sequence[BlockingRun]) -> str:
     """The command by which the run takes over what runs without an engine hold."""
     return f"vbsbatch take-over {run_id}{holders[0].db_option if holders else ''}"
 
 
-def who_holds(holders: Sequence[Holder]) -> str:
+def who_holds(holders: Sequence[BlockingRun]) -> str:
     """Which runs hold how many volumes, and how they stand."""
     named = [f"run {each.run_id} holds {each.volumes} ({each.standing})" for each in holders]
     more = len(named) - _NAMED
     return ", ".join([*named[:_NAMED], *([f"{more} more runs"] if more > 0 else [])])
 
 
-def waits_for(run_id: str, holders: Sequence[Holder]) -> str:
+def waits_for(run_id: str, holders: Sequence[BlockingRun]) -> str:
     """That volumes of the run wait for other runs, which, and what can be done about it."""
     volumes = sum(each.volumes for each in holders)
     wait = "1 volume waits" if volumes == 1 else f"{volumes} volumes wait"
@@ -74,7 +74,7 @@ def waits_for(run_id: str, holders: Sequence[Holder]) -> str:
     return f"{words}; {commands}, or {take_over(run_id, idle)}"
 
 
-def held_by(holder: Holder) -> str:
+def held_by(holder: BlockingRun) -> str:
     """Why one volume is not backed up now."""
     if holder.driven:
         return f"run {holder.run_id} is at work on this volume"

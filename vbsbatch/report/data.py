@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from vbsbatch.model import (
     ENDED_STATES,
     OPEN_STATES,
-    Holder,
+    BlockingRun,
     Job,
     JobState,
     Operation,
@@ -63,7 +63,7 @@ class ReportData:
     """An engine drives the run at this moment."""
     db_option: str = ""
     """What a command about this run must say to find its store, with a blank before it."""
-    holders: Sequence[Holder] = ()
+    holders: Sequence[BlockingRun] = ()
     """Other runs of the store that hold volumes which wait in this one."""
     temporary: bool = False
     """The run's cloud and store go when this command has ended: there is nothing to type next."""

@@ -17,8 +17,8 @@ from vbsbatch.model import (
     OPEN_STATES,
     Attempt,
     BackupSettings,
+    BlockingRun,
     Command,
-    Holder,
     Job,
     JobMoved,
     JobState,
@@ -62,7 +62,7 @@ class SqliteJournal:
         run: int,
         defaults: BackupSettings,
         limits: Limits,
-        holder: Callable[[str, str, int], Holder],
+        holder: Callable[[str, str, int], BlockingRun],
         inline: bool = False,
         busy_timeout: float = BUSY_TIMEOUT,
         factory: type[Connection] = Connection,
@@ -213,7 +213,7 @@ class SqliteJournal:
         due = await self._writer.wait(next_due, writes=False)
         return None if due is None else due / 1000
 
-    async def blocked(self, now: float) -> list[tuple[Job, Holder]]:
+    async def blocked(self, now: float) -> list[tuple[Job, BlockingRun]]:
         """Due jobs that wait for another run's open job, with that run, in plan order."""
 
         def blocked(db: Connection, rev: int) -> str:

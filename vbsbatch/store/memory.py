@@ -21,8 +21,8 @@ from vbsbatch.errors import StoreFailed, UsageError
 from vbsbatch.model import (
     OPEN_STATES,
     Attempt,
+    BlockingRun,
     Command,
-    Holder,
     Job,
     JobMoved,
     JobState,
@@ -306,16 +306,16 @@ class MemoryJournal:
         )
         return min(due, default=None)
 
-    async def blocked(self, now: float) -> list[tuple[Job, Holder]]:
+    async def blocked(self, now: float) -> list[tuple[Job, BlockingRun]]:
         """Due jobs that wait for another run's open job, with that run, in plan order."""
         await self._in_order()
-        found: list[tuple[Job, Holder]] = []
+        found: list[tuple[Job, BlockingRun]] = []
         for job in sorted(self._may_go(), key=lambda job: job.no):
             run_id = self._holder(job) if ms(job.due_at) <= ms(now) else None
             if run_id is not None:
                 state = self.store.run(run_id).state
                 driven = state is not RunState.STOPPED
-                found.append((job, Holder(run_id=run_id, state=state, driven=driven)))
+                found.append((job, BlockingRun(run_id=run_id, state=state, driven=driven)))
         return found
 
     async def jobs_in(self, states: Sequence[JobState], *, limit: int | None = None) -> list[Job]:

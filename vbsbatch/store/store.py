@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from vbsbatch.errors import StoreError, StoreFailed, UsageError
 from vbsbatch.model import (
     BackupSettings,
-    Holder,
+    BlockingRun,
     Job,
     JobMoved,
     JobState,
@@ -207,15 +207,15 @@ class Store(Reader):
         with self._without_engine(run_id), self._writing() as (db, rev):
             return self._move(db, rev, run_id, chosen, cancelled)
 
-    def holders(self, run_id: str) -> list[Holder]:
+    def holders(self, run_id: str) -> list[BlockingRun]:
         """The other runs that hold volumes which wait in this run, oldest first."""
         number = self._about(run_id).number
         if not self._value(statements.OTHERS_OPEN, (number,)):
             return []
         return [self._holder(*row) for row in self._rows(statements.HOLDERS, {"run": number})]
 
-    def _holder(self, run_id: str, state: str, volumes: int) -> Holder:
-        return Holder(
+    def _holder(self, run_id: str, state: str, volumes: int) -> BlockingRun:
+        return BlockingRun(
             run_id=run_id,
             state=RunState(state),
             driven=self.is_live(run_id) is not None,
@@ -223,7 +223,7 @@ class Store(Reader):
             db_option=db_option(self.path),
         )
 
-    def take_over(self, run_id: str, asked_by: str) -> list[Holder]:
+    def take_over(self, run_id: str, asked_by: str) -> list[BlockingRun]:
         """Have the runs that no engine drives give up for good what holds volumes of this run.
 
         Their jobs fail as `released`; what the cloud makes of them stays in the cloud. Returns who
