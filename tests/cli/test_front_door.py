@@ -91,6 +91,7 @@ def test_the_demo_backs_up_its_fleet_and_leaves_nothing(stage: Stage, service: s
     assert "the demo is over: its cloud is gone, and so is its store" in done.stderr
     assert told(done, "end") == ["done ok=12 fail=0 exit=0"]
     assert "the cloud has what the store says" in done.stdout
+    assert "Next" not in done.stdout, "what could be typed needs the cloud and the store"
     assert not stage.store.exists()
 
 

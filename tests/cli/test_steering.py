@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -12,9 +14,9 @@ import pytest
 
 from tests.cli.stage import FAST, SLOW, Process, Stage, told, until
 from tests.store.ground import a_job, a_run, volume
-from vbsbatch.cli.engine_process import ECHO
 from vbsbatch.cli.options import check_volumes
 from vbsbatch.cli.steering import ask
+from vbsbatch.cli.stop_signals import DOUBLE, ECHO, Interruption
 from vbsbatch.errors import UsageError
 from vbsbatch.model import BackupSettings
 from vbsbatch.store import Store
@@ -151,8 +153,8 @@ def hanging(stage: Stage) -> Process:
 def test_a_second_signal_aborts(stage: Stage, second: signal.Signals) -> None:
     engine = hanging(stage)
     engine.send_signal(signal.SIGINT)
-    with pytest.raises(subprocess.TimeoutExpired):  # it awaits the answer; the signal is no echo
-        engine.wait(4 * ECHO)
+    with pytest.raises(subprocess.TimeoutExpired):  # it awaits the answer
+        engine.wait(4 * DOUBLE)
     engine.send_signal(second)
     done = stage.finish(engine, 130, patience=ABORTED)
     assert told(done, "end")[0].startswith("aborted")
@@ -172,24 +174,62 @@ def test_a_run_that_stops_still_obeys_and_can_be_stopped_at_once(stage: Stage) -
     assert stage.runs()[0]["counts"]["unknown"] == 1
 
 
+SOON, LATER = ECHO / 3, ECHO * 1.5
+
+
 @pytest.mark.parametrize(
-    "numbers", [(signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT, signal.SIGINT)]
+    ("signals", "aborted"),
+    [
+        ([("SIGINT", 0.0)], False),
+        ([("SIGINT", 0.0), ("SIGINT", SOON)], False),
+        ([("SIGTERM", 0.0), ("SIGTERM", SOON), ("SIGTERM", 2 * SOON)], False),
+        ([("SIGINT", 0.0), ("SIGINT", LATER)], True),
+        ([("SIGINT", 0.0), ("SIGTERM", SOON)], True),
+        ([("SIGINT", 0.0), ("SIGINT", SOON), ("SIGINT", 60.0)], True),
+    ],
 )
-def test_a_signal_right_after_the_first_is_its_echo(
-    stage: Stage, numbers: Sequence[signal.Signals]
+def test_only_the_same_signal_at_once_is_an_echo_of_the_one_before(
+    signals: Sequence[tuple[str, float]], aborted: bool
 ) -> None:
-    """`timeout` and terminals send to a process and to its group: still one wish, to drain."""
-    slow = "faults: [{on: create, do: delay, delay: 2s, first: 1}]"
-    cloud = stage.cloud(FAST + slow, volumes=4)
-    stage.write_plan(limits={"connections": 1})
-    engine = stage.start("run", "plan.yaml")
-    until(lambda: cloud.creates() == 1)
-    for number in numbers:
-        engine.send_signal(number)
-    stage.finish(engine, 3)
-    counts = stage.runs()[0]["counts"]
-    assert (counts["running"], counts["waiting"]) == (1, 3), "the slow answer was awaited"
-    assert cloud.creates() == 1
+    seen = Interruption()
+    for name, at in signals:
+        seen.take(signal.Signals[name], 1e6 + at)
+    assert (seen.aborted, seen.first_at) == (aborted, 1e6)
+
+
+def test_a_ctrl_c_pressed_twice_aborts_however_fast_the_run_stops(stage: Stage) -> None:
+    """The run has stopped by the second; what the log says of the end and the exit code agree."""
+    stage.cloud(SLOW, volumes=3)
+    engine = begin(stage)
+    engine.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    engine.send_signal(signal.SIGINT)
+    done = stage.finish(engine, 130)
+    assert "exit=130" in told(done, "end")[0]
+    assert stage.runs()[0]["state"] == "stopped"
+
+
+def test_signals_after_the_end_was_told_change_nothing(stage: Stage) -> None:
+    stage.cloud(SLOW, volumes=3)
+    engine = begin(stage)
+    engine.send_signal(signal.SIGINT)
+    assert engine.stderr is not None
+    for line in engine.stderr:
+        if " end " in line:
+            engine.send_signal(signal.SIGINT)
+            engine.send_signal(signal.SIGTERM)
+            assert "exit=3" in line
+    assert engine.wait() == 3
+
+
+def test_a_timeout_that_sends_its_signal_to_process_and_group_stops_cleanly(stage: Stage) -> None:
+    cloud = stage.cloud(SLOW, volumes=3)
+    words = "timeout --preserve-status --signal INT 1h"
+    engine = stage.shell(f"exec {words} {sys.executable} -P -m vbsbatch run plan.yaml")
+    until(lambda: cloud.creates() == 3)
+    engine.send_signal(signal.SIGINT)  # which it passes on, as when the time is up
+    done = stage.finish(engine, 3)
+    assert "exit=3" in told(done, "end")[0]
 
 
 def test_a_lost_terminal_does_not_stop_the_run(stage: Stage) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import anyio
 
 from vbsbatch.engine import Tuning
-from vbsbatch.model import JobState, Rate
+from vbsbatch.model import JobState, Rate, RunState
 
 from .stage import NOW, Stage, a_job, settings
 
@@ -136,3 +136,73 @@ def test_a_job_that_was_not_due_when_its_volume_was_held_is_not_forgotten() -> N
     together(one, other)
     assert other.states() == [JobState.SUCCEEDED]
     assert one.clock.passed < 130.0
+
+
+def stopped_with_two_open() -> Stage:
+    """A run that was stopped at once, with what it had sent still open."""
+    one = Stage(2)
+    one.cloud.duration = 500.0
+
+    async def stop() -> None:
+        await anyio.sleep(2.0)
+        one.engine.stop("by hand", now=True)
+
+    one.drive(stop)
+    assert one.store.run("run-1").state is RunState.STOPPED
+    return one
+
+
+def test_a_run_whose_volumes_a_stopped_run_holds_says_so_and_what_to_do() -> None:
+    one = stopped_with_two_open()
+    other = Stage(3, beside=one, run_id="run-2")
+    words = (
+        "2 volumes wait for another run: run run-1 holds 2 (stopped);"
+        " vbsbatch resume run-1, or vbsbatch take-over run-2"
+    )
+
+    async def meanwhile() -> None:
+        await anyio.sleep(60.0)
+        assert other.job(1).message == "run run-1 holds this volume (stopped)"
+        assert other.engine.waits_for == other.store.run("run-2").reason == words
+        await anyio.sleep(100.0)
+        assert other.engine.waits_for == words, "between two looks, too"
+        other.engine.stop("seen enough")
+
+    other.drive(meanwhile)
+    assert other.notes("run")[0] == words
+    assert sum(words in note for note in other.notes("run")) == 1, "told once"
+
+
+def test_what_anything_but_other_runs_holds_up_is_not_told_as_held() -> None:
+    one = stopped_with_two_open()
+    jobs = [a_job(1), a_job(2), a_job(3, due_at=one.clock.elapsed() + 100.0)]
+    other = Stage(jobs, beside=one, run_id="run-2")
+
+    async def meanwhile() -> None:
+        await anyio.sleep(60.0)
+        assert other.engine.waits_for is None, "the third is sent without anybody's help"
+        await anyio.sleep(60.0)
+        assert other.engine.waits_for is not None
+        other.engine.stop("seen enough")
+
+    other.drive(meanwhile)
+
+
+def test_a_run_goes_on_once_its_volumes_are_free() -> None:
+    one = Stage(2)
+    one.cloud.duration = 200.0
+    other = Stage(2, beside=one, run_id="run-2")
+
+    async def both() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(one.driven)
+            await anyio.sleep(5.0)
+            group.start_soon(other.driven)
+            await anyio.sleep(60.0)
+            assert "run run-1 holds 2 (at work)" in str(other.engine.waits_for)
+            assert "vbsbatch" not in str(other.engine.waits_for), "nothing is to be done"
+            await anyio.sleep(300.0)
+            assert other.engine.waits_for is None
+
+    one.alone(both)
+    assert other.states() == [JobState.SUCCEEDED] * 2

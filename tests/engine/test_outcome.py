@@ -22,9 +22,11 @@ from vbsbatch.model import (
     NO_PARENT,
     Answer,
     BackupSettings,
+    BlockingRun,
     Job,
     JobState,
     Retry,
+    RunState,
     Verdict,
 )
 from vbsbatch.policy import Judgement, judge
@@ -170,13 +172,24 @@ def test_a_conflict_on_a_later_create_is_looked_into_before_it_is_waited_for() -
     assert "free" not in absent.changes
 
 
-def test_a_volume_that_another_run_backs_up_is_busy_too() -> None:
-    outcome = still_busy(a_job(), "run-2", rules())
+@pytest.mark.parametrize(
+    ("state", "driven", "words"),
+    [
+        (RunState.RUNNING, True, "run run-2 is at work on this volume"),
+        (RunState.STOPPED, False, "run run-2 holds this volume (stopped)"),
+        (RunState.RUNNING, False, "run run-2 holds this volume (its engine is gone)"),
+    ],
+)
+def test_a_volume_that_another_run_holds_is_busy_too(
+    state: RunState, driven: bool, words: str
+) -> None:
+    holder = BlockingRun(run_id="run-2", state=state, driven=driven)
+    outcome = still_busy(a_job(), holder, rules())
     assert outcome.to is JobState.WAITING
     assert outcome.changes["due_at"] == NOW + 60.0
-    late = still_busy(a_job(later_since=NOW - 600.0), "run-2", rules())
+    late = still_busy(a_job(later_since=NOW - 600.0), holder, rules())
     assert (late.to, late.changes["code"]) == (JobState.FAILED, "busy")
-    assert "run-2" in late.changes["message"]
+    assert late.changes["message"] == words
 
 
 # Cinder -----------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def test_hostile_text_arrives_cleaned_and_otherwise_literal(text: str) -> None:
 def test_a_job_has_exactly_the_documented_members() -> None:
     assert " ".join(whole(report([failed()]))["jobs"][0]) == (
         "volume_id name backup_name state attempts http_status code message"
-        " cloud_job_id backup_id first_sent_at ended_at due_at priority group"
+        " cloud_job_id backup_id first_sent_at ended_at due_at priority group progress"
     )
 
 

@@ -145,7 +145,7 @@ def test_jobs_are_written_while_they_are_read() -> None:
 def test_a_list_without_jobs_is_its_header() -> None:
     stream = io.StringIO()
     as_table.write_jobs([], stream, now=T0)
-    assert " ".join(stream.getvalue().split()) == "ST # VOLUME HTTP CODE ATT AGE NEXT MESSAGE"
+    assert " ".join(stream.getvalue().split()) == "ST # VOLUME HTTP CODE ATT TOOK NEXT MESSAGE"
 
 
 def test_runs_are_one_row_each_with_the_id_to_copy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,6 +150,18 @@ def test_every_state_has_a_glyph_and_a_word_of_its_own() -> None:
     assert all(mark.isascii() and mark[1] == " " and mark[2:] for mark in marks)
 
 
+def test_the_percent_is_told_of_running_jobs_only() -> None:
+    running = job(state=JobState.RUNNING, progress=30)
+    assert figures.job_values(running)["progress"] == 30
+    assert problems(figures.job_values(running), "job") == []
+    assert figures.job_values(failed(progress=30))["progress"] is None
+
+
+def test_there_is_nothing_to_type_next_where_cloud_and_store_are_about_to_go() -> None:
+    assert figures.next_commands(report())
+    assert figures.next_commands(report(temporary=True)) == []
+
+
 def test_a_due_time_is_told_of_waiting_jobs_only() -> None:
     assert figures.job_values(job(due_at=T0))["due_at"] == "2026-11-23T07:27:39.120Z"
     assert figures.job_values(job(due_at=0.0))["due_at"] is None
@@ -182,6 +194,10 @@ def test_the_facts_tell_how_far_each_wave_is_and_when_the_window_is() -> None:
     assert dict(figures.facts(report(run=run(settings=WAVED, wave=1), waves=counts)))[
         "waves"
     ].endswith("rest 0/295")
+    given_up = {1: {JobState.CANCELLED: 295}}
+    assert dict(figures.facts(report(run=run(settings=WAVED), waves=counts | given_up)))[
+        "waves"
+    ].endswith("rest 295/295"), "what has ended waits for nothing"
     assert not {"waves", "window"} & dict(figures.facts(report())).keys()
 
 

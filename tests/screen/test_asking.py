@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.cli.stage import FAST, Stage
+from tests.cli.stage import FAST, Stage, until
+from tests.cli.test_holding import stop_one
 from tests.screen.tmux import Tmux
 from tests.screen.watching import DETACH
 
@@ -81,3 +82,30 @@ def test_reading_many_volumes_shows_a_bar_on_a_terminal_only(stage: Stage, tmux:
     assert "reading volumes" not in text
     assert "all.yaml: 4000 volumes" in text
     assert "reading" not in stage(*NEW, "-o", "-").stderr
+
+
+def test_a_person_is_asked_before_a_stopped_run_loses_its_volumes(stage: Stage, tmux: Tmux) -> None:
+    cloud, first = stop_one(stage)
+    question = r"Take over these 2 volumes\? The other run gives its job up for good \[y/N\]"
+    refused = tmux.open("run", "plan.yaml", "--no-preflight", *PLAIN)
+    text = refused.until(question)
+    assert f"run {first} holds 2 (stopped)" in text.replace("\n", "")
+    refused.press("Enter")
+    until(lambda: cloud.creates() == 3)
+    assert {job["state"] for job in stage.json("jobs", first)["jobs"]} == {"running"}
+    stage("stop", "latest")
+    assert refused.left()[0] == 3
+
+    agreed = tmux.open("resume")
+    agreed.until(question)
+    agreed.press("y", "Enter")
+    agreed.until(DETACH)
+    assert {job["code"] for job in stage.json("jobs", first)["jobs"]} == {"released"}
+    until(lambda: cloud.creates() >= 5)
+
+
+def test_the_screen_says_who_holds_the_volumes(stage: Stage, tmux: Tmux) -> None:
+    _, first = stop_one(stage, volumes=3)
+    window = tmux.open("run", "plan.yaml", "--no-preflight", "--yes")
+    window.until(rf"3 volumes wait for another run: run {first} holds 3 \(stopped\)")
+    window.until(r"vbsbatch take-over")

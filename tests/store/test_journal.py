@@ -109,7 +109,7 @@ async def test_a_volume_with_an_open_job_in_another_run_is_passed_over(ground: G
         assert len(await first.claim(NOW, 9, cloud_now=NOW)) == 2
         assert [job.no for job in await second.claim(NOW, 9, cloud_now=NOW)] == [2]
         ((held, holder),) = await second.blocked(NOW)
-        assert (held.no, holder) == (1, A)
+        assert (held.no, holder.run_id, holder.volumes) == (1, A, 1)
         assert await second.next_due() is None
         assert await first.blocked(NOW) == []
 

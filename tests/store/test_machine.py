@@ -72,6 +72,11 @@ class Machine(RuleBasedStateMachine):
         assert self.await_(getattr(on_disk, name)(*args, **kwargs)) == expected
         return expected
 
+    def blocked(self, journal: Any) -> list[tuple[Job, str, RunState]]:
+        """Who holds which job; only the file knows of locks, and where it lies."""
+        found = self.await_(journal.blocked(self.now))
+        return [(job, holder.run_id, holder.state) for job, holder in found]
+
     def tell(self, run_id: str, name: str, *args: Any) -> None:
         for journal in self.journals[run_id]:
             getattr(journal, name)(*args)
@@ -173,7 +178,8 @@ class Machine(RuleBasedStateMachine):
     def compare(self, run_id: str) -> None:
         self.both(run_id, "counts")
         self.both(run_id, "next_due")
-        self.both(run_id, "blocked", self.now)
+        in_memory, on_disk = (self.blocked(each) for each in self.journals[run_id])
+        assert in_memory == on_disk
         self.both(run_id, "jobs_in", tuple(JobState))
         self.both(run_id, "jobs_in", tuple(OPEN_STATES))
         self.both(run_id, "select", {"status": [0, 400], "codes": [""]})

@@ -67,7 +67,7 @@ async def test_jobs_of_a_later_wave_are_neither_claimed_nor_due_nor_blocked(
         assert ground.run(B).wave == 1
         assert await second.next_due() == 0.0
         assert numbers(await second.claim(NOW, 9, cloud_now=NOW)) == [2]
-        assert [(job.no, holder) for job, holder in await second.blocked(NOW)] == [(1, A)]
+        assert [(job.no, by.run_id) for job, by in await second.blocked(NOW)] == [(1, A)]
 
 
 @pytest.mark.anyio

@@ -26,6 +26,7 @@ COMMANDS = {
     "unpause": ("steering", "Go on sending."),
     "stop": ("steering", "Stop a run, to be resumed later."),
     "cancel": ("steering", "Take back jobs that were not sent yet."),
+    "take-over": ("holding", "Take over volumes that stopped runs hold."),
     "rate": ("steering", "Change how fast a run sends."),
     "in-flight": ("steering", "Change how many backups of a run may be under way."),
     "plan": ("cloud_plans", "Write a plan of what a cloud has, or compare one with it."),

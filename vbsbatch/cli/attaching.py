@@ -76,7 +76,7 @@ def follow(store: Store, run: Run, style: str, *, verbose: bool) -> int:
         holder = store.is_live(run.id)
         for event in store.events(run.id, after=seen):
             seen = event.id
-            voice.hear(_as_told(store, run.id, event))
+            voice.hear(as_told(store, run.id, event))
         run = store.run(run.id)
         if holder is None or not (holder.live or run.state in UNDER_WAY):
             break
@@ -97,9 +97,13 @@ def _browse(store: Store, run: Run, port: int) -> int:
     return serve(store, run.id, port)
 
 
-def _as_told(store: Store, run_id: str, event: Event) -> JobMoved | RunNoted:
-    """The event as the engine told it, with the job as it stands now."""
-    if event.no is None or event.came_from is None:
+def as_told(store: Store, run_id: str, event: Event) -> JobMoved | RunNoted:
+    """The event as the engine told it, with the job as it was then: it may have gone on since."""
+    from vbsbatch.cli.past import as_it_was, as_moved, is_as_then
+
+    if event.no is None or event.to is None:
         return RunNoted(at=Wall(event.at), kind=event.kind, text=event.text or "")
-    job = store.job(run_id, event.no)
-    return JobMoved(job=job, came_from=event.came_from, at=Wall(event.at), note=event.text)
+    job, attempts = store.job(run_id, event.no), store.attempts(run_id, event.no)
+    if not is_as_then(job, event.at, event.to):
+        job = as_it_was(job, attempts, store.events(run_id, no=event.no), event)
+    return as_moved(job, attempts, event)

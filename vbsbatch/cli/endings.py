@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vbsbatch.cli import FAILED, STOPPED
+from vbsbatch.cli.tying import is_tied
 from vbsbatch.model import JobState, RunState
 
 if TYPE_CHECKING:
@@ -74,5 +75,7 @@ def report_data(store: Store, run: Run) -> ReportData:
         attempts=store.attempt_total(run.id),
         retrying=store.retrying(run.id),
         db_option=db_option(store.path),
+        holders=[] if run.state is RunState.ENDED else store.holders(run.id),
+        temporary=is_tied(),
         waves=store.wave_counts(run.id) if run.settings.waves else {},
     )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shlex
 import signal
-import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from random import SystemRandom
@@ -18,6 +17,7 @@ from vbsbatch.cli import INTERRUPTED, STOPPED
 from vbsbatch.cli.asking import Tries, ask_again
 from vbsbatch.cli.endings import next_command, outcome
 from vbsbatch.cli.progress import Voice
+from vbsbatch.cli.stop_signals import StopSignals
 from vbsbatch.cloud import CloudChoice, CloudService, connect, stand_in
 from vbsbatch.engine import Ending, Engine
 from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError, UsageError
@@ -35,9 +35,6 @@ _ENDPOINTS = {
     Service.VBS: "--vbs-endpoint, vbs_endpoint_override",
     Service.CINDER: "--block-storage-endpoint, block_storage_endpoint_override",
 }
-
-ECHO = 0.25
-"""A signal that follows the first so soon is the same one: `timeout` sends each twice."""
 
 
 class SystemClock:
@@ -112,53 +109,41 @@ async def drive(store: Store, run: Run, service: CloudService, manner: Manner) -
     """Drive `run` until it ends or is stopped; the exit code."""
     check_project(run, service)
     voice = Voice(style=manner.progress, verbose=manner.verbose, run=run)
-    with store.lock(run.id):
+    async with AsyncExitStack() as held:
+        held.enter_context(store.lock(run.id))
         run = store.run(run.id)  # as the engine left it that held the lock before
         # The heartbeat of a killed engine lacks its last calls; every create is an attempt.
         run = replace(run, create_calls=max(run.create_calls, store.attempt_total(run.id)))
         other = stand_in(service, run, store.jobs(run.id), elapsed)
-        async with store.journal(run.id) as journal:
-            engine = Engine(
-                run=run,
-                journal=journal,
-                service=other or service,
-                clock=SystemClock(),
-                random=SystemRandom(),
-                listeners=[voice.hear, *([other.hear] if other else [])],
-                resumed=manner.resumed,
-            )
-            ending, interrupted = await _attended(engine, voice)
-    return _farewell(store, run.id, ending, voice, manner, interrupted=interrupted)
+        engine = Engine(
+            run=run,
+            journal=await held.enter_async_context(store.journal(run.id)),
+            service=other or service,
+            clock=SystemClock(),
+            random=SystemRandom(),
+            listeners=[voice.hear, *([other.hear] if other else [])],
+            resumed=manner.resumed,
+        )
+        with StopSignals(engine.stop) as signals:
+            ending = await _attended(engine, voice)
+            await held.aclose()
+            interrupted = await signals.settled()
+            return _farewell(store, run.id, ending, voice, manner, interrupted=interrupted)
 
 
-async def _attended(engine: Engine, voice: Voice) -> tuple[Ending, bool]:
-    """The engine with its signal handling and its progress lines around it."""
-    aborted = False
+async def _attended(engine: Engine, voice: Voice) -> Ending:
+    """The engine with its progress lines beside it."""
     endings: list[Ending] = []
-
-    async def obey_signals() -> None:
-        nonlocal aborted
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            first_at: float | None = None
-            async for number in signals:
-                now = time.monotonic()
-                if first_at is not None and now - first_at < ECHO:
-                    continue
-                aborted = first_at is not None
-                first_at = first_at or now
-                engine.stop(f"stopped by {signal.Signals(number).name}", now=aborted)
-
     # The terminal may go, the run goes on.
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         async with anyio.create_task_group() as group:
-            group.start_soon(obey_signals, name="signals")
             group.start_soon(voice.tell, engine, name="progress")
             endings.append(await engine.drive())
             group.cancel_scope.cancel()
     finally:
         signal.signal(signal.SIGHUP, before)
-    return endings[0], aborted
+    return endings[0]
 
 
 def _farewell(

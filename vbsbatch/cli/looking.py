@@ -110,7 +110,10 @@ def jobs(
     as_json: bool,
     as_csv: bool,
 ) -> None:
-    """List the jobs of RUN, all or those that fit every option given."""
+    """List the jobs of RUN, all or those that fit every option given.
+
+    TOOK is the time from a job's first create to its end, or until now.
+    """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
     with open_store(db, readonly=True) as store:

@@ -49,6 +49,11 @@ service_option = click.option(
     help="The backup service; wins over the plan. auto takes what the cloud offers.",
 )
 run_argument = click.argument("run", required=False, default="latest")
+take_over_option = click.option(
+    "--take-over",
+    is_flag=True,
+    help="Have runs without an engine give up the volumes of this run, for good.",
+)
 cloud_options = (
     click.option("--cloud", help="An entry of clouds.yaml; wins over the plan and OS_CLOUD."),
     click.option(

@@ -12,7 +12,7 @@ import anyio
 
 from vbsbatch.cli.scribe import Scribe
 from vbsbatch.engine import Engine
-from vbsbatch.model import ENDED_STATES, JobMoved, JobState, Run, RunNoted
+from vbsbatch.model import ENDED_STATES, JobMoved, JobState, Run, RunNoted, RunState
 from vbsbatch.model.clocks import elapsed_seconds, wall
 from vbsbatch.report import End, Progress, Sample, eta, jsonlines, plain, wanted
 
@@ -78,11 +78,11 @@ class Voice:
     def end(
         self, run: Run, counts: Mapping[JobState, int], exit_code: int, command: str | None
     ) -> None:
-        """The last lines: what was called, and how it ended."""
+        """The last lines: what was called, and how it ended, with the time of that."""
         if self._form is not None:
-            now = float(wall())
-            how = End(at=now, run=run, counts=counts, exit_code=exit_code, next=command)
-            self._scribe.write(self._form.calls(now, run, counts))
+            at = _left_at(run) or float(wall())
+            how = End(at=at, run=run, counts=counts, exit_code=exit_code, next=command)
+            self._scribe.write(self._form.calls(at, run, counts))
             self._scribe.write(self._form.end(how))
         self._scribe.close()
 
@@ -95,3 +95,10 @@ class Voice:
 
 def _number(engine: Engine, *states: JobState) -> int:
     return sum(engine.ledger.counts[state] for state in states)
+
+
+def _left_at(run: Run) -> float | None:
+    """When the run's last engine left it, which may be long ago: its last beat is its farewell.
+    None where it left no word of that."""
+    left_at = run.heartbeat_at if run.state is RunState.STOPPED else run.ended_at
+    return None if left_at is None else float(left_at)

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vbsbatch.cli import mention, remark
-from vbsbatch.cli.options import Driving, check_volumes, driving, open_store, service_option
+from vbsbatch.cli.options import (
+    Driving,
+    check_volumes,
+    driving,
+    open_store,
+    service_option,
+    take_over_option,
+)
 from vbsbatch.cli.showing import chosen_style, is_terminal
 from vbsbatch.errors import UsageError
 from vbsbatch.model import (
@@ -61,6 +68,7 @@ Examples:
 @click.option("--volumes", metavar="FILE", help="Volumes from a list instead; - is standard input.")
 @driving
 @service_option
+@take_over_option
 @click.option(
     "--keep-errored-backups",
     is_flag=True,
@@ -83,6 +91,7 @@ def run(
     volumes: str | None,
     how: Driving,
     service: str | None,
+    take_over: bool,
     keep_errored_backups: bool,
     no_preflight: bool,
     on_preflight: str | None,
@@ -122,8 +131,16 @@ def run(
                 mention(f"forecast: {seen.words}")
             return found
 
-        fresh = as_run is None
-        return carry_out(store, choice, loaded.settings, freeze, how, style, fresh=fresh)
+        return carry_out(
+            store,
+            choice,
+            loaded.settings,
+            freeze,
+            how,
+            style,
+            fresh=as_run is None,
+            take_over=take_over,
+        )
 
 
 @click.command(
@@ -139,7 +156,8 @@ Examples:
 @click.argument("run", required=False)
 @click.option("--first-engine", is_flag=True, hidden=True)
 @driving
-def resume(run: str | None, first_engine: bool, how: Driving) -> int:
+@take_over_option
+def resume(run: str | None, first_engine: bool, how: Driving, take_over: bool) -> int:
     """Continue RUN, by default the newest unfinished one that makes backups.
 
     One that restores or deletes goes on only when it is named.
@@ -157,7 +175,9 @@ def resume(run: str | None, first_engine: bool, how: Driving) -> int:
 
         choice = how.choice(how.cloud or found.cloud, found.settings.service)
         fresh = first_engine and found.started_at is None
-        return carry_out(store, choice, found.settings, take_up, how, style, fresh=fresh)
+        return carry_out(
+            store, choice, found.settings, take_up, how, style, fresh=fresh, take_over=take_over
+        )
 
 
 @click.command(
@@ -226,14 +246,17 @@ def carry_out(
     style: str,
     *,
     fresh: bool = False,
+    take_over: bool = False,
 ) -> int:
     """Sign in, prepare the run, and drive it: here, or detached behind the screen.
 
     `fresh`: the run is made just now, by this very command; no other engine ever drove it.
+    `take_over` takes volumes from runs without an engine; else a person is asked.
     """
     import anyio
 
     from vbsbatch.cli.engine_process import Manner, check_project, drive, signed_in
+    from vbsbatch.cli.holding import look_for_holders
 
     async def sign_in_and_drive() -> Run | int:
         async with signed_in(choice, settings) as service:
@@ -241,6 +264,7 @@ def carry_out(
             if isinstance(prepared, int):
                 return prepared
             check_project(prepared, service)
+            look_for_holders(store, prepared.id, style, yes=how.yes, wanted=take_over)
             if style == "tui":
                 return prepared
             return await drive(

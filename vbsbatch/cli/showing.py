@@ -11,6 +11,7 @@ import click
 from vbsbatch.cli import USAGE, mention
 from vbsbatch.cli.endings import exit_code_of, tell_end
 from vbsbatch.cli.options import open_store
+from vbsbatch.cli.tying import is_tied
 from vbsbatch.errors import UsageError
 from vbsbatch.model import Operation, RunState, Service
 
@@ -129,6 +130,8 @@ def _say_how_it_stands(store: Store, run: Run, *, asked_for: bool) -> None:
     from vbsbatch.store import db_option
 
     which = f"{run.id}{db_option(store.path)}"
+    if run.state in _DRIVEN and is_tied():
+        return  # whoever this process works for tells what becomes of the run
     if _goes_on(store, run):
         mention(f"run {run.id} goes on; come back with: vbsbatch attach {which}")
     elif run.state in _DRIVEN:

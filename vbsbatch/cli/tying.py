@@ -45,6 +45,11 @@ class Tie:
         return (self._reading,)
 
 
+def is_tied() -> bool:
+    """Whether this process works for another, with whose end its cloud and its store may go."""
+    return TIED in os.environ
+
+
 def passed_on() -> tuple[int, ...]:
     """The descriptors for a process that shall be tied like this one: none where it is not."""
     number = os.environ.get(TIED, "")

@@ -90,8 +90,9 @@ class Dispatcher:
 
     @property
     def outage(self) -> str | None:
-        """What is down, in words, while creates wait for it."""
-        return None if self._breaker.circuit is Circuit.CLOSED else self._trouble
+        """What creates wait for, in words: a service that is down, or runs that hold the volumes
+        of all that waits."""
+        return self.feed.waits_for if self._breaker.circuit is Circuit.CLOSED else self._trouble
 
     def pause(self, paused: bool) -> None:
         """Send no new create while paused; what was claimed ahead is given back."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 
 import anyio
@@ -10,7 +10,7 @@ import anyio
 from vbsbatch.engine.assignment import Assignment
 from vbsbatch.engine.outcome import still_busy
 from vbsbatch.engine.signal import Signal
-from vbsbatch.model import AT_ONCE, LONG_AGO, Job, JobState
+from vbsbatch.model import AT_ONCE, LONG_AGO, BlockingRun, Elapsed, Job, JobState, holders
 
 
 class Feed:
@@ -36,7 +36,10 @@ class Feed:
         self._ahead: deque[Job] = deque()
         self._served = Signal()
         self._blocked_at = AT_ONCE
-        self._told: set[str] = set()
+        self._run_id = work.run.id
+        self._held: dict[int, tuple[BlockingRun, Elapsed]] = {}
+        """Waiting jobs that another run holds up, as last seen, and until when that counts."""
+        self._told: set[tuple[str, str]] = set()
         self._claimed_at = LONG_AGO
         self._resting = False
 
@@ -84,6 +87,8 @@ class Feed:
         with anyio.CancelScope(shield=True):  # what was claimed must not be forgotten
             jobs = await self._ledger.claim(wanted, least_tried=self._probing())
         self._ahead.extend(jobs)
+        for job in jobs:
+            self._held.pop(job.no, None)
         if self._closed():  # since the claim began
             self.give_back()
         self._served.notify()
@@ -127,13 +132,24 @@ class Feed:
                 outcome = still_busy(job, holder, self._rules())
                 if outcome.to is JobState.WAITING:
                     self._ledger.postpone(job, **outcome.changes)
+                    # Until it is due, and a claim has passed it over again.
+                    self._held[job.no] = holder, outcome.changes["due_at"] + 2 * self._tuning.fresh
                 else:
                     self._ledger.move(job, outcome.to, note=outcome.note, **outcome.changes)
 
-    def _tell_who_holds(self, holders: list[str]) -> None:
-        for run_id, jobs in Counter(holders).items():
-            if run_id not in self._told:
-                self._told.add(run_id)
-                wait = "1 job waits" if jobs == 1 else f"{jobs} jobs wait"
-                words = f"{wait}: run {run_id} has backups of the same volumes under way"
-                self._ledger.note("run", f"{words} (finish that run first)")
+    def _tell_who_holds(self, found: list[BlockingRun]) -> None:
+        new = {(holder.run_id, holder.standing) for holder in found} - self._told
+        if new:
+            self._told |= new
+            self._ledger.note("run", holders.waits_for(self._run_id, holders.summed(found)))
+
+    @property
+    def waits_for(self) -> str | None:
+        """Which other runs hold all that waits, in words; None while anything else may be sent."""
+        now, waiting = self._clock.elapsed(), self._ledger.counts[JobState.WAITING]
+        if not 0 < waiting <= len(self._held):
+            return None
+        held = [holder for holder, until in self._held.values() if now < until]
+        if waiting > len(held):
+            return None
+        return holders.waits_for(self._run_id, holders.summed(held))

@@ -11,12 +11,14 @@ from vbsbatch.model import (
     AT_ONCE,
     NO_PARENT,
     Answer,
+    BlockingRun,
     Elapsed,
     Job,
     JobState,
     Retry,
     Verdict,
     Wall,
+    holders,
 )
 from vbsbatch.policy import OURS, Judgement, backoff
 
@@ -124,10 +126,9 @@ def past_deadline(rules: Rules, seen: Mapping[str, Any] | None = None) -> Outcom
     return _failed({**(seen or {}), "code": "deadline", "message": OURS["deadline"]}, rules)
 
 
-def still_busy(job: Job, holder: str, rules: Rules) -> Outcome:
+def still_busy(job: Job, holder: BlockingRun, rules: Rules) -> Outcome:
     """Another run of this store has an open job for the volume: the same as a busy volume."""
-    words = f"run {holder} is at work on this volume"
-    return _later(job, {"code": "busy", "message": words}, None, rules)
+    return _later(job, {"code": "busy", "message": holders.held_by(holder)}, None, rules)
 
 
 def _accepted(job: Job, seen: Mapping[str, Any], answer: Answer) -> Outcome:

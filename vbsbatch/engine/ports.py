@@ -9,6 +9,7 @@ from vbsbatch.model import (
     Answer,
     Backup,
     BackupPage,
+    BlockingRun,
     Cloud,
     CloudJob,
     Command,
@@ -151,9 +152,9 @@ class Journal(Protocol):
         without one."""
         ...
 
-    async def blocked(self, now: Elapsed) -> list[tuple[Job, str]]:
+    async def blocked(self, now: Elapsed) -> list[tuple[Job, BlockingRun]]:
         """Waiting jobs that are due while another run has an open job for their volume,
-        with its id."""
+        with that run."""
         ...
 
     async def jobs_in(self, states: Sequence[JobState], *, limit: int | None = None) -> list[Job]:

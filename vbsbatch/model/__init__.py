@@ -25,6 +25,7 @@ from vbsbatch.model.cloud import (
     VolumePage,
     plain_id,
 )
+from vbsbatch.model.holders import BlockingRun
 from vbsbatch.model.run import (
     NO_PARENT,
     WITHDRAWN,
@@ -81,6 +82,7 @@ __all__ = [
     "Backup",
     "BackupPage",
     "BackupSettings",
+    "BlockingRun",
     "Cloud",
     "CloudJob",
     "CloudJobStatus",

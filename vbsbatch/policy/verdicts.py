@@ -35,7 +35,8 @@ OUTAGES = frozenset({"VolumeBackup.0900", "Cinder.NoService"})
 
 OURS = {
     "deadline": "the plan's deadline passed before it could be sent",
-    "busy": "another run of this store is at work on the volume",
+    "busy": "another run of this store holds the volume",
+    "released": "another run took the volume over; what the cloud makes of the backup stays there",
     "stuck": "the cloud did not finish the backup in the time that the plan gives it",
     "lost": "the cloud accepted the backup, and later knew neither its job nor a backup",
     "deleted": "the backup was deleted before it was available",

@@ -68,6 +68,15 @@ def _head(data: ReportData) -> dict[str, Any]:
             _without_meaning(row) | {"meaning": cleaned(row.meaning)}
             for row in figures.failures(data)
         ],
+        "held_by": [
+            {
+                "run": clean(holder.run_id),
+                "state": holder.state.value,
+                "live": holder.driven,
+                "volumes": holder.volumes,
+            }
+            for holder in data.holders
+        ],
         "next": figures.next_commands(data),
     }
 

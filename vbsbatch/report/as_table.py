@@ -56,7 +56,7 @@ _JOB_COLUMNS = (
     Column(title="HTTP", right=True),
     Column(title="CODE", least=17),
     Column(title="ATT", right=True),
-    Column(title="AGE", right=True),
+    Column(title="TOOK", right=True),
     Column(title="NEXT", right=True),
     Column(title="MESSAGE", least=0),
 )
@@ -98,7 +98,7 @@ def write_runs(runs: Iterable[ReportData], stream: TextIO) -> None:
 
 
 def write_jobs(jobs: Iterable[Job], stream: TextIO, *, now: float) -> None:
-    """Write one line a job, streaming; `now` in epoch seconds is what ages are told from."""
+    """Write one line a job, streaming; `now` in epoch seconds is what durations are told until."""
     rows = (_job_cells(job, now) for job in jobs)
     titles = tuple(column.title for column in _JOB_COLUMNS)
     first = [titles, *islice(rows, MEASURED)]

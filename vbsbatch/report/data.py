@@ -11,6 +11,7 @@ from vbsbatch.model import (
     AT_ONCE,
     ENDED_STATES,
     OPEN_STATES,
+    BlockingRun,
     Job,
     JobState,
     Operation,
@@ -18,6 +19,7 @@ from vbsbatch.model import (
     RunState,
     Service,
     as_wall,
+    holders,
 )
 from vbsbatch.report.text import clean, cleaned, moment, span, time_or_none, utc
 
@@ -64,6 +66,10 @@ class ReportData:
     """An engine drives the run at this moment; None where that cannot be told."""
     db_option: str = ""
     """What a command about this run must say to find its store, with a blank before it."""
+    holders: Sequence[BlockingRun] = ()
+    """Other runs of the store that hold volumes which wait in this one."""
+    temporary: bool = False
+    """The run's cloud and store go when this command has ended: there is nothing to type next."""
     waves: Mapping[int, Mapping[JobState, int]] = field(default_factory=dict)
     """Jobs by the index of their wave, and by state; of a run with waves."""
 
@@ -146,8 +152,10 @@ def _with_meaning(meaning: Meaning, row: CodeCount) -> Failure:
 
 
 def next_commands(data: ReportData) -> list[str]:
-    """What to type next, most useful first; nothing while a live run goes its way."""
-    return [command + data.db_option for command in _next(data)]
+    """What to type next, most useful first; nothing while a live run goes its way.
+
+    What frees volumes that other runs hold is among it."""
+    return [] if data.temporary else [command + data.db_option for command in _next(data)]
 
 
 def _next(data: ReportData) -> list[str]:
@@ -155,12 +163,18 @@ def _next(data: ReportData) -> list[str]:
     if run.state is RunState.ENDED:
         return _retries(data) or [f"vbsbatch verify {run.id}"]
     if run.state is RunState.STOPPED or data.live is False:
-        return [f"vbsbatch resume {run.id}"]
+        return [f"vbsbatch resume {run.id}", *_about_holders(data)]
     if run.state is not RunState.PAUSED:
-        return []
+        return _about_holders(data)
     at_a_gate = run.reason is not None and run.settings.waves and data.count(JobState.FAILED)
     retry = [f"vbsbatch retry {run.id} --all-failed"] if at_a_gate else []
-    return [*retry, f"vbsbatch unpause {run.id}"]
+    return [*retry, f"vbsbatch unpause {run.id}", *_about_holders(data)]
+
+
+def _about_holders(data: ReportData) -> list[str]:
+    """What frees the volumes that runs without an engine hold."""
+    idle = [f"vbsbatch resume {each.run_id}" for each in data.holders if not each.driven]
+    return [*idle[:_MOST_COMMANDS], f"vbsbatch take-over {data.run.id}"] if idle else []
 
 
 def _retries(data: ReportData) -> list[str]:
@@ -255,6 +269,7 @@ def facts(data: ReportData) -> list[tuple[str, str]]:
         ("cloud", run.cloud),
         ("service", "Cinder" if run.settings.service is Service.CINDER else None),
         ("reason", run.reason if waits else None),
+        ("held", holders.who_holds(data.holders) if data.holders else None),
         ("started", None if run.started_at is None else moment(run.started_at)),
         ("ended", None if run.ended_at is None else moment(run.ended_at)),
         ("took", None if took is None else span(took)),
@@ -314,11 +329,11 @@ def wave_values(data: ReportData) -> list[dict[str, Any]]:
 
 
 def _waves(data: ReportData) -> str | None:
-    """The same in words; waves that may not start yet say so."""
+    """The same in words; waves that have something left and may not start yet say so."""
     told = []
     for wave in wave_values(data):
         failed = f" ({wave['failed']} failed)" if wave["failed"] else ""
-        waits = "" if wave["open"] else " waits"
+        waits = "" if wave["open"] or wave["ended"] == wave["jobs"] else " waits"
         told.append(f"{wave['name']} {wave['ended']}/{wave['jobs']}{failed}{waits}")
     return ", ".join(told) or None
 
@@ -364,6 +379,7 @@ def job_values(job: Job) -> dict[str, str | int | None]:
         "due_at": utc(as_wall(job.due_at)) if is_due else None,
         "priority": job.priority,
         "group": cleaned(job.group),
+        "progress": job.progress if job.state is JobState.RUNNING else None,
     }
 
 

@@ -58,6 +58,13 @@ _WAVE = _object(
     open={"type": "boolean"},
 )
 
+_HOLDER = _object(
+    run=_TEXT,
+    state={"enum": [state.value for state in RunState]},
+    live={"type": "boolean"},
+    volumes=_COUNT,
+)
+
 _FAILURE = _object(
     http_status=_INTEGER_OR_NULL, code=_TEXT_OR_NULL, count=_COUNT, meaning=_TEXT_OR_NULL
 )
@@ -78,6 +85,7 @@ _JOB = _object(
     due_at=_TIME_OR_NULL,
     priority=_INTEGER,
     group=_TEXT_OR_NULL,
+    progress={"type": ["integer", "null"], "minimum": 0, "maximum": 100},
 )
 
 _RUN = _object(
@@ -106,6 +114,7 @@ _STATUS: dict[str, Node] = {
     "schema": _VERSION,
     "run": _ref("run"),
     "failures": _list_of(_ref("failure")),
+    "held_by": _list_of(_ref("holder")),
     "next": _list_of(_TEXT),
 }
 
@@ -160,6 +169,7 @@ JSON_SCHEMA: Node = {
         "code": _CODE,
         "wave": _WAVE,
         "failure": _FAILURE,
+        "holder": _HOLDER,
         "job_line": _JOB_EVENT,
         "note_line": _event("note", kind=_TEXT, text=_TEXT),
         "progress_line": _PROGRESS_EVENT,

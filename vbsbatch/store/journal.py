@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
@@ -18,6 +18,7 @@ from vbsbatch.model import (
     WITHDRAWN,
     Attempt,
     BackupSettings,
+    BlockingRun,
     Cloud,
     Command,
     Elapsed,
@@ -54,6 +55,7 @@ from vbsbatch.store.writer import Writer
 class SqliteJournal:
     """The journal of one run; an async context manager. Made by `Store.journal`.
 
+    `holder` tells of another run, by its id, state and number of volumes, who drives it;
     `inline` writes on the calling thread, for virtual time; `factory` makes its connection, for a
     measurement to slow it down. Every call after a failed write raises `StoreFailed`.
     """
@@ -65,6 +67,7 @@ class SqliteJournal:
         run: int,
         defaults: BackupSettings,
         limits: Limits,
+        holder: Callable[[str, str, int], BlockingRun],
         inline: bool = False,
         busy_timeout: float = BUSY_TIMEOUT,
         factory: type[Connection] = Connection,
@@ -72,6 +75,7 @@ class SqliteJournal:
         self._run = run
         self._defaults = defaults
         self._limits = limits
+        self._holder = holder
         self._writer = Writer(
             path,
             connect=lambda: connect(path, busy_timeout=busy_timeout, factory=factory),
@@ -240,8 +244,8 @@ class SqliteJournal:
         due = await self._writer.wait(next_due, writes=False)
         return None if due is None else Elapsed(due / 1000)
 
-    async def blocked(self, now: Elapsed) -> list[tuple[Job, str]]:
-        """Due jobs that wait for another run's open job, with that run's id, in plan order."""
+    async def blocked(self, now: Elapsed) -> list[tuple[Job, BlockingRun]]:
+        """Due jobs that wait for another run's open job, with that run, in plan order."""
 
         def blocked(db: Connection, rev: int) -> str:
             others = _one(db, statements.OTHERS_OPEN, (self._run,))
@@ -250,7 +254,9 @@ class SqliteJournal:
             return str(found)
 
         found = json.loads(await self._writer.wait(blocked, writes=False))
-        return [(read_job(row, self._defaults), run_id) for row, run_id in found]
+        runs = {run_id: state for _, (run_id, state) in found}
+        holders = {run_id: self._holder(run_id, state, 1) for run_id, state in runs.items()}
+        return [(read_job(row, self._defaults), holders[run_id]) for row, (run_id, _) in found]
 
     async def jobs_in(self, states: Sequence[JobState], *, limit: int | None = None) -> list[Job]:
         """Jobs of this run in any of `states`, in plan order."""

@@ -24,6 +24,7 @@ from vbsbatch.model import (
     OPEN_STATES,
     WITHDRAWN,
     Attempt,
+    BlockingRun,
     Cloud,
     Command,
     Elapsed,
@@ -352,14 +353,16 @@ class MemoryJournal:
         )
         return min(due, default=None)
 
-    async def blocked(self, now: Elapsed) -> list[tuple[Job, str]]:
-        """Due jobs that wait for another run's open job, with that run's id, in plan order."""
+    async def blocked(self, now: Elapsed) -> list[tuple[Job, BlockingRun]]:
+        """Due jobs that wait for another run's open job, with that run, in plan order."""
         await self._in_order()
-        found: list[tuple[Job, str]] = []
+        found: list[tuple[Job, BlockingRun]] = []
         for job in sorted(self._may_go(), key=lambda job: job.no):
-            holder = self._holder(job) if ms(job.due_at) <= ms(now) else None
-            if holder is not None:
-                found.append((job, holder))
+            run_id = self._holder(job) if ms(job.due_at) <= ms(now) else None
+            if run_id is not None:
+                state = self.store.run(run_id).state
+                driven = state is not RunState.STOPPED
+                found.append((job, BlockingRun(run_id=run_id, state=state, driven=driven)))
         return found
 
     async def jobs_in(self, states: Sequence[JobState], *, limit: int | None = None) -> list[Job]:

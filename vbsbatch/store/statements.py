@@ -108,12 +108,27 @@ BLOCKED = f"""
 SELECT json_group_array(json(row)) FROM (
   SELECT json_array(
     json_array({JOB_COLUMNS}),
-    (SELECT r.id FROM jobs o INDEXED BY jobs_open JOIN runs r ON r.no = o.run
+    (SELECT json_array(r.id, r.state) FROM jobs o INDEXED BY jobs_open JOIN runs r ON r.no = o.run
      WHERE o.volume_id = j.volume_id AND o.state IN (1, 2, 3) AND o.run <> j.run
      ORDER BY o.run LIMIT 1)) AS row
   FROM jobs w INDEXED BY jobs_waiting CROSS JOIN jobs j ON j.run = w.run AND j.no = w.no
   WHERE {_MAY_GO} AND w.due_at <= :now AND {_HELD} ORDER BY j.no)"""
-"""Due jobs that another run holds up, each with that run's id."""
+"""Due jobs that another run holds up, each with that run's id and state."""
+
+HOLDERS = """
+SELECT r.id, r.state, count(*)
+FROM jobs w INDEXED BY jobs_waiting CROSS JOIN jobs j ON j.run = w.run AND j.no = w.no
+  CROSS JOIN jobs o INDEXED BY jobs_open ON o.volume_id = j.volume_id CROSS JOIN runs r
+WHERE w.run = :run AND w.state = 0 AND o.state IN (1, 2, 3) AND o.run <> :run AND r.no = o.run
+GROUP BY r.no ORDER BY r.no"""
+"""Run: the others that have open jobs for volumes that wait in it: id, state, how many."""
+
+HELD_BY = f"""
+SELECT {JOB_COLUMNS} FROM jobs j INDEXED BY jobs_open
+WHERE j.state IN (1, 2, 3) AND j.run = :holder
+  AND j.volume_id IN (SELECT w.volume_id FROM jobs w WHERE w.run = :run AND w.state = 0)
+ORDER BY j.no"""
+"""Open jobs of the holder for volumes that wait in the run."""
 
 _FITS = """
   (:states IS NULL OR j.state IN (SELECT value FROM json_each(:states)))

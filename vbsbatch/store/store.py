@@ -19,12 +19,15 @@ from vbsbatch.errors import RunIsLive, StoreError, StoreFailed, UsageError
 from vbsbatch.model import (
     WITHDRAWN,
     BackupSettings,
+    BlockingRun,
     Holder,
     Job,
     JobMoved,
     JobState,
     Rate,
     Run,
+    RunNoted,
+    RunState,
     Settings,
     Wall,
     check_move,
@@ -36,7 +39,7 @@ from vbsbatch.store.descriptors import held
 from vbsbatch.store.entry import begun_as, ms
 from vbsbatch.store.failures import failure, translated, unusable
 from vbsbatch.store.opening import BUSY_TIMEOUT, connect, prepared
-from vbsbatch.store.place import default_path
+from vbsbatch.store.place import db_option, default_path
 from vbsbatch.store.reading import Reader
 from vbsbatch.store.rows import (
     backup_settings_text,
@@ -190,6 +193,7 @@ class Store(Reader):
             run=known.number,
             defaults=known.defaults,
             limits=self.run(run_id).settings.limits,
+            holder=self._holder,
             inline=inline,
             busy_timeout=busy_timeout,
             factory=factory,
@@ -236,6 +240,51 @@ class Store(Reader):
         with self._without_engine(run_id), self._writing() as (db, rev):
             return self._move(db, rev, run_id, chosen, cancelled)
 
+    def holders(self, run_id: str) -> list[BlockingRun]:
+        """The other runs that hold volumes which wait in this run, oldest first."""
+        number = self._about(run_id).number
+        if not self._value(statements.OTHERS_OPEN, (number,)):
+            return []
+        return [self._holder(*row) for row in self._rows(statements.HOLDERS, {"run": number})]
+
+    def _holder(self, run_id: str, state: str, volumes: int) -> BlockingRun:
+        return BlockingRun(
+            run_id=run_id,
+            state=RunState(state),
+            driven=self.is_live(run_id) is not None,
+            volumes=volumes,
+            db_option=db_option(self.path),
+        )
+
+    def take_over(self, run_id: str, asked_by: str) -> list[BlockingRun]:
+        """Have the runs that no engine drives give up for good what holds volumes of this run.
+
+        Their jobs fail as `released`; what the cloud makes of them stays in the cloud. Returns who
+        gave up how many. Raises `RunIsLive` when one of them gets an engine at this very moment.
+        """
+        taker = self._about(run_id).number
+        gave_up = []
+        for holder in self.holders(run_id):
+            if holder.driven:
+                continue
+            number = self._about(holder.run_id).number
+            with self.lock(holder.run_id), self._writing() as (db, rev):
+                volumes = self._release(db, rev, holder.run_id, run_id)
+                words = f"{asked_by}: take-over: run {run_id} has {volumes} of the volumes now"
+                for about in (number, taker):
+                    note = RunNoted(at=self._clock(), kind="command", text=words)
+                    statements.insert_events(db, about, [event_row(note)])
+            gave_up.append(replace(holder, volumes=volumes))
+        return gave_up
+
+    def _release(self, db: Connection, rev: int, holder: str, taker: str) -> int:
+        known = self._about(holder)
+        parameters = {"holder": known.number, "run": self._about(taker).number}
+        rows = db.execute(statements.HELD_BY, parameters).fetchall()
+        now = self._clock()
+        moves = [released(read_job(row, known.defaults), now, taker) for row in rows]
+        return self._record(db, rev, known.number, [moves])
+
     def _move(
         self,
         db: Connection,
@@ -244,11 +293,16 @@ class Store(Reader):
         selection: Selection,
         change: Callable[[Job, Wall], JobMoved],
     ) -> int:
-        number = self._about(run_id).number
         now = self._clock()
+        pages = self._selected(db, run_id, selection)
+        moves = ([change(job, now) for job in page] for page in pages)
+        return self._record(db, rev, self._about(run_id).number, moves)
+
+    def _record(
+        self, db: Connection, rev: int, number: int, pages: Iterable[Sequence[JobMoved]]
+    ) -> int:
         moved = 0
-        for page in self._selected(db, run_id, selection):
-            moves = [change(job, now) for job in page]
+        for moves in pages:
             rows = [(move.job.no, *mutable_row(move.job)) for move in moves]
             statements.update_jobs(db, number, rev, rows)
             statements.insert_events(db, number, [event_row(move) for move in moves])
@@ -302,6 +356,23 @@ def cancelled(job: Job, at: Wall) -> JobMoved:
     check_move(job.state, JobState.CANCELLED)
     taken_back = replace(job, state=JobState.CANCELLED, ended_at=at)
     return JobMoved(job=taken_back, came_from=job.state, at=at)
+
+
+def released(job: Job, at: Wall, taker: str) -> JobMoved:
+    """The open job is given up for good: another run took its volume over."""
+    check_move(job.state, JobState.FAILED)
+    words = f"run {taker} took the volume over; what the cloud makes of this backup stays there"
+    given_up = replace(
+        job,
+        state=JobState.FAILED,
+        ended_at=at,
+        code="released",
+        message=words,
+        unknown_at=None,
+        later_since=None,
+        progress=None,
+    )
+    return JobMoved(job=given_up, came_from=job.state, at=at, note=words)
 
 
 def _run_row(run: Run) -> tuple[Any, ...]:

@@ -22,7 +22,7 @@ _FIRST: dict[SortKey, str] = {
     SortKey.HTTP: "lowest first",
     SortKey.CODE: "by name",
     SortKey.ATTEMPTS: "fewest first",
-    SortKey.AGE: "youngest first",
+    SortKey.AGE: "newest create or end first",
     SortKey.DUE: "soonest first",
 }
 

@@ -1,0 +1,81 @@
+"""Other runs of the store that hold volumes of a run, and what is said of them.
+
+A volume has at most one open job in a store. While a run without an engine has it, nobody follows
+it to its end: a person must resume that run, or have another take the volume over.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from vbsbatch.model.states import RunState
+
+_NAMED = 3
+"""So many runs are named at once."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BlockingRun:
+    """Another run whose open jobs hold volumes that a run waits for."""
+
+    run_id: str
+    state: RunState
+    """As its engine last recorded it."""
+    driven: bool
+    """Whether an engine drives it at this moment."""
+    volumes: int = 1
+    db_option: str = ""
+    """What a command about the run must say to find its store, with a blank before it."""
+
+    @property
+    def standing(self) -> str:
+        """Whether anybody follows its jobs, in words."""
+        if self.driven:
+            return "at work"
+        return "stopped" if self.state is RunState.STOPPED else "its engine is gone"
+
+    @property
+    def resume(self) -> str:
+        """The command that goes on with it."""
+        return f"vbsbatch resume {self.run_id}{self.db_option}"
+
+
+def summed(holders: Iterable[BlockingRun]) -> list[BlockingRun]:
+    """Each run once, with all its volumes."""
+    totals: Counter[BlockingRun] = Counter()
+    for holder in holders:
+        totals[replace(holder, volumes=0)] += holder.volumes
+    return [replace(holder, volumes=volumes) for holder, volumes in totals.items()]
+
+
+def take_over(run_id: str, holders: Sequence[BlockingRun]) -> str:
+    """The command by which the run takes over what runs without an engine hold."""
+    return f"vbsbatch take-over {run_id}{holders[0].db_option if holders else ''}"
+
+
+def who_holds(holders: Sequence[BlockingRun]) -> str:
+    """Which runs hold how many volumes, and how they stand."""
+    named = [f"run {each.run_id} holds {each.volumes} ({each.standing})" for each in holders]
+    more = len(named) - _NAMED
+    return ", ".join([*named[:_NAMED], *([f"{more} more runs"] if more > 0 else [])])
+
+
+def waits_for(run_id: str, holders: Sequence[BlockingRun]) -> str:
+    """That volumes of the run wait for other runs, which, and what can be done about it."""
+    volumes = sum(each.volumes for each in holders)
+    wait = "1 volume waits" if volumes == 1 else f"{volumes} volumes wait"
+    words = f"{wait} for another run: {who_holds(holders)}"
+    idle = [each for each in holders if not each.driven]
+    if not idle:
+        return words
+    commands = ", ".join(each.resume for each in idle[:_NAMED])
+    return f"{words}; {commands}, or {take_over(run_id, idle)}"
+
+
+def held_by(holder: BlockingRun) -> str:
+    """Why one volume is not backed up now."""
+    if holder.driven:
+        return f"run {holder.run_id} is at work on this volume"
+    return f"run {holder.run_id} holds this volume ({holder.standing})"
