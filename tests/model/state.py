@@ -2,6 +2,7 @@
 
 Times are told relative to the clock whose they are; what was, and counts for nothing any more, is
 left out. Chance is: a backoff may differ by some seconds between two states that are taken for one.
+What a coroutine holds in a local variable is not seen: what is a time there is an attribute too.
 """
 
 from __future__ import annotations
