@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 300
+DEPTH ?= 4
 # Tests wait for processes more than they compute: more of them at a time than there are cores.
 WORKERS ?= 4
 
-.PHONY: demo test test-tools test-openstack check bench sim lock clean
+.PHONY: demo test test-tools test-openstack check bench sim model lock clean
 
 demo: $(VENV)/.ready  ## back up a simulated fleet of 600 volumes
 	$(BIN)/vbsbatch demo
@@ -31,6 +32,9 @@ bench: $(VENV)/.ready  ## every figure of docs/benchmarks.md, measured here
 
 sim: $(VENV)/.ready  ## SEEDS=10000: simulated nights in virtual time
 	VBSBATCH_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/simulation
+
+model: $(VENV)/.ready  ## DEPTH=5: every small night of so many steps, in virtual time
+	$(BIN)/python -m tests.model --depth $(DEPTH)
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vbsbatch needs Python 3.11 or newer")'

@@ -1,0 +1,284 @@
+"""The one place where the model meets the code under test: its clocks, its store, its engine.
+
+When the engine's construction, its clock, its journal or its service change, only this file does.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any, Protocol
+
+import anyio
+import httpx
+
+from vbsbatch.cloud.cinder import CinderService
+from vbsbatch.cloud.endpoints import Endpoints
+from vbsbatch.cloud.operations import stand_in
+from vbsbatch.cloud.session import Session
+from vbsbatch.cloud.tokens import Token, Tokens
+from vbsbatch.cloud.vbs import VbsService
+from vbsbatch.engine import Ending, Engine, Listener, Tuning
+from vbsbatch.model import BackupSettings, Job, Run, Service, Settings
+from vbsbatch.simulator.virtual import START, VirtualClock
+from vbsbatch.simulator.virtual import run as run_virtual
+from vbsbatch.store import Store
+from vbsbatch.store.memory import MemoryJournal, MemoryRun, MemoryStore
+
+RUN = "20260923-2200-test"
+PROJECT = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e"
+ROOT = "http://127.0.0.1"
+
+PACE = Tuning(poll=3.5, heartbeat=60.0, freshest=15.0, fresh=40.0)
+"""Few looks and few polls: each is a decision, or costs time."""
+
+TIMERS, ELAPSED = 1e6, 1e7
+"""Where the clocks start, far from each other: whose time a number is can be told from it."""
+
+
+class Clocks:
+    """What every clock of the night shows. True time is what passes, and nobody sees it.
+
+    Timers stand still while the machine is suspended; elapsed and wall go on, and wall and the
+    cloud's clock may be set.
+    """
+
+    def __init__(self) -> None:
+        self.virtual = VirtualClock(START)
+        self.virtual.elapsed = TIMERS
+        self.suspended = 0.0
+        self.wall_set = 0.0
+        self.cloud_set = 0.0
+
+    def timers(self) -> float:
+        """What the event loop's timers count."""
+        return self.virtual.elapsed - TIMERS
+
+    def true(self) -> float:
+        """Epoch seconds, for the cloud's own affairs."""
+        return START + self.timers() + self.suspended
+
+    def elapsed(self) -> float:
+        return ELAPSED + self.timers() + self.suspended
+
+    def wall(self) -> float:
+        return self.true() + self.wall_set
+
+    def cloud(self) -> float:
+        return self.true() + self.cloud_set
+
+    def now(self) -> float:
+        """The engine's one clock."""
+        return self.wall()
+
+    def run(self, live: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a night on them."""
+        run_virtual(live, clock=self.virtual)
+
+
+class Kept(Protocol):
+    """A store of either kind, as the model uses it."""
+
+    def create(self, run: Run, jobs: Iterable[Job]) -> None: ...
+    def journal(self) -> Any: ...
+    def crash(self, journal: Any) -> None: ...
+    def run(self) -> Run: ...
+    def jobs(self) -> list[Job]: ...
+    def copy(self) -> Any: ...
+    def put_back(self, copy: Any) -> None: ...
+    def ask(self, verb: str, argument: dict[str, Any]) -> None: ...
+    def ask_and_give_up(self, verb: str, argument: dict[str, Any]) -> None: ...
+    def unanswered(self) -> list[str]: ...
+    def close(self) -> None: ...
+
+
+class MemoryKept:
+    """The in-memory twin; a copy holds what is written, not what is pending."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+
+    def create(self, run: Run, jobs: Iterable[Job]) -> None:
+        self.store.create_run(run, jobs)
+
+    @asynccontextmanager
+    async def journal(self) -> AsyncIterator[MemoryJournal]:
+        yield self.store.journal(RUN)
+
+    def crash(self, journal: MemoryJournal) -> None:
+        journal.crash()
+
+    def run(self) -> Run:
+        return self.store.run(RUN)
+
+    def jobs(self) -> list[Job]:
+        return list(self.store.jobs(RUN))
+
+    def copy(self) -> tuple[MemoryRun, dict[int, Any], dict[int, Any]]:
+        return _copied(self.store.runs[RUN]), dict(self.store.asked), dict(self.store.answered)
+
+    def put_back(self, copy: tuple[MemoryRun, dict[int, Any], dict[int, Any]]) -> None:
+        kept, asked, answered = copy
+        self.store.runs[RUN] = _copied(kept)
+        self.store.asked, self.store.answered = dict(asked), dict(answered)
+
+    def ask(self, verb: str, argument: dict[str, Any]) -> None:
+        self.store.ask(RUN, verb, argument, "operator")
+
+    def ask_and_give_up(self, verb: str, argument: dict[str, Any]) -> None:
+        """Asked, not answered, told as failed."""
+        self.ask(verb, argument)
+
+    def unanswered(self) -> list[str]:
+        return [
+            command.verb
+            for number, (_, command) in sorted(self.store.asked.items())
+            if number not in self.store.answered
+        ]
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def _copied(kept: MemoryRun) -> MemoryRun:
+    return replace(
+        kept,
+        jobs=dict(kept.jobs),
+        attempts=dict(kept.attempts),
+        events=list(kept.events),
+        by_state={state: set(numbers) for state, numbers in kept.by_state.items()},
+        queue=list(kept.queue),
+        busy=Counter(kept.busy),
+    )
+
+
+_empty: dict[Path, bytes] = {}
+"""A new store as it lies in a folder: making its tables each time would be most of the work."""
+
+
+class SqliteKept:
+    """A real file in `folder`; a copy is a copy of it and of what SQLite keeps beside it."""
+
+    def __init__(self, folder: Path, clocks: Clocks) -> None:
+        self.path = folder / "runs.db"
+        for left in folder.iterdir():
+            left.unlink()
+        self._clocks = clocks
+        self._copies = 0
+        if empty := _empty.get(folder):
+            self.path.write_bytes(empty)
+        self._store = Store.open(self.path, create=True, clock=clocks.wall)
+        _empty[folder] = empty or self.path.read_bytes()
+
+    def create(self, run: Run, jobs: Iterable[Job]) -> None:
+        self._store.create_run(run, jobs, BackupSettings())
+
+    def journal(self) -> Any:
+        return self._store.journal(RUN, inline=True)
+
+    def crash(self, journal: Any) -> None:
+        journal.crash()
+
+    def run(self) -> Run:
+        return self._store.run(RUN)
+
+    def jobs(self) -> list[Job]:
+        return list(self._store.jobs(RUN))
+
+    def copy(self) -> list[Path]:
+        self._copies += 1
+        return [
+            Path(shutil.copy(file, file.with_name(f"{self._copies}-copy-{file.name}")))
+            for file in self._files()
+            if not file.name.endswith("-shm")
+        ]
+
+    def put_back(self, copy: list[Path]) -> None:
+        self._store.close()
+        for file in self._files():
+            file.unlink()
+        for file in copy:
+            shutil.copy(file, file.with_name(file.name.partition("-copy-")[2]))
+        self._store = Store.open(self.path, clock=self._clocks.wall)
+
+    def _files(self) -> Iterator[Path]:
+        beside = (self.path.with_name(self.path.name + end) for end in ("", "-wal", "-shm"))
+        return (file for file in beside if file.exists())
+
+    def ask(self, verb: str, argument: dict[str, Any]) -> None:
+        self._store.ask(RUN, verb, argument, "operator")
+
+    def ask_and_give_up(self, verb: str, argument: dict[str, Any]) -> None:
+        """Asked, not answered, told as failed."""
+        self.ask(verb, argument)
+
+    def unanswered(self) -> list[str]:
+        return []  # states are told apart on the in-memory store only
+
+    def close(self) -> None:
+        self._store.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Life:
+    """What one engine of the night works with."""
+
+    clocks: Clocks
+    kept: Kept
+    journal: Any
+    transport: httpx.AsyncBaseTransport
+    sign_in: Callable[[float], str]
+    """Signs in; given the wall clock, a token's value."""
+    listen: Listener
+
+
+def engine_of(life: Life) -> Engine:
+    """The real engine over the real cloud room, for one life."""
+    run, now = life.kept.run(), life.clocks.now
+    real = _service(life, run.settings)
+    other = stand_in(real, run.settings, life.kept.jobs(), now)
+    return Engine(
+        run=run,
+        journal=life.journal,
+        service=other or real,
+        clock=life.clocks,
+        random=Random(0),
+        listeners=[life.listen, *([other.hear] if other else [])],
+        tuning=PACE,
+    )
+
+
+async def drive(engine: Engine) -> Ending:
+    """Drive the run to its end or a stop."""
+    return await engine.drive()
+
+
+def _service(life: Life, settings: Settings) -> VbsService | CinderService:
+    now = life.clocks.now
+    session = Session(
+        Tokens(_fetch(life), now),
+        settings.timeouts,
+        workers=settings.limits.connections,
+        transport=lambda: life.transport,
+        now=now,
+    )
+    kind = CinderService if settings.service is Service.CINDER else VbsService
+    return kind(session, Endpoints(project_id=PROJECT, vbs=ROOT, block_storage=ROOT))
+
+
+def _fetch(life: Life) -> Callable[[], Awaitable[Token]]:
+    async def fetch() -> Token:
+        now = life.clocks.now()
+        return Token(value=life.sign_in(now), got_at=now, expires_at=now + 86400.0)
+
+    return fetch
+
+
+async def rest(seconds: float) -> None:
+    """Let time pass without an engine."""
+    await anyio.sleep(seconds)
