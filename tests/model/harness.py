@@ -24,7 +24,7 @@ from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.tokens import Token, Tokens
 from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.engine import Ending, Engine, Listener, Tuning
-from vbsbatch.model import BackupSettings, Job, Run, Service, Settings
+from vbsbatch.model import BackupSettings, Elapsed, Job, Run, Service, Settings, Wall
 from vbsbatch.simulator.virtual import START, VirtualClock
 from vbsbatch.simulator.virtual import run as run_virtual
 from vbsbatch.store import Store
@@ -37,8 +37,9 @@ ROOT = "http://127.0.0.1"
 PACE = Tuning(poll=3.5, heartbeat=60.0, freshest=15.0, fresh=40.0)
 """Few looks and few polls: each is a decision, or costs time."""
 
-TIMERS, ELAPSED = 1e6, 1e7
-"""Where the clocks start, far from each other: whose time a number is can be told from it."""
+TIMERS = 1e6
+"""Where the timers start, far from the other clocks: that a number is theirs can be told from it.
+"""
 
 
 class Clocks:
@@ -50,31 +51,32 @@ class Clocks:
 
     def __init__(self) -> None:
         self.virtual = VirtualClock(START)
-        self.virtual.elapsed = TIMERS
+        self.virtual.passed = TIMERS
+        self._anchor = 0.0
         self.suspended = 0.0
         self.wall_set = 0.0
         self.cloud_set = 0.0
 
     def timers(self) -> float:
         """What the event loop's timers count."""
-        return self.virtual.elapsed - TIMERS
+        return self.virtual.passed - TIMERS
 
     def true(self) -> float:
         """Epoch seconds, for the cloud's own affairs."""
         return START + self.timers() + self.suspended
 
-    def elapsed(self) -> float:
-        return ELAPSED + self.timers() + self.suspended
+    def elapsed(self) -> Elapsed:
+        return Elapsed(self._anchor + self.timers() + self.suspended)
 
-    def wall(self) -> float:
-        return self.true() + self.wall_set
+    def wall(self) -> Wall:
+        return Wall(self.true() + self.wall_set)
+
+    def new_process(self) -> None:
+        """An engine begins: its elapsed clock counts on from what the wall clock shows."""
+        self._anchor = float(self.wall()) - self.timers() - self.suspended
 
     def cloud(self) -> float:
         return self.true() + self.cloud_set
-
-    def now(self) -> float:
-        """The engine's one clock."""
-        return self.wall()
 
     def run(self, live: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a night on them."""
@@ -91,7 +93,7 @@ class Kept(Protocol):
     def jobs(self) -> list[Job]: ...
     def copy(self) -> Any: ...
     def put_back(self, copy: Any) -> None: ...
-    def ask(self, verb: str, argument: dict[str, Any]) -> None: ...
+    def ask(self, verb: str, argument: dict[str, Any]) -> int: ...
     def ask_and_give_up(self, verb: str, argument: dict[str, Any]) -> None: ...
     def unanswered(self) -> list[str]: ...
     def close(self) -> None: ...
@@ -119,20 +121,22 @@ class MemoryKept:
     def jobs(self) -> list[Job]:
         return list(self.store.jobs(RUN))
 
-    def copy(self) -> tuple[MemoryRun, dict[int, Any], dict[int, Any]]:
-        return _copied(self.store.runs[RUN]), dict(self.store.asked), dict(self.store.answered)
+    def copy(self) -> tuple[MemoryRun, dict[int, Any], dict[int, Any], set[int]]:
+        store = self.store
+        return _copied(store.runs[RUN]), dict(store.asked), dict(store.answered), set(store.taken)
 
-    def put_back(self, copy: tuple[MemoryRun, dict[int, Any], dict[int, Any]]) -> None:
-        kept, asked, answered = copy
+    def put_back(self, copy: tuple[MemoryRun, dict[int, Any], dict[int, Any], set[int]]) -> None:
+        kept, asked, answered, taken = copy
         self.store.runs[RUN] = _copied(kept)
         self.store.asked, self.store.answered = dict(asked), dict(answered)
+        self.store.taken = set(taken)
 
-    def ask(self, verb: str, argument: dict[str, Any]) -> None:
-        self.store.ask(RUN, verb, argument, "operator")
+    def ask(self, verb: str, argument: dict[str, Any]) -> int:
+        return self.store.ask(RUN, verb, argument, "operator")
 
     def ask_and_give_up(self, verb: str, argument: dict[str, Any]) -> None:
         """Asked, not answered, told as failed."""
-        self.ask(verb, argument)
+        self.store.withdraw(self.ask(verb, argument))
 
     def unanswered(self) -> list[str]:
         return [
@@ -210,12 +214,12 @@ class SqliteKept:
         beside = (self.path.with_name(self.path.name + end) for end in ("", "-wal", "-shm"))
         return (file for file in beside if file.exists())
 
-    def ask(self, verb: str, argument: dict[str, Any]) -> None:
-        self._store.ask(RUN, verb, argument, "operator")
+    def ask(self, verb: str, argument: dict[str, Any]) -> int:
+        return self._store.ask(RUN, verb, argument, "operator")
 
     def ask_and_give_up(self, verb: str, argument: dict[str, Any]) -> None:
         """Asked, not answered, told as failed."""
-        self.ask(verb, argument)
+        self._store.withdraw(self.ask(verb, argument))
 
     def unanswered(self) -> list[str]:
         return []  # states are told apart on the in-memory store only
@@ -233,15 +237,18 @@ class Life:
     journal: Any
     transport: httpx.AsyncBaseTransport
     sign_in: Callable[[float], str]
-    """Signs in; given the wall clock, a token's value."""
+    """Signs in; given the elapsed clock, a token's value."""
     listen: Listener
+    first: bool
+    """No engine drove the run before."""
 
 
 def engine_of(life: Life) -> Engine:
     """The real engine over the real cloud room, for one life."""
-    run, now = life.kept.run(), life.clocks.now
+    life.clocks.new_process()
+    run = life.kept.run()
     real = _service(life, run.settings)
-    other = stand_in(real, run.settings, life.kept.jobs(), now)
+    other = stand_in(real, run, life.kept.jobs(), life.clocks.elapsed)
     return Engine(
         run=run,
         journal=life.journal,
@@ -250,6 +257,7 @@ def engine_of(life: Life) -> Engine:
         random=Random(0),
         listeners=[life.listen, *([other.hear] if other else [])],
         tuning=PACE,
+        resumed=not life.first,
     )
 
 
@@ -259,7 +267,7 @@ async def drive(engine: Engine) -> Ending:
 
 
 def _service(life: Life, settings: Settings) -> VbsService | CinderService:
-    now = life.clocks.now
+    now = life.clocks.elapsed
     session = Session(
         Tokens(_fetch(life), now),
         settings.timeouts,
@@ -273,7 +281,7 @@ def _service(life: Life, settings: Settings) -> VbsService | CinderService:
 
 def _fetch(life: Life) -> Callable[[], Awaitable[Token]]:
     async def fetch() -> Token:
-        now = life.clocks.now()
+        now = float(life.clocks.elapsed())
         return Token(value=life.sign_in(now), got_at=now, expires_at=now + 86400.0)
 
     return fetch

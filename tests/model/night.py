@@ -14,6 +14,7 @@ from tests.model.harness import RUN, Clocks, Kept, Life, MemoryKept, drive, engi
 from tests.model.steps import ANSWERS, COSTS, GAP, HOUR, LATE, OPENINGS, STALE, Opening
 from vbsbatch.model import (
     BackupSettings,
+    Cloud,
     Job,
     JobMoved,
     JobState,
@@ -81,6 +82,7 @@ class Night:
         self.steps = (*self.how.steps, *self.schedule)
         self.began = self.clocks.true()
         self.place = 0
+        self.lives = 0
         self.dead = False
         self.merged = False
         self._probed = False
@@ -118,6 +120,7 @@ class Night:
 
     async def _one_life(self) -> bool:
         """Drive the run; true when it has ended."""
+        self.lives += 1
         self.dead, self._death = False, lambda: None
         self.under_way.clear()
         async with self.store.journal() as self.journal:
@@ -128,6 +131,7 @@ class Night:
                 transport=self.wire,
                 sign_in=lambda _: self.cloud.sign_in(),
                 listen=self._listen,
+                first=self.lives == 1,
             )
             self.engine = engine_of(life)
             try:
@@ -321,6 +325,7 @@ class Night:
             state=RunState.RUNNING,
             settings=self._settings(),
             created_at=self.clocks.wall(),
+            created_cloud_at=Cloud(self.clocks.cloud()),
         )
 
     def _jobs(self) -> Iterable[Job]:

@@ -17,7 +17,7 @@ from typing import Any
 from aiolimiter import AsyncLimiter
 
 from tests.model.cloud import Asked
-from tests.model.harness import ELAPSED, TIMERS, Clocks
+from tests.model.harness import TIMERS, Clocks
 from tests.model.night import PER, Night
 from vbsbatch.simulator.virtual import START
 
@@ -46,6 +46,7 @@ def state_of(night: Night, asked: Asked) -> State:
     """Where a night stands that waits for the answer to a request."""
     clocks = night.clocks
     told = _Told(clocks)
+    told.add(round(float(clocks.elapsed()) - float(clocks.wall()), 1))
     told.add((asked, night.under_way and [(at - clocks.timers(), s) for at, s in night.under_way]))
     told.add(sorted(night.earned.items()))
     told.add((len(night.stops), night.store.unanswered()))
@@ -86,8 +87,7 @@ class _Told:
 
     def __init__(self, clocks: Clocks) -> None:
         self._zeros = (
-            (START, clocks.wall()),
-            (ELAPSED, clocks.elapsed()),
+            (START, float(clocks.wall())),
             (TIMERS, clocks.timers() + TIMERS),
         )
         self._words: list[str] = []

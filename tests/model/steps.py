@@ -64,7 +64,8 @@ class Opening:
     service: str = "vbs"
     plain_names: bool = False
     """Backup names do not tell the run: only the age of a backup tells whose it is."""
-    steps: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ("complete",)
+    """The first look, at a cloud that has nothing of the run yet, and what else is given."""
     settle: float = SETTLE
     meanwhile: tuple[str, ...]
     """What may happen while a request waits for its answer."""
@@ -87,7 +88,8 @@ CLOCKS = ("cloud+1h", "cloud-1h")
 
 OPENINGS: dict[str, Opening] = {
     "backup": Opening(meanwhile=USUAL),
-    "lost": Opening(meanwhile=USUAL, steps=("lost-after", "late")),
+    "lost": Opening(meanwhile=USUAL, steps=("complete", "lost-after", "late")),
+    "first-look": Opening(meanwhile=USUAL, steps=()),
     "cinder": Opening(service="cinder", plain_names=True, meanwhile=(*USUAL, *CLOCKS)),
     "restore": Opening(operation="restore", meanwhile=(*USUAL[2:], *CLOCKS)),
 }

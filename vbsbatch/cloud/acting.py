@@ -127,9 +127,11 @@ class Acting(ABC):
     async def survey(self, page: str | None = None) -> BackupPage:
         """The same, and of waiting jobs what an engine that this store does not know of may have
         asked for."""
-        followed = await self.backups(page)
-        waiting = [job for job in self._jobs.values() if job.state is JobState.WAITING]
-        return BackupPage(backups=(*followed.backups, *await self._asked_before(waiting)))
+        jobs = [job for job in self._jobs.values() if job.state in _TRACKED]
+        waiting = [job for job in self._jobs.values() if self._in_question(job)]
+        look = await self._look({source_of(job) for job in (*jobs, *waiting)})
+        found = await self._sightings(jobs, look)
+        return BackupPage(backups=(*found, *await self._asked_before(waiting, look)))
 
     async def backup(self, backup_id: str) -> Backup | None:
         """How far the job is that names this backup; None when there is no such job."""
@@ -153,8 +155,13 @@ class Acting(ABC):
     @abstractmethod
     async def _ask(self, job: Job) -> Backup: ...
 
-    async def _asked_before(self, waiting: list[Job]) -> tuple[Backup, ...]:
-        """Nothing, where to ask twice does no harm."""
+    def _in_question(self, job: Job) -> bool:
+        """Whether a waiting job may have been asked for already; where to ask twice does no harm,
+        that does not matter."""
+        return False
+
+    async def _asked_before(self, waiting: list[Job], look: Look) -> tuple[Backup, ...]:
+        """How far those are that are in question."""
         return ()
 
     def _keep(self, job: Job) -> None:

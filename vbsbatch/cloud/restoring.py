@@ -111,28 +111,29 @@ class Restoring(Acting):
         now = Cloud(float(self._now()) + self.clock_ahead)
         return unconfirmed(backup, volume, self._intent(job), now, witnessed=witnessed)
 
-    async def _asked_before(self, waiting: list[Job]) -> tuple[Backup, ...]:
+    def _in_question(self, job: Job) -> bool:
+        """What an operator has sent back to waiting (it was tried, and has no intent any more) he
+        has looked at himself."""
+        return job.state is JobState.WAITING and (job.intent_at is not None or not job.attempts)
+
+    async def _asked_before(self, waiting: list[Job], look: Look) -> tuple[Backup, ...]:
         """What an engine that this store does not know of has restored since the run was made.
 
-        A restore changes backup and volume: where the backup has not changed since, there was none.
-        What an operator has sent back to waiting (`intent_at` is None, though it was tried) he has
-        looked at himself.
+        A restore changes backup and volume: where one of them has not changed since, there was
+        none.
         """
-        never_sent = [job for job in waiting if job.intent_at is not None or not job.attempts]
-        if not never_sent:
-            return ()
-        look = await self._look({source_of(job) for job in never_sent})
-        backups = {job.no: look.listed.get(source_of(job)) for job in never_sent}
-        suspect = [
-            job for job in never_sent if not untouched(backups[job.no], None, self._intent(job))
-        ]
+        backups = {job.no: look.listed.get(source_of(job)) for job in waiting}
+        suspect = [job for job in waiting if not self._untouched(job, backups[job.no], None)]
         volumes = await self._service.inventory.these({job.volume_id for job in suspect})
-        found = []
-        for job in suspect:
-            backup, volume = backups[job.no], volumes.get(job.volume_id)
-            if not untouched(backup, volume, self._intent(job)):
-                found.append(self._judged(job, backup, volume))
+        found = [
+            self._judged(job, backups[job.no], volumes.get(job.volume_id))
+            for job in suspect
+            if not self._untouched(job, backups[job.no], volumes.get(job.volume_id))
+        ]
         return tuple(each for each in found if each is not None)
+
+    def _untouched(self, job: Job, backup: Backup | None, volume: CloudVolume | None) -> bool:
+        return untouched(backup, volume, self._intent(job))
 
     async def _ask(self, job: Job) -> Backup:
         """How far a restore is whose backup is not (or no longer) seen at work."""
