@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 from vbsbatch.model import Rate, Settings
@@ -59,7 +60,7 @@ READ_FAULTS = (
 def stormy(seed: int) -> Night:
     """A night in which anything may go wrong, any number of times, kills included."""
     random = Random(f"weather {seed}")
-    return Night(
+    night = Night(
         seed=seed,
         volumes=random.randint(1, 30),
         scenario=scenario(random),
@@ -67,6 +68,27 @@ def stormy(seed: int) -> Night:
         lives=random.choice((1, 3, 6)),
         stops=40,
         backup_name=random.choice(("n-{no}-{run}", "same-name")),
+    )
+    return unsteady(night) if seed % 2 else night
+
+
+BY = (-2 * 86400.0, -86400.0, -3600.0, -90.0, -7.0, 7.0, 90.0, 3600.0, 86400.0, 2 * 86400.0)
+"""Seconds by which clocks are set: seconds to days, both ways."""
+
+
+def unsteady(night: Night, *, cloud: bool = True) -> Night:
+    """The same night with clocks that nobody can rely on: the machine's is set, several times, the
+    cloud's too, and the machine sleeps."""
+    random = Random(f"clocks {night.seed}")
+    events = tuple(
+        (random.uniform(0.0, 600.0), random.choice(("set", "set", "sleep")), random.choice(BY))
+        for _ in range(random.randint(1, 5))
+    )
+    steps = [(random.uniform(0.0, 600.0), random.choice(BY)) for _ in range(random.randint(0, 2))]
+    return replace(
+        night,
+        clock_events=tuple((at, what, abs(s) if what == "sleep" else s) for at, what, s in events),
+        scenario=replace(night.scenario, clock_steps=tuple(steps) if cloud else ()),
     )
 
 

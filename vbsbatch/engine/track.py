@@ -282,15 +282,16 @@ class Tracker:
             await self._not_seen(job, finding)
         else:
             await self._seen(job, seen.found[job.no], finding)
-        self._mind_the_time(job.no)
+        self._mind_the_time(job.no, seen.sight.started_at)
 
-    def _mind_the_time(self, no: int) -> None:
+    def _mind_the_time(self, no: int, looked_at: Elapsed) -> None:
         """A backup that takes longer than the plan gives it is left as it is: neither deleted nor
-        made anew, a person has to look."""
+        made anew, a person has to look. What counts is how long it took when the look began: the
+        machine may have slept since."""
         job = self._ledger.open.get(no)
         if job is None or job.state is not JobState.RUNNING:
             return
-        if self._clock.elapsed() - self._since(job) > self._settings.timeouts.backup:
+        if looked_at - self._since(job) > self._settings.timeouts.backup:
             self._fail(job, "stuck", "the cloud still works on it, longer than timeouts.backup")
 
     async def _seen(self, job: Job, backup: Backup, finding: Finding) -> None:

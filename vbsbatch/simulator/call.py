@@ -41,7 +41,7 @@ class Call:
 
     def shown(self, at: float) -> float:
         """A time as the server's clock would tell it."""
-        return at + self.scenario.clock_ahead
+        return at + self.scenario.ahead(at - self.start)
 
     def draw(self, span: Span) -> float:
         """A duration out of a range."""

@@ -127,6 +127,11 @@ class _Fault(_Strict):
         return Fault(**given)
 
 
+class _ClockStep(_Strict):
+    after: Duration
+    by: Duration
+
+
 class _Document(_Strict):
     backups: _Backups = _Backups()
     tokens: _Tokens = _Tokens()
@@ -136,6 +141,7 @@ class _Document(_Strict):
     microversion: Annotated[int, Field(ge=0, le=999)] = 71
     busy_after: Duration = 0.0
     clock_ahead: Duration = 0.0
+    clock_steps: list[_ClockStep] = []
     quota: _Quota = _Quota()
     faults: list[_Fault] = []
 
@@ -150,6 +156,7 @@ class _Document(_Strict):
             microversion=self.microversion,
             busy_after=self.busy_after,
             clock_ahead=self.clock_ahead,
+            clock_steps=tuple((step.after, step.by) for step in self.clock_steps),
             quota=Quota(**self.quota.model_dump()),
             faults=tuple(fault.value() for fault in self.faults),
         )
@@ -207,6 +214,7 @@ def write_scenario(scenario: Scenario) -> dict[str, Any]:
         "life": document.pop("token_life"),
         "revoked_after": document.pop("revoked_after"),
     }
+    document["clock_steps"] = [{"after": at, "by": by} for at, by in scenario.clock_steps]
     document["faults"] = [_write_fault(fault) for fault in scenario.faults]
     if scenario.limit is None:
         del document["limit"]

@@ -56,6 +56,8 @@ def _newest_first(call: Call) -> Iterator[SimBackup]:
     wanted = call.request.query.get("volume_id")
     project = call.project
     source = project.order if wanted is None else project.of_volume.get(read_id(wanted) or "", [])
+    if call.scenario.clock_steps:  # a database sorts by the times that it wrote down
+        source = sorted(source, key=lambda backup: call.shown(backup.created_at))
     return (backup for backup in reversed(source) if backup.seen(call.now))
 
 

@@ -144,5 +144,11 @@ class Scenario:
     """For so long after a create Cinder does not see that the volume is busy, and takes another."""
     clock_ahead: float = 0.0
     """The server's clock minus the true one."""
+    clock_steps: tuple[tuple[float, float], ...] = ()
+    """When the server's clock is set, in seconds since the cloud began, and by how many seconds."""
     quota: Quota = Quota()
     faults: tuple[Fault, ...] = ()
+
+    def ahead(self, passed: float) -> float:
+        """The server's clock minus the true one, `passed` seconds after the cloud began."""
+        return self.clock_ahead + sum(by for after, by in self.clock_steps if after <= passed)

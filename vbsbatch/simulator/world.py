@@ -269,7 +269,8 @@ class SimulatedCloud:
     def _finish(self, reply: SimReply, arrival: _Arrival) -> None:
         """Add the headers that every answer carries, and the time it takes."""
         reply.headers.setdefault("content-type", "application/json")
-        reply.headers["date"] = _http_date(int(arrival.now + self.scenario.clock_ahead))
+        ahead = self.scenario.ahead(arrival.now - self.start)
+        reply.headers["date"] = _http_date(int(arrival.now + ahead))
         reply.headers["x-request-id"] = self._request_id()
         if arrival.place.service in DISCOVERED:
             reply.headers["x-openstack-request-id"] = "req-" + new_id(self._rng)
