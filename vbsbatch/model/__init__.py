@@ -22,6 +22,7 @@ from vbsbatch.model.run import (
     Command,
     Job,
     JobMoved,
+    Place,
     Run,
     RunNoted,
     renewed,
@@ -42,6 +43,7 @@ from vbsbatch.model.settings import (
     Wave,
     Window,
 )
+from vbsbatch.model.spelling import did_you_mean, nearest, some_of
 from vbsbatch.model.states import (
     ENDED_STATES,
     MOVES,
@@ -77,6 +79,7 @@ __all__ = [
     "Limits",
     "OnPreflight",
     "Operation",
+    "Place",
     "Quota",
     "Rate",
     "Retry",
@@ -93,6 +96,9 @@ __all__ = [
     "Wave",
     "Window",
     "check_move",
+    "did_you_mean",
+    "nearest",
     "plain_id",
     "renewed",
+    "some_of",
 ]

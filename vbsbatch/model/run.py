@@ -5,7 +5,7 @@ All times are seconds since the Unix epoch (UTC) as ``float``; all durations are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,6 +121,38 @@ class RunNoted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where a sign-in leads; what is not known is None."""
+
+    cloud: str | None = None
+    """The entry of clouds.yaml; None for the `OS_*` variables."""
+    region: str | None = None
+    project_id: str | None = None
+    project_name: str | None = None
+    endpoint: str | None = None
+    """Where the backup service is."""
+
+    def __str__(self) -> str:
+        """`cloud lab, region R1, project proj (0123…), https://…`, uncleaned."""
+        return ", ".join(self._parts())
+
+    def _parts(self) -> Iterator[str]:
+        yield f"cloud {self.cloud}" if self.cloud else "the environment's cloud"
+        yield f"region {self.region}" if self.region else "no region named"
+        if self.project_id or self.project_name:
+            yield f"project {self.project}"
+        if self.endpoint:
+            yield self.endpoint
+
+    @property
+    def project(self) -> str | None:
+        """The project's name with its id, or whichever is known."""
+        if self.project_name and self.project_id and self.project_name != self.project_id:
+            return f"{self.project_name} ({self.project_id})"
+        return self.project_name or self.project_id
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """One execution of a plan."""
 
@@ -129,6 +161,11 @@ class Run:
     cloud: str | None
     project_id: str | None = None
     """The project it was started in: anywhere else nothing of it could be found again."""
+    project_name: str | None = None
+    region: str | None = None
+    """The region it was started in; None where none was named, and in runs of older stores."""
+    endpoint: str | None = None
+    """Where the backup service was when it was started."""
     state: RunState
     settings: Settings
     created_at: float
@@ -148,6 +185,17 @@ class Run:
     heartbeat_at: float | None = None
     create_calls: int = 0
     read_calls: int = 0
+
+    @property
+    def place(self) -> Place:
+        """Where it was started."""
+        return Place(
+            cloud=self.cloud,
+            region=self.region,
+            project_id=self.project_id,
+            project_name=self.project_name,
+            endpoint=self.endpoint,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from vbsbatch.errors import StoreUnusable
 from vbsbatch.store.failures import DAMAGED, unusable
-from vbsbatch.store.schema import APPLICATION_ID, ORDER, TABLES
+from vbsbatch.store.schema import APPLICATION_ID, ORDER, PLACE, TABLES
 from vbsbatch.store.views import VIEWS
 
 if TYPE_CHECKING:
@@ -202,10 +202,14 @@ def _version_2(database: Database) -> None:
     _execute(database, ORDER)
 
 
+def _place_of_runs(database: Database) -> None:
+    _execute(database, PLACE)
+
+
 def _execute(database: Database, statements: str) -> None:
     for statement in filter(str.strip, statements.split(";")):
         database.execute(statement)
 
 
-MIGRATIONS = (_version_1, _version_2)
+MIGRATIONS = (_version_1, _version_2, _place_of_runs)
 """What makes version n + 1 of version n, in order; none may drop a run. Append only."""

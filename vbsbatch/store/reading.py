@@ -139,12 +139,15 @@ class Reader:
             *rest,
         ) = row
         reason, deadline_at, rate, in_flight, pid, host, heartbeat_at, *rest = rest
-        create_calls, read_calls, wave, *_ = rest
+        create_calls, read_calls, wave, region, project_name, endpoint, *_ = rest
         return Run(
             id=run_id,
             plan=plan,
             cloud=cloud,
             project_id=project_id,
+            project_name=project_name,
+            region=region,
+            endpoint=endpoint,
             state=RunState(state),
             settings=self._settings(settings),
             created_at=created_at / 1000,

@@ -151,3 +151,10 @@ CREATE INDEX jobs_waiting ON jobs (run, wave, rank, priority DESC, no, due_at, s
 
 `grp` and `az` are in the index for claims under caps, which may pass over very many jobs.
 """
+
+PLACE = """
+ALTER TABLE runs ADD COLUMN region TEXT;
+ALTER TABLE runs ADD COLUMN project_name TEXT;
+ALTER TABLE runs ADD COLUMN endpoint TEXT;
+"""
+"""Which cloud a run was started in, beside `cloud` and `project_id`; NULL in older runs."""

@@ -293,4 +293,7 @@ def _run_row(run: Run) -> tuple[Any, ...]:
         time_ms(run.heartbeat_at),
         run.create_calls,
         run.read_calls,
+        storable(run.region),
+        storable(run.project_name),
+        storable(run.endpoint),
     )
