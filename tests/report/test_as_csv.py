@@ -34,8 +34,8 @@ def starts_formula(value: str) -> bool:
 def test_there_is_a_header_and_a_row_for_each_job_with_crlf() -> None:
     text = text_of(one_of_each())
     rows = rows_of(text)
-    assert rows[0] == list(JOB_FIELDS)
-    assert [len(row) for row in rows] == [15] * 10
+    assert rows[0] == [*JOB_FIELDS, *PLACE_FIELDS]
+    assert [len(row) for row in rows] == [19] * 10
     assert text.count("\r\n") == text.count("\n") == 10
 
 

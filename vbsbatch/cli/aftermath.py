@@ -12,6 +12,7 @@ import click
 
 from vbsbatch.cli import mention, remark
 from vbsbatch.cli.options import Driving, driving, open_store
+from vbsbatch.cli.place_shown import place_line
 from vbsbatch.cli.running import carry_out
 from vbsbatch.cli.showing import chosen_style, is_terminal
 from vbsbatch.cli.surveying import volumes_by_id
@@ -85,9 +86,9 @@ def restore(run: str, volumes: tuple[str, ...], to: tuple[str, ...], how: Drivin
             jobs = called(wanted, targets)
             if objections := objections_to_restore(jobs, backups, targets):
                 raise UsageError("\n".join([*objections, "nothing was restored"]))
-            what = counted(len(jobs), "volume")
+            what, where = counted(len(jobs), "volume"), place_line(service)
             _confirm(
-                f"{what} will be overwritten with the backups of run {source.id}:",
+                f"{what} will be overwritten with the backups of run {source.id}, in {where}:",
                 [_overwritten(job, backups) for job in jobs],
                 "overwrite",
                 style,
@@ -136,9 +137,8 @@ def prune(run: str, volumes: tuple[str, ...], errored: bool, delete: bool, how: 
             total = sum(backups[_backup_id(job)].size or 0 for job in jobs)
             if not delete or not jobs:
                 return _dry_run(source, lines, total)
-            heading = (
-                f"{counted(len(jobs), 'backup')} of run {source.id} ({total} GB) will be deleted:"
-            )
+            what = f"{counted(len(jobs), 'backup')} of run {source.id} ({total} GB)"
+            heading = f"{what} will be deleted, in {place_line(service)}:"
             _confirm(heading, lines, "delete", style, yes=how.yes)
             return _frozen(store, source, settings, jobs, service, choice.cloud, style)
 
@@ -285,6 +285,9 @@ def _frozen(
         plan=f"{word} of {source.id}",
         cloud=cloud,
         project_id=service.project_id,
+        project_name=service.project_name,
+        region=service.region,
+        endpoint=service.endpoint,
         state=RunState.RUNNING,
         settings=settings,
         created_at=now,

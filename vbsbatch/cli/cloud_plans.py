@@ -12,6 +12,7 @@ import click
 
 from vbsbatch.cli import FAILED, mention
 from vbsbatch.cli.options import cloud_options, with_options
+from vbsbatch.cli.place_shown import place_line
 from vbsbatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ async def _made(
     async with connect(choice, workers=1) as service:
         with counting("volumes") as count:
             fleet, nameless = await survey(service.inventory, count)
+        place = place_line(service)
         cloud = None if service.cloud_name == "envvars" else service.cloud_name
     check_servers(fleet, selection.server, names_known=nameless is None)
     fitting = chosen(fleet, selection)
@@ -184,9 +186,11 @@ async def _made(
         raise UsageError(_nothing(len(fleet.volumes), len(fitting)))
     if nameless is not None and any(volume.server_ids for volume in volumes.values()):
         mention(f"note: groups are named by the ids of servers: {nameless}")
-    heading = Heading(name=_plan_name(output, cloud), cloud=cloud, selection=selection)
+    name = _plan_name(output, cloud)
+    heading = Heading(name=name, cloud=cloud, selection=selection, place=place)
     left_out = {key: volume for key, volume in fitting.items() if key not in volumes}
     gigabytes = sum(volume.size or 0 for volume in volumes.values())
+    mention(f"in {place}")
     summary = f"{counted(len(volumes), 'volume')}, {gigabytes} GB"
     if left_out:
         summary += f", {len(left_out)} left out that cannot be backed up"
@@ -199,7 +203,9 @@ async def _fleet(choice: CloudChoice) -> Fleet:
 
     async with connect(choice, workers=1) as service:
         with counting("volumes") as count:
-            return (await survey(service.inventory, count))[0]
+            fleet, _ = await survey(service.inventory, count)
+        mention(f"in {place_line(service)}")
+        return fleet
 
 
 def _choice(

@@ -210,6 +210,7 @@ def carry_out(
     import anyio
 
     from vbsbatch.cli.engine_process import Manner, check_project, drive, signed_in
+    from vbsbatch.cli.place_shown import say_place
 
     async def sign_in_and_drive() -> Run | int:
         async with signed_in(choice, settings) as service:
@@ -217,6 +218,7 @@ def carry_out(
             if isinstance(prepared, int):
                 return prepared
             check_project(prepared, service)
+            say_place(service, style)
             if style == "tui":
                 return prepared
             return await drive(
@@ -296,6 +298,9 @@ def _freeze(
         plan=plan.name,
         cloud=cloud,
         project_id=service.project_id,
+        project_name=service.project_name,
+        region=service.region,
+        endpoint=service.endpoint,
         state=RunState.RUNNING,
         settings=plan.settings_on(service.kind),
         created_at=now,

@@ -43,17 +43,18 @@ def load_cloud(name: str | None) -> tuple[Any, AccessKey | None]:
     Blocking, no network. Raises `SignInError` for files, names and options that do not do.
     """
     with quiet():
-        from keystoneauth1 import exceptions as keystone
-        from openstack import exceptions as sdk
-
-        with _standing_somewhere():
+        with _standing_somewhere(), _at_home():
+            from keystoneauth1 import exceptions as keystone
+            from openstack import exceptions as sdk
             from openstack.config import OpenStackConfig, loader
+
         for variable, constant in _FILES:
             _check_first(variable, getattr(loader, constant))
         try:
             config = OpenStackConfig(app_name="vbsbatch", app_version=vbsbatch.__version__)
             config.auth_config_hook = with_default_domain
-            return _entry(config, _choose(config, name))
+            with _at_home():
+                return _entry(config, _choose(config, name))
         except keystone.MissingRequiredOptions as error:
             missing = ", ".join(option.dest for option in error.options)
             raise SignInError(f"{_cloud(name)}: auth lacks {missing} (in clouds.yaml)") from error
@@ -108,6 +109,22 @@ def _standing_somewhere() -> Iterator[None]:
     finally:
         os.fchdir(here)
         os.close(here)
+
+
+@contextmanager
+def _at_home() -> Iterator[None]:
+    """Give a user without a home folder, as in a container, one in which nothing can be.
+
+    The sign-in libraries look for their files there, and fail, or write into a folder named `~`.
+    """
+    if os.path.isabs(os.path.expanduser("~")):
+        yield
+        return
+    os.environ["HOME"] = os.devnull
+    try:
+        yield
+    finally:
+        del os.environ["HOME"]
 
 
 @contextmanager

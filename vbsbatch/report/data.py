@@ -245,6 +245,9 @@ def facts(data: ReportData) -> list[tuple[str, str]]:
     waits = data.live or run.state is not RunState.RUNNING  # an engine that is gone does not
     optional = [
         ("cloud", run.cloud),
+        ("region", run.region),
+        ("project", run.place.project),
+        ("endpoint", run.endpoint),
         ("service", "Cinder" if run.settings.service is Service.CINDER else None),
         ("reason", run.reason if waits else None),
         ("started", None if run.started_at is None else moment(run.started_at)),
