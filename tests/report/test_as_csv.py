@@ -7,7 +7,7 @@ from hypothesis import given
 
 from vbsbatch.model import Job
 from vbsbatch.report import write
-from vbsbatch.report.as_csv import cell
+from vbsbatch.report.as_csv import PLACE_FIELDS, cell
 from vbsbatch.report.data import JOB_FIELDS
 from vbsbatch.report.text import clean
 

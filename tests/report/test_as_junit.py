@@ -9,7 +9,7 @@ from vbsbatch.model import JobState
 from vbsbatch.report import ReportData, write
 from vbsbatch.report.text import clean
 
-from .samples import any_text, failed, hostile_report, job, one_of_each, report
+from .samples import PLACE, any_text, failed, hostile_report, job, one_of_each, report, run
 
 
 def text_of(data: ReportData) -> str:
@@ -33,12 +33,12 @@ def test_there_is_a_suite_for_the_run_and_a_case_for_each_volume() -> None:
 
 
 def test_the_suite_says_which_cloud_the_run_was_started_in() -> None:
-    properties = suite_of(report([job()], **PLACE)).findall("properties/property")
+    properties = suite_of(report([job()], run=run(**PLACE))).findall("properties/property")
     assert {each.get("name"): each.get("value") for each in properties} == {
         "cloud": "otc",
         "region": "eu-de",
-        "project": "prod (0a1b)",
-        "endpoint": "https://vbs.test",
+        "project": "prod (0a1b2c)",
+        "endpoint": "https://vbs.eu-de.test",
     }
 
 

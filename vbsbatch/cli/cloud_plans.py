@@ -118,9 +118,10 @@ def new(
     if to_file and os.path.lexists(str(output)) and not force:
         raise UsageError(f"{output} exists already: --force replaces it")
     choice = _choice(cloud or os.environ.get("OS_CLOUD"), vbs_endpoint, block_storage_endpoint)
-    lines, summary = anyio.run(_made, choice, _selection(words), output if to_file else None)
+    lines, summary, place = anyio.run(_made, choice, _selection(words), output if to_file else None)
     with opened(output) as stream:
         stream.writelines(f"{line}\n" for line in lines)
+    mention(f"in {place}")
     if to_file:
         mention(f"{output}: {summary}; next: vbsbatch check {shlex.quote(str(output))} --online")
 
@@ -167,8 +168,8 @@ def diff(
 
 async def _made(
     choice: CloudChoice, selection: Selection, output: str | None
-) -> tuple[list[str], str]:
-    """The lines of the plan, and what is in it."""
+) -> tuple[list[str], str, str]:
+    """The lines of the plan, what is in it, and in which cloud that is."""
     from vbsbatch.cli.surveying import counting, survey
     from vbsbatch.cloud import connect
     from vbsbatch.fleet.choosing import check_servers, chosen, usable
@@ -190,11 +191,10 @@ async def _made(
     heading = Heading(name=name, cloud=cloud, selection=selection, place=place)
     left_out = {key: volume for key, volume in fitting.items() if key not in volumes}
     gigabytes = sum(volume.size or 0 for volume in volumes.values())
-    mention(f"in {place}")
     summary = f"{counted(len(volumes), 'volume')}, {gigabytes} GB"
     if left_out:
         summary += f", {len(left_out)} left out that cannot be backed up"
-    return list(plan_text(fleet, volumes, heading, left_out=left_out)), summary
+    return list(plan_text(fleet, volumes, heading, left_out=left_out)), summary, place
 
 
 async def _fleet(choice: CloudChoice) -> Fleet:

@@ -36,7 +36,8 @@ def end_line(service: CloudService) -> str | None:
 
 def say_place(service: CloudService, style: str) -> None:
     """Say both on standard error, in the `style` of the run's progress."""
-    remark(f"in {place_line(service)}", style)
+    if style != "quiet":
+        remark(f"in {place_line(service)}", style)
     ending = end_line(service)
     if ending is None:
         return

@@ -37,6 +37,8 @@ Examples:
 def check(plan: Path, volumes: str | None, online: bool, as_json: bool, **place: str | None) -> int:
     """Check PLAN without touching any cloud; every problem at once, as file:line:column.
 
+    - as PLAN is standard input.
+
     With --online, then look whether the cloud could carry it out as it is now.
     """
     if not online and (as_json or any(place.values())):
@@ -119,9 +121,10 @@ def load_plan(plan: Path, volumes: str | None) -> Plan:
 
     from vbsbatch.plan import load
 
-    if volumes == "-" and sys.stdin is None:
-        raise UsageError("--volumes -: there is no standard input")
-    return load(plan, volumes=volumes, stdin=sys.stdin.buffer if volumes == "-" else None)
+    from_stdin = "-" in (volumes, str(plan))
+    if from_stdin and sys.stdin is None:
+        raise UsageError("-: there is no standard input")
+    return load(plan, volumes=volumes, stdin=sys.stdin.buffer if from_stdin else None)
 
 
 def _minutes(seconds: float) -> str:

@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vbsbatch.cli import mention, remark
-from vbsbatch.cli.options import Driving, check_volumes, driving, open_store, service_option
+from vbsbatch.cli.options import (
+    Driving,
+    check_volumes,
+    driving,
+    mention_unknown_codes,
+    open_store,
+    service_option,
+)
 from vbsbatch.cli.showing import chosen_style, is_terminal
 from vbsbatch.errors import UsageError
 from vbsbatch.model import (
@@ -175,6 +182,7 @@ def retry(
     with open_store(how.db) as store:
         found = store.run(run)
         check_volumes(store, found.id, volumes)
+        mention_unknown_codes(store, found.id, codes)
         if store.is_live(found.id) is not None:
             from vbsbatch.cli.steering import ask
 

@@ -26,7 +26,7 @@ from vbsbatch.cloud.foreign import words
 from vbsbatch.cloud.session import quieten
 from vbsbatch.cloud.signing import AccessKey
 from vbsbatch.errors import SignInError
-from vbsbatch.model import did_you_mean
+from vbsbatch.model import did_you_mean, near_path
 
 _FILES = (("OS_CLIENT_CONFIG_FILE", "CONFIG_FILES"), ("OS_CLIENT_SECURE_FILE", "SECURE_FILES"))
 _UNKNOWN_OPTION = re.compile(r"unexpected keyword argument '([^']{1,64})'")
@@ -158,7 +158,7 @@ def _check_first(variable: str, usual: Sequence[str]) -> None:
     """Check the file that openstacksdk is going to take; raises `SignInError`."""
     named = os.environ.get(variable)
     if named and not Path(named).exists():
-        raise SignInError(f"{variable} names {named}, which does not exist")
+        raise SignInError(f"{variable} names {named}, which does not exist{near_path(named)}")
     paths = [Path(path) for path in ([named] if named else []) + list(usual)]
     first = next((path for path in paths if path.exists()), None)
     # What is no regular file (`<(sops -d …)`) can be read only once, and not by us.

@@ -43,7 +43,7 @@ from vbsbatch.model.settings import (
     Wave,
     Window,
 )
-from vbsbatch.model.spelling import did_you_mean, nearest, some_of
+from vbsbatch.model.spelling import did_you_mean, near_path, nearest, some_of
 from vbsbatch.model.states import (
     ENDED_STATES,
     MOVES,
@@ -97,6 +97,7 @@ __all__ = [
     "Window",
     "check_move",
     "did_you_mean",
+    "near_path",
     "nearest",
     "plain_id",
     "renewed",

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
 
 LISTED = 10
 """So many known words are named where one was not found."""
+
+
+_LOOKED_THROUGH = 10_000
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -22,6 +28,29 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
         folded.setdefault(each.casefold(), each)
     close = get_close_matches(word.casefold(), folded, n=1)
     return folded[close[0]] if close else None
+
+
+def near_path(path: str | Path) -> str:
+    """`; did you mean plans/nightly.yaml?` for a file that is not there, or nothing.
+
+    Of a path whose folder is not there, the first part that is not is looked for.
+    """
+    wanted = Path(path)
+    for folder in wanted.parents:
+        if folder.is_dir():
+            break
+    else:
+        return ""
+    rest = wanted.relative_to(folder).parts
+    if not rest:
+        return ""
+    try:
+        with os.scandir(folder) as entries:
+            names = [each.name for each in islice(entries, _LOOKED_THROUGH)]
+    except OSError:
+        return ""
+    near = nearest(rest[0], names)
+    return "" if near is None or near == rest[0] else f"; did you mean {folder / near}?"
 
 
 def some_of(known: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from vbsbatch.errors import StoreUnusable
+from vbsbatch.model import near_path
 from vbsbatch.store.failures import DAMAGED, unusable
 from vbsbatch.store.schema import APPLICATION_ID, ORDER, PLACE, TABLES
 from vbsbatch.store.views import VIEWS
@@ -127,7 +128,8 @@ def _check_file(path: Path, *, create: bool) -> None:
         status = path.stat()
     except FileNotFoundError:
         raise StoreUnusable(
-            f"there is no store at {path}: `vbsbatch run` makes one, --db names another"
+            f"there is no store at {path}{near_path(path)}: `vbsbatch run` makes one, "
+            "--db names another"
         ) from None
     if stat.S_ISDIR(status.st_mode):
         raise StoreUnusable(f"{path} is a folder, not a store: name a file with --db")
