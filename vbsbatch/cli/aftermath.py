@@ -92,9 +92,8 @@ def restore(run: str, volumes: tuple[str, ...], to: tuple[str, ...], how: Drivin
             lines = [_overwritten(job, backups) for job in jobs]
             what, where = counted(len(jobs), "volume"), place_line(service)
             if only_look:
-                return _only_told(
-                    lines, f"run {source.id}: {what} in {where}; nothing was restored"
-                )
+                mention(f"in {where}")
+                return _only_told(lines, f"run {source.id}: {what}; nothing was restored")
             _confirm(
                 f"{what} will be overwritten with the backups of run {source.id}, in {where}:",
                 lines,
@@ -145,7 +144,8 @@ def prune(run: str, volumes: tuple[str, ...], errored: bool, delete: bool, how: 
             total = sum(backups[_backup_id(job)].size or 0 for job in jobs)
             if not delete or not jobs:
                 what = f"run {source.id}: {counted(len(lines), 'backup')}, {total} GB"
-                told = f"{what} in {place_line(service)}; nothing was deleted"
+                told = f"{what}; nothing was deleted"
+                mention(f"in {place_line(service)}")
                 return _only_told(lines, told, "to delete them: add --delete" if lines else "")
             what = f"{counted(len(jobs), 'backup')} of run {source.id} ({total} GB)"
             heading = f"{what} will be deleted, in {place_line(service)}:"

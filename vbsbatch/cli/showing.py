@@ -150,13 +150,16 @@ def _say_how_it_stands(store: Store, run: Run, *, asked_for: bool) -> None:
 def _first_of_container() -> bool:
     """Whether all other processes end with this one: the first of a container, or the only child
     of a small init that stands for it (`docker run --init`)."""
-    if os.getpid() == 1:
-        return True
+    return os.getpid() == 1 or (os.getppid() == 1 and _name_of_first() in _SMALL_INITS)
+
+
+def _name_of_first() -> str:
+    """What the first process there is is called, as far as that can be read."""
     try:
         with open("/proc/1/comm", encoding="ascii", errors="replace") as name:
-            return os.getppid() == 1 and name.read().strip() in _SMALL_INITS
+            return name.read().strip()
     except OSError:
-        return False
+        return ""
 
 
 def _screen_fits() -> bool:

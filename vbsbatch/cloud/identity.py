@@ -14,7 +14,7 @@ from vbsbatch.cloud.catalog import Catalog, Entry, offered
 from vbsbatch.cloud.cloud_config import quiet
 from vbsbatch.cloud.endpoints import shown
 from vbsbatch.cloud.foreign import causes, told
-from vbsbatch.cloud.sign_in_faults import only_once, translated
+from vbsbatch.cloud.sign_in_faults import only_once, translated, without
 from vbsbatch.cloud.tokens import Token, token_of
 from vbsbatch.cloud.trust import Trust, obey_proxy_rule
 from vbsbatch.errors import CloudUnavailable, SignInError
@@ -156,7 +156,7 @@ class Account:
 def _shareable(error: Exception, secrets: frozenset[str]) -> Exception | None:
     """Return the original to raise from, unless a traceback of it would show a secret."""
     text = " ".join(map(told, causes(error)))
-    return None if any(secret in text for secret in secrets) else error
+    return None if without(text, secrets) != text else error
 
 
 def where_of(name: str, auth: Mapping[str, Any]) -> str:
@@ -185,5 +185,5 @@ def _secrets(config: Mapping[str, Any]) -> Iterator[str]:
     for name, value in config.items():
         if isinstance(value, Mapping):
             yield from _secrets(value)
-        elif isinstance(value, str) and len(value) > 3 and _SECRET_OPTION.search(str(name)):
+        elif isinstance(value, str) and value and _SECRET_OPTION.search(str(name)):
             yield value

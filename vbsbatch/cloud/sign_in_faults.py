@@ -9,17 +9,20 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from vbsbatch.cloud.answers import clean
+from vbsbatch.cloud.answers import clean, read_refusal
 from vbsbatch.cloud.foreign import causes, network_reason, told, words
 from vbsbatch.errors import CloudUnavailable, SignInError
 
 _TOLD = re.compile(r"check|set cacert|cert:|_PROXY")
 """Words of a reason that says what to do already."""
 _WORDS_MOST = 240
+_TELLING = 4
+"""A secret shorter than this is any word's part: it is blotted out where it stands in quotes."""
 _TAIL = re.compile(r"\s*\(HTTP \d{3}\)|\s*\(Request-ID: [^)]*\)")
 _USUAL = re.compile(
-    r"^(The request you have made requires authentication|Unauthorized|Forbidden|Unknown Error"
-    r"|Service Unavailable|Internal Server Error|Bad Gateway|Gateway Timeout)?\.?$",
+    r"^(The request you have made requires authentication|Unauthorized|Forbidden|Bad Request"
+    r"|Not Found|Internal Server Error|Service Unavailable|Bad Gateway|Gateway Timeout"
+    r"|Unknown Error)?\.?$",
     re.I,
 )
 """What a refusal says that says nothing."""
@@ -53,7 +56,8 @@ def without(text: str, secrets: Collection[str]) -> str:
         form
         for secret in secrets
         for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""), escape(secret))
-    }
+        if len(secret) >= _TELLING
+    } | {json.dumps(secret) for secret in secrets}
     for form in sorted(spelt, key=len, reverse=True):
         text = text.replace(form, "***")
     return text
@@ -117,7 +121,7 @@ def _refused(status: int, error: Exception, auth_type: str, secrets: Collection[
         return "auth_url leads to no Keystone (404): check auth_url"
     if status in (408, 429) or status >= 500:
         return f"the identity service is unavailable ({status}){said}"
-    return f"the identity service refused the sign-in ({status}): {words(error)}"
+    return f"the identity service refused the sign-in ({status}){said}"
 
 
 def _said(error: Exception, secrets: Collection[str]) -> str:
@@ -127,10 +131,21 @@ def _said(error: Exception, secrets: Collection[str]) -> str:
     """
     for link in causes(error):
         if _http_status(link) is not None:
-            text = clean(without(_TAIL.sub("", told(link)), secrets), _WORDS_MOST)
+            text = clean(_words_in(link, secrets), _WORDS_MOST)
             if text and not _USUAL.search(text):
                 return f': "{text}"'
     return ""
+
+
+def _words_in(link: BaseException, secrets: Collection[str]) -> str:
+    """Return what the answer says in any service's envelope, else what keystoneauth makes of it."""
+    body = getattr(getattr(link, "response", None), "content", None)
+    if isinstance(body, bytes):
+        bare = without(body.decode("utf-8", "replace"), secrets).encode("utf-8", "replace")
+        refusal = read_refusal({}, bare, 0.0)
+        if refusal.json and refusal.message:
+            return without(refusal.message, secrets)
+    return without(_TAIL.sub("", told(link)), secrets)
 
 
 def only_once(config: Mapping[str, Any]) -> str | None:
