@@ -46,6 +46,8 @@ def check(plan: Path, volumes: str | None, online: bool, as_json: bool, **place:
     loaded = load_plan(plan, volumes)
     if not as_json:
         _say_fine(plan, loaded)
+        if not online:
+            _say_where(loaded)
     return _online(plan, loaded, as_json=as_json, **place) if online else 0
 
 
@@ -67,6 +69,19 @@ def _say_fine(path: Path, plan: Plan) -> None:
             "note: backup names hold no {run}: what an unanswered create left behind is then told "
             "from older backups by its age alone (see docs/plan.md)"
         )
+
+
+def _say_where(plan: Plan) -> None:
+    """Which cloud the plan and the environment name; what that leads to only a sign-in tells."""
+    import os
+
+    from vbsbatch.report import clean
+
+    cloud = plan.cloud or os.environ.get("OS_CLOUD")
+    if cloud is not None:
+        region = os.environ.get("OS_REGION_NAME")
+        where = f"cloud {cloud}" + (f", region {region}" if region else "")
+        click.echo(clean(f"in {where}; --online signs in and tells region and project"))
 
 
 def _online(
