@@ -75,13 +75,14 @@ def _say_where(plan: Plan) -> None:
     """Which cloud the plan and the environment name; what that leads to only a sign-in tells."""
     import os
 
+    from vbsbatch.cli import mention
     from vbsbatch.report import clean
 
     cloud = plan.cloud or os.environ.get("OS_CLOUD")
     if cloud is not None:
         region = os.environ.get("OS_REGION_NAME")
         where = f"cloud {cloud}" + (f", region {region}" if region else "")
-        click.echo(clean(f"in {where}; --online signs in and tells region and project"))
+        mention(clean(f"in {where}; --online signs in and tells region and project"))
 
 
 def _online(
