@@ -187,7 +187,7 @@ async def test_a_short_secret_that_is_repeated_is_blotted_out_too(
 ) -> None:
     clouds.write(keystone, auth={"password": "pw7"})
     text = await refused()
-    assert '"password": "***"' in text
+    assert '"password": ***' in text
     assert "pw7" not in text
 
 
