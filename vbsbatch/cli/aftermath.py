@@ -90,12 +90,13 @@ def restore(run: str, volumes: tuple[str, ...], to: tuple[str, ...], how: Drivin
             if objections := objections_to_restore(jobs, backups, targets):
                 raise UsageError("\n".join([*objections, "nothing was restored"]))
             lines = [_overwritten(job, backups) for job in jobs]
-            what, where = counted(len(jobs), "volume"), place_line(service)
+            what = counted(len(jobs), "volume")
+            if not how.yes:
+                remark(f"in {place_line(service)}", style)
             if only_look:
-                mention(f"in {where}")
                 return _only_told(lines, f"run {source.id}: {what}; nothing was restored")
             _confirm(
-                f"{what} will be overwritten with the backups of run {source.id}, in {where}:",
+                f"{what} will be overwritten with the backups of run {source.id}:",
                 lines,
                 "overwrite",
                 style,
@@ -148,7 +149,9 @@ def prune(run: str, volumes: tuple[str, ...], errored: bool, delete: bool, how: 
                 mention(f"in {place_line(service)}")
                 return _only_told(lines, told, "to delete them: add --delete" if lines else "")
             what = f"{counted(len(jobs), 'backup')} of run {source.id} ({total} GB)"
-            heading = f"{what} will be deleted, in {place_line(service)}:"
+            heading = f"{what} will be deleted:"
+            if not how.yes:
+                remark(f"in {place_line(service)}", style)
             _confirm(heading, lines, "delete", style, yes=how.yes)
             return _frozen(store, source, settings, jobs, service, choice.cloud, style)
 
