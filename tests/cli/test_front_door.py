@@ -67,6 +67,7 @@ def test_check_says_how_long_it_will_take(stage: Stage) -> None:
     assert (
         done.stdout == "plan.yaml: fine: 600 volumes, 200/s, 50 in flight, at least 3 s to submit\n"
     )
+    assert done.stderr.startswith("in cloud simulator; --online signs in")
     assert not stage.store.exists()
 
 

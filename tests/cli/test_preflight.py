@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -79,7 +80,11 @@ def test_a_fine_plan_is_0_with_a_forecast(stage: Stage) -> None:
     cloud = stage.cloud(volumes=3)
     size = sum(volume["Size"] for volume in cloud.volumes())
     out = stage.ask("check", str(stage.plan), "--online")
-    assert "note     credentials  signed in to simulator, project" in out
+    assert re.search(
+        r"note     credentials  signed in to cloud simulator, region sim-1, project simulator "
+        r"\([0-9a-f]{32}\), http://127\.0\.0\.1:\d+\n",
+        out,
+    )
     assert f"0 errors, 0 warnings; 3 volumes, {size} GB, about 24 calls, at least 0 s" in out
 
 

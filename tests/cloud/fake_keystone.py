@@ -21,6 +21,8 @@ from cryptography.x509.oid import NameOID
 
 from .bench import PASSWORD, PROJECT, SECRET
 
+PASSCODE = "314159"
+
 
 @dataclass
 class FakeKeystone:
@@ -34,14 +36,20 @@ class FakeKeystone:
     """Answer every request with this status instead."""
     body: bytes = b"<html>nothing here</html>"
     catalog: list[dict[str, Any]] = field(default_factory=list)
+    odd: dict[str, Any] = field(default_factory=dict)
+    """Members of the token as they are given instead; `...` leaves one out."""
+    says: tuple[int, dict[str, Any], dict[str, str]] | None = None
+    """Answer every sign-in with this status, document and these headers instead."""
     busy: int = 0
     """Answer so many sign-ins with 503 first."""
     tokens: int = 0
     posted: list[dict[str, Any]] = field(default_factory=list)
 
-    def offer(self, kind: str, url: str, region: str = "eu-de") -> None:
+    def offer(
+        self, kind: str, url: str, region: str = "eu-de", *, interface: str = "public"
+    ) -> None:
         endpoint = {
-            "id": f"e-{len(self.catalog)}", "interface": "public", "region": region,
+            "id": f"e-{len(self.catalog)}", "interface": interface, "region": region,
             "region_id": region, "url": url,
         }  # fmt: skip
         self.catalog.append({"id": kind, "type": kind, "name": kind, "endpoints": [endpoint]})
@@ -60,10 +68,15 @@ class FakeKeystone:
         }  # fmt: skip
         if self.project_id:
             body |= {"project": {"id": self.project_id, "name": "prod"}, "catalog": self.catalog}
-        return {"token": body}
+        body |= self.odd
+        return {"token": {key: value for key, value in body.items() if value is not ...}}
 
     def knows(self, request: dict[str, Any]) -> bool:
         identity = request.get("auth", {}).get("identity", {})
+        if "totp" in identity:
+            return bool(identity["totp"]["user"].get("passcode") == PASSCODE)
+        if "token" in identity:
+            return bool(identity["token"].get("id") == PASSWORD)
         if "password" in identity:
             return bool(identity["password"]["user"].get("password") == PASSWORD)
         return bool(identity.get("application_credential", {}).get("secret") == PASSWORD)
@@ -80,6 +93,8 @@ def _handler(keystone: FakeKeystone) -> type[BaseHTTPRequestHandler]:
             if keystone.busy:
                 keystone.busy -= 1
                 self.say(503, {})
+            elif keystone.says is not None:
+                self.say(*keystone.says)
             elif keystone.status:
                 self.say(keystone.status, {})
             elif not keystone.knows(request):

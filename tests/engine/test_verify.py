@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -127,11 +128,22 @@ def test_a_restored_volume_is_well_whatever_is_done_with_it_now(word: str) -> No
     assert not list(differences_of_restores([of_backup()], {disk.id: disk}))
 
 
-@pytest.mark.parametrize("word", ["error", "error_restoring", "restoring-backup"])
-def test_a_restored_volume_that_is_in_error_or_restored_again_is_told(word: str) -> None:
+@pytest.mark.parametrize("word", ["error", "error_restoring"])
+def test_a_restored_volume_that_is_in_error_is_told(word: str) -> None:
     disk = CloudVolume(id=volume(1), status=word)
     (only,) = differences_of_restores([of_backup()], {disk.id: disk})
     assert (only.fault, only.status, only.backup_ids) == (Fault.BROKEN, word, ("backup-1",))
+
+
+@pytest.mark.parametrize("state", [each for each in JobState if each is not JobState.WAITING])
+def test_a_volume_that_is_still_being_restored_is_told_whatever_became_of_its_job(
+    state: JobState,
+) -> None:
+    disk = CloudVolume(id=volume(1), status="restoring-backup")
+    job = replace(of_backup(state), attempts=1)
+    (only,) = differences_of_restores([job], {disk.id: disk})
+    assert (only.fault, only.status) == (Fault.RESTORING, "restoring-backup")
+    assert not list(differences_of_restores([of_backup(JobState.SKIPPED)], {disk.id: disk}))
 
 
 def test_a_restored_volume_that_is_gone_is_told_and_one_that_failed_is_not() -> None:

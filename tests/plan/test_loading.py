@@ -318,10 +318,16 @@ def test_problems_of_the_plan_come_before_those_of_its_list(write: Write) -> Non
     ]
 
 
-def test_more_than_two_hundred_problems_are_counted(problems: Problems) -> None:
-    got = problems("volumes:\n" + "- {}\n" * 500)
-    assert len(got) == 201
-    assert got[-1].endswith(": and 300 more")
+def test_more_than_fifty_problems_are_counted(problems: Problems) -> None:
+    got = problems("volumes:\n" + "- {}\n" * 5000)
+    assert len(got) == 51
+    assert got[-1].endswith(": and 4950 more")
+
+
+def test_problems_of_form_are_counted_with_those_of_content(problems: Problems) -> None:
+    got = problems("volumes:\n" + "- &a {}\n" * 300)
+    assert len(got) == 51
+    assert got[-1].endswith(": and 550 more")
 
 
 def test_a_file_of_nothing_but_problems_is_not_read_to_its_end(problems: Problems) -> None:

@@ -127,6 +127,14 @@ def run(**changes: Any) -> Run:
     return Run(**(values | changes))
 
 
+PLACE: dict[str, Any] = {
+    "region": "eu-de",
+    "project_id": "0a1b2c",
+    "project_name": "prod",
+    "endpoint": "https://vbs.eu-de.test",
+}
+
+
 def report(jobs: Sequence[Job] = (), **changes: Any) -> ReportData:
     """A report whose counts and failures are those of `jobs`."""
     bad = Counter((j.http_status, j.code) for j in jobs if j.state is JobState.FAILED)
@@ -149,7 +157,15 @@ def hostile_report(text: str) -> ReportData:
     jobs = [hostile_job(no, text, state) for no, state in enumerate(JobState, start=1)]
     return report(
         jobs,
-        run=run(plan=text, cloud=text, reason=text),
+        run=run(
+            plan=text,
+            cloud=text,
+            reason=text,
+            region=text,
+            project_id=text,
+            project_name=text,
+            endpoint=text,
+        ),
         answers=[(599, text, 3)],
         meaning=lambda code, status: code if status == 400 else None,
     )

@@ -7,7 +7,7 @@ from hypothesis import given
 
 from vbsbatch.model import Job
 from vbsbatch.report import write
-from vbsbatch.report.as_csv import cell
+from vbsbatch.report.as_csv import PLACE_FIELDS, cell
 from vbsbatch.report.data import JOB_FIELDS
 from vbsbatch.report.text import clean
 
@@ -34,8 +34,8 @@ def starts_formula(value: str) -> bool:
 def test_there_is_a_header_and_a_row_for_each_job_with_crlf() -> None:
     text = text_of(one_of_each())
     rows = rows_of(text)
-    assert rows[0] == list(JOB_FIELDS)
-    assert [len(row) for row in rows] == [16] * 10
+    assert rows[0] == [*JOB_FIELDS, *PLACE_FIELDS]
+    assert [len(row) for row in rows] == [20] * 10
     assert text.count("\r\n") == text.count("\n") == 10
 
 

@@ -18,6 +18,7 @@ def test_what_will_be_lost_is_named_and_only_yes_begins_it(stage: Stage, tmux: T
 
     hesitant = tmux.open("restore", source)
     asked = hesitant.until(r"Type yes to overwrite them")
+    assert "in cloud simulator, region sim-1" in asked
     assert f"3 volumes will be overwritten with the backups of run {source}" in asked
     assert all(f"{name} (" in asked for name in names)
     hesitant.press("y", "Enter")

@@ -195,6 +195,23 @@ def test_a_file_that_is_not_ours_to_read_is_refused(open_folder: Path) -> None:
         Store.open(path)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can leave files of root behind")
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+def test_a_file_beside_the_store_that_belongs_to_another_user_is_named(
+    open_folder: Path, suffix: str
+) -> None:
+    path = open_folder / "vbsbatch.db"
+    Store.open(path, create=True).close()
+    left = open_folder / f"vbsbatch.db{suffix}"
+    left.touch(0o600)
+    left.chmod(0o600)
+    for file in (open_folder, path):
+        os.chown(file, 65534, 65534)
+    os.chown(left, 0, 0)
+    with nobody(), pytest.raises(StoreUnusable, match=rf"db{suffix} .*belongs to user root"):
+        Store.open(path)
+
+
 def test_a_read_only_file_is_refused_for_writing_and_can_be_read(open_folder: Path) -> None:
     path = open_folder / "vbsbatch.db"
     with Store.open(path, create=True) as store:

@@ -84,6 +84,9 @@ def _told(error: BaseException) -> int | None:
         return USAGE
     if isinstance(error, VbsbatchError):
         return _complain(str(error), error.exit_code)
+    if isinstance(error, FileNotFoundError) and error.filename is None and _is_nowhere():
+        what = "the current folder was deleted: go to another, or name every file by its whole path"
+        return _complain(what, USAGE)
     if isinstance(error, OSError) and error.filename is None:
         return _complain(f"cannot write: {error.strerror or error}".lower(), USAGE)
     if os.environ.get("VBSBATCH_DEBUG"):
@@ -91,6 +94,15 @@ def _told(error: BaseException) -> int | None:
     name = type(error).__name__
     what = f"a fault of vbsbatch itself: {name} (VBSBATCH_DEBUG=1 shows where)"
     return _complain(what, STOPPED)
+
+
+def _is_nowhere() -> bool:
+    """Whether the current folder is gone."""
+    try:
+        os.getcwd()
+    except OSError:
+        return True
+    return False
 
 
 def _first(error: BaseException) -> BaseException:

@@ -11,6 +11,7 @@ import click
 
 from vbsbatch.cli import mention, remark
 from vbsbatch.cli.options import Driving, driving, open_store
+from vbsbatch.cli.place_shown import place_line
 from vbsbatch.cli.running import carry_out, cloud_now
 from vbsbatch.cli.showing import chosen_style, is_terminal
 from vbsbatch.cli.surveying import volumes_by_id
@@ -31,6 +32,8 @@ _NOT_ENDED = tuple(state for state in JobState if state not in ENDED_STATES)
 SHOWN = 20
 """So many volumes are named one by one before anything is asked."""
 
+_HOW_TO_RESTORE = "to restore them: add --yes, or confirm it on a terminal"
+
 BY_NUMBER = 100
 """Beyond this many, `yes` is typed too easily: their number is asked for."""
 
@@ -41,8 +44,9 @@ volume_option = click.option(
 
 @click.command(
     epilog="""\
-Exit codes as for run. A restore is never sent twice on a guess: where the cloud does not tell what
-became of one, its job ends as `uncertain`.
+Without a terminal to ask on, and without --yes, nothing is restored: what would be is printed,
+and the exit code is 0. With either, exit codes are as for run. A restore is never sent twice on a
+guess: where the cloud does not tell what became of one, its job ends as `uncertain`.
 
 \b
 Examples:
@@ -70,25 +74,30 @@ def restore(run: str, volumes: tuple[str, ...], to: tuple[str, ...], how: Drivin
         with_backup,
     )
 
-    style = chosen_style(how.progress)
+    only_look = not how.yes and not _can_ask()
+    style = "plain" if only_look else chosen_style(how.progress)
     with open_store(how.db) as store:
         source = _source(store, run, "restored")
         wanted = restores(with_backup(store.jobs(source.id), volumes), to)
-        _refuse_unasked(how, "restore overwrites volumes")
         _refuse_overlap(store, {job.volume_id for job in wanted}, attrgetter("volume_id"))
         settings = settings_for(Operation.RESTORE, source, rate=how.rate, in_flight=how.in_flight)
 
-        async def freeze(service: CloudService) -> Run:
+        async def freeze(service: CloudService) -> Run | int:
             backups = await _listed(service, source, wanted)
             onto = {job.volume_id for job in wanted}
             targets = await _looked(volumes_by_id(service.inventory, onto))
             jobs = called(wanted, targets)
             if objections := objections_to_restore(jobs, backups, targets):
                 raise UsageError("\n".join([*objections, "nothing was restored"]))
+            lines = [_overwritten(job, backups) for job in jobs]
             what = counted(len(jobs), "volume")
+            if not how.yes:
+                remark(f"in {place_line(service)}", style)
+            if only_look:
+                return _only_told(lines, f"run {source.id}: {what}; nothing was restored")
             _confirm(
                 f"{what} will be overwritten with the backups of run {source.id}:",
-                [_overwritten(job, backups) for job in jobs],
+                lines,
                 "overwrite",
                 style,
                 yes=how.yes,
@@ -135,10 +144,14 @@ def prune(run: str, volumes: tuple[str, ...], errored: bool, delete: bool, how: 
             lines = [_deleted(job, backups) for job in jobs]
             total = sum(backups[_backup_id(job)].size or 0 for job in jobs)
             if not delete or not jobs:
-                return _dry_run(source, lines, total)
-            heading = (
-                f"{counted(len(jobs), 'backup')} of run {source.id} ({total} GB) will be deleted:"
-            )
+                what = f"run {source.id}: {counted(len(lines), 'backup')}, {total} GB"
+                told = f"{what}; nothing was deleted"
+                mention(f"in {place_line(service)}")
+                return _only_told(lines, told, "to delete them: add --delete" if lines else "")
+            what = f"{counted(len(jobs), 'backup')} of run {source.id} ({total} GB)"
+            heading = f"{what} will be deleted:"
+            if not how.yes:
+                remark(f"in {place_line(service)}", style)
             _confirm(heading, lines, "delete", style, yes=how.yes)
             return _frozen(store, source, settings, jobs, service, choice.cloud, style)
 
@@ -203,12 +216,13 @@ def _kept_apart(jobs: Iterable[Job], backups: Mapping[str, Backup], style: str) 
     return kept
 
 
-def _dry_run(source: Run, lines: Sequence[str], total: int) -> int:
+def _only_told(lines: Sequence[str], summary: str, advice: str = _HOW_TO_RESTORE) -> int:
+    """Print what would be done, and how to have it done."""
     for line in lines:
         click.echo(line.strip())
-    click.echo(f"run {source.id}: {counted(len(lines), 'backup')}, {total} GB; nothing was deleted")
-    if lines:
-        mention("to delete them: add --delete")
+    click.echo(summary)
+    if advice:
+        mention(advice)
     return 0
 
 
@@ -228,8 +242,12 @@ def _confirm(heading: str, lines: Sequence[str], verb: str, style: str, *, yes: 
 
 
 def _refuse_unasked(how: Driving, what: str) -> None:
-    if not how.yes and not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+    if not how.yes and not _can_ask():
         raise UsageError(f"{what}: confirm it on a terminal, or say --yes")
+
+
+def _can_ask() -> bool:
+    return is_terminal(sys.stdin) and is_terminal(sys.stderr)
 
 
 def _overwritten(job: Job, backups: Mapping[str, Backup]) -> str:
@@ -285,6 +303,9 @@ def _frozen(
         plan=f"{word} of {source.id}",
         cloud=cloud,
         project_id=service.project_id,
+        project_name=service.project_name,
+        region=service.region,
+        endpoint=service.endpoint,
         state=RunState.RUNNING,
         settings=settings,
         created_at=now,

@@ -12,6 +12,7 @@ import click
 
 from vbsbatch.cli import FAILED, mention
 from vbsbatch.cli.options import cloud_options, with_options
+from vbsbatch.cli.place_shown import place_line
 from vbsbatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -117,9 +118,10 @@ def new(
     if to_file and os.path.lexists(str(output)) and not force:
         raise UsageError(f"{output} exists already: --force replaces it")
     choice = _choice(cloud or os.environ.get("OS_CLOUD"), vbs_endpoint, block_storage_endpoint)
-    lines, summary = anyio.run(_made, choice, _selection(words), output if to_file else None)
+    lines, summary, place = anyio.run(_made, choice, _selection(words), output if to_file else None)
     with opened(output) as stream:
         stream.writelines(f"{line}\n" for line in lines)
+    mention(f"in {place}")
     if to_file:
         mention(f"{output}: {summary}; next: vbsbatch check {shlex.quote(str(output))} --online")
 
@@ -166,8 +168,8 @@ def diff(
 
 async def _made(
     choice: CloudChoice, selection: Selection, output: str | None
-) -> tuple[list[str], str]:
-    """The lines of the plan, and what is in it."""
+) -> tuple[list[str], str, str]:
+    """The lines of the plan, what is in it, and in which cloud that is."""
     from vbsbatch.cli.surveying import counting, survey
     from vbsbatch.cloud import connect
     from vbsbatch.fleet.choosing import check_servers, chosen, usable
@@ -176,6 +178,7 @@ async def _made(
     async with connect(choice, workers=1) as service:
         with counting("volumes") as count:
             fleet, nameless = await survey(service.inventory, count)
+        place = place_line(service)
         cloud = None if service.cloud_name == "envvars" else service.cloud_name
     check_servers(fleet, selection.server, names_known=nameless is None)
     fitting = chosen(fleet, selection)
@@ -184,13 +187,14 @@ async def _made(
         raise UsageError(_nothing(len(fleet.volumes), len(fitting)))
     if nameless is not None and any(volume.server_ids for volume in volumes.values()):
         mention(f"note: groups are named by the ids of servers: {nameless}")
-    heading = Heading(name=_plan_name(output, cloud), cloud=cloud, selection=selection)
+    name = _plan_name(output, cloud)
+    heading = Heading(name=name, cloud=cloud, selection=selection, place=place)
     left_out = {key: volume for key, volume in fitting.items() if key not in volumes}
     gigabytes = sum(volume.size or 0 for volume in volumes.values())
     summary = f"{counted(len(volumes), 'volume')}, {gigabytes} GB"
     if left_out:
         summary += f", {len(left_out)} left out that cannot be backed up"
-    return list(plan_text(fleet, volumes, heading, left_out=left_out)), summary
+    return list(plan_text(fleet, volumes, heading, left_out=left_out)), summary, place
 
 
 async def _fleet(choice: CloudChoice) -> Fleet:
@@ -199,7 +203,9 @@ async def _fleet(choice: CloudChoice) -> Fleet:
 
     async with connect(choice, workers=1) as service:
         with counting("volumes") as count:
-            return (await survey(service.inventory, count))[0]
+            fleet, _ = await survey(service.inventory, count)
+        mention(f"in {place_line(service)}")
+        return fleet
 
 
 def _choice(

@@ -9,8 +9,14 @@ from pathlib import Path
 import click
 
 from vbsbatch.cli.endings import headline, report_data
-from vbsbatch.cli.options import db_option, open_store, run_argument
-from vbsbatch.model import JobState
+from vbsbatch.cli.options import (
+    ChosenStates,
+    States,
+    db_option,
+    mention_unknown_codes,
+    open_store,
+    run_argument,
+)
 from vbsbatch.report import FORMATS
 
 
@@ -93,7 +99,12 @@ Examples:
 @run_argument
 @db_option
 @click.option(
-    "--state", "states", multiple=True, type=click.Choice([state.value for state in JobState])
+    "--state",
+    "chosen",
+    multiple=True,
+    type=States(),
+    metavar="STATE",
+    help="failed, fail, retry, active, fail|retry ...: as in the screen's filter.",
 )
 @click.option("--status", "statuses", multiple=True, type=int, help="HTTP status; 0 for no answer.")
 @click.option("--code", "codes", multiple=True, help="The service's code.")
@@ -103,7 +114,7 @@ Examples:
 def jobs(
     run: str,
     db: Path | None,
-    states: tuple[str, ...],
+    chosen: tuple[ChosenStates, ...],
     statuses: tuple[int, ...],
     codes: tuple[str, ...],
     volumes: tuple[str, ...],
@@ -118,13 +129,15 @@ def jobs(
         raise click.UsageError("--json and --csv exclude each other")
     with open_store(db, readonly=True) as store:
         found = store.run(run)
-        listed = store.jobs(
+        mention_unknown_codes(store, found.id, codes)
+        fitting = store.jobs(
             found.id,
-            states=tuple(map(JobState, states)),
+            states=frozenset().union(*(each.read() for each in chosen)),
             statuses=statuses,
             codes=codes,
             volumes=volumes,
         )
+        listed = (job for job in fitting if not chosen or any(each.takes(job) for each in chosen))
         if as_json:
             from vbsbatch.report import as_json as json_report
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from functools import wraps
@@ -9,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
-from vbsbatch.model import MOST_IN_FLIGHT, Rate, Service
+from vbsbatch.model import MOST_IN_FLIGHT, Job, JobState, Rate, Service
 
 if TYPE_CHECKING:
     from vbsbatch.cloud import CloudChoice
@@ -36,6 +38,57 @@ class RateType(click.ParamType):  # type: ignore[type-arg]  # generic only in a 
             return parse_rate(value)
         except ValueError as error:
             self.fail(f"{value!r} {error}", param, ctx)
+
+
+class States(click.ParamType):  # type: ignore[type-arg]  # generic only in a newer click
+    """States of jobs as the screen's filter takes them: `failed`, `fail`, `retry`, `fail|retry`."""
+
+    name = "state"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> ChosenStates:
+        """Read the words, or name the nearest that there is."""
+        from vbsbatch.model import did_you_mean
+        from vbsbatch.tui.terms import RETRY_WORDS, STATE_WORDS
+
+        states: set[JobState] = set()
+        retrying = False
+        for word in re.split(r"[,|]", value):
+            if word.strip().lower() in RETRY_WORDS:
+                retrying = True
+            elif (known := STATE_WORDS.get(word.strip().lower())) is None:
+                words = (*(state.value for state in JobState), "retry", "active")
+                near = did_you_mean(word, (*STATE_WORDS, *RETRY_WORDS))
+                self.fail(f"{word!r} is not one of {', '.join(words)}{near}", param, ctx)
+            else:
+                states |= known
+        return ChosenStates(states=frozenset(states), retrying=retrying)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The states' own names, and `retry`."""
+        words = (*(state.value for state in JobState), "retry")
+        return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChosenStates:
+    """What `--state` says."""
+
+    states: frozenset[JobState]
+    retrying: bool
+    """Also jobs that wait for another attempt."""
+
+    def takes(self, job: Job) -> bool:
+        """Whether the job is in one of the states."""
+        waits_again = self.retrying and job.state is JobState.WAITING and job.attempts > 0
+        return job.state in self.states or waits_again
+
+    def read(self) -> frozenset[JobState]:
+        """The states to read from the store."""
+        return self.states | ({JobState.WAITING} if self.retrying else frozenset())
 
 
 db_option = click.option(
@@ -154,11 +207,32 @@ def open_store(db: Path | None, *, create: bool = False, readonly: bool = False)
 def check_volumes(store: Store, run_id: str, volumes: Iterable[str]) -> None:
     """Refuse names and ids that no job of the run has: a slip of the pen is not `nothing to do`."""
     from vbsbatch.errors import UsageError
-    from vbsbatch.model import plain_id
+    from vbsbatch.model import did_you_mean, plain_id
 
     wanted = tuple(volumes)
     jobs = store.jobs(run_id, volumes=wanted) if wanted else ()
     found = {known for job in jobs for known in (job.volume_name, plain_id(job.volume_id))}
     for name in wanted:
         if not found.intersection((name, plain_id(name))):
-            raise UsageError(f"run {run_id} has no volume {name!r}")
+            known = (
+                each for job in store.jobs(run_id) for each in (job.volume_name, job.volume_id)
+            )
+            near = did_you_mean(name, known)
+            raise UsageError(f"run {run_id} has no volume {name!r}{near}")
+
+
+def mention_unknown_codes(store: Store, run_id: str, codes: Iterable[str]) -> None:
+    """Say of each code that no answer of the run had, and which is the nearest that one had."""
+    from vbsbatch.cli import mention
+    from vbsbatch.model import did_you_mean
+    from vbsbatch.report import clean
+
+    wanted = tuple(codes)
+    if not wanted:
+        return
+    rows = (*store.failures(run_id), *store.answers(run_id))
+    had = {code for _, code, _ in rows if code is not None}
+    for code in wanted:
+        if code not in had:
+            near = did_you_mean(code, had)
+            mention(clean(f"note: no answer of run {run_id} had the code {code!r}{near}"))

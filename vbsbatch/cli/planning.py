@@ -37,6 +37,8 @@ Examples:
 def check(plan: Path, volumes: str | None, online: bool, as_json: bool, **place: str | None) -> int:
     """Check PLAN without touching any cloud; every problem at once, as file:line:column.
 
+    - as PLAN is standard input.
+
     With --online, then look whether the cloud could carry it out as it is now.
     """
     if not online and (as_json or any(place.values())):
@@ -44,6 +46,8 @@ def check(plan: Path, volumes: str | None, online: bool, as_json: bool, **place:
     loaded = load_plan(plan, volumes)
     if not as_json:
         _say_fine(plan, loaded)
+        if not online:
+            _say_where(loaded)
     return _online(plan, loaded, as_json=as_json, **place) if online else 0
 
 
@@ -65,6 +69,20 @@ def _say_fine(path: Path, plan: Plan) -> None:
             "note: backup names hold no {run}: what an unanswered create left behind is then told "
             "from older backups by its age alone (see docs/plan.md)"
         )
+
+
+def _say_where(plan: Plan) -> None:
+    """Which cloud the plan and the environment name; what that leads to only a sign-in tells."""
+    import os
+
+    from vbsbatch.cli import mention
+    from vbsbatch.report import clean
+
+    cloud = plan.cloud or os.environ.get("OS_CLOUD")
+    if cloud is not None:
+        region = os.environ.get("OS_REGION_NAME")
+        where = f"cloud {cloud}" + (f", region {region}" if region else "")
+        mention(clean(f"in {where}; --online signs in and tells region and project"))
 
 
 def _online(
@@ -119,9 +137,10 @@ def load_plan(plan: Path, volumes: str | None) -> Plan:
 
     from vbsbatch.plan import load
 
-    if volumes == "-" and sys.stdin is None:
-        raise UsageError("--volumes -: there is no standard input")
-    return load(plan, volumes=volumes, stdin=sys.stdin.buffer if volumes == "-" else None)
+    from_stdin = "-" in (volumes, str(plan))
+    if from_stdin and sys.stdin is None:
+        raise UsageError("-: there is no standard input")
+    return load(plan, volumes=volumes, stdin=sys.stdin.buffer if from_stdin else None)
 
 
 def _minutes(seconds: float) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from vbsbatch.cli import USAGE, mention, remark
+from vbsbatch.cli.place_shown import end_line, place_line
 from vbsbatch.cli.showing import is_terminal
 from vbsbatch.cli.surveying import Count, counting
 from vbsbatch.errors import CloudError, UsageError
@@ -73,6 +74,8 @@ async def before_run(
     found = await _look(plan, service, _uncounted, unanswered=Severity.WARNING)
     told = [each for each in found.findings if each.severity in _WORTH_A_QUESTION]
     asks = not yes and is_terminal(sys.stdin) and is_terminal(sys.stderr)
+    if told and asks:
+        mention(f"in {place_line(service)}")
     if told and (asks or style != "quiet"):
         (_tell_programs if style == "json" and not asks else _tell)(told, found)
     if found.blind:
@@ -104,14 +107,17 @@ async def _looked(plan: Plan, choice: CloudChoice) -> tuple[Preflight, tuple[Fin
     async with signed_in(choice, plan.settings) as service:
         with counting("volumes") as count:
             found = await _look(plan, service, count, unanswered=Severity.ERROR)
-        place = clean(service.cloud_name or "the environment's cloud")
-        project = clean(service.project_id)
+        ending = end_line(service)
         objected = await objections(plan, service)
         return found, (
             Finding(
                 severity=Severity.NOTE,
                 about="credentials",
-                text=f"signed in to {place}, project {project}",
+                text=f"signed in to {place_line(service)}",
+            ),
+            *(
+                Finding(severity=Severity.WARNING, about="credentials", text=text)
+                for text in filter(None, [ending])
             ),
             Finding(
                 severity=Severity.NOTE,

@@ -20,6 +20,7 @@ from vbsbatch.cli.options import (
     Driving,
     check_volumes,
     driving,
+    mention_unknown_codes,
     open_store,
     service_option,
     take_over_option,
@@ -214,6 +215,7 @@ def retry(
     with open_store(how.db) as store:
         found = store.run(run)
         check_volumes(store, found.id, volumes)
+        mention_unknown_codes(store, found.id, codes)
         if store.is_live(found.id) is not None:
             from vbsbatch.cli.steering import ask
 
@@ -257,6 +259,7 @@ def carry_out(
 
     from vbsbatch.cli.engine_process import Manner, check_project, drive, signed_in
     from vbsbatch.cli.holding import look_for_holders
+    from vbsbatch.cli.place_shown import say_place
 
     async def sign_in_and_drive() -> Run | int:
         async with signed_in(choice, settings) as service:
@@ -264,6 +267,7 @@ def carry_out(
             if isinstance(prepared, int):
                 return prepared
             check_project(prepared, service)
+            say_place(service, style)
             look_for_holders(store, prepared.id, style, yes=how.yes, wanted=take_over)
             if style == "tui":
                 return prepared
@@ -351,6 +355,9 @@ def _freeze(
         plan=plan.name,
         cloud=cloud,
         project_id=service.project_id,
+        project_name=service.project_name,
+        region=service.region,
+        endpoint=service.endpoint,
         state=RunState.RUNNING,
         settings=plan.settings_on(service.kind),
         created_at=now if lost is None else lost.made_at,

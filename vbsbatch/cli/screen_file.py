@@ -33,7 +33,12 @@ def screen_file() -> ScreenFile:
     Raises `UsageError`, with the file's name, for one that cannot be read or makes no sense.
     """
     named = os.environ.get(NAMED_BY)
-    path = Path(named).expanduser() if named else _usual()
+    try:
+        path = Path(named).expanduser() if named else _usual()
+    except RuntimeError:  # a user without a home folder
+        if named:
+            raise UsageError(f"{NAMED_BY}: {named}: no home folder is known (HOME)") from None
+        return ScreenFile()
     try:
         if not named and not path.exists():
             return ScreenFile()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vbsbatch.tui.source import StoreSource
     from vbsbatch.tui.values import Sent
 
+_SMALL_INITS = ("tini", "docker-init", "dumb-init", "catatonit", "podman-init")
 _DRIVEN = (RunState.RUNNING, RunState.PAUSED)
 
 
@@ -64,7 +65,14 @@ def show_run(
         read_only=read_only,
         starter=lambda run: start_engine(store, run, options if run == run_id else ()),
     )
-    ending = show(source, run_id=run_id, theme=wanted.theme, mouse=wanted.mouse, keymap=wanted.keys)
+    ending = show(
+        source,
+        run_id=run_id,
+        theme=wanted.theme,
+        mouse=wanted.mouse,
+        keymap=wanted.keys,
+        ends_engines=_first_of_container(),
+    )
     for seen in dict.fromkeys((run_id, ending.run_id)):
         if seen is not None:
             _say_how_it_stands(store, store.run(seen), asked_for=seen == run_id)
@@ -132,12 +140,29 @@ def _say_how_it_stands(store: Store, run: Run, *, asked_for: bool) -> None:
     which = f"{run.id}{db_option(store.path)}"
     if run.state in _DRIVEN and is_tied():
         return  # whoever this process works for tells what becomes of the run
-    if _goes_on(store, run):
+    if _goes_on(store, run) and _first_of_container():
+        mention(f"the engine of run {run.id} ends with this container; vbsbatch resume {which}")
+    elif _goes_on(store, run):
         mention(f"run {run.id} goes on; come back with: vbsbatch attach {which}")
     elif run.state in _DRIVEN:
         mention(f"run {run.id} has no engine; go on with: vbsbatch resume {which}")
     elif asked_for:
         tell_end(store, run)
+
+
+def _first_of_container() -> bool:
+    """Whether all other processes end with this one: the first of a container, or the only child
+    of a small init that stands for it (`docker run --init`)."""
+    return os.getpid() == 1 or (os.getppid() == 1 and _name_of_first() in _SMALL_INITS)
+
+
+def _name_of_first() -> str:
+    """What the first process there is is called, as far as that can be read."""
+    try:
+        with open("/proc/1/comm", encoding="ascii", errors="replace") as name:
+            return name.read().strip()
+    except OSError:
+        return ""
 
 
 def _screen_fits() -> bool:

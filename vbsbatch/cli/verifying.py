@@ -11,6 +11,7 @@ import click
 
 from vbsbatch.cli import FAILED, mention
 from vbsbatch.cli.options import cloud_options, db_option, open_store, run_argument, with_options
+from vbsbatch.cli.place_shown import place_line
 from vbsbatch.cli.surveying import PAGES, volumes_by_id
 from vbsbatch.errors import CloudUnavailable, ListChanged
 from vbsbatch.model import OPEN_STATES, Cloud, JobState, Operation
@@ -79,6 +80,7 @@ async def _compare(store: Store, run: Run, choice: Any) -> list[Difference]:
 
     async with signed_in(choice, run.settings) as service:
         check_project(run, service)
+        mention(f"in {place_line(service)}")
         if run.settings.operation is Operation.BACKUP:
             return await _compare_backups(store, run, service)
         jobs = list(store.jobs(run.id))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vbsbatch.cloud.endpoints import Endpoints, root_of
 from vbsbatch.errors import SignInError
+from vbsbatch.model import did_you_mean, some_of
 
 VBS_TYPES = ("vbs", "volume_backup", "volume-backup")
 """Service types under which catalogs and SDKs name VBS."""
@@ -17,7 +18,63 @@ COMPUTE_TYPES = ("compute", "ecs")
 """Service types under which catalogs name the service that knows the servers."""
 
 Catalog = Mapping[str, Sequence[tuple[str, str]]]
-"""For each service type the (region, URL) pairs."""
+"""For each service type the (region, URL) pairs of the region and interface that are meant."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One endpoint of the catalog as the identity service gives it."""
+
+    kind: str
+    region: str
+    interface: str
+    url: str
+
+
+class Offers(dict[str, list[tuple[str, str]]]):
+    """A `Catalog` that knows why there is nothing in it."""
+
+    lacks = ""
+
+
+def offered(
+    entries: Sequence[Entry],
+    region_of: Callable[[str], str | None],
+    interface_of: Callable[[str], Sequence[str] | str | None],
+) -> Offers:
+    """Choose from the whole catalog what region and interface of each service type allow.
+
+    An interface may be a list in the order of preference.
+    """
+    found = Offers()
+    for kind in dict.fromkeys(entry.kind for entry in entries):
+        region, wanted = region_of(kind), interface_of(kind) or "public"
+        there = [
+            entry for entry in entries if entry.kind == kind and region in (None, entry.region)
+        ]
+        for interface in [wanted] if isinstance(wanted, str) else wanted:
+            same = [each for each in there if each.interface == interface.removesuffix("URL")]
+            if same:
+                found[kind] = [(each.region, each.url) for each in same]
+                break
+    if not set(found).intersection((*VBS_TYPES, *BLOCK_STORAGE_TYPES)):
+        kind = BLOCK_STORAGE_TYPES[0]
+        found.lacks = _lacking(entries, region_of(kind), interface_of(kind) or "public")
+    return found
+
+
+def _lacking(entries: Sequence[Entry], region: str | None, interface: Sequence[str] | str) -> str:
+    """Say what of region and interface is not to be found in the catalog, and what is."""
+    regions = {entry.region for entry in entries if entry.region.isprintable()} - {""}
+    if region is not None and regions and region not in regions:
+        return f"nothing in region {region!r}, only in {some_of(regions)}" + did_you_mean(
+            region, regions
+        )
+    there = {entry.interface for entry in entries if region in (None, entry.region)}
+    wanted = interface if isinstance(interface, str) else "/".join(interface)
+    if there and not there.intersection(wanted.replace("URL", "").split("/")):
+        return f"nothing with interface {wanted}, only {some_of(there)}"
+    return ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +143,8 @@ def no_cinder(catalog: Catalog) -> SignInError:
 
 
 def _kinds(catalog: Catalog) -> str:
+    if isinstance(catalog, Offers) and catalog.lacks:
+        return catalog.lacks
     kinds = sorted(kind[:64] for kind in catalog if kind.isprintable())
     return ", ".join(kinds) or "nothing for this region and interface"
 
@@ -104,9 +163,27 @@ def _from_catalog(catalog: Catalog, kinds: Sequence[str]) -> str | None:
             continue
         if len({url for _, url in entries}) > 1 and len({region for region, _ in entries}) > 1:
             regions = ", ".join(sorted({region for region, _ in entries}))
-            raise SignInError(f"{kind} is offered in {regions}: set region_name in clouds.yaml")
+            raise SignInError(
+                f"{kind} is offered in {regions}: set region_name in clouds.yaml, or OS_REGION_NAME"
+            )
         return entries[0][1]
     return None
+
+
+def region_of(catalog: Catalog, root: str, project_id: str) -> str | None:
+    """Return the region whose endpoint of a backup service has this root; None without one."""
+    for kind in (*VBS_TYPES, *BLOCK_STORAGE_TYPES):
+        for region, url in catalog.get(kind, ()):
+            if region and _same_root(url, root, project_id):
+                return region
+    return None
+
+
+def _same_root(url: str, root: str, project_id: str) -> bool:
+    try:
+        return root_of(url, project_id) == root
+    except SignInError:
+        return False
 
 
 def names(config: Mapping[str, Any], kinds: Sequence[str]) -> bool:

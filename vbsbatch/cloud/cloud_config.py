@@ -7,12 +7,12 @@ line that is wrong may be the one with the password.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,18 @@ import yaml
 import vbsbatch
 from vbsbatch.cloud.access_keys import find_key
 from vbsbatch.cloud.endpoints import shown
+from vbsbatch.cloud.environment import over_entry, over_key_entry, with_default_domain
 from vbsbatch.cloud.foreign import words
 from vbsbatch.cloud.session import quieten
 from vbsbatch.cloud.signing import AccessKey
 from vbsbatch.errors import SignInError
+from vbsbatch.model import did_you_mean, near_path
 
 _FILES = (("OS_CLIENT_CONFIG_FILE", "CONFIG_FILES"), ("OS_CLIENT_SECURE_FILE", "SECURE_FILES"))
 _UNKNOWN_OPTION = re.compile(r"unexpected keyword argument '([^']{1,64})'")
+_OTHER_REGION = re.compile(
+    r"^Region (.{1,255}?) is not a valid .*Valid choices are (.*?)\. Please", re.S
+)
 _LOGGERS = ("openstack", "keystoneauth", "keystoneauth1", "urllib3", "requests", "stevedore")
 
 
@@ -38,19 +43,18 @@ def load_cloud(name: str | None) -> tuple[Any, AccessKey | None]:
     Blocking, no network. Raises `SignInError` for files, names and options that do not do.
     """
     with quiet():
-        from keystoneauth1 import exceptions as keystone
-        from openstack import exceptions as sdk
-        from openstack.config import OpenStackConfig, loader
+        with _standing_somewhere(), _at_home():
+            from keystoneauth1 import exceptions as keystone
+            from openstack import exceptions as sdk
+            from openstack.config import OpenStackConfig, loader
 
         for variable, constant in _FILES:
             _check_first(variable, getattr(loader, constant))
         try:
             config = OpenStackConfig(app_name="vbsbatch", app_version=vbsbatch.__version__)
-            chosen = _choose(config, name)
-            region = config.get_one(chosen, validate=False)
-            _check_url(region.config, _cloud(chosen))
-            key = find_key(region.config, os.environ, _cloud(chosen))
-            return (config.get_one(chosen), None) if key is None else (region, key)
+            config.auth_config_hook = with_default_domain
+            with _at_home():
+                return _entry(config, _choose(config, name))
         except keystone.MissingRequiredOptions as error:
             missing = ", ".join(option.dest for option in error.options)
             raise SignInError(f"{_cloud(name)}: auth lacks {missing} (in clouds.yaml)") from error
@@ -58,9 +62,69 @@ def load_cloud(name: str | None) -> tuple[Any, AccessKey | None]:
             text = f"{_cloud(name)}: auth_type {error.name!r} is not known (is its package there?)"
             raise SignInError(text) from error
         except (keystone.ClientException, sdk.SDKException) as error:
-            raise SignInError(f"{_cloud(name)}: {words(error)}") from error
+            raise SignInError(
+                f"{_cloud(name)}: {_unknown_region(error) or words(error)}"
+            ) from error
         except (AttributeError, TypeError, KeyError, ValueError, IndexError) as error:
             raise SignInError(f"{_cloud(name)}: {_misfit(error)}") from error
+
+
+def _entry(config: Any, chosen: str) -> tuple[Any, AccessKey | None]:
+    """The entry with what the environment says over it, and its access key if it has one."""
+    alone = config.get_one(chosen, validate=False)
+    key = find_key(alone.config, os.environ, _cloud(chosen))
+    if chosen == config.envvar_key:  # it says nothing but what the environment says
+        said: dict[str, Any] = {}
+    elif key is None:
+        said = over_entry(alone.config, os.environ)
+    else:
+        said = over_key_entry(os.environ)
+    region = config.get_one(chosen, validate=False, **deepcopy(said))
+    _check_url(region.config, _cloud(chosen))
+    return (config.get_one(chosen, **said), None) if key is None else (region, key)
+
+
+def _unknown_region(error: Exception) -> str | None:
+    """Say which regions an entry has where it lacks the one that was asked for."""
+    told = _OTHER_REGION.search(str(error))
+    if told is None:
+        return None
+    near = did_you_mean(told[1], told[2].split(","))
+    return f"no region {told[1]!r} in its entry in clouds.yaml, only {told[2]}{near}"
+
+
+@contextmanager
+def _standing_somewhere() -> Iterator[None]:
+    """Stand in a folder that exists while openstacksdk, as it is imported, asks which one it is."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        here = os.open(".", os.O_RDONLY)  # what was deleted can still be opened and stood in
+    else:
+        yield
+        return
+    try:
+        os.chdir("/")
+        yield
+    finally:
+        os.fchdir(here)
+        os.close(here)
+
+
+@contextmanager
+def _at_home() -> Iterator[None]:
+    """Give a user without a home folder, as in a container, one in which nothing can be.
+
+    The sign-in libraries look for their files there, and fail, or write into a folder named `~`.
+    """
+    if os.path.isabs(os.path.expanduser("~")):
+        yield
+        return
+    os.environ["HOME"] = os.devnull
+    try:
+        yield
+    finally:
+        del os.environ["HOME"]
 
 
 @contextmanager
@@ -94,7 +158,7 @@ def _check_first(variable: str, usual: Sequence[str]) -> None:
     """Check the file that openstacksdk is going to take; raises `SignInError`."""
     named = os.environ.get(variable)
     if named and not Path(named).exists():
-        raise SignInError(f"{variable} names {named}, which does not exist")
+        raise SignInError(f"{variable} names {named}, which does not exist{near_path(named)}")
     paths = [Path(path) for path in ([named] if named else []) + list(usual)]
     first = next((path for path in paths if path.exists()), None)
     # What is no regular file (`<(sops -d …)`) can be read only once, and not by us.
@@ -134,7 +198,7 @@ def _choose(config: Any, name: str | None) -> str:
     if not chosen:
         raise SignInError(f"which cloud? Name one with --cloud or OS_CLOUD: {', '.join(known)}")
     if chosen not in known:
-        near = difflib.get_close_matches(chosen, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise SignInError(f"no cloud named {chosen!r}; known: {', '.join(known)}{hint}")
+        raise SignInError(
+            f"no cloud named {chosen!r}; known: {', '.join(known)}{did_you_mean(chosen, known)}"
+        )
     return str(chosen)

@@ -20,13 +20,14 @@ from vbsbatch.cloud.catalog import (
     names,
     no_cinder,
     no_vbs,
+    region_of,
 )
 from vbsbatch.cloud.cinder import CinderService
 from vbsbatch.cloud.cloud_config import load_cloud
 from vbsbatch.cloud.identity import Account
 from vbsbatch.cloud.key_account import KeyAccount
 from vbsbatch.cloud.server_clock import ServerClock
-from vbsbatch.cloud.service import CloudService
+from vbsbatch.cloud.service import CloudService, SignInEnd
 from vbsbatch.cloud.session import Connect, Session
 from vbsbatch.cloud.tokens import Token, Tokens
 from vbsbatch.cloud.trust import ssl_context
@@ -86,6 +87,12 @@ async def connect(
         vbs = VbsService(session, endpoints, **place)
         cinder = CinderService(session, endpoints, **place)
         service = await _chosen(choice.service, entrance.found, entrance.catalog, vbs, cinder)
+        on_vbs = service.kind is Service.VBS
+        service.endpoint = endpoints.vbs if on_vbs else endpoints.block_storage
+        service.project_name, service.ends = entrance.project_name, entrance.ends
+        service.region = (
+            region_of(entrance.catalog, service.endpoint, endpoints.project_id) or service.region
+        )
         if key is not None:
             await _make_sure_of_key(service)
         yield service
@@ -98,6 +105,8 @@ class _Entrance:
     session: Session
     catalog: Catalog
     found: Found
+    project_name: str | None
+    ends: SignInEnd | None = None
 
 
 @asynccontextmanager
@@ -115,13 +124,30 @@ async def _with_token(
         first = await _first_token(account)
         project_id, catalog = account.project_id, account.catalog()
         found = _find(catalog, account.config, project_id, choice)
+        ends = _end_of(first, account.ends_with)
         tokens = Tokens(
-            lambda: _in_thread(account.sign_in), now, first=first, calls=lambda: account.calls
+            lambda: _in_thread(account.sign_in),
+            now,
+            first=first,
+            calls=lambda: account.calls,
+            early=ends is None,
         )
         async with _closing(opening(tokens, tls=tls)) as session:
-            yield _Entrance(session=session, catalog=catalog, found=found)
+            yield _Entrance(
+                session=session,
+                catalog=catalog,
+                found=found,
+                project_name=account.project_name,
+                ends=ends,
+            )
     finally:
         account.close()
+
+
+def _end_of(token: Token, signed_in_with: str | None) -> SignInEnd | None:
+    if signed_in_with is None:
+        return None
+    return SignInEnd(signed_in_with=signed_in_with, at=token.expires_at if token.end_told else None)
 
 
 async def _first_token(account: Account) -> Token:
@@ -150,7 +176,8 @@ async def _with_key(
             told = choice.vbs_endpoint or names(account.config, VBS_TYPES)
         catalog = {} if told else await account.catalog(session)
         found = _find(catalog, account.config, project_id, choice)
-        yield _Entrance(session=session, catalog=catalog, found=found)
+        name = account.project_name
+        yield _Entrance(session=session, catalog=catalog, found=found, project_name=name)
 
 
 @asynccontextmanager

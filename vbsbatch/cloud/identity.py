@@ -9,17 +9,18 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from vbsbatch.cloud.answers import clean
+from vbsbatch.cloud.catalog import Catalog, Entry, offered
 from vbsbatch.cloud.cloud_config import quiet
 from vbsbatch.cloud.endpoints import shown
 from vbsbatch.cloud.foreign import causes, told
-from vbsbatch.cloud.sign_in_faults import translated
-from vbsbatch.cloud.tokens import Token
-from vbsbatch.cloud.trust import Trust
+from vbsbatch.cloud.sign_in_faults import only_once, translated, without
+from vbsbatch.cloud.tokens import Token, token_of
+from vbsbatch.cloud.trust import Trust, obey_proxy_rule
 from vbsbatch.errors import CloudUnavailable, SignInError
 from vbsbatch.model import Timeouts
 
 _SECRET_OPTION = re.compile(r"password|secret|token|passcode|passphrase|api_?key|^sk$", re.I)
-_USUAL_LIFE = 3600.0  # seconds, where a token does not say how long it lives
 
 
 class Account:
@@ -35,6 +36,8 @@ class Account:
         auth = self._region.config.get("auth") or {}
         self._where = where_of(self.name, auth)
         self._secrets = frozenset(_secrets(self._region.config))
+        self.ends_with = only_once(self._region.config)
+        """What the sign-in cannot be renewed with, in words; None where it can be."""
         self._check_password(auth)
         self._plugin = self._region.get_auth()
         self._session = self._open_session(timeouts)
@@ -69,32 +72,51 @@ class Account:
 
     def sign_in(self) -> Token:
         """Get a token. Raises `SignInError`; `CloudUnavailable` for an outage after the first."""
+        if self._signed_in and self.ends_with and "one-time" in self.ends_with:
+            raise SignInError(
+                f"{self._where}: the sign-in with {self.ends_with} has ended, and it cannot be used"
+                " twice: go on with a new one"
+            )
         before = self._now()
         try:
             with quiet():
                 self._plugin.invalidate()
                 access = self._plugin.get_access(self._session)
-                token = _token(access, before, self._now())
+                token = _token(access, before, self._now(), renewable=self.ends_with is None)
         except Exception as error:  # any plugin, so any exception: this is the wall
             raise self._fault(error, renewing=self._signed_in) from _shareable(error, self._secrets)
         self._access = access
         self._signed_in = True
         return token
 
-    def catalog(self) -> dict[str, list[tuple[str, str]]]:
+    @property
+    def project_name(self) -> str | None:
+        """The project's name, where the token tells it."""
+        return clean(self._access.project_name, 255)
+
+    def catalog(self) -> Catalog:
         """Return what the catalog has for our region and interface: (region, URL) pairs by type."""
-        interface = self._region.config.get("interface") or "public"
         try:
-            found: dict[str, list[Any]] = self._access.service_catalog.get_endpoints_data(
-                interface=interface, region_name=self.region
+            catalog = self._access.service_catalog
+            for service in catalog.catalog or ():
+                service["endpoints"] = service.get("endpoints") or []
+            found: dict[str, list[Any]] = catalog.get_endpoints_data() if catalog.catalog else {}
+            entries = [
+                Entry(
+                    kind=kind,
+                    region=str(each.region_name or ""),
+                    interface=str(each.interface).removesuffix("URL"),
+                    url=str(each.url),
+                )
+                for kind, many in found.items()
+                for each in many
+            ]
+            region = self._region
+            return offered(
+                entries, lambda kind: region.get_region_name(kind) or None, region.get_interface
             )
         except Exception as error:  # an odd catalog: the same wall
             raise self._fault(error, renewing=False) from _shareable(error, self._secrets)
-        return {
-            kind: [(str(entry.region_name or ""), str(entry.url)) for entry in entries]
-            for kind, entries in found.items()
-            if entries
-        }
 
     def close(self) -> None:
         """Close the connections to the identity service."""
@@ -112,6 +134,7 @@ class Account:
         session.auth = None
         session.timeout = session.timeout or (timeouts.connect, timeouts.read)
         session.session.hooks["response"].append(self._count)
+        obey_proxy_rule(session.session)
         return session
 
     def _count(self, answer: Any, *args: Any, **kwargs: Any) -> None:
@@ -133,7 +156,7 @@ class Account:
 def _shareable(error: Exception, secrets: frozenset[str]) -> Exception | None:
     """Return the original to raise from, unless a traceback of it would show a secret."""
     text = " ".join(map(told, causes(error)))
-    return None if any(secret in text for secret in secrets) else error
+    return None if without(text, secrets) != text else error
 
 
 def where_of(name: str, auth: Mapping[str, Any]) -> str:
@@ -149,16 +172,12 @@ def trust_of(region: Any) -> Trust:
     return Trust(verify=True if verify is None else verify, cert=cert or None)
 
 
-def _token(access: Any, before: float, after: float) -> Token:
+def _token(access: Any, before: float, after: float, *, renewable: bool) -> Token:
     """Return the token with its life put on our clock: the server's may differ."""
     value = access.auth_token
     if not value or not str(value).isascii() or not str(value).isprintable():
         raise SignInError("the identity service gave no usable token")
-    expires, issued = access.expires, access.issued
-    life = _USUAL_LIFE
-    if expires is not None:
-        life = (expires - issued).total_seconds() if issued else expires.timestamp() - before
-    return Token(value=str(value), got_at=after, expires_at=before + max(life, 0.0))
+    return token_of(str(value), access, before, after, renewable=renewable)
 
 
 def _secrets(config: Mapping[str, Any]) -> Iterator[str]:
@@ -166,5 +185,5 @@ def _secrets(config: Mapping[str, Any]) -> Iterator[str]:
     for name, value in config.items():
         if isinstance(value, Mapping):
             yield from _secrets(value)
-        elif isinstance(value, str) and len(value) > 3 and _SECRET_OPTION.search(str(name)):
+        elif isinstance(value, str) and value and _SECRET_OPTION.search(str(name)):
             yield value

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from vbsbatch.cloud.answers import usable_id
-from vbsbatch.cloud.catalog import Catalog
+from vbsbatch.cloud.catalog import Catalog, Entry, offered
 from vbsbatch.cloud.endpoints import root_of
 from vbsbatch.cloud.identity import trust_of, where_of
 from vbsbatch.cloud.replies import read_success
@@ -31,6 +31,8 @@ class KeyAccount:
     ) -> None:
         self.name = str(region.name)
         self.region: str | None = region.get_region_name() or None
+        self._region_of = lambda kind: region.get_region_name(kind) or None
+        self._interface_of = region.get_interface
         self.config: Mapping[str, Any] = region.config
         self.trust = trust_of(region)
         # Without a plugin nobody moves what the environment says of it under `auth`.
@@ -45,6 +47,11 @@ class KeyAccount:
         self.signer.project_id = str(project_id)
         return str(project_id)
 
+    @property
+    def project_name(self) -> str | None:
+        """The project's name, where the configuration tells it."""
+        return self._auth.get("project_name")
+
     async def catalog(self, session: Session) -> Catalog:
         """Return what the catalog has for our region and interface: (region, URL) by type."""
         if not self._auth.get("auth_url"):
@@ -52,15 +59,18 @@ class KeyAccount:
                 f"{self._where}: where is the service? Set vbs_endpoint_override (or auth_url under"
                 " auth:, for its catalog) in clouds.yaml, or say --vbs-endpoint"
             )
-        interface = str(self.config.get("interface") or "public").removesuffix("URL")
-        found: dict[str, list[tuple[str, str]]] = {}
-        for service in _objects((await self._ask(session, "auth/catalog")).get("catalog")):
-            for entry in _objects(service.get("endpoints")):
-                region = str(entry.get("region") or entry.get("region_id") or "")
-                if entry.get("interface") == interface and self.region in (None, region):
-                    kind, url = str(service.get("type")), str(entry.get("url"))
-                    found.setdefault(kind, []).append((region, url))
-        return found
+        entries = [
+            Entry(
+                kind=str(service.get("type")),
+                region=str(entry.get("region") or entry.get("region_id") or ""),
+                interface=str(entry.get("interface")),
+                url=str(entry.get("url")),
+            )
+            for service in _objects((await self._ask(session, "auth/catalog")).get("catalog"))
+            for entry in _objects(service.get("endpoints"))
+            if entry.get("url")
+        ]
+        return offered(entries, self._region_of, self._interface_of)
 
     async def _look_up(self, session: Session) -> str:
         name = self._auth.get("project_name")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import ClassVar
 
 import httpx
@@ -26,9 +27,20 @@ from vbsbatch.model import (
     CloudJob,
     Elapsed,
     Job,
+    Place,
     Quota,
     Service,
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignInEnd:
+    """The end of a sign-in that cannot be renewed."""
+
+    signed_in_with: str
+    """In words: `a one-time passcode`."""
+    at: float | None
+    """Epoch seconds of our clock; None where the identity service does not say."""
 
 
 class CloudService(ABC):
@@ -36,6 +48,11 @@ class CloudService(ABC):
     and what the command line wants to know beside it."""
 
     kind: ClassVar[Service]
+    project_name: str | None = None
+    endpoint: str | None = None
+    """The root of the backup service's address."""
+    ends: SignInEnd | None = None
+    """When the sign-in ends for good; None where it can be renewed."""
 
     def __init__(
         self,
@@ -53,6 +70,17 @@ class CloudService(ABC):
         self.changes = Changes(session, endpoints)
         self._session = session
         self._native = NativeBackups(session, tuple(roots), endpoints.project_id)
+
+    @property
+    def place(self) -> Place:
+        """Which cloud this is."""
+        return Place(
+            cloud=None if self.cloud_name == "envvars" else self.cloud_name,
+            region=self.region,
+            project_id=self.project_id,
+            project_name=self.project_name,
+            endpoint=self.endpoint,
+        )
 
     @property
     def create_calls(self) -> int:

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from html import escape
+from typing import Any
+from urllib.parse import quote
 
-from vbsbatch.cloud.foreign import causes, network_reason, words
+from vbsbatch.cloud.answers import clean, read_refusal
+from vbsbatch.cloud.foreign import causes, network_reason, told, words
 from vbsbatch.errors import CloudUnavailable, SignInError
 
 _TOLD = re.compile(r"check|set cacert|cert:|_PROXY")
 """Words of a reason that says what to do already."""
+_WORDS_MOST = 240
+_TELLING = 4
+"""A secret shorter than this is any word's part: it is blotted out where it stands in quotes."""
+_TAIL = re.compile(r"\s*\(HTTP \d{3}\)|\s*\(Request-ID: [^)]*\)")
+_USUAL = re.compile(
+    r"^(The request you have made requires authentication|Unauthorized|Forbidden|Bad Request"
+    r"|Not Found|Internal Server Error|Service Unavailable|Bad Gateway|Gateway Timeout"
+    r"|Unknown Error)?\.?$",
+    re.I,
+)
+"""What a refusal says that says nothing."""
 
 
 def translated(
@@ -25,14 +41,26 @@ def translated(
     An outage is `CloudUnavailable` while renewing and `SignInError` at the start, where a person
     waits and nothing is lost. None of `secrets` is in the text.
     """
-    text, outage = _reason(error, auth_type)
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
+    text, outage = _reason(error, auth_type, secrets)
+    text = without(text, secrets)
     words = f"{where}: {text}"
     if outage and renewing:
         return CloudUnavailable(words)
     passing = outage and _status(error) is not None
     return SignInError(words + _advice(text, passing=passing), passing=passing)
+
+
+def without(text: str, secrets: Collection[str]) -> str:
+    """Blot out every secret, as it is and as JSON, URLs and HTML write it."""
+    spelt = {
+        form
+        for secret in secrets
+        for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""), escape(secret))
+        if len(secret) >= _TELLING
+    } | {json.dumps(secret) for secret in secrets}
+    for form in sorted(spelt, key=len, reverse=True):
+        text = text.replace(form, "***")
+    return text
 
 
 def _advice(text: str, *, passing: bool) -> str:
@@ -42,12 +70,17 @@ def _advice(text: str, *, passing: bool) -> str:
     return "" if _TOLD.search(text) else ": check auth_url, and that it can be reached from here"
 
 
-def _reason(error: Exception, auth_type: str) -> tuple[str, bool]:
+def _reason(error: Exception, auth_type: str, secrets: Collection[str]) -> tuple[str, bool]:
     """Return what to tell a person, and whether the same sign-in may succeed later."""
+    for link in causes(error):
+        if type(link).__name__ == "MissingAuthMethods":
+            wanted = clean(str(getattr(link, "required_auth_methods", "")), 200)
+            advice = "check auth_type (v3multifactor) and auth_methods in clouds.yaml"
+            return f"another factor is missing; it wants {wanted}: {advice}", False
     if any(type(link).__name__ == "MissingAuthPlugin" for link in causes(error)):
         return "auth_url leads to no Keystone (it wants a token itself): check auth_url", False
     if (status := _status(error)) is not None:
-        return _refused(status, error, auth_type), status in (408, 429) or status >= 500
+        return _refused(status, error, auth_type, secrets), status in (408, 429) or status >= 500
     if network := network_reason(error):
         return network, True
     named = {type(link).__name__ for link in causes(error)}
@@ -65,23 +98,67 @@ def _reason(error: Exception, auth_type: str) -> tuple[str, bool]:
 def _status(error: Exception) -> int | None:
     """Return the HTTP status the identity service refused with, wherever in the chain it is."""
     for link in causes(error):
-        status = getattr(link, "http_status", None)
-        if isinstance(status, int) and status >= 300:
+        status = _http_status(link)
+        if status is not None and status >= 300:
             return status
     return None
 
 
-def _refused(status: int, error: Exception, auth_type: str) -> str:
+def _http_status(link: BaseException) -> int | None:
+    status = getattr(link, "http_status", None)
+    return status if isinstance(status, int) else None
+
+
+def _refused(status: int, error: Exception, auth_type: str, secrets: Collection[str]) -> str:
+    said = _said(error, secrets)
     if status == 401:
         means = _means(auth_type)
-        return f"the identity service refused the credentials (401): check {means}"
+        return f"the identity service refused the credentials (401){said}: check {means}"
     if status == 403:
-        return "the identity service forbids this sign-in (403): check whether the user is locked"
+        said = said or ": check whether the user is locked"
+        return f"the identity service forbids this sign-in (403){said}"
     if status == 404:
         return "auth_url leads to no Keystone (404): check auth_url"
     if status in (408, 429) or status >= 500:
-        return f"the identity service is unavailable ({status})"
-    return f"the identity service refused the sign-in ({status}): {words(error)}"
+        return f"the identity service is unavailable ({status}){said}"
+    return f"the identity service refused the sign-in ({status}){said}"
+
+
+def _said(error: Exception, secrets: Collection[str]) -> str:
+    """Return the identity service's own words in quotes, where it says more than the usual.
+
+    What is secret goes before the rest is cut: half a password is a secret too.
+    """
+    for link in causes(error):
+        if _http_status(link) is not None:
+            text = clean(_words_in(link, secrets), _WORDS_MOST)
+            if text and not _USUAL.search(text):
+                return f': "{text}"'
+    return ""
+
+
+def _words_in(link: BaseException, secrets: Collection[str]) -> str:
+    """Return what the answer says in any service's envelope, else what keystoneauth makes of it."""
+    body = getattr(getattr(link, "response", None), "content", None)
+    if isinstance(body, bytes):
+        bare = without(body.decode("utf-8", "replace"), secrets).encode("utf-8", "replace")
+        refusal = read_refusal({}, bare, 0.0)
+        if refusal.json and refusal.message:
+            return without(refusal.message, secrets)
+    return without(_TAIL.sub("", told(link)), secrets)
+
+
+def only_once(config: Mapping[str, Any]) -> str | None:
+    """Name what a cloud's entry signs in with if that cannot be done again; None if it can."""
+    kind = str(config.get("auth_type"))
+    methods = [kind, *map(str, config.get("auth_methods") or ())]
+    auth = config.get("auth") or {}
+    if any("totp" in method for method in methods) or auth.get("passcode"):
+        return "a one-time passcode"
+    if kind == "v3oidcauthcode":
+        return "a one-time authorization code"
+    plain = ("token", "v2token", "v3token", "v3oidcaccesstoken")
+    return "a plain token" if any(method in plain for method in methods) else None
 
 
 def _means(auth_type: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import anyio
 import httpx
@@ -13,6 +14,8 @@ from vbsbatch.errors import CloudUnavailable, SignInError
 
 _MARGIN = 300.0  # seconds before expiry at which a token is renewed …
 _MARGIN_SHARE = 0.1  # … or this share of its life, whichever is less
+_SHORT_LIFE = 600.0  # seconds, of a token that does not say how long it lives
+_LONGEST_LIFE = 30 * 86400.0  # one that claims more has an odd date in it
 _AGAIN = 30.0  # seconds between two renewals ahead of expiry that failed
 
 
@@ -23,15 +26,59 @@ class Token:
     value: str = field(repr=False)
     got_at: float
     expires_at: float
+    end_told: bool = True
+    """Whether the identity service said when it ends."""
 
     @property
     def renew_at(self) -> float:
         """From when on a new one is to be fetched although this one still works."""
+        if self.expires_at == float("inf"):
+            return self.expires_at
         return self.expires_at - min(_MARGIN, _MARGIN_SHARE * (self.expires_at - self.got_at))
 
 
+def life_told(access: Any, before: float) -> float | None:
+    """Return for how many seconds from `before` (our clock) an access of keystoneauth says to live.
+
+    None where it does not say: no end, an end in the past or in the far future, no date at all.
+    The server's clock may differ from ours, so what counts is the time since the issue.
+    """
+    expires, issued = _moment(access, "expires"), _moment(access, "issued")
+    if expires is None:
+        return None
+    life = expires - (before if issued is None else issued)
+    return life if 0 < life <= _LONGEST_LIFE else None
+
+
+def _moment(access: Any, name: str) -> float | None:
+    """Return a time of the token as epoch seconds; keystoneauth fails on some, in many ways."""
+    try:
+        moment = getattr(access, name)
+        return None if moment is None else float(moment.timestamp())
+    except Exception:
+        return None
+
+
+def token_of(value: str, access: Any, before: float, after: float, *, renewable: bool) -> Token:
+    """Return the token of one sign-in, which lasted from `before` to `after` by our clock.
+
+    One that does not say when it ends is taken for a short-lived one, unless nothing can renew it.
+    """
+    life = life_told(access, before)
+    usual = _SHORT_LIFE if renewable else float("inf")
+    return Token(
+        value=value,
+        got_at=after,
+        expires_at=before + (usual if life is None else life),
+        end_told=life is not None,
+    )
+
+
 class Tokens:
-    """The `Credentials` that a token is; `fetch` signs in once, `calls` counts its requests."""
+    """The `Credentials` that a token is; `fetch` signs in once, `calls` counts its requests.
+
+    With `early` a token is renewed before it expires; else `fetch` can do no better than the first.
+    """
 
     def __init__(
         self,
@@ -40,8 +87,10 @@ class Tokens:
         *,
         first: Token | None = None,
         calls: Callable[[], int] | None = None,
+        early: bool = True,
     ) -> None:
         self._fetch = fetch
+        self._early = early
         self._now = now
         self._current = first
         self._proof: tuple[Token, Proof] | None = None
@@ -93,9 +142,8 @@ class Tokens:
         if newer_than is not None:
             return token if token.got_at > newer_than else None
         now = self._now()
-        return (
-            token if now < token.renew_at or now < min(self._not_before, token.expires_at) else None
-        )
+        fresh_until = token.renew_at if self._early else token.expires_at
+        return token if now < fresh_until or now < min(self._not_before, token.expires_at) else None
 
     async def _renew(self, newer_than: float | None) -> Token:
         self._fetches += 1

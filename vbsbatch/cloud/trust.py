@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -68,12 +72,68 @@ def _verifying(path: str) -> ssl.SSLContext:
 
 
 def proxy_for(url: str) -> str | None:
-    """Return the proxy the environment names for a URL (`HTTPS_PROXY`, `NO_PROXY` …), or None."""
+    """Return the proxy the environment names for a URL (`HTTPS_PROXY`, `NO_PROXY` …), or None.
+
+    What the official client's own library excepts is excepted here too; beyond it `NO_PROXY` may
+    name an address with a port, an IPv6 address or network, and `*` beside other entries.
+    """
     parts = urlsplit(url)
-    if parts.hostname is None or proxy_bypass(parts.hostname):
+    if parts.hostname is None or _excepted(parts.hostname, parts.port or _PORTS.get(parts.scheme)):
         return None
     proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
     if not proxy:
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def obey_proxy_rule(session: Any) -> None:
+    """Make a session of `requests`, which signs in, choose the proxy of each URL as `proxy_for`."""
+    usual = session.merge_environment_settings
+
+    def merged(url: str, proxies: Any, *rest: Any) -> dict[str, Any]:
+        settings: dict[str, Any] = usual(url, proxies, *rest)
+        proxy = proxy_for(url)
+        settings["proxies"] = {} if proxy is None else {"all": proxy}
+        return settings
+
+    session.merge_environment_settings = merged
+
+
+_PORTS = {"http": 80, "https": 443}
+_NO_BRACKETS = str.maketrans("", "", "[]")
+_WITH_PORT = re.compile(r"(?P<host>\[[^]]+\]|[^:]+):(?P<port>[0-9]{1,5})")
+
+
+def _excepted(host: str, port: int | None) -> bool:
+    """Whether `NO_PROXY` names the host, in any of the forms that clients take."""
+    if proxy_bypass(host):
+        return True
+    return any(
+        wanted in (None, port) and _names(entry, host.rstrip("."))
+        for entry, wanted in _exceptions()
+    )
+
+
+def _exceptions() -> Iterator[tuple[str, int | None]]:
+    """Each entry of `NO_PROXY`, and the port where it is for one port only."""
+    listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    for entry in re.split(r"[,\s]+", listed.lower()):
+        if with_port := _WITH_PORT.fullmatch(entry):
+            yield with_port["host"].strip("[]"), int(with_port["port"])
+        elif entry:
+            yield entry.translate(_NO_BRACKETS), None
+
+
+def _names(entry: str, host: str) -> bool:
+    if entry == "*":
+        return True
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        name = entry.removeprefix("*").lstrip(".")
+        return bool(name) and (host == name or host.endswith(f".{name}"))
+    try:
+        return address in ip_network(entry, strict=False)
+    except ValueError:
+        return False

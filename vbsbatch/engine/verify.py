@@ -31,6 +31,7 @@ class Fault(StrEnum):
     DUPLICATE = "duplicate"  # one job made more than one backup
     UNRECORDED = "unrecorded"  # a job ended without a backup, and there is one
     BROKEN = "not restored"  # a restore succeeded, and its volume is gone or in error
+    RESTORING = "restoring"  # a restore was sent, and its volume is still being overwritten
     KEPT = "not deleted"  # a deletion succeeded, and the backup is there
 
 
@@ -115,17 +116,21 @@ def left_in_error(
 def differences_of_restores(
     jobs: Iterable[Job], volumes: Mapping[str, CloudVolume]
 ) -> Iterator[Difference]:
-    """Restored volumes that are gone, in error, or being restored again; `volumes` are by id.
+    """Restored volumes that are gone or in error, and any that is still being restored.
 
-    What a volume holds the cloud does not tell.
+    The latter whatever became of its job: one that was given up may be overwritten yet. `volumes`
+    are by id. No API reports what a volume holds.
     """
     for job in jobs:
-        if job.state is not JobState.SUCCEEDED:
-            continue
         volume = volumes.get(job.volume_id)
         status = None if volume is None else volume.status or ""
-        if status is None or status.startswith("error") or status == "restoring-backup":
-            yield Difference(job=job, fault=Fault.BROKEN, backup_ids=_source(job), status=status)
+        fault = None
+        if status == "restoring-backup" and (job.attempts or job.state is JobState.SUCCEEDED):
+            fault = Fault.RESTORING
+        elif job.state is JobState.SUCCEEDED and (status is None or status.startswith("error")):
+            fault = Fault.BROKEN
+        if fault is not None:
+            yield Difference(job=job, fault=fault, backup_ids=_source(job), status=status)
 
 
 def differences_of_deletions(

@@ -30,6 +30,8 @@ class Heading:
     name: str
     cloud: str | None
     selection: Selection
+    place: str | None = None
+    """Cloud, region and project that the volumes are in, cleaned."""
 
 
 def plan_text(
@@ -72,6 +74,8 @@ def _heading(fleet: Fleet, volumes: Mapping[str, CloudVolume], heading: Heading)
     sizes = f"{counted(len(volumes), 'volume')}, {_gigabytes(volumes.values())}"
     yield f"# {sizes}, on {counted(len(servers), 'server')}. Made with:"
     yield f"#   {_command(heading)}"
+    if heading.place is not None:
+        yield f"# In {heading.place}"
     yield "# Edit it, then see what would happen:  vbsbatch check THIS-FILE --online"
     yield "# What changed in the cloud since:      vbsbatch plan diff THIS-FILE"
     yield "# Every key is explained in docs/plan.md of vbsbatch."

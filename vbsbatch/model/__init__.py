@@ -35,6 +35,7 @@ from vbsbatch.model.run import (
     Holder,
     Job,
     JobMoved,
+    Place,
     Run,
     RunNoted,
     renewed,
@@ -55,6 +56,7 @@ from vbsbatch.model.settings import (
     Wave,
     Window,
 )
+from vbsbatch.model.spelling import did_you_mean, near_path, nearest, some_of
 from vbsbatch.model.states import (
     ENDED_STATES,
     MOVES,
@@ -98,6 +100,7 @@ __all__ = [
     "Limits",
     "OnPreflight",
     "Operation",
+    "Place",
     "Quota",
     "Rate",
     "Retry",
@@ -116,7 +119,11 @@ __all__ = [
     "Window",
     "as_wall",
     "check_move",
+    "did_you_mean",
+    "near_path",
+    "nearest",
     "on_cloud_clock",
     "plain_id",
     "renewed",
+    "some_of",
 ]

@@ -13,7 +13,7 @@ _DIGITS = re.compile(r"[0-9a-fA-F]{32}")
 
 def plain_id(identifier: str) -> str:
     """One spelling for every way to write a UUID, to compare it by; other text stays as it is."""
-    bare = identifier.replace("-", "")
+    bare = identifier.strip().replace("-", "")
     return bare.lower() if _DIGITS.fullmatch(bare) else identifier
 
 

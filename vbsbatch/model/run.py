@@ -5,7 +5,7 @@ All durations are seconds; which clock a time is of is its type (`vbsbatch/model
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,6 +129,38 @@ class RunNoted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where a sign-in leads; what is not known is None."""
+
+    cloud: str | None = None
+    """The entry of clouds.yaml; None for the `OS_*` variables."""
+    region: str | None = None
+    project_id: str | None = None
+    project_name: str | None = None
+    endpoint: str | None = None
+    """Where the backup service is."""
+
+    def __str__(self) -> str:
+        """`cloud lab, region R1, project proj (0123…), https://…`, uncleaned."""
+        return ", ".join(self._parts())
+
+    def _parts(self) -> Iterator[str]:
+        yield f"cloud {self.cloud}" if self.cloud else "the environment's cloud"
+        yield f"region {self.region}" if self.region else "no region named"
+        if self.project_id or self.project_name:
+            yield f"project {self.project}"
+        if self.endpoint:
+            yield self.endpoint
+
+    @property
+    def project(self) -> str | None:
+        """The project's name with its id, or whichever is known."""
+        if self.project_name and self.project_id and self.project_name != self.project_id:
+            return f"{self.project_name} ({self.project_id})"
+        return self.project_name or self.project_id
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """One execution of a plan."""
 
@@ -137,6 +169,11 @@ class Run:
     cloud: str | None
     project_id: str | None = None
     """The project it was started in: anywhere else nothing of it could be found again."""
+    project_name: str | None = None
+    region: str | None = None
+    """The region it was started in; None where none was named, and in runs of older stores."""
+    endpoint: str | None = None
+    """Where the backup service was when it was started."""
     state: RunState
     settings: Settings
     created_at: Wall
@@ -165,9 +202,16 @@ class Run:
     adopted: int = 0
     """Backups of this run that an engine found in the cloud and that the store did not know of."""
 
-    def elapsed_at(self, now: Wall) -> Elapsed:
-        """This moment on the clock of the run's engine, which the waits of its jobs are told by."""
-        return Elapsed(float(now) - self.clock_step)
+    @property
+    def place(self) -> Place:
+        """Where it was started."""
+        return Place(
+            cloud=self.cloud,
+            region=self.region,
+            project_id=self.project_id,
+            project_name=self.project_name,
+            endpoint=self.endpoint,
+        )
 
 
 WITHDRAWN = "withdrawn: whoever asked gave up, or the engine that was asked is gone"

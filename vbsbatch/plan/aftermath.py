@@ -20,6 +20,7 @@ from vbsbatch.model import (
     Rate,
     Run,
     Settings,
+    did_you_mean,
     plain_id,
 )
 
@@ -43,11 +44,12 @@ def with_backup(jobs: Iterable[Job], volumes: Sequence[str], *, errored: bool = 
     `errored` takes in jobs that failed and left a backup in error. Each comes with the backup that
     it names as `source_backup_id`. Raises `UsageError` with every name that fits nothing.
     """
-    found, seen = [], set[str]()
+    found, seen, known = [], set[str](), set[str]()
     wanted = {plain_id(name) for name in volumes}
     without: dict[str, Job] = {}
     for job in jobs:
         names = {plain_id(job.volume_id), plain_id(job.volume_name)}
+        known |= names
         if wanted and not names & wanted:
             continue
         seen |= names & wanted
@@ -58,7 +60,11 @@ def with_backup(jobs: Iterable[Job], volumes: Sequence[str], *, errored: bool = 
             without[job.volume_id] = job
         else:
             found.append(replace(job, settings=BackupSettings(source_backup_id=backup_id)))
-    problems = [f"the run has no volume {name}" for name in volumes if plain_id(name) not in seen]
+    problems = [
+        f"the run has no volume {name}{did_you_mean(name, known)}"
+        for name in volumes
+        if plain_id(name) not in seen
+    ]
     if wanted:
         problems += [
             f"the run left no backup of {_titled(job)}: {job.state}" for job in without.values()

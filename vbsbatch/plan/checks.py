@@ -27,6 +27,8 @@ from vbsbatch.plan.units import (
 
 UUID_PATTERN = r"^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$"
 _PLAIN_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
+"""What spreadsheets leave around a text beside blanks."""
 _HEX = re.compile(r"[0-9a-f]{32}")
 _UUID = re.compile(UUID_PATTERN.strip("^$"))
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -65,7 +67,7 @@ def described(value: Any) -> str:
 
 def volume_uuid(value: Any) -> str:
     """The one spelling of a UUID (lower case, hyphens) from any; ValueError when it is none."""
-    text = _text(value)
+    text = _text(value).strip().strip(_INVISIBLE).strip()
     if _PLAIN_UUID.fullmatch(text):
         return text
     plain = text.replace("-", "").lower()

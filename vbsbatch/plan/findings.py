@@ -13,7 +13,7 @@ Path = tuple[str | int, ...]
 Spot = tuple[int, int]
 """Line and column, both from 1."""
 
-SHOWN = 200
+SHOWN = 50
 """More problems than this are counted, not listed."""
 
 COUNTED = 10_000

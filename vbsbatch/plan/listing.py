@@ -1,7 +1,8 @@
 """Lists of volumes that other tools write: CSV, JSON, or bare ids.
 
 Understood as they are: `openstack volume list -f json|csv` (`--long` too), a console's export with
-a header row, separated by comma, semicolon or tab, and a text of one id per line with `#` comments.
+a header row, separated by comma, semicolon or tab or what a first line `sep=;` says, and a text of
+one id per line with `#` comments.
 """
 
 from __future__ import annotations
@@ -26,25 +27,32 @@ ID_COLUMNS = ("volumeid", "diskid", "evsdiskid", "id", "uuid")
 
 NAME_COLUMNS = ("name", "volumename", "diskname", "displayname")
 
+_SEPARATOR = re.compile(r"\"?sep=([^\"])\"?[,;\t]*", re.IGNORECASE)
+"""What spreadsheets write above the header to say what separates the cells."""
 _UUID_LIKE = re.compile(r"[\"']?[0-9a-fA-F-]{32,36}[\"']?")
+
+
+def holds_volumes(data: bytes) -> bool:
+    """Whether this is a list of volumes, with faults or without."""
+    return bool(read_list("", data)[0])
 
 
 def read_list(file: str, data: bytes) -> tuple[list[Volume], list[Problem], int]:
     """The volumes of a list, what is wrong with it, and how many more problems are not shown."""
     if data.lstrip()[:1] in (b"[", b"{"):
         gathered = Gathered(lambda index: (index,))
-        problems = _read_json(file, data, gathered)
+        problems, more = _read_json(file, data, gathered)
     else:
-        gathered = Gathered(lambda line: (line, 1))
+        gathered, more = Gathered(lambda line: (line, 1)), 0
         with suppress(TooMany):
             _read_text(data, gathered)
         problems = _placed(file, gathered.findings)
     if not gathered.found and not problems:
         problems = [Problem(file=file, line=1, column=1, message="holds no volumes")]
-    return gathered.volumes, problems, gathered.findings.more
+    return gathered.volumes, problems, gathered.findings.more + more
 
 
-def _read_json(file: str, data: bytes, gathered: Gathered) -> list[Problem]:
+def _read_json(file: str, data: bytes, gathered: Gathered) -> tuple[list[Problem], int]:
     document = Document(file, data)
     columns: dict[tuple[str, ...], tuple[str | None, str | None]] = {}
 
@@ -68,7 +76,7 @@ def _read_json(file: str, data: bytes, gathered: Gathered) -> list[Problem]:
     top = document.read(take, under=None)
     if not document.broken and not isinstance(top, list):
         gathered.findings.add((), f"must be a list of volumes, not {described(top)}")
-    return [*document.problems, *document.place(gathered.findings)]
+    return [*document.problems, *document.place(gathered.findings)], document.more
 
 
 def _column(headers: tuple[str, ...], wanted: tuple[str, ...]) -> str | None:
@@ -78,15 +86,18 @@ def _column(headers: tuple[str, ...], wanted: tuple[str, ...]) -> str | None:
 
 def _read_text(data: bytes, gathered: Gathered) -> None:
     lines = _Lines(data)
+    told = None
     for line in lines:
         text = line.strip()
-        if text and not text.startswith("#"):
+        if separator := _SEPARATOR.fullmatch(text):
+            told = separator[1]
+        elif text and not text.startswith("#"):
             break
     else:
         return
-    delimiter = max(",;\t", key=text.count)
+    delimiter = told or max(",;\t", key=text.count)
     if delimiter not in text and not _column((text.strip("\"'"),), ID_COLUMNS):
-        _read_bare(_Lines(data), gathered)
+        _read_bare(_Lines(data, skip=lines.number - 1), gathered)
     elif _UUID_LIKE.fullmatch(text.split(delimiter)[0].strip()):
         what = "the first line must name the columns, such as ID and Name"
         gathered.findings.add((lines.number, 1), f"there is no header row: {what}")

@@ -14,7 +14,7 @@ from vbsbatch.errors import PlanError, Problem
 from vbsbatch.plan.checks import described
 from vbsbatch.plan.findings import Findings, listed
 from vbsbatch.plan.gathering import Gathered, choices
-from vbsbatch.plan.listing import read_list
+from vbsbatch.plan.listing import holds_volumes, read_list
 from vbsbatch.plan.naming import DEFAULT_TEMPLATE, template_fields
 from vbsbatch.plan.opening import read_file, read_stream
 from vbsbatch.plan.plan import Plan, Selection
@@ -24,6 +24,9 @@ from vbsbatch.plan.volumes import NO_CHOICES, Choices, Volume
 from vbsbatch.plan.wave_checks import check_waves
 from vbsbatch.plan.wording import report
 
+STDIN = "<stdin>"
+"""How standard input is called in problems."""
+
 
 def load(
     source: str | Path, *, volumes: str | Path | None = None, stdin: BinaryIO | None = None
@@ -31,23 +34,40 @@ def load(
     """Read and check the plan in file `source`.
 
     `volumes` names a list of volumes that replaces the plan's own; `-` reads standard input, or
-    `stdin` where given. Raises PlanError with every problem of the plan and of the list, by place.
+    `stdin` where given; `-` as `source` likewise. Raises PlanError with every problem of the plan
+    and of the list, by place.
     """
-    document = Document(str(source), read_file(source))
+    file, data = _plan_text(source, volumes, stdin)
+    document = Document(file, data)
     gathered = Gathered(lambda index: ("volumes", index, "id"))
     top = document.read(gathered.add_entry, under="volumes")
+    if not isinstance(top, dict) and holds_volumes(data):
+        text = "is a list of volumes, not a plan: give it with --volumes, beside a plan"
+        raise PlanError([Problem(file=file, line=1, column=1, message=text)])
     findings = Findings()
     others = volumes is not None
     keys = {} if document.broken else _plan_keys(top, gathered, findings, others=others)
     problems = [*document.problems, *document.place(findings), *document.place(gathered.findings)]
-    more = gathered.findings.more + findings.more
+    more = document.more + gathered.findings.more + findings.more
     own = gathered.volumes
-    del document, gathered  # the text is not needed any more, and a list may be as long again
+    del document, gathered, data  # the text is not needed any more, and a list may be as long again
     found, list_problems, list_more = _listed_volumes(source, volumes, keys, stdin)
     problems = listed([*problems, *list_problems], more + list_more)
     if problems:
         raise PlanError(problems)
     return _plan(source, keys, own if found is None else found)
+
+
+def _plan_text(
+    source: str | Path, volumes: str | Path | None, stdin: BinaryIO | None
+) -> tuple[str, bytes]:
+    """The plan's name in problems, and its text."""
+    if str(source) != "-":
+        return str(source), read_file(source)
+    if str(volumes) == "-":
+        text = "standard input cannot be the plan and its list of volumes at once"
+        raise PlanError([Problem(file=STDIN, line=1, column=1, message=text)])
+    return STDIN, read_stream(STDIN, stdin or sys.stdin.buffer)
 
 
 def _plan_keys(top: Any, gathered: Gathered, findings: Findings, *, others: bool) -> dict[str, Any]:
@@ -136,7 +156,7 @@ def _listed_volumes(
         return None, [], 0
     try:
         if str(volumes) == "-":
-            file, data = "<stdin>", read_stream("<stdin>", stdin or sys.stdin.buffer)
+            file, data = STDIN, read_stream(STDIN, stdin or sys.stdin.buffer)
         else:
             path = volumes if volumes is not None else Path(source).parent / keys["volumes_from"]
             file, data = str(path), read_file(path)
@@ -165,7 +185,7 @@ def _plan(source: str | Path, keys: dict[str, Any], volumes: list[Volume]) -> Pl
 
 def _name_of_file(source: str | Path) -> str:
     stem = "".join(c if c.isprintable() else "-" for c in Path(source).stem)
-    return stem[:64] or "plan"
+    return (stem[:64] if str(source) != "-" else "") or "plan"
 
 
 def _settings(keys: dict[str, Any], names_unique: bool) -> model.Settings:

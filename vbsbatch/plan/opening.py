@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vbsbatch.errors import PlanError, Problem
+from vbsbatch.model import near_path
 
 MAX_BYTES = 64 * 1024 * 1024
 _CHUNK = 1024 * 1024
@@ -86,7 +87,7 @@ def _bytes_of(source: str | Path) -> bytes:
                 raise _refused(str(source), f"is {_KINDS.get(kind, 'no file')}, not a plain file")
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
-        raise _refused(str(source), "there is no such file") from error
+        raise _refused(str(source), f"there is no such file{near_path(source)}") from error
     except PermissionError as error:
         raise _refused(str(source), "you have no permission to read it") from error
     except IsADirectoryError as error:

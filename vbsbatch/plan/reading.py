@@ -28,7 +28,7 @@ from yaml.events import (
 )
 
 from vbsbatch.errors import Problem
-from vbsbatch.plan.findings import SHOWN, Findings, Path, Spot, TooMany
+from vbsbatch.plan.findings import COUNTED, SHOWN, Findings, Path, Spot, TooMany
 from vbsbatch.plan.opening import position
 from vbsbatch.plan.units import quoted
 
@@ -72,6 +72,8 @@ class Document:
         self.file = file
         self.data = _json_as_yaml(data)
         self.problems: list[Problem] = []
+        self.more = 0
+        """Problems of form that are counted, not kept."""
         self.broken = False
 
     def read(self, each: Each, *, under: str | None) -> Any:
@@ -97,10 +99,13 @@ class Document:
         return findings.placed(self.file, _spots(self.data, findings.wanted()))
 
     def note(self, event: Event, message: str) -> None:
-        """Record a problem of form at `event`; too many of them end the reading."""
-        line, column = _spot(event.start_mark)
-        self.problems.append(Problem(file=self.file, line=line, column=column, message=message))
-        if len(self.problems) >= SHOWN:
+        """Record a problem of form at `event`, or count it; too many of them end the reading."""
+        if len(self.problems) < SHOWN:
+            line, column = _spot(event.start_mark)
+            self.problems.append(Problem(file=self.file, line=line, column=column, message=message))
+            return
+        self.more += 1
+        if self.more > COUNTED:
             raise _Stop
 
     def _not_yaml(self, error: yaml.YAMLError) -> Problem:
@@ -132,6 +137,8 @@ class _Builder:
         self.each = each
         self.under = under
         self.values = 0
+        self.aliases: set[tuple[str, int]] = set()
+        """Of each line those that were reported."""
 
     def document(self) -> Any:
         next(self.events)
@@ -150,7 +157,11 @@ class _Builder:
 
     def _value(self, event: Event, depth: int) -> Any:
         if isinstance(event, AliasEvent):
-            self.note(event, f"aliases are not accepted (*{event.anchor}): write the value here")
+            place = str(event.anchor), _spot(event.start_mark)[0]
+            if place not in self.aliases:
+                self.aliases.add(place)
+                text = f"aliases are not accepted (*{event.anchor}): write the value here"
+                self.note(event, text)
             return Broken()
         self._undecorated(event)
         self.values += 1

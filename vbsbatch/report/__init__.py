@@ -51,7 +51,7 @@ def write(data: ReportData, format_name: str, stream: TextIO, *, all_jobs: bool 
         case "csv":
             from vbsbatch.report import as_csv
 
-            as_csv.write_jobs(data.jobs(), stream)
+            as_csv.write(data, stream)
         case "md":
             from vbsbatch.report import as_markdown
 

@@ -9,13 +9,28 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from vbsbatch.model import Job
-from vbsbatch.report.data import JOB_FIELDS, job_values
+from vbsbatch.report.data import JOB_FIELDS, ReportData, job_values
+from vbsbatch.report.text import cleaned
 
 # What a spreadsheet skips before it looks for a formula: blanks and invisible characters.
 _BLANK = re.compile(r"[\s\u00ad\u200b-\u200d\u2060\ufeff\ufffd]*")
 # Where `;` separates cells, a comma-separated file breaks here, and the rest starts a cell.
 _AFTER_SEMICOLON = re.compile(r";(?=([\s\"'\u00ad\u200b-\u200d\u2060\ufeff\ufffd]*)(.))")
 _TRIGGERS = frozenset("=+-@\u2212")
+
+
+PLACE_FIELDS = ("cloud", "region", "project_id", "endpoint")
+"""Columns that a report has behind those of its jobs: where the run was started."""
+
+
+def write(data: ReportData, stream: TextIO) -> None:
+    """Write the run's jobs, each with the cloud that it is in."""
+    place = data.run.place
+    cells = [cell(cleaned(getattr(place, name))) for name in PLACE_FIELDS]
+    writer = csv.writer(stream, lineterminator="\r\n")
+    writer.writerow((*JOB_FIELDS, *PLACE_FIELDS))
+    for job in data.jobs():
+        writer.writerow((*map(cell, job_values(job).values()), *cells))
 
 
 def write_jobs(jobs: Iterable[Job], stream: TextIO) -> None:

@@ -33,7 +33,24 @@ def _suite(data: ReportData) -> str:
         time=f"{duration(data) or 0.0:.3f}",
         timestamp=utc(run.created_at if run.started_at is None else run.started_at),
     )
-    return f"{start}\n"
+    return f"{start}\n{_properties(data)}"
+
+
+def _properties(data: ReportData) -> str:
+    """Which cloud the run was started in."""
+    place = data.run.place
+    known = {
+        "cloud": place.cloud,
+        "region": place.region,
+        "project": place.project,
+        "endpoint": place.endpoint,
+    }
+    lines = [
+        f"{_element('property', name=name, value=value)}</property>\n"
+        for name, value in known.items()
+        if value is not None
+    ]
+    return "".join(["<properties>\n", *lines, "</properties>\n"]) if lines else ""
 
 
 def _case(job: Job, plan: str) -> str:

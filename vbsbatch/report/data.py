@@ -267,6 +267,9 @@ def facts(data: ReportData) -> list[tuple[str, str]]:
     )  # an engine that is gone does not
     optional = [
         ("cloud", run.cloud),
+        ("region", run.region),
+        ("project", run.place.project),
+        ("endpoint", run.endpoint),
         ("service", "Cinder" if run.settings.service is Service.CINDER else None),
         ("reason", run.reason if waits else None),
         ("held", holders.who_holds(data.holders) if data.holders else None),

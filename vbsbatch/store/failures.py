@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,13 +42,41 @@ def unusable(error: Exception, path: Path) -> StoreUnusable:
 
 def _words(error: BaseException, path: Path, again: str) -> str:
     name = str(getattr(error, "sqlite_errorname", "") or "")
+    kind = name.removeprefix("SQLITE_").partition("_")[0]
     if isinstance(error, OSError):
-        name = "CANTOPEN"
-    advice = _ADVICE.get(name.removeprefix("SQLITE_").partition("_")[0])
+        kind = "CANTOPEN"
+    if kind in ("CANTOPEN", "READONLY") and (foreign := _not_ours(path)):
+        return foreign
+    advice = _ADVICE.get(kind)
     if advice is not None:
         return advice.format(path=path, again=again)
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return f"the store {path} failed: {what}"
+
+
+def _not_ours(path: Path) -> str | None:
+    """Name a file beside the store that belongs to somebody else, as after one command as root."""
+    for suffix in ("-wal", "-shm"):
+        beside = path.absolute().parent / f"{path.name}{suffix}"
+        try:
+            owner = beside.stat().st_uid
+        except OSError:
+            continue
+        if not os.access(beside, os.R_OK | os.W_OK):
+            return (
+                f"{path} cannot be opened: {beside} beside it belongs to user {_called(owner)}: "
+                "have it given to you (chown); do not remove it, it may hold what was stored last"
+            )
+    return None
+
+
+def _called(user: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
 
 
 @contextmanager

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from vbsbatch.errors import StoreUnusable
+from vbsbatch.model import near_path
 from vbsbatch.store import locks, names
 from vbsbatch.store.descriptors import Hold, hold
 from vbsbatch.store.failures import DAMAGED, unusable
-from vbsbatch.store.schema import APPLICATION_ID, CLOCKS, HOLDER, ORDER, TABLES
+from vbsbatch.store.schema import APPLICATION_ID, CLOCKS, HOLDER, ORDER, PLACE, TABLES
 from vbsbatch.store.views import VIEWS
 
 if TYPE_CHECKING:
@@ -165,7 +166,8 @@ def _check_kind(path: Path) -> None:
         status = path.stat()
     except FileNotFoundError:
         raise StoreUnusable(
-            f"there is no store at {path}: `vbsbatch run` makes one, --db names another"
+            f"there is no store at {path}{near_path(path)}: `vbsbatch run` makes one, "
+            "--db names another"
         ) from None
     if stat.S_ISDIR(status.st_mode):
         raise StoreUnusable(f"{path} is a folder, not a store: name a file with --db")
@@ -253,5 +255,9 @@ def _version_4(database: Database) -> None:
     _execute(database, CLOCKS)
 
 
-MIGRATIONS = (_version_1, _version_2, _version_3, _version_4)
+def _version_5(database: Database) -> None:
+    _execute(database, PLACE)
+
+
+MIGRATIONS = (_version_1, _version_2, _version_3, _version_4, _version_5)
 """What makes version n + 1 of version n, in order; none may drop a run. Append only."""

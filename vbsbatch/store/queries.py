@@ -8,7 +8,8 @@ from vbsbatch.store.rows import ATTEMPT_COLUMNS, JOB_COLUMNS
 
 _RUN_COLUMNS = """no, id, plan, cloud, project_id, state, settings, created_at, started_at,
   ended_at, reason, deadline_at, rate, in_flight, pid, host, heartbeat_at, create_calls,
-  read_calls, wave, created_cloud_at, clock_step, adopted, defaults, sending_rate"""
+  read_calls, wave, created_cloud_at, clock_step, adopted, region, project_name, endpoint,
+  defaults, sending_rate"""
 
 RUNS = f"SELECT {_RUN_COLUMNS} FROM runs ORDER BY no DESC"
 
@@ -54,8 +55,8 @@ ORDER BY j.no"""
 NEW_RUN = """
 INSERT INTO runs (id, plan, cloud, project_id, state, reason, settings, created_at, started_at,
   ended_at, deadline_at, rate, in_flight, pid, host, heartbeat_at, create_calls, read_calls,
-  created_cloud_at, clock_step, adopted, defaults, first_event, rev)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+  created_cloud_at, clock_step, adopted, region, project_name, endpoint, defaults, first_event, rev)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 ASK = "INSERT INTO commands (run, verb, argument, asked_by, asked_at) VALUES (?, ?, ?, ?, ?)"
 

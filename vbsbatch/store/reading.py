@@ -159,12 +159,16 @@ class Reader:
             *rest,
         ) = row
         reason, deadline_at, rate, in_flight, pid, host, heartbeat_at, *rest = rest
-        create_calls, read_calls, wave, created_cloud_at, clock_step, adopted, *_ = rest
+        create_calls, read_calls, wave, created_cloud_at, clock_step, adopted, *rest = rest
+        region, project_name, endpoint, *_ = rest
         return Run(
             id=run_id,
             plan=plan,
             cloud=cloud,
             project_id=project_id,
+            project_name=project_name,
+            region=region,
+            endpoint=endpoint,
             state=RunState(state),
             settings=self._settings(settings),
             created_at=Wall(created_at / 1000),

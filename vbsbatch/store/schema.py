@@ -173,3 +173,10 @@ ALTER TABLE commands ADD COLUMN taken_at INTEGER;
 clock was set since the engine began whose waits are in `jobs`; what an engine found that the store
 did not know of; when an engine took a command, which nobody can withdraw from then on.
 """
+
+PLACE = """
+ALTER TABLE runs ADD COLUMN region TEXT;
+ALTER TABLE runs ADD COLUMN project_name TEXT;
+ALTER TABLE runs ADD COLUMN endpoint TEXT;
+"""
+"""Version 5: where a run was started, beside `cloud` and `project_id`; NULL in older runs."""

@@ -400,4 +400,7 @@ def _run_row(run: Run) -> tuple[Any, ...]:
         time_ms(run.created_cloud_at),
         ms(run.clock_step),
         run.adopted,
+        storable(run.region),
+        storable(run.project_name),
+        storable(run.endpoint),
     )

@@ -30,6 +30,7 @@ from vbsbatch.model import JobState, Run, RunState
 from vbsbatch.report.text import clean
 from vbsbatch.tui import bindings, exporting, header, help, notice, themes
 from vbsbatch.tui.bindings import Key, Keymap
+from vbsbatch.tui.leaving import LeaveContainer, driven_runs
 from vbsbatch.tui.literal import LiteralFilter
 from vbsbatch.tui.live import LiveScreen, reading
 from vbsbatch.tui.overview import OverviewScreen
@@ -101,12 +102,15 @@ class MonitorApp(App[None]):
         theme: str | None = None,
         clock: Callable[[], float] = time.time,
         look_every: float = LOOK_EVERY,
+        ends_engines: bool = False,
     ) -> None:
         plain = plain_colours or "NO_COLOR" in os.environ
         super().__init__(ansi_color=True if plain else None)
         self.no_color = plain
         self.source = source
         self.clock = clock
+        self._ends_engines = ends_engines
+        """Whether engines end with this process, which is the first of a container."""
         self.keymap = bindings.checked(keymap or {})
         self.last_run = run_id
         self.typed_ahead = TypedAhead(self)
@@ -317,16 +321,24 @@ class MonitorApp(App[None]):
             self.screen.begin(exporting.export_picture(self.screen, name))
 
     def action_detach(self) -> None:
-        """Leave; the run goes on."""
-        self.exit()
+        """Leave; the run goes on, unless its engine ends with us: then ask first."""
+        live = driven_runs(self.source) if self._ends_engines else []
+        if not live:
+            self.exit()
+        elif not isinstance(self.screen, LeaveContainer):
+            self.push_screen(LeaveContainer(live), self._leave)
+
+    def _leave(self, agreed: bool | None) -> None:
+        if agreed:
+            self.exit()
 
     async def action_quit(self) -> None:
         """Textual's own word for it."""
-        self.exit()
+        self.action_detach()
 
     def action_help_quit(self) -> None:
         """Textual's own binding of ctrl+c."""
-        self.exit()
+        self.action_detach()
 
     # A crash
 
@@ -373,13 +385,16 @@ def show(
     keymap: Keymap | None = None,
     theme: str | None = None,
     mouse: bool = True,
+    ends_engines: bool = False,
 ) -> Ending:
     """Show a run (the list of runs when None) until the user leaves; the terminal is as before.
+
+    With `ends_engines` every engine ends with this process: leaving asks while there is one.
 
     A crash is one line on standard error and a return code of 1. Raises `UsageError` for a bad
     `keymap`.
     """
-    app = MonitorApp(source, run_id=run_id, keymap=keymap, theme=theme)
+    app = MonitorApp(source, run_id=run_id, keymap=keymap, theme=theme, ends_engines=ends_engines)
     app.run(mouse=mouse)
     if sys.__stderr__ is not None and sys.__stderr__.isatty():
         sys.__stderr__.write(notice.POP_TITLE)

@@ -53,8 +53,8 @@ def _who(seen: Overview, now: float, width: int, read_only: bool) -> Line:
     where: list[tuple[int, Line]] = []
     if plan := cut(run.plan, min(_PLAN, rest)):
         where.append((6, ((plan, "plain"),)))
-    if run.cloud:
-        where.append((9, (("on ", "dim"), (cut(run.cloud, _PLAN), "plain"))))
+    if cloud := "/".join(filter(None, (run.cloud, run.region))):
+        where.append((9, (("on ", "dim"), (cut(cloud, _PLAN), "plain"))))
     if waves := run.settings.waves:
         name = waves[min(run.wave, len(waves) - 1)].name
         where.append((7, (("wave ", "dim"), (cut(name, _PLAN), "plain"))))

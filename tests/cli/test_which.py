@@ -1,0 +1,201 @@
+"""Which cloud is meant is shown everywhere, and near misses are named with what there is."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from tests.cli.clouds import GlassCloud
+from tests.cli.stage import Stage, told
+
+PLACE = (
+    r"cloud simulator, region sim-1, project simulator \([0-9a-f]{32}\), http://127\.0\.0\.1:\d+"
+)
+
+
+def test_every_command_says_in_which_cloud_it_works(stage: Stage) -> None:
+    cloud = stage.cloud(volumes=2)
+    done = stage("plan", "new", "--cloud", "simulator", "-o", "new.yaml")
+    assert re.search(rf"^in {PLACE}$", done.stderr, re.M)
+    assert re.search(rf"^# In {PLACE}$", (stage.folder / "new.yaml").read_text(), re.M)
+    assert re.search(rf"^in {PLACE}$", stage("plan", "diff", "plan.yaml").stderr, re.M)
+    assert re.search(PLACE, stage("check", "plan.yaml", "--online").stdout)
+    assert re.search(rf"^in {PLACE}$", stage("run", "plan.yaml").stderr, re.M)
+    assert re.search(rf"^in {PLACE}$", stage("verify").stderr, re.M)
+    assert re.search(rf"^in {PLACE}$", stage("prune", "latest").stderr, re.M)
+    assert "region     sim-1" in stage.look("status")
+    run = stage.json("status")["run"]
+    assert (run["region"], run["project_name"]) == ("sim-1", "simulator")
+    assert run["project_id"] == cloud.world.project.id
+
+
+def test_a_run_is_not_gone_on_with_in_another_region(stage: Stage) -> None:
+    """The regions of a cloud share their projects: nothing of it would be found there."""
+    cloud = stage.cloud(volumes=2)
+    stage("run", "plan.yaml")
+    with closing(sqlite3.connect(stage.store)) as db:
+        db.execute("UPDATE runs SET region = 'sim-2', state = 'stopped'")
+        db.execute("UPDATE jobs SET state = 0")
+        db.commit()
+    line = stage.refused("resume")
+    assert "belongs to region sim-2, and this sign-in leads to sim-1" in line
+    assert "OS_REGION_NAME=sim-2" in line
+    assert cloud.summary()["creates"] == 2
+
+
+def test_a_region_that_is_not_there_sends_nothing(stage: Stage) -> None:
+    stage.cloud(volumes=1)
+    stage.edit_clouds(r"region_name: *\S+", "region_name: sim-l")
+    line = stage.refused("run", "plan.yaml")
+    assert "nothing in region 'sim-l', only in sim-1; did you mean 'sim-1'?" in line
+
+
+def test_a_sign_in_that_cannot_be_renewed_is_told_at_the_start_with_its_end(stage: Stage) -> None:
+    stage.cloud(volumes=1)
+    token, signs = a_token(stage)
+    project = {"project_name": signs["project_name"], "project_domain_name": "Default"}
+    auth = {"auth_url": signs["auth_url"], "token": token, **project}
+    entry = {"auth_type": "v3token", "region_name": "sim-1", "auth": auth}
+    stage.clouds.write_text(json.dumps({"clouds": {"simulator": entry}}))
+    known = r"signed in with a plain token, which cannot be renewed: a run stops at \S+ \S+Z, \S+"
+    assert re.search(known, stage("run", "plan.yaml").stderr)
+    checked = stage.ask("check", str(stage.plan), "--online")
+    assert re.search(rf"warning  credentials  {known}", checked)
+
+
+def a_token(stage: Stage) -> tuple[str, dict[str, str]]:
+    """A token of the stage's cloud, and what its entry signs in with."""
+    auth = yaml.safe_load(stage.clouds.read_text())["clouds"]["simulator"]["auth"]
+    domain = {"name": auth["user_domain_name"]}
+    user = {"name": auth["username"], "password": auth["password"], "domain": domain}
+    project = {"name": auth["project_name"], "domain": domain}
+    identity = {"methods": ["password"], "password": {"user": user}}
+    request = {"auth": {"identity": identity, "scope": {"project": project}}}
+    answer = httpx.post(f"{auth['auth_url']}/auth/tokens", json=request, trust_env=False)
+    return answer.headers["x-subject-token"], auth
+
+
+# People
+
+
+def test_states_are_taken_as_on_the_screen(ended: tuple[Stage, GlassCloud]) -> None:
+    stage, _ = ended
+    failed = stage.jobs("--state", "failed")
+    assert len(failed) == 2
+    assert stage.jobs("--state", "fail") == failed
+    assert stage.jobs("--state", "fail|retry") == failed
+    assert stage.jobs("--state", "FAIL,retry") == failed
+    assert stage.jobs("--state", "retry") == []
+    assert len(stage.jobs("--state", "fail|ok")) == len(stage.jobs())
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("jobs", "latest", "--state", "fial"), "did you mean 'fail'?"),
+        (("jobs", "latest", "--state", "suceeded"), "did you mean 'succeeded'?"),
+        (("check", "plam.yaml"), "there is no such file; did you mean plan.yaml?"),
+        (("check", "plan.yaml", "--volumes", "fleet.jsn"), "did you mean fleet.json?"),
+        (("status", "--db", "state/vbsbatch/vbsbatch.bd"), "did you mean"),
+        (("retry", "latest", "--volume", "nothing-like-it"), "has no volume 'nothing-like-it'"),
+    ],
+)
+def test_a_slip_of_the_pen_is_named_with_the_nearest_there_is(
+    ended: tuple[Stage, GlassCloud], words: tuple[str, ...], says: str
+) -> None:
+    done = ended[0](*words, code=2)
+    assert says in done.stderr
+
+
+def test_a_volume_is_named_with_the_nearest_of_the_run(ended: tuple[Stage, GlassCloud]) -> None:
+    stage, _ = ended
+    name = stage.jobs()[0]["name"]
+    assert f"did you mean {name!r}?" in stage.refused("retry", "latest", "--volume", f"{name}x")
+
+
+def test_a_code_that_no_answer_had_is_told_and_lists_nothing(
+    ended: tuple[Stage, GlassCloud],
+) -> None:
+    stage, _ = ended
+    done = stage("jobs", "latest", "--code", "VolumeBackup.0041")
+    assert "had the code 'VolumeBackup.0041'; did you mean 'VolumeBackup.0040'?" in done.stderr
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_restore_without_a_terminal_only_tells_what_it_would_do(stage: Stage) -> None:
+    cloud = stage.cloud(volumes=2)
+    stage("run", "plan.yaml")
+    cloud.detach()
+    done = stage("restore", "latest")
+    assert len(re.findall(r" <- backup ", done.stdout)) == 2
+    assert done.stdout.splitlines()[-1].endswith(": 2 volumes; nothing was restored")
+    assert re.search(rf"^in {PLACE}$", done.stderr, re.M)
+    assert "add --yes" in done.stderr
+    assert cloud.ledger("restore") == []
+    assert len(stage.runs()) == 1
+
+
+# Files
+
+
+def test_a_plan_may_come_from_standard_input(stage: Stage) -> None:
+    cloud = stage.cloud(volumes=2)
+    text = stage.plan.read_text()
+    process = stage.start("run", "-", stdin=subprocess.PIPE, cwd=stage.folder)
+    assert process.stdin is not None
+    process.stdin.write(text)
+    process.stdin.close()
+    process.stdin = None
+    assert told(stage.finish(process, 0), "end") == ["done ok=2 fail=0 exit=0"]
+    assert cloud.summary()["backed_up"] == 2
+    assert "cannot be the plan and its list" in stage("check", "-", "--volumes", "-", code=2).stderr
+
+
+def test_a_list_given_as_the_plan_is_recognised(stage: Stage) -> None:
+    stage.cloud(volumes=2)
+    assert "is a list of volumes, not a plan: give it with --volumes" in stage.refused(
+        "check", "fleet.json"
+    )
+
+
+# Machines
+
+
+def test_no_current_folder_is_needed_where_every_path_is_whole(
+    stage: Stage, tmp_path: Path
+) -> None:
+    cloud = stage.cloud(volumes=1)
+    program = (
+        f'mkdir {tmp_path}/gone; cd {tmp_path}/gone; rmdir ../gone; vbsbatch run "$0" --db "$1"'
+    )
+    text = json.loads(stage.plan.read_text())
+    text["volumes_from"] = str(stage.folder / "fleet.json")
+    stage.plan.write_text(json.dumps(text))
+    command = program.replace("$0", str(stage.plan)).replace("$1", str(stage.store))
+    assert "done ok=1" in stage.finish(stage.shell(command), 0).stderr
+    assert cloud.summary()["backed_up"] == 1
+    done = stage.finish(stage.shell(program.replace("$0", "p.yaml").replace("$1", "s.db")), 2)
+    assert "no such file" in done.stderr or "the current folder was deleted" in done.stderr
+
+
+def test_without_a_home_a_store_has_to_be_named_and_is_then_enough(stage: Stage) -> None:
+    """A user of a container: no HOME, and no entry in passwd."""
+    stage.cloud(volumes=1)
+    nobody = (
+        "import pwd, vbsbatch.cli; pwd.getpwuid = {}.__getitem__; vbsbatch.cli.main()"  # KeyError
+    )
+    program = f"env -u HOME -u XDG_STATE_HOME -u XDG_CACHE_HOME {sys.executable} -P -c '{nobody}'"
+    done = stage.finish(stage.shell(f"{program} runs"), 2)
+    assert "name one with --db" in done.stderr
+    done = stage.finish(stage.shell(f"{program} run plan.yaml --db named.db"), 0)
+    assert told(done, "end") == ["done ok=1 fail=0 exit=0"]
+    assert not (stage.folder / "~").exists()

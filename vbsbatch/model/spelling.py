@@ -1,0 +1,60 @@
+"""What somebody may have meant who wrote a word that is not known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
+
+LISTED = 10
+"""So many known words are named where one was not found."""
+
+
+_LOOKED_THROUGH = 10_000
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'fail'?`, or nothing where no known word is near."""
+    near = nearest(word, known)
+    return "" if near is None else f"; did you mean {near!r}?"
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is most like `word`, whatever its case; None where none is near."""
+    folded: dict[str, str] = {}
+    for each in known:
+        folded.setdefault(each.casefold(), each)
+    close = get_close_matches(word.casefold(), folded, n=1)
+    return folded[close[0]] if close else None
+
+
+def near_path(path: str | Path) -> str:
+    """`; did you mean plans/nightly.yaml?` for a file that is not there, or nothing.
+
+    Of a path whose folder is not there, the first part that is not is looked for.
+    """
+    wanted = Path(path)
+    for folder in wanted.parents:
+        if folder.is_dir():
+            break
+    else:
+        return ""
+    rest = wanted.relative_to(folder).parts
+    if not rest:
+        return ""
+    try:
+        with os.scandir(folder) as entries:
+            names = [each.name for each in islice(entries, _LOOKED_THROUGH)]
+    except OSError:
+        return ""
+    near = nearest(rest[0], names)
+    return "" if near is None or near == rest[0] else f"; did you mean {folder / near}?"
+
+
+def some_of(known: Iterable[str]) -> str:
+    """The known words in their order, the first `LISTED` of them."""
+    words = sorted(known)
+    more = f" and {len(words) - LISTED} more" if len(words) > LISTED else ""
+    return ", ".join(words[:LISTED]) + more
