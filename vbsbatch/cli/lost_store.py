@@ -65,13 +65,14 @@ async def check_backups(service: CloudService, plan: Plan, lost: LostRun) -> Non
         raise UsageError(f"cannot read what run {lost.id} has made: {error}") from error
     strays = _strays(plan, lost, listed)
     if strays:
+        fits = "fits" if len(strays) == 1 else "fit"
         many = "1 backup carries" if len(strays) == 1 else f"{len(strays)} backups carry"
         lines = [f"{clean(b.name or '-')} of volume {clean(b.volume_id or '-')}" for b in strays]
         more = [f"... and {len(strays) - SHOWN} more"] if len(strays) > SHOWN else []
         raise UsageError(
             "\n".join(
                 [
-                    f"{many} the id of run {lost.id} and fits no row of this plan:",
+                    f"{many} the id of run {lost.id} and {fits} no row of this plan:",
                     *lines[:SHOWN],
                     *more,
                     "use the plan as it was when the run began; nothing was sent",
