@@ -115,11 +115,25 @@ def test_a_unique_name_is_proof_whatever_the_age_says() -> None:
 
 
 def test_a_name_used_before_is_proof_only_for_a_backup_made_since_the_first_create() -> None:
-    common = sight(names_unique=False)
+    common = sight(names_unique=False, started_at=NOW + 700.0)
     job = unknown(first_sent_at=NOW, intent_at=NOW + 500.0)
     assert is_ours(job, a_backup(created_at=NOW), common) is True
     assert is_ours(job, a_backup(created_at=NOW + 600.0), common) is True
     assert is_ours(job, a_backup(created_at=NOW - 60.0), common) is False
+
+
+def test_a_backup_from_a_time_yet_to_come_cannot_be_told() -> None:
+    """The cloud's clock was set back since it was made, and nobody knows when that was."""
+    common = sight(names_unique=False)
+    assert is_ours(unknown(), a_backup(created_at=NOW + 3600.0), common) is None
+
+
+def test_what_lies_between_the_two_times_of_a_cloud_whose_clock_was_set_cannot_be_told() -> None:
+    job = unknown(intent_at=NOW, intent_cloud_at=NOW, first_sent_at=NOW, first_cloud_at=NOW)
+    common = sight(names_unique=False, clock_ahead=-3600.0, started_at=NOW + 3700.0)
+    assert is_ours(job, a_backup(created_at=NOW + 1.0), common) is True
+    assert is_ours(job, a_backup(created_at=NOW - 1800.0), common) is None
+    assert is_ours(job, a_backup(created_at=NOW - 3700.0), common) is False
 
 
 @pytest.mark.parametrize("ahead", [-40.0, 0.0, 3600.0])

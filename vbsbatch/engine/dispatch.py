@@ -209,6 +209,7 @@ class Dispatcher:
         sent_at, began = self._clock.wall(), self._clock.elapsed()
         job = replace(
             job,
+            intent_at=began,  # the machine may have slept since the claim
             first_sent_at=job.first_sent_at or sent_at,
             first_cloud_at=job.first_cloud_at or job.intent_cloud_at,
         )

@@ -42,8 +42,8 @@ class Job:
     due_at: Elapsed = AT_ONCE
     """While waiting: not to be sent before this."""
     intent_at: Elapsed | None = None
-    """When the newest intent to send became durable; None again once an operator's retry has sent
-    the job back to waiting."""
+    """When the newest intent to send became durable, and from its answer on, when it was sent; None
+    again once an operator's retry has sent the job back to waiting."""
     intent_cloud_at: Cloud | None = None
     """The same by the cloud's clock; None where that was not known."""
     unknown_at: Elapsed | None = None
