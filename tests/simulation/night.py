@@ -248,10 +248,16 @@ class Night:
 
     async def _live(self) -> None:
         self.before(self)
+        failure: AssertionError | None = None
         async with anyio.create_task_group() as group:
             group.start_soon(self._disturb)
-            await self._lives()
+            try:
+                await self._lives()
+            except AssertionError as error:  # by itself, not in a group
+                failure = error
             group.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
 
     async def _disturb(self) -> None:
         """Let happen to the clocks what has to."""

@@ -18,9 +18,14 @@ from .weather import RATES, scenario
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu")
 
 
+SLEEPS = (10.0, 600.0, 6 * 3600.0, 2 * 86400.0)
+"""Seconds for which the machine sleeps: a window may close and open meanwhile."""
+
+
 def orderly(seed: int) -> Night:
     """A night in which anything may go wrong, with waves, a window, groups and caps."""
     random = Random(f"order {seed}")
+    sleeps = tuple((random.uniform(0.0, 7200.0), "sleep", random.choice(SLEEPS)) for _ in range(3))
     return Night(
         seed=seed,
         volumes=random.randint(4, 24),
@@ -29,6 +34,7 @@ def orderly(seed: int) -> Night:
         lives=random.choice((1, 3, 6)),
         stops=60,
         order=order(random),
+        clock_events=sleeps if seed % 2 else (),
     )
 
 

@@ -13,7 +13,7 @@ from vbsbatch.simulator import BackupScript, Do, Fault, Kind, Scenario, Services
 from vbsbatch.simulator.wire import SimReply, SimRequest
 
 from .night import POINTS, Night, with_settings
-from .weather import CREATE_FAULTS, READ_FAULTS, scenario, settings
+from .weather import CREATE_FAULTS, READ_FAULTS, scenario, settings, unsteady
 
 SEEDS = int(os.environ.get("VBSBATCH_SEEDS", "300")) // 10
 HOUR = 3600.0
@@ -35,7 +35,7 @@ def stormy(operation: Operation, seed: int) -> Night:
         kind = random.choice((Kind.LIST, Kind.JOB, Kind.BACKUP, Kind.VOLUMES))
         drawn.append(Fault(on=kind, share=random.choice((0.05, 0.3)), **fault))  # type: ignore[arg-type]
     weather = scenario(random)
-    return a_night(
+    night = a_night(
         operation,
         seed=seed,
         volumes=random.randint(1, 25),
@@ -52,6 +52,7 @@ def stormy(operation: Operation, seed: int) -> Night:
         lives=random.choice((1, 3, 6)),
         stops=40,
     )
+    return unsteady(night) if seed % 2 else night
 
 
 def check_restores(night: Night) -> None:

@@ -191,7 +191,6 @@ class Acting(ABC):
             name=job.backup_name,
             volume_id=job.volume_id,
             status=status,
-            created_at=self._intent(job)[1],
             code=code,
             fail_reason=reason,
         )

@@ -15,7 +15,7 @@ SLACK = 2.0
 """Seconds by which `updated_at` and our clock (corrected by `Date`, whole seconds) may disagree."""
 
 
-TOGETHER = 5.0
+TOGETHER = 2.0
 """Seconds within which the end of a restore changes both, where nobody saw it at work."""
 
 
@@ -52,8 +52,8 @@ def unconfirmed(
     if _in_error(backup, volume):
         return Trace.FAILED
     ended = (backup.status, volume.status) == ("available", "available")
-    together = witnessed or _together(backup.updated_at, volume.updated_at)
-    return Trace.DONE if ended and touched == {True} and together else Trace.UNCLEAR
+    one = witnessed or _together(backup.updated_at, volume.updated_at)
+    return Trace.DONE if ended and touched == {True} and one else Trace.UNCLEAR
 
 
 def untouched(

@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from vbsbatch.cloud.acting import Acting, Look, RealService, source_of
-from vbsbatch.cloud.evidence import Trace, confirmed, unconfirmed, untouched, witness
+from vbsbatch.cloud.evidence import (
+    Trace,
+    confirmed,
+    unconfirmed,
+    untouched,
+    witness,
+)
 from vbsbatch.model import (
     AT_ONCE,
     Answer,

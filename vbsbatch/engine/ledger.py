@@ -17,6 +17,7 @@ from vbsbatch.model import (
     OPEN_STATES,
     Attempt,
     Cloud,
+    Elapsed,
     Job,
     JobMoved,
     JobState,
@@ -65,6 +66,8 @@ class Ledger:
         """No waiting job is due before this."""
         self.surveyed = False
         """The cloud was asked what it has of this run already: creates may begin."""
+        self.running_since: dict[int, Elapsed] = {}
+        """When this engine heard that a running job was accepted, or found it so."""
         self.adopted = 0
         """Backups of this run that the store did not know of."""
         self.looks = 0
@@ -180,6 +183,10 @@ class Ledger:
         self.moves += 1
         self.counts[came_from] -= 1
         self.counts[job.state] += 1
+        if job.state is JobState.RUNNING:
+            self.running_since.setdefault(job.no, self._clock.elapsed())
+        else:
+            self.running_since.pop(job.no, None)
         if job.state in OPEN_STATES:
             self.open[job.no] = job
         else:

@@ -102,6 +102,8 @@ class Index:
 def is_ours(job: Job, backup: Backup, sight: Sight) -> bool | None:
     """Whether `backup`, which `Index.job_of` found for the job, was made by it; None: cannot
     tell."""
+    if job.settings.source_backup_id == backup.id:
+        return True  # told of this very job, by a service that restores or deletes
     known = job.backup_id is not None and plain_id(job.backup_id) == plain_id(backup.id)
     if job.errored_backup_id and plain_id(job.errored_backup_id) == plain_id(backup.id):
         return job.state is JobState.RUNNING and known

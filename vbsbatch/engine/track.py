@@ -287,11 +287,12 @@ class Tracker:
     def _mind_the_time(self, no: int, looked_at: Elapsed) -> None:
         """A backup that takes longer than the plan gives it is left as it is: neither deleted nor
         made anew, a person has to look. What counts is how long it took when the look began: the
-        machine may have slept since."""
+        machine may have slept since, or while the create was under way."""
         job = self._ledger.open.get(no)
         if job is None or job.state is not JobState.RUNNING:
             return
-        if looked_at - self._since(job) > self._settings.timeouts.backup:
+        since = self._ledger.running_since.get(no, self._began_at)
+        if looked_at - since > self._settings.timeouts.backup:
             self._fail(job, "stuck", "the cloud still works on it, longer than timeouts.backup")
 
     async def _seen(self, job: Job, backup: Backup, finding: Finding) -> None:
