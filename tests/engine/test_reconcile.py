@@ -136,6 +136,20 @@ def test_what_lies_between_the_two_times_of_a_cloud_whose_clock_was_set_cannot_b
     assert is_ours(job, a_backup(created_at=NOW - 3700.0), common) is False
 
 
+def test_a_cloud_whose_clock_was_set_back_between_two_creates_may_have_made_either() -> None:
+    """Its newest create is older, by that clock, than its first."""
+    back = -86400.0
+    job = unknown(
+        first_sent_at=NOW,
+        first_cloud_at=NOW,
+        intent_at=NOW + 600.0,
+        intent_cloud_at=NOW + 600.0 + back,
+    )
+    common = sight(names_unique=False, clock_ahead=back, started_at=NOW + 700.0)
+    assert is_ours(job, a_backup(created_at=NOW + 601.0 + back), common) is True
+    assert is_ours(job, a_backup(created_at=NOW + 500.0 + back), common) is False
+
+
 @pytest.mark.parametrize("ahead", [-40.0, 0.0, 3600.0])
 def test_ages_are_compared_by_the_servers_clock(ahead: float) -> None:
     common = sight(names_unique=False, clock_ahead=ahead)

@@ -155,7 +155,7 @@ def test_a_violation_is_replayed_by_one_line() -> None:
     ("text", "words"),
     [
         ("nothing: accepted", "no opening nothing"),
-        ("backup: ends-well", "step 1 of ends-well: no ends-well at create"),
+        ("backup: ends-well", "step 2 of complete ends-well: no ends-well at create"),
     ],
 )
 def test_a_schedule_that_cannot_be_played_is_refused_in_a_line(text: str, words: str) -> None:

@@ -92,7 +92,7 @@ def test_names_that_fit_nothing_and_volumes_without_backup_are_told_at_once() ->
         with_backup(RUN, ("db1", "nope", "db3", "DB1"))
     assert problems(error) == [
         "the run has no volume nope",
-        "the run has no volume DB1",
+        "the run has no volume DB1; did you mean 'db1'?",
         f"the run left no backup of db3 ({volume_id(3)}): failed",
     ]
 

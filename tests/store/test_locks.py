@@ -276,13 +276,13 @@ from vbsbatch.store import Store
 async def main(path, run_id):
     with Store.open(path) as store, store.lock(run_id):
         async with store.journal(run_id) as journal:
-            await journal.claim(NOW, 1)
+            await journal.claim(NOW, 1, cloud_now=NOW)
             Store.open(path).close()
             with Store.open(path, readonly=True) as other:
                 other.is_live(run_id)
             print("held", flush=True)
             sys.stdin.readline()
-            await journal.claim(NOW, 1)
+            await journal.claim(NOW, 1, cloud_now=NOW)
             print("claimed", flush=True)
             sys.stdin.readline()
 
@@ -315,7 +315,7 @@ async def test_this_process_keeps_its_locks_when_it_opens_and_closes_the_store(p
     two_runs(path)
     with Store.open(path) as store, store.lock(A):
         async with store.journal(A) as journal:
-            (job,) = await journal.claim(NOW, 1)
+            (job,) = await journal.claim(NOW, 1, cloud_now=NOW)
             Store.open(path).close()
             Store.open(path, readonly=True).close()
             assert str(os.getpid()) in run_script(ASK, str(path), A)
@@ -333,7 +333,7 @@ async def test_stores_that_are_closed_leave_no_descriptor(tmp_path: Path) -> Non
         two_runs(path)
         with Store.open(path) as store, store.lock(A):
             async with store.journal(A, inline=number % 2 == 0) as journal:
-                await journal.claim(NOW, 1)
+                await journal.claim(NOW, 1, cloud_now=NOW)
         store.close()
         with pytest.raises(StoreUnusable):
             Store.open(tmp_path)

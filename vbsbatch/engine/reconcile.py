@@ -116,7 +116,9 @@ def is_ours(job: Job, backup: Backup, sight: Sight) -> bool | None:
         return True
     if errored:
         return made_since(backup, newest_intent(job, sight), sight) is True
-    return made_since(backup, first_intent(job, sight), sight)
+    # Any of its creates may have made it; the cloud's clock may have been set back between two.
+    since = {made_since(backup, span, sight) for span in _intents(job, sight)}
+    return True if True in since else None if None in since else False
 
 
 Span = tuple[Cloud, Cloud]
@@ -141,6 +143,11 @@ def first_intent(job: Job, sight: Sight) -> Span | None:
     # By as much as the cloud's clock was set since the newest, at least and at most.
     before, after = (at - job.intent_cloud_at for at in newest)
     return job.first_cloud_at + before, job.first_cloud_at + after
+
+
+def _intents(job: Job, sight: Sight) -> list[Span | None]:
+    first, newest = first_intent(job, sight), newest_intent(job, sight)
+    return [first] if newest is None else [first, newest]
 
 
 def made_since(backup: Backup, since: Span | None, sight: Sight) -> bool | None:
@@ -209,7 +216,7 @@ def reaches_back(backups: Collection[Backup], since: Cloud | None) -> bool:
 def needed_since(jobs: Collection[Job], sight: Sight) -> Cloud | None:
     """Server time before which no listed backup can matter to any of `jobs`, nor, as long as this
     engine has sent nothing, to the run; None: all may matter."""
-    spans = [first_intent(job, sight) for job in jobs]
+    spans = [span for job in jobs for span in _intents(job, sight)]
     spans += [sight.run_since] if sight.surveying else []
     known = [earliest for span in spans if span is not None for earliest in span[:1]]
     if not known or len(known) < len(spans):
