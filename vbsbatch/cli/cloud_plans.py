@@ -168,12 +168,14 @@ async def _made(
     choice: CloudChoice, selection: Selection, output: str | None
 ) -> tuple[list[str], str]:
     """The lines of the plan, and what is in it."""
+    from vbsbatch.cli.engine_process import warn
     from vbsbatch.cli.surveying import counting, survey
     from vbsbatch.cloud import connect
     from vbsbatch.fleet.choosing import check_servers, chosen, usable
     from vbsbatch.fleet.writing import Heading, counted, plan_text
 
     async with connect(choice, workers=1) as service:
+        warn(service)
         with counting("volumes") as count:
             fleet, nameless = await survey(service.inventory, count)
         cloud = None if service.cloud_name == "envvars" else service.cloud_name
@@ -194,10 +196,12 @@ async def _made(
 
 
 async def _fleet(choice: CloudChoice) -> Fleet:
+    from vbsbatch.cli.engine_process import warn
     from vbsbatch.cli.surveying import counting, survey
     from vbsbatch.cloud import connect
 
     async with connect(choice, workers=1) as service:
+        warn(service)
         with counting("volumes") as count:
             return (await survey(service.inventory, count))[0]
 

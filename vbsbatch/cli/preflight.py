@@ -118,6 +118,10 @@ async def _looked(plan: Plan, choice: CloudChoice) -> tuple[Preflight, tuple[Fin
                 about="endpoint",
                 text=f"{service.kind} answers, {service.read_calls} calls so far",
             ),
+            *(
+                Finding(severity=Severity.WARNING, about="endpoint", text=text)
+                for text in service.warnings
+            ),
             *(Finding(severity=Severity.ERROR, about="settings", text=text) for text in objected),
         )
 

@@ -209,10 +209,11 @@ def carry_out(
     """Sign in, prepare the run, and drive it: here, or detached behind the screen."""
     import anyio
 
-    from vbsbatch.cli.engine_process import Manner, check_project, drive, signed_in
+    from vbsbatch.cli.engine_process import Manner, check_project, drive, signed_in, warn
 
     async def sign_in_and_drive() -> Run | int:
         async with signed_in(choice, settings) as service:
+            warn(service, style)
             prepared = await prepare(service)
             if isinstance(prepared, int):
                 return prepared

@@ -74,10 +74,11 @@ def verify(
 
 
 async def _compare(store: Store, run: Run, choice: Any) -> list[Difference]:
-    from vbsbatch.cli.engine_process import check_project, signed_in
+    from vbsbatch.cli.engine_process import check_project, signed_in, warn
     from vbsbatch.engine.verify import differences_of_deletions, differences_of_restores
 
     async with signed_in(choice, run.settings) as service:
+        warn(service)
         check_project(run, service)
         if run.settings.operation is Operation.BACKUP:
             return await _compare_backups(store, run, service)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +26,7 @@ from vbsbatch.cloud.cinder import CinderService
 from vbsbatch.cloud.cloud_config import load_cloud
 from vbsbatch.cloud.identity import Account
 from vbsbatch.cloud.key_account import KeyAccount
+from vbsbatch.cloud.plain_http import check_endpoints, check_trust
 from vbsbatch.cloud.server_clock import ServerClock
 from vbsbatch.cloud.service import CloudService
 from vbsbatch.cloud.session import Connect, Session
@@ -86,6 +87,7 @@ async def connect(
         vbs = VbsService(session, endpoints, **place)
         cinder = CinderService(session, endpoints, **place)
         service = await _chosen(choice.service, entrance.found, entrance.catalog, vbs, cinder)
+        service.warnings = entrance.warnings
         if key is not None:
             await _make_sure_of_key(service)
         yield service
@@ -98,6 +100,7 @@ class _Entrance:
     session: Session
     catalog: Catalog
     found: Found
+    warnings: tuple[str, ...]
 
 
 @asynccontextmanager
@@ -112,28 +115,39 @@ async def _with_token(
     account = await _in_thread(partial(Account, region, timeouts, now))
     try:
         tls = await _in_thread(partial(ssl_context, account.trust))
-        first = await _first_token(account)
+        first = await _first_token(account, timeouts)
         project_id, catalog = account.project_id, account.catalog()
-        found = _find(catalog, account.config, project_id, choice)
+        found, warnings = _find(catalog, account, project_id, choice)
         tokens = Tokens(
-            lambda: _in_thread(account.sign_in), now, first=first, calls=lambda: account.calls
+            lambda: _sign_in(account, timeouts), now, first=first, calls=lambda: account.calls
         )
         async with _closing(opening(tokens, tls=tls)) as session:
-            yield _Entrance(session=session, catalog=catalog, found=found)
+            yield _Entrance(session=session, catalog=catalog, found=found, warnings=warnings)
     finally:
         account.close()
 
 
-async def _first_token(account: Account) -> Token:
+async def _sign_in(account: Account, timeouts: Timeouts) -> Token:
+    """Sign in, within the time that any read may take."""
+    from vbsbatch.cloud.bounded_sign_in import span, within  # the sign-in library, imported late
+
+    seconds = span(timeouts)
+    try:
+        return await within(seconds, partial(_in_thread, account.sign_in))
+    except TimeoutError as error:
+        raise account.late(seconds) from error
+
+
+async def _first_token(account: Account, timeouts: Timeouts) -> Token:
     """Sign in, again after a while where the identity service is but busy or restarting."""
     for pause in AGAIN:
         try:
-            return await _in_thread(account.sign_in)
+            return await _sign_in(account, timeouts)
         except SignInError as error:
             if not error.passing:
                 raise
         await anyio.sleep(pause)
-    return await _in_thread(account.sign_in)
+    return await _sign_in(account, timeouts)
 
 
 @asynccontextmanager
@@ -149,8 +163,8 @@ async def _with_key(
         else:
             told = choice.vbs_endpoint or names(account.config, VBS_TYPES)
         catalog = {} if told else await account.catalog(session)
-        found = _find(catalog, account.config, project_id, choice)
-        yield _Entrance(session=session, catalog=catalog, found=found)
+        found, warnings = _find(catalog, account, project_id, choice)
+        yield _Entrance(session=session, catalog=catalog, found=found, warnings=warnings)
 
 
 @asynccontextmanager
@@ -163,15 +177,15 @@ async def _closing(session: Session) -> AsyncIterator[Session]:
 
 
 def _find(
-    catalog: Catalog, config: Mapping[str, Any], project_id: str, choice: CloudChoice
-) -> Found:
-    return find_endpoints(
-        catalog,
-        config,
-        project_id,
-        vbs=choice.vbs_endpoint,
-        block_storage=choice.block_storage_endpoint,
+    catalog: Catalog, account: Account | KeyAccount, project_id: str, choice: CloudChoice
+) -> tuple[Found, tuple[str, ...]]:
+    """The endpoints, and what a person should know about the way to them."""
+    named = choice.vbs_endpoint, choice.block_storage_endpoint
+    found = find_endpoints(
+        catalog, account.config, project_id, vbs=named[0], block_storage=named[1]
     )
+    warnings = check_endpoints(found.endpoints, account.config, *named)
+    return found, (*check_trust(account.trust), *warnings)
 
 
 async def _in_thread(step: Callable[[], Done]) -> Done:

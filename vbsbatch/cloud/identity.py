@@ -96,6 +96,11 @@ class Account:
             if entries
         }
 
+    def late(self, seconds: float) -> SignInError | CloudUnavailable:
+        """Return the error for a sign-in that did not end within so many seconds."""
+        error = TimeoutError(f"the identity service's answer did not end within {seconds:g} s")
+        return self._fault(error, renewing=self._signed_in)
+
     def close(self) -> None:
         """Close the connections to the identity service."""
         self._session.session.close()
@@ -111,6 +116,10 @@ class Account:
         # for the very sign-in that is under way, for ever.
         session.auth = None
         session.timeout = session.timeout or (timeouts.connect, timeouts.read)
+        from vbsbatch.cloud.bounded_sign_in import bind, span
+
+        auth = self._region.config.get("auth") or {}
+        bind(session, auth.get("auth_url"), span(timeouts))
         session.session.hooks["response"].append(self._count)
         return session
 

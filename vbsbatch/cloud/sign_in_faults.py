@@ -46,6 +46,8 @@ def _reason(error: Exception, auth_type: str) -> tuple[str, bool]:
     """Return what to tell a person, and whether the same sign-in may succeed later."""
     if any(type(link).__name__ == "MissingAuthPlugin" for link in causes(error)):
         return "auth_url leads to no Keystone (it wants a token itself): check auth_url", False
+    if unusable := next((link for link in causes(error) if _is_unusable(link)), None):
+        return words(unusable), False
     if (status := _status(error)) is not None:
         return _refused(status, error, auth_type), status in (408, 429) or status >= 500
     if network := network_reason(error):
@@ -60,6 +62,11 @@ def _reason(error: Exception, auth_type: str) -> tuple[str, bool]:
     if named & {"EmptyCatalog", "EndpointNotFound"}:
         return "the token has no catalog: name a project (project_name) in clouds.yaml", False
     return f"cannot sign in: {words(error)}", False
+
+
+def _is_unusable(error: BaseException) -> bool:
+    """Whether an answer was refused before anybody read it, see `bounded_sign_in`."""
+    return type(error).__name__ == "UnusableAnswer"
 
 
 def _status(error: Exception) -> int | None:
