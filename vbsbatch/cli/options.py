@@ -141,9 +141,14 @@ def with_options(*options: Callable[[Any], Any]) -> Callable[[Command], Command]
 
 def open_store(db: Path | None, *, create: bool = False, readonly: bool = False) -> Store:
     """Open the store that `--db` names; `StoreUnusable` says why it cannot be."""
+    from vbsbatch.cli import mention
     from vbsbatch.store import Store
+    from vbsbatch.store.strangers import doubt
 
-    return Store.open(db, create=create, readonly=readonly)
+    store = Store.open(db, create=create, readonly=readonly)
+    if readonly and (why := doubt(store.path)):
+        mention(f"warning: {why}: what the store says may be forged")
+    return store
 
 
 def check_volumes(store: Store, run_id: str, volumes: Iterable[str]) -> None:

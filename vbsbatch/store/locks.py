@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vbsbatch.errors import RunIsLive, StoreUnusable
+from vbsbatch.private_files import open_private, open_to_look
 
 # struct flock: Linux puts type and whence first, the BSDs and macOS last.
 _LINUX = sys.platform.startswith("linux")
@@ -36,7 +37,7 @@ def _lock_path(store: Path) -> Path:
 def _descriptor(path: Path) -> int:
     if path not in _descriptors:
         try:
-            _descriptors[path] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            _descriptors[path] = open_private(path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise StoreUnusable(f"cannot open {path}: {error.strerror}") from error
     return _descriptors[path]
@@ -67,7 +68,7 @@ def holder(store: Path, number: int) -> int | None:
         if path in _descriptors:
             return _ask_kernel(_descriptors[path], number)
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = open_to_look(path)
         except OSError:
             return None  # no lock file yet: nobody ever drove a run of this store
         try:

@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from vbsbatch.errors import StoreUnusable
+from vbsbatch.private_files import make_folders
 from vbsbatch.store.failures import DAMAGED, unusable
+from vbsbatch.store.foreign_schema import check_schema
 from vbsbatch.store.schema import APPLICATION_ID, ORDER, TABLES
+from vbsbatch.store.strangers import doubt
 from vbsbatch.store.views import VIEWS
 
 if TYPE_CHECKING:
@@ -96,6 +99,7 @@ def prepare(path: Path, *, create: bool = False, readonly: bool = False) -> None
         _check_file(path, create=create)
         if not readonly:
             _check_writable(path)
+            _check_owner(path)
         version = _version(path) if path.stat().st_size else 0
         if version > len(MIGRATIONS):
             raise StoreUnusable(
@@ -115,7 +119,7 @@ def prepare(path: Path, *, create: bool = False, readonly: bool = False) -> None
 
 def _create_empty(path: Path) -> None:
     """An empty file that only its owner may read, before anything is in it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folders(path.parent)
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
@@ -152,6 +156,12 @@ def _log(path: Path) -> Path:
     return path.absolute().parent / f"{path.name}-wal"
 
 
+def _check_owner(path: Path) -> None:
+    """What others may write is not driven: an engine would do what they wrote."""
+    if why := doubt(path):
+        raise StoreUnusable(f"the store is not safe to work with: {why}: it can only be read")
+
+
 def _check_writable(path: Path) -> None:
     """Also the folder: SQLite keeps its write-ahead log beside the file."""
     for place in (path, path.absolute().parent):
@@ -163,7 +173,10 @@ def _version(path: Path) -> int:
     """The file's schema version; reads enough to notice a damaged or truncated file."""
     with closing(connect(path, readonly=True)) as db:
         version = db.execute("PRAGMA user_version").fetchone()[0]
-        db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if version < 1:
+            raise StoreUnusable(f"{path} has no version: name another with --db")
+        if version <= len(MIGRATIONS):
+            check_schema(db, path, MIGRATIONS[:version])
     return int(version)
 
 
@@ -177,6 +190,7 @@ def _bring_up_to_date(path: Path) -> None:
             f"{path} is from an older vbsbatch and read-only: copy it to where it can be written, "
             "and name the copy with --db"
         )
+    _check_owner(path)
     from sqlite_utils import Database
 
     # Not in WAL mode yet if new: so the file's own header says whose it is from its first moment.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from math import inf
 from operator import attrgetter
 from typing import Any
 
@@ -20,6 +21,7 @@ from vbsbatch.model import (
 )
 from vbsbatch.store.entry import ms
 from vbsbatch.store.schema import STATES, VERDICTS
+from vbsbatch.store.typed import Row, damaged, one_of
 from vbsbatch.store.views import hex_text, request_text, uuid_text
 
 STATE_NUMBER = {state: number for number, state in enumerate(STATES)}
@@ -80,6 +82,10 @@ ATTEMPT = (
     "backup_id",
 )
 """Columns of an attempt beside its run and job."""
+
+
+_JOB = Row("jobs", FIXED + MUTABLE)
+_ATTEMPT = Row("attempts", ATTEMPT)
 
 
 def selected(columns: Sequence[str], table: str, **instead: str) -> str:
@@ -170,10 +176,14 @@ def backup_settings_text(settings: BackupSettings) -> str:
 
 def read_backup_settings(text: str) -> BackupSettings:
     """The inverse of `backup_settings_text`."""
-    parts = json.loads(text)
+    try:
+        parts = json.loads(text)
+        tags = tuple(parts.get("tags", {}).items())
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise damaged("settings of a backup") from error
     return BackupSettings(
         description=parts.get("description"),
-        tags=tuple(parts.get("tags", {}).items()),
+        tags=tags,
         full=parts.get("full"),
         snapshot_id=parts.get("snapshot_id"),
         force=parts.get("force", True),
@@ -191,8 +201,13 @@ def read_rate(text: str | None) -> Rate | None:
     """The inverse of `rate_text`."""
     if text is None:
         return None
-    count, per = text.split("/")
-    return Rate(count=float(count), per=float(per))
+    try:
+        count, per = map(float, text.split("/"))
+    except (ValueError, AttributeError) as error:
+        raise damaged("a rate") from error
+    if not (0 < count < inf and 0 < per < inf):
+        raise damaged("a rate")
+    return Rate(count=count, per=per)
 
 
 def mutable_row(job: Job) -> tuple[Any, ...]:
@@ -243,7 +258,8 @@ def fixed_row(job: Job, defaults: BackupSettings) -> tuple[Any, ...]:
 
 
 def read_job(row: Sequence[Any], defaults: BackupSettings) -> Job:
-    """A job from the columns of `JOB_COLUMNS`."""
+    """A job from the columns of `JOB_COLUMNS`; `StoreUnusable` for what is none."""
+    _JOB.check(row)
     no, volume_id, volume_name, backup_name, settings, priority, group, *rest = row
     az, wave, rank, *rest = rest
     state, attempts, free, due_at, intent_at, unknown_at, later_since, *rest = rest
@@ -260,7 +276,7 @@ def read_job(row: Sequence[Any], defaults: BackupSettings) -> Job:
         az=az,
         wave=wave,
         rank=rank,
-        state=STATES[state],
+        state=one_of(STATES, state, "a state"),
         attempts=attempts,
         free=free,
         due_at=due_at / 1000,
@@ -283,7 +299,7 @@ def by_wave(text: str) -> dict[int, dict[JobState, int]]:
     """Jobs by wave and state, from what `statements.WAVES` finds."""
     found: dict[int, dict[JobState, int]] = {}
     for wave, state, jobs in json.loads(text):
-        found.setdefault(wave, {})[STATES[state]] = jobs
+        found.setdefault(wave, {})[one_of(STATES, state, "a state")] = jobs
     return found
 
 
@@ -308,13 +324,14 @@ def attempt_row(no: int, attempt: Attempt) -> tuple[Any, ...]:
 
 def read_attempt(row: Sequence[Any]) -> Attempt:
     """An attempt from the columns of `ATTEMPT_COLUMNS`; what else its answer said is not kept."""
+    _ATTEMPT.check(row)
     number, sent_at, took, verdict, status, code, message, *rest = row
     request_id, cloud_job_id, backup_id = rest
     return Attempt(
         number=number,
         sent_at=sent_at / 1000,
         took=seconds(took),
-        verdict=VERDICTS[verdict],
+        verdict=one_of(VERDICTS, verdict, "a verdict"),
         answer=Answer(
             status=status,
             code=code,
