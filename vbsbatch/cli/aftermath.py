@@ -6,11 +6,12 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from operator import attrgetter
+from shlex import quote
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from vbsbatch.cli import mention, remark
+from vbsbatch.cli import fit, mention, remark, say
 from vbsbatch.cli.options import Driving, driving, open_store
 from vbsbatch.cli.running import carry_out
 from vbsbatch.cli.showing import chosen_style, is_terminal
@@ -166,7 +167,8 @@ def _refuse_overlap(store: Store, wanted: Set[str], of: Callable[[Job], str]) ->
         if left:
             raise UsageError(
                 f"run {run.id} has not ended and has yet to restore {left} of these: let it end "
-                f"(vbsbatch resume {run.id}), or take them back (vbsbatch cancel {run.id})"
+                f"(vbsbatch resume {quote(run.id)}), or take them back "
+                f"(vbsbatch cancel {quote(run.id)})"
             )
 
 
@@ -205,8 +207,8 @@ def _kept_apart(jobs: Iterable[Job], backups: Mapping[str, Backup], style: str) 
 
 def _dry_run(source: Run, lines: Sequence[str], total: int) -> int:
     for line in lines:
-        click.echo(line.strip())
-    click.echo(f"run {source.id}: {counted(len(lines), 'backup')}, {total} GB; nothing was deleted")
+        say(line.strip())
+    say(f"run {source.id}: {counted(len(lines), 'backup')}, {total} GB; nothing was deleted")
     if lines:
         mention("to delete them: add --delete")
     return 0
@@ -222,7 +224,9 @@ def _confirm(heading: str, lines: Sequence[str], verb: str, style: str, *, yes: 
     if yes:
         return
     word = str(len(lines)) if len(lines) > BY_NUMBER else "yes"
-    said = click.prompt(f"Type {word} to {verb} them", err=True, default="", show_default=False)
+    said = click.prompt(
+        fit(f"Type {word} to {verb} them"), err=True, default="", show_default=False
+    )
     if said.strip() != word:
         raise UsageError("not confirmed: nothing was done")
 

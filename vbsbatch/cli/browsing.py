@@ -24,7 +24,7 @@ from aiohttp import web
 from aiohttp.web_runner import GracefulExit
 from textual_serve.server import Server
 
-from vbsbatch.cli import mention
+from vbsbatch.cli import mention, say
 from vbsbatch.errors import UsageError
 from vbsbatch.report import clean
 
@@ -95,7 +95,7 @@ class ScreenServer(Server):
     async def on_startup(self, app: web.Application) -> None:
         """Print the address; the rest is for people."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _leave)
-        print(f"{self.public_url}/?key={self._key}", flush=True)
+        say(f"{self.public_url}/?key={self._key}")
         mention("read-only, for browsers of this machine; Ctrl-C ends the serving, not the run")
 
     @web.middleware

@@ -38,6 +38,18 @@ class RateType(click.ParamType):  # type: ignore[type-arg]  # generic only in a 
             self.fail(f"{value!r} {error}", param, ctx)
 
 
+class AddressType(click.ParamType):  # type: ignore[type-arg]  # generic only in a newer click
+    """A URL; a user and password in it are dropped, which no service is sent."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Take the URL as it may be shown, and told to the engine's own process."""
+        from vbsbatch.cloud.endpoints import without_user
+
+        return without_user(str(value))
+
+
 db_option = click.option(
     "--db",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -52,10 +64,16 @@ run_argument = click.argument("run", required=False, default="latest")
 cloud_options = (
     click.option("--cloud", help="An entry of clouds.yaml; wins over the plan and OS_CLOUD."),
     click.option(
-        "--vbs-endpoint", metavar="URL", help="Where VBS is, if not where the catalog says."
+        "--vbs-endpoint",
+        type=AddressType(),
+        metavar="URL",
+        help="Where VBS is, if not where the catalog says.",
     ),
     click.option(
-        "--block-storage-endpoint", metavar="URL", help="Where block storage is, likewise."
+        "--block-storage-endpoint",
+        type=AddressType(),
+        metavar="URL",
+        help="Where block storage is, likewise.",
     ),
 )
 engine_options = (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from vbsbatch.cli import USAGE, mention, remark
+from vbsbatch.cli import USAGE, fit, mention, remark
 from vbsbatch.cli.showing import is_terminal
 from vbsbatch.cli.surveying import Count, counting
 from vbsbatch.errors import CloudError, UsageError
@@ -140,7 +140,7 @@ def _uncounted(volumes: int) -> None:
 
 
 def _agree(question: str, *, default: bool) -> None:
-    if not click.confirm(question, default=default, err=True):
+    if not click.confirm(fit(question), default=default, err=True):
         raise UsageError("nothing was started")
 
 

@@ -16,6 +16,7 @@ from vbsbatch.cloud.sign_in_faults import translated
 from vbsbatch.cloud.tokens import Token
 from vbsbatch.cloud.trust import Trust
 from vbsbatch.errors import CloudUnavailable, SignInError
+from vbsbatch.masking import keep_secret
 from vbsbatch.model import Timeouts
 
 _SECRET_OPTION = re.compile(r"password|secret|token|passcode|passphrase|api_?key|^sk$", re.I)
@@ -35,6 +36,8 @@ class Account:
         auth = self._region.config.get("auth") or {}
         self._where = where_of(self.name, auth)
         self._secrets = frozenset(_secrets(self._region.config))
+        for secret in self._secrets:
+            keep_secret(secret)
         self._check_password(auth)
         self._plugin = self._region.get_auth()
         self._session = self._open_session(timeouts)
@@ -163,6 +166,7 @@ def _token(access: Any, before: float, after: float) -> Token:
     value = access.auth_token
     if not value or not str(value).isascii() or not str(value).isprintable():
         raise SignInError("the identity service gave no usable token")
+    keep_secret(str(value))
     expires, issued = access.expires, access.issued
     life = _USUAL_LIFE
     if expires is not None:

@@ -68,8 +68,10 @@ class Document:
     `problems` holds what its form alone has wrong; `broken` tells that the reading ended early.
     """
 
-    def __init__(self, file: str, data: bytes) -> None:
+    def __init__(self, file: str, data: bytes, *, quotes: bool = True) -> None:
+        """Without `quotes` no message repeats a word of the file, which may be no plan at all."""
         self.file = file
+        self._quotes = quotes
         self.data = _json_as_yaml(data)
         self.problems: list[Problem] = []
         self.broken = False
@@ -89,6 +91,12 @@ class Document:
             self.problems.append(self._not_yaml(error))
             self.broken = True
         return None
+
+    def word(self, text: object, sign: str = "") -> str:
+        """A word of the file for a message, in quotes or behind its sign."""
+        if not self._quotes:
+            return "what stands here"
+        return f"{sign}{text}" if sign else quoted(str(text))
 
     def place(self, findings: Findings) -> list[Problem]:
         """The findings with their lines and columns."""
@@ -129,6 +137,7 @@ class _Builder:
     def __init__(self, document: Document, each: Each, under: str | None) -> None:
         self.events = _events(document.data)
         self.note = document.note
+        self.word = document.word
         self.each = each
         self.under = under
         self.values = 0
@@ -150,7 +159,10 @@ class _Builder:
 
     def _value(self, event: Event, depth: int) -> Any:
         if isinstance(event, AliasEvent):
-            self.note(event, f"aliases are not accepted (*{event.anchor}): write the value here")
+            self.note(
+                event,
+                f"aliases are not accepted ({self.word(event.anchor, '*')}): write the value here",
+            )
             return Broken()
         self._undecorated(event)
         self.values += 1
@@ -170,9 +182,11 @@ class _Builder:
 
     def _undecorated(self, event: Any) -> None:
         if event.anchor is not None:
-            self.note(event, f"anchors are not accepted (&{event.anchor}): remove it")
+            self.note(
+                event, f"anchors are not accepted ({self.word(event.anchor, '&')}): remove it"
+            )
         if event.tag is not None:
-            self.note(event, f"tags are not accepted ({quoted(event.tag)}): remove it")
+            self.note(event, f"tags are not accepted ({self.word(event.tag)}): remove it")
 
     def _mapping(self, depth: int) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
@@ -180,7 +194,7 @@ class _Builder:
             key = self._key(event)
             repeated = key in mapping
             if repeated:
-                self.note(event, f"{quoted(key)} stands here twice: keep one")
+                self.note(event, f"{self.word(key)} stands here twice: keep one")
             start = next(self.events)
             if depth == 1 and key == self.under and isinstance(start, SequenceStartEvent):
                 value: Any = self._items(start)

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 
 from vbsbatch.errors import RunIsLive, StoreUnusable
 from vbsbatch.private_files import open_private, open_to_look
@@ -106,6 +107,7 @@ def _take(path: Path, number: int, run_id: str) -> None:
             pid = _ask_kernel(descriptor, number)
             who = f"process {pid}" if pid else "another process"
             raise RunIsLive(
-                f"run {run_id} is driven by {who} already: watch it with `vbsbatch status {run_id}`"
+                f"run {run_id} is driven by {who} already: "
+                f"watch it with `vbsbatch status {quote(run_id)}`"
             ) from error
         _held.add((path, number))
