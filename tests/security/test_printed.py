@@ -17,6 +17,7 @@ from tests.cli.stage import FAST, Stage
 from tests.store.ground import a_run
 from vbsbatch import masking
 from vbsbatch.cli import fit
+from vbsbatch.cli.app import COMMANDS
 from vbsbatch.cloud.answers import clean
 from vbsbatch.cloud.endpoints import shown, without_user
 from vbsbatch.masking import HIDDEN, keep_secret, masked
@@ -165,7 +166,8 @@ SAFE = re.compile(
     r"(shlex\.)?(quote|join)\(.*\)|db_option\(.*\)|option|verb|which|run_id|command|name"
 )
 """Quoted where it stands, or made of words that are: see `test_what_is_advised_can_be_pasted`."""
-PLAIN = {"verb": "resume or attach", "name": "the type of an error, not a command"}
+HEADINGS = ("report/as_table.py", "cli/__init__.py", "cli/browsing.py", "tui/app.py")
+"""Where the program's name stands before something that is no command."""
 
 
 def test_every_command_that_is_advised_is_quoted_where_it_is_written() -> None:
@@ -180,11 +182,17 @@ def test_every_command_that_is_advised_is_quoted_where_it_is_written() -> None:
                     text = str(part.value)
                     if "vbsbatch " in text:
                         last = text.rpartition("vbsbatch ")[2]
-                        command = not re.search(r"[:;)]", last)
+                        begun = not last or last.split(" ")[0] in COMMANDS
+                        command = begun and not re.search(r"[:;)]", last)
                     elif command:
                         command = not re.match(r"`|\)|[:;,]", text)
                 elif command and isinstance(part, ast.FormattedValue):
-                    if name in ("report/as_table.py", "cli/__init__.py", "cli/browsing.py"):
+                    if name in (
+                        "report/as_table.py",
+                        "cli/__init__.py",
+                        "cli/browsing.py",
+                        "tui/app.py",
+                    ):
                         continue  # headings
                     advised += 1
                     assert SAFE.fullmatch(ast.unparse(part.value)), (name, ast.unparse(node))
