@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
 import resource
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import requests
 import trustme
+import urllib3
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from keystoneauth1 import session as keystone_session
 from keystoneauth1.exceptions import UnknownConnectionError
+from requests.adapters import BaseAdapter
 
 from tests.cli.clouds import GlassCloud, Tls, glass_cloud
 from tests.cli.stage import FAST, Stage
 from vbsbatch.cloud import CloudChoice, CloudService, connect
-from vbsbatch.cloud.bounded_sign_in import bind
+from vbsbatch.cloud.bounded_sign_in import MOST, bind
 from vbsbatch.errors import CloudUnavailable, SignInError
 from vbsbatch.model import Timeouts
 
@@ -206,3 +214,55 @@ def test_certificates_that_nobody_checks_are_warned_of(two: Two, stage: Stage, w
     assert "certificates are not checked" in stage("check", "plan.yaml", "--online").stdout
     told = stage("run", "plan.yaml", "--progress", "json").stderr
     assert '"kind":"warning"' in told.replace(" ", "")
+
+
+class Drawn(BaseAdapter):
+    """An identity service whose next answer is whatever was drawn."""
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        super().__init__()
+        self.status, self.headers, self.body = status, headers, body
+
+    def send(self, request: requests.PreparedRequest, **how: object) -> requests.Response:  # type: ignore[override]
+        answer = requests.Response()
+        answer.status_code = self.status
+        answer.headers.update(self.headers)
+        answer.url = str(request.url)
+        answer.raw = urllib3.HTTPResponse(
+            io.BytesIO(self.body), headers=self.headers, preload_content=False
+        )
+        return answer
+
+    def close(self) -> None:
+        pass
+
+
+@given(
+    status=st.integers(100, 599),
+    headers=st.dictionaries(
+        st.sampled_from(["location", "content-encoding", "content-length", "transfer-encoding"]),
+        st.one_of(
+            st.sampled_from(["gzip", "deflate", "br", "identity", "chunked", "-1", "99999999999"]),
+            st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40),
+        ),
+    ),
+    body=st.one_of(
+        st.binary(max_size=200),
+        st.binary(max_size=200).map(gzip.compress),
+        st.integers(0, 200).map(lambda cut: gzip.compress(bytes(99_999))[:cut]),
+        st.integers(17, 40).map(lambda size: gzip.compress(bytes(size << 20), 1)),
+    ),
+)
+@settings(deadline=None, max_examples=80)
+def test_any_answer_of_an_identity_service_is_whole_and_bounded_or_refused(
+    status: int, headers: dict[str, str], body: bytes
+) -> None:
+    session = keystone_session.Session()
+    session.session.mount("https://", Drawn(status, headers, body))
+    bind(session, "https://identity.test/v3", 3.0)
+    carrier = session.session.get_adapter("https://identity.test/")
+    request = requests.Request("GET", "https://identity.test/v3").prepare()
+    with suppress(requests.exceptions.RequestException):
+        answer = carrier.send(request)
+        assert len(answer.content) <= MOST
+        assert status not in (301, 302, 303, 305, 307, 308)
