@@ -196,23 +196,32 @@ async def test_a_message_that_no_page_sends_ends_that_screen_alone(
     assert served.finish() == []
 
 
-async def test_screens_are_bounded_and_end_with_their_sockets(served: Served) -> None:
-    import aiohttp
+def upgraded(served: Served) -> socket.socket:
+    """A websocket, as far as its first answer."""
+    connection = socket.create_connection(("127.0.0.1", served.port), timeout=20)
+    connection.sendall(
+        b"GET /%s/ws HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" % (served.key.encode(), served.port)
+    )
+    return connection
 
+
+def test_screens_are_bounded_and_end_with_their_sockets(served: Served) -> None:
     from vbsbatch.cli.browsing import SESSIONS
 
-    async with aiohttp.ClientSession() as session:
-        opened = [await session.ws_connect(served.address + "ws") for _ in range(SESSIONS)]
-        with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
-            await session.ws_connect(served.address + "ws")
-        assert refusal.value.status == 503
+    with ExitStack() as stack:
+        opened = [stack.enter_context(upgraded(served)) for _ in range(SESSIONS)]
+        for connection in opened:
+            assert connection.recv(12) == b"HTTP/1.1 101"
+        with upgraded(served) as one_more:
+            assert one_more.recv(12) == b"HTTP/1.1 503"
         until(lambda: len(screens(served.stage.store)) == SESSIONS)
-        for one in opened[1:]:
-            one._response.connection.transport.abort()  # type: ignore[union-attr]
-        await anyio.sleep(0.1)
+        for connection in opened[1:]:
+            connection.close()  # with bytes unread: a reset
         until(lambda: len(screens(served.stage.store)) == 1)
-        again = await session.ws_connect(served.address + "ws")
-        await again.receive_bytes()
+        with upgraded(served) as again:
+            assert again.recv(12) == b"HTTP/1.1 101"
     until(lambda: not screens(served.stage.store))
     served.finish()
 

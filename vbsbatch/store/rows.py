@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from math import inf
 from operator import attrgetter
+from types import NoneType
 from typing import Any
 
 from vbsbatch.model import (
@@ -181,6 +182,8 @@ def read_backup_settings(text: str) -> BackupSettings:
         tags = tuple(parts.get("tags", {}).items())
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise damaged("settings of a backup") from error
+    if not (_are(str, *(word for pair in tags for word in pair)) and _are_settings(parts)):
+        raise damaged("settings of a backup")
     return BackupSettings(
         description=parts.get("description"),
         tags=tags,
@@ -190,6 +193,17 @@ def read_backup_settings(text: str) -> BackupSettings:
         full_if_no_parent=parts.get("full_if_no_parent", False),
         source_backup_id=parts.get("source_backup_id"),
     )
+
+
+def _are_settings(parts: dict[str, Any]) -> bool:
+    """Whether each part is of its type, or absent."""
+    texts = (parts.get(name) for name in ("description", "snapshot_id", "source_backup_id"))
+    flags = (parts.get(name) for name in ("full", "force", "full_if_no_parent"))
+    return _are((str, NoneType), *texts) and _are((bool, NoneType), *flags)
+
+
+def _are(kind: type | tuple[type, ...], *values: object) -> bool:
+    return all(isinstance(value, kind) for value in values)
 
 
 def rate_text(rate: Rate | None) -> str | None:
