@@ -54,7 +54,7 @@ def test_pause_unpause_rate_and_stop(stage: Stage) -> None:
     until(lambda: cloud.creates() >= 53)
     assert "stopping" in stage("stop", "latest").stdout
     done = stage.finish(engine, 3)
-    assert any("asked it to stop" in line for line in told(done, "run"))
+    assert any("asked to stop" in line for line in told(done, "run"))
     assert cloud.creates() == 53
     run = stage.runs()[0]
     assert (run["state"], run["counts"]["cancelled"], run["live"]) == ("stopped", 1, False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import tomllib
 from functools import cache
 from itertools import chain
@@ -18,7 +19,12 @@ from vbsbatch.cli.app import COMMANDS, app
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
-DOCUMENTS = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    README,
+    ROOT / "CHANGELOG.md",
+    ROOT / "SECURITY.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
@@ -169,3 +175,39 @@ def test_no_machine_and_no_registry_is_named() -> None:
     for document in DOCUMENTS:
         text = document.read_text("utf-8")
         assert not re.search(r"/root/|/home/\w|pypi\.|index-url", text), document
+
+
+def _installed(text: str) -> list[str]:
+    """What each `pip install` of a text installs, without its options."""
+    found = []
+    for line in re.findall(r"pip install ([^`\n\")]+)", text):
+        words = shlex.split(line, comments=True)
+        for before, word in zip(["", *words], words, strict=False):
+            if before == "-r":
+                assert (ROOT / word).exists(), word
+            elif not word.startswith("-"):
+                found.append(word)
+    return found
+
+
+def test_only_names_that_exist_are_to_be_installed() -> None:
+    """A name that nobody has taken on a registry may be taken by anybody: ours is not there."""
+    lock = (ROOT / "requirements.lock").read_text("utf-8")
+    known = set(re.findall(r"^([A-Za-z0-9._-]+)==", lock, re.M))
+    sources = [*DOCUMENTS, *(ROOT / "vbsbatch").rglob("*.py")]
+    wanted = [name for path in sources for name in _installed(path.read_text("utf-8"))]
+    assert {"textual-serve", ".", ".[web]"} <= set(wanted)
+    for name in wanted:
+        assert name.partition("[")[0] in known | {"."}, name
+
+
+def test_the_lock_names_no_registry_and_fits_the_bounds() -> None:
+    lock = (ROOT / "requirements.lock").read_text("utf-8")
+    assert "://" not in lock
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    pinned = dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", lock, re.M))
+    bounded = [each for each in project["dependencies"] if "<" in each]
+    assert len(bounded) >= 10
+    for requirement in bounded:
+        name, _, bound = requirement.partition(">=")
+        assert int(pinned[name].split(".")[0]) < int(bound.rpartition("<")[2]), requirement

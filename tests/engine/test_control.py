@@ -37,9 +37,9 @@ def test_a_stop_ends_the_run_resumable_and_is_acknowledged() -> None:
         number.append(stage.store.ask("run-1", "stop", {}, "anna"))
 
     ending = stage.drive(meanwhile)
-    assert (ending.state, ending.reason) == (RunState.STOPPED, "anna asked it to stop")
+    assert (ending.state, ending.reason) == (RunState.STOPPED, "asked to stop, in the name of anna")
     assert stage.store.command_result(number[0]) == "stopping"
-    assert stage.notes("command") == ["anna: stop: stopping"]
+    assert stage.notes("command") == ["in the name of anna: stop: stopping"]
     assert stage.drive().state is RunState.ENDED
 
 

@@ -88,7 +88,10 @@ def test_one_failure_more_pauses_the_run_with_the_reason_in_words() -> None:
         await stage.ask("stop")
 
     ending = driven(stage, (7200.0, look))
-    assert (ending.state, ending.reason) == (RunState.STOPPED, "operator asked it to stop")
+    assert (ending.state, ending.reason) == (
+        RunState.STOPPED,
+        "asked to stop, in the name of operator",
+    )
     assert stage.states()[2] is JobState.WAITING
     assert len(stage.cloud.creates) == 2
 

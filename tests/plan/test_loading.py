@@ -174,7 +174,7 @@ volumes:
         '10:58: volumes.priority: must be a whole number, not "high"',
         f"11:10: volume {A} is already listed at line 10",
         f"12:10: volume {A} is already listed at line 10",
-        f'12:57: volumes.snapshot_id: {uuid}, not "x"',
+        f"12:57: volumes.snapshot_id: {uuid}, which this is not",
         '13:5: volumes: "id" is missing',
         '14:5: volumes: must be a map of keys and values, not "hello"',
     ]

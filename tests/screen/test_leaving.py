@@ -103,15 +103,32 @@ def test_an_engine_that_cannot_start_is_told_of_on_the_screen(stage: Stage, tmux
     assert f'next="vbsbatch resume {stage.run_id()}"' in text.replace("\n", "")
 
 
-def test_a_crash_of_the_screen_says_so_and_leaves_the_run_alone(stage: Stage, tmux: Tmux) -> None:
-    cloud = stage.cloud("backups: {duration: 60s, visible_after: 50ms}\n", volumes=3)
+def test_nonsense_in_the_store_is_told_on_the_screen_which_goes_on(
+    stage: Stage, tmux: Tmux
+) -> None:
+    stage.cloud("backups: {duration: 60s, visible_after: 50ms}\n", volumes=3)
     window = tmux.open("run", "plan.yaml")
     window.until(r"active 3 [\s\S]*q Detach")
     with closing(sqlite3.connect(stage.store)) as db:
-        # Another program wrote nonsense into the store, where only a job's details look.
-        db.execute("PRAGMA ignore_check_constraints = ON")
+        # Where only a job's details look.
         db.execute("UPDATE attempts SET verdict = 'nonsense'")
         db.commit()
+    window.press("Enter")
+    window.until("that no vbsbatch wrote")
+    window.press("q")
+    code, text = window.left()
+    assert code == 0
+    assert "Traceback" not in text
+
+
+def test_a_crash_of_the_screen_says_so_and_leaves_the_run_alone(stage: Stage, tmux: Tmux) -> None:
+    cloud = stage.cloud("backups: {duration: 60s, visible_after: 50ms}\n", volumes=3)
+    (stage.folder / "faulty").mkdir()
+    (stage.folder / "faulty" / "sitecustomize.py").write_text(
+        "from vbsbatch.tui import detail_text\ndetail_text.part = lambda *_: 1 / 0\n"
+    )
+    window = tmux.open("run", "plan.yaml", begin="export PYTHONPATH=$PWD/faulty")
+    window.until(r"active 3 [\s\S]*q Detach")
     window.press("Enter")
     code, text = window.left()
     assert code == 1

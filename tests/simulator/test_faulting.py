@@ -100,6 +100,9 @@ def test_no_answer_comes_and_the_ledger_knows_what_was_committed(
         (Do.GARBAGE, {"after": False}, 200, False),
         (Do.DELAY, {"delay": (5.0, 9.0)}, 200, True),
         (Do.THROTTLE, {}, 429, False),
+        (Do.REDIRECT, {"to": "https://elsewhere.test/"}, 302, False),
+        (Do.REDIRECT, {"status": 307, "after": True}, 307, True),
+        (Do.DRIP, {"every": 2.0}, 200, True),
     ],
 )
 def test_an_answer_comes_and_may_lie(
@@ -303,3 +306,38 @@ def test_the_ledger_is_plain_and_complete() -> None:
     assert rows[2]["code"] == "VolumeBackup.0013"
     assert rows[1]["backup"] == rows[3]["backup"]
     assert json.loads(json.dumps(rows)) == rows
+
+
+def test_a_redirect_leads_to_the_same_path_elsewhere_or_to_what_it_names() -> None:
+    async def story(client: httpx.AsyncClient, cloud: SimulatedCloud, clock: VirtualClock) -> None:
+        told = (await create(client, cloud)).headers["location"]
+        assert told == f"https://elsewhere.test/v2/{cloud.project.id}/cloudbackups"
+        cloud.change(on_create(Do.REDIRECT, to="http://elsewhere.test/here"))
+        assert (await create(client, cloud)).headers["location"] == "http://elsewhere.test/here"
+
+    visit(on_create(Do.REDIRECT, to="https://elsewhere.test/"), story)
+
+
+def test_what_drips_takes_as_long_as_it_has_bytes_and_is_whole_in_the_end() -> None:
+    async def story(client: httpx.AsyncClient, cloud: SimulatedCloud, clock: VirtualClock) -> None:
+        answer = await create(client, cloud)
+        assert answer.json()["job_id"]
+        assert clock.elapsed == pytest.approx(2 * len(answer.content), abs=3)
+
+    visit(on_create(Do.DRIP, every=2.0), story)
+
+
+@pytest.mark.parametrize("do", [Do.BOMB, Do.ENDLESS])
+def test_a_body_without_bounds_is_more_than_anybody_wants(do: Do) -> None:
+    async def story(client: httpx.AsyncClient, cloud: SimulatedCloud, clock: VirtualClock) -> None:
+        wanted = {"backup": {"volume_id": next(iter(cloud.project.volumes)), "name": "b"}}
+        path = f"/v2/{cloud.project.id}/cloudbackups"
+        size = 0
+        async with client.stream("POST", path, json=wanted) as answer:
+            async for part in answer.aiter_bytes():
+                size += len(part)
+                if size > 100 << 20:
+                    return
+        raise AssertionError(size)
+
+    visit(on_create(do), story)

@@ -32,6 +32,7 @@ latency: [5ms, 30ms]
 services: both
 clock_ahead: 90s
 quota: {backups: 10, gigabytes: -1}
+catalog: http://127.0.0.1:8801
 faults:
   - {on: create, do: status, status: 503, code: VolumeBackup.0900, message: later, share: 0.05}
   - {on: any, do: refuse, between: [30s, 90s]}
@@ -56,6 +57,7 @@ def test_every_key_is_understood() -> None:
         services=Services.BOTH,
         clock_ahead=90,
         quota=Quota(backups=10),
+        catalog="http://127.0.0.1:8801",
         faults=(
             Fault(
                 on=Kind.CREATE,

@@ -291,7 +291,7 @@ async def test_the_newest_events_of_a_run(desk: Desk) -> None:
         assert [event.no for event, _ in newest] == [4, 5]
         assert [job and job.code for _, job in newest] == ["VolumeBackup.0040"] * 2
         assert newest == desk.source.events(RUN, limit=2), "failures matter"
-        journal.record(RunNoted(at=NOW, kind="command", text="anna: pause: paused"))
+        journal.record(RunNoted(at=NOW, kind="command", text="in the name of anna: pause: paused"))
         journal.record(RunNoted(at=NOW, kind="sweep", text="cannot read the backups now"))
         await work(journal, 3)
         matters = desk.source.events(RUN, limit=2)

@@ -15,7 +15,10 @@ import sys
 import threading
 from contextlib import suppress
 from io import TextIOWrapper
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from click import ClickException
 
 FAILED, USAGE, STOPPED, INTERRUPTED = 1, 2, 3, 130
 
@@ -80,7 +83,7 @@ def _told(error: BaseException) -> int | None:
     if isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
         return _complain("interrupted", INTERRUPTED)
     if isinstance(error, click.ClickException):
-        error.show()
+        _show_usage(error)
         return USAGE
     if isinstance(error, VbsbatchError):
         return _complain(str(error), error.exit_code)
@@ -105,6 +108,16 @@ def _is_nowhere() -> bool:
     return False
 
 
+def _show_usage(error: ClickException) -> None:
+    """What click says of a wrong command line, which may hold anything."""
+    from io import StringIO
+
+    words = StringIO()
+    error.show(words)
+    for line in words.getvalue().splitlines():
+        mention(line)
+
+
 def _first(error: BaseException) -> BaseException:
     """What went wrong first: task groups wrap even a single error."""
     while isinstance(error, BaseExceptionGroup):
@@ -113,18 +126,33 @@ def _first(error: BaseException) -> BaseException:
 
 
 def _complain(text: str, code: int) -> int:
+    for line in text.splitlines() or [text]:
+        mention(f"vbsbatch: {line}")
+    return code
+
+
+def fit(line: str) -> str:
+    """A line as a terminal and a log may have it: no control characters, no secrets.
+
+    Everything that is printed comes through here, or through the writers of `vbsbatch.report`.
+    """
+    from vbsbatch.masking import masked
     from vbsbatch.report import clean
 
-    for line in text.splitlines() or [text]:
-        mention(f"vbsbatch: {clean(line)}")
-    return code
+    return masked(clean(line))
+
+
+def say(text: str) -> None:
+    """Print a result, one line or several, on stdout."""
+    for line in text.split("\n"):
+        print(fit(line), flush=True)
 
 
 def mention(line: str) -> None:
     """Print a line on stderr, if anyone still listens there: a run must not end because of it."""
     if sys.stderr is not None:
         with suppress(OSError, ValueError):
-            print(line, file=sys.stderr, flush=True)
+            print(fit(line), file=sys.stderr, flush=True)
 
 
 def remark(line: str, style: str, kind: str = "run") -> None:

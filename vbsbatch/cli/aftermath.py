@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from operator import attrgetter
+from shlex import quote
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from vbsbatch.cli import mention, remark
+from vbsbatch.cli import fit, mention, remark, say
 from vbsbatch.cli.options import Driving, driving, open_store
 from vbsbatch.cli.place_shown import place_line
 from vbsbatch.cli.running import carry_out, cloud_now
@@ -179,7 +180,8 @@ def _refuse_overlap(store: Store, wanted: Set[str], of: Callable[[Job], str]) ->
         if left:
             raise UsageError(
                 f"run {run.id} has not ended and has yet to restore {left} of these: let it end "
-                f"(vbsbatch resume {run.id}), or take them back (vbsbatch cancel {run.id})"
+                f"(vbsbatch resume {quote(run.id)}), or take them back "
+                f"(vbsbatch cancel {quote(run.id)})"
             )
 
 
@@ -219,8 +221,8 @@ def _kept_apart(jobs: Iterable[Job], backups: Mapping[str, Backup], style: str) 
 def _only_told(lines: Sequence[str], summary: str, advice: str = _HOW_TO_RESTORE) -> int:
     """Print what would be done, and how to have it done."""
     for line in lines:
-        click.echo(line.strip())
-    click.echo(summary)
+        say(line.strip())
+    say(summary)
     if advice:
         mention(advice)
     return 0
@@ -236,7 +238,9 @@ def _confirm(heading: str, lines: Sequence[str], verb: str, style: str, *, yes: 
     if yes:
         return
     word = str(len(lines)) if len(lines) > BY_NUMBER else "yes"
-    said = click.prompt(f"Type {word} to {verb} them", err=True, default="", show_default=False)
+    said = click.prompt(
+        fit(f"Type {word} to {verb} them"), err=True, default="", show_default=False
+    )
     if said.strip() != word:
         raise UsageError("not confirmed: nothing was done")
 

@@ -1,15 +1,15 @@
 """Serves the read-only screen of one run to browsers of this machine, with textual-serve.
 
-textual-serve knows no users: the server listens on loopback only, and wants the key that is part of
-the address it prints, or any other user or web page of this machine could look in. Each browser
-gets a screen process of its own (`browsed`), which can neither steer nor write files.
+textual-serve knows no users: the server listens on loopback only, and wants a key, or any other
+user or web page of this machine could look in. The key is the first part of every path: a cookie
+would be sent to whatever else listens on this machine, whichever the port. Each browser gets a
+screen process of its own (`browsed`), which can neither steer nor write files.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-import logging
 import os
 import secrets
 import shlex
@@ -20,13 +20,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-from aiohttp.web_runner import GracefulExit
+from aiohttp import WSMsgType, web
 from textual_serve.server import Server
 
-from vbsbatch.cli import mention
+from vbsbatch.cli import mention, say
+from vbsbatch.cli.browser_session import BrowserSession, Malformed, size_of
+from vbsbatch.cli.door_limits import connections_at_most, listen, quieten
 from vbsbatch.errors import UsageError
-from vbsbatch.report import clean
 
 if TYPE_CHECKING:
     from vbsbatch.store import Store
@@ -35,14 +35,26 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 
+SESSIONS = 8
+"""Screens that are shown at once; each is a process."""
+
+MESSAGE_MAX = 1 << 16
+"""Bytes of one message of a browser: keys, and what is pasted."""
+
 _PATIENCE = 2.0
 """Seconds that open browsers may take to let go at the end."""
+
+_HEARTBEAT = 15.0
+"""Seconds after which a browser that says nothing at all is gone."""
 
 _HEADERS = {
     # The page would fetch a font from elsewhere, which is nobody's business.
     "Content-Security-Policy": "default-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "frame-ancestors 'none'",
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
 
@@ -52,7 +64,7 @@ def serve(store: Store, run_id: str, port: int) -> int:
     os.environ.pop("TMUX", None)  # what is copied in a browser is not for this terminal
     with closing(_listener(port)) as listener:
         served = ScreenServer(_command(store, run_id), f"vbsbatch {run_id}", listener)
-        served.serve()
+        asyncio.run(served.serve_until_signal())
     return 0
 
 
@@ -70,55 +82,99 @@ def _listener(port: int) -> socket.socket:
 
 def _command(store: Store, run_id: str) -> str:
     screen = [sys.executable, "-m", "vbsbatch.cli.browsed", str(store.path), run_id]
-    return f"exec {shlex.join(screen)}"
+    # What it says on standard error would be printed as it is.
+    return f"exec {shlex.join(screen)} 2>/dev/null"
 
 
 class ScreenServer(Server):
-    """textual-serve's server, with a lock on its door and no logo."""
+    """textual-serve's server, with a lock on its door, bounds and no logo."""
 
     def __init__(self, command: str, title: str, listener: socket.socket) -> None:
         super().__init__(command, host=HOST, port=listener.getsockname()[1], title=title)
         self._listener = listener
-        self._key = secrets.token_urlsafe(16)
-        self._cookie = f"vbsbatch-{self.port}"
+        self._key = secrets.token_urlsafe(24)
+        self._host = f"{HOST}:{self.port}"
+        self.sessions = 0
 
-    def serve(self, debug: bool = False) -> None:
+    async def serve_until_signal(self) -> None:
         """Serve until SIGINT, SIGTERM or SIGHUP."""
-        logging.getLogger("textual-serve").addHandler(_Complaints(logging.ERROR))
-        web.run_app(self._make_app(), sock=self._listener, print=None, shutdown_timeout=_PATIENCE)
-
-    async def _make_app(self) -> web.Application:
-        app = await super()._make_app()
-        app.middlewares.append(self._guard)
-        return app
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, over.set)
+        quieten(loop)
+        house = web.Application(middlewares=[self._guard])
+        house.add_subapp(f"/{self._key}", await self._make_app())
+        runner = web.AppRunner(house, access_log=None, shutdown_timeout=_PATIENCE)
+        await runner.setup()
+        try:
+            async with listen(runner, self._listener, connections_at_most()):
+                say(f"{self.public_url}/{self._key}/")
+                mention("read-only, for browsers of this machine; Ctrl-C ends the serving only")
+                await over.wait()
+        finally:
+            await runner.cleanup()
 
     async def on_startup(self, app: web.Application) -> None:
-        """Print the address; the rest is for people."""
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _leave)
-        print(f"{self.public_url}/?key={self._key}", flush=True)
-        mention("read-only, for browsers of this machine; Ctrl-C ends the serving, not the run")
+        """Nothing: the address is printed when it can be opened."""
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let in who has the key, as part of the address or as the cookie it was exchanged for."""
-        shown = request.query.get("key") or request.cookies.get(self._cookie) or ""
-        own_page = request.headers.get("Origin") in (None, self.public_url)
-        if not own_page or not hmac.compare_digest(shown.encode(), self._key.encode()):
-            raise web.HTTPForbidden(text="Open the address that vbsbatch printed.\n")
-        response = await handler(request)
+        """Let in who knows the path, by the name of this server and from its own page."""
+        if not self._is_ours(request):
+            raise web.HTTPForbidden(
+                text="Open the address that vbsbatch printed.\n", headers={"Connection": "close"}
+            )
+        try:
+            response = await handler(request)
+        except web.HTTPException as error:
+            error.headers.update(_HEADERS)
+            raise
         if not response.prepared:
             response.headers.update(_HEADERS)
-            response.set_cookie(self._cookie, self._key, httponly=True, samesite="Strict")
         return response
 
+    def _is_ours(self, request: web.Request) -> bool:
+        shown = request.raw_path.lstrip("/").partition("/")[0]
+        # A request may hold any bytes, and several of these headers.
+        key_fits = hmac.compare_digest(shown.encode("utf-8", "replace"), self._key.encode())
+        named = request.headers.getall("Host", []) == [self._host]
+        own_page = request.headers.getall("Origin", [self.public_url]) == [self.public_url]
+        return key_fits and named and own_page
 
-class _Complaints(logging.Handler):
-    """What textual-serve has to complain about: one line each, no traceback with its values."""
+    async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
+        """Show a screen for as long as its browser listens."""
+        if self.sessions >= SESSIONS:
+            raise web.HTTPServiceUnavailable(text=f"{SESSIONS} screens are shown already.\n")
+        try:
+            width, height = size_of(request.query)
+        except Malformed:
+            raise web.HTTPBadRequest(text="That is no size of a window.\n") from None
+        self.sessions += 1
+        websocket = web.WebSocketResponse(heartbeat=_HEARTBEAT, max_msg_size=MESSAGE_MAX)
+        try:
+            await websocket.prepare(request)
+            await self._show(websocket, width, height)
+        finally:
+            self.sessions -= 1
+        return websocket
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print it."""
-        mention(f"vbsbatch: {clean(record.getMessage())}")
+    async def _show(self, websocket: web.WebSocketResponse, width: int, height: int) -> None:
+        async def close() -> None:
+            await websocket.close()
 
-
-def _leave() -> None:
-    raise GracefulExit
+        session = BrowserSession(
+            self.command,
+            write_bytes=websocket.send_bytes,
+            write_str=websocket.send_str,
+            close=close,
+            download_manager=self.download_manager,
+        )
+        try:
+            await session.start(width, height)
+            async for message in websocket:
+                if message.type is WSMsgType.TEXT:
+                    await session.take(message.data, websocket.send_json)
+        except (Malformed, ConnectionError):
+            await websocket.close()
+        finally:
+            await asyncio.shield(session.end())

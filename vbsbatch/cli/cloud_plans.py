@@ -170,12 +170,14 @@ async def _made(
     choice: CloudChoice, selection: Selection, output: str | None
 ) -> tuple[list[str], str, str]:
     """The lines of the plan, what is in it, and in which cloud that is."""
+    from vbsbatch.cli.engine_process import warn
     from vbsbatch.cli.surveying import counting, survey
     from vbsbatch.cloud import connect
     from vbsbatch.fleet.choosing import check_servers, chosen, usable
     from vbsbatch.fleet.writing import Heading, counted, plan_text
 
     async with connect(choice, workers=1) as service:
+        warn(service)
         with counting("volumes") as count:
             fleet, nameless = await survey(service.inventory, count)
         place = place_line(service)
@@ -198,10 +200,12 @@ async def _made(
 
 
 async def _fleet(choice: CloudChoice) -> Fleet:
+    from vbsbatch.cli.engine_process import warn
     from vbsbatch.cli.surveying import counting, survey
     from vbsbatch.cloud import connect
 
     async with connect(choice, workers=1) as service:
+        warn(service)
         with counting("volumes") as count:
             fleet, _ = await survey(service.inventory, count)
         mention(f"in {place_line(service)}")

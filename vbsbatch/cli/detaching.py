@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from vbsbatch.cli.tying import passed_on
 from vbsbatch.errors import UsageError
+from vbsbatch.private_files import open_private
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +75,7 @@ def _up(store: Store, run_id: str, process: Process, log: Path, begin: int) -> i
 
 def _ended_early(process: Process, log: Path, begin: int) -> int:
     """A very short run may be over before we look; anything else is its error, passed on."""
-    with log.open("rb") as stream:
+    with open(open_private(log, os.O_RDONLY), "rb") as stream:
         stream.seek(begin)
         words = stream.read(65536).decode("utf-8", "replace").strip().splitlines()
     if process.returncode in (0, 1, 3):
@@ -85,7 +86,7 @@ def _ended_early(process: Process, log: Path, begin: int) -> int:
 
 def _private(path: Path) -> BinaryIO:
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     except OSError as error:
         reason = error.strerror or error
         raise UsageError(f"the engine did not start: cannot write {path}: {reason}") from error

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from vbsbatch.cli import INTERRUPTED, STOPPED
+from vbsbatch.cli import INTERRUPTED, STOPPED, remark
 from vbsbatch.cli.asking import Tries, ask_again
 from vbsbatch.cli.endings import next_command, outcome
 from vbsbatch.cli.progress import Voice
@@ -62,6 +62,12 @@ async def signed_in(choice: CloudChoice, settings: Settings) -> AsyncIterator[Cl
     timeouts, workers = settings.timeouts, settings.limits.connections
     async with connect(choice, timeouts=timeouts, workers=workers) as service:
         yield service
+
+
+def warn(service: CloudService, style: str = "plain") -> None:
+    """Say what a person should know about the way to the cloud."""
+    for warning in service.warnings:
+        remark(f"warning: {warning}", style, "warning")
 
 
 async def reach(service: CloudService) -> tuple[Quota, ...] | CloudError:
@@ -184,4 +190,5 @@ __all__ = [
     "objections",
     "reach",
     "signed_in",
+    "warn",
 ]

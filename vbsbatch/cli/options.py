@@ -91,6 +91,18 @@ class ChosenStates:
         return self.states | ({JobState.WAITING} if self.retrying else frozenset())
 
 
+class AddressType(click.ParamType):  # type: ignore[type-arg]  # generic only in a newer click
+    """A URL; a user and password in it are dropped, which no service is sent."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Take the URL as it may be shown, and told to the engine's own process."""
+        from vbsbatch.cloud.endpoints import without_user
+
+        return without_user(str(value))
+
+
 db_option = click.option(
     "--db",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -110,10 +122,16 @@ take_over_option = click.option(
 cloud_options = (
     click.option("--cloud", help="An entry of clouds.yaml; wins over the plan and OS_CLOUD."),
     click.option(
-        "--vbs-endpoint", metavar="URL", help="Where VBS is, if not where the catalog says."
+        "--vbs-endpoint",
+        type=AddressType(),
+        metavar="URL",
+        help="Where VBS is, if not where the catalog says.",
     ),
     click.option(
-        "--block-storage-endpoint", metavar="URL", help="Where block storage is, likewise."
+        "--block-storage-endpoint",
+        type=AddressType(),
+        metavar="URL",
+        help="Where block storage is, likewise.",
     ),
 )
 engine_options = (
@@ -199,9 +217,14 @@ def with_options(*options: Callable[[Any], Any]) -> Callable[[Command], Command]
 
 def open_store(db: Path | None, *, create: bool = False, readonly: bool = False) -> Store:
     """Open the store that `--db` names; `StoreUnusable` says why it cannot be."""
+    from vbsbatch.cli import mention
     from vbsbatch.store import Store
+    from vbsbatch.store.strangers import doubt
 
-    return Store.open(db, create=create, readonly=readonly)
+    store = Store.open(db, create=create, readonly=readonly)
+    if readonly and (why := doubt(store.path)):
+        mention(f"warning: {why}: what the store says may be forged")
+    return store
 
 
 def check_volumes(store: Store, run_id: str, volumes: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vbsbatch.cli import say
 from vbsbatch.cli.options import cloud_options, service_option, with_options
 from vbsbatch.errors import UsageError
 from vbsbatch.model import Service
@@ -58,14 +59,14 @@ def _say_fine(path: Path, plan: Plan) -> None:
 
     limits = plan.settings.limits
     at_least = len(plan) / limits.rate.per_second
-    click.echo(
+    say(
         f"{clean(str(path))}: fine: {counted(len(plan), 'volume')}, {limits.rate}, "
         f"{limits.in_flight} in flight, at least {_minutes(at_least)} to submit"
     )
     for line in order_lines(plan, time.time()):
-        click.echo(clean(line))
+        say(clean(line))
     if not plan.names_unique:
-        click.echo(
+        say(
             "note: backup names hold no {run}: what an unanswered create left behind is then told "
             "from older backups by its age alone (see docs/plan.md)"
         )
@@ -128,7 +129,7 @@ def schema() -> None:
 
     from vbsbatch.plan import json_schema
 
-    click.echo(json.dumps(json_schema(), indent=2))
+    say(json.dumps(json_schema(), indent=2))
 
 
 def load_plan(plan: Path, volumes: str | None) -> Plan:

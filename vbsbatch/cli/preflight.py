@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from vbsbatch.cli import USAGE, mention, remark
+from vbsbatch.cli import USAGE, fit, mention, remark
 from vbsbatch.cli.place_shown import end_line, place_line
 from vbsbatch.cli.showing import is_terminal
 from vbsbatch.cli.surveying import Count, counting
@@ -124,6 +124,10 @@ async def _looked(plan: Plan, choice: CloudChoice) -> tuple[Preflight, tuple[Fin
                 about="endpoint",
                 text=f"{service.kind} answers, {service.read_calls} calls so far",
             ),
+            *(
+                Finding(severity=Severity.WARNING, about="endpoint", text=text)
+                for text in service.warnings
+            ),
             *(Finding(severity=Severity.ERROR, about="settings", text=text) for text in objected),
         )
 
@@ -142,7 +146,7 @@ def _uncounted(volumes: int) -> None:
 
 
 def _agree(question: str, *, default: bool) -> None:
-    if not click.confirm(question, default=default, err=True):
+    if not click.confirm(fit(question), default=default, err=True):
         raise UsageError("nothing was started")
 
 

@@ -11,11 +11,12 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vbsbatch.cli import mention, remark
+from vbsbatch.cli import fit, mention, remark, say
 from vbsbatch.cli.options import (
     Driving,
     check_volumes,
@@ -223,7 +224,7 @@ def retry(
                 raise click.UsageError(
                     "an engine drives the run: change its limits with vbsbatch rate or in-flight"
                 )
-            click.echo(ask(store, found.id, "retry", selection))
+            say(ask(store, found.id, "retry", selection))
             return 0
         store.set_limits(found.id, rate=how.rate, in_flight=how.in_flight)
 
@@ -257,12 +258,13 @@ def carry_out(
     """
     import anyio
 
-    from vbsbatch.cli.engine_process import Manner, check_project, drive, signed_in
+    from vbsbatch.cli.engine_process import Manner, check_project, drive, signed_in, warn
     from vbsbatch.cli.holding import look_for_holders
     from vbsbatch.cli.place_shown import say_place
 
     async def sign_in_and_drive() -> Run | int:
         async with signed_in(choice, settings) as service:
+            warn(service, style)
             prepared = await prepare(service)
             if isinstance(prepared, int):
                 return prepared
@@ -402,7 +404,7 @@ def _unfinished(store: Store) -> Run:
     found = unfinished[0]
     raise UsageError(
         f"only run {found.id} is unfinished, a {found.settings.operation}: "
-        f"if that is still wanted, name it: vbsbatch resume {found.id}"
+        f"if that is still wanted, name it: vbsbatch resume {quote(found.id)}"
     )
 
 
@@ -421,7 +423,7 @@ def _refuse_if_live(store: Store, run: Run) -> None:
 
     holder = store.is_live(run.id)
     if holder is not None:
-        watch = f"vbsbatch attach {run.id}{db_option(store.path)}"
+        watch = f"vbsbatch attach {quote(run.id)}{db_option(store.path)}"
         since = "" if holder.since is None else f", since {moment(holder.since)}"
         raise RunIsLive(f"{holder.refusal(run.id)}{since}: {watch}")
 
@@ -437,9 +439,9 @@ def _warn_of_unfinished(store: Store, plan: str, style: str, *, yes: bool) -> No
     verb, state = "resume", "is unfinished"
     if store.is_live(found.id) is not None:
         verb, state = "attach", "is under way"
-    command = f"vbsbatch {verb} {found.id}{db_option(store.path)}"
+    command = f"vbsbatch {verb} {quote(found.id)}{db_option(store.path)}"
     words = f"run {found.id} of plan {clean(plan)} {state} ({command})"
     if yes or not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         remark(f"note: {words}; starting another run", style)
-    elif not click.confirm(f"{words}. Start another run?", err=True):
+    elif not click.confirm(fit(f"{words}. Start another run?"), err=True):
         raise UsageError("nothing was started")

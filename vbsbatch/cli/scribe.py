@@ -7,6 +7,8 @@ import queue
 import threading
 from typing import TextIO
 
+from vbsbatch.masking import masked
+
 MOST = 10_000
 """Lines kept for a reader that does not read; what comes on top is counted and dropped."""
 
@@ -38,7 +40,7 @@ class Scribe:
         if self._descriptor is None:
             return
         try:
-            self._lines.put_nowait(line)
+            self._lines.put_nowait(masked(line))
         except queue.Full:
             self._dropped += 1
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from shlex import quote
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from vbsbatch.cli import USAGE, mention
+from vbsbatch.cli import USAGE, mention, say
 from vbsbatch.cli.endings import exit_code_of, tell_end
 from vbsbatch.cli.options import open_store
 from vbsbatch.cli.tying import is_tied
@@ -123,7 +124,7 @@ def show_runs_or_help(ctx: click.Context, db: Path | None) -> int:
 
     fits = chosen_style("auto") == "tui" and is_terminal(sys.stdout)
     if not fits or (db is None and not default_path().exists()):
-        click.echo(ctx.get_help())
+        say(ctx.get_help())
         return 0 if fits else USAGE
     with open_store(db) as store:
         return show_run(store, None, read_only=False)
@@ -137,7 +138,7 @@ def _say_how_it_stands(store: Store, run: Run, *, asked_for: bool) -> None:
     """How to come back to a run, or how it ended for whoever asked for it."""
     from vbsbatch.store import db_option
 
-    which = f"{run.id}{db_option(store.path)}"
+    which = f"{quote(run.id)}{db_option(store.path)}"
     if run.state in _DRIVEN and is_tied():
         return  # whoever this process works for tells what becomes of the run
     if _goes_on(store, run) and _first_of_container():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -243,7 +244,7 @@ class _Vbsbatch:
         """The command's exit code; after a signal that of the signal, and nothing is run any
         more."""
         if self._signals.seen is None:
-            mention(f"$ vbsbatch {' '.join(words)}")
+            mention(f"$ vbsbatch {shlex.join(words)}")
             command = [sys.executable, "-P", "-m", "vbsbatch", *words, "--db", str(self._store)]
             with subprocess.Popen(command, **self._how) as child:  # noqa: S603
                 self._signals.child = child

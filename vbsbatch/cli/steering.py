@@ -10,10 +10,12 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from vbsbatch.cli import say
 from vbsbatch.cli.options import RateType, check_volumes, db_option, open_store
 from vbsbatch.errors import StoreError, UsageError
 from vbsbatch.model import MOST_IN_FLIGHT, WITHDRAWN, Rate, RunState
@@ -84,9 +86,9 @@ def cancel(run: str, db: Path | None, volumes: tuple[str, ...]) -> None:
         found = store.run(run)
         check_volumes(store, found.id, volumes)
         if store.is_live(found.id) is not None:
-            click.echo(ask(store, found.id, "cancel", argument))
+            say(ask(store, found.id, "cancel", argument))
         else:
-            click.echo(f"cancelled {store.cancel(found.id, argument)}")
+            say(f"cancelled {store.cancel(found.id, argument)}")
 
 
 @click.command(
@@ -105,9 +107,9 @@ def rate(run: str, rate: Rate, db: Path | None) -> None:
         found = store.run(run)
         store.set_limits(found.id, rate=rate)
         if store.is_live(found.id) is None:
-            click.echo(f"rate is {rate} when run {found.id} is resumed")
+            say(f"rate is {rate} when run {found.id} is resumed")
         else:
-            click.echo(ask(store, found.id, "rate", {"count": rate.count, "per": rate.per}))
+            say(ask(store, found.id, "rate", {"count": rate.count, "per": rate.per}))
 
 
 @click.command(
@@ -126,9 +128,9 @@ def in_flight(run: str, count: int, db: Path | None) -> None:
         found = store.run(run)
         store.set_limits(found.id, in_flight=count)
         if store.is_live(found.id) is None:
-            click.echo(f"at most {count} in flight when run {found.id} is resumed")
+            say(f"at most {count} in flight when run {found.id} is resumed")
         else:
-            click.echo(ask(store, found.id, "in-flight", {"count": count}))
+            say(ask(store, found.id, "in-flight", {"count": count}))
 
 
 def ask(store: Store, run_id: str, verb: str, argument: Mapping[str, Any]) -> str:
@@ -194,7 +196,7 @@ def _not_live(store: Store, run: Run) -> str:
 
     if run.state is RunState.ENDED:
         return f"run {run.id} has ended: there is nothing to steer"
-    command = f"vbsbatch resume {run.id}{db_option(store.path)}"
+    command = f"vbsbatch resume {quote(run.id)}{db_option(store.path)}"
     return f"no engine drives run {run.id} ({run.state}): {command}"
 
 
@@ -203,4 +205,4 @@ def _tell_live(db: Path | None, run: str, verb: str) -> None:
         found = store.run(run)
         if store.is_live(found.id) is None:
             raise UsageError(_not_live(store, found))
-        click.echo(ask(store, found.id, verb, {}))
+        say(ask(store, found.id, verb, {}))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vbsbatch.cli import FAILED, mention
+from vbsbatch.cli import FAILED, mention, say
 from vbsbatch.cli.options import cloud_options, db_option, open_store, run_argument, with_options
 from vbsbatch.cli.place_shown import place_line
 from vbsbatch.cli.surveying import PAGES, volumes_by_id
@@ -75,10 +75,11 @@ def verify(
 
 
 async def _compare(store: Store, run: Run, choice: Any) -> list[Difference]:
-    from vbsbatch.cli.engine_process import check_project, signed_in
+    from vbsbatch.cli.engine_process import check_project, signed_in, warn
     from vbsbatch.engine.verify import differences_of_deletions, differences_of_restores
 
     async with signed_in(choice, run.settings) as service:
+        warn(service)
         check_project(run, service)
         mention(f"in {place_line(service)}")
         if run.settings.operation is Operation.BACKUP:
@@ -190,13 +191,13 @@ def _print_table(run: Run, faults: list[Difference]) -> None:
     for each in faults:
         status = f" status={clean(each.status)}" if each.status else ""
         backups = ",".join(map(clean, each.backup_ids)) or "-"
-        click.echo(
+        say(
             f"{each.fault:<13} job={each.job.no:05d} volume={clean(each.job.volume_id)} "
             f"state={each.job.state} backups={backups}{status}"
         )
     many = "1 difference" if len(faults) == 1 else f"{len(faults)} differences"
     verdict = many if faults else _WELL[run.settings.operation]
-    click.echo(f"run {run.id}: {verdict}")
+    say(f"run {run.id}: {verdict}")
 
 
 def _print_json(run: Run, faults: list[Difference]) -> None:
@@ -215,4 +216,4 @@ def _print_json(run: Run, faults: list[Difference]) -> None:
         }
         for each in faults
     ]
-    click.echo(json.dumps({"schema": 1, "run": run.id, "differences": rows}, indent=2))
+    say(json.dumps({"schema": 1, "run": run.id, "differences": rows}, indent=2))

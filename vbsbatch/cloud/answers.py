@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from vbsbatch.masking import masked
 from vbsbatch.model import Answer, Cloud, Rate
 
 TEXT_MAX = 1000
@@ -267,7 +268,7 @@ def clean(value: object, most: int = TEXT_MAX) -> str | None:
     """
     if not isinstance(value, str):
         return None
-    text = value[: most + 1]
+    text = masked(value[: most + 1])
     if not text.isprintable():
         text = "".join(map(_harmless, text))
     text = text.strip()

@@ -10,6 +10,7 @@ import httpx
 from vbsbatch.cloud.answers import read_change
 from vbsbatch.cloud.collection import Collection, block_storage_places
 from vbsbatch.cloud.endpoints import Endpoints
+from vbsbatch.cloud.replies import redirection
 from vbsbatch.cloud.session import NoAnswerError, Reply, Session
 from vbsbatch.errors import CloudRefused, CloudUnavailable
 from vbsbatch.model import Answer
@@ -60,7 +61,9 @@ class Changes:
         answer that says why."""
         try:
             url = f"{place or await self._backups.place()}/{path}"
-            return await self._session.create(worker, httpx.URL(url), body, method=method)
+            reply = await self._session.create(worker, httpx.URL(url), body, method=method)
+            where = redirection(reply)
+            return Answer(status=reply.status, message=where, json=False) if where else reply
         except NoAnswerError as error:
             return Answer(message=str(error), json=False)
         except (CloudUnavailable, CloudRefused) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +26,7 @@ from vbsbatch.cloud.cinder import CinderService
 from vbsbatch.cloud.cloud_config import load_cloud
 from vbsbatch.cloud.identity import Account
 from vbsbatch.cloud.key_account import KeyAccount
+from vbsbatch.cloud.plain_http import check_endpoints, check_trust
 from vbsbatch.cloud.server_clock import ServerClock
 from vbsbatch.cloud.service import CloudService, SignInEnd
 from vbsbatch.cloud.session import Connect, Session
@@ -93,6 +94,7 @@ async def connect(
         service.region = (
             region_of(entrance.catalog, service.endpoint, endpoints.project_id) or service.region
         )
+        service.warnings = entrance.warnings
         if key is not None:
             await _make_sure_of_key(service)
         yield service
@@ -105,6 +107,7 @@ class _Entrance:
     session: Session
     catalog: Catalog
     found: Found
+    warnings: tuple[str, ...]
     project_name: str | None
     ends: SignInEnd | None = None
 
@@ -121,12 +124,12 @@ async def _with_token(
     account = await _in_thread(partial(Account, region, timeouts, now))
     try:
         tls = await _in_thread(partial(ssl_context, account.trust))
-        first = await _first_token(account)
+        first = await _first_token(account, timeouts)
         project_id, catalog = account.project_id, account.catalog()
-        found = _find(catalog, account.config, project_id, choice)
+        found, warnings = _find(catalog, account, project_id, choice)
         ends = _end_of(first, account.ends_with)
         tokens = Tokens(
-            lambda: _in_thread(account.sign_in),
+            lambda: _sign_in(account, timeouts),
             now,
             first=first,
             calls=lambda: account.calls,
@@ -138,6 +141,7 @@ async def _with_token(
                 catalog=catalog,
                 found=found,
                 project_name=account.project_name,
+                warnings=warnings,
                 ends=ends,
             )
     finally:
@@ -150,16 +154,27 @@ def _end_of(token: Token, signed_in_with: str | None) -> SignInEnd | None:
     return SignInEnd(signed_in_with=signed_in_with, at=token.expires_at if token.end_told else None)
 
 
-async def _first_token(account: Account) -> Token:
+async def _sign_in(account: Account, timeouts: Timeouts) -> Token:
+    """Sign in, within the time that any read may take."""
+    from vbsbatch.cloud.bounded_sign_in import span, within  # the sign-in library, imported late
+
+    seconds = span(timeouts)
+    try:
+        return await within(seconds, partial(_in_thread, account.sign_in))
+    except TimeoutError as error:
+        raise account.late(seconds) from error
+
+
+async def _first_token(account: Account, timeouts: Timeouts) -> Token:
     """Sign in, again after a while where the identity service is but busy or restarting."""
     for pause in AGAIN:
         try:
-            return await _in_thread(account.sign_in)
+            return await _sign_in(account, timeouts)
         except SignInError as error:
             if not error.passing:
                 raise
         await anyio.sleep(pause)
-    return await _in_thread(account.sign_in)
+    return await _sign_in(account, timeouts)
 
 
 @asynccontextmanager
@@ -175,9 +190,11 @@ async def _with_key(
         else:
             told = choice.vbs_endpoint or names(account.config, VBS_TYPES)
         catalog = {} if told else await account.catalog(session)
-        found = _find(catalog, account.config, project_id, choice)
+        found, warnings = _find(catalog, account, project_id, choice)
         name = account.project_name
-        yield _Entrance(session=session, catalog=catalog, found=found, project_name=name)
+        yield _Entrance(
+            session=session, catalog=catalog, found=found, project_name=name, warnings=warnings
+        )
 
 
 @asynccontextmanager
@@ -190,15 +207,15 @@ async def _closing(session: Session) -> AsyncIterator[Session]:
 
 
 def _find(
-    catalog: Catalog, config: Mapping[str, Any], project_id: str, choice: CloudChoice
-) -> Found:
-    return find_endpoints(
-        catalog,
-        config,
-        project_id,
-        vbs=choice.vbs_endpoint,
-        block_storage=choice.block_storage_endpoint,
+    catalog: Catalog, account: Account | KeyAccount, project_id: str, choice: CloudChoice
+) -> tuple[Found, tuple[str, ...]]:
+    """The endpoints, and what a person should know about the way to them."""
+    named = choice.vbs_endpoint, choice.block_storage_endpoint
+    found = find_endpoints(
+        catalog, account.config, project_id, vbs=named[0], block_storage=named[1]
     )
+    warnings = check_endpoints(found.endpoints, account.config, *named)
+    return found, (*check_trust(account.trust), *warnings)
 
 
 async def _in_thread(step: Callable[[], Done]) -> Done:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 from vbsbatch.errors import SignInError
 
 _VERSION = re.compile(r"v[0-9]+(\.[0-9]+)?", re.ASCII)
+_USER = re.compile(r"//[^\s]*@")
 _TEMPLATE = re.compile(r"(AUTH_)?[$%]\((project|tenant)_id\)s")
 
 
@@ -51,7 +52,15 @@ def versioned_root_of(url: str, project_id: str) -> tuple[str, str | None]:
     return root, version
 
 
+def without_user(text: str) -> str:
+    """Return a text without what may be user and password of a URL in it: up to the last `@`.
+
+    A password may hold a slash, though no URL with one is right.
+    """
+    return _USER.sub("//", text)
+
+
 def shown(url: str) -> str:
     """Return a URL as a person may see it: without user, password, query and control characters."""
-    bare = re.sub(r"//[^/@]*@", "//", url).partition("?")[0]
+    bare = without_user(url).partition("?")[0]
     return "".join(c if c.isprintable() else "\ufffd" for c in bare)[:200]

@@ -16,6 +16,7 @@ import anyio
 import httpx
 
 from vbsbatch.cloud.answers import clean
+from vbsbatch.cloud.endpoints import without_user
 from vbsbatch.model import Timeouts
 
 NO_ANSWER: tuple[type[Exception], ...] = (
@@ -40,7 +41,6 @@ class TooLargeError(httpx.ReadError):
         super().__init__(f"the answer is larger than {most >> 20} MiB")
 
 
-_USER_AT = re.compile(r"//[^/@\s]*@")
 _DNS = re.compile(
     r"getaddrinfo|name resolution|name or service not known|failed to resolve"
     r"|no address associated|nodename nor servname",
@@ -168,7 +168,7 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def words(error: BaseException) -> str:
     """Return an exception's own words, cleaned and short, without any password of a URL."""
-    text = clean(_USER_AT.sub("//", told(error)), 300)
+    text = clean(without_user(told(error)), 300)
     return text or type(error).__name__
 
 

@@ -18,6 +18,7 @@ from vbsbatch.cloud.sign_in_faults import only_once, translated, without
 from vbsbatch.cloud.tokens import Token, token_of
 from vbsbatch.cloud.trust import Trust, obey_proxy_rule
 from vbsbatch.errors import CloudUnavailable, SignInError
+from vbsbatch.masking import keep_secret
 from vbsbatch.model import Timeouts
 
 _SECRET_OPTION = re.compile(r"password|secret|token|passcode|passphrase|api_?key|^sk$", re.I)
@@ -38,6 +39,8 @@ class Account:
         self._secrets = frozenset(_secrets(self._region.config))
         self.ends_with = only_once(self._region.config)
         """What the sign-in cannot be renewed with, in words; None where it can be."""
+        for secret in self._secrets:
+            keep_secret(secret)
         self._check_password(auth)
         self._plugin = self._region.get_auth()
         self._session = self._open_session(timeouts)
@@ -118,6 +121,11 @@ class Account:
         except Exception as error:  # an odd catalog: the same wall
             raise self._fault(error, renewing=False) from _shareable(error, self._secrets)
 
+    def late(self, seconds: float) -> SignInError | CloudUnavailable:
+        """Return the error for a sign-in that did not end within so many seconds."""
+        error = TimeoutError(f"the identity service's answer did not end within {seconds:g} s")
+        return self._fault(error, renewing=self._signed_in)
+
     def close(self) -> None:
         """Close the connections to the identity service."""
         self._session.session.close()
@@ -133,6 +141,10 @@ class Account:
         # for the very sign-in that is under way, for ever.
         session.auth = None
         session.timeout = session.timeout or (timeouts.connect, timeouts.read)
+        from vbsbatch.cloud.bounded_sign_in import bind, span
+
+        auth = self._region.config.get("auth") or {}
+        bind(session, auth.get("auth_url"), span(timeouts))
         session.session.hooks["response"].append(self._count)
         obey_proxy_rule(session.session)
         return session
@@ -177,6 +189,7 @@ def _token(access: Any, before: float, after: float, *, renewable: bool) -> Toke
     value = access.auth_token
     if not value or not str(value).isascii() or not str(value).isprintable():
         raise SignInError("the identity service gave no usable token")
+    keep_secret(str(value))
     return token_of(str(value), access, before, after, renewable=renewable)
 
 

@@ -21,6 +21,7 @@ from vbsbatch.cloud.server_clock import ServerClock
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.signing import AccessKey, Signer
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
+from vbsbatch.masking import keep_secret
 
 
 class KeyAccount:
@@ -39,6 +40,8 @@ class KeyAccount:
         url = self.config.get("auth_url")
         self._auth: Mapping[str, Any] = {"auth_url": url} | (self.config.get("auth") or {})
         self._where = where_of(self.name, self._auth)
+        for secret in (key.sk, key.security_token):
+            keep_secret(secret)
         self.signer = Signer(key, clock, now, where=self._where)
 
     async def project_id(self, session: Session) -> str:

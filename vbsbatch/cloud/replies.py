@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from vbsbatch.cloud.answers import Refusal, clean, read_object, read_refusal
+from vbsbatch.cloud.answers import Refusal, read_object, read_refusal
+from vbsbatch.cloud.endpoints import shown
 from vbsbatch.cloud.session import Reply, Session
 from vbsbatch.errors import CloudRefused, CloudUnavailable
 
@@ -49,10 +50,17 @@ def refusal_of(session: Session, reply: Reply) -> CloudRefused | CloudUnavailabl
         text += f" (request {refusal.request_id})"
     if reply.status in _AGAIN_LATER or reply.status >= 500 or _is_down(reply, refusal):
         return CloudUnavailable(text, status=reply.status, retry_after=refusal.retry_after)
-    if 300 <= reply.status < 400:
-        target = clean(reply.headers.get("location"), 200) or "nowhere"
-        text = f"{reply.status}: a redirect to {target}: the endpoint is not the service's"
+    if where := redirection(reply):
+        text = f"{reply.status}: {where}"
     return CloudRefused(text, status=reply.status, code=refusal.code)
+
+
+def redirection(reply: Reply) -> str | None:
+    """Where a redirect points, for a person: it is never followed. None for any other answer."""
+    target = reply.headers.get("location")
+    if not 300 <= reply.status < 400 or (reply.status == 300 and not target):
+        return None
+    return f"a redirect to {shown(target or 'nowhere')}: the endpoint is not the service's"
 
 
 def _is_down(reply: Reply, refusal: Refusal) -> bool:

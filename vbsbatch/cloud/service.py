@@ -18,6 +18,7 @@ from vbsbatch.cloud.backups import NativeBackups
 from vbsbatch.cloud.changes import Changes
 from vbsbatch.cloud.endpoints import Endpoints
 from vbsbatch.cloud.inventory import Inventory
+from vbsbatch.cloud.replies import redirection
 from vbsbatch.cloud.session import NO_HEADERS, Headers, NoAnswerError, Session
 from vbsbatch.model import (
     Answer,
@@ -65,6 +66,8 @@ class CloudService(ABC):
     ) -> None:
         self.cloud_name = cloud_name
         self.region = region
+        self.warnings: tuple[str, ...] = ()
+        """What a person should know about the way to the cloud: that it is not safe, say."""
         self.project_id = endpoints.project_id
         self.inventory = Inventory(session, endpoints)
         self.changes = Changes(session, endpoints)
@@ -155,4 +158,6 @@ class CloudService(ABC):
             reply = await session.create(worker, url, body, headers)
         except NoAnswerError as error:
             return Answer(message=str(error), json=False)
+        if where := redirection(reply):
+            return Answer(status=reply.status, message=where, json=False)
         return read_create(reply.status, reply.headers, reply.body, session.now())

@@ -37,7 +37,8 @@ READ_MAX = 64 << 20
 
 _READERS = 8  # connections for everything that is no create
 _IDLE = 15.0  # seconds; an idle connection older than this is not used again
-_READ_SPAN = 10.0  # a read may take this many times the read timeout, as long as bytes keep coming
+READ_SPAN = 10.0
+"""A read may take this many times the read timeout, as long as bytes keep coming."""
 
 _NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 
@@ -139,7 +140,7 @@ class Session:
         Raises `CloudUnavailable` when no answer came and `CloudRefused` when the credentials no
         longer get a token.
         """
-        span = self._timeouts.connect + _READ_SPAN * self._timeouts.read
+        span = self._timeouts.connect + READ_SPAN * self._timeouts.read
         try:
             await self.credentials.ready()
             sent_at = self.now()  # with a token that was got before: a refusal is meant for it

@@ -72,13 +72,12 @@ def _advice(text: str, *, passing: bool) -> str:
 
 def _reason(error: Exception, auth_type: str, secrets: Collection[str]) -> tuple[str, bool]:
     """Return what to tell a person, and whether the same sign-in may succeed later."""
-    for link in causes(error):
-        if type(link).__name__ == "MissingAuthMethods":
-            wanted = clean(str(getattr(link, "required_auth_methods", "")), 200)
-            advice = "check auth_type (v3multifactor) and auth_methods in clouds.yaml"
-            return f"another factor is missing; it wants {wanted}: {advice}", False
+    if factor := next(filter(None, map(_missing_factor, causes(error))), None):
+        return factor, False
     if any(type(link).__name__ == "MissingAuthPlugin" for link in causes(error)):
         return "auth_url leads to no Keystone (it wants a token itself): check auth_url", False
+    if unusable := next((link for link in causes(error) if _is_unusable(link)), None):
+        return words(unusable), False
     if (status := _status(error)) is not None:
         return _refused(status, error, auth_type, secrets), status in (408, 429) or status >= 500
     if network := network_reason(error):
@@ -93,6 +92,19 @@ def _reason(error: Exception, auth_type: str, secrets: Collection[str]) -> tuple
     if named & {"EmptyCatalog", "EndpointNotFound"}:
         return "the token has no catalog: name a project (project_name) in clouds.yaml", False
     return f"cannot sign in: {words(error)}", False
+
+
+def _missing_factor(link: BaseException) -> str | None:
+    if type(link).__name__ != "MissingAuthMethods":
+        return None
+    wanted = clean(str(getattr(link, "required_auth_methods", "")), 200)
+    advice = "check auth_type (v3multifactor) and auth_methods in clouds.yaml"
+    return f"another factor is missing; it wants {wanted}: {advice}"
+
+
+def _is_unusable(error: BaseException) -> bool:
+    """Whether an answer was refused before anybody read it, see `bounded_sign_in`."""
+    return type(error).__name__ == "UnusableAnswer"
 
 
 def _status(error: Exception) -> int | None:

@@ -101,7 +101,7 @@ class Control:
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             result = f"refused: {error}"
         self._journal.acknowledge(command, self._clock.wall(), result)
-        self._ledger.note("command", f"{command.asked_by}: {command.verb}: {result}")
+        self._ledger.note("command", f"in the name of {command.asked_by}: {command.verb}: {result}")
 
     async def _pause(self, command: Command) -> str:
         self._paused = True
@@ -152,7 +152,7 @@ class Control:
 
     async def _stop_run(self, command: Command) -> str:
         now = command.verb == "stop-now"
-        self._stop(f"{command.asked_by} asked it to stop", now=now)
+        self._stop(f"asked to stop, in the name of {command.asked_by}", now=now)
         return "stopping" if not now else "stopping at once"
 
     async def _rate(self, command: Command) -> str:

@@ -14,6 +14,7 @@ from aiolimiter import AsyncLimiter
 
 from vbsbatch.engine.assignment import Assignment
 from vbsbatch.engine.cadence import Cadence
+from vbsbatch.engine.deletable import objection
 from vbsbatch.engine.outages import ReadOutages
 from vbsbatch.engine.outcome import Outcome, of_absence, of_refusal
 from vbsbatch.engine.reconcile import (
@@ -431,11 +432,20 @@ class Tracker:
         return judge_end(code, self._settings.retry.rules, self._settings.operation)
 
     async def _delete(self, job: Job, backup_id: str) -> None:
+        """Delete the job's errored backup, if it is one: the store may be wrong, or forged."""
         await self._reads.acquire()
         try:
-            await self._service.delete_backup(backup_id)
+            backup = await self._service.backup(backup_id)
+            if backup is None or backup.status in ("deleting", "deleted"):
+                return
+            why = objection(job, backup, self._service.clock_ahead)
+            if why is None:
+                await self._reads.acquire()
+                await self._service.delete_backup(backup_id)
         except CloudRefused as error:
-            self._ledger.note("run", f"job {job.no}: errored backup {backup_id} stays: {error}")
+            why = str(error)
+        if why is not None:
+            self._ledger.note("run", f"job {job.no}: errored backup {backup_id} stays: {why}")
 
     async def _cloud_job(
         self, job: Job, cloud_job_id: str, *, seldom: float | None = None

@@ -30,6 +30,9 @@ _PLAIN_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 """What spreadsheets leave around a text beside blanks."""
 _HEX = re.compile(r"[0-9a-f]{32}")
+_ID_LIKE = re.compile(
+    r"[0-9a-fA-F-]{28,36}|[0-9a-zA-Z]{6,9}(-[0-9a-zA-Z]{3,5}){3}-[0-9a-zA-Z]{9,14}"
+)
 _UUID = re.compile(UUID_PATTERN.strip("^$"))
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LONGEST = 30 * 24 * 3600.0
@@ -50,6 +53,21 @@ RULE_VERDICTS = tuple(
 AUTO = "auto"
 SERVICES = (AUTO, *map(str, Service))
 """What `service` may say."""
+
+
+def kind_of(value: Any) -> str:
+    """What sort of thing a value is, for messages about what may be a secret."""
+    if isinstance(value, str):
+        return "text"
+    return "a number" if type(value) in (int, float) else described(value)
+
+
+def _not_an_id(text: str) -> str:
+    """What was meant as an id is quoted only where it looks like one.
+
+    A list may be no list but a file of passwords, and messages end in logs.
+    """
+    return f"not {quoted(text)}" if _ID_LIKE.fullmatch(text) else "which this is not"
 
 
 def described(value: Any) -> str:
@@ -74,7 +92,7 @@ def volume_uuid(value: Any) -> str:
     if not _HEX.fullmatch(plain) or not _UUID.fullmatch(text):
         raise ValueError(
             "must be a UUID such as 6ba7b810-9dad-11d1-80b4-00c04fd430c8 "
-            f"(hyphens may be missing), not {quoted(text)}"
+            f"(hyphens may be missing), {_not_an_id(text)}"
         )
     return "-".join((plain[:8], plain[8:12], plain[12:16], plain[16:20], plain[20:]))
 

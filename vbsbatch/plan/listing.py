@@ -15,11 +15,10 @@ from contextlib import suppress
 from typing import Any
 
 from vbsbatch.errors import Problem
-from vbsbatch.plan.checks import described
+from vbsbatch.plan.checks import kind_of
 from vbsbatch.plan.findings import Findings, TooMany
 from vbsbatch.plan.gathering import Gathered
 from vbsbatch.plan.reading import Document
-from vbsbatch.plan.units import quoted
 from vbsbatch.plan.volumes import Volume
 
 ID_COLUMNS = ("volumeid", "diskid", "evsdiskid", "id", "uuid")
@@ -53,7 +52,7 @@ def read_list(file: str, data: bytes) -> tuple[list[Volume], list[Problem], int]
 
 
 def _read_json(file: str, data: bytes, gathered: Gathered) -> tuple[list[Problem], int]:
-    document = Document(file, data)
+    document = Document(file, data, quotes=False)
     columns: dict[tuple[str, ...], tuple[str | None, str | None]] = {}
 
     def take(index: int, item: Any) -> None:
@@ -61,7 +60,7 @@ def _read_json(file: str, data: bytes, gathered: Gathered) -> tuple[list[Problem
             gathered.add_listed(index, (index,), item, None)
             return
         if not isinstance(item, dict):
-            gathered.refuse((index,), f"must be a volume, not {described(item)}")
+            gathered.refuse((index,), f"must be a volume, not {kind_of(item)}")
             return
         keys = tuple(item)
         if keys not in columns:
@@ -75,7 +74,7 @@ def _read_json(file: str, data: bytes, gathered: Gathered) -> tuple[list[Problem
 
     top = document.read(take, under=None)
     if not document.broken and not isinstance(top, list):
-        gathered.findings.add((), f"must be a list of volumes, not {described(top)}")
+        gathered.findings.add((), f"must be a list of volumes, not {kind_of(top)}")
     return [*document.problems, *document.place(gathered.findings)], document.more
 
 
@@ -119,8 +118,7 @@ def _read_csv(lines: _Lines, delimiter: str, gathered: Gathered) -> None:
         headers = tuple(next(rows))
         id_header, name_header = _column(headers, ID_COLUMNS), _column(headers, NAME_COLUMNS)
         if id_header is None:
-            named = ", ".join(quoted(header, 30) for header in headers[:20])
-            text = f"no column of volume ids (ID, Volume ID, Disk ID) among {named}"
+            text = f"no column of volume ids (ID, Volume ID, Disk ID) among {len(headers)} columns"
             gathered.findings.add((lines.first, 1), text)
             return
         id_at = headers.index(id_header)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from vbsbatch import model
 from vbsbatch.errors import PlanError, Problem
-from vbsbatch.plan.checks import described
+from vbsbatch.plan.checks import kind_of
 from vbsbatch.plan.findings import Findings, listed
 from vbsbatch.plan.gathering import Gathered, choices
 from vbsbatch.plan.listing import holds_volumes, read_list
@@ -73,7 +73,7 @@ def _plan_text(
 def _plan_keys(top: Any, gathered: Gathered, findings: Findings, *, others: bool) -> dict[str, Any]:
     """What the plan says apart from its volumes; of keys that have problems, nothing."""
     if not isinstance(top, dict):
-        findings.add((), f"a plan is a map of keys such as name and volumes, not {described(top)}")
+        findings.add((), f"a plan is a map of keys such as name and volumes, not {kind_of(top)}")
         return {}
     streamed = top.get("volumes") if isinstance(top.get("volumes"), list) else None
     _check_volumes_named(top, streamed, findings, others=others)

@@ -68,8 +68,10 @@ class Document:
     `problems` holds what its form alone has wrong; `broken` tells that the reading ended early.
     """
 
-    def __init__(self, file: str, data: bytes) -> None:
+    def __init__(self, file: str, data: bytes, *, quotes: bool = True) -> None:
+        """Without `quotes` no message repeats a word of the file, which may be no plan at all."""
         self.file = file
+        self._quotes = quotes
         self.data = _json_as_yaml(data)
         self.problems: list[Problem] = []
         self.more = 0
@@ -91,6 +93,12 @@ class Document:
             self.problems.append(self._not_yaml(error))
             self.broken = True
         return None
+
+    def word(self, text: object, sign: str = "") -> str:
+        """A word of the file for a message, in quotes or behind its sign."""
+        if not self._quotes:
+            return "what stands here"
+        return f"{sign}{text}" if sign else quoted(str(text))
 
     def place(self, findings: Findings) -> list[Problem]:
         """The findings with their lines and columns."""
@@ -134,6 +142,7 @@ class _Builder:
     def __init__(self, document: Document, each: Each, under: str | None) -> None:
         self.events = _events(document.data)
         self.note = document.note
+        self.word = document.word
         self.each = each
         self.under = under
         self.values = 0
@@ -160,8 +169,8 @@ class _Builder:
             place = str(event.anchor), _spot(event.start_mark)[0]
             if place not in self.aliases:
                 self.aliases.add(place)
-                text = f"aliases are not accepted (*{event.anchor}): write the value here"
-                self.note(event, text)
+                name = self.word(event.anchor, "*")
+                self.note(event, f"aliases are not accepted ({name}): write the value here")
             return Broken()
         self._undecorated(event)
         self.values += 1
@@ -181,9 +190,11 @@ class _Builder:
 
     def _undecorated(self, event: Any) -> None:
         if event.anchor is not None:
-            self.note(event, f"anchors are not accepted (&{event.anchor}): remove it")
+            self.note(
+                event, f"anchors are not accepted ({self.word(event.anchor, '&')}): remove it"
+            )
         if event.tag is not None:
-            self.note(event, f"tags are not accepted ({quoted(event.tag)}): remove it")
+            self.note(event, f"tags are not accepted ({self.word(event.tag)}): remove it")
 
     def _mapping(self, depth: int) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
@@ -191,7 +202,7 @@ class _Builder:
             key = self._key(event)
             repeated = key in mapping
             if repeated:
-                self.note(event, f"{quoted(key)} stands here twice: keep one")
+                self.note(event, f"{self.word(key)} stands here twice: keep one")
             start = next(self.events)
             if depth == 1 and key == self.under and isinstance(start, SequenceStartEvent):
                 value: Any = self._items(start)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import Any, TypeAlias
 
 from vbsbatch.model import (
@@ -159,22 +160,22 @@ def next_commands(data: ReportData) -> list[str]:
 
 
 def _next(data: ReportData) -> list[str]:
-    run = data.run
+    run, run_id = data.run, quote(data.run.id)
     if run.state is RunState.ENDED:
-        return _retries(data) or [f"vbsbatch verify {run.id}"]
+        return _retries(data) or [f"vbsbatch verify {run_id}"]
     if run.state is RunState.STOPPED or data.live is False:
-        return [f"vbsbatch resume {run.id}", *_about_holders(data)]
+        return [f"vbsbatch resume {run_id}", *_about_holders(data)]
     if run.state is not RunState.PAUSED:
         return _about_holders(data)
     at_a_gate = run.reason is not None and run.settings.waves and data.count(JobState.FAILED)
-    retry = [f"vbsbatch retry {run.id} --all-failed"] if at_a_gate else []
-    return [*retry, f"vbsbatch unpause {run.id}", *_about_holders(data)]
+    retry = [f"vbsbatch retry {run_id} --all-failed"] if at_a_gate else []
+    return [*retry, f"vbsbatch unpause {run_id}", *_about_holders(data)]
 
 
 def _about_holders(data: ReportData) -> list[str]:
     """What frees the volumes that runs without an engine hold."""
-    idle = [f"vbsbatch resume {each.run_id}" for each in data.holders if not each.driven]
-    return [*idle[:_MOST_COMMANDS], f"vbsbatch take-over {data.run.id}"] if idle else []
+    idle = [f"vbsbatch resume {quote(each.run_id)}" for each in data.holders if not each.driven]
+    return [*idle[:_MOST_COMMANDS], f"vbsbatch take-over {quote(data.run.id)}"] if idle else []
 
 
 def _retries(data: ReportData) -> list[str]:
@@ -185,13 +186,15 @@ def _retries(data: ReportData) -> list[str]:
     options = []
     for row in failures(data):
         if row.code is not None and _SAFE_CODE.fullmatch(row.code):
-            options.append(f"--code {row.code}")
+            options.append(f"--code {quote(row.code)}")
         elif row.http_status is not None:
             options.append(f"--status {row.http_status}")
         else:
             options.append("--all-failed")
     narrow_first = sorted(dict.fromkeys(options), key="--all-failed".__eq__)
-    return [f"vbsbatch retry {data.run.id} {option}" for option in narrow_first][:_MOST_COMMANDS]
+    return [f"vbsbatch retry {quote(data.run.id)} {option}" for option in narrow_first][
+        :_MOST_COMMANDS
+    ]
 
 
 def standing(data: ReportData) -> str:

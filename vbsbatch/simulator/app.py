@@ -28,7 +28,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from vbsbatch.errors import UsageError
 from vbsbatch.simulator.faults import MAX_SIZE, read_scenario, write_scenario
-from vbsbatch.simulator.wire import Fate, SimReply, SimRequest, read_query
+from vbsbatch.simulator.wire import Fate, SimReply, SimRequest, parts, read_query
 from vbsbatch.simulator.world import SimulatedCloud
 
 TRANSPORT = "vbsbatch.transport"
@@ -108,10 +108,27 @@ async def _deliver(reply: SimReply, scope: Scope, receive: Receive, send: Send) 
             half = reply.body[: len(reply.body) // 2]
             await send({"type": "http.response.body", "body": half, "more_body": True})
             await _close(scope, receive, reset=False)
+        case Fate.ENDLESS | Fate.DRIP:
+            await _go_on(reply, receive, send)
         case Fate.DROP | Fate.REFUSE:
             await _close(scope, receive, reset=True)
         case Fate.HANG:
             pass
+
+
+async def _go_on(reply: SimReply, receive: Receive, send: Send) -> None:
+    """Send a body without an end, or one byte by byte, for as long as the client stays."""
+    await send(_head(reply, sized=reply.fate is not Fate.ENDLESS))
+    left = asyncio.create_task(_client_left(receive), name="client left")
+    try:
+        for part in parts(reply):
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+            await asyncio.wait([left], timeout=reply.every if reply.fate is Fate.DRIP else 0)
+            if left.done():
+                return
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        left.cancel()
 
 
 async def _answer(reply: SimReply, send: Send) -> None:
@@ -119,9 +136,10 @@ async def _answer(reply: SimReply, send: Send) -> None:
     await send({"type": "http.response.body", "body": reply.body})
 
 
-def _head(reply: SimReply) -> Message:
+def _head(reply: SimReply, *, sized: bool = True) -> Message:
     headers = [(name.encode(), value.encode("latin-1")) for name, value in reply.headers.items()]
-    headers.append((b"content-length", str(len(reply.body)).encode()))
+    if sized:
+        headers.append((b"content-length", str(len(reply.body)).encode()))
     return {"type": "http.response.start", "status": reply.status, "headers": headers}
 
 

@@ -71,6 +71,7 @@ Duration = Annotated[float, BeforeValidator(_read_duration), Field(allow_inf_nan
 Positive = Annotated[float, BeforeValidator(_read_duration), Field(gt=0, allow_inf_nan=False)]
 Range = Annotated[tuple[float, float], BeforeValidator(_read_span)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Address = Annotated[str, Field(pattern=r"^https?://[!-~]+$")]
 On = Annotated[Kind | None, BeforeValidator(_read_kind)]
 VolumeId = Annotated[str, BeforeValidator(_read_volume_id)]
 
@@ -118,6 +119,8 @@ class _Fault(_Strict):
     after: bool | None = None
     retry_after: Annotated[str, Field(pattern=r"^[ -~]*$")] | int | None = None
     delay: Range = (0.0, 0.0)
+    to: Address | None = None
+    every: Positive = 1.0
     early: bool = False
 
     def value(self) -> Fault:
@@ -143,6 +146,7 @@ class _Document(_Strict):
     clock_ahead: Duration = 0.0
     clock_steps: list[_ClockStep] = []
     quota: _Quota = _Quota()
+    catalog: Address | None = None
     faults: list[_Fault] = []
 
     def value(self) -> Scenario:
@@ -158,6 +162,7 @@ class _Document(_Strict):
             clock_ahead=self.clock_ahead,
             clock_steps=tuple((step.after, step.by) for step in self.clock_steps),
             quota=Quota(**self.quota.model_dump()),
+            catalog=self.catalog,
             faults=tuple(fault.value() for fault in self.faults),
         )
 

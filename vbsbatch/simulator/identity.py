@@ -142,7 +142,7 @@ class Identity:
         if parts[:2] == ["v3", "projects"] and len(parts) == 3 and parts[2] in self.projects:
             return json_reply(200, {"project": self._project(parts[2])})
         if parts == ["v3", "auth", "catalog"]:
-            entries = catalog(request.base, token.project_id, scenario.services)
+            entries = catalog(request.base, token.project_id, scenario)
             return json_reply(200, {"catalog": entries})
         return keystone_error(404, f"Could not find: {'/'.join(parts)}.")
 
@@ -276,7 +276,7 @@ class Identity:
             }
             content["is_domain"] = False
             content["roles"] = [{"id": f"role-{token.user.role}", "name": token.user.role}]
-            content["catalog"] = catalog(base, token.project_id, scenario.services)
+            content["catalog"] = catalog(base, token.project_id, scenario)
         return {"token": content}
 
     def _project(self, project_id: str) -> dict[str, Any]:
@@ -299,16 +299,18 @@ def challenge(base: str) -> dict[str, str]:
     return {"www-authenticate": f'Keystone uri="{base}/identity"'}
 
 
-def catalog(base: str, project_id: str | None, services: Services) -> list[dict[str, Any]]:
+def catalog(base: str, project_id: str | None, scenario: Scenario) -> list[dict[str, Any]]:
     """The endpoints that a token of this project is told."""
+    keystone = _service("identity", "keystone", f"{base}/identity")
+    base = scenario.catalog or base
     block_storage = f"{base}/volume/v3/{project_id}"
     entries = [
-        _service("identity", "keystone", f"{base}/identity"),
+        keystone,
         _service("block-storage", "cinder", block_storage),
         _service("volumev3", "cinderv3", block_storage),
         _service("compute", "nova", f"{base}/compute/v2.1/{project_id}"),
     ]
-    if services is not Services.CINDER:
+    if scenario.services is not Services.CINDER:
         entries += [
             _service("volumev2", "cinderv2", f"{base}/volume/v2/{project_id}"),
             _service("evs", "evs", f"{base}/volume/v2/{project_id}"),

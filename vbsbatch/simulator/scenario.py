@@ -44,10 +44,16 @@ class Do(StrEnum):
     REFUSE = "refuse"  # an outage: no connection at all
     REVOKE = "revoke"  # revoke every token first, then handle the request
     REVOKE_KEYS = "revoke_keys"  # delete every access key first, then handle the request
+    REDIRECT = "redirect"  # send the client to `to`; nothing is committed unless `after`
+    BOMB = "bomb"  # commit, then answer a little gzip that unpacks to gigabytes
+    ENDLESS = "endless"  # commit, then answer a body without an end
+    DRIP = "drip"  # commit, then answer byte by byte, one `every` so long
     FAIL = "fail"  # accept the create or restore; its cloud job fails with `code`
 
 
-_COMMITTING = frozenset({Do.DROP_AFTER, Do.HANG_AFTER, Do.GARBAGE, Do.CUT, Do.DELAY})
+_COMMITTING = frozenset(
+    {Do.DROP_AFTER, Do.HANG_AFTER, Do.GARBAGE, Do.CUT, Do.DELAY, Do.BOMB, Do.ENDLESS, Do.DRIP}
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +72,8 @@ class Fault:
     first: int | None = None
     """Only the first N matching requests: of each volume when `volumes` is given, else of all."""
     status: int | None = None
-    """None for what fits: 503 for `status`, 502 for `html`, 200 for `garbage`."""
+    """None for what fits: 503 for `status`, 502 for `html`, 200 for `garbage`, 302 for
+    `redirect`."""
     code: str | None = None
     message: str | None = None
     after: bool | None = None
@@ -75,6 +82,10 @@ class Fault:
     """Sent literally as `Retry-After`: seconds or a date."""
     delay: Span = (0.0, 0.0)
     """How long the answer takes on top of the usual latency."""
+    to: str | None = None
+    """With `redirect`: where the client is sent, to the same path if it ends with a slash."""
+    every: float = 1.0
+    """With `drip`: seconds between two bytes."""
     early: bool = False
     """With `fail`: the cloud job fails before a backup becomes visible."""
 
@@ -147,6 +158,8 @@ class Scenario:
     clock_steps: tuple[tuple[float, float], ...] = ()
     """When the server's clock is set, in seconds since the cloud began, and by how many seconds."""
     quota: Quota = Quota()
+    catalog: str | None = None
+    """Scheme and host that the catalog gives every service but identity; None for our own."""
     faults: tuple[Fault, ...] = ()
 
     def ahead(self, passed: float) -> float:

@@ -16,6 +16,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from vbsbatch.errors import UsageError
+from vbsbatch.private_files import open_private
 from vbsbatch.simulator.app import TRANSPORT, CloudApp
 from vbsbatch.simulator.fleet import fleet
 from vbsbatch.simulator.identity import REGION
@@ -180,7 +181,7 @@ def _write_secret(path: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = open_private(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
         draft.replace(path)

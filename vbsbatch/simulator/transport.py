@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import anyio
 import httpx
 
-from vbsbatch.simulator.wire import Fate, SimReply, SimRequest, read_query
+from vbsbatch.simulator.wire import Fate, SimReply, SimRequest, parts, read_query
 from vbsbatch.simulator.world import SimulatedCloud
 
 
@@ -42,6 +42,8 @@ class SimulatedTransport(httpx.AsyncBaseTransport):
         if reply.fate is Fate.CUT:
             stream = _CutStream(reply.body[: len(reply.body) // 2], request)
             return httpx.Response(reply.status, headers=headers, stream=stream, request=request)
+        if reply.fate in (Fate.ENDLESS, Fate.DRIP):
+            return httpx.Response(reply.status, headers=headers, stream=_GoingOn(reply))
         return httpx.Response(reply.status, headers=headers, content=reply.body, request=request)
 
 
@@ -54,6 +56,18 @@ async def _wait(reply: SimReply, request: httpx.Request) -> None:
         raise httpx.ReadTimeout("The read operation timed out", request=request)
     if reply.delay:
         await anyio.sleep(reply.delay)
+
+
+class _GoingOn(httpx.AsyncByteStream):
+    """A body without an end, or one that comes byte by byte."""
+
+    def __init__(self, reply: SimReply) -> None:
+        self._reply = reply
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in parts(self._reply):
+            yield part
+            await anyio.sleep(self._reply.every if self._reply.fate is Fate.DRIP else 0)
 
 
 class _CutStream(httpx.AsyncByteStream):

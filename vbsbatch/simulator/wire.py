@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -19,6 +20,8 @@ class Fate(StrEnum):
     DROP = "drop"  # the connection is reset instead
     HANG = "hang"  # nothing comes until the client gives up
     CUT = "cut"  # the connection breaks in the middle of the body
+    ENDLESS = "endless"  # the body comes again and again, without an end
+    DRIP = "drip"  # the body comes byte by byte
     REFUSE = "refuse"  # there was no connection to begin with
 
 
@@ -48,6 +51,19 @@ class SimReply:
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
     fate: Fate = Fate.ANSWER
+    every: float = 1.0
+    """Seconds between two bytes of what drips."""
+
+
+def parts(reply: SimReply) -> Iterator[bytes]:
+    """The body as it leaves: byte by byte where it drips, and then without an end where that is
+    its fate."""
+    if reply.fate is Fate.DRIP:
+        yield from (bytes([byte]) for byte in reply.body)
+        return
+    yield reply.body
+    while True:
+        yield b" " * (1 << 16)
 
 
 def read_target(target: str) -> tuple[str, dict[str, str]]:
@@ -110,6 +126,15 @@ def load_json(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
+
+
+@lru_cache(maxsize=1)
+def bomb() -> bytes:
+    """About a megabyte of gzip that unpacks to a gigabyte of blanks; it has no end of its own."""
+    packing = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    first = packing.compress(b" ") + packing.flush(zlib.Z_FULL_FLUSH)
+    block = packing.compress(b" " * (1 << 20)) + packing.flush(zlib.Z_FULL_FLUSH)
+    return first + 1024 * block
 
 
 @lru_cache(maxsize=4096)

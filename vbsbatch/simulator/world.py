@@ -27,6 +27,7 @@ from vbsbatch.simulator.wire import (
     Fate,
     SimReply,
     SimRequest,
+    bomb,
     gateway_error,
     load_json,
     openstack_fault,
@@ -40,6 +41,8 @@ _FATES = {
     Do.HANG_AFTER: Fate.HANG,
     Do.REFUSE: Fate.REFUSE,
     Do.CUT: Fate.CUT,
+    Do.ENDLESS: Fate.ENDLESS,
+    Do.DRIP: Fate.DRIP,
 }
 
 _HARMLESS = frozenset({Do.REVOKE, Do.REVOKE_KEYS, Do.FAIL})
@@ -121,11 +124,11 @@ class SimulatedCloud:
         arrival = self._receive(request, now)
         call: Call | None = None
         if _struck_first(arrival.fault):
-            reply = self._strike(arrival.fault, SimReply(200))
+            reply = self._strike(arrival.fault, SimReply(200), request)
         else:
             reply, call = self._serve(arrival)
             if arrival.fault is not None and arrival.fault.commits:
-                reply = self._strike(arrival.fault, reply)
+                reply = self._strike(arrival.fault, reply, request)
         self._finish(reply, arrival)
         self._write_down(arrival, call, reply)
         return reply
@@ -232,7 +235,7 @@ class SimulatedCloud:
         message = "The API does not exist or has not been published in the environment"
         return gateway_error(404, "APIG.0101", message, self._request_id())
 
-    def _strike(self, fault: Fault | None, reply: SimReply) -> SimReply:
+    def _strike(self, fault: Fault | None, reply: SimReply, request: SimRequest) -> SimReply:
         """What a fault makes of an answer."""
         if fault is None:
             return reply
@@ -251,7 +254,12 @@ class SimulatedCloud:
             case Do.HTML:
                 headers["content-type"] = "text/html"
                 return SimReply(fault.status or 502, _PROXY_PAGE, headers)
+            case Do.REDIRECT:
+                return _redirected(fault, request)
+            case Do.BOMB:
+                return SimReply(reply.status, bomb(), {"content-encoding": "gzip"})
             case _:
+                reply.every = fault.every
                 reply.fate = _FATES.get(fault.do, Fate.ANSWER)
                 return reply
 
@@ -369,6 +377,13 @@ class SimulatedCloud:
 
 def _struck_first(fault: Fault | None) -> bool:
     return fault is not None and fault.do not in _HARMLESS and not fault.commits
+
+
+def _redirected(fault: Fault, request: SimRequest) -> SimReply:
+    to = fault.to or "/elsewhere"
+    if to.endswith("/"):
+        to += request.path.lstrip("/")
+    return SimReply(fault.status or 302, b"", {"location": to})
 
 
 def _forbidden(place: Place) -> SimReply:

@@ -49,7 +49,10 @@ from vbsbatch.store.rows import (
 )
 from vbsbatch.store.schema import STATES
 from vbsbatch.store.selection import Selection
+from vbsbatch.store.typed import Row, json_object, one_of
 from vbsbatch.store.writer import Writer
+
+_COMMAND = Row("commands", ("id", "verb", "argument", "asked_by", "asked_at"))
 
 
 class SqliteJournal:
@@ -295,7 +298,7 @@ class SqliteJournal:
         """How many jobs are in each state."""
         query = statements.COUNTS
         found = await self._writer.wait(lambda db, rev: _one(db, query, (self._run,)), writes=False)
-        return {STATES[state]: jobs for state, jobs in json.loads(found)}
+        return {one_of(STATES, state, "a state"): jobs for state, jobs in json.loads(found)}
 
     async def wave_counts(self) -> Mapping[int, Mapping[JobState, int]]:
         """How many jobs of each wave are in each state."""
@@ -330,11 +333,11 @@ class SqliteJournal:
             Command(
                 id=number,
                 verb=verb,
-                argument=json.loads(argument),
+                argument=json_object(argument),
                 asked_by=asked_by,
                 asked_at=Wall(asked_at / 1000),
             )
-            for number, verb, argument, asked_by, asked_at in json.loads(found)
+            for number, verb, argument, asked_by, asked_at in _COMMAND.checked(json.loads(found))
         ]
 
     async def heartbeat(

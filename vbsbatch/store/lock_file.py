@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 from vbsbatch.errors import StoreUnusable
+from vbsbatch.private_files import open_private, open_to_look
 
 # struct flock: Linux puts type and whence first, the BSDs and macOS last.
 _LINUX = sys.platform.startswith("linux")
@@ -66,7 +67,7 @@ def holder(store: Path, number: int) -> int | None:
     if path in _descriptors:
         return _ask_kernel(_descriptors[path], number)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_to_look(path)
     except FileNotFoundError:
         return None
     try:
@@ -78,7 +79,7 @@ def holder(store: Path, number: int) -> int | None:
 def _descriptor(path: Path) -> int:
     if path not in _descriptors:
         try:
-            _descriptors[path] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            _descriptors[path] = open_private(path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise StoreUnusable(
                 f"cannot open {path}: {error.strerror}: an engine of an older vbsbatch may "

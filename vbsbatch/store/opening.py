@@ -17,10 +17,13 @@ from urllib.parse import quote
 
 from vbsbatch.errors import StoreUnusable
 from vbsbatch.model import near_path
+from vbsbatch.private_files import make_folders
 from vbsbatch.store import locks, names
 from vbsbatch.store.descriptors import Hold, hold
 from vbsbatch.store.failures import DAMAGED, unusable
+from vbsbatch.store.foreign_schema import check_schema
 from vbsbatch.store.schema import APPLICATION_ID, CLOCKS, HOLDER, ORDER, PLACE, TABLES
+from vbsbatch.store.strangers import doubt
 from vbsbatch.store.views import VIEWS
 
 if TYPE_CHECKING:
@@ -122,7 +125,7 @@ def prepared(path: Path, *, create: bool = False, readonly: bool = False) -> Ite
 def _opened(path: Path, *, create: bool) -> Hold:
     """The file's descriptor; with `create` of a new file that only its owner may read."""
     if create and not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folders(path.parent)
         # A file that is there now: another process was faster, or a dangling link: the checks tell.
         with suppress(FileExistsError):
             return hold(path, make=True)
@@ -136,6 +139,7 @@ def _bring_to_this_version(path: Path, file: Hold, *, readonly: bool) -> None:
         raise locks.without_locks(path, missing.reason)
     if not readonly:
         _check_writable(path)
+        _check_owner(path)
     unlocked = missing is not None and missing.for_sqlite
     if unlocked and _size(names.log_of(path)):
         raise StoreUnusable(
@@ -192,6 +196,12 @@ def _check_file(path: Path, file: Hold, *, create: bool) -> None:
         raise StoreUnusable(DAMAGED.format(path=path))
 
 
+def _check_owner(path: Path) -> None:
+    """What others may write is not driven: an engine would do what they wrote."""
+    if why := doubt(path):
+        raise StoreUnusable(f"the store is not safe to work with: {why}: it can only be read")
+
+
 def _check_writable(path: Path) -> None:
     """Also the folder: SQLite keeps its write-ahead log beside the file."""
     for place in (path, path.resolve().parent):
@@ -203,7 +213,10 @@ def _version(path: Path, *, unlocked: bool) -> int:
     """The file's schema version; reads enough to notice a damaged or truncated file."""
     with closing(connect(path, readonly=True, unlocked=unlocked)) as db:
         version = db.execute("PRAGMA user_version").fetchone()[0]
-        db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if version < 1:
+            raise StoreUnusable(f"{path} has no version: name another with --db")
+        if version <= len(MIGRATIONS):
+            check_schema(db, path, MIGRATIONS[:version])
     return int(version)
 
 
@@ -217,6 +230,7 @@ def _bring_up_to_date(path: Path) -> None:
             f"{path} is from an older vbsbatch and read-only: copy it to where it can be written, "
             "and name the copy with --db"
         )
+    _check_owner(path)
     from sqlite_utils import Database
 
     # Not in WAL mode yet if new: so the file's own header says whose it is from its first moment.

@@ -6,16 +6,17 @@ from __future__ import annotations
 
 from vbsbatch.store.rows import ATTEMPT_COLUMNS, JOB_COLUMNS
 
-_RUN_COLUMNS = """no, id, plan, cloud, project_id, state, settings, created_at, started_at,
+RUN_COLUMNS = """no, id, plan, cloud, project_id, state, settings, created_at, started_at,
   ended_at, reason, deadline_at, rate, in_flight, pid, host, heartbeat_at, create_calls,
   read_calls, wave, created_cloud_at, clock_step, adopted, region, project_name, endpoint,
   defaults, sending_rate"""
+"""What `Reader` reads of a run."""
 
-RUNS = f"SELECT {_RUN_COLUMNS} FROM runs ORDER BY no DESC"
+RUNS = f"SELECT {RUN_COLUMNS} FROM runs ORDER BY no DESC"
 
 RUN_IDS = "SELECT id FROM runs ORDER BY no DESC"
 
-RUN = f"SELECT {_RUN_COLUMNS} FROM runs WHERE id = ?"
+RUN = f"SELECT {RUN_COLUMNS} FROM runs WHERE id = ?"
 
 NEWEST_UNFINISHED = "SELECT id FROM runs WHERE state <> 'ended' ORDER BY no DESC LIMIT 1"
 

@@ -38,6 +38,12 @@ from vbsbatch.store.rows import (
 from vbsbatch.store.schema import STATES
 from vbsbatch.store.selection import Selection
 from vbsbatch.store.settings import read_settings
+from vbsbatch.store.typed import Row, check_run_id, damaged, one_of
+
+_RUN = Row("runs", queries.RUN_COLUMNS.replace(",", " ").split())
+_EVENT = Row("events", ("id", "at", "job", "kind", "text"), kind=(str, int))
+
+_ANSWER = Row("attempts", ("http_status", "code", "number"))
 
 LISTED = 5
 """So many run ids are named where one was not found."""
@@ -145,6 +151,8 @@ class Reader:
         return read_rate(next(self._rows(queries.RUN, (run_id,)))[-1])
 
     def _run(self, row: Any) -> Run:
+        _RUN.check(row)
+        check_run_id(row[1])
         (
             _,
             run_id,
@@ -169,7 +177,7 @@ class Reader:
             project_name=project_name,
             region=region,
             endpoint=endpoint,
-            state=RunState(state),
+            state=self._run_state(state),
             settings=self._settings(settings),
             created_at=Wall(created_at / 1000),
             created_cloud_at=cloud_time(created_cloud_at),
@@ -189,10 +197,16 @@ class Reader:
             adopted=adopted,
         )
 
+    def _run_state(self, word: str) -> RunState:
+        try:
+            return RunState(word)
+        except ValueError as error:
+            raise damaged("a state of a run") from error
+
     def _settings(self, text: str) -> Settings:
         try:
             return read_settings(text)
-        except ValueError as error:
+        except (ValueError, KeyError, RecursionError) as error:
             raise StoreFailed(f"{self.path}: the settings of a run are damaged") from error
 
     def _about(self, run_id: str) -> _Known:
@@ -209,7 +223,7 @@ class Reader:
     def counts(self, run_id: str) -> dict[JobState, int]:
         """How many jobs of the run are in each state; states without a job are absent."""
         rows = self._rows(queries.COUNTS, (self._about(run_id).number,))
-        return {STATES[state]: jobs for state, jobs in rows}
+        return {one_of(STATES, state, "a state"): jobs for state, jobs in rows}
 
     def wave_counts(self, run_id: str) -> Mapping[int, Mapping[JobState, int]]:
         """The same for each wave, by its index."""
@@ -271,12 +285,12 @@ class Reader:
     def failures(self, run_id: str) -> list[tuple[int | None, str | None, int]]:
         """HTTP status, code and number of the failed jobs, the most frequent first."""
         rows = self._rows(queries.FAILURES, (self._about(run_id).number,))
-        return [(status, code, jobs) for status, code, jobs in rows]
+        return [(status, code, jobs) for status, code, jobs in _ANSWER.checked(rows)]
 
     def answers(self, run_id: str) -> list[tuple[int | None, str | None, int]]:
         """HTTP status, code and number of all answers to creates, the most frequent first."""
         rows = self._rows(queries.ANSWERS, (self._about(run_id).number,))
-        return [(status, code, answers) for status, code, answers in rows]
+        return [(status, code, answers) for status, code, answers in _ANSWER.checked(rows)]
 
     def retrying(self, run_id: str) -> int:
         """How many waiting jobs have been tried before."""
@@ -356,6 +370,7 @@ def _resolve(ref: str, ids: list[str]) -> str:
 
 def read_event(row: Any) -> Event:
     """An event from the columns id, at, job, kind, text."""
+    _EVENT.check(row)
     number, at, no, kind, text = row
     if not isinstance(kind, int):
         return Event(id=number, at=at / 1000, no=no, kind=kind, text=text)
@@ -365,7 +380,7 @@ def read_event(row: Any) -> Event:
         at=at / 1000,
         no=no,
         kind="move",
-        came_from=STATES[came_from],
-        to=STATES[to],
+        came_from=one_of(STATES, came_from, "a move"),
+        to=one_of(STATES, to, "a move"),
         text=text,
     )

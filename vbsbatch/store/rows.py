@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from math import inf
 from operator import attrgetter
+from types import NoneType
 from typing import Any
 
 from vbsbatch.model import (
@@ -24,6 +26,7 @@ from vbsbatch.model import (
 )
 from vbsbatch.store.entry import ms
 from vbsbatch.store.schema import STATES, VERDICTS
+from vbsbatch.store.typed import Row, damaged, one_of
 from vbsbatch.store.views import hex_text, request_text, uuid_text
 
 STATE_NUMBER = {state: number for number, state in enumerate(STATES)}
@@ -86,6 +89,10 @@ ATTEMPT = (
     "backup_id",
 )
 """Columns of an attempt beside its run and job."""
+
+
+_JOB = Row("jobs", FIXED + MUTABLE)
+_ATTEMPT = Row("attempts", ATTEMPT)
 
 
 def selected(columns: Sequence[str], table: str, **instead: str) -> str:
@@ -176,16 +183,33 @@ def backup_settings_text(settings: BackupSettings) -> str:
 
 def read_backup_settings(text: str) -> BackupSettings:
     """The inverse of `backup_settings_text`."""
-    parts = json.loads(text)
+    try:
+        parts = json.loads(text)
+        tags = tuple(parts.get("tags", {}).items())
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise damaged("settings of a backup") from error
+    if not (_are(str, *(word for pair in tags for word in pair)) and _are_settings(parts)):
+        raise damaged("settings of a backup")
     return BackupSettings(
         description=parts.get("description"),
-        tags=tuple(parts.get("tags", {}).items()),
+        tags=tags,
         full=parts.get("full"),
         snapshot_id=parts.get("snapshot_id"),
         force=parts.get("force", True),
         full_if_no_parent=parts.get("full_if_no_parent", False),
         source_backup_id=parts.get("source_backup_id"),
     )
+
+
+def _are_settings(parts: dict[str, Any]) -> bool:
+    """Whether each part is of its type, or absent."""
+    texts = (parts.get(name) for name in ("description", "snapshot_id", "source_backup_id"))
+    flags = (parts.get(name) for name in ("full", "force", "full_if_no_parent"))
+    return _are((str, NoneType), *texts) and _are((bool, NoneType), *flags)
+
+
+def _are(kind: type | tuple[type, ...], *values: object) -> bool:
+    return all(isinstance(value, kind) for value in values)
 
 
 def rate_text(rate: Rate | None) -> str | None:
@@ -197,8 +221,13 @@ def read_rate(text: str | None) -> Rate | None:
     """The inverse of `rate_text`."""
     if text is None:
         return None
-    count, per = text.split("/")
-    return Rate(count=float(count), per=float(per))
+    try:
+        count, per = map(float, text.split("/"))
+    except (ValueError, AttributeError) as error:
+        raise damaged("a rate") from error
+    if not (0 < count < inf and 0 < per < inf):
+        raise damaged("a rate")
+    return Rate(count=count, per=per)
 
 
 def mutable_row(job: Job) -> tuple[Any, ...]:
@@ -254,8 +283,9 @@ def read_job(row: Sequence[Any], defaults: BackupSettings, step: float = 0.0) ->
     """A job from the columns of `JOB_COLUMNS`.
 
     Its waits are times of its engine's clock; with the run's `clock_step` they become times that
-    the machine's clock shows.
+    the machine's clock shows. `StoreUnusable` for what is no job.
     """
+    _JOB.check(row)
     no, volume_id, volume_name, backup_name, settings, priority, group, *rest = row
     az, wave, rank, *rest = rest
     state, attempts, free, due_at, intent_at, unknown_at, later_since, *rest = rest
@@ -273,7 +303,7 @@ def read_job(row: Sequence[Any], defaults: BackupSettings, step: float = 0.0) ->
         az=az,
         wave=wave,
         rank=rank,
-        state=STATES[state],
+        state=one_of(STATES, state, "a state"),
         attempts=attempts,
         free=free,
         due_at=_moved(due_at or None, step) or AT_ONCE,
@@ -314,7 +344,7 @@ def by_wave(text: str) -> dict[int, dict[JobState, int]]:
     """Jobs by wave and state, from what `statements.WAVES` finds."""
     found: dict[int, dict[JobState, int]] = {}
     for wave, state, jobs in json.loads(text):
-        found.setdefault(wave, {})[STATES[state]] = jobs
+        found.setdefault(wave, {})[one_of(STATES, state, "a state")] = jobs
     return found
 
 
@@ -339,13 +369,14 @@ def attempt_row(no: int, attempt: Attempt) -> tuple[Any, ...]:
 
 def read_attempt(row: Sequence[Any]) -> Attempt:
     """An attempt from the columns of `ATTEMPT_COLUMNS`; what else its answer said is not kept."""
+    _ATTEMPT.check(row)
     number, sent_at, took, verdict, status, code, message, *rest = row
     request_id, cloud_job_id, backup_id = rest
     return Attempt(
         number=number,
         sent_at=Wall(sent_at / 1000),
         took=seconds(took),
-        verdict=VERDICTS[verdict],
+        verdict=one_of(VERDICTS, verdict, "a verdict"),
         answer=Answer(
             status=status,
             code=code,

@@ -20,6 +20,7 @@ from vbsbatch.store import queries
 from vbsbatch.store.reading import Event, Mark, Reader, read_event
 from vbsbatch.store.rows import JOB_COLUMNS, STATE_NUMBER, storable
 from vbsbatch.store.tally import Tally
+from vbsbatch.store.typed import Row
 
 REV = "SELECT rev FROM runs WHERE no = ?"
 
@@ -70,6 +71,9 @@ WHERE j.run = ? AND j.state IN (1, 2, 3) AND j.state = 3 ORDER BY j.intent_at, j
 PAUSES = """
 SELECT verb, done_at FROM commands
 WHERE run = ? AND done_at IS NOT NULL AND verb IN ('pause', 'unpause') ORDER BY done_at, id"""
+
+_TOOK = Row("attempts", ("took",))
+_PAUSE = Row("commands", ("verb", "done_at"))
 
 _NAME = """coalesce(j.volume_name, CASE typeof(j.volume_id) WHEN 'blob' THEN hex(j.volume_id)
   ELSE j.volume_id END) COLLATE NOCASE"""
@@ -221,7 +225,7 @@ SELECT json_group_array(no) FROM (
         """Seconds that the newest answered creates of these jobs took."""
         jobs = json.dumps(list(numbers))
         rows = self._rows(TOOK, (self._about(run_id).number, jobs, limit))
-        return [took / 1000 for (took,) in rows]
+        return [took / 1000 for (took,) in _TOOK.checked(rows)]
 
     def slowest(self, run_id: str, *, limit: int) -> list[Job]:
         """The running jobs whose newest create is oldest."""
@@ -232,7 +236,7 @@ SELECT json_group_array(no) FROM (
     def pauses(self, run_id: str) -> list[tuple[float, bool]]:
         """When the run's engine was paused (True) and unpaused (False), in order of time."""
         rows = self._rows(PAUSES, (self._about(run_id).number,))
-        return [(at / 1000, verb == "pause") for verb, at in rows]
+        return [(at / 1000, verb == "pause") for verb, at in _PAUSE.checked(rows)]
 
 
 def _ordered(by: str, descending: bool) -> str:

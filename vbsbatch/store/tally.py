@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from vbsbatch.model import ENDED_STATES, JobState
 from vbsbatch.store.schema import STATES
+from vbsbatch.store.typed import one_of
 
 STEP = 5
 """Seconds of an interval in which creates and ends are counted."""
@@ -119,7 +120,7 @@ class Tally:
         """Jobs by state; states without a job are absent."""
         counts: Counter[JobState] = Counter()
         for (state, *_), jobs in self._present():
-            counts[STATES[state]] += jobs
+            counts[one_of(STATES, state, "a state")] += jobs
         return dict(counts)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from shlex import quote
 
 from vbsbatch.model import RunState
 from vbsbatch.report.text import clean, span
@@ -45,7 +46,7 @@ def of_engine(monitor: Monitor, run_id: str, seen: Overview | None, now: float) 
     if now < monitor.started.get(run_id, -math.inf) + words.GONE_AFTER:
         return "waiting for the new engine's first sign of life"
     if monitor.source.read_only:
-        return without_engine(seen, now, f"type vbsbatch resume {run_id}")
+        return without_engine(seen, now, f"type vbsbatch resume {quote(run_id)}")
     key = bindings.names(monitor.keymap)["resume"]
     return without_engine(seen, now, f"press {key} to resume")
 
