@@ -114,6 +114,9 @@ def test_the_word_of_an_engine_drives_no_terminal() -> None:
         def ask(self, *_: object) -> int:
             return 1
 
+        def is_live(self, _: str) -> int:
+            return 1
+
         def command_result(self, _: int) -> str:
             return "going on with wave re\u202et\x1b[2J"
 
