@@ -10,9 +10,10 @@ import httpx
 from vbsbatch.cloud.answers import read_change
 from vbsbatch.cloud.collection import Collection, block_storage_places
 from vbsbatch.cloud.endpoints import Endpoints
+from vbsbatch.cloud.replies import on_its_way
 from vbsbatch.cloud.session import NoAnswerError, Reply, Session
 from vbsbatch.errors import CloudRefused, CloudUnavailable
-from vbsbatch.model import Answer
+from vbsbatch.model import BLOCKED, Answer, is_too_fast
 
 
 class Changes:
@@ -43,7 +44,8 @@ class Changes:
         if isinstance(reply, Answer):
             return reply
         now = self._session.now()
-        return read_change(reply.status, reply.headers, reply.body, now, restores=backup_id)
+        answer = read_change(reply.status, reply.headers, reply.body, now, restores=backup_id)
+        return on_its_way(self._session, reply, answer)
 
     async def delete(self, backup_id: str, worker: int) -> Answer:
         """Ask once for the deletion of a backup; never raises for the cloud."""
@@ -51,7 +53,8 @@ class Changes:
         if isinstance(reply, Answer):
             return reply
         now = self._session.now()
-        return read_change(reply.status, reply.headers, reply.body, now, deletes=backup_id)
+        answer = read_change(reply.status, reply.headers, reply.body, now, deletes=backup_id)
+        return on_its_way(self._session, reply, answer)
 
     async def _send(
         self, method: str, place: str | None, path: str, body: bytes, worker: int
@@ -69,8 +72,23 @@ class Changes:
 
 def not_sent(error: CloudUnavailable | CloudRefused) -> Answer:
     """The answer to a request that was not sent, because a read that it needs went wrong."""
-    after = error.retry_after if isinstance(error, CloudUnavailable) else None
-    return Answer(status=error.status, message=f"not sent: {error}", retry_after=after, json=False)
+    words = f"not sent: {error}"
+    if isinstance(error, CloudRefused):
+        return Answer(status=error.status, message=words, json=False)
+    # What a read takes for passing is no verdict on a request that was not even sent.
+    passing = error.status is not None and 300 <= error.status < 500 and not _is_slow(error)
+    return Answer(
+        status=error.status,
+        message=words,
+        retry_after=error.retry_after,
+        json=False,
+        passing=passing,
+    )
+
+
+def _is_slow(error: CloudUnavailable) -> bool:
+    """Whether a status says by itself that this is throttling, or a service that gave up."""
+    return error.status in (408, 413, BLOCKED) or is_too_fast(error.status, None, str(error))
 
 
 def _word(identifier: str) -> str:

@@ -52,14 +52,17 @@ from vbsbatch.model.states import (
     Verdict,
     check_move,
 )
+from vbsbatch.model.throttling import BLOCKED, TOO_FAST, is_too_fast, names_quota, names_rate
 
 __all__ = [
+    "BLOCKED",
     "ENDED_STATES",
     "MOST_IN_FLIGHT",
     "MOVES",
     "NO_PARENT",
     "OPEN_STATES",
     "SETTLE",
+    "TOO_FAST",
     "Answer",
     "Attempt",
     "Backup",
@@ -93,6 +96,9 @@ __all__ = [
     "Wave",
     "Window",
     "check_move",
+    "is_too_fast",
+    "names_quota",
+    "names_rate",
     "plain_id",
     "renewed",
 ]
