@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import anyio
 import httpx
@@ -26,7 +26,7 @@ from vbsbatch.cloud.paging import (
 )
 from vbsbatch.cloud.replies import read_success
 from vbsbatch.cloud.session import Reply, Session, may_be_too_long
-from vbsbatch.errors import CloudUnavailable, ListChanged
+from vbsbatch.errors import CloudUnavailable, ListChanged, ListIncomplete
 
 PAGE = 1000
 """Entries a page, the most the APIs give."""
@@ -154,7 +154,7 @@ class Collection:
         if walk.whole or (not walk.wanting and await self._is_unpaged(walk)):
             return None
         many = f"{walk.count} of {walk.told}" if walk.wanting else str(walk.count)
-        raise CloudUnavailable(
+        raise ListIncomplete(
             f"the list of {self._name} does not go on after {many} entries, and is not at its end"
         )
 
@@ -173,8 +173,9 @@ class Collection:
 
     async def _is_unpaged(self, walk: Walk) -> bool:
         """Whether the service gives all it has whatever is asked for: then that is the whole."""
-        found = await self._ask("limit=1")
-        assert found is not None
+        found = None if self._links else await self._ask("limit=1")
+        if found is None:
+            return False
         return len(found.entries) > 1 and len(found.entries) == walk.count
 
     async def _following(self, found: _Page, walk: Walk) -> str | None:
@@ -191,6 +192,8 @@ class Collection:
         limit = number_in(found.query, "limit") or self._length
         if not found.entries:
             return self._past_nothing(found, query, walk)
+        if found.new == []:  # all that overlaps, on a page that may hold no more than that
+            return urlencode({"limit": limit, "offset": walk.count})
         cut_short = link is None and not walk.wanting and len(found.entries) < limit
         if cut_short and (walk.whole or await self._has_links(found)):
             return None
@@ -205,7 +208,7 @@ class Collection:
                 return query
         elif not walk.wanting:
             return None
-        raise CloudUnavailable(f"the list of {self._name} is empty, and is not at its end")
+        raise ListIncomplete(f"the list of {self._name} is empty, and is not at its end")
 
     async def _has_links(self, found: _Page) -> bool:
         """Find out, once, with a page that is too short for a list of two or more."""

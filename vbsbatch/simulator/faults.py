@@ -117,6 +117,8 @@ class _Fault(_Strict):
     message: str | None = None
     after: bool | None = None
     retry_after: Annotated[str, Field(pattern=r"^[ -~]*$")] | int | None = None
+    retry_after_key: Annotated[str, Field(pattern=r"^[A-Za-z_-]{1,40}$")] | None = None
+    longer: Annotated[int, Field(gt=0)] | None = None
     delay: Range = (0.0, 0.0)
     early: bool = False
 
@@ -137,6 +139,8 @@ class _Document(_Strict):
     busy_after: Duration = 0.0
     clock_ahead: Duration = 0.0
     quota: _Quota = _Quota()
+    page: Annotated[int, Field(gt=0, le=1000)] = 1000
+    links: bool = True
     faults: list[_Fault] = []
 
     def value(self) -> Scenario:
@@ -151,6 +155,8 @@ class _Document(_Strict):
             busy_after=self.busy_after,
             clock_ahead=self.clock_ahead,
             quota=Quota(**self.quota.model_dump()),
+            page=self.page,
+            links=self.links,
             faults=tuple(fault.value() for fault in self.faults),
         )
 

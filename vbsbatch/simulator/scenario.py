@@ -44,10 +44,16 @@ class Do(StrEnum):
     REFUSE = "refuse"  # an outage: no connection at all
     REVOKE = "revoke"  # revoke every token first, then handle the request
     REVOKE_KEYS = "revoke_keys"  # delete every access key first, then handle the request
+    NULL = "null"  # commit, and answer null where a list, a map or a text would be empty
+    NO_MARKER = "no_marker"  # answer a list as if it had not been asked for what follows a marker
+    NO_PAGING = "no_paging"  # the same, and as if it had not been asked for an offset either
     FAIL = "fail"  # accept the create or restore; its cloud job fails with `code`
 
 
-_COMMITTING = frozenset({Do.DROP_AFTER, Do.HANG_AFTER, Do.GARBAGE, Do.CUT, Do.DELAY})
+_COMMITTING = frozenset(
+    {Do.DROP_AFTER, Do.HANG_AFTER, Do.GARBAGE, Do.CUT, Do.DELAY}
+    | {Do.NULL, Do.NO_MARKER, Do.NO_PAGING}
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +79,10 @@ class Fault:
     """Commit before answering; None for what `do` says."""
     retry_after: str | None = None
     """Sent literally as `Retry-After`: seconds or a date."""
+    retry_after_key: str | None = None
+    """With `status`: `retry_after` stands in the body under this key, and not in a header."""
+    longer: int | None = None
+    """Only lists that are asked for more entries than this."""
     delay: Span = (0.0, 0.0)
     """How long the answer takes on top of the usual latency."""
     early: bool = False
@@ -145,4 +155,8 @@ class Scenario:
     clock_ahead: float = 0.0
     """The server's clock minus the true one."""
     quota: Quota = Quota()
+    page: int = 1000
+    """The most entries of a page, whatever is asked for."""
+    links: bool = True
+    """Whether a full page links to the next one."""
     faults: tuple[Fault, ...] = ()
