@@ -81,12 +81,16 @@ class CloudError(VbsbatchError):
 class SignInError(CloudError):
     """No way in: credentials, identity service, catalog or project.
 
-    `passing` when the identity service said itself that it is busy or down.
+    `passing` when the identity service said itself that it is busy or down, for `retry_after`
+    seconds where it says that too.
     """
 
-    def __init__(self, message: str, *, passing: bool = False) -> None:
+    def __init__(
+        self, message: str, *, passing: bool = False, retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.passing = passing
+        self.retry_after = retry_after
 
 
 class CloudRefused(CloudError):

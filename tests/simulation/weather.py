@@ -171,9 +171,10 @@ def faults(random: Random, services: Services) -> tuple[Fault, ...]:
         drawn.append(Fault(on=kind, share=random.choice((0.05, 0.3)), **fault))
     if random.random() < 0.3:
         begin = random.uniform(0, 60)
-        window = (begin, begin + random.choice((20.0, 600.0, 7200.0)))
+        lasts = random.choice((20.0, 600.0, 7200.0))
         down = random.choice((Do.REFUSE, Do.STATUS, Do.HANG, Do.HTML))
         status = random.choice((None, 404)) if down is Do.HTML else None
+        window = (begin, begin + (min(lasts, 600.0) if status else lasts))  # or it is a verdict
         where = random.choice((None, Kind.CREATE))
         drawn.insert(0, Fault(on=where, do=down, status=status, between=window))
     return tuple(drawn)

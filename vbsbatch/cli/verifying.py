@@ -156,7 +156,7 @@ async def _one_by_one(service: CloudService, wanted: Set[str]) -> dict[str, Back
 
 
 async def _backups_since(service: CloudService, since: float) -> list[Backup]:
-    """Every backup made since then, and what else stands on the pages that hold them."""
+    """Every backup made since then, and what else stands on the pages before them."""
     from vbsbatch.engine.reconcile import reaches_back
 
     found: list[Backup] = []
@@ -164,7 +164,7 @@ async def _backups_since(service: CloudService, since: float) -> list[Backup]:
     for _ in range(PAGES):
         listed = await _page(service, page)
         found.extend(listed.backups)
-        if listed.next is None or reaches_back(listed.backups, since + service.clock_ahead):
+        if listed.next is None or reaches_back(found, since + service.clock_ahead):
             return found
         page = listed.next
     raise _endless()

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from vbsbatch.cloud.foreign import causes, network_reason, words
 from vbsbatch.errors import CloudUnavailable, SignInError
+from vbsbatch.model import is_too_fast
 
 _TOLD = re.compile(r"check|set cacert|cert:|_PROXY")
 """Words of a reason that says what to do already."""
@@ -29,10 +30,23 @@ def translated(
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
     words = f"{where}: {text}"
+    wait = _wait(error)
     if outage and renewing:
-        return CloudUnavailable(words)
+        return CloudUnavailable(words, retry_after=wait)
     passing = outage and _status(error) is not None
-    return SignInError(words + _advice(text, passing=passing), passing=passing)
+    advice = _advice(text, passing=passing)
+    return SignInError(words + advice, passing=passing, retry_after=wait)
+
+
+def _is_busy(status: int, error: Exception) -> bool:
+    """Whether a refusal is one of this moment: a rate limit, in whatever words, or an outage."""
+    return status in (408, 413) or status >= 500 or is_too_fast(status, None, words(error))
+
+
+def _wait(error: Exception) -> float | None:
+    """How long the identity service wants to be left alone (seconds), where it says so."""
+    told = (getattr(link, "retry_after", None) for link in causes(error))
+    return next((float(each) for each in told if isinstance(each, int | float) and each), None)
 
 
 def _advice(text: str, *, passing: bool) -> str:
@@ -47,7 +61,7 @@ def _reason(error: Exception, auth_type: str) -> tuple[str, bool]:
     if any(type(link).__name__ == "MissingAuthPlugin" for link in causes(error)):
         return "auth_url leads to no Keystone (it wants a token itself): check auth_url", False
     if (status := _status(error)) is not None:
-        return _refused(status, error, auth_type), status in (408, 429) or status >= 500
+        return _refused(status, error, auth_type), _is_busy(status, error)
     if network := network_reason(error):
         return network, True
     named = {type(link).__name__ for link in causes(error)}
@@ -72,6 +86,8 @@ def _status(error: Exception) -> int | None:
 
 
 def _refused(status: int, error: Exception, auth_type: str) -> str:
+    if _is_busy(status, error):
+        return f"the identity service is unavailable ({status})"
     if status == 401:
         means = _means(auth_type)
         return f"the identity service refused the credentials (401): check {means}"
@@ -79,8 +95,6 @@ def _refused(status: int, error: Exception, auth_type: str) -> str:
         return "the identity service forbids this sign-in (403): check whether the user is locked"
     if status == 404:
         return "auth_url leads to no Keystone (404): check auth_url"
-    if status in (408, 429) or status >= 500:
-        return f"the identity service is unavailable ({status})"
     return f"the identity service refused the sign-in ({status}): {words(error)}"
 
 

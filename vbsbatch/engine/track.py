@@ -136,9 +136,11 @@ class Tracker:
         # Only now: the first answer's `Date` may be the first to tell the server's clock.
         seen = Sightings(index=Index(jobs), sight=self._sight(started_at))
         since = needed_since(jobs, self._service.clock_ahead, started_at)
+        shown: list[Backup] = []
         for _ in range(self._tuning.pages_at_most):
             seen.add(listed.backups)
-            if listed.next is None or reaches_back(listed.backups, since):
+            shown += listed.backups
+            if listed.next is None or reaches_back(shown, since):
                 return seen, True
             if self._rest_alone(jobs, seen):
                 return seen, False
