@@ -9,6 +9,7 @@ from vbsbatch.cloud.foreign import causes, network_reason, words
 from vbsbatch.errors import CloudUnavailable, SignInError
 from vbsbatch.model import is_too_fast
 
+_SAID_MOST = 2000  # characters of an answer that are looked at for what it says
 _TOLD = re.compile(r"check|set cacert|cert:|_PROXY")
 """Words of a reason that says what to do already."""
 
@@ -40,7 +41,11 @@ def translated(
 
 def _is_busy(status: int, error: Exception) -> bool:
     """Whether a refusal is one of this moment: a rate limit, in whatever words, or an outage."""
-    return status in (408, 413) or status >= 500 or is_too_fast(status, None, words(error))
+    if status in (408, 413) or status >= 500:
+        return True
+    replies = (getattr(link, "response", None) for link in causes(error))
+    said = [str(getattr(reply, "text", ""))[:_SAID_MOST] for reply in replies if reply is not None]
+    return is_too_fast(status, None, " ".join([words(error), *said]))
 
 
 def _wait(error: Exception) -> float | None:
