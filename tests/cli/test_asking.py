@@ -20,6 +20,7 @@ from vbsbatch.errors import (
     CloudRefused,
     CloudUnavailable,
     ListChanged,
+    ListIncomplete,
     SignInError,
     UsageError,
 )
@@ -56,6 +57,8 @@ class Cloud:
     kind = Service.VBS
     clock_ahead = 0.0
     knows_servers = True
+    more: str | None = None
+    """Where the list of backups goes on, always."""
 
     def __init__(
         self,
@@ -87,7 +90,7 @@ class Cloud:
         return (Quota(kind="backups", used=0),)
 
     async def backups(self, page: str | None = None) -> BackupPage:
-        return BackupPage(backups=())
+        return BackupPage(backups=(), next=self.more)
 
 
 def a_page(number: int, *, last: int = 10**9) -> VolumePage:
@@ -195,7 +198,9 @@ async def test_a_list_of_backups_without_end_is_not_read_for_ever(
 ) -> None:
     monkeypatch.setattr(verifying, "PAGES", 20)
     with pytest.raises(CloudUnavailable, match="does not end within 20 pages"):
-        await listed(cast(Any, Cloud(a_page)), {"b1"})
+        endless = Cloud(a_page)
+        endless.more = "again"
+        await listed(cast(Any, endless), {"b1"})
 
 
 READERS: list[Callable[[Any], Any]] = [
