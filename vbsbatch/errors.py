@@ -14,6 +14,7 @@
           +-- CloudRefused     an answer that will not change by asking again
           +-- CloudUnavailable no answer, 408, 429, 5xx, unreadable: ask again later
                +-- ListChanged a page of a list that changed since: begin again
+               +-- ListIncomplete  a list that goes no further, and is not at its end
 
 Foreign exceptions are translated once, where the foreign library is called, `from` the original.
 """
@@ -80,12 +81,16 @@ class CloudError(VbsbatchError):
 class SignInError(CloudError):
     """No way in: credentials, identity service, catalog or project.
 
-    `passing` when the identity service said itself that it is busy or down.
+    `passing` when the identity service said itself that it is busy or down, for `retry_after`
+    seconds where it says that too.
     """
 
-    def __init__(self, message: str, *, passing: bool = False) -> None:
+    def __init__(
+        self, message: str, *, passing: bool = False, retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.passing = passing
+        self.retry_after = retry_after
 
 
 class CloudRefused(CloudError):
@@ -112,3 +117,7 @@ class CloudUnavailable(CloudError):
 
 class ListChanged(CloudUnavailable):
     """The entry that marks where a page of a list begins is gone: only the first page has none."""
+
+
+class ListIncomplete(CloudUnavailable):
+    """A list that goes no further whatever is asked for, and does not say that it is whole."""

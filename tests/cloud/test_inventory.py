@@ -78,6 +78,11 @@ def test_nothing_in_a_field_is_an_error(value: Any) -> None:
     read_server({"id": "s", "name": value})
 
 
+def asked(following: str | None) -> str | None:
+    """The query of a `next`, without the number of its walk."""
+    return following and following.partition("~")[0]
+
+
 async def test_pages_follow_the_links_on_our_own_host() -> None:
     def handler(request: httpx.Request) -> httpx.Response:
         assert request.url.host == "evs.test"
@@ -122,7 +127,7 @@ async def test_a_full_page_without_links_is_followed_by_its_last_id() -> None:
     ids = [f"v{number}" for number in range(1000)]
     bench = Bench(lambda _: answer(200, {"volumes": [{"id": each} for each in ids]}))
     page = await bench.service.inventory.volumes()
-    assert page.next == "limit=1000&marker=v999"
+    assert asked(page.next) == "limit=1000&marker=v999"
 
 
 async def test_pages_without_end_are_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +136,8 @@ async def test_pages_without_end_are_not_read_for_ever(monkeypatch: pytest.Monke
     def handler(request: httpx.Request) -> httpx.Response:
         more = f"?marker={request.url.params.get('marker', '')}x"
         links = [{"rel": "next", "href": more}]
-        return answer(200, {"volumes": [ENTRY], "volumes_links": links})
+        entry = ENTRY if "x" not in str(request.url) else ENTRY | {"id": f"v{len(more)}"}
+        return answer(200, {"volumes": [entry], "volumes_links": links})
 
     bench = Bench(handler)
     assert list(await bench.service.inventory.these({VOLUME})) == [VOLUME]

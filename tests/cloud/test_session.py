@@ -225,7 +225,7 @@ async def test_an_answer_that_is_broken_on_the_way_is_no_answer(
         assert result.status is None
         assert message in str(result.message)
         with pytest.raises(CloudUnavailable, match=message):
-            await service.backups()
+            await service.quota()
         assert len(server.requests) == 2
 
 

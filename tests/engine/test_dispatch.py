@@ -5,6 +5,7 @@ from dataclasses import replace
 import anyio
 import pytest
 
+from vbsbatch.engine.dispatch import DOUBTED_FOR, NEWS
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
 from vbsbatch.model import Answer, JobState, Rate, Rule, RunState, Verdict
 
@@ -48,6 +49,41 @@ def test_no_more_creates_are_under_way_than_there_are_connections() -> None:
     stage.cloud.took = 10.0
     stage.drive()
     assert most_in(stage.sent(), 10.0) == 3
+
+
+def test_what_may_be_a_used_up_quota_slows_down_first_and_stops_the_run_when_it_persists() -> None:
+    doubtful = Answer(status=413, retry_after=0.0)
+    stage = Stage(10, settings(retry={"attempts": 1}))
+    stage.cloud.script[2].extend([doubtful] * 2)
+    stage.drive()
+    assert stage.states() == [JobState.SUCCEEDED] * 10
+    stage = Stage(10, settings(retry={"attempts": 1}))
+    stage.cloud.always = doubtful
+    ending = stage.drive()
+    assert ending.state is RunState.STOPPED
+    assert "too many requests, or a quota that is used up" in str(ending.reason)
+    assert DOUBTED_FOR <= stage.clock.elapsed < 2 * DOUBTED_FOR
+    assert ending.counts == {JobState.WAITING: 10}
+
+
+def test_a_service_that_is_busy_and_names_a_time_is_given_it_at_no_cost() -> None:
+    stage = Stage(10, settings(retry={"attempts": 1}))
+    stage.cloud.script[2].append(Answer(status=503, retry_after=20.0))
+    stage.drive()
+    assert stage.states() == [JobState.SUCCEEDED] * 10
+    assert stage.notes("limiter")[0].endswith("reason=503 retry_after=20s")
+
+
+def test_a_way_that_is_blocked_is_waited_for_at_no_cost() -> None:
+    blocked = Answer(status=404, json=False, passing=True)
+    stage = Stage(10, settings(retry={"attempts": 1}))
+    stage.cloud.always = lambda job: (
+        blocked if 1.0 < stage.clock.elapsed < 30.0 else stage.cloud.accept(job)
+    )
+    stage.drive()
+    assert stage.states() == [JobState.SUCCEEDED] * 10
+    assert "the way to the service is blocked" in stage.notes("breaker")[0]
+    assert len([at for at in stage.sent() if 2.0 < at < 30.0]) < 8, "probes, no more"
 
 
 # Pause ------------------------------------------------------------------------------------------
@@ -176,15 +212,25 @@ def test_while_a_refused_token_is_renewed_nothing_is_sent_with_it() -> None:
     assert len(cloud.creates) <= 40 + 2, "at most those under way when the first was refused"
 
 
-def test_a_second_refusal_with_a_fresh_token_stops_the_run() -> None:
+def test_a_fresh_token_that_is_refused_for_some_seconds_stops_the_run() -> None:
     stage = Stage(5)
     stage.cloud.always = UNAUTHORIZED
     ending = stage.drive()
+    assert NEWS <= stage.clock.elapsed < 3 * NEWS
     assert ending.state is RunState.STOPPED
     assert "a fresh token was refused too" in str(ending.reason)
     assert ending.counts == {JobState.WAITING: 5}
-    assert len(stage.cloud.renewals) <= 2
-    assert len(stage.sent()) <= 1 + stage.store.run("run-1").settings.limits.connections
+    assert len(stage.cloud.renewals) <= 8
+    assert len(stage.sent()) <= 8 + stage.store.run("run-1").settings.limits.connections
+
+
+def test_a_fresh_token_that_some_nodes_do_not_know_yet_is_no_reason_to_stop() -> None:
+    """One node in three refuses whatever it does not know, others take it."""
+    stage = Stage(20)
+    refused = iter((number % 15 in (9, 10) or number % 7 == 0) for number in range(9, 1000))
+    stage.cloud.always = lambda job: UNAUTHORIZED if next(refused) else stage.cloud.accept(job)
+    stage.drive()
+    assert stage.states() == [JobState.SUCCEEDED] * 20
 
 
 def test_the_refused_create_goes_first_with_the_fresh_token() -> None:
@@ -193,8 +239,9 @@ def test_the_refused_create_goes_first_with_the_fresh_token() -> None:
     stage.cloud.took = 0.001
     stage.cloud.always = UNAUTHORIZED
     assert stage.drive().state is RunState.STOPPED
-    assert len(stage.cloud.renewals) == 1
-    assert len(stage.sent(1)) == len(stage.sent()) == 2
+    assert len(stage.cloud.renewals) <= 5
+    assert len(stage.sent()) <= 6
+    assert len(stage.sent(1)) >= 5, "until it steps back"
 
 
 def test_a_volume_whose_token_is_always_refused_stops_the_run_though_others_pass() -> None:
@@ -202,7 +249,7 @@ def test_a_volume_whose_token_is_always_refused_stops_the_run_though_others_pass
     stage.cloud.script[3].extend([UNAUTHORIZED] * 50)
     ending = stage.drive()
     assert ending.state is RunState.STOPPED
-    assert len(stage.sent(3)) <= 5
+    assert len(stage.sent(3)) <= 8
 
 
 def test_an_identity_service_that_is_down_pauses_the_run() -> None:

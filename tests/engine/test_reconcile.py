@@ -259,20 +259,27 @@ def page(*ages: float | None) -> list[Backup]:
 
 
 def test_a_page_sorted_newest_first_that_ends_before_the_oldest_create_is_the_last_needed() -> None:
-    assert reaches_back(page(0, 50, 100), NOW - 60.0)
-    assert not reaches_back(page(0, 50, 59), NOW - 60.0)
+    assert reaches_back(page(*range(0, 50, 5), 100), NOW - 60.0)
+    assert not reaches_back(page(*range(0, 50, 5), 59), NOW - 60.0)
 
 
 def test_a_page_that_is_not_surely_sorted_reaches_nowhere() -> None:
-    assert not reaches_back(page(100, 50, 0), NOW - 60.0)
-    assert not reaches_back(page(0, None, 100), NOW - 60.0)
+    many = range(0, 50, 5)
+    assert not reaches_back(page(100, *reversed(many)), NOW - 60.0)
+    assert not reaches_back(page(*many, None, 100), NOW - 60.0)
     assert not reaches_back(page(), NOW)
-    assert not reaches_back(page(0, 100), None)
+    assert not reaches_back(page(*many, 100), None)
+
+
+def test_a_few_entries_are_not_surely_sorted() -> None:
+    """A list in the order of its ids, say: nothing new is shown before it is read to its end."""
+    assert not reaches_back(page(100), NOW - 60.0)
+    assert not reaches_back(page(90, 100, 110), NOW - 60.0)
 
 
 def test_clocks_of_whole_seconds_leave_a_margin() -> None:
-    assert not reaches_back(page(0, 61), NOW - 60.0)
-    assert reaches_back(page(0, 63), NOW - 60.0)
+    assert not reaches_back(page(*range(10), 61), NOW - 60.0)
+    assert reaches_back(page(*range(10), 63), NOW - 60.0)
 
 
 def test_a_job_whose_start_is_not_known_needs_the_whole_list() -> None:

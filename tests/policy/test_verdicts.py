@@ -122,7 +122,7 @@ ALONE = [
     (Answer(status=400), "fail"),
     (Answer(status=422), "fail"),
     (Answer(status=402), "fail"),
-    (Answer(status=410), "fail"),
+    (Answer(status=410), "stop"),
     (Answer(status=415), "fail"),
     (Answer(status=499), "fail"),
     (Answer(status=401), "reauth"),
@@ -139,7 +139,10 @@ ALONE = [
     *((Answer(status=status, json=json), "unknown") for status in UNPROVEN
       for json in (True, False)),
     (Answer(status=409), "later"),
-    (Answer(status=413, retry_after=0.0), "stop"),
+    (Answer(status=413, retry_after=0.0), "throttle"),
+    (Answer(status=413, message="Maximum number of backups allowed (5) exceeded"), "stop"),
+    (Answer(status=498), "throttle"),
+    (Answer(status=497), "throttle"),
     (Answer(status=429), "throttle"),
     (Answer(status=429, json=False), "throttle"),
 ]  # fmt: skip
@@ -160,6 +163,9 @@ def test_a_refusal_that_is_no_json_did_not_come_from_the_service(status: int) ->
 @pytest.mark.parametrize("code", CODES)
 def test_no_code_makes_a_failing_server_believable(status: int | None, code: str) -> None:
     judgement = judge(Answer(status=status, code=code))
+    if status == 503 and table()[code].verdict is Verdict.THROTTLE:
+        assert judgement.verdict is Verdict.THROTTLE  # a gateway that limits has passed on nothing
+        return
     assert judgement.verdict is Verdict.UNKNOWN
     assert judgement.outage
 

@@ -360,7 +360,7 @@ class Night:
             await response.aread()
         except httpx.TransportError as error:
             raise CloudUnavailable(str(error)) from error
-        if response.status_code >= 500 or response.status_code == 429:
+        if response.status_code >= 500 or response.status_code in (403, 404, 413, 429, 498):
             raise CloudUnavailable(f"identity says {response.status_code}")
         if response.status_code != 201:
             raise SignInError(f"identity says {response.status_code}")

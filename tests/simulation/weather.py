@@ -35,6 +35,23 @@ CREATE_FAULTS = (
     {"do": Do.FAIL, "code": "VolumeBackup.0017", "early": True},
     {"do": Do.FAIL, "code": "VolumeBackup.0027", "early": True},
     {"do": Do.REVOKE},
+    {"do": Do.NULL},
+    {"do": Do.HTML, "status": 404},
+    {"do": Do.HTML, "status": 403},
+    {"do": Do.HTML, "status": 200, "after": True},
+    {"do": Do.STATUS, "status": 401, "message": "The request requires authentication."},
+    {"do": Do.STATUS, "status": 498, "message": "Too Many Requests", "retry_after": "2"},
+    {"do": Do.STATUS, "status": 403, "message": "Request rate exceeded"},
+    {"do": Do.STATUS, "status": 413, "message": "Over limit", "retry_after": "0"},
+    {
+        "do": Do.STATUS,
+        "status": 413,
+        "message": "This request was rate-limited.",
+        "retry_after": "3",
+        "retry_after_key": "retryAfter",
+    },
+    {"do": Do.STATUS, "status": 503, "retry_after": "5"},
+    {"do": Do.STATUS, "status": 503, "retry_after": "5", "after": True},
 )
 BUSY = "Volume to be backed up must be available or in-use, but the current status is"
 CINDER_FAULTS = (
@@ -54,6 +71,17 @@ READ_FAULTS = (
     {"do": Do.GARBAGE},
     {"do": Do.HTML},
     {"do": Do.CUT},
+    {"do": Do.NULL},
+    {"do": Do.NO_MARKER},
+    {"do": Do.NO_PAGING},
+    {"do": Do.HTML, "status": 404},
+    {"do": Do.HTML, "status": 200},
+    {"do": Do.STATUS, "status": 403, "code": "APIG.0302"},
+    {"do": Do.STATUS, "status": 401, "message": "The request requires authentication."},
+    {"do": Do.STATUS, "status": 413, "message": "Over limit", "retry_after": "3"},
+    {"do": Do.STATUS, "status": 498, "message": "Too Many Requests"},
+    {"do": Do.STATUS, "status": 504, "longer": 200},
+    {"do": Do.HANG, "longer": 40},
 )
 
 
@@ -148,6 +176,8 @@ def scenario(random: Random) -> Scenario:
         services=services,
         busy_after=random.choice((0.0, 5.0, 86400.0)),
         revoked_after=random.choice((0.0, 0.0, 30.0)),
+        page=random.choice((1000, 1000, 7, 1)),
+        links=random.choice((True, True, False)),
         faults=faults(random, services),
     )
 
@@ -163,9 +193,12 @@ def faults(random: Random, services: Services) -> tuple[Fault, ...]:
         drawn.append(Fault(on=kind, share=random.choice((0.05, 0.3)), **fault))
     if random.random() < 0.3:
         begin = random.uniform(0, 60)
-        window = (begin, begin + random.choice((20.0, 600.0, 7200.0)))
+        lasts = random.choice((20.0, 600.0, 7200.0))
         down = random.choice((Do.REFUSE, Do.STATUS, Do.HANG, Do.HTML))
-        drawn.insert(0, Fault(on=random.choice((None, Kind.CREATE)), do=down, between=window))
+        status = random.choice((None, 404)) if down is Do.HTML else None
+        window = (begin, begin + (min(lasts, 600.0) if status else lasts))  # or it is a verdict
+        where = random.choice((None, Kind.CREATE))
+        drawn.insert(0, Fault(on=where, do=down, status=status, between=window))
     return tuple(drawn)
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from vbsbatch.errors import CloudUnavailable, ListChanged
+from vbsbatch.errors import CloudUnavailable, ListChanged, ListIncomplete
 
 Said = TypeVar("Said")
 
@@ -41,7 +41,7 @@ async def ask_again(question: Callable[[], Awaitable[Said]], tries: Tries = USUA
     for pause in tries.pauses:
         try:
             return await _ask(question, tries.patience)
-        except ListChanged:
+        except (ListChanged, ListIncomplete):
             raise
         except CloudUnavailable as error:
             await anyio.sleep(max(pause, min(error.retry_after or 0.0, tries.longest)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import signal
 from collections.abc import AsyncIterator, Sequence
@@ -35,6 +36,9 @@ _ENDPOINTS = {
     Service.VBS: "--vbs-endpoint, vbs_endpoint_override",
     Service.CINDER: "--block-storage-endpoint, block_storage_endpoint_override",
 }
+
+_ENDED = re.compile(r"discontinued|end.of.(?:life|service)|no longer (?:available|offered)", re.I)
+"""Words of a service that has come to its end, whatever its status."""
 
 
 class SystemClock:
@@ -72,25 +76,43 @@ def warn(service: CloudService, style: str = "plain") -> None:
 
 async def reach(service: CloudService) -> tuple[Quota, ...] | CloudError:
     """Ask the service something small before a run is stored: a wrong address or a certificate
-    that is not trusted must not begin a night. Raises `SignInError`, for a redirect and for a
-    service that takes no token of ours too; any other answer will do, an error among them: what it
-    says is for others to deal with."""
+    that is not trusted must not begin a night. Raises `SignInError`, for a redirect, for a service
+    that takes no token of ours and for one that is switched off too; any other answer will do, an
+    error among them: what it says is for others to deal with."""
     try:
         return await ask_again(service.quota, REACHING)
     except CloudRefused as error:
         if error.status == 401 or 300 <= (error.status or 0) < 400:
             raise SignInError(
-                f"the backup service lets nobody in: {error}: check its endpoint "
-                f"({_ENDPOINTS[service.kind]} in clouds.yaml, the catalog)"
+                f"the backup service lets nobody in: {error}: {_check_endpoint(service)}"
+            ) from error
+        if (why := await _why_off(service, error)) is not None:
+            raise SignInError(
+                f"the backup service is switched off, it seems: {why}: {_check_endpoint(service)}"
             ) from error
         return error
     except CloudUnavailable as error:
         if error.status is None:
             raise SignInError(
-                f"cannot reach the backup service: {error}: check its endpoint "
-                f"({_ENDPOINTS[service.kind]} in clouds.yaml, the catalog)"
+                f"cannot reach the backup service: {error}: {_check_endpoint(service)}"
             ) from error
         return error
+
+
+def _check_endpoint(service: CloudService) -> str:
+    return f"check its endpoint ({_ENDPOINTS[service.kind]} in clouds.yaml, the catalog)"
+
+
+async def _why_off(service: CloudService, error: CloudRefused) -> str | None:
+    """Why no create can be taken by a service that refused to tell its quota; None if one may."""
+    if error.status in (200, 410) or _ENDED.search(str(error)):
+        return str(error)
+    if error.status not in (404, 405):
+        return None
+    try:  # not every cloud tells the quota: whether creates arrive tells one that names no volume
+        return await ask_again(service.why_no_creates, REACHING)
+    except CloudError:
+        return None
 
 
 async def objections(plan: Plan, service: CloudService) -> list[str]:

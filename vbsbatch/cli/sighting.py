@@ -103,9 +103,8 @@ async def _read_backups(service: CloudService) -> tuple[list[Backup], bool]:
     page = None
     for _ in range(PAGES):
         listed = await ask_again(partial(service.backups, page), BRIEF)
-        before = len(found)
         found.update((backup.id, backup) for backup in listed.backups)
-        if listed.next is None or len(found) == before:
+        if listed.next is None:
             return list(found.values()), True
         page = listed.next
     return list(found.values()), False

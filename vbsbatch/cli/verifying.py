@@ -13,7 +13,7 @@ from vbsbatch.cli import FAILED, mention, say
 from vbsbatch.cli.options import cloud_options, db_option, open_store, run_argument, with_options
 from vbsbatch.cli.place_shown import place_line
 from vbsbatch.cli.surveying import PAGES, volumes_by_id
-from vbsbatch.errors import CloudUnavailable, ListChanged
+from vbsbatch.errors import CloudUnavailable, ListChanged, ListIncomplete
 from vbsbatch.model import OPEN_STATES, Cloud, JobState, Operation
 
 if TYPE_CHECKING:
@@ -139,12 +139,23 @@ async def _listed(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
     for _ in range(PAGES):
         if len(found) == len(wanted):
             return found
-        shown = await _page(service, page)
+        try:
+            shown = await _page(service, page)
+        except ListIncomplete:
+            return found | await _one_by_one(service, wanted - found.keys())
         found |= {backup.id: backup for backup in shown.backups if backup.id in wanted}
         page = shown.next
         if page is None:
             return found
     raise _endless()
+
+
+async def _one_by_one(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
+    """Those backups that the cloud knows, where its list does not tell."""
+    from vbsbatch.cli.asking import ask_again
+
+    found = [await ask_again(partial(service.backup, each)) for each in sorted(wanted)]
+    return {backup.id: backup for backup in found if backup is not None}
 
 
 async def backups_since(service: CloudService, since: Cloud) -> list[Backup]:
@@ -163,7 +174,7 @@ async def _backups_since(service: CloudService, since: Cloud) -> list[Backup]:
     for _ in range(PAGES):
         listed = await _page(service, page)
         found.extend(listed.backups)
-        if listed.next is None or reaches_back(listed.backups, since - CLOCKS_DIFFER):
+        if listed.next is None or reaches_back(found, since - CLOCKS_DIFFER):
             return found
         page = listed.next
     raise _endless()
@@ -179,7 +190,7 @@ async def _page(service: CloudService, page: str | None) -> BackupPage:
 
     try:
         return await ask_again(lambda: service.backups(page))
-    except ListChanged:
+    except (ListChanged, ListIncomplete):
         raise
     except CloudUnavailable as error:
         raise CloudUnavailable(f"cannot read the list of backups: {error}; try later") from error

@@ -15,7 +15,7 @@ from typing import Protocol
 from vbsbatch.cloud.changes import Changes
 from vbsbatch.cloud.collection import PAGES
 from vbsbatch.cloud.inventory import Inventory
-from vbsbatch.errors import CloudRefused, CloudUnavailable
+from vbsbatch.errors import CloudRefused, CloudUnavailable, ListIncomplete
 from vbsbatch.model import (
     AT_ONCE,
     Answer,
@@ -168,14 +168,25 @@ class Acting(ABC):
         self._jobs[source_of(job)] = job
 
     async def _look(self, wanted: set[str]) -> Look:
-        """Read the cloud's list until all the wanted backups were seen, or it ends."""
-        began_at, found, page = self._now(), dict[str, Backup](), None
+        """Read the cloud's list until all the wanted backups were seen, or it ends; what a list
+        that does not end has not shown is asked for one by one."""
+        began_at, found = self._now(), dict[str, Backup]()
+        try:
+            await self._list(wanted, found)
+        except ListIncomplete:
+            for backup_id in sorted(wanted - found.keys()):
+                backup = await self._service.backup(backup_id)
+                found |= {} if backup is None else {backup_id: backup}
+        return Look(began_at=began_at, listed=found)
+
+    async def _list(self, wanted: set[str], found: dict[str, Backup]) -> None:
+        page = None
         for _ in range(PAGES):
             listed = await self._service.backups(page)
             found |= {backup.id: backup for backup in listed.backups if backup.id in wanted}
             page = listed.next
             if page is None or len(found) == len(wanted):
-                return Look(began_at=began_at, listed=found)
+                return
         raise CloudUnavailable(f"the list of backups does not end within {PAGES} pages")
 
     def _settled(self, job: Job, look: Look) -> bool:

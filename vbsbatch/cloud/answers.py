@@ -18,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from vbsbatch.masking import masked
-from vbsbatch.model import Answer, Cloud, Rate
+from vbsbatch.model import Answer, Cloud, Rate, is_too_fast
 
 TEXT_MAX = 1000
 """Characters kept of any text of the server."""
@@ -36,6 +36,14 @@ _LIMIT = re.compile(
 )
 _UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 _TAG = re.compile(r"<[^<>]*>")
+_PAGE = re.compile(rb"\s*(?:\xef\xbb\xbf)?<(?:!doctype|html|head|body|\?xml|h[1-6]|title)", re.I)
+_WAIT_KEYS = ("retryafter", "retryin", "retryafterseconds", "retryafterms", "retryafterinseconds")
+"""Keys of a body under which a time to wait stands, without case and separators."""
+_WAIT_WORDS = re.compile(
+    r"(?:retry|try again|wait|available)\b[^0-9]{0,24}([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*"
+    r"(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?)\b",
+    re.I | re.ASCII,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +59,8 @@ class Refusal:
     limit: Rate | None = None
     json: bool = True
     """False when the body was no JSON object."""
+    spoken: bool = True
+    """The service itself said it, as far as its envelope tells: no gateway, no proxy."""
 
 
 def read_create(status: int, headers: Mapping[str, str], body: bytes, now: float) -> Answer:
@@ -93,7 +103,7 @@ def read_change(
     job_id = usable_id((document or {}).get("job_id"))
     restore = (document or {}).get("restore")
     if restores is None:
-        named = not body.strip()
+        named = body.strip() in (b"", b"null", b"{}")
     else:
         named = isinstance(restore, dict) and restore.get("backup_id") == restores
     if not 200 <= status < 300 or not (job_id or named):
@@ -113,7 +123,7 @@ def _refused(
     document: dict[str, Any] | None,
     now: float,
 ) -> Answer:
-    refusal = _refusal(headers, body, document, now)
+    refusal = _refusal(status, headers, body, document, now)
     return Answer(
         status=status,
         code=refusal.code,
@@ -122,27 +132,110 @@ def _refused(
         retry_after=refusal.retry_after,
         limit=refusal.limit,
         readable=not 200 <= status < 300,
-        json=refusal.json,
+        json=refusal.json and (status != 404 or refusal.spoken),
     )
 
 
-def read_refusal(headers: Mapping[str, str], body: bytes, now: float) -> Refusal:
+def read_refusal(
+    headers: Mapping[str, str], body: bytes, now: float, *, status: int | None = None
+) -> Refusal:
     """Read an answer that is no success, in any envelope or none."""
-    return _refusal(headers, body, read_object(body), now)
+    return _refusal(status, headers, body, read_object(body), now)
 
 
 def _refusal(
-    headers: Mapping[str, str], body: bytes, document: dict[str, Any] | None, now: float
+    status: int | None,
+    headers: Mapping[str, str],
+    body: bytes,
+    document: dict[str, Any] | None,
+    now: float,
 ) -> Refusal:
     code, message = (None, _page_text(body)) if document is None else _code_and_message(document)
+    wait = _wait(headers, document, now)
+    if not wait and is_too_fast(status, code, message):
+        other = _reset(headers, now) or _worded_wait(message)
+        wait = wait if other is None else other
     return Refusal(
         code=code,
         message=message,
         request_id=_request_id(headers, document),
-        retry_after=retry_after(headers.get("retry-after"), headers.get("date"), now),
+        retry_after=wait,
         limit=_limit(message),
         json=document is not None,
+        spoken=document is not None and _is_spoken(document, code, message),
     )
+
+
+def _is_spoken(document: dict[str, Any], code: str | None, message: str | None) -> bool:
+    """Whether a refusal bears the marks of the service: a code of its own, or OpenStack's fault.
+
+    Gateways have codes of their own, or a message without any envelope around it.
+    """
+    if code is not None:
+        return not code.startswith("APIG")
+    return any(isinstance(fault, dict) and "message" in fault for fault in document.values())
+
+
+def is_page(body: bytes) -> bool:
+    """Whether a body is a page for people."""
+    return bool(_PAGE.match(body[:_PAGE_LOOK]))
+
+
+def _wait(headers: Mapping[str, str], document: dict[str, Any] | None, now: float) -> float | None:
+    """How long to wait (seconds), wherever it is told; None where it is not.
+
+    Of several the header's counts, unless it is 0: then a body's.
+    """
+    date = headers.get("date")
+    told = [retry_after(headers.get(name), date, now) for name in ("retry-after", "x-retry-after")]
+    told += _told_waits(document, now) if document else []
+    known = [wait for wait in told if wait is not None]
+    return next((wait for wait in known if wait > 0), known[0] if known else None)
+
+
+def _reset(headers: Mapping[str, str], now: float) -> float | None:
+    """When the gateway counts anew: in so many seconds, or at a moment."""
+    at = whole(headers.get("ratelimit-reset") or headers.get("x-ratelimit-reset"))
+    if at is None:
+        return None
+    return retry_after(f"{at - now if at > _ABSURD else at:.3f}", None, now)
+
+
+def _told_waits(document: dict[str, Any], now: float, depth: int = 0) -> list[float | None]:
+    """The times to wait that a body names, at its top or in the envelopes within."""
+    found: list[float | None] = []
+    for key, value in document.items():
+        plain = re.sub(r"[^a-z]", "", key.lower())
+        if plain in _WAIT_KEYS:
+            found.append(_body_wait(value, now, 0.001 if plain.endswith("ms") else 1.0))
+        elif isinstance(value, dict) and depth < 2:
+            found += _told_waits(value, now, depth + 1)
+    return found
+
+
+def _body_wait(value: object, now: float, unit: float) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return retry_after(f"{value * unit:.6f}", None, now) if math.isfinite(value) else None
+    if not isinstance(value, str):
+        return None
+    if _SECONDS.fullmatch(value.strip()):
+        return retry_after(f"{float(value) * unit:.6f}", None, now)
+    if (until := iso_time(value)) is not None:
+        return retry_after(f"{until - now:.6f}", None, now)
+    spoken = _worded_wait(f"retry {value}")
+    return retry_after(value, None, now) if spoken is None else spoken
+
+
+def _worded_wait(message: str | None) -> float | None:
+    """Seconds that a text names: "try again in 5 seconds"."""
+    found = _WAIT_WORDS.search(message) if message else None
+    if found is None:
+        return None
+    unit = found[2].lower()
+    scale = 0.001 if unit in ("ms",) or unit.startswith("milli") else 60.0 if unit[0] == "m" else 1
+    return min(float(found[1]) * scale, RETRY_AFTER_MAX)
 
 
 def read_object(body: bytes) -> dict[str, Any] | None:
@@ -160,13 +253,19 @@ def _code_and_message(document: dict[str, Any]) -> tuple[str | None, str | None]
         return _code(document.get("error_code")), clean(document.get("error_msg"))
     error = document.get("error")
     if isinstance(error, dict):
-        return _code(error.get("code")), clean(error.get("message") or error.get("title"))
+        return _code(error.get("code")), _message(error) or clean(error.get("title"))
     if isinstance(error, str):
         return None, clean(document.get("error_description") or document.get("message") or error)
     for name, fault in document.items():
         if isinstance(fault, dict) and "message" in fault:
-            return _code(fault.get("code")), clean(fault["message"]) or clean(name)
+            return _code(fault.get("code")), _message(fault) or clean(name)
     return _code(document.get("code")), clean(document.get("message"))
+
+
+def _message(fault: dict[str, Any]) -> str | None:
+    """The text of a fault, with the `details` that a rate limit is told in."""
+    message, details = clean(fault.get("message")), clean(fault.get("details"))
+    return f"{message} ({details})" if message and details else message or details
 
 
 def _code(value: object) -> str | None:

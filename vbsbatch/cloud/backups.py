@@ -10,7 +10,7 @@ import httpx
 
 from vbsbatch.cloud.answers import clean, iso_time, usable_id, whole
 from vbsbatch.cloud.collection import Collection, block_storage_places
-from vbsbatch.cloud.replies import is_unknown, read_success, refusal_of
+from vbsbatch.cloud.replies import check_done, is_unknown, read_success
 from vbsbatch.cloud.session import Session
 from vbsbatch.errors import CloudUnavailable
 from vbsbatch.model import Backup, BackupPage
@@ -41,6 +41,8 @@ class NativeBackups:
             return None
         document = read_success(self._session, reply)
         backup = read_backup(document.get("backup"))
+        if backup is None and document.get("backup", "") is None:
+            return None
         if backup is None:
             raise CloudUnavailable("the backup's answer is unreadable", status=reply.status)
         return backup
@@ -48,8 +50,8 @@ class NativeBackups:
     async def delete(self, backup_id: str) -> None:
         """Ask for a deletion; a backup that is gone already is no error."""
         reply = await self._session.read("DELETE", await self._url(backup_id))
-        if not 200 <= reply.status < 300 and not is_unknown(self._session, reply):
-            raise refusal_of(self._session, reply)
+        if not is_unknown(self._session, reply):
+            check_done(self._session, reply)
 
     async def _url(self, backup_id: str) -> httpx.URL:
         # A 404 for one backup proves its absence only where the list is known to live.

@@ -10,10 +10,10 @@ import httpx
 from vbsbatch.cloud.answers import read_change
 from vbsbatch.cloud.collection import Collection, block_storage_places
 from vbsbatch.cloud.endpoints import Endpoints
-from vbsbatch.cloud.replies import redirection
+from vbsbatch.cloud.replies import on_its_way, redirection
 from vbsbatch.cloud.session import NoAnswerError, Reply, Session
 from vbsbatch.errors import CloudRefused, CloudUnavailable
-from vbsbatch.model import Answer
+from vbsbatch.model import BLOCKED, Answer, is_too_fast
 
 
 class Changes:
@@ -44,7 +44,8 @@ class Changes:
         if isinstance(reply, Answer):
             return reply
         now = self._session.now()
-        return read_change(reply.status, reply.headers, reply.body, now, restores=backup_id)
+        answer = read_change(reply.status, reply.headers, reply.body, now, restores=backup_id)
+        return on_its_way(self._session, reply, answer)
 
     async def delete(self, backup_id: str, worker: int) -> Answer:
         """Ask once for the deletion of a backup; never raises for the cloud."""
@@ -52,7 +53,8 @@ class Changes:
         if isinstance(reply, Answer):
             return reply
         now = self._session.now()
-        return read_change(reply.status, reply.headers, reply.body, now, deletes=backup_id)
+        answer = read_change(reply.status, reply.headers, reply.body, now, deletes=backup_id)
+        return on_its_way(self._session, reply, answer)
 
     async def _send(
         self, method: str, place: str | None, path: str, body: bytes, worker: int
@@ -62,8 +64,10 @@ class Changes:
         try:
             url = f"{place or await self._backups.place()}/{path}"
             reply = await self._session.create(worker, httpx.URL(url), body, method=method)
-            where = redirection(reply)
-            return Answer(status=reply.status, message=where, json=False) if where else reply
+            if where := redirection(reply):
+                answer = Answer(status=reply.status, message=where, json=False)
+                return on_its_way(self._session, reply, answer)
+            return reply
         except NoAnswerError as error:
             return Answer(message=str(error), json=False)
         except (CloudUnavailable, CloudRefused) as error:
@@ -72,8 +76,23 @@ class Changes:
 
 def not_sent(error: CloudUnavailable | CloudRefused) -> Answer:
     """The answer to a request that was not sent, because a read that it needs went wrong."""
-    after = error.retry_after if isinstance(error, CloudUnavailable) else None
-    return Answer(status=error.status, message=f"not sent: {error}", retry_after=after, json=False)
+    words = f"not sent: {error}"
+    if isinstance(error, CloudRefused):
+        return Answer(status=error.status, message=words, json=False)
+    # What a read takes for passing is no verdict on a request that was not even sent.
+    passing = error.status is not None and 300 <= error.status < 500 and not _is_slow(error)
+    return Answer(
+        status=error.status,
+        message=words,
+        retry_after=error.retry_after,
+        json=False,
+        passing=passing,
+    )
+
+
+def _is_slow(error: CloudUnavailable) -> bool:
+    """Whether a status says by itself that this is throttling, or a service that gave up."""
+    return error.status in (408, 413, BLOCKED) or is_too_fast(error.status, None, str(error))
 
 
 def _word(identifier: str) -> str:

@@ -26,6 +26,7 @@ METADATA_SINCE = (3, 43)
 """The microversion from which on a create takes `metadata`; without any, 3.0 is spoken."""
 
 _WITH_METADATA = ((b"OpenStack-API-Version", b"volume 3.43"),)
+_MISSING = object()
 _QUOTAS = ("backups", "backup_gigabytes")
 _VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})", re.ASCII)
 _LAST_OF_THREE_BYTES = 0xFFFF
@@ -67,7 +68,9 @@ class CinderService(CloudService):
         reply = await self._session.read("GET", self._quota_url)
         if reply.status in (403, 404):
             return ()
-        found = read_success(self._session, reply).get("quota_set")
+        found = read_success(self._session, reply).get("quota_set", _MISSING)
+        if found is None:
+            return ()
         if not isinstance(found, dict):
             raise CloudUnavailable("the quota's answer is unreadable", status=reply.status)
         return tuple(filter(None, (_quota(kind, found.get(kind)) for kind in _QUOTAS)))

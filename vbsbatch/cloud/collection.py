@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
+import anyio
 import httpx
 
-from vbsbatch.cloud.answers import usable_id
+from vbsbatch.cloud.answers import read_refusal
+from vbsbatch.cloud.paging import (
+    LAST,
+    By,
+    Walk,
+    behind,
+    next_links,
+    number_in,
+    overlapping,
+    query_of,
+    with_limit,
+)
 from vbsbatch.cloud.replies import read_success
-from vbsbatch.cloud.session import Reply, Session
-from vbsbatch.errors import CloudUnavailable, ListChanged
+from vbsbatch.cloud.session import Reply, Session, may_be_too_long
+from vbsbatch.errors import CloudUnavailable, ListChanged, ListIncomplete
 
 PAGE = 1000
 """Entries a page, the most the APIs give."""
 
+SHORTER = (200, 40, 8)
+"""Entries a page where longer ones take the cloud too long."""
+
 PAGES = 1000
 """A list of more pages than this is no list but a fault: its links go in a circle, say."""
 
-_LAST = "#"
-"""In the `next` of a page, before the id of an entry that the next page has to show."""
-
+_WALK = "~"  # in the `next` of a page, before the number of its walk
+_WALKS = 16  # so many lists are being read at once, at most
 _VERSIONS = ("v3", "v2")
 _NOT_HERE = frozenset({300, 400, 404, 405, 406, 410, 501})
 """How services and gateways say that they have no such version of the API."""
@@ -44,13 +60,25 @@ class Entries:
 
     entries: list[Any]
     next: str | None
-    """The query of the next page; None on the last."""
+    """Where the next page is; None on the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """One answer, and the query that it answers."""
+
+    document: dict[str, Any]
+    entries: list[Any]
+    query: str
+    new: list[Any] | None = None
+    """The entries behind the one that the page had to show; None for all."""
 
 
 class Collection:
     """The collection `name` of one project, at the first of `places` that answers.
 
-    `listing` is the word behind the place that asks for whole entries, if there is one.
+    `listing` is the word behind the place that asks for whole entries, if there is one. What a list
+    needs to be read (how long its pages may be, how they go on) is remembered.
     """
 
     def __init__(
@@ -63,65 +91,131 @@ class Collection:
         self._place: str | None = None
         self._links: bool | None = None
         """Whether pages say that more follow; None until that is known."""
+        self._by = By.LINK
+        self._length = PAGE
+        self._too_long = 0
+        """In how many readings in a row only a shorter page came."""
+        self._shorter = 0
+        self._given_up: int | None = None
+        """The length of a page for which nobody wanted to wait any longer."""
+        self._numbers = count(1)
+        self._walks: OrderedDict[int, Walk] = OrderedDict()
 
     async def page(self, page: str | None = None) -> Entries:
         """One page; `page` is the `next` of the page before.
 
         Raises `CloudUnavailable`, as `ListChanged` where only a list from its beginning helps, and
-        `CloudRefused`.
+        `CloudRefused`. A list that neither goes on nor says that it is whole has not been read.
         """
-        query, _, last = (page or f"limit={PAGE}").partition(_LAST)
-        reply = await self._list(query)
-        changed = ListChanged(f"the list of {self._name} changed while it was read")
-        if page is not None and _lacks_marker(reply):
-            raise changed
-        document = read_success(self._session, reply)
-        entries = document.get(self._name)
-        if not isinstance(entries, list):
-            raise CloudUnavailable(f"the list of {self._name} is unreadable", status=200)
-        if (new := _behind(last, entries)) is None:
-            raise changed
-        following = await self._following(document, entries, query)
-        same = following is not None and following.partition(_LAST)[0] == query
-        return Entries(entries=new, next=None if same else following)
+        told, _, number = (page or f"limit={self._length}").partition(_WALK)
+        query, _, last = told.partition(LAST)
+        walk = self._walk(number)
+        found = await self._read(query, last, walk) if page else await self._ask(query)
+        if found is None:
+            return Entries(entries=[], next=None)
+        walk.tell(found.document, self._name, number_in(found.query, "limit"))
+        new = walk.take(found.entries if found.new is None else found.new)
+        following = await self._following(found, walk)
+        return Entries(entries=new, next=self._token(following, walk, number))
 
-    async def _following(
-        self, document: dict[str, Any], entries: list[Any], asked: str
-    ) -> str | None:
-        """Return the query of the page after the one that was `asked` for.
+    def _walk(self, number: str) -> Walk:
+        if not number:
+            return Walk(by=self._by)
+        walk = self._walks.get(int(number))
+        if walk is None:
+            raise self._changed()
+        return walk
+
+    def _token(self, following: str | None, walk: Walk, number: str) -> str | None:
+        """The `next` that leads to the page that follows, and to what the walk has shown."""
+        if following is None:
+            return None
+        if not number:
+            number = str(next(self._numbers))
+            self._walks[int(number)] = walk
+            if len(self._walks) > _WALKS:
+                self._walks.popitem(last=False)
+        return f"{following}{_WALK}{number}"
+
+    async def _read(self, query: str, last: str, walk: Walk) -> _Page | None:
+        """A page that takes the walk further, however it is to be asked for; None at the end."""
+        asked: str | None = query + (LAST + last if last else "")
+        by = walk.by
+        while True:
+            if asked is not None:
+                found = await self._further(asked, walk)
+                if found is not None:
+                    walk.by = self._by = max(by, self._by)
+                    return found
+            if walk.whole or by is By.OFFSET:
+                break
+            by = By(by + 1)
+            asked = walk.follow(number_in(query, "limit") or self._length, by)
+        if walk.whole or (not walk.wanting and await self._is_unpaged(walk)):
+            return None
+        many = f"{walk.count} of {walk.told}" if walk.wanting else str(walk.count)
+        raise ListIncomplete(
+            f"the list of {self._name} does not go on after {many} entries, and is not at its end"
+        )
+
+    async def _further(self, asked: str, walk: Walk) -> _Page | None:
+        """The page, with what is new on it, or None where it leads nowhere."""
+        query, _, last = asked.partition(LAST)
+        found = await self._ask(query, further=True)
+        if found is None or (not found.entries and walk.wanting):
+            return None
+        if walk.stands_still(found.entries, last):
+            return None
+        new = behind(last, found.entries) if found.entries or not last else None
+        if new is None:
+            raise self._changed()
+        return replace(found, new=new)
+
+    async def _is_unpaged(self, walk: Walk) -> bool:
+        """Whether the service gives all it has whatever is asked for: then that is the whole."""
+        found = None if self._links else await self._ask("limit=1")
+        if found is None:
+            return False
+        return len(found.entries) > 1 and len(found.entries) == walk.count
+
+    async def _following(self, found: _Page, walk: Walk) -> str | None:
+        """Return where the page after the one that was `found` is.
 
         A page without a link is the last one only where pages have been seen to have links: a
         service may give fewer entries than asked for, and a list cut short would prove the absence
         of what it left out. Links that are there but empty or null say nothing, and one that leads
-        nowhere says that more follows.
+        nowhere says that more follows; so does a count of more entries than were shown.
         """
-        ids = _ids(entries)
-        if not ids:
+        link = next(next_links(found.document, self._name), None)
+        query = None if link is None else query_of(link.get("href"))
+        self._links = True if link is not None else self._links
+        limit = number_in(found.query, "limit") or self._length
+        if not found.entries:
+            return self._past_nothing(found, query, walk)
+        if found.new == []:  # all that overlaps, on a page that may hold no more than that
+            return urlencode({"limit": limit, "offset": walk.count})
+        cut_short = link is None and not walk.wanting and len(found.entries) < limit
+        if cut_short and (walk.whole or await self._has_links(found)):
             return None
-        link = self._next_link(document)
-        if link is not None:
-            self._links = True
-            query = _query_of(link.get("href"))
-            if query is not None:
-                return _overlapping(query, asked, entries)
-        elif len(entries) < PAGE and (len(entries) == 1 or await self._has_links()):
+        if walk.by is By.LINK and query is not None and query != found.query:
+            return overlapping(query, found.query, found.entries)
+        return walk.follow(limit, max(walk.by, By.MARKER)) or walk.follow(limit, By.OFFSET)
+
+    def _past_nothing(self, found: _Page, query: str | None, walk: Walk) -> str | None:
+        """A page may be empty and lead on, where all of it was left out."""
+        if query is not None and query != found.query and walk.by is By.LINK:
+            if not walk.bored():
+                return query
+        elif not walk.wanting:
             return None
-        return urlencode({"limit": PAGE, "marker": ids[-1]})
+        raise ListIncomplete(f"the list of {self._name} is empty, and is not at its end")
 
-    def _next_link(self, document: dict[str, Any]) -> dict[str, Any] | None:
-        """The link to the next page, followable or not; None where the page has none."""
-        links = document.get(f"{self._name}_links")
-        for link in links if isinstance(links, list) else []:
-            if isinstance(link, dict) and link.get("rel") == "next":
-                return link
-        return None
-
-    async def _has_links(self) -> bool:
+    async def _has_links(self, found: _Page) -> bool:
         """Find out, once, with a page that is too short for a list of two or more."""
-        if self._links is None:
+        if self._links is None and len(found.entries) > 1:
             document = read_success(self._session, await self._list("limit=1"))
             if document.get(self._name):
-                self._links = self._next_link(document) is not None
+                self._links = next(next_links(document, self._name), None) is not None
         return bool(self._links)
 
     async def place(self) -> str:
@@ -130,6 +224,77 @@ class Collection:
             read_success(self._session, await self._list("limit=1"))
         assert self._place is not None
         return self._place
+
+    # How long a page may be ---------------------------------------------------------------------
+
+    async def _ask(self, query: str, *, further: bool = False) -> _Page | None:
+        """A page, or a shorter one where that takes the cloud too long.
+
+        None for a further one that the cloud does not take the question for.
+        """
+        limit = number_in(query, "limit") or 0
+        if self._given_up != limit:
+            try:
+                found = await self._document(query, further=further)
+            except anyio.get_cancelled_exc_class():
+                self._given_up = limit
+                raise
+            except CloudUnavailable as error:
+                if error.retry_after or not may_be_too_long(error):
+                    raise
+                return await self._ask_less(query, limit, error, further=further)
+            self._too_long = 0 if limit == self._length else self._too_long
+            return found
+        self._given_up = None
+        return await self._ask_less(query, limit, None, further=further)
+
+    async def _ask_less(
+        self, query: str, limit: int, error: CloudUnavailable | None, *, further: bool
+    ) -> _Page | None:
+        """Once with a shorter page; where that comes twice while a longer one does not, pages stay
+        so short. Raises `error` where it fares no better."""
+        lengths = [length for length in SHORTER if length < limit]
+        length = lengths[self._shorter % len(lengths)] if lengths else 0
+        shorter = with_limit(query, length) if length else None
+        if shorter is None:
+            if error is not None:
+                raise error
+            return await self._document(query, further=further)
+        try:
+            found = await self._document(shorter, further=further)
+        except CloudUnavailable as another:
+            self._shorter += 1
+            raise error or another from another
+        self._too_long += 1
+        if self._too_long > 1:
+            self._length, self._too_long, self._shorter = length, 0, 0
+        return found
+
+    async def _document(self, query: str, *, further: bool) -> _Page | None:
+        reply = await self._list(query)
+        if further and self._lacks_marker(reply):
+            raise self._changed()
+        if further and reply.status == 400:
+            return None
+        document = read_success(self._session, reply)
+        entries = document.get(self._name, "")
+        if entries is None:
+            entries = []
+        if not isinstance(entries, list):
+            raise CloudUnavailable(f"the list of {self._name} is unreadable", status=200)
+        return _Page(document, entries, query)
+
+    def _lacks_marker(self, reply: Reply) -> bool:
+        """Whether the service says that the last entry of the page before is gone: with 404 block
+        storage, with 400 compute."""
+        if reply.status == 400:
+            return b"marker" in reply.body.lower()
+        if reply.status != 404:
+            return False
+        return read_refusal(reply.headers, reply.body, self._session.now()).spoken
+
+    def _changed(self) -> ListChanged:
+        return ListChanged(f"the list of {self._name} changed while it was read")
 
     async def _list(self, query: str) -> Reply:
         """Ask for a page at the place that answers; the first page finds out which."""
@@ -144,56 +309,3 @@ class Collection:
             first = first or reply
         assert first is not None
         return first
-
-
-def _id(entry: Any) -> str | None:
-    return usable_id(entry.get("id")) if isinstance(entry, dict) else None
-
-
-def _ids(entries: list[Any]) -> list[str]:
-    return [each for each in map(_id, entries) if each is not None]
-
-
-def _behind(last: str, entries: list[Any]) -> list[Any] | None:
-    """What follows the entry with the id `last`, all if that is empty; None where it is missing."""
-    places = (place for place, entry in enumerate(entries) if _id(entry) == last)
-    begin = next(places, None) if last else -1
-    return None if begin is None else entries[begin + 1 :]
-
-
-def _overlapping(query: str, asked: str, entries: list[Any]) -> str:
-    """Let a page that begins at an `offset` begin with the last of the `entries` before it.
-
-    What is deleted between two such pages moves up all that is older, and the first of it would be
-    on neither. A page that does not show the entry named behind `_LAST` tells. An offset that does
-    not count entries is left as it is.
-    """
-    ids, offset = _ids(entries), _offset(query)
-    if "marker=" in query or len(ids) < 2 or offset != (_offset(asked) or 0) + len(entries):
-        return query
-    return urlencode(dict(parse_qsl(query)) | {"offset": offset - 1}) + _LAST + ids[-1]
-
-
-def _offset(query: str) -> int | None:
-    told = dict(parse_qsl(query)).get("offset", "")
-    return int(told) if told.isascii() and told.isdigit() and len(told) < 10 else None
-
-
-def _lacks_marker(reply: Reply) -> bool:
-    """Whether the last entry of the page before is gone: 404 of block storage, 400 of compute."""
-    return reply.status == 404 or (reply.status == 400 and b"marker" in reply.body.lower())
-
-
-def _query_of(href: object) -> str | None:
-    """The query of the next page, or None where the cloud's link names none.
-
-    It is used against our own host and path: a link may name a host inside the cloud, or anybody's,
-    and the token goes nowhere else.
-    """
-    if not isinstance(href, str):
-        return None
-    try:
-        pairs = parse_qsl(urlsplit(href[:2000]).query)
-    except ValueError:
-        return None
-    return urlencode(pairs) or None

@@ -40,6 +40,9 @@ from vbsbatch.model.clocks import elapsed_seconds
 AGAIN = (1.0, 3.0)
 """Seconds before a first sign-in is repeated: no resume at night must end for one busy moment."""
 
+LONGEST = 60.0
+"""Seconds for which a first sign-in is put off at most where the identity service asks for it."""
+
 Done = TypeVar("Done")
 
 
@@ -173,7 +176,8 @@ async def _first_token(account: Account, timeouts: Timeouts) -> Token:
         except SignInError as error:
             if not error.passing:
                 raise
-        await anyio.sleep(pause)
+            wait = min(error.retry_after or 0.0, LONGEST)
+        await anyio.sleep(max(pause, wait))
     return await _sign_in(account, timeouts)
 
 

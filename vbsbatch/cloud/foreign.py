@@ -52,6 +52,7 @@ _TUNNEL = re.compile(r"\b[45][0-9]{2} [A-Za-z ]{2,40}|timed out|[Nn]ame or servi
 _UNVERIFIED = re.compile(
     r"certificate verify failed:? ?(?:(.{0,200}?)\.? \(_ssl|([^(\]'\"]*))", re.S
 )
+_CUT_OFF = ("complete message", "incomplete chunked")
 _RESETS = (httpx.ReadError, httpx.WriteError, httpx.CloseError, anyio.BrokenResourceError)
 
 
@@ -65,7 +66,7 @@ def reason(error: BaseException, timeouts: Timeouts) -> str:
     if network := network_reason(error):
         return network
     if isinstance(error, httpx.RemoteProtocolError):
-        if "complete message" in str(error) or "incomplete chunked" in str(error):
+        if broke_off(error):
             return "the answer was cut off"
         if "disconnected" in str(error):
             return "connection closed without an answer"
@@ -82,6 +83,13 @@ def hung_up(error: BaseException | None) -> bool:
     disconnected = isinstance(error, httpx.RemoteProtocolError) and "disconnected" in str(error)
     reset = isinstance(error, _RESETS) and not isinstance(error, TooLargeError)
     return disconnected or reset
+
+
+def broke_off(error: BaseException | None) -> bool:
+    """Whether an answer took too long, was too large or ended before its end."""
+    if isinstance(error, httpx.RemoteProtocolError):
+        return any(said in str(error) for said in _CUT_OFF)
+    return isinstance(error, (httpx.ReadTimeout, TimeoutError, TooLargeError))
 
 
 def _waits(timeouts: Timeouts) -> dict[type[BaseException], str]:

@@ -50,7 +50,10 @@ class Inventory:
         reply = await self._session.read("GET", httpx.URL(url))
         if is_unknown(self._session, reply):
             return None
-        volume = read_volume(read_success(self._session, reply).get("volume"))
+        document = read_success(self._session, reply)
+        volume = read_volume(document.get("volume"))
+        if volume is None and document.get("volume", "") is None:
+            return None
         if volume is None:
             raise CloudUnavailable("the volume's answer is unreadable", status=reply.status)
         return volume

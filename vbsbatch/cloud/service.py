@@ -13,12 +13,12 @@ from typing import ClassVar
 
 import httpx
 
-from vbsbatch.cloud.answers import read_create
+from vbsbatch.cloud.answers import is_page, read_create
 from vbsbatch.cloud.backups import NativeBackups
 from vbsbatch.cloud.changes import Changes
 from vbsbatch.cloud.endpoints import Endpoints
 from vbsbatch.cloud.inventory import Inventory
-from vbsbatch.cloud.replies import redirection
+from vbsbatch.cloud.replies import on_its_way, redirection, refusal_of
 from vbsbatch.cloud.session import NO_HEADERS, Headers, NoAnswerError, Session
 from vbsbatch.model import (
     Answer,
@@ -54,6 +54,7 @@ class CloudService(ABC):
     """The root of the backup service's address."""
     ends: SignInEnd | None = None
     """When the sign-in ends for good; None where it can be renewed."""
+    _create_url: httpx.URL
 
     def __init__(
         self,
@@ -133,6 +134,16 @@ class CloudService(ABC):
         Asked before a run is stored. Raises what reads raise.
         """
 
+    async def why_no_creates(self) -> str | None:
+        """Why no create can arrive, asked with one that names no volume; None where one does.
+
+        Raises what reads raise.
+        """
+        reply = await self._session.read("POST", self._create_url, b"{}")
+        if reply.status in (404, 405, 410, 501) or 300 <= reply.status < 400:
+            return str(refusal_of(self._session, reply))
+        return "a page instead of an answer" if is_page(reply.body) else None
+
     async def backups(self, page: str | None = None) -> BackupPage:
         """One page of all backups of the project."""
         return await self._native.page(page)
@@ -159,5 +170,7 @@ class CloudService(ABC):
         except NoAnswerError as error:
             return Answer(message=str(error), json=False)
         if where := redirection(reply):
-            return Answer(status=reply.status, message=where, json=False)
-        return read_create(reply.status, reply.headers, reply.body, session.now())
+            answer = Answer(status=reply.status, message=where, json=False)
+        else:
+            answer = read_create(reply.status, reply.headers, reply.body, session.now())
+        return on_its_way(session, reply, answer)

@@ -23,9 +23,10 @@ import httpx
 import vbsbatch
 from vbsbatch.cloud.credentials import Credentials, Proof
 from vbsbatch.cloud.endpoints import shown
-from vbsbatch.cloud.foreign import NO_ANSWER, TooLargeError, hung_up, reason, words
+from vbsbatch.cloud.foreign import NO_ANSWER, TooLargeError, broke_off, hung_up, reason, words
 from vbsbatch.cloud.server_clock import ServerClock
 from vbsbatch.cloud.trust import Trust, proxy_for, ssl_context
+from vbsbatch.cloud.way import Way
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
 from vbsbatch.model import Timeouts
 from vbsbatch.model.clocks import elapsed_seconds
@@ -40,7 +41,12 @@ _IDLE = 15.0  # seconds; an idle connection older than this is not used again
 READ_SPAN = 10.0
 """A read may take this many times the read timeout, as long as bytes keep coming."""
 
+UNKNOWN_YET = (1.0, 2.0, 4.0)
+"""Seconds before a read is repeated whose fresh token was refused: a node may not know it yet."""
+
 _NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
+
+_OUT_OF_TIME = frozenset({408, 500, 502, 504})
 
 Connect = Callable[[], httpx.AsyncBaseTransport]
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -54,10 +60,21 @@ class Reply:
     status: int
     headers: httpx.Headers
     body: bytes = field(repr=False)
+    address: str = ""
+    """Method and path of the request."""
 
 
 class NoAnswerError(Exception):
     """A request ended without a usable answer; the text says why. Never leaves this room."""
+
+
+def may_be_too_long(error: CloudUnavailable) -> bool:
+    """Whether a read that failed may succeed when it asks for less: no time was left for it, or
+    its answer broke off."""
+    no_answer = error.__cause__
+    if isinstance(no_answer, NoAnswerError):
+        return broke_off(no_answer.__cause__)
+    return error.status in _OUT_OF_TIME
 
 
 @dataclass(slots=True)
@@ -93,6 +110,7 @@ class Session:
         self.credentials = credentials
         self.now = now
         self.clock = clock or ServerClock()
+        self.way = Way(now)
         self.create_calls = 0
         self._reads = 0
         self._timeouts = timeouts
@@ -135,7 +153,7 @@ class Session:
         return await self._send(slot, request, proof, CREATE_MAX, span)
 
     async def read(self, method: str, url: httpx.URL, body: bytes = b"") -> Reply:
-        """Send a request that may be repeated; after a 401, once more with fresh credentials.
+        """Send a request that may be repeated; after a 401, again with fresh credentials.
 
         Raises `CloudUnavailable` when no answer came and `CloudRefused` when the credentials no
         longer get a token.
@@ -143,10 +161,15 @@ class Session:
         span = self._timeouts.connect + READ_SPAN * self._timeouts.read
         try:
             await self.credentials.ready()
-            sent_at = self.now()  # with a token that was got before: a refusal is meant for it
+            refused_at = self.now()  # after the token was got: a refusal is meant for it
             reply = await self._send_read(method, url, body, span)
-            if reply.status == 401:
-                await self.credentials.ready(refused_at=sent_at)
+            for pause in (0.0, *UNKNOWN_YET):
+                if reply.status != 401:
+                    break
+                await anyio.sleep(pause)
+                # The same fresh token for some seconds: another would be as unknown to a node.
+                await self.credentials.ready(refused_at=refused_at)
+                refused_at = self.now() if pause == UNKNOWN_YET[-2] else refused_at
                 reply = await self._send_read(method, url, body, span)
         except NoAnswerError as error:
             raise CloudUnavailable(str(error)) from error
@@ -238,7 +261,8 @@ class Session:
                 body = body.replace(secret, b"***")
         if response.status_code == 401:
             self.credentials.refused(response.headers, body)
-        return Reply(response.status_code, response.headers, body)
+        address = f"{request.method} {request.url.path}"
+        return Reply(response.status_code, response.headers, body, address)
 
     def _open(self, slot: _Slot, url: httpx.URL) -> httpx.AsyncBaseTransport:
         if self._connect is not None:

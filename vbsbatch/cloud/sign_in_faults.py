@@ -12,7 +12,9 @@ from urllib.parse import quote
 from vbsbatch.cloud.answers import clean, read_refusal
 from vbsbatch.cloud.foreign import causes, network_reason, told, words
 from vbsbatch.errors import CloudUnavailable, SignInError
+from vbsbatch.model import is_too_fast
 
+_SAID_MOST = 2000  # characters of an answer that are looked at for what it says
 _TOLD = re.compile(r"check|set cacert|cert:|_PROXY")
 """Words of a reason that says what to do already."""
 _WORDS_MOST = 240
@@ -44,10 +46,27 @@ def translated(
     text, outage = _reason(error, auth_type, secrets)
     text = without(text, secrets)
     words = f"{where}: {text}"
+    wait = _wait(error)
     if outage and renewing:
-        return CloudUnavailable(words)
+        return CloudUnavailable(words, retry_after=wait)
     passing = outage and _status(error) is not None
-    return SignInError(words + _advice(text, passing=passing), passing=passing)
+    advice = _advice(text, passing=passing)
+    return SignInError(words + advice, passing=passing, retry_after=wait)
+
+
+def _is_busy(status: int, error: Exception) -> bool:
+    """Whether a refusal is one of this moment: a rate limit, in whatever words, or an outage."""
+    if status in (408, 413) or status >= 500:
+        return True
+    replies = (getattr(link, "response", None) for link in causes(error))
+    said = [str(getattr(reply, "text", ""))[:_SAID_MOST] for reply in replies if reply is not None]
+    return is_too_fast(status, None, " ".join([words(error), *said]))
+
+
+def _wait(error: Exception) -> float | None:
+    """How long the identity service wants to be left alone (seconds), where it says so."""
+    told = (getattr(link, "retry_after", None) for link in causes(error))
+    return next((float(each) for each in told if isinstance(each, int | float) and each), None)
 
 
 def without(text: str, secrets: Collection[str]) -> str:
@@ -79,7 +98,7 @@ def _reason(error: Exception, auth_type: str, secrets: Collection[str]) -> tuple
     if unusable := next((link for link in causes(error) if _is_unusable(link)), None):
         return words(unusable), False
     if (status := _status(error)) is not None:
-        return _refused(status, error, auth_type, secrets), status in (408, 429) or status >= 500
+        return _refused(status, error, auth_type, secrets), _is_busy(status, error)
     if network := network_reason(error):
         return network, True
     named = {type(link).__name__ for link in causes(error)}
@@ -123,6 +142,8 @@ def _http_status(link: BaseException) -> int | None:
 
 def _refused(status: int, error: Exception, auth_type: str, secrets: Collection[str]) -> str:
     said = _said(error, secrets)
+    if _is_busy(status, error):
+        return f"the identity service is unavailable ({status}){said}"
     if status == 401:
         means = _means(auth_type)
         return f"the identity service refused the credentials (401){said}: check {means}"
@@ -131,8 +152,6 @@ def _refused(status: int, error: Exception, auth_type: str, secrets: Collection[
         return f"the identity service forbids this sign-in (403){said}"
     if status == 404:
         return "auth_url leads to no Keystone (404): check auth_url"
-    if status in (408, 429) or status >= 500:
-        return f"the identity service is unavailable ({status}){said}"
     return f"the identity service refused the sign-in ({status}){said}"
 
 

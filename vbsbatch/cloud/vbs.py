@@ -18,6 +18,7 @@ from vbsbatch.cloud.session import Session
 from vbsbatch.errors import CloudUnavailable
 from vbsbatch.model import Answer, BackupSettings, CloudJob, CloudJobStatus, Job, Quota, Service
 
+_MISSING = object()
 _STATUSES = {status.value: status for status in CloudJobStatus}
 
 
@@ -45,7 +46,10 @@ class VbsService(CloudService):
     async def create(self, job: Job, worker: int) -> Answer:
         """Send one create, once; without an answer, `status` is None and `message` says why."""
         body = json.dumps({"backup": create_body(job)}).encode()
-        return await self._send(worker, self._create_url, body)
+        answer = await self._send(worker, self._create_url, body)
+        if answer.cloud_job_id is not None:  # where creates arrive its queries do, too
+            self._session.way.heard(f"GET {httpx.URL(self._jobs_url).path}{answer.cloud_job_id}")
+        return answer
 
     async def objections(self, wanted: Iterable[BackupSettings]) -> list[str]:
         """None: the plan's own rules are those of VBS."""
@@ -62,8 +66,11 @@ class VbsService(CloudService):
     async def quota(self) -> tuple[Quota, ...]:
         """What the project may keep and what it keeps; kinds without a number are left out."""
         reply = await self._session.read("GET", self._quota_url)
-        quotas = read_success(self._session, reply).get("quotas")
-        resources = quotas.get("resources") if isinstance(quotas, dict) else None
+        document = read_success(self._session, reply)
+        quotas = document.get("quotas", _MISSING)
+        resources = quotas.get("resources") if isinstance(quotas, dict) else quotas
+        if resources is None:
+            return ()
         if not isinstance(resources, list):
             raise CloudUnavailable("the quota's answer is unreadable", status=reply.status)
         return tuple(filter(None, map(_quota, resources)))
@@ -72,7 +79,8 @@ class VbsService(CloudService):
         """Ask the endpoint once whether it is VBS; raises `CloudUnavailable` without an answer."""
         reply = await self._session.read("GET", self._quota_url)
         if 200 <= reply.status < 300:
-            return isinstance(read_success(self._session, reply).get("quotas"), dict)
+            quotas = read_success(self._session, reply).get("quotas", _MISSING)
+            return quotas is None or isinstance(quotas, dict)
         error = refusal_of(self._session, reply)
         if isinstance(error, CloudUnavailable):
             raise error

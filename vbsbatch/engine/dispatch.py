@@ -26,6 +26,12 @@ from vbsbatch.policy import Judgement, judge_request, named
 REFUSALS = 3
 """A job whose token is refused so often in a row stops the run, even if others pass with it."""
 
+NEWS = 10.0
+"""Seconds that the nodes of a cloud may take to know a fresh token."""
+
+DOUBTED, DOUBTED_FOR = 4, 30.0
+"""So many refusals in a row, over so many seconds, that may be throttling, are a used-up quota."""
+
 SIGNED_IN_FOR = 1.0
 """Seconds for which a token that was good for a while is not asked about again."""
 
@@ -60,6 +66,11 @@ class Dispatcher:
         self._asking: set[anyio.CancelScope] = set()
         self._owed: Counter[int] = Counter()
         self._refusals: Counter[int] = Counter()
+        self._refused_since: dict[int, Elapsed] = {}
+        self._fresh_refused: list[Elapsed] = []
+        """When creates were refused with tokens that were never good for anything."""
+        self._doubts: list[Elapsed] = []
+        """When creates were refused for what may be throttling, and none was accepted since."""
         self._renewing = 0
         self._refused_at: Elapsed | None = None
         """When what was sent last with a token that is to be renewed left; None while there is
@@ -223,28 +234,43 @@ class Dispatcher:
         judgement = judge_request(answer, self._settings.retry.rules, self._settings.operation)
         aborted = scope.cancelled_caught
         job = replace(job, free=job.free + 1) if aborted else self._weigh(job, judgement)
-        took = self._clock.elapsed() - began
         verdict = judgement.verdict
-        self._conclude(
-            job,
-            judgement,
-            Attempt(
-                number=job.attempts, sent_at=sent_at, took=took, verdict=verdict, answer=answer
-            ),
+        attempt = Attempt(
+            number=job.attempts,
+            sent_at=sent_at,
+            took=self._clock.elapsed() - began,
+            verdict=verdict,
+            answer=answer,
         )
-        if verdict is Verdict.THROTTLE:
+        self._conclude(job, judgement, attempt)
+        if verdict is Verdict.THROTTLE or judgement.slower:
             self._slow_down(answer, began)
+        self._mind_doubts(answer, judgement)
         if verdict is Verdict.REAUTH:
             await self._renew_token(job, judgement, began)
-        else:
+        elif not judgement.passing:
             self._refusals.pop(job.no, None)
-            self._token_was_good |= answer.status is not None and began > self._renewed_at
+            self._refused_since.pop(job.no, None)
+            if answer.status is not None and began > self._renewed_at:
+                self._token_was_good = True
+                self._fresh_refused.clear()
 
     def _conclude(self, job: Job, judgement: Judgement, attempt: Attempt) -> None:
         outcome = of_answer(job, attempt.answer, judgement, self._rules())
         self._ledger.move(job, outcome.to, attempt=attempt, note=outcome.note, **outcome.changes)
         if outcome.stop is not None:
             self._stop(outcome.stop)
+
+    def _mind_doubts(self, answer: Answer, judgement: Judgement) -> None:
+        """Stop for what was taken for throttling where it persists and nothing is accepted."""
+        if judgement.verdict is Verdict.ACCEPTED:
+            self._doubts.clear()
+        elif judgement.doubtful:
+            self._doubts.append(self._clock.elapsed())
+            lasted = self._doubts[-1] - self._doubts[0]
+            if len(self._doubts) >= DOUBTED and lasted >= DOUBTED_FOR:
+                words = f"{answer.code or f'HTTP {answer.status}'}: {judgement.meaning}"
+                self._stop(f"{words} (no create was accepted for {lasted:.0f} s)")
 
     def _weigh(self, job: Job, judgement: Judgement) -> Job:
         """Let the circuit breaker know; the job, with the attempts that an outage must not
@@ -253,6 +279,9 @@ class Dispatcher:
             job = replace(job, free=job.free + owed)
         if judgement.verdict is Verdict.REAUTH and self._breaker.circuit is Circuit.OPEN:
             return job  # a token refused while nobody can sign in is no sign of recovery
+        if judgement.passing:
+            self._announce_block(judgement)
+            return job
         if not judgement.outage:
             if self._breaker.answered(job.no):
                 self._may_probe = False  # the outage is over: no create need try its luck
@@ -282,6 +311,12 @@ class Dispatcher:
             self._tell_trouble(f"the service seems down ({words})")
         self.look_again()
 
+    def _announce_block(self, judgement: Judgement) -> None:
+        if self._breaker.circuit is Circuit.CLOSED:
+            self._tell_trouble(f"the way to the service is blocked ({judgement.meaning})")
+        self._breaker.trip(self._clock.elapsed())
+        self.look_again()
+
     def _tell_trouble(self, words: str) -> None:
         self._trouble = f"{words}; waiting and probing"
         self._ledger.note("breaker", self._trouble)
@@ -297,17 +332,25 @@ class Dispatcher:
             self._ledger.note("limiter", f"{before}->{after} {why}")
 
     async def _renew_token(self, job: Job, judgement: Judgement, sent_at: Elapsed) -> None:
-        """Once with a fresh token; when that is refused too, before it was good for
-        anything, stop."""
+        """Once with a fresh token; when that is refused too, before it was good for anything, and
+        goes on being refused, stop: some nodes may not know it yet."""
         self._signed_in_at = LONG_AGO
         self._refusals[job.no] += 1
-        used = sent_at > self._renewed_at
-        if used and self._refusals[job.no] > (REFUSALS if self._token_was_good else 1):
-            self._stop(f"a fresh token was refused too: {judgement.meaning}")
-            return
+        now = self._clock.elapsed()
+        since = self._refused_since.setdefault(job.no, now)
+        if sent_at > self._renewed_at:
+            if not self._token_was_good:
+                self._fresh_refused.append(now)
+                since = self._fresh_refused[0]
+            lasts = not self._token_was_good or self._refusals[job.no] > REFUSALS
+            if lasts and now - since >= NEWS:
+                self._stop(f"a fresh token was refused too: {judgement.meaning}")
+                return
+        times = len(self._fresh_refused)
         self._renewing += 1
         self.feed.give_back()  # the refused one goes first: it tells what a fresh token is worth
         try:
+            await anyio.sleep(min(2.0 ** (times - 2), 4.0) if times > 1 else 0.0)
             await self._renew(sent_at)
         except CloudUnavailable as error:
             self._identity_is_down(error)

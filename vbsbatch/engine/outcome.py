@@ -25,6 +25,9 @@ from vbsbatch.policy import OURS, Judgement, backoff
 UNDELAYED = 4
 """So often a throttled job comes back at once: the pace is the limiter's matter."""
 
+BUSY_FREE = 8
+"""So many attempts of a job cost nothing before a service that names a time is only down."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
@@ -58,12 +61,11 @@ def of_answer(job: Job, answer: Answer, judgement: Judgement, rules: Rules) -> O
         "cloud_job_id": None,
         "backup_id": None,
     }
-    match judgement.verdict:
+    match Verdict.THROTTLE if judgement.passing else judgement.verdict:
         case Verdict.ACCEPTED:
             return _accepted(job, seen, answer)
         case Verdict.UNKNOWN:
-            doubt = {"unknown_at": rules.now, "later_since": None}
-            return Outcome(to=JobState.UNKNOWN, changes=seen | doubt)
+            return _in_doubt(job, seen, judgement, rules)
         case Verdict.LATER:
             if judgement.conflict and job.attempts > 1:
                 # An earlier create of ours may be what is under way: look before waiting.
@@ -144,6 +146,12 @@ def _accepted(job: Job, seen: Mapping[str, Any], answer: Answer) -> Outcome:
         "progress": None,
     }
     return Outcome(to=JobState.RUNNING, changes={**seen, **accepted})
+
+
+def _in_doubt(job: Job, seen: Mapping[str, Any], judgement: Judgement, rules: Rules) -> Outcome:
+    free = job.free + (judgement.slower and job.free < BUSY_FREE)
+    doubt = {"unknown_at": rules.now, "later_since": None, "free": free}
+    return Outcome(to=JobState.UNKNOWN, changes={**seen, **doubt})
 
 
 def _step_back(job: Job, rules: Rules) -> float:

@@ -19,6 +19,9 @@ CLOCKS_DIFFER = 86400.0
 """Seconds by which a clock may have been set since a create, the server's or ours: absence is not
 proved by pages that end at its time, but by those a day older."""
 
+SORTED = 10
+"""So many entries in a row that are sorted newest first are no chance."""
+
 ERRORED = frozenset({"error", "deleting", "error_deleting", "deleted"})
 """Statuses of a backup that will never be available."""
 
@@ -202,13 +205,13 @@ class Sightings:
         return Finding.UNCERTAIN if job.no in self.uncertain else Finding.ABSENT
 
 
-def reaches_back(backups: Collection[Backup], since: Cloud | None) -> bool:
-    """Whether a page sorted newest first ends before `since` (server clock): later pages do not
-    matter."""
-    if since is None or not backups:
+def reaches_back(shown: Collection[Backup], since: Cloud | None) -> bool:
+    """Whether a list that is sorted newest first was shown back to `since` (server clock): what
+    follows does not matter. A few entries may stand in that order by chance."""
+    if since is None or len(shown) < SORTED:
         return False
-    times = [backup.created_at for backup in backups if backup.created_at is not None]
-    if len(times) < len(backups) or times != sorted(times, reverse=True):
+    times = [backup.created_at for backup in shown if backup.created_at is not None]
+    if len(times) < len(shown) or times != sorted(times, reverse=True):
         return False
     return times[-1] < since - SLACK
 

@@ -171,11 +171,13 @@ class Tracker:
         sight = self._sight(started_at)
         seen, survey = Sightings(index=Index(jobs), sight=sight), Survey(self._journal, sight)
         since = needed_since(jobs, sight)
+        shown: list[Backup] = []
         for _ in range(self._tuning.pages_at_most):
             seen.add(listed.backups)
+            shown += listed.backups
             if sight.surveying:
                 await survey.add(listed.backups)
-            if listed.next is None or reaches_back(listed.backups, since):
+            if listed.next is None or reaches_back(shown, since):
                 self._looked = True
                 if sight.surveying:
                     await self._take_over(survey)

@@ -67,9 +67,11 @@ from vbsbatch.model.states import (
     Verdict,
     check_move,
 )
+from vbsbatch.model.throttling import BLOCKED, TOO_FAST, is_too_fast, names_quota, names_rate
 
 __all__ = [
     "AT_ONCE",
+    "BLOCKED",
     "ENDED_STATES",
     "LONG_AGO",
     "MOST_IN_FLIGHT",
@@ -78,6 +80,7 @@ __all__ = [
     "NO_PARENT",
     "OPEN_STATES",
     "SETTLE",
+    "TOO_FAST",
     "WITHDRAWN",
     "Answer",
     "Attempt",
@@ -120,6 +123,9 @@ __all__ = [
     "as_wall",
     "check_move",
     "did_you_mean",
+    "is_too_fast",
+    "names_quota",
+    "names_rate",
     "near_path",
     "nearest",
     "on_cloud_clock",

@@ -89,6 +89,9 @@ class Answer:
     """False when a 2xx came whose body names neither a cloud job nor a backup."""
     json: bool = True
     """False when the body was no JSON object: a proxy's page, not the service."""
+    passing: bool = False
+    """What answered is not the service, at an address where the service answered lately: a gateway
+    that reloads, say. Nothing was done."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

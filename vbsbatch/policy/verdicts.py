@@ -1,7 +1,8 @@
 """(status, code) -> verdict.
 
-The order of belief: the plan's own rules, except about an accepted create or a refused token; an
-answer that proves nothing (no answer, 408, 5xx, an unreadable 2xx) is unknown whatever its code
+The order of belief: the plan's own rules, except about an accepted create, a refused token or what
+answers in the place of the service; what speaks of requests that come too fast; an answer that
+proves nothing (no answer, 408, 5xx, an unreadable 2xx) is unknown whatever its code
 says; then the code, because most refusals are 400 with a code in the body; then the status alone.
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from vbsbatch.model import Answer, Rule, Verdict
+from vbsbatch.model import BLOCKED, Answer, Rule, Verdict, is_too_fast, names_quota
 from vbsbatch.policy.codes import table
 from vbsbatch.policy.sayings import ERROR
 
@@ -22,6 +23,7 @@ STOPPING_STATUSES = {
     405: "wrong endpoint",
     406: "wrong endpoint or version",
     407: "the proxy wants its own sign-in",
+    410: "the service has been switched off",
     413: "a quota is used up",
     501: "the service does not offer this",
 }
@@ -74,12 +76,24 @@ class Judgement:
     conflict: bool = False
     """A backup of this volume is under way, and it may be ours."""
     stop_after: int | None = None
+    passing: bool = False
+    """Something answered in the place of the service, and may be gone soon: nothing was done."""
+    doubtful: bool = False
+    """A throttle that may be a used-up quota, or a ban: when it persists it is taken for that."""
+    slower: bool = False
+    """Whatever became of the request, the service wants fewer of them."""
 
 
 def judge(answer: Answer, rules: Iterable[Rule] = ()) -> Judgement:
     """What `answer` to a create means; `rules` are the plan's and come first."""
-    shipped = _unproved(answer) or _by_code(answer) or _by_status(answer)
-    if shipped.verdict in _NOT_TO_BE_RULED:
+    shipped = (
+        _in_the_way(answer)
+        or _too_fast(answer)
+        or _unproved(answer)
+        or _by_code(answer)
+        or _by_status(answer)
+    )
+    if shipped.passing or shipped.verdict in _NOT_TO_BE_RULED:
         return shipped
     for rule in rules:
         if matches(rule, answer.status, answer.code):
@@ -158,23 +172,58 @@ def _glob(pattern: str) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
 
 
+def _in_the_way(answer: Answer) -> Judgement | None:
+    """The verdict of what stands in the way of a service that answered a moment ago."""
+    if not answer.passing:
+        return None
+    said = f"{answer.status}: something in front of the service answers in its place"
+    return Judgement(verdict=Verdict.LATER, meaning=said, passing=True)
+
+
+def _too_fast(answer: Answer) -> Judgement | None:
+    """The verdict of a refusal that speaks of requests that come too fast, or that may do so."""
+    status, entry = answer.status or 0, table().get(answer.code or "")
+    if status < 400 or status == 408 or (status >= 500 and status != 503):
+        return None
+    if entry is not None and not _may_throttle(entry.verdict, status):
+        return None
+    full = names_quota(answer.code, answer.message)
+    if entry is not None:
+        full, words = entry.verdict is not Verdict.THROTTLE, entry.meaning
+    elif status == BLOCKED:
+        full, words = True, "blocked, for too many requests it seems"
+    elif is_too_fast(status, answer.code, answer.message):
+        words = meaning(None, 429)
+    elif status == 413 and not full:
+        full, words = True, "too many requests, or a quota that is used up"
+    else:
+        return None
+    return Judgement(verdict=Verdict.THROTTLE, meaning=words, doubtful=full)
+
+
+def _may_throttle(verdict: Verdict, status: int) -> bool:
+    return verdict is Verdict.THROTTLE or status == 429
+
+
 def _unproved(answer: Answer) -> Judgement | None:
     """The verdict of an answer that proves neither acceptance nor refusal."""
     status = answer.status
     if status is None:
         return _unknown(answer.message or "no answer", outage=True)
     if status == 408 or (status >= 500 and status != 501) or status < 200:
-        return _unknown(meaning(answer.code, status), outage=True)
+        slower = status == 503 and answer.retry_after is not None
+        return _unknown(meaning(answer.code, status), outage=True, slower=slower)
     if status < 300 and (not answer.readable or not (answer.cloud_job_id or answer.backup_id)):
-        return _unknown("accepted, it seems, but the answer names no cloud job")
+        words = "accepted, it seems, but the answer names no cloud job"
+        return _unknown(words, outage=not answer.json)
     if status in (400, 422) and not answer.json:
         # A proxy's page. The service has not spoken, so its status proves nothing.
         return _unknown("something in front of the service answered", outage=True)
     return None
 
 
-def _unknown(words: str, *, outage: bool = False) -> Judgement:
-    return Judgement(verdict=Verdict.UNKNOWN, meaning=words, outage=outage)
+def _unknown(words: str, *, outage: bool = False, slower: bool = False) -> Judgement:
+    return Judgement(verdict=Verdict.UNKNOWN, meaning=words, outage=outage, slower=slower)
 
 
 def _by_code(answer: Answer) -> Judgement | None:
@@ -182,7 +231,7 @@ def _by_code(answer: Answer) -> Judgement | None:
     if entry is None or entry.where == "query" or (answer.status or 0) < 400:
         return None
     return Judgement(
-        verdict=Verdict.THROTTLE if answer.status == 429 else entry.verdict,
+        verdict=entry.verdict,
         meaning=entry.meaning,
         outage=entry.code in OUTAGES,
         conflict=entry.code in CONFLICTS,
@@ -204,8 +253,6 @@ def _by_status(answer: Answer) -> Judgement:
         return Judgement(verdict=Verdict.REAUTH, meaning=words)
     if status == 409:
         return Judgement(verdict=Verdict.LATER, meaning=words, conflict=True)
-    if status == 429:
-        return Judgement(verdict=Verdict.THROTTLE, meaning=words)
     if status == 404 and answer.json:
         return Judgement(verdict=Verdict.FAIL, meaning="the disk does not exist")
     if status in STOPPING_STATUSES:

@@ -17,11 +17,16 @@ class FaultBook:
         self._since = since
         self._struck: Counter[tuple[int, str | None]] = Counter()
 
-    def pick(self, kind: Kind, volume_id: str | None, now: float) -> Fault | None:
-        """The first fault that strikes this request, counted as having struck."""
+    def pick(
+        self, kind: Kind, volume_id: str | None, now: float, *, entries: int | None = None
+    ) -> Fault | None:
+        """The first fault that strikes this request, counted as having struck; `entries` is how
+        many a list is asked for."""
         for number, fault in enumerate(self._faults):
             counted = (number, volume_id if fault.volumes else None)
             if not self._fits(fault, kind, volume_id, now):
+                continue
+            if fault.longer is not None and (entries is None or entries <= fault.longer):
                 continue
             if fault.first is not None and self._struck[counted] >= fault.first:
                 continue

@@ -118,6 +118,8 @@ class _Fault(_Strict):
     message: str | None = None
     after: bool | None = None
     retry_after: Annotated[str, Field(pattern=r"^[ -~]*$")] | int | None = None
+    retry_after_key: Annotated[str, Field(pattern=r"^[A-Za-z_-]{1,40}$")] | None = None
+    longer: Annotated[int, Field(gt=0)] | None = None
     delay: Range = (0.0, 0.0)
     to: Address | None = None
     every: Positive = 1.0
@@ -147,6 +149,8 @@ class _Document(_Strict):
     clock_steps: list[_ClockStep] = []
     quota: _Quota = _Quota()
     catalog: Address | None = None
+    page: Annotated[int, Field(gt=0, le=1000)] = 1000
+    links: bool = True
     faults: list[_Fault] = []
 
     def value(self) -> Scenario:
@@ -163,6 +167,8 @@ class _Document(_Strict):
             clock_steps=tuple((step.after, step.by) for step in self.clock_steps),
             quota=Quota(**self.quota.model_dump()),
             catalog=self.catalog,
+            page=self.page,
+            links=self.links,
             faults=tuple(fault.value() for fault in self.faults),
         )
 

@@ -26,6 +26,8 @@ from vbsbatch.simulator.wire import (
 PAGE = 1000
 """The most entries of one page."""
 
+_LISTS = frozenset({"detail", "backups", "volumes", "servers"})
+
 Entry = TypeVar("Entry")
 
 
@@ -96,11 +98,17 @@ def cut_page(
         return openstack_fault(404, f"Marker {marker} could not be found.")
     page = []
     for position, entry in enumerate(entries):
-        if position >= offset + min(limit, PAGE):
+        if position >= offset + min(limit, call.scenario.page):
             break
         if position >= offset:
             page.append(entry)
     return page
+
+
+def entries_asked(request: SimRequest) -> int | None:
+    """How many entries a list is asked for; None for what is none."""
+    listing = request.method == "GET" and request.path.rsplit("/", 1)[-1] in _LISTS
+    return _whole(request.query, "limit", PAGE) if listing else None
 
 
 def _whole(query: Mapping[str, str], name: str, default: int) -> int | None:
@@ -112,8 +120,8 @@ def _whole(query: Mapping[str, str], name: str, default: int) -> int | None:
 
 def next_link(call: Call, collection: str, ids: list[str]) -> list[dict[str, str]] | None:
     """The link to the next page after a full one, even when that will be empty (as Cinder does)."""
-    limit = min(_whole(call.request.query, "limit", PAGE) or 0, PAGE)
-    if not ids or len(ids) < limit:
+    limit = min(_whole(call.request.query, "limit", PAGE) or 0, call.scenario.page)
+    if not ids or len(ids) < limit or not call.scenario.links:
         return None
     query = {name: value for name, value in call.request.query.items() if name != "offset"}
     path = call.request.path.partition(f"/{collection}")[2]

@@ -48,11 +48,15 @@ class Do(StrEnum):
     BOMB = "bomb"  # commit, then answer a little gzip that unpacks to gigabytes
     ENDLESS = "endless"  # commit, then answer a body without an end
     DRIP = "drip"  # commit, then answer byte by byte, one `every` so long
+    NULL = "null"  # commit, and answer null where a list, a map or a text would be empty
+    NO_MARKER = "no_marker"  # answer a list as if it had not been asked for what follows a marker
+    NO_PAGING = "no_paging"  # the same, and as if it had not been asked for an offset either
     FAIL = "fail"  # accept the create or restore; its cloud job fails with `code`
 
 
 _COMMITTING = frozenset(
     {Do.DROP_AFTER, Do.HANG_AFTER, Do.GARBAGE, Do.CUT, Do.DELAY, Do.BOMB, Do.ENDLESS, Do.DRIP}
+    | {Do.NULL, Do.NO_MARKER, Do.NO_PAGING}
 )
 
 
@@ -80,6 +84,10 @@ class Fault:
     """Commit before answering; None for what `do` says."""
     retry_after: str | None = None
     """Sent literally as `Retry-After`: seconds or a date."""
+    retry_after_key: str | None = None
+    """With `status`: `retry_after` stands in the body under this key, and not in a header."""
+    longer: int | None = None
+    """Only lists that are asked for more entries than this."""
     delay: Span = (0.0, 0.0)
     """How long the answer takes on top of the usual latency."""
     to: str | None = None
@@ -160,6 +168,10 @@ class Scenario:
     quota: Quota = Quota()
     catalog: str | None = None
     """Scheme and host that the catalog gives every service but identity; None for our own."""
+    page: int = 1000
+    """The most entries of a page, whatever is asked for."""
+    links: bool = True
+    """Whether a full page links to the next one."""
     faults: tuple[Fault, ...] = ()
 
     def ahead(self, passed: float) -> float:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -111,6 +111,36 @@ def openstack_fault(status: int, message: str, headers: dict[str, str] | None = 
     """The envelope of Cinder: `{"badRequest": {"code": 400, "message"}}` and the like."""
     name = _FAULT_NAMES.get(status, "computeFault")
     return json_reply(status, {name: {"code": status, "message": message}}, headers)
+
+
+def with_key(reply: SimReply, key: str | None, value: str | None) -> SimReply:
+    """The same fault with one more entry in its envelope."""
+    if key is not None:
+        content = json.loads(reply.body)
+        for envelope in content.values():
+            envelope[key] = value
+        reply.body = json.dumps(content).encode()
+    return reply
+
+
+def with_nulls(body: bytes) -> bytes:
+    """The same JSON with null in the place of every list, map and text that is empty."""
+    content = load_json(body)
+    return body if content is None else json.dumps(_nulls(content)).encode()
+
+
+def _nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        value = {key: _nulls(entry) for key, entry in value.items()}
+    elif isinstance(value, list):
+        value = [_nulls(entry) for entry in value]
+    return None if value in ({}, [], "") else value
+
+
+def forgetful(request: SimRequest, names: Collection[str]) -> SimRequest:
+    """The same request without these parts of its query."""
+    kept = {name: value for name, value in request.query.items() if name not in names}
+    return replace(request, query=kept)
 
 
 def keystone_error(status: int, message: str, headers: dict[str, str] | None = None) -> SimReply:

@@ -28,10 +28,13 @@ from vbsbatch.simulator.wire import (
     SimReply,
     SimRequest,
     bomb,
+    forgetful,
     gateway_error,
     load_json,
     openstack_fault,
     vbs_error,
+    with_key,
+    with_nulls,
 )
 
 _FATES = {
@@ -47,6 +50,12 @@ _FATES = {
 
 _HARMLESS = frozenset({Do.REVOKE, Do.REVOKE_KEYS, Do.FAIL})
 """Faults that leave the answer to the service."""
+
+_FORGETS = {
+    Do.NO_MARKER: frozenset({"marker"}),
+    Do.NO_PAGING: frozenset({"marker", "offset"}),
+}
+"""What of a query a list ignores."""
 
 _WANTED = {Kind.CREATE: "backup", Kind.RESTORE: "restore"}
 """What the body of a request speaks of that is about one volume."""
@@ -158,7 +167,11 @@ class SimulatedCloud:
         volume_id = read_id(wanted.get("volume_id")) or wanted.get("volume_id")
         arrival = _Arrival(request, place, now, content, volume_id, wanted.get("name"))
         known_id = volume_id if isinstance(volume_id, str) else None
-        arrival.fault = self._faults.pick(place.kind, known_id, now)
+        arrival.fault = self._faults.pick(
+            place.kind, known_id, now, entries=native.entries_asked(request)
+        )
+        if arrival.fault is not None and arrival.fault.do in _FORGETS:
+            arrival.request = forgetful(request, _FORGETS[arrival.fault.do])
         if arrival.fault is not None and arrival.fault.do is Do.REVOKE:
             self.identity.revoke_all(now, self.scenario.revoked_after)
         elif arrival.fault is not None and arrival.fault.do is Do.REVOKE_KEYS:
@@ -239,7 +252,8 @@ class SimulatedCloud:
         """What a fault makes of an answer."""
         if fault is None:
             return reply
-        headers = {} if fault.retry_after is None else {"retry-after": fault.retry_after}
+        named = fault.retry_after is not None and fault.retry_after_key is None
+        headers = {"retry-after": fault.retry_after or ""} if named else {}
         match fault.do:
             case Do.STATUS:
                 return self._stated(fault, headers)
@@ -258,6 +272,9 @@ class SimulatedCloud:
                 return _redirected(fault, request)
             case Do.BOMB:
                 return SimReply(reply.status, bomb(), {"content-encoding": "gzip"})
+            case Do.NULL:
+                reply.body = with_nulls(reply.body)
+                return reply
             case _:
                 reply.every = fault.every
                 reply.fate = _FATES.get(fault.do, Fate.ANSWER)
@@ -267,7 +284,8 @@ class SimulatedCloud:
         status, code = fault.status or 503, fault.code
         message = fault.message or vbs.MEANINGS.get(code or "", "The service is unavailable.")
         if code is None:
-            return openstack_fault(status, message, headers)
+            reply = openstack_fault(status, message, headers)
+            return with_key(reply, fault.retry_after_key, fault.retry_after)
         if code.startswith("APIG"):
             return gateway_error(status, code, message, self._request_id(), headers)
         reply = vbs_error(status, code, message)
