@@ -62,7 +62,7 @@ def test_what_may_be_a_used_up_quota_slows_down_first_and_stops_the_run_when_it_
     ending = stage.drive()
     assert ending.state is RunState.STOPPED
     assert "too many requests, or a quota that is used up" in str(ending.reason)
-    assert DOUBTED_FOR <= stage.clock.elapsed < 2 * DOUBTED_FOR
+    assert DOUBTED_FOR <= stage.clock.passed < 2 * DOUBTED_FOR
     assert ending.counts == {JobState.WAITING: 10}
 
 
@@ -78,7 +78,7 @@ def test_a_way_that_is_blocked_is_waited_for_at_no_cost() -> None:
     blocked = Answer(status=404, json=False, passing=True)
     stage = Stage(10, settings(retry={"attempts": 1}))
     stage.cloud.always = lambda job: (
-        blocked if 1.0 < stage.clock.elapsed < 30.0 else stage.cloud.accept(job)
+        blocked if 1.0 < stage.clock.passed < 30.0 else stage.cloud.accept(job)
     )
     stage.drive()
     assert stage.states() == [JobState.SUCCEEDED] * 10
@@ -216,7 +216,7 @@ def test_a_fresh_token_that_is_refused_for_some_seconds_stops_the_run() -> None:
     stage = Stage(5)
     stage.cloud.always = UNAUTHORIZED
     ending = stage.drive()
-    assert NEWS <= stage.clock.elapsed < 3 * NEWS
+    assert NEWS <= stage.clock.passed < 3 * NEWS
     assert ending.state is RunState.STOPPED
     assert "a fresh token was refused too" in str(ending.reason)
     assert ending.counts == {JobState.WAITING: 5}

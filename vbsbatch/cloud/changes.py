@@ -64,14 +64,14 @@ class Changes:
         try:
             url = f"{place or await self._backups.place()}/{path}"
             reply = await self._session.create(worker, httpx.URL(url), body, method=method)
-            if where := redirection(reply):
-                answer = Answer(status=reply.status, message=where, json=False)
-                return on_its_way(self._session, reply, answer)
-            return reply
         except NoAnswerError as error:
             return Answer(message=str(error), json=False)
         except (CloudUnavailable, CloudRefused) as error:
             return not_sent(error)
+        if where := redirection(reply):
+            answer = Answer(status=reply.status, message=where, json=False)
+            return on_its_way(self._session, reply, answer)
+        return reply
 
 
 def not_sent(error: CloudUnavailable | CloudRefused) -> Answer:

@@ -17,6 +17,7 @@ from vbsbatch.engine.cadence import Cadence
 from vbsbatch.engine.deletable import objection
 from vbsbatch.engine.outages import ReadOutages
 from vbsbatch.engine.outcome import Outcome, of_absence, of_refusal
+from vbsbatch.engine.pages import Pages
 from vbsbatch.engine.reconcile import (
     Finding,
     Index,
@@ -28,12 +29,11 @@ from vbsbatch.engine.reconcile import (
     settled_at,
     status,
 )
-from vbsbatch.engine.survey import UNCERTAIN, Claimed, Survey
-from vbsbatch.errors import CloudRefused, CloudUnavailable, ListChanged, SignInError
+from vbsbatch.engine.survey import UNCERTAIN, Survey
+from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
 from vbsbatch.model import (
     AT_ONCE,
     Backup,
-    BackupPage,
     CloudJob,
     CloudJobStatus,
     Elapsed,
@@ -41,7 +41,6 @@ from vbsbatch.model import (
     JobState,
     Operation,
     Verdict,
-    as_wall,
     on_cloud_clock,
     plain_id,
 )
@@ -72,6 +71,9 @@ class Tracker:
             settle=work.settings.retry.settle,
             now=work.clock.elapsed,
             note=work.ledger.note,
+        )
+        self._pages = Pages(
+            work, reads=self._reads, outages=self._outages, asked=self._cadence.swept
         )
         self._ask_at: dict[int, Elapsed] = {}
         self._misses: dict[int, int] = {}
@@ -166,7 +168,7 @@ class Tracker:
         """Read pages, newest first, until nothing further can matter."""
         started_at = self._clock.elapsed()
         self._outages.look()
-        listed = await self._page(None)
+        listed = await self._pages.read(None)
         # Only now: the first answer's `Date` may be the first to tell the server's clock.
         sight = self._sight(started_at)
         seen, survey = Sightings(index=Index(jobs), sight=sight), Survey(self._journal, sight)
@@ -184,76 +186,26 @@ class Tracker:
                 return seen, True
             if not sight.surveying and self._rest_alone(jobs, seen):
                 return seen, False
-            listed = await self._page(listed.next)
+            listed = await self._pages.read(listed.next)
         raise CloudUnavailable(f"the list does not end within {self._tuning.pages_at_most} pages")
 
     async def _take_over(self, survey: Survey) -> None:
         """What the cloud has of jobs that the store takes for waiting becomes theirs."""
         self._leftovers |= survey.left
-        if not survey.found:
-            return
-        async with self._ledger.waiting:
-            names = sorted({each.job.backup_name for each in survey.found.values()})
-            waiting = await self._journal.named(names)
-            claimed = [survey.found[job.no] for job in waiting if job.no in survey.found]
-            adopted = [self._adopt(each) for each in claimed if each.certain]
+        adopted, uncertain = await survey.take_over(self._ledger, self._clock.elapsed())
         if adopted:
             self._ledger.adopted += len(adopted)
             many = "1 backup" if len(adopted) == 1 else f"{len(adopted)} backups"
             words = f"took over {many} of this run that the store did not know of"
             self._ledger.note("run", f"{words}: it is an old copy, or was made anew")
-        for each in claimed:
-            if not each.certain:
-                self._fail(each.job, "uncertain", each.backup.fail_reason or UNCERTAIN)
+        for each in uncertain:
+            self._fail(each.job, "uncertain", each.backup.fail_reason or UNCERTAIN)
         for job, backup in adopted:
             await self._seen(job, backup, status(backup))
-
-    def _adopt(self, claimed: Claimed) -> tuple[Job, Backup]:
-        backup = claimed.backup
-        ahead, now = self._service.clock_ahead, self._clock.elapsed()
-        made_at = now if backup.created_at is None else Elapsed(float(backup.created_at) - ahead)
-        job = self._ledger.move(
-            claimed.job,
-            JobState.RUNNING,
-            note="found in the cloud: the store did not know of it",
-            backup_id=backup.id,
-            intent_at=min(made_at, now),
-            intent_cloud_at=backup.created_at,
-            first_sent_at=claimed.job.first_sent_at or as_wall(min(made_at, now)),
-            first_cloud_at=claimed.job.first_cloud_at or backup.created_at,
-            later_since=None,
-            code=None,
-            message=None,
-            http_status=None,
-        )
-        return job, backup
 
     def _begin_to_send(self) -> None:
         self._ledger.surveyed = True
         self._wake()
-
-    async def _page(self, page: str | None) -> BackupPage:
-        """One page. In the midst of a list it is asked for again before the look is given up: of
-        many pages one would fail almost every time."""
-        tries = 1 if page is None else self._tuning.page_tries
-        while True:
-            await self._reads.acquire()
-            self._cadence.swept()
-            try:
-                return await self._ask_for_page(page)
-            except ListChanged:
-                raise
-            except CloudUnavailable as error:
-                self._outages.page_failed()
-                tries -= 1
-                if not tries or error.retry_after:
-                    raise
-            await anyio.sleep(self._tuning.read_retry_first)
-
-    async def _ask_for_page(self, page: str | None) -> BackupPage:
-        if self._ledger.surveyed:
-            return await self._service.backups(page)
-        return await self._service.survey(page)
 
     def _sight(self, started_at: Elapsed) -> Sight:
         ahead, run = self._service.clock_ahead, self._run
