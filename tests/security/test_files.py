@@ -174,8 +174,8 @@ def test_every_file_that_is_made_goes_through_the_one_door() -> None:
     door = re.compile(r"O_CREAT|\.write_text\(|\.write_bytes\(|open\([^)]*[\"'][wax]b?[\"']")
     allowed = {
         "private_files.py": "the door",
-        "store/opening.py": "O_EXCL: never through a link",
-        "store/locks.py": "through the door",
+        "store/descriptors.py": "O_EXCL: never through a link",
+        "store/lock_file.py": "through the door",
         "cli/detaching.py": "through the door",
         "simulator/server.py": "through the door",
         "report/output.py": "mkstemp",
