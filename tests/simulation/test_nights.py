@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+from random import Random
 
 import pytest
 
@@ -22,8 +23,8 @@ from vbsbatch.simulator import (
     Services,
 )
 
-from .night import POINTS, Night, check, with_settings
-from .weather import fated, stormy
+from .night import PATIENT, POINTS, Night, check, with_settings
+from .weather import fated, stormy, unsteady
 
 SEEDS = int(os.environ.get("VBSBATCH_SEEDS", "300"))
 HOUR = 3600.0
@@ -251,3 +252,31 @@ def test_the_rate_is_used_and_never_exceeded(rate: Rate) -> None:
     times = [row["at"] for row in night.cloud.ledger.of("create")]
     used = (len(times) - 1) / (max(times) - min(times)) / rate.per_second
     assert 0.98 <= used <= 1.0
+
+
+def passed(seed: int, *, disturbed: bool) -> tuple[float, Night]:
+    """How long a night takes, on the timers, in which no request fails."""
+    random = Random(f"calm {seed}")
+    night = Night(
+        seed=seed,
+        volumes=random.randint(5, 30),
+        scenario=Scenario(backups=BackupScript(duration=(60.0, 60.0)), latency=(0.05, 0.05)),
+        settings=with_settings(limits={"in_flight": random.choice((4, 30))}),
+        lives=random.choice((1, 2, 3)),
+    )
+    if disturbed:
+        night = unsteady(night, cloud=False)
+    check(night.run())
+    return night.clock.passed, night
+
+
+@pytest.mark.parametrize("seed", range(max(4, SEEDS // 10)))
+def test_clocks_that_are_set_make_a_night_longer_by_a_settle_and_a_look_for_each_resume(
+    seed: int,
+) -> None:
+    """A suspend counts beside its own length: the timers do not see it."""
+    calm, _ = passed(seed, disturbed=False)
+    disturbed, night = passed(seed, disturbed=True)
+    looks = PATIENT.stale + PATIENT.poll
+    for_each_life = night.settings.retry.settle + looks
+    assert disturbed <= calm + night.lives * for_each_life
