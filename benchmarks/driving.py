@@ -24,6 +24,7 @@ from vbsbatch.model import (
     RunState,
     Settings,
 )
+from vbsbatch.model.clocks import elapsed, elapsed_seconds, wall
 from vbsbatch.store import Store
 
 NO_LIMIT = Rate(count=10_000)
@@ -33,11 +34,10 @@ DAY = 86400.0
 
 
 class Clock:
-    """The machine's wall clock."""
+    """The machine's clocks."""
 
-    def now(self) -> float:
-        """Seconds since the Unix epoch."""
-        return time.time()
+    elapsed = staticmethod(elapsed)
+    wall = staticmethod(wall)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +75,7 @@ def vbs(url: str, limits: Limits) -> VbsService:
 
     settings = Settings()
     session = Session(
-        Tokens(never, time.time, first=token), settings.timeouts, workers=limits.connections
+        Tokens(never, elapsed_seconds, first=token), settings.timeouts, workers=limits.connections
     )
     return VbsService(session, Endpoints(project_id="project", vbs=url, block_storage=url))
 
@@ -106,6 +106,7 @@ async def drive(
             clock=Clock(),
             random=Random(1),
             listeners=[hear] if stop_after else [],
+            resumed=False,
         )
         ending = await engine.drive()
         commits = journal.commits

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vbsbatch.cli import remark
+from vbsbatch.cli import fit, remark, say
 from vbsbatch.cli.options import db_option, open_store
 from vbsbatch.cli.showing import is_terminal
 from vbsbatch.cli.steering import asked_by
@@ -42,9 +42,9 @@ def take_over(run: str, db: Path | None) -> None:
                 f"an engine follows them: wait, or stop it first"
             )
         if not held:
-            click.echo(f"run {found.id}: {_nothing(found.state)}")
+            say(f"run {found.id}: {_nothing(found.state)}")
         for line in _taken(store, found.id):
-            click.echo(line)
+            say(line)
 
 
 def look_for_holders(store: Store, run_id: str, style: str, *, yes: bool, wanted: bool) -> None:
@@ -58,7 +58,7 @@ def look_for_holders(store: Store, run_id: str, style: str, *, yes: bool, wanted
     if not idle:
         return
     if not wanted and not yes and is_terminal(sys.stdin) and is_terminal(sys.stderr):
-        wanted = click.confirm(_question(idle), err=True)
+        wanted = click.confirm(fit(_question(idle)), err=True)
     for line in _taken(store, run_id) if wanted else ():
         remark(line, style)
 

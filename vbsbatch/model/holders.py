@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from shlex import quote
 
 from vbsbatch.model.states import RunState
 
@@ -39,7 +40,8 @@ class BlockingRun:
     @property
     def resume(self) -> str:
         """The command that goes on with it."""
-        return f"vbsbatch resume {self.run_id}{self.db_option}"
+        run_id, option = quote(self.run_id), self.db_option
+        return f"vbsbatch resume {run_id}{option}"
 
 
 def summed(holders: Iterable[BlockingRun]) -> list[BlockingRun]:
@@ -52,7 +54,8 @@ def summed(holders: Iterable[BlockingRun]) -> list[BlockingRun]:
 
 def take_over(run_id: str, holders: Sequence[BlockingRun]) -> str:
     """The command by which the run takes over what runs without an engine hold."""
-    return f"vbsbatch take-over {run_id}{holders[0].db_option if holders else ''}"
+    option = holders[0].db_option if holders else ""
+    return f"vbsbatch take-over {quote(run_id)}{option}"
 
 
 def who_holds(holders: Sequence[BlockingRun]) -> str:
