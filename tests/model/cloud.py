@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import lru_cache
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 
@@ -208,10 +209,15 @@ class SmallCloud:
 
     # Answers
 
-    def listed(self, ago: float = 0.0, limit: int = 1000) -> dict[str, Any]:
-        """The list of backups, newest first, as it was some seconds ago."""
+    def listed(
+        self, ago: float = 0.0, *, limit: int = 1000, marker: str = "", offset: int = 0
+    ) -> dict[str, Any]:
+        """The list of backups, newest first, as it was some seconds ago: what follows an entry, or
+        so many of them."""
         at = self.clocks.true() - ago
         shown = [each for each in reversed(self.backups) if each.status(at)]
+        ids = [each.id for each in shown]
+        shown = shown[ids.index(marker) + 1 if marker in ids else offset :]
         page: dict[str, Any] = {"backups": [self._entry(each, at) for each in shown[:limit]]}
         if len(shown) > limit:
             page["backups_links"] = [_next(page["backups"][-1]["id"])]
@@ -240,7 +246,10 @@ class SmallCloud:
         """What is asked of one thing, or of the volumes."""
         last = path.rpartition("/")[2]
         if last == "detail" and "/backups" in path:
-            return Said(content=self.listed(limit=1 if query == "limit=1" else 1000))
+            asked = dict(parse_qsl(query))
+            limit, offset = int(asked.get("limit", 1000)), int(asked.get("offset", 0))
+            marker = asked.get("marker", "")
+            return Said(content=self.listed(limit=limit, marker=marker, offset=offset))
         if last == "detail":
             volumes = [self._volume(disk) for disk in self.disks.values()]
             return Said(content={"volumes": volumes})
@@ -330,7 +339,8 @@ def read_request(request: httpx.Request, query: str) -> Asked | None:
     """What is to be decided about a request, None for one that is answered anyway."""
     path = request.url.path
     if request.method == "GET":
-        first = path.endswith("/backups/detail") and "marker" not in query and query != "limit=1"
+        further = "marker" in query or "offset" in query or query == "limit=1"
+        first = path.endswith("/backups/detail") and not further
         return Asked(kind="list") if first else None
     if request.method != "POST":
         return None

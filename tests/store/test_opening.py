@@ -208,7 +208,7 @@ def test_a_file_beside_the_store_that_belongs_to_another_user_is_named(
     for file in (open_folder, path):
         os.chown(file, 65534, 65534)
     os.chown(left, 0, 0)
-    with nobody(), pytest.raises(StoreUnusable, match=rf"db{suffix} .*belongs to user root"):
+    with nobody(), pytest.raises(StoreUnusable, match=rf"db{suffix} .*belongs to another user"):
         Store.open(path)
 
 
