@@ -326,8 +326,8 @@ async def drive_a_little(path: Path) -> None:
         run = store.run("latest")
         async with store.journal(run.id) as journal:
             await journal.counts()
-            await journal.claim(NOW + 10, 5)
-            await journal.commands()
+            await journal.claim(NOW + 10, 5, cloud_now=NOW + 10)
+            await journal.commands(NOW)
 
 
 @settings(

@@ -72,6 +72,11 @@ class Sight:
         return Cloud(float(self.started_at) + self.clock_ahead)
 
     @property
+    def first_of_all(self) -> bool:
+        """No engine has driven the run before, nor sent anything: nothing of it can be there."""
+        return self.surveying and not self.resumed
+
+    @property
     def conclusive(self) -> bool:
         """Whether it proves for the whole run what is not there. Creates of another engine may have
         been under way when this one began, and may have been invisible for `settle`."""

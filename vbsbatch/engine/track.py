@@ -165,7 +165,8 @@ class Tracker:
         return not seen.sight.conclusive and seen.of(job, complete=False) not in good
 
     async def _look(self, jobs: list[Job]) -> tuple[Sightings, bool]:
-        """Read pages, newest first, until nothing further can matter."""
+        """Read pages, newest first, until nothing further can matter: one, that shows that the list
+        can be read, where no engine has driven the run before."""
         started_at = self._clock.elapsed()
         self._outages.look()
         listed = await self._pages.read(None)
@@ -179,7 +180,7 @@ class Tracker:
             shown += listed.backups
             if sight.surveying:
                 await survey.add(listed.backups)
-            if listed.next is None or reaches_back(shown, since):
+            if listed.next is None or sight.first_of_all or reaches_back(shown, since):
                 self._looked = True
                 if sight.surveying:
                     await self._take_over(survey)

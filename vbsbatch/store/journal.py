@@ -49,7 +49,7 @@ from vbsbatch.store.rows import (
 )
 from vbsbatch.store.schema import STATES
 from vbsbatch.store.selection import Selection
-from vbsbatch.store.typed import Row, json_object, one_of
+from vbsbatch.store.typed import Row, json_object, one_of, rows_of
 from vbsbatch.store.writer import Writer
 
 _COMMAND = Row("commands", ("id", "verb", "argument", "asked_by", "asked_at"))
@@ -209,7 +209,7 @@ class SqliteJournal:
         room, taken, page = self._room(db), list[int](), [[None]] * statements.PAGE
         while len(taken) < limit and len(page) == statements.PAGE:
             passed_over = self._full(room) | {"taken": json.dumps(taken)}
-            page = json.loads(_one(db, query, values | passed_over))
+            page = rows_of(_one(db, query, values | passed_over))
             for no, group, az in page:
                 if len(taken) < limit and room.take(group, az):
                     taken.append(no)
@@ -217,7 +217,7 @@ class SqliteJournal:
         return self._jobs(_one(db, statements.CLAIMABLE_ONES, values)) if taken else []
 
     def _room(self, db: Connection) -> Room:
-        return Room(self._limits, json.loads(_one(db, statements.OPEN_BY, (self._run,))))
+        return Room(self._limits, rows_of(_one(db, statements.OPEN_BY, (self._run,))))
 
     def _full(self, room: Room) -> dict[str, Any]:
         """What the statements under caps need to know."""
@@ -256,7 +256,7 @@ class SqliteJournal:
             found = _one(db, statements.BLOCKED, values) if others else "[]"
             return str(found)
 
-        found = json.loads(await self._writer.wait(blocked, writes=False))
+        found = rows_of(await self._writer.wait(blocked, writes=False))
         runs = {run_id: state for _, (run_id, state) in found}
         holders = {run_id: self._holder(run_id, state, 1) for run_id, state in runs.items()}
         return [(read_job(row, self._defaults), holders[run_id]) for row, (run_id, _) in found]
@@ -298,7 +298,7 @@ class SqliteJournal:
         """How many jobs are in each state."""
         query = statements.COUNTS
         found = await self._writer.wait(lambda db, rev: _one(db, query, (self._run,)), writes=False)
-        return {one_of(STATES, state, "a state"): jobs for state, jobs in json.loads(found)}
+        return {one_of(STATES, state, "a state"): jobs for state, jobs in rows_of(found)}
 
     async def wave_counts(self) -> Mapping[int, Mapping[JobState, int]]:
         """How many jobs of each wave are in each state."""
@@ -322,7 +322,7 @@ class SqliteJournal:
 
         def take(db: Connection, rev: int) -> str:
             found = str(_one(db, query, (self._run,)))
-            numbers = json.dumps([row[0] for row in json.loads(found)])
+            numbers = json.dumps([row[0] for row in rows_of(found)])
             db.execute(statements.TAKE, (ms(at), numbers)).close()
             return found
 
@@ -337,7 +337,7 @@ class SqliteJournal:
                 asked_by=asked_by,
                 asked_at=Wall(asked_at / 1000),
             )
-            for number, verb, argument, asked_by, asked_at in _COMMAND.checked(json.loads(found))
+            for number, verb, argument, asked_by, asked_at in _COMMAND.checked(rows_of(found))
         ]
 
     async def heartbeat(
@@ -375,7 +375,7 @@ class SqliteJournal:
         await self._writer.wait(lambda db, rev: db.execute(statement, values).close(), writes=True)
 
     def _jobs(self, text: str) -> list[Job]:
-        return [read_job(row, self._defaults) for row in json.loads(text)]
+        return [read_job(row, self._defaults) for row in rows_of(text)]
 
 
 def _sizes(limit: int | None) -> Iterator[int]:

@@ -26,7 +26,7 @@ from vbsbatch.model import (
 )
 from vbsbatch.store.entry import ms
 from vbsbatch.store.schema import STATES, VERDICTS
-from vbsbatch.store.typed import Row, damaged, one_of
+from vbsbatch.store.typed import Row, damaged, one_of, rows_of
 from vbsbatch.store.views import hex_text, request_text, uuid_text
 
 STATE_NUMBER = {state: number for number, state in enumerate(STATES)}
@@ -343,7 +343,7 @@ def cloud_time(milliseconds: int | None) -> Cloud | None:
 def by_wave(text: str) -> dict[int, dict[JobState, int]]:
     """Jobs by wave and state, from what `statements.WAVES` finds."""
     found: dict[int, dict[JobState, int]] = {}
-    for wave, state, jobs in json.loads(text):
+    for wave, state, jobs in rows_of(text):
         found.setdefault(wave, {})[one_of(STATES, state, "a state")] = jobs
     return found
 

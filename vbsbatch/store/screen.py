@@ -20,7 +20,7 @@ from vbsbatch.store import queries
 from vbsbatch.store.reading import Event, Mark, Reader, read_event
 from vbsbatch.store.rows import JOB_COLUMNS, STATE_NUMBER, storable
 from vbsbatch.store.tally import Tally
-from vbsbatch.store.typed import Row
+from vbsbatch.store.typed import Row, rows_of
 
 REV = "SELECT rev FROM runs WHERE no = ?"
 
@@ -175,7 +175,7 @@ class Screen(Reader):
         query = f"""
 SELECT json_group_array(no) FROM (
   SELECT j.no AS no FROM jobs j WHERE j.run = :run AND {where} ORDER BY {order})"""
-        return array("I", json.loads(self._value(query, parameters)))
+        return array("I", rows_of(self._value(query, parameters)))
 
     def jobs_at(self, run_id: str, numbers: Iterable[int]) -> list[Job]:
         """The jobs with these numbers, in the order of the numbers."""

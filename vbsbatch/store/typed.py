@@ -103,6 +103,15 @@ def one_of(words: Sequence[Any], number: object, what: str) -> Any:
     return words[number]
 
 
+def rows_of(text: str) -> Any:
+    """The rows that SQLite grouped as JSON; raises `StoreUnusable` for a value JSON cannot hold, as
+    it writes `Inf` for a number beyond all others."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise damaged("a value") from error
+
+
 def damaged(what: str) -> StoreUnusable:
     """The error for a store in which something is not as it was written."""
     return StoreUnusable(
