@@ -17,12 +17,13 @@ class LeaveContainer(Confirm):
 
     def __init__(self, runs: Sequence[str]) -> None:
         engines = "The engine" if len(runs) == 1 else "The engines"
+        run_id = runs[0]
         super().__init__(
             [
                 "Leave, and end this container?",
                 "vbsbatch is its first process: with it the container ends.",
                 f"{engines} of {', '.join(runs)} would end too, as if killed.",
-                f"Resume later: vbsbatch resume {runs[0]}",
+                f"Resume later: vbsbatch resume {run_id}",
             ]
         )
 
