@@ -107,10 +107,16 @@ def test_a_throttled_sign_in_is_repeated(stage: Stage, saying: str) -> None:
     once_each(cloud, 2)
 
 
-@BOTH
 @pytest.mark.parametrize(
-    ("kind", "status"),
-    [("list", 404), ("list", 200), ("create", 404), ("create", 403), ("job", 404)],
+    ("services", "kind", "status"),
+    [
+        (FAST, "list", 404),
+        (CINDER, "list", 200),
+        (CINDER, "create", 404),
+        (FAST, "create", 403),
+        (FAST, "job", 404),
+    ],
+    ids=["list 404", "cinder list 200", "cinder create 404", "create 403", "job 404"],
 )
 def test_a_gateway_that_reloads_is_waited_for(
     stage: Stage, services: str, kind: str, status: int
@@ -123,6 +129,12 @@ def test_a_gateway_that_reloads_is_waited_for(
     cloud.behave(services + faults(f"on: {kind}, {page}"))
     stage.finish(run, 0)
     once_each(cloud, 6)
+
+
+@BOTH
+def test_a_prune_waits_for_a_gateway_that_reloads(stage: Stage, services: str) -> None:
+    cloud = stage.cloud(services, volumes=2)
+    stage("run", "plan.yaml")
     cloud.behave(services + faults("on: delete, do: html, status: 404, first: 3"))
     stage("prune", "latest", "--delete", "--yes")
     assert not cloud.world.live_backups()

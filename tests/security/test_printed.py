@@ -75,7 +75,8 @@ def test_a_password_in_a_url_is_not_shown_whatever_it_holds() -> None:
 
 
 def test_a_password_in_an_endpoint_is_neither_shown_nor_advised_nor_handed_on(stage: Stage) -> None:
-    cloud = stage.cloud(FAST + "faults: [{on: create, do: status, status: 403}]", volumes=2)
+    not_allowed = "{on: create, do: status, status: 403, code: VolumeBackup.0042}"
+    cloud = stage.cloud(FAST + f"faults: [{not_allowed}]", volumes=2)
     endpoint = cloud.url.replace("//", "//me:s3cr3t/word@")
     done = stage("run", "plan.yaml", "--yes", "--vbs-endpoint", endpoint, code=3)
     assert f"--vbs-endpoint {cloud.url}" in done.stderr, done.stderr
