@@ -221,6 +221,8 @@ class Night:
             cannot |= {"kill-sent"}
         if not waits or "cancel" in self.store.unanswered():
             cannot |= {"command-given-up", "command-orphaned"}
+        if self.how.plain_names and self.clocks.cloud_set < 0:
+            cannot |= {"cloud+1h"}  # set right before anybody saw it: what was made seems old
         meanwhile = (step for step in self.how.meanwhile if step not in cannot)
         return (*ANSWERS[asked.kind], *meanwhile)
 

@@ -59,6 +59,8 @@ KNOWN = {
     "restore-while-fast": restore("lost-after wall-1h", "restored again"),
     "restore-while-slow": restore("lost-before wall+1h", NEVER),
     "restore-of-an-engine-that-died": restore("kill wall+1h", NEVER),
+    "restore-and-back": restore("accepted wall-1h kill", "idle for an hour"),
+    "restore-lost-and-back": restore("accepted wall-1h kill-sent", "idle for an hour"),
     # The cloud's clock is set: after a restore was sent, or before it.
     "restore-and-the-cloud-is-set-back": restore("lost-before cloud-1h", NEVER),
     "restore-after-the-cloud-was-set-back": restore("cloud-1h lost-before accepted", NEVER),

@@ -29,6 +29,7 @@ from vbsbatch.model import (
     JobState,
     Run,
     RunNoted,
+    left_open,
     on_cloud_clock,
 )
 
@@ -83,7 +84,9 @@ class Acting(ABC):
         self._now = now
         self._began_at = now()
         self._settle = run.settings.retry.settle
-        self._jobs = {job.settings.source_backup_id or "": job for job in jobs}
+        self._jobs = {
+            job.settings.source_backup_id or "": left_open(job, self._began_at) for job in jobs
+        }
 
     def hear(self, event: JobMoved | RunNoted) -> None:
         """An event of the engine: to be among its listeners."""

@@ -24,6 +24,7 @@ from vbsbatch.model import (
     RunNoted,
     as_wall,
     check_move,
+    left_open,
 )
 
 Listener = Callable[[JobMoved | RunNoted], None]
@@ -82,14 +83,15 @@ class Ledger:
         """
         self.counts.update(await self._journal.counts())
         self.retrying = await self._journal.retrying()
-        for job in await self._journal.jobs_in(tuple(OPEN_STATES)):
-            self.open[job.no] = job
+        now = self._clock.elapsed()
+        for left in await self._journal.jobs_in(tuple(OPEN_STATES)):
+            job = self.open[left.no] = left_open(left, now)
             if job.state is JobState.SUBMITTING:
                 self.move(
                     job,
                     JobState.UNKNOWN,
                     note="the engine ended before an answer was recorded",
-                    unknown_at=self._clock.elapsed(),
+                    unknown_at=now,
                     free=job.free + 1,
                     cloud_job_id=None,
                     first_sent_at=job.first_sent_at or as_wall(job.intent_at or AT_ONCE),

@@ -38,6 +38,7 @@ from vbsbatch.model.run import (
     Place,
     Run,
     RunNoted,
+    left_open,
     renewed,
 )
 from vbsbatch.model.settings import (
@@ -124,6 +125,7 @@ __all__ = [
     "check_move",
     "did_you_mean",
     "is_too_fast",
+    "left_open",
     "names_quota",
     "names_rate",
     "near_path",

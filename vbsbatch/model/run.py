@@ -6,7 +6,7 @@ All durations are seconds; which clock a time is of is its type (`vbsbatch/model
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vbsbatch.model.clocks import AT_ONCE, Cloud, Elapsed, Wall
@@ -264,6 +264,19 @@ class Command:
     argument: Mapping[str, Any]
     asked_by: str
     asked_at: Wall
+
+
+def left_open(job: Job, now: Elapsed) -> Job:
+    """A job as an engine finds it that begins now.
+
+    The clock of the engine before may have been ahead of this one's: nothing was sent later than
+    now, and for how long an answer was missing already nobody can tell.
+    """
+    return replace(
+        job,
+        intent_at=None if job.intent_at is None else min(job.intent_at, now),
+        unknown_at=None if job.unknown_at is None else now,
+    )
 
 
 def renewed(job: Job) -> Mapping[str, Any]:
