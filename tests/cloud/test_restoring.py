@@ -9,14 +9,16 @@ import pytest
 
 from vbsbatch.cloud.operations import stand_in
 from vbsbatch.cloud.pruning import Pruning
-from vbsbatch.cloud.restoring import UNCERTAIN, Restoring
+from vbsbatch.cloud.restoring import EARLY, UNCERTAIN, Restoring
 from vbsbatch.model import (
     Answer,
     CloudJob,
     CloudJobStatus,
     Job,
+    JobMoved,
     JobState,
     Operation,
+    Wall,
 )
 
 from .after_stage import NOW, SETTLE, FakeCloud, a_backup, a_job, a_run, a_volume
@@ -27,7 +29,11 @@ JOB = "ff8080"
 
 
 def restoring(cloud: FakeCloud, *jobs: Job) -> Restoring:
-    return Restoring(cloud, a_run(), jobs, now=lambda: NOW)
+    """What these jobs have come to, it has heard from its own engine."""
+    service = Restoring(cloud, a_run(), [], now=lambda: NOW)
+    for job in jobs:
+        service.hear(JobMoved(job=job, came_from=JobState.SUBMITTING, at=Wall(NOW)))
+    return service
 
 
 def unknown(**changes: Any) -> Job:
@@ -253,3 +259,24 @@ def test_the_operation_of_a_run_chooses_the_service_that_stands_in() -> None:
     kinds = {Operation.BACKUP: type(None), Operation.RESTORE: Restoring, Operation.PRUNE: Pruning}
     for operation, kind in kinds.items():
         assert type(stand_in(FakeCloud(), a_run(operation), [a_job()], lambda: NOW)) is kind
+
+
+@pytest.mark.parametrize("hour", [-3600.0, 3600.0])
+async def test_what_an_earlier_engine_left_settles_anew_by_this_ones_clock(hour: float) -> None:
+    """The earlier one's may have been an hour ahead, or an hour behind."""
+    at = NOW
+    cloud = FakeCloud(has=[a_backup(updated_at=AFTER)], disks=[a_volume()])
+    service = Restoring(cloud, a_run(), [unknown(unknown_at=NOW + hour)], now=lambda: at)
+    assert (await service.backups()).backups == ()
+    at = NOW + SETTLE
+    assert len((await service.backups()).backups) == 1
+
+
+async def test_a_restore_that_seems_sent_an_hour_from_now_is_asked_for_at_once() -> None:
+    job = a_job(cloud_job_id=JOB, intent_at=NOW + 3600.0)
+    at = NOW
+    cloud = FakeCloud(has=[a_backup()], disks=[a_volume()])
+    service = Restoring(cloud, a_run(), [job], now=lambda: at)
+    at = NOW + EARLY
+    await service.backup("b1")
+    assert f"job {JOB}" in cloud.asked

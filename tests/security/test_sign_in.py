@@ -211,6 +211,7 @@ def test_certificates_that_nobody_checks_are_warned_of(two: Two, stage: Stage, w
     add(stage.clouds, word)
     (stage.folder / "fleet.json").write_text(f'["{two.cloud.volumes()[0]["ID"]}"]')
     assert "certificates are not checked" in stage("run", "plan.yaml").stderr
+    assert "certificates are not checked" in stage("check", "plan.yaml").stderr
     assert "certificates are not checked" in stage("check", "plan.yaml", "--online").stdout
     told = stage("run", "plan.yaml", "--progress", "json").stderr
     assert '"kind":"warning"' in told.replace(" ", "")

@@ -77,6 +77,7 @@ def _say_where(plan: Plan) -> None:
     import os
 
     from vbsbatch.cli import mention
+    from vbsbatch.cloud import trust_warnings
     from vbsbatch.report import clean
 
     cloud = plan.cloud or os.environ.get("OS_CLOUD")
@@ -84,6 +85,8 @@ def _say_where(plan: Plan) -> None:
         region = os.environ.get("OS_REGION_NAME")
         where = f"cloud {cloud}" + (f", region {region}" if region else "")
         mention(clean(f"in {where}; --online signs in and tells region and project"))
+    for text in trust_warnings(cloud):
+        mention(clean(f"warning: {text}"))
 
 
 def _online(

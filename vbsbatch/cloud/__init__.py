@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vbsbatch.cloud.cinder import CinderService
-    from vbsbatch.cloud.connecting import CloudChoice, connect
+    from vbsbatch.cloud.connecting import CloudChoice, connect, trust_warnings
     from vbsbatch.cloud.credentials import Credentials, Proof
     from vbsbatch.cloud.endpoints import Endpoints
     from vbsbatch.cloud.inventory import Inventory
@@ -37,6 +37,7 @@ __all__ = [
     "VbsService",
     "connect",
     "stand_in",
+    "trust_warnings",
 ]
 
 _HOMES = {
@@ -54,6 +55,7 @@ _HOMES = {
     "VbsService": "vbs",
     "stand_in": "operations",
     "connect": "connecting",
+    "trust_warnings": "connecting",
 }
 
 

@@ -24,7 +24,7 @@ from vbsbatch.cloud.catalog import (
 )
 from vbsbatch.cloud.cinder import CinderService
 from vbsbatch.cloud.cloud_config import load_cloud
-from vbsbatch.cloud.identity import Account
+from vbsbatch.cloud.identity import Account, trust_of
 from vbsbatch.cloud.key_account import KeyAccount
 from vbsbatch.cloud.plain_http import check_endpoints, check_trust
 from vbsbatch.cloud.server_clock import ServerClock
@@ -296,3 +296,13 @@ async def _make_sure_of_key(service: CloudService) -> None:
             raise SignInError(str(error)) from error
     except CloudUnavailable:
         return  # no matter of the key: whoever goes on deals with it
+
+
+def trust_warnings(cloud: str | None) -> tuple[str, ...]:
+    """The warnings about certificates that a sign-in to this cloud would give; no network, and
+    none where its entry cannot be read."""
+    try:
+        region, _ = load_cloud(cloud)
+    except SignInError:
+        return ()
+    return check_trust(trust_of(region))
