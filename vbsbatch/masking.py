@@ -7,37 +7,42 @@ letters do not hide it from `masked`.
 from __future__ import annotations
 
 import re
-from collections import deque
+import threading
 
 HIDDEN = "***"
 _LEAST = 6
 """Characters; what is shorter would be found in everything."""
+_MOST = 32
+"""So many secrets are remembered."""
 
-_known: deque[str] = deque(maxlen=32)
 _BETWEEN = re.compile(r"[\W_]+")
-_bare: dict[str, str] = {}
+_known: tuple[tuple[str, str], ...] = ()
+"""Each secret and its letters and digits alone, oldest first. Replaced, never changed: one thread
+signs in while another masks."""
+_changing = threading.Lock()
 
 
 def keep_secret(value: str | None) -> None:
     """From now on no text shows this value; the newest few dozen are remembered."""
-    if value is None or len(value) < _LEAST or value in _known:
+    global _known
+    if value is None or len(value) < _LEAST:
         return
-    if len(_known) == _known.maxlen:
-        _bare.pop(_known[0], None)
-    _known.append(value)
-    _bare[value] = _BETWEEN.sub("", value)
+    secret = (value, _BETWEEN.sub("", value))
+    with _changing:
+        if secret not in _known:
+            _known = (*_known, secret)[-_MOST:]
 
 
 def masked(text: str) -> str:
     """The text with `***` in the place of every secret."""
-    if len(text) < _LEAST or not _known:
+    known = _known
+    if not known or len(text) < _LEAST:
         return text
-    for secret in _known:
+    for secret, _ in known:
         if secret in text:
             text = text.replace(secret, HIDDEN)
     together = text if text.isalnum() else _BETWEEN.sub("", text)
-    for secret in _known:
-        bare = _bare[secret]
+    for _, bare in known:
         if len(bare) >= _LEAST and bare in together:
             text = re.sub(r"[\W_]*".join(map(re.escape, bare)), HIDDEN, text)
     return text

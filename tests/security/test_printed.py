@@ -32,8 +32,7 @@ HOSTILE = "x\x1b]0;owned\x07$(touch owned); `id`"
 
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(masking, "_known", type(masking._known)(maxlen=32))
-    monkeypatch.setattr(masking, "_bare", {})
+    monkeypatch.setattr(masking, "_known", ())
 
 
 # The mask
@@ -64,6 +63,32 @@ def test_a_text_without_secrets_stays_as_it_is(text: str) -> None:
     assert masked(text) == text
     keep_secret("\N{LATIN SMALL LETTER SHARP S}" * 3 + "-no-text-has-this")
     assert masked(text) == text
+
+
+class Renewing(str):
+    """A text during whose look another thread signs in anew."""
+
+    __slots__ = ()
+
+    def __contains__(self, secret: object) -> bool:
+        keep_secret(f"{TOKEN}-{len(masking._known)}")
+        return super().__contains__(str(secret))
+
+
+def test_a_text_is_masked_while_a_sign_in_in_another_thread_brings_new_secrets() -> None:
+    for number in range(masking._MOST):
+        keep_secret(f"older-secret-{number:02}")
+    keep_secret(TOKEN)
+    assert masked(Renewing(f"{TOKEN} was renewed")) == f"{HIDDEN} was renewed"
+
+
+def test_only_the_newest_secrets_are_remembered() -> None:
+    for number in range(masking._MOST + 1):
+        keep_secret(f"secret-number-{number:02}")
+        keep_secret(f"secret-number-{number:02}")
+    assert masked("secret-number-00") == "secret-number-00"
+    assert masked("secret-number-01") == HIDDEN
+    assert masked(f"secret-number-{masking._MOST}") == HIDDEN
 
 
 def test_a_password_in_a_url_is_not_shown_whatever_it_holds() -> None:
