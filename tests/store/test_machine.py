@@ -97,8 +97,11 @@ class Machine(RuleBasedStateMachine):
 
     @rule(run_id=runs, limit=st.integers(0, 4))
     def claim(self, run_id: str, limit: int) -> None:
+        other = RUNS[1 - RUNS.index(run_id)]
+        held = {job.volume_id for job in self.disk.jobs(other) if job.state in OPEN_STATES}
         for job in self.both(run_id, "claim", self.now, limit, cloud_now=self.now + 40):
             assert job.state is JobState.SUBMITTING
+            assert job.volume_id not in held
 
     @rule(
         run_id=runs,
@@ -187,23 +190,20 @@ class Machine(RuleBasedStateMachine):
         assert self.disk.run(run_id) == self.memory.run(run_id)
         for no in range(1, 7):
             assert self.disk.attempts(run_id, no) == self.memory.attempts(run_id, no)
-        held = [job.volume_id for job in self.disk.jobs(run_id) if job.state in OPEN_STATES]
-        other = RUNS[1 - RUNS.index(run_id)]
-        for job in self.disk.jobs(other):
-            if job.state is JobState.SUBMITTING:
-                assert job.volume_id not in held
 
     def teardown(self) -> None:
         if not hasattr(self, "runner"):
             return
-        for run_id in RUNS:
-            self.compare(run_id)
-        for pair in self.journals.values():
-            for journal in pair:
-                self.await_(journal.__aexit__(None, None, None))
-        self.runner.close()
-        self.disk.close()
-        shutil.rmtree(self.folder)
+        try:
+            for run_id in RUNS:
+                self.compare(run_id)
+        finally:
+            for pair in self.journals.values():
+                for journal in pair:
+                    self.await_(journal.__aexit__(None, None, None))
+            self.runner.close()
+            self.disk.close()
+            shutil.rmtree(self.folder)
 
 
 Machine.TestCase.settings = settings(
