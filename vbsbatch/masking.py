@@ -14,6 +14,8 @@ _LEAST = 6
 """Characters; what is shorter would be found in everything."""
 _MOST = 32
 """So many secrets are remembered."""
+_LOOKED_AT = 65536
+"""Characters of a text of any length that are looked at, far more than are ever shown of one."""
 
 _BETWEEN = re.compile(r"[\W_]+")
 _known: tuple[tuple[str, str], ...] = ()
@@ -46,3 +48,12 @@ def masked(text: str) -> str:
         if len(bare) >= _LEAST and bare in together:
             text = re.sub(r"[\W_]*".join(map(re.escape, bare)), HIDDEN, text)
     return text
+
+
+def masked_start(text: str, most: int) -> str:
+    """The first `most` characters of the masked text: what is cut before it is masked may end in
+    half a secret. Of a text too long to be looked at whole nothing is shown if it holds one."""
+    start = masked(text[:_LOOKED_AT])
+    if len(text) > _LOOKED_AT and start != text[:_LOOKED_AT]:
+        return HIDDEN[:most]
+    return start[:most]

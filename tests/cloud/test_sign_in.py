@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 
 from vbsbatch.cloud import CloudChoice, connect
+from vbsbatch.cloud.sign_in_faults import translated
 from vbsbatch.cloud.tokens import Token
 from vbsbatch.errors import SignInError
 
@@ -180,6 +183,23 @@ async def test_words_are_cleaned_cut_and_rid_of_secrets_before_they_are_cut(
     assert text.isprintable()
     assert len(text) < 500
     assert PASSWORD[:6] not in text
+
+
+@pytest.mark.parametrize("password", ["pw-71", 'p"w/&-71'])
+def test_no_part_of_a_secret_is_shown_where_words_are_cut(password: str) -> None:
+    from keystoneauth1.exceptions import ClientException, MissingAuthMethods
+
+    def lacking(said: str) -> Exception:
+        wanted = {"receipt": {"methods": [], "expires_at": LATER}, "required_auth_methods": said}
+        return MissingAuthMethods(httpx.Response(401, json=wanted))
+
+    for spelt in (password, json.dumps(password)[1:-1], quote(password, safe="")):
+        for most, raised in ((200, lacking), (300, ClientException)):
+            for cut in range(1, len(spelt) + 1):
+                said = f"{'x' * (most - 1 - cut)} {spelt} {spelt}"
+                text = str(translated(raised(said), "cloud", {password}, renewing=False))
+                assert "xxx" in text
+                assert spelt[:2] not in text
 
 
 async def test_a_short_secret_that_is_repeated_is_blotted_out_too(

@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import ast
+import html
+import io
+import json
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 import vbsbatch
 from tests.cli.stage import FAST, Stage
+from tests.fleet.samples import ALL, uuid
+from tests.report.samples import T0, Terminal, hostile_job, hostile_report, run
+from tests.report.schema_check import problems
 from tests.store.ground import a_run
 from vbsbatch import masking
 from vbsbatch.cli import fit
 from vbsbatch.cli.app import COMMANDS
-from vbsbatch.cloud.answers import clean
+from vbsbatch.cloud.answers import clean, read_refusal
 from vbsbatch.cloud.endpoints import shown, without_user
-from vbsbatch.masking import HIDDEN, keep_secret, masked
-from vbsbatch.model import RunState
-from vbsbatch.report import ReportData
+from vbsbatch.fleet.fleet import Fleet
+from vbsbatch.fleet.writing import Heading, plan_text
+from vbsbatch.masking import HIDDEN, keep_secret, masked, masked_start
+from vbsbatch.model import CloudServer, CloudVolume, JobMoved, JobState, RunNoted, RunState, Wall
+from vbsbatch.report import FORMATS, End, Progress, ReportData, as_json, jsonlines, plain
+from vbsbatch.report import write as write_report
 from vbsbatch.report.data import next_commands
+from vbsbatch.simulator.wire import SimReply, SimRequest
 
 PACKAGE = Path(vbsbatch.__file__).parent
 TOKEN = "gAAAAABmYz1234-abcdef_GHIJKL"
@@ -58,6 +71,33 @@ def test_a_token_that_an_answer_echoes_is_masked_however_it_is_spaced(echo: str)
         assert TOKEN[:12] not in re.sub(r"[\W_]", "", shown_text)
 
 
+@pytest.mark.parametrize("spaced", [TOKEN, " ".join(TOKEN)])
+@pytest.mark.parametrize("shown_before_the_cut", range(1, len(TOKEN) + 1, 3))
+def test_a_token_that_stands_across_the_cut_is_masked_too(
+    spaced: str, shown_before_the_cut: int
+) -> None:
+    keep_secret(TOKEN)
+    begin = "x." * 50
+    rest = (" " + spaced) * 100
+    for text in (begin + spaced + rest, begin + spaced[:-1] + "-" + spaced[-1], begin + spaced):
+        shown_text = clean(text, 100 + shown_before_the_cut) or ""
+        assert TOKEN[:2] not in re.sub(r"[\W_]", "", shown_text)
+    assert TOKEN[:6] not in shown("https://login.test/" + "x" * 175 + TOKEN)
+
+
+def test_a_token_on_a_page_that_is_read_no_further_is_masked_too() -> None:
+    keep_secret(TOKEN)
+    page = ("<html>" + "<br/>" * 2000)[: 8192 - 12] + TOKEN + "<br/>" * 2000
+    assert TOKEN[:6] not in (read_refusal({}, page.encode(), 0.0).message or "")
+
+
+@given(st.text(max_size=200), st.integers(0, 200))
+def test_the_beginning_of_a_text_without_secrets_stays_as_it_is(text: str, most: int) -> None:
+    assert masked_start(text, most) == text[:most]
+    keep_secret("\N{LATIN SMALL LETTER SHARP S}" * 3 + "-no-text-has-this")
+    assert masked_start(text, most) == text[:most]
+
+
 @given(st.text(max_size=200))
 def test_a_text_without_secrets_stays_as_it_is(text: str) -> None:
     assert masked(text) == text
@@ -89,6 +129,136 @@ def test_only_the_newest_secrets_are_remembered() -> None:
     assert masked("secret-number-00") == "secret-number-00"
     assert masked("secret-number-01") == HIDDEN
     assert masked(f"secret-number-{masking._MOST}") == HIDDEN
+
+
+@pytest.mark.parametrize("ahead", [0, 100, 199, 240, 254])
+def test_a_token_is_masked_before_its_text_is_cut(ahead: int) -> None:
+    keep_secret(TOKEN)
+    shown_text = clean("x" * ahead + TOKEN, 255) or ""
+    assert TOKEN[:3] not in shown_text
+    assert len(shown_text) <= 255
+
+
+# What is written to files and to standard output
+
+SPACED = " ".join(TOKEN)
+
+
+def letters(text: str) -> str:
+    """What is left of a text without all that may stand between the letters of a secret."""
+    return re.sub(r"\\u[0-9a-f]{4}|[\W_]", "", html.unescape(text))
+
+
+def hidden_in(text: str) -> bool:
+    return letters(TOKEN)[:12] not in letters(text)
+
+
+@pytest.mark.parametrize("echo", [TOKEN, f"your token is {TOKEN}", SPACED, '"'.join(TOKEN)])
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("stream_of", [io.StringIO, Terminal])
+def test_no_report_shows_a_secret_in_whatever_text_it_stands(
+    form: str, echo: str, stream_of: type[io.StringIO]
+) -> None:
+    data = hostile_report(echo)
+    stream = stream_of()
+    write_report(data, form, stream, all_jobs=True)
+    assert not hidden_in(stream.getvalue())
+    keep_secret(TOKEN)
+    stream = stream_of()
+    write_report(data, form, stream, all_jobs=True)
+    assert hidden_in(stream.getvalue())
+    if form == "json":
+        assert problems(json.loads(stream.getvalue()), "report") == []
+
+
+def progress_lines(form: Any, echo: str) -> list[str]:
+    moves = [
+        JobMoved(
+            job=hostile_job(no, echo, state), came_from=JobState.RUNNING, at=Wall(T0), note=echo
+        )
+        for no, state in enumerate(JobState, 1)
+    ]
+    now: dict[str, Any] = {"at": T0, "counts": {}}
+    end = End(**now, run=run(plan=echo), exit_code=3, next=echo)
+    progress = Progress(**now, retry=0, rate=1.0, eta=None, waits_for="x" * 290 + echo)
+    note = RunNoted(at=Wall(T0), kind="run", text=echo)
+    events = [*moves, note]
+    told = [form.line(event, attempts=5) for event in events]
+    return [*told, form.progress(progress), form.end(end)]
+
+
+@pytest.mark.parametrize("echo", [TOKEN, SPACED, f"x{TOKEN}"])
+@pytest.mark.parametrize("form", [plain, jsonlines])
+def test_no_line_of_progress_shows_a_secret_in_whatever_text_it_stands(
+    form: Any, echo: str
+) -> None:
+    keep_secret(TOKEN)
+    lines = progress_lines(form, echo)
+    assert [line for line in lines if not hidden_in(line)] == []
+    assert [line for line in lines if TOKEN[:3] in line] == []
+
+
+@pytest.mark.parametrize(
+    "password", ["attempts", "schema", 'state": "failed', "null, ", "http_status", "]\n}", "u00e9é"]
+)
+def test_a_password_that_looks_like_a_part_of_json_breaks_no_document(password: str) -> None:
+    keep_secret(password)
+    stream = io.StringIO()
+    as_json.write(hostile_report(f"é {password} é"), stream)
+    assert problems(json.loads(stream.getvalue()), "report") == []
+    for line in progress_lines(jsonlines, password):
+        assert problems(json.loads(line), "line") == []
+
+
+def test_a_plan_of_volumes_that_are_called_like_a_secret_is_a_plan_without_it() -> None:
+    keep_secret(TOKEN)
+    told: dict[str, Any] = {"size": 1, "status": TOKEN, "volume_type": TOKEN, "zone": SPACED}
+    volumes = {
+        uuid(1): CloudVolume(id=uuid(1), name=TOKEN, server_ids=("s",), **told),
+        uuid(2): CloudVolume(id=uuid(2), name="x" * 240 + TOKEN, server_ids=(TOKEN,), **told),
+        TOKEN: CloudVolume(id=TOKEN, name=SPACED, **told),
+    }
+    fleet = Fleet.of(list(volumes.values()), [CloudServer(id="s", name=f"web {TOKEN}")])
+    heading = Heading(name="fleet", cloud="sim", selection=ALL)
+    text = "\n".join(plan_text(fleet, volumes, heading, left_out=volumes))
+    assert TOKEN[:3] not in text
+    assert hidden_in(text)
+    assert sorted(each["id"] for each in yaml.safe_load(text)["volumes"]) == [
+        HIDDEN,
+        uuid(1),
+        uuid(2),
+    ]
+
+
+def echoing(stage: Stage) -> None:
+    """A cloud that gives every volume the name, and every server, of the token that was sent."""
+    cloud = stage.cloud(volumes=3)
+    broken, *others = cloud.world.project.volumes.values()
+    broken.status, broken.name = "error", "ECHO"
+    others[0].name = "x" * 200 + "ECHO"
+    others[1].server_name, others[1].server_id = "ECHO", "s1"
+    honest = cloud.world.handle
+
+    def handle(request: SimRequest) -> SimReply:
+        reply = honest(request)
+        token = request.headers.get("x-auth-token", "").encode()
+        return replace(reply, body=reply.body.replace(b"ECHO", token))
+
+    cloud.world.handle = handle  # type: ignore[method-assign]
+    stage.write_plan(volumes=[{"id": volume.id} for volume in (broken, *others)], volumes_from=None)
+
+
+def test_a_cloud_that_calls_its_volumes_by_the_token_gets_it_into_no_file(stage: Stage) -> None:
+    echoing(stage)
+    stage("plan", "new", "--cloud", "simulator", "-o", "new.yaml")
+    stage("plan", "new", "--cloud", "simulator", "--status", "error", "-o", "broken.yaml")
+    json.loads(stage("check", "plan.yaml", "--online", "--json", code=2).stdout)
+    json.loads(stage("plan", "diff", "plan.yaml", "--json", code=1).stdout)
+    stage("plan", "diff", "new.yaml")
+    for path in stage.folder.glob("*.yaml"):
+        stage.heard.append(path.read_text())
+    assert yaml.safe_load((stage.folder / "broken.yaml").read_text())["volumes"][0]["name"] == "***"
+    assert [text for text in stage.heard if "gAAAA" in text] == []
 
 
 def test_a_password_in_a_url_is_not_shown_whatever_it_holds() -> None:

@@ -136,10 +136,9 @@ def fit(line: str) -> str:
 
     Everything that is printed comes through here, or through the writers of `vbsbatch.report`.
     """
-    from vbsbatch.masking import masked
     from vbsbatch.report import clean
 
-    return masked(clean(line))
+    return clean(line)
 
 
 def say(text: str) -> None:

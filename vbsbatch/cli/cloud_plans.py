@@ -249,7 +249,7 @@ def _as_lines(path: Path, plan: Plan, fleet: Fleet, found: Sequence[Difference])
     from vbsbatch.report import clean
 
     for each in found:
-        told = [f"{each.kind:<7} {each.volume_id} {clean(each.name)}"]
+        told = [f"{each.kind:<7} {clean(each.volume_id)} {clean(each.name)}"]
         if each.kind == "new" and each.size is not None:
             told.append(f"{each.size} GB")
         if each.group is not None:
@@ -275,7 +275,7 @@ def _as_json(path: Path, plan: Plan, fleet: Fleet, found: Sequence[Difference]) 
     rows = [
         {
             "kind": each.kind,
-            "volume_id": each.volume_id,
+            "volume_id": clean(each.volume_id),
             "name": clean(each.name),
             "group": cleaned(each.group),
             "size": each.size,

@@ -7,8 +7,6 @@ import queue
 import threading
 from typing import TextIO
 
-from vbsbatch.masking import masked
-
 MOST = 10_000
 """Lines kept for a reader that does not read; what comes on top is counted and dropped."""
 
@@ -40,7 +38,7 @@ class Scribe:
         if self._descriptor is None:
             return
         try:
-            self._lines.put_nowait(masked(line))
+            self._lines.put_nowait(line)
         except queue.Full:
             self._dropped += 1
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from vbsbatch.masking import masked
+from vbsbatch.masking import masked_start
 from vbsbatch.model import Answer, Cloud, Rate, is_too_fast
 
 TEXT_MAX = 1000
@@ -28,7 +28,7 @@ RETRY_AFTER_MAX = 3600.0
 
 _ABSURD = 366 * 86400.0  # a `Retry-After` beyond a year is a fault of the server, not a wish
 _CODE_MAX = 64
-_PAGE_LOOK = 8192  # bytes of a page without JSON that are worth reading
+_PAGE_LOOK = 8192  # characters of a page without JSON that are worth reading
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
 _SECONDS = re.compile(r"[+-]?[0-9]{1,12}(?:\.[0-9]{1,12})?", re.ASCII)
 _LIMIT = re.compile(
@@ -284,7 +284,7 @@ def _request_id(headers: Mapping[str, str], document: dict[str, Any] | None) -> 
 
 def _page_text(body: bytes) -> str | None:
     """Return the readable words of a page that is no JSON object, without its tags."""
-    text = body[:_PAGE_LOOK].decode("utf-8", "replace")
+    text = masked_start(body.decode("utf-8", "replace"), _PAGE_LOOK)
     return clean(" ".join(_TAG.sub(" ", text).split()))
 
 
@@ -367,7 +367,7 @@ def clean(value: object, most: int = TEXT_MAX) -> str | None:
     """
     if not isinstance(value, str):
         return None
-    text = masked(value[: most + 1])
+    text = masked_start(value, most + 1)
     if not text.isprintable():
         text = "".join(map(_harmless, text))
     text = text.strip()

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
+from vbsbatch.cloud.answers import clean
 from vbsbatch.errors import SignInError
 
 _VERSION = re.compile(r"v[0-9]+(\.[0-9]+)?", re.ASCII)
@@ -61,6 +62,6 @@ def without_user(text: str) -> str:
 
 
 def shown(url: str) -> str:
-    """Return a URL as a person may see it: without user, password, query and control characters."""
-    bare = without_user(url).partition("?")[0]
-    return "".join(c if c.isprintable() else "\ufffd" for c in bare)[:200]
+    """Return a URL as a person may see it: without user, password, query, secrets and control
+    characters."""
+    return clean(without_user(url).partition("?")[0], 200) or ""

@@ -7,10 +7,13 @@ into a line for a person. Nothing of the request (no header, so no token) gets i
 from __future__ import annotations
 
 import errno
+import json
 import re
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from html import escape
+from urllib.parse import quote
 
 import anyio
 import httpx
@@ -41,6 +44,8 @@ class TooLargeError(httpx.ReadError):
         super().__init__(f"the answer is larger than {most >> 20} MiB")
 
 
+_TELLING = 4
+"""A secret shorter than this is any word's part: it is blotted out where it stands in quotes."""
 _DNS = re.compile(
     r"getaddrinfo|name resolution|name or service not known|failed to resolve"
     r"|no address associated|nodename nor servname",
@@ -174,9 +179,12 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
             todo.append(inner)
 
 
-def words(error: BaseException) -> str:
-    """Return an exception's own words, cleaned and short, without any password of a URL."""
-    text = clean(without_user(told(error)), 300)
+def words(error: BaseException, secrets: Collection[str] = ()) -> str:
+    """Return an exception's own words, cleaned and short, without secrets or any password of a URL.
+
+    What is secret goes before the rest is cut: half a password is a secret too.
+    """
+    text = clean(without(without_user(told(error)), secrets), 300)
     return text or type(error).__name__
 
 
@@ -186,3 +194,16 @@ def told(error: BaseException) -> str:
         return str(error)
     except Exception:
         return ""
+
+
+def without(text: str, secrets: Collection[str]) -> str:
+    """Blot out every secret, as it is and as JSON, URLs and HTML write it."""
+    spelt = {
+        form
+        for secret in secrets
+        for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""), escape(secret))
+        if len(secret) >= _TELLING
+    } | {json.dumps(secret) for secret in secrets}
+    for form in sorted(spelt, key=len, reverse=True):
+        text = text.replace(form, "***")
+    return text

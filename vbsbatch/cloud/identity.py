@@ -13,8 +13,8 @@ from vbsbatch.cloud.answers import clean
 from vbsbatch.cloud.catalog import Catalog, Entry, offered
 from vbsbatch.cloud.cloud_config import quiet
 from vbsbatch.cloud.endpoints import shown
-from vbsbatch.cloud.foreign import causes, told
-from vbsbatch.cloud.sign_in_faults import only_once, translated, without
+from vbsbatch.cloud.foreign import causes, told, without
+from vbsbatch.cloud.sign_in_faults import only_once, translated
 from vbsbatch.cloud.tokens import Token, token_of
 from vbsbatch.cloud.trust import Trust, obey_proxy_rule
 from vbsbatch.errors import CloudUnavailable, SignInError

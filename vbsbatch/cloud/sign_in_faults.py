@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Mapping
-from html import escape
 from typing import Any
-from urllib.parse import quote
 
 from vbsbatch.cloud.answers import clean, read_refusal
-from vbsbatch.cloud.foreign import causes, network_reason, told, words
+from vbsbatch.cloud.foreign import causes, network_reason, told, without, words
 from vbsbatch.errors import CloudUnavailable, SignInError
 from vbsbatch.model import is_too_fast
 
@@ -18,8 +15,6 @@ _SAID_MOST = 2000  # characters of an answer that are looked at for what it says
 _TOLD = re.compile(r"check|set cacert|cert:|_PROXY")
 """Words of a reason that says what to do already."""
 _WORDS_MOST = 240
-_TELLING = 4
-"""A secret shorter than this is any word's part: it is blotted out where it stands in quotes."""
 _TAIL = re.compile(r"\s*\(HTTP \d{3}\)|\s*\(Request-ID: [^)]*\)")
 _USUAL = re.compile(
     r"^(The request you have made requires authentication|Unauthorized|Forbidden|Bad Request"
@@ -69,19 +64,6 @@ def _wait(error: Exception) -> float | None:
     return next((float(each) for each in told if isinstance(each, int | float) and each), None)
 
 
-def without(text: str, secrets: Collection[str]) -> str:
-    """Blot out every secret, as it is and as JSON, URLs and HTML write it."""
-    spelt = {
-        form
-        for secret in secrets
-        for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""), escape(secret))
-        if len(secret) >= _TELLING
-    } | {json.dumps(secret) for secret in secrets}
-    for form in sorted(spelt, key=len, reverse=True):
-        text = text.replace(form, "***")
-    return text
-
-
 def _advice(text: str, *, passing: bool) -> str:
     """Return what a person can do about a reason that does not say it."""
     if passing:
@@ -91,12 +73,12 @@ def _advice(text: str, *, passing: bool) -> str:
 
 def _reason(error: Exception, auth_type: str, secrets: Collection[str]) -> tuple[str, bool]:
     """Return what to tell a person, and whether the same sign-in may succeed later."""
-    if factor := next(filter(None, map(_missing_factor, causes(error))), None):
-        return factor, False
+    if factor := next((link for link in causes(error) if _lacks_factor(link)), None):
+        return _missing_factor(factor, secrets), False
     if any(type(link).__name__ == "MissingAuthPlugin" for link in causes(error)):
         return "auth_url leads to no Keystone (it wants a token itself): check auth_url", False
     if unusable := next((link for link in causes(error) if _is_unusable(link)), None):
-        return words(unusable), False
+        return words(unusable, secrets), False
     if (status := _status(error)) is not None:
         return _refused(status, error, auth_type, secrets), _is_busy(status, error)
     if network := network_reason(error):
@@ -105,18 +87,23 @@ def _reason(error: Exception, auth_type: str, secrets: Collection[str]) -> tuple
     if named & {"ConnectTimeout", "Timeout", "ReadTimeout", "TimeoutError"}:
         return "the identity service does not answer in time", True
     if named & {"DiscoveryFailure", "InvalidResponse", "VersionNotAvailable"}:
-        return f"auth_url leads to no Keystone ({words(error).rstrip('.')}): check auth_url", True
+        return (
+            f"auth_url leads to no Keystone ({words(error, secrets).rstrip('.')}): check auth_url",
+            True,
+        )
     if named & {"ConnectFailure", "UnknownConnectionError", "ConnectionError"}:
-        return f"no connection to the identity service: {words(error)}", True
+        return f"no connection to the identity service: {words(error, secrets)}", True
     if named & {"EmptyCatalog", "EndpointNotFound"}:
         return "the token has no catalog: name a project (project_name) in clouds.yaml", False
-    return f"cannot sign in: {words(error)}", False
+    return f"cannot sign in: {words(error, secrets)}", False
 
 
-def _missing_factor(link: BaseException) -> str | None:
-    if type(link).__name__ != "MissingAuthMethods":
-        return None
-    wanted = clean(str(getattr(link, "required_auth_methods", "")), 200)
+def _lacks_factor(link: BaseException) -> bool:
+    return type(link).__name__ == "MissingAuthMethods"
+
+
+def _missing_factor(link: BaseException, secrets: Collection[str]) -> str:
+    wanted = clean(without(str(getattr(link, "required_auth_methods", "")), secrets), 200)
     advice = "check auth_type (v3multifactor) and auth_methods in clouds.yaml"
     return f"another factor is missing; it wants {wanted}: {advice}"
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from itertools import groupby
 
 from vbsbatch.fleet.fleet import Fleet
+from vbsbatch.masking import masked
 from vbsbatch.model import CloudVolume
 from vbsbatch.plan import Selection
 from vbsbatch.plan.checks import UUID_PATTERN
@@ -54,7 +55,7 @@ def plan_text(
         yield ""
         yield "  # Left out, because a volume in this state cannot be backed up:"
         for volume_id, volume in sorted(left_out.items(), key=lambda item: _place(fleet, *item)):
-            yield f"  # - id: {volume_id}  # {_told(volume)}, {shown_name(volume.status)}"
+            yield f"  # - id: {_id(volume_id)}  # {_told(volume)}, {_shown(volume.status)}"
 
 
 def scalar(text: str) -> str:
@@ -137,15 +138,15 @@ def _group(
 ) -> Iterator[str]:
     sizes = f"{counted(len(members), 'volume')}, {_gigabytes(volume for _, volume in members)}"
     yield ""
-    yield f"  # {'Attached to no server' if group is None else shown_name(group)}: {sizes}"
+    yield f"  # {'Attached to no server' if group is None else _shown(group)}: {sizes}"
     for volume_id, volume in members:
-        name = shown_name(volume.name)
-        yield f"  - id: {volume_id}  # {_told(volume)}"
+        name = _shown(volume.name)
+        yield f"  - id: {_id(volume_id)}  # {_told(volume)}"
         if name:
             yield f"    name: {scalar(name)}"
         if group is not None:
-            yield f"    group: {scalar(shown_name(group))}"
-        if zone := shown_name(volume.zone):
+            yield f"    group: {scalar(_shown(group))}"
+        if zone := _shown(volume.zone):
             yield f"    az: {scalar(zone)}"
         if seen := _seen(fleet, volume):
             yield f"    seen: {{{', '.join(seen)}}}"
@@ -154,9 +155,9 @@ def _group(
 def _seen(fleet: Fleet, volume: CloudVolume) -> list[str]:
     """Facts that `plan diff` compares, as they stand in the plan."""
     facts = {
-        "status": shown_name(volume.status)[:64],
-        "type": shown_name(volume.volume_type),
-        "server": shown_name(fleet.server_id(volume))[:128],
+        "status": _shown(volume.status)[:64],
+        "type": _shown(volume.volume_type),
+        "server": _shown(fleet.server_id(volume))[:128],
     }
     size = volume.size
     known = [f"size: {size}"] if size is not None and 0 <= size <= _SIZE_MOST else []
@@ -169,9 +170,18 @@ def _place(fleet: Fleet, volume_id: str, volume: CloudVolume) -> tuple[bool, str
     return group is None, (group or "").casefold(), group or "", name.casefold(), volume_id
 
 
+def _shown(text: str | None) -> str:
+    """What the cloud calls something, as a plan may hold it; no secret of ours is in it."""
+    return shown_name(None if text is None else masked(text))
+
+
+def _id(volume_id: str) -> str:
+    return scalar(masked(volume_id))
+
+
 def _told(volume: CloudVolume) -> str:
     size = "size unknown" if volume.size is None else f"{volume.size} GB"
-    return f"{shown_name(volume.name) or 'no name'}, {size}"
+    return f"{_shown(volume.name) or 'no name'}, {size}"
 
 
 def _gigabytes(volumes: Iterable[CloudVolume]) -> str:

@@ -185,8 +185,9 @@ def _retries(data: ReportData) -> list[str]:
     """
     options = []
     for row in failures(data):
-        if row.code is not None and _SAFE_CODE.fullmatch(row.code):
-            options.append(f"--code {quote(row.code)}")
+        code = clean(row.code or "")
+        if _SAFE_CODE.fullmatch(code):
+            options.append(f"--code {quote(code)}")
         elif row.http_status is not None:
             options.append(f"--status {row.http_status}")
         else:

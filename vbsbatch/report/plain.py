@@ -45,7 +45,7 @@ def progress(now: Progress) -> str:
     )
     figures += f" eta={'-' if now.eta is None else span(now.eta)}"
     if now.waits_for is not None:
-        figures += f" waits={quoted(cut(now.waits_for, NOTE_LENGTH))}"
+        figures += f" waits={quoted(cut(clean(now.waits_for), NOTE_LENGTH))}"
     return _line(now.at, "progress", figures)
 
 
@@ -87,7 +87,7 @@ def _moved(event: JobMoved, attempts: int) -> str:
         f"vol={quoted(job.volume_name)}",
     ]
     if event.note:
-        pairs.append(f"note={quoted(cut(event.note, NOTE_LENGTH))}")
+        pairs.append(f"note={quoted(cut(clean(event.note), NOTE_LENGTH))}")
     return " ".join(pairs)
 
 

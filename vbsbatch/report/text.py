@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime
 from typing import TypeAlias
 
+from vbsbatch.masking import masked
 from vbsbatch.model import Cloud, Wall
 
 REPLACEMENT = "\ufffd"
@@ -25,6 +26,15 @@ _BARE = re.compile(r"[A-Za-z0-9_.:/+-]{1,64}")
 
 
 def clean(text: str) -> str:
+    """`text` as anybody may see it: `harmless`, and `***` for every secret of this process.
+
+    To be called with the whole text, before it is cut, escaped or put into JSON: a secret in two
+    pieces is not found, and a document that is masked as a whole may lose a quotation mark.
+    """
+    return masked(harmless(text))
+
+
+def harmless(text: str) -> str:
     """`text` with every control, bidi, line-breaking and unencodable character as U+FFFD.
 
     What is left is one line and is to be shown literally; the length in characters is kept.
@@ -52,7 +62,8 @@ def word(text: str | None) -> str:
     """The value of a `key=value` pair: bare if it cannot be misread, else quoted; None is `-`."""
     if text is None:
         return "-"
-    return text if _BARE.fullmatch(text) and text != "-" else quoted(text)
+    shown = clean(text)
+    return shown if _BARE.fullmatch(shown) and shown != "-" else quoted(shown)
 
 
 Moment: TypeAlias = float | Wall | Cloud

@@ -26,7 +26,6 @@ from textual.screen import Screen
 from textual.worker import WorkerFailed
 
 from vbsbatch.errors import VbsbatchError
-from vbsbatch.masking import masked
 from vbsbatch.model import JobState, Run, RunState
 from vbsbatch.report.text import clean
 from vbsbatch.tui import bindings, exporting, header, help, notice, themes
@@ -400,5 +399,5 @@ def show(
     if sys.__stderr__ is not None and sys.__stderr__.isatty():
         sys.__stderr__.write(notice.POP_TITLE)
     if app.crash is not None:
-        print(masked(clean(f"{app.crash}; the run is not touched")), file=sys.stderr)
+        print(clean(f"{app.crash}; the run is not touched"), file=sys.stderr)
     return Ending(return_code=app.return_code or 0, run_id=app.last_run)

@@ -7,7 +7,7 @@ from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
-from vbsbatch.report.text import clean
+from vbsbatch.report.text import clean, harmless
 
 _MOST = 4
 """Characters looked at for each cell wanted: enough for combining marks, and never thousands."""
@@ -54,6 +54,6 @@ class LiteralFilter(LineFilter):
         return [
             segment
             if segment.control or segment.text.isprintable()
-            else Segment(clean(segment.text), segment.style)
+            else Segment(harmless(segment.text), segment.style)
             for segment in segments
         ]
