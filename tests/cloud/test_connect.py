@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 import yaml
@@ -23,7 +24,7 @@ from openstack import exceptions as sdk_exceptions
 
 from vbsbatch.cloud import CloudChoice, CloudService, connect, connecting
 from vbsbatch.cloud.sign_in_faults import translated
-from vbsbatch.errors import CloudUnavailable, SignInError
+from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
 from vbsbatch.model import Service, Timeouts
 
 from .bench import PASSWORD, PROJECT, SECRET, a_job, answer
@@ -592,3 +593,75 @@ def test_importing_the_room_loads_neither_openstack_nor_httpx() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+IN_THE_WAY = [
+    (404, b"<html>no route</html>"),
+    (404, b'{"error_code": "APIGW.0101", "error_msg": "no such API"}'),
+    (403, b"<html>go away</html>"),
+    (405, b""),
+    (200, b"<html>welcome"),
+]
+
+
+@pytest.mark.parametrize(("status", "body"), IN_THE_WAY)
+async def test_a_gateway_that_reloads_while_a_token_is_renewed_is_an_outage_until_it_lasts(
+    status: int, body: bytes, keystone: FakeKeystone, clouds: Clouds
+) -> None:
+    clouds.write(keystone)
+    now = [time.time()]
+    async with connect(
+        CloudChoice(), timeouts=SOON, transport=Wire(), now=lambda: now[0]
+    ) as service:
+        keystone.status, keystone.body = status, body
+        for _ in range(3):
+            with pytest.raises(CloudUnavailable):
+                await service.renew_token(now[0])
+            now[0] += 10
+        keystone.status = None
+        await service.renew_token(now[0])
+        keystone.status = status
+        for _ in range(3):
+            with pytest.raises(CloudUnavailable):
+                await service.renew_token(now[0])
+            now[0] += 25
+        with pytest.raises(SignInError):
+            await service.renew_token(now[0])
+
+
+@pytest.mark.parametrize(("status", "body"), IN_THE_WAY)
+async def test_a_gateway_that_reloads_at_the_first_sign_in_is_given_a_moment(
+    status: int, body: bytes, keystone: FakeKeystone, clouds: Clouds
+) -> None:
+    clouds.write(keystone)
+    keystone.status, keystone.body = status, body
+
+    async def mended() -> None:
+        await anyio.sleep(0.3)
+        keystone.status = None
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(mended)
+        async with connect(CloudChoice(), timeouts=SOON, transport=Wire()):
+            assert keystone.tokens == 1
+
+
+async def test_keystones_own_refusal_is_told_at_once(
+    keystone: FakeKeystone, clouds: Clouds
+) -> None:
+    clouds.write(keystone)
+    keystone.says = (403, {"error": {"code": 403, "message": "the user is locked"}}, {})
+    assert "locked" in await refused()
+    assert len(keystone.posted) == 1
+
+
+async def test_the_first_answer_at_an_endpoint_that_served_an_earlier_engine_is_no_verdict_yet(
+    keystone: FakeKeystone, clouds: Clouds
+) -> None:
+    clouds.write(keystone)
+    async with connect(CloudChoice(), timeouts=SOON, transport=Wire()) as service:
+        with pytest.raises(CloudRefused):
+            await service.backups()
+        service.worked_before()
+        with pytest.raises(CloudUnavailable):
+            await service.backups()

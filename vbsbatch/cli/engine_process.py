@@ -143,6 +143,8 @@ def check_project(run: Run, service: CloudService) -> None:
 async def drive(store: Store, run: Run, service: CloudService, manner: Manner) -> int:
     """Drive `run` until it ends or is stopped; the exit code."""
     check_project(run, service)
+    if run.endpoint == service.endpoint:
+        service.worked_before()
     voice = Voice(style=manner.progress, verbose=manner.verbose, run=run)
     async with AsyncExitStack() as held:
         held.enter_context(store.lock(run.id))

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from vbsbatch.cloud.answers import clean
+from vbsbatch.cloud.answers import clean, read_object
 from vbsbatch.cloud.catalog import Catalog, Entry, offered
 from vbsbatch.cloud.cloud_config import quiet
 from vbsbatch.cloud.endpoints import shown
@@ -17,11 +17,13 @@ from vbsbatch.cloud.foreign import causes, told, without
 from vbsbatch.cloud.sign_in_faults import only_once, translated
 from vbsbatch.cloud.tokens import Token, token_of
 from vbsbatch.cloud.trust import Trust, obey_proxy_rule
+from vbsbatch.cloud.way import Way
 from vbsbatch.errors import CloudUnavailable, SignInError
 from vbsbatch.masking import keep_secret
 from vbsbatch.model import Timeouts
 
 _SECRET_OPTION = re.compile(r"password|secret|token|passcode|passphrase|api_?key|^sk$", re.I)
+_SIGN_IN = "POST /v3/auth/tokens"
 
 
 class Account:
@@ -32,6 +34,8 @@ class Account:
         self._region = region
         self._calls = 0
         self._signed_in = False
+        self._way = Way(now)
+        self._elsewhere = False  # the newest answer was none of Keystone's
         self.name = str(self._region.name)
         self.trust = trust_of(self._region)
         auth = self._region.config.get("auth") or {}
@@ -90,6 +94,7 @@ class Account:
             raise self._fault(error, renewing=self._signed_in) from _shareable(error, self._secrets)
         self._access = access
         self._signed_in = True
+        self._way.heard(_SIGN_IN)
         return token
 
     @property
@@ -132,7 +137,15 @@ class Account:
 
     def _fault(self, error: Exception, *, renewing: bool) -> SignInError | CloudUnavailable:
         kind = str(self._region.config.get("auth_type"))
-        return translated(error, self._where, self._secrets, renewing=renewing, auth_type=kind)
+        blocked = self._way.passing(_SIGN_IN, page=True) if self._elsewhere else None
+        return translated(
+            error,
+            self._where,
+            self._secrets,
+            renewing=renewing,
+            auth_type=kind,
+            blocked=blocked,
+        )
 
     def _open_session(self, timeouts: Timeouts) -> Any:
         with quiet():
@@ -151,6 +164,7 @@ class Account:
 
     def _count(self, answer: Any, *args: Any, **kwargs: Any) -> None:
         self._calls += 1
+        self._elsewhere = _is_elsewhere(answer)
 
     def _check_password(self, auth: Mapping[str, Any]) -> None:
         """Say at once what a server could only answer with a 401, and what no token comes from."""
@@ -163,6 +177,15 @@ class Account:
             raise SignInError(f"{self._where}: no username in clouds.yaml (nor an access key)")
         if not auth.get("password"):
             raise SignInError(f"{self._where}: no password in clouds.yaml or secure.yaml")
+
+
+def _is_elsewhere(answer: Any) -> bool:
+    """Whether an answer is none of Keystone's, by its form: no JSON, or no error in it."""
+    status: int = answer.status_code
+    if status >= 300 and status not in (403, 404, 405):
+        return False
+    document = read_object(answer.content)
+    return document is None or (status >= 400 and "error" not in document)
 
 
 def _shareable(error: Exception, secrets: frozenset[str]) -> Exception | None:

@@ -101,6 +101,11 @@ class CloudService(ABC):
         """Server clock minus our elapsed one in seconds; 0 until an answer told it."""
         return self._session.clock.ahead
 
+    def worked_before(self) -> None:
+        """The service answered an earlier process at this endpoint: a page or a bare 404 in its
+        place is an outage until it lasts."""
+        self._session.way.worked_before()
+
     async def ready(self) -> None:
         """Make sure that a create can leave at once: that there is a token, not about to expire.
 

@@ -32,19 +32,23 @@ def translated(
     *,
     renewing: bool,
     auth_type: str = "password",
+    blocked: bool | None = None,
 ) -> SignInError | CloudUnavailable:
     """Translate whatever a sign-in ended with; `where` names the cloud and its auth_url.
 
     An outage is `CloudUnavailable` while renewing and `SignInError` at the start, where a person
-    waits and nothing is lost. None of `secrets` is in the text.
+    waits and nothing is lost. None of `secrets` is in the text. `blocked`: something else answered
+    in the place of the identity service, and may be gone soon, or has been there too long.
     """
     text, outage = _reason(error, auth_type, secrets)
+    if blocked is not None:
+        outage = blocked
     text = without(text, secrets)
     words = f"{where}: {text}"
     wait = _wait(error)
     if outage and renewing:
         return CloudUnavailable(words, retry_after=wait)
-    passing = outage and _status(error) is not None
+    passing = blocked or (outage and _status(error) is not None)
     advice = _advice(text, passing=passing)
     return SignInError(words + advice, passing=passing, retry_after=wait)
 
@@ -77,7 +81,7 @@ def _reason(error: Exception, auth_type: str, secrets: Collection[str]) -> tuple
         return _missing_factor(factor, secrets), False
     if any(type(link).__name__ == "MissingAuthPlugin" for link in causes(error)):
         return "auth_url leads to no Keystone (it wants a token itself): check auth_url", False
-    if unusable := next((link for link in causes(error) if _is_unusable(link)), None):
+    if unusable := next(filter(_is_unusable, causes(error)), None):
         return words(unusable, secrets), False
     if (status := _status(error)) is not None:
         return _refused(status, error, auth_type, secrets), _is_busy(status, error)

@@ -35,6 +35,7 @@ class Way:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._worked: set[str] = set()
+        self._worked_before = False
         self._blocked: dict[str, _Blocked] = {}
 
     def heard(self, address: str) -> None:
@@ -42,12 +43,17 @@ class Way:
         self._blocked.pop(address, None)
         self._worked.add(_collection(address))
 
+    def worked_before(self) -> None:
+        """The service answered an earlier process at the same endpoint."""
+        self._worked_before = True
+
     def passing(self, address: str, *, page: bool = False) -> bool:
         """Whether something else answered there that may be gone soon.
 
         A `page` is given a moment even where the service has never answered.
         """
-        patience = LASTS if _collection(address) in self._worked else FIRST if page else 0.0
+        worked = self._worked_before or _collection(address) in self._worked
+        patience = LASTS if worked else FIRST if page else 0.0
         return patience > 0 and not self._lasts(address, patience)
 
     def lasts(self, address: str) -> bool:
