@@ -1,4 +1,189 @@
-"""Bulk cloud-disk backups from the terminal: resumable, rate-limited, nothing twice, nothing
-lost."""
+"""Bulk cloud-disk backups: resumable, rate-limited, nothing submitted twice, nothing lost.
 
-__version__ = "0.1.0"
+What stands here is the public API (docs/api.md)::
+
+    plan = vbsbatch.load_plan("nightly.yaml")
+    result = await vbsbatch.run(plan, store="runs.db", cloud="otc")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from vbsbatch.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from vbsbatch.api.backup_operations import prunable as prunable
+    from vbsbatch.api.backup_operations import prune as prune
+    from vbsbatch.api.backup_operations import restore as restore
+    from vbsbatch.api.driving import RunResult as RunResult
+    from vbsbatch.api.plans import diff_plan as diff_plan
+    from vbsbatch.api.plans import load_plan as load_plan
+    from vbsbatch.api.preflight import preflight as preflight
+    from vbsbatch.api.reading import jobs as jobs
+    from vbsbatch.api.reading import runs as runs
+    from vbsbatch.api.reading import status as status
+    from vbsbatch.api.runs import resume as resume
+    from vbsbatch.api.runs import retry as retry
+    from vbsbatch.api.runs import run as run
+    from vbsbatch.api.steering import cancel as cancel
+    from vbsbatch.api.steering import pause as pause
+    from vbsbatch.api.steering import set_in_flight as set_in_flight
+    from vbsbatch.api.steering import set_rate as set_rate
+    from vbsbatch.api.steering import stop as stop
+    from vbsbatch.api.steering import take_over as take_over
+    from vbsbatch.api.steering import unpause as unpause
+    from vbsbatch.api.steering import wait as wait
+    from vbsbatch.api.verification import Verification as Verification
+    from vbsbatch.api.verification import verify as verify
+    from vbsbatch.engine.verify import Discrepancy as Discrepancy
+    from vbsbatch.errors import CloudError as CloudError
+    from vbsbatch.errors import CloudRefused as CloudRefused
+    from vbsbatch.errors import CloudUnavailable as CloudUnavailable
+    from vbsbatch.errors import PlanError as PlanError
+    from vbsbatch.errors import Problem as Problem
+    from vbsbatch.errors import RunIsLive as RunIsLive
+    from vbsbatch.errors import SignInError as SignInError
+    from vbsbatch.errors import StoreError as StoreError
+    from vbsbatch.errors import StoreFailed as StoreFailed
+    from vbsbatch.errors import StoreUnusable as StoreUnusable
+    from vbsbatch.errors import UsageError as UsageError
+    from vbsbatch.errors import VbsbatchError as VbsbatchError
+    from vbsbatch.inventory.plan_diff import PlanDifference as PlanDifference
+    from vbsbatch.inventory.preflight import Preflight as Preflight
+    from vbsbatch.model import Job as Job
+    from vbsbatch.model import JobMoved as JobMoved
+    from vbsbatch.model import JobState as JobState
+    from vbsbatch.model import Rate as Rate
+    from vbsbatch.model import Run as Run
+    from vbsbatch.model import RunNoted as RunNoted
+    from vbsbatch.model import RunState as RunState
+    from vbsbatch.observers import LiveRun as LiveRun
+    from vbsbatch.observers import Observer as Observer
+    from vbsbatch.observers import RunEnded as RunEnded
+    from vbsbatch.observers import RunEvent as RunEvent
+    from vbsbatch.observers import RunStarted as RunStarted
+    from vbsbatch.observers.progress_printer import ProgressPrinter as ProgressPrinter
+    from vbsbatch.plan import Plan as Plan
+    from vbsbatch.report import ReportData as ReportData
+
+
+_HOMES = {
+    "prunable": "vbsbatch.api.backup_operations",
+    "prune": "vbsbatch.api.backup_operations",
+    "restore": "vbsbatch.api.backup_operations",
+    "RunResult": "vbsbatch.api.driving",
+    "diff_plan": "vbsbatch.api.plans",
+    "load_plan": "vbsbatch.api.plans",
+    "preflight": "vbsbatch.api.preflight",
+    "jobs": "vbsbatch.api.reading",
+    "runs": "vbsbatch.api.reading",
+    "status": "vbsbatch.api.reading",
+    "resume": "vbsbatch.api.runs",
+    "retry": "vbsbatch.api.runs",
+    "run": "vbsbatch.api.runs",
+    "cancel": "vbsbatch.api.steering",
+    "pause": "vbsbatch.api.steering",
+    "set_in_flight": "vbsbatch.api.steering",
+    "set_rate": "vbsbatch.api.steering",
+    "stop": "vbsbatch.api.steering",
+    "take_over": "vbsbatch.api.steering",
+    "unpause": "vbsbatch.api.steering",
+    "wait": "vbsbatch.api.steering",
+    "Verification": "vbsbatch.api.verification",
+    "verify": "vbsbatch.api.verification",
+    "Discrepancy": "vbsbatch.engine.verify",
+    "CloudError": "vbsbatch.errors",
+    "CloudRefused": "vbsbatch.errors",
+    "CloudUnavailable": "vbsbatch.errors",
+    "PlanError": "vbsbatch.errors",
+    "Problem": "vbsbatch.errors",
+    "RunIsLive": "vbsbatch.errors",
+    "SignInError": "vbsbatch.errors",
+    "StoreError": "vbsbatch.errors",
+    "StoreFailed": "vbsbatch.errors",
+    "StoreUnusable": "vbsbatch.errors",
+    "UsageError": "vbsbatch.errors",
+    "VbsbatchError": "vbsbatch.errors",
+    "PlanDifference": "vbsbatch.inventory.plan_diff",
+    "Preflight": "vbsbatch.inventory.preflight",
+    "Job": "vbsbatch.model",
+    "JobMoved": "vbsbatch.model",
+    "JobState": "vbsbatch.model",
+    "Rate": "vbsbatch.model",
+    "Run": "vbsbatch.model",
+    "RunNoted": "vbsbatch.model",
+    "RunState": "vbsbatch.model",
+    "LiveRun": "vbsbatch.observers",
+    "Observer": "vbsbatch.observers",
+    "RunEnded": "vbsbatch.observers",
+    "RunEvent": "vbsbatch.observers",
+    "RunStarted": "vbsbatch.observers",
+    "ProgressPrinter": "vbsbatch.observers.progress_printer",
+    "Plan": "vbsbatch.plan",
+    "ReportData": "vbsbatch.report",
+}
+
+__all__ = [
+    "CloudError",
+    "CloudRefused",
+    "CloudUnavailable",
+    "Discrepancy",
+    "Job",
+    "JobMoved",
+    "JobState",
+    "LiveRun",
+    "Observer",
+    "Plan",
+    "PlanDifference",
+    "PlanError",
+    "Preflight",
+    "Problem",
+    "ProgressPrinter",
+    "Rate",
+    "ReportData",
+    "Run",
+    "RunEnded",
+    "RunEvent",
+    "RunIsLive",
+    "RunNoted",
+    "RunResult",
+    "RunStarted",
+    "RunState",
+    "SignInError",
+    "StoreError",
+    "StoreFailed",
+    "StoreUnusable",
+    "UsageError",
+    "VbsbatchError",
+    "Verification",
+    "cancel",
+    "diff_plan",
+    "jobs",
+    "load_plan",
+    "pause",
+    "preflight",
+    "prunable",
+    "prune",
+    "restore",
+    "resume",
+    "retry",
+    "run",
+    "runs",
+    "set_in_flight",
+    "set_rate",
+    "status",
+    "stop",
+    "take_over",
+    "unpause",
+    "verify",
+    "wait",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name when it is first used: importing the package is cheap."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.store.fixtures import NOW, a_job, a_run, an_attempt
-from vbsbatch.cli.attach_command import as_told
+from vbsbatch.api.reading import as_recorded
 from vbsbatch.model import (
     Answer,
     BackupSettings,
@@ -57,7 +57,7 @@ class Life:
 
     def told(self) -> list[JobMoved]:
         """The job's moves as `attach` tells them by now."""
-        events = [as_told(self.store, RUN, event) for event in self.store.events(RUN)]
+        events = [as_recorded(self.store, RUN, event) for event in self.store.events(RUN)]
         return [event for event in events if isinstance(event, JobMoved)]
 
 
@@ -125,4 +125,6 @@ async def test_notes_about_the_run_are_told_as_they_are(life: Life) -> None:
     life.journal.record(RunNoted(at=NOW, kind="run", text="stopped: by hand"))
     await life.journal.flush()
     (event,) = life.store.events(RUN)
-    assert as_told(life.store, RUN, event) == RunNoted(at=NOW, kind="run", text="stopped: by hand")
+    assert as_recorded(life.store, RUN, event) == RunNoted(
+        at=NOW, kind="run", text="stopped: by hand"
+    )

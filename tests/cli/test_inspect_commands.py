@@ -13,7 +13,7 @@ import pytest
 from tests.cli.clouds import Cloud
 from tests.cli.harness import FAST, Harness, until
 from tests.store.fixtures import a_job, a_run
-from vbsbatch.cli.exit_status import headline
+from vbsbatch.api.reading import headline
 from vbsbatch.model import BackupSettings
 from vbsbatch.store import Store
 

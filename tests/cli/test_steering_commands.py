@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.harness import FAST, SLOW, Harness, Process, told, until
 from tests.store.fixtures import a_job, a_run, volume
-from vbsbatch.cli.options import check_volumes
+from vbsbatch.api.reading import check_volumes
 from vbsbatch.cli.steering_commands import ask
 from vbsbatch.cli.stop_signals import DOUBLE, ECHO, Interruption
 from vbsbatch.errors import UsageError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-import vbsbatch
 from vbsbatch.cli.options import db_option
+from vbsbatch.version import __version__
 
 COMMANDS = {
     "run": ("run_commands", "Submit and follow the backups of a plan."),
@@ -86,7 +86,7 @@ Examples:
   vbsbatch retry latest --status 503
 """,
 )
-@click.version_option(vbsbatch.__version__, "-V", "--version", prog_name="vbsbatch")
+@click.version_option(__version__, "-V", "--version", prog_name="vbsbatch")
 @db_option
 @click.pass_context
 def app(ctx: click.Context, db: Path | None) -> int | None:

@@ -11,17 +11,13 @@ import click
 from vbsbatch.cli.exit_status import tell_end
 from vbsbatch.cli.options import PROGRESS, db_option, open_store
 from vbsbatch.errors import UsageError
-from vbsbatch.model import JobMoved, RunNoted, RunState, Wall
 
 if TYPE_CHECKING:
     from vbsbatch.model import Run
-    from vbsbatch.store import Event, Store
+    from vbsbatch.store import Store
 
 GLANCE = 0.5
 """Seconds between two looks at the store."""
-
-UNDER_WAY = (RunState.RUNNING, RunState.PAUSED)
-"""What a run says that goes on, where nothing else tells."""
 
 
 @click.command(
@@ -67,21 +63,24 @@ def attach(
 
 
 def follow(store: Store, run: Run, style: str, *, verbose: bool) -> int:
-    """Tell what happens to the run from now on, until it ends; its exit code."""
-    from vbsbatch.cli.progress import ProgressPrinter
+    """Print what happens to the run from now on, until it ends; its exit code."""
+    from vbsbatch.api.reading import new_events
+    from vbsbatch.api.steering import is_under_way
+    from vbsbatch.observers.progress_printer import ProgressPrinter
 
-    voice = ProgressPrinter(style=style, verbose=verbose, run=run)
+    printer = ProgressPrinter(style=style, verbose=verbose)
+    printer.begin(run)
     seen = store.mark().event
-    while True:
-        holder = store.is_live(run.id)
-        for event in store.events(run.id, after=seen):
-            seen = event.id
-            voice.hear(as_told(store, run.id, event))
+    goes_on = True
+    while goes_on:
+        goes_on = is_under_way(store, run)
+        for number, event in new_events(store, run.id, seen):
+            seen = number
+            printer(event)
         run = store.run(run.id)
-        if holder is None or not (holder.live or run.state in UNDER_WAY):
-            break
-        time.sleep(GLANCE)
-    return tell_end(store, run, voice)
+        if goes_on:
+            time.sleep(GLANCE)
+    return tell_end(store, run, printer)
 
 
 def _browse(store: Store, run: Run, port: int) -> int:
@@ -95,15 +94,3 @@ def _browse(store: Store, run: Run, port: int) -> int:
             f"--web needs a package that is not here ({error.name}): pip install textual-serve"
         ) from error
     return serve(store, run.id, port)
-
-
-def as_told(store: Store, run_id: str, event: Event) -> JobMoved | RunNoted:
-    """The event as the engine told it, with the job as it was then: it may have gone on since."""
-    from vbsbatch.cli.job_replay import as_it_was, as_moved, is_as_then
-
-    if event.no is None or event.to is None:
-        return RunNoted(at=Wall(event.at), kind=event.kind, text=event.text or "")
-    job, attempts = store.job(run_id, event.no), store.attempts(run_id, event.no)
-    if not is_as_then(job, event.at, event.to):
-        job = as_it_was(job, attempts, store.events(run_id, no=event.no), event)
-    return as_moved(job, attempts, event)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from vbsbatch.cli import remark
@@ -16,6 +18,12 @@ def place_line(service: CloudService) -> str:
     from vbsbatch.report import clean
 
     return clean(str(service.place))
+
+
+def warn(service: CloudService, style: str = "plain") -> None:
+    """Print what a person should know about the way to the cloud."""
+    for warning in service.warnings:
+        remark(f"warning: {warning}", style, "warning")
 
 
 def end_line(service: CloudService) -> str | None:
@@ -44,3 +52,23 @@ def say_place(service: CloudService, style: str) -> None:
     remark(f"note: {ending}", style)
     if style == "tui":
         remark("note: behind the screen it is used once more: else say --progress plain", style)
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal that tells how much was read; nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn(f"reading {what}"),
+        BarColumn(),
+        TextColumn("{task.completed}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done: progress.update(task, completed=done)

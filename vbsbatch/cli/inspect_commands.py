@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from vbsbatch.cli.exit_status import headline, report_data
+from vbsbatch.cli.exit_status import report_data
 from vbsbatch.cli.options import (
     ChosenStates,
     States,
@@ -50,6 +50,7 @@ def runs(db: Path | None, as_json: bool, progress: str) -> int:
             found = [report_data(store, run) for run in store.runs()]
             json_report.write_runs(found, sys.stdout)
         else:
+            from vbsbatch.api.reading import headline
             from vbsbatch.report import as_table
 
             as_table.write_runs((headline(store, run) for run in store.runs()), sys.stdout)

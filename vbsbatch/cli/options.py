@@ -229,23 +229,6 @@ def open_store(db: Path | None, *, create: bool = False, readonly: bool = False)
     return store
 
 
-def check_volumes(store: Store, run_id: str, volumes: Iterable[str]) -> None:
-    """Refuse names and ids that no job of the run has: a slip of the pen is not `nothing to do`."""
-    from vbsbatch.errors import UsageError
-    from vbsbatch.model import did_you_mean, plain_id
-
-    wanted = tuple(volumes)
-    jobs = store.jobs(run_id, volumes=wanted) if wanted else ()
-    found = {known for job in jobs for known in (job.volume_name, plain_id(job.volume_id))}
-    for name in wanted:
-        if not found.intersection((name, plain_id(name))):
-            known = (
-                each for job in store.jobs(run_id) for each in (job.volume_name, job.volume_id)
-            )
-            near = did_you_mean(name, known)
-            raise UsageError(f"run {run_id} has no volume {name!r}{near}")
-
-
 def mention_unknown_codes(store: Store, run_id: str, codes: Iterable[str]) -> None:
     """Say of each code that no answer of the run had, and which is the nearest that one had."""
     from vbsbatch.cli import mention

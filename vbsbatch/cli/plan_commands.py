@@ -170,38 +170,30 @@ async def _made(
     choice: CloudChoice, selection: VolumeSelection, output: str | None
 ) -> tuple[list[str], str, str]:
     """The lines of the plan, what is in it, and in which cloud that is."""
-    from vbsbatch.cli.cloud_queries import counting, survey
-    from vbsbatch.cli.engine_process import warn
+    from vbsbatch.api.plans import choose_volumes
+    from vbsbatch.cli.cloud_line import counting, warn
     from vbsbatch.cloud import connect
-    from vbsbatch.inventory.filters import check_servers, chosen, usable
     from vbsbatch.inventory.plan_writer import Heading, counted, plan_text
 
     async with connect(choice, workers=1) as service:
         warn(service)
         with counting("volumes") as count:
-            fleet, nameless = await survey(service.inventory, count)
+            contents = await choose_volumes(service, selection, count)
         place = place_line(service)
         cloud = None if service.cloud_name == "envvars" else service.cloud_name
-    check_servers(fleet, selection.server, names_known=nameless is None)
-    fitting = chosen(fleet, selection)
-    volumes = usable(fitting, selection)
-    if not volumes:
-        raise UsageError(_nothing(len(fleet.volumes), len(fitting)))
-    if nameless is not None and any(volume.server_ids for volume in volumes.values()):
-        mention(f"note: groups are named by the ids of servers: {nameless}")
-    name = _plan_name(output, cloud)
-    heading = Heading(name=name, cloud=cloud, selection=selection, place=place)
-    left_out = {key: volume for key, volume in fitting.items() if key not in volumes}
-    gigabytes = sum(volume.size or 0 for volume in volumes.values())
-    summary = f"{counted(len(volumes), 'volume')}, {gigabytes} GB"
-    if left_out:
-        summary += f", {len(left_out)} left out that cannot be backed up"
-    return list(plan_text(fleet, volumes, heading, left_out=left_out)), summary, place
+    if contents.nameless is not None:
+        mention(f"note: groups are named by the ids of servers: {contents.nameless}")
+    heading = Heading(name=_plan_name(output, cloud), cloud=cloud, selection=selection, place=place)
+    summary = f"{counted(len(contents.volumes), 'volume')}, {contents.gigabytes} GB"
+    if contents.left_out:
+        summary += f", {len(contents.left_out)} left out that cannot be backed up"
+    lines = plan_text(contents.found, contents.volumes, heading, left_out=contents.left_out)
+    return list(lines), summary, place
 
 
 async def _fleet(choice: CloudChoice) -> VolumesByServer:
-    from vbsbatch.cli.cloud_queries import counting, survey
-    from vbsbatch.cli.engine_process import warn
+    from vbsbatch.api.cloud_lists import survey
+    from vbsbatch.cli.cloud_line import counting, warn
     from vbsbatch.cloud import connect
 
     async with connect(choice, workers=1) as service:
@@ -227,14 +219,6 @@ def _selection(words: dict[str, Any]) -> VolumeSelection:
 
     pairs = tuple(pair.partition("=")[::2] for pair in words.pop("metadata"))
     return VolumeSelection(**words, metadata=pairs)
-
-
-def _nothing(known: int, fitting: int) -> str:
-    if not known:
-        return "the cloud has no volumes in this project"
-    if fitting:
-        return f"no volume that fits can be backed up ({fitting} are in error or being deleted)"
-    return f"none of the cloud's {known} volumes fits all of these options"
 
 
 def _plan_name(output: str | None, cloud: str | None) -> str:

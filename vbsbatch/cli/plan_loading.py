@@ -11,7 +11,6 @@ import click
 from vbsbatch.cli import say
 from vbsbatch.cli.options import cloud_options, service_option, with_options
 from vbsbatch.errors import UsageError
-from vbsbatch.model import Service
 
 if TYPE_CHECKING:
     from vbsbatch.plan import Plan
@@ -99,25 +98,17 @@ def _online(
     block_storage_endpoint: str | None,
     service: str | None,
 ) -> int:
-    import os
-
+    from vbsbatch.api.sessions import cloud_of, service_of
     from vbsbatch.cli.preflight import check_online
     from vbsbatch.cloud import CloudChoice
 
     choice = CloudChoice(
-        cloud=cloud or plan.cloud or os.environ.get("OS_CLOUD"),
+        cloud=cloud_of(plan, cloud),
         vbs_endpoint=vbs_endpoint,
         block_storage_endpoint=block_storage_endpoint,
-        service=wanted_service(plan, service),
+        service=service_of(plan, service),
     )
     return check_online(path, plan, choice, as_json=as_json)
-
-
-def wanted_service(plan: Plan, option: str | None) -> Service | None:
-    """The service that the command line or the plan asks for; None for what the cloud offers."""
-    if option is None:
-        return plan.service
-    return None if option == "auto" else Service(option)
 
 
 @click.command(

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from vbsbatch.api.preflight import look_at, refuse_errors, refuse_hopeless
 from vbsbatch.cli import USAGE, fit, mention, remark
-from vbsbatch.cli.cloud_line import end_line, place_line
-from vbsbatch.cli.cloud_queries import Count, counting
+from vbsbatch.cli.cloud_line import counting, end_line, place_line
 from vbsbatch.cli.screen_launcher import is_terminal
 from vbsbatch.errors import CloudError, UsageError
 from vbsbatch.inventory.plan_writer import counted
-from vbsbatch.inventory.preflight import Preflight, PreflightFinding, Severity, in_words, look
+from vbsbatch.inventory.preflight import Preflight, PreflightFinding, Severity, in_words
 from vbsbatch.model import OnPreflight
 from vbsbatch.report import clean, opened
 from vbsbatch.report.text import cut
@@ -73,44 +73,33 @@ async def before_run(
 
     Raises `UsageError` when the run is not to be started, `SignInError` when nobody answers.
     """
-    found = await _look(plan, service, _uncounted, unanswered=Severity.WARNING)
+    found = await look_at(plan, service, unanswered=Severity.WARNING)
     told = [each for each in found.findings if each.severity in _WORTH_A_QUESTION]
     asks = not yes and is_terminal(sys.stdin) and is_terminal(sys.stderr)
     if told and asks:
         mention(f"in {place_line(service)}")
     if told and (asks or style != "quiet"):
         (_tell_programs if style == "json" and not asks else _tell)(told, found)
-    if found.blind:
-        raise UsageError(
-            "nothing was started: a run could not follow its backups, because the cloud refuses "
-            "to list them: have that allowed, or check the endpoint (--block-storage-endpoint)"
-        )
-    if len(found.hopeless) == len(plan):
-        raise UsageError(
-            "nothing was started: every volume of the plan would surely fail "
-            "(vbsbatch check PLAN --online tells why)"
-        )
+    refuse_hopeless(found, len(plan))
     if found.found(Severity.ERROR):
         if asks:
             _agree(_question(found), default=False)
         elif policy is OnPreflight.FAIL:
-            raise UsageError(_refusal(found))
+            refuse_errors(found)
     elif told and asks:
         _agree("Start the run?", default=True)
-    return Cleared(
-        skipped={**found.recent, **found.hopeless}, words=None if told else in_words(found.forecast)
-    )
+    return Cleared(skipped=found.left_out, words=None if told else in_words(found.forecast))
 
 
 async def _looked(
     plan: Plan, choice: CloudChoice
 ) -> tuple[Preflight, tuple[PreflightFinding, ...]]:
     """What was found, and where: both are worth knowing."""
-    from vbsbatch.cli.engine_process import objections, signed_in
+    from vbsbatch.api.sessions import objections, signed_in
 
     async with signed_in(choice, plan.settings) as service:
         with counting("volumes") as count:
-            found = await _look(plan, service, count, unanswered=Severity.ERROR)
+            found = await look_at(plan, service, unanswered=Severity.ERROR, count=count)
         ending = end_line(service)
         objected = await objections(plan, service)
         return found, (
@@ -139,19 +128,6 @@ async def _looked(
         )
 
 
-async def _look(
-    plan: Plan, service: CloudService, count: Count, *, unanswered: Severity
-) -> Preflight:
-    from vbsbatch.cli.preflight_queries import take_sight
-
-    sight = await take_sight(service, {volume.id for volume in plan.volumes}, count)
-    return look(plan, sight, unanswered=unanswered)
-
-
-def _uncounted(volumes: int) -> None:
-    """A run draws no bar: a screen may follow."""
-
-
 def _agree(question: str, *, default: bool) -> None:
     if not click.confirm(fit(question), default=default, err=True):
         raise UsageError("nothing was started")
@@ -163,18 +139,6 @@ def _question(found: Preflight) -> str:
         return "Start the run all the same?"
     rest = found.forecast.volumes
     return f"Skip the {hopeless} that would surely fail, and back up the other {rest}?"
-
-
-def _refusal(found: Preflight) -> str:
-    counts = (
-        [f"{counted(len(found.hopeless), 'volume')} would surely fail"] if found.hopeless else []
-    )
-    if found.blocked:
-        counts.append("the quota does not suffice")
-    return (
-        f"nothing was started: {' and '.join(counts)} (on_preflight: skip in the plan or "
-        "--on-preflight skip leaves them out and runs the rest, --no-preflight does not look)"
-    )
 
 
 def _tell(told: Sequence[PreflightFinding], found: Preflight) -> None:

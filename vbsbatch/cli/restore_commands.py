@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
-from operator import attrgetter
-from shlex import quote
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
+from vbsbatch.api import backup_operations as operations
 from vbsbatch.cli import fit, mention, remark, say
 from vbsbatch.cli.cloud_line import place_line
-from vbsbatch.cli.cloud_queries import volumes_by_id
 from vbsbatch.cli.options import DrivingOptions, driving, open_store
-from vbsbatch.cli.run_commands import carry_out, cloud_now
+from vbsbatch.cli.run_commands import carry_out
 from vbsbatch.cli.screen_launcher import chosen_style, is_terminal
-from vbsbatch.errors import CloudRefused, CloudUnavailable, UsageError
+from vbsbatch.errors import UsageError
 from vbsbatch.inventory.plan_writer import counted
-from vbsbatch.model import ENDED_STATES, BackupSettings, JobState, Operation, Run, RunState
-from vbsbatch.model.clocks import wall
+from vbsbatch.model import Operation
+from vbsbatch.plan.derived_jobs import settings_for, with_backup
+from vbsbatch.report.text import clean, moment
 
 if TYPE_CHECKING:
+    from vbsbatch.api.backup_operations import Prepared
     from vbsbatch.cloud import CloudService
-    from vbsbatch.model import Backup, Job, Settings
+    from vbsbatch.model import Backup, Job, Run
     from vbsbatch.store import Store
-
-Seen = TypeVar("Seen")
-
-_NOT_ENDED = tuple(state for state in JobState if state not in ENDED_STATES)
 
 SHOWN = 20
 """So many volumes are named one by one before anything is asked."""
@@ -67,31 +63,17 @@ Examples:
 @driving
 def restore(run: str, volumes: tuple[str, ...], to: tuple[str, ...], how: DrivingOptions) -> int:
     """Overwrite volumes with the backups that RUN made of them, after asking."""
-    from vbsbatch.plan.derived_jobs import (
-        called,
-        objections_to_restore,
-        restores,
-        settings_for,
-        with_backup,
-    )
-
     only_look = not how.yes and not _can_ask()
     style = "plain" if only_look else chosen_style(how.progress)
     with open_store(how.db) as store:
-        source = _source(store, run, "restored")
-        wanted = restores(with_backup(store.jobs(source.id), volumes), to)
-        _refuse_overlap(store, {job.volume_id for job in wanted}, attrgetter("volume_id"))
+        source = operations.source_run(store, run, "restored")
+        wanted = operations.restorable(store, source, volumes, to)
         settings = settings_for(Operation.RESTORE, source, rate=how.rate, in_flight=how.in_flight)
 
         async def freeze(service: CloudService) -> Run | int:
-            backups = await _listed(service, source, wanted)
-            onto = {job.volume_id for job in wanted}
-            targets = await _looked(volumes_by_id(service.inventory, onto))
-            jobs = called(wanted, targets)
-            if objections := objections_to_restore(jobs, backups, targets):
-                raise UsageError("\n".join([*objections, "nothing was restored"]))
-            lines = [_overwritten(job, backups) for job in jobs]
-            what = counted(len(jobs), "volume")
+            prepared = await operations.prepare_restore(service, source, settings, wanted)
+            lines = [_overwritten(job, prepared.backups) for job in prepared.jobs]
+            what = counted(len(lines), "volume")
             if not how.yes:
                 remark(f"in {place_line(service)}", style)
             if only_look:
@@ -103,7 +85,7 @@ def restore(run: str, volumes: tuple[str, ...], to: tuple[str, ...], how: Drivin
                 style,
                 yes=how.yes,
             )
-            return _frozen(store, source, settings, jobs, service, choice.cloud, style)
+            return _frozen(store, prepared, service, choice.cloud, style)
 
         choice = how.choice(how.cloud or source.cloud, source.settings.service)
         return carry_out(store, choice, settings, freeze, how, style, fresh=True)
@@ -129,23 +111,23 @@ def prune(
     run: str, volumes: tuple[str, ...], errored: bool, delete: bool, how: DrivingOptions
 ) -> int:
     """Delete the backups that RUN made; without --delete, only tell which."""
-    from vbsbatch.plan.derived_jobs import deletions, settings_for, with_backup
-
     style = chosen_style(how.progress) if delete else "plain"
     with open_store(how.db) as store:
-        source = _source(store, run, "deleted")
-        sources = with_backup(store.jobs(source.id), volumes, errored=errored)
+        source = operations.source_run(store, run, "deleted")
         if delete:
+            sources = with_backup(store.jobs(source.id), volumes, errored=errored)
             _refuse_unasked(how, "prune --delete deletes backups")
-            _refuse_overlap(store, {_backup_id(job) for job in sources}, _backup_id)
+            sources = operations.deletable(store, source, volumes, errored=errored)
+        else:
+            sources = with_backup(store.jobs(source.id), volumes, errored=errored)
         settings = settings_for(Operation.PRUNE, source, rate=how.rate, in_flight=how.in_flight)
 
         async def freeze(service: CloudService) -> Run | int:
-            backups = await _listed(service, source, sources)
-            made_at = {key: float(backup.created_at or 0.0) for key, backup in backups.items()}
-            jobs = _kept_apart(deletions(sources, made_at), backups, style)
+            prepared = await operations.prepare_prune(service, source, settings, sources)
+            _say_left_alone(prepared, style)
+            jobs, backups = prepared.jobs, prepared.backups
             lines = [_deleted(job, backups) for job in jobs]
-            total = sum(backups[_backup_id(job)].size or 0 for job in jobs)
+            total = sum(backups[operations.backup_id(job)].size or 0 for job in jobs)
             if not delete or not jobs:
                 what = f"run {source.id}: {counted(len(lines), 'backup')}, {total} GB"
                 told = f"{what}; nothing was deleted"
@@ -156,68 +138,16 @@ def prune(
             if not how.yes:
                 remark(f"in {place_line(service)}", style)
             _confirm(heading, lines, "delete", style, yes=how.yes)
-            return _frozen(store, source, settings, jobs, service, choice.cloud, style)
+            return _frozen(store, prepared, service, choice.cloud, style)
 
         choice = how.choice(how.cloud or source.cloud, source.settings.service)
         return carry_out(store, choice, settings, freeze, how, style, fresh=True)
 
 
-def _source(store: Store, ref: str, done: str) -> Run:
-    """The run whose backups are meant."""
-    found = store.run(ref)
-    if found.settings.operation is not Operation.BACKUP:
-        raise UsageError(
-            f"run {found.id} made no backups that could be {done}: "
-            f"name the run that did ({found.settings.source_run})"
-        )
-    return found
-
-
-def _refuse_overlap(store: Store, wanted: Set[str], of: Callable[[Job], str]) -> None:
-    """Refuse what another restore has yet to work on: `of` gives what of its jobs is compared."""
-    for run in store.runs():
-        if run.settings.operation is not Operation.RESTORE or run.state is RunState.ENDED:
-            continue
-        left = sum(of(job) in wanted for job in store.jobs(run.id, states=_NOT_ENDED))
-        if left:
-            raise UsageError(
-                f"run {run.id} has not ended and has yet to restore {left} of these: let it end "
-                f"(vbsbatch resume {quote(run.id)}), or take them back "
-                f"(vbsbatch cancel {quote(run.id)})"
-            )
-
-
-async def _listed(service: CloudService, source: Run, jobs: Sequence[Job]) -> dict[str, Backup]:
-    """The backups that the jobs name, as the cloud lists them, by id."""
-    from vbsbatch.cli.engine_process import check_project
-    from vbsbatch.cli.verify_command import listed
-
-    check_project(source, service)
-    return await _looked(listed(service, {_backup_id(job) for job in jobs}))
-
-
-async def _looked(look: Awaitable[Seen]) -> Seen:
-    """What a look shows; without one nothing is stored, let alone changed."""
-    try:
-        return await look
-    except (CloudUnavailable, CloudRefused) as error:
-        raise UsageError(f"cannot look first, so nothing was done: {error}") from error
-
-
-def _kept_apart(jobs: Iterable[Job], backups: Mapping[str, Backup], style: str) -> list[Job]:
-    """The jobs whose backups may be deleted; what stays is told."""
-    from vbsbatch.plan.derived_jobs import objection_to_deletion
-    from vbsbatch.report import clean
-
-    kept = []
-    for job in jobs:
-        objection = objection_to_deletion(job, backups.get(_backup_id(job)))
-        if objection is None:
-            kept.append(job)
-        else:
-            what = f"backup {_backup_id(job)} of {clean(job.volume_name)}"
-            remark(f"left alone: {what}: {clean(objection)}", style)
-    return kept
+def _say_left_alone(prepared: Prepared, style: str) -> None:
+    for job, why in prepared.left_alone:
+        what = f"backup {operations.backup_id(job)} of {clean(job.volume_name)}"
+        remark(f"left alone: {what}: {clean(why)}", style)
 
 
 def _only_told(lines: Sequence[str], summary: str, advice: str = _HOW_TO_RESTORE) -> int:
@@ -257,15 +187,11 @@ def _can_ask() -> bool:
 
 
 def _overwritten(job: Job, backups: Mapping[str, Backup]) -> str:
-    from vbsbatch.report import clean
-
     return f"  {_volume(job)} <- backup {clean(job.backup_name)} of {_made_at(job, backups)}"
 
 
 def _deleted(job: Job, backups: Mapping[str, Backup]) -> str:
-    from vbsbatch.report import clean
-
-    backup = backups[_backup_id(job)]
+    backup = backups[operations.backup_id(job)]
     size = "size unknown" if backup.size is None else f"{backup.size} GB"
     return (
         f"  backup {clean(backup.id)} {clean(job.backup_name)} of {_volume(job)}, {size}, "
@@ -274,50 +200,23 @@ def _deleted(job: Job, backups: Mapping[str, Backup]) -> str:
 
 
 def _volume(job: Job) -> str:
-    from vbsbatch.report import clean
-
     name = "" if job.volume_name == job.volume_id else f"{clean(job.volume_name)} "
     return f"{name}({job.volume_id})"
 
 
 def _made_at(job: Job, backups: Mapping[str, Backup]) -> str:
-    from vbsbatch.report.text import moment
-
-    backup = backups.get(_backup_id(job))
+    backup = backups.get(operations.backup_id(job))
     return (
         "unknown age" if backup is None or backup.created_at is None else moment(backup.created_at)
     )
 
 
-def _backup_id(job: Job) -> str:
-    return job.settings.source_backup_id or ""
-
-
 def _frozen(
-    store: Store,
-    source: Run,
-    settings: Settings,
-    jobs: Sequence[Job],
-    service: CloudService,
-    cloud: str | None,
-    style: str,
+    store: Store, prepared: Prepared, service: CloudService, cloud: str | None, style: str
 ) -> Run:
-    """Put the run into the store."""
-    now, word = wall(), settings.operation
-    new = Run(
-        id=store.new_run_id(now),
-        plan=f"{word} of {source.id}",
-        cloud=cloud,
-        project_id=service.project_id,
-        project_name=service.project_name,
-        region=service.region,
-        endpoint=service.endpoint,
-        state=RunState.RUNNING,
-        settings=settings,
-        created_at=now,
-        created_cloud_at=cloud_now(service),
-    )
-    store.create_run(new, jobs, BackupSettings())
-    what = f"{word} of {counted(len(jobs), 'backup')} of run {source.id}"
+    """Put the run into the store, and say so."""
+    new = operations.create_operation_run(store, prepared, service, cloud)
+    word, source = prepared.settings.operation, prepared.source
+    what = f"{word} of {counted(len(prepared.jobs), 'backup')} of run {source.id}"
     remark(f"run {new.id}: {what}, store {store.path}", style)
-    return store.run(new.id)
+    return new

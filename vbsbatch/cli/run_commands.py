@@ -6,20 +6,18 @@ On a terminal the engine becomes a process of its own and the screen is shown; e
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from vbsbatch.cli import fit, mention, remark, say
 from vbsbatch.cli.options import (
     DrivingOptions,
-    check_volumes,
     driving,
     mention_unknown_codes,
     open_store,
@@ -28,26 +26,10 @@ from vbsbatch.cli.options import (
 )
 from vbsbatch.cli.screen_launcher import chosen_style, is_terminal
 from vbsbatch.errors import UsageError
-from vbsbatch.model import (
-    Cloud,
-    Job,
-    JobState,
-    OnPreflight,
-    Operation,
-    Rate,
-    Run,
-    RunState,
-    Service,
-    Settings,
-    Wall,
-)
-from vbsbatch.model.clocks import elapsed, wall
+from vbsbatch.model import OnPreflight, Run, RunState, Service, Settings
 
 if TYPE_CHECKING:
-    from vbsbatch.cli.lost_run import LostRun
-    from vbsbatch.cli.preflight import Cleared
     from vbsbatch.cloud import CloudChoice, CloudService
-    from vbsbatch.plan import Plan
     from vbsbatch.store import Store
 
     Prepare = Callable[[CloudService], Awaitable[Run | int]]
@@ -104,15 +86,17 @@ def run(
     First it looks whether the cloud can carry them out; on a terminal it asks when that is in
     doubt, with --yes it does as on_preflight says.
     """
-    from vbsbatch.cli.lost_run import check_backups, lost_run
-    from vbsbatch.cli.plan_loading import load_plan, wanted_service
+    from vbsbatch.api import runs
+    from vbsbatch.api.lost_runs import check_backups, lost_run
+    from vbsbatch.api.sessions import cloud_of, service_of
+    from vbsbatch.cli.plan_loading import load_plan
+    from vbsbatch.cli.preflight import before_run
 
     style = chosen_style(how.progress)
-    loaded = _limited(load_plan(plan, volumes), how.rate, how.in_flight)
+    loaded = runs.with_limits(load_plan(plan, volumes), rate=how.rate, in_flight=how.in_flight)
     if keep_errored_backups:
         loaded = replace(loaded, settings=replace(loaded.settings, delete_errored=False))
-    cloud = how.cloud or loaded.cloud or os.environ.get("OS_CLOUD")
-    choice = how.choice(cloud, wanted_service(loaded, service))
+    choice = how.choice(cloud_of(loaded, how.cloud), service_of(loaded, service))
     policy = loaded.on_preflight if on_preflight is None else OnPreflight(on_preflight)
     with open_store(how.db, create=True) as store:
         lost = None if as_run is None else lost_run(store, as_run)
@@ -124,10 +108,12 @@ def run(
             if lost is not None:
                 await check_backups(service, loaded, lost)
             elif not no_preflight:
-                seen = await _preflight(loaded, service, policy, style, yes=how.yes)
-            await _check_settings(loaded, service, reached=seen is not None)
+                seen = await before_run(loaded, service, policy=policy, yes=how.yes, style=style)
+            await runs.check_settings(loaded, service, reached=seen is not None)
             skipped = {} if seen is None else seen.skipped
-            found = _freeze(store, loaded, choice.cloud, service, skipped, lost)
+            found = runs.create_run(
+                store, loaded, service, choice.cloud, skipped=skipped, lost=lost
+            )
             _say_begun(store, found, len(loaded), len(skipped), style)
             if seen is not None and seen.words is not None and style in ("plain", "tui"):
                 mention(f"forecast: {seen.words}")
@@ -164,10 +150,12 @@ def resume(run: str | None, first_engine: bool, how: DrivingOptions, take_over: 
 
     One that restores or deletes goes on only when it is named.
     """
+    from vbsbatch.api.runs import refuse_if_live, unfinished
+
     style = chosen_style(how.progress)
     with open_store(how.db) as store:
-        found = store.run(run) if run else _unfinished(store)
-        _refuse_if_live(store, found)
+        found = store.run(run) if run else unfinished(store)
+        refuse_if_live(store, found)
         if found.state is RunState.ENDED:
             return _nothing_to_do(store, found, "it has ended", style)
         store.set_limits(found.id, rate=how.rate, in_flight=how.in_flight)
@@ -208,23 +196,30 @@ def retry(
 
     Options of one kind add up, options of different kinds must all fit.
     """
-    from vbsbatch.cli.engine_process import check_project
+    from vbsbatch.api.reading import check_volumes
+    from vbsbatch.api.runs import retry_selection
+    from vbsbatch.api.sessions import check_project
     from vbsbatch.inventory.plan_writer import counted
 
     style = chosen_style(how.progress)
-    selection = _selection(statuses, codes, volumes, all_failed)
+    selection = retry_selection(statuses, codes, volumes, all_failed=all_failed)
+    if selection is None:
+        raise click.UsageError("say which: --status, --code, --volume or --all-failed")
     with open_store(how.db) as store:
         found = store.run(run)
         check_volumes(store, found.id, volumes)
         mention_unknown_codes(store, found.id, codes)
         if store.is_live(found.id) is not None:
-            from vbsbatch.cli.steering_commands import ask
+            import anyio
+
+            from vbsbatch.api.steering import ask
+            from vbsbatch.cli.steering_commands import asked_by
 
             if how.rate is not None or how.in_flight is not None:
                 raise click.UsageError(
                     "an engine drives the run: change its limits with vbsbatch rate or in-flight"
                 )
-            say(ask(store, found.id, "retry", selection))
+            say(anyio.run(ask, store, found.id, "retry", selection, asked_by()))
             return 0
         store.set_limits(found.id, rate=how.rate, in_flight=how.in_flight)
 
@@ -258,8 +253,9 @@ def carry_out(
     """
     import anyio
 
-    from vbsbatch.cli.cloud_line import say_place
-    from vbsbatch.cli.engine_process import DriveOptions, check_project, drive, signed_in, warn
+    from vbsbatch.api.sessions import check_project, signed_in
+    from vbsbatch.cli.cloud_line import say_place, warn
+    from vbsbatch.cli.foreground import drive_here
     from vbsbatch.cli.volume_holders import look_for_holders
 
     async def sign_in_and_drive() -> Run | int:
@@ -273,17 +269,7 @@ def carry_out(
             look_for_holders(store, prepared.id, style, yes=how.yes, wanted=take_over)
             if style == "tui":
                 return prepared
-            return await drive(
-                store,
-                prepared,
-                service,
-                DriveOptions(
-                    progress=style,
-                    verbose=how.verbose,
-                    options=how.addresses(),
-                    resumed=not fresh,
-                ),
-            )
+            return await drive_here(store, prepared, service, how, style, resumed=not fresh)
 
     result = anyio.run(sign_in_and_drive)
     if isinstance(result, int):
@@ -295,28 +281,6 @@ def carry_out(
     return show_run(store, result.id, read_only=False, options=how.words())
 
 
-def _selection(
-    statuses: tuple[int, ...], codes: tuple[str, ...], volumes: tuple[str, ...], all_failed: bool
-) -> Mapping[str, Any]:
-    chosen: dict[str, Any] = {"states": ["failed"]}
-    for key, values in (("status", statuses), ("codes", codes), ("volumes", volumes)):
-        if values:
-            chosen[key] = list(values)
-    if len(chosen) == 1 and not all_failed:
-        raise click.UsageError("say which: --status, --code, --volume or --all-failed")
-    if volumes:
-        chosen["states"].append("cancelled")
-    return chosen
-
-
-async def _preflight(
-    plan: Plan, service: CloudService, policy: OnPreflight, style: str, *, yes: bool
-) -> Cleared:
-    from vbsbatch.cli.preflight import before_run
-
-    return await before_run(plan, service, policy=policy, yes=yes, style=style)
-
-
 def _say_begun(store: Store, run: Run, volumes: int, skipped: int, style: str) -> None:
     from vbsbatch.inventory.plan_writer import counted
 
@@ -325,107 +289,12 @@ def _say_begun(store: Store, run: Run, volumes: int, skipped: int, style: str) -
     remark(f"run {run.id}: {counted(volumes, 'volume')}{maker}{fewer}, store {store.path}", style)
 
 
-async def _check_settings(plan: Plan, service: CloudService, *, reached: bool) -> None:
-    """Refuse before anything is stored what the service that was found cannot do.
-
-    Where nothing was asked of it so far, first find out whether anybody answers at all.
-    """
-    from vbsbatch.cli.engine_process import objections, reach
-
-    if not reached:
-        await reach(service)
-    if objected := await objections(plan, service):
-        raise UsageError("\n".join(objected))
-
-
-def _freeze(
-    store: Store,
-    plan: Plan,
-    cloud: str | None,
-    service: CloudService,
-    skipped: Mapping[str, str],
-    lost: LostRun | None,
-) -> Run:
-    """Put the plan into the store as a new run; `skipped` are volumes with the reason why, `lost`
-    is the run that it is to be again."""
-    from vbsbatch.model import BackupSettings
-
-    now = wall()
-    deadline = plan.settings.deadline
-    frozen = Run(
-        id=store.new_run_id(now) if lost is None else lost.id,
-        plan=plan.name,
-        cloud=cloud,
-        project_id=service.project_id,
-        project_name=service.project_name,
-        region=service.region,
-        endpoint=service.endpoint,
-        state=RunState.RUNNING,
-        settings=plan.settings_on(service.kind),
-        created_at=now if lost is None else lost.made_at,
-        created_cloud_at=cloud_now(service) if lost is None else None,
-        deadline_at=None if deadline is None else now + deadline,
-    )
-    jobs = (_skipped(job, skipped.get(job.volume_id), now) for job in plan.jobs(frozen.id))
-    store.create_run(frozen, jobs, BackupSettings())
-    return store.run(frozen.id)
-
-
-def cloud_now(service: CloudService) -> Cloud:
-    """What the cloud's clock shows at this moment, as far as its answers told."""
-    return Cloud(float(elapsed()) + service.clock_ahead)
-
-
-def _skipped(job: Job, why: str | None, now: Wall) -> Job:
-    """The job as it begins: waiting, or skipped for a reason."""
-    if why is None:
-        return job
-    return replace(job, state=JobState.SKIPPED, message=why, ended_at=now)
-
-
-def _limited(plan: Plan, rate: Rate | None, in_flight: int | None) -> Plan:
-    limits = plan.settings.limits
-    if rate is not None:
-        limits = replace(limits, rate=rate)
-    if in_flight is not None:
-        limits = replace(limits, in_flight=in_flight)
-    return replace(plan, settings=replace(plan.settings, limits=limits))
-
-
-def _unfinished(store: Store) -> Run:
-    """The newest unfinished run that makes backups; what another overwrites or deletes, somebody
-    has to want at this moment."""
-    unfinished = [run for run in store.runs() if run.state is not RunState.ENDED]
-    for run in unfinished:
-        if run.settings.operation is Operation.BACKUP:
-            return run
-    if not unfinished:
-        raise UsageError(f"no run in {store.path} is unfinished")
-    found = unfinished[0]
-    raise UsageError(
-        f"only run {found.id} is unfinished, a {found.settings.operation}: "
-        f"if that is still wanted, name it: vbsbatch resume {quote(found.id)}"
-    )
-
-
 def _nothing_to_do(store: Store, run: Run, why: str, style: str) -> int:
     """Leave an ended run as it is; the exit code that its engine gave."""
-    from vbsbatch.cli.exit_status import outcome
+    from vbsbatch.api.driving import outcome
 
     remark(f"run {run.id}: nothing to do, {why}", style)
     return outcome(store.counts(run.id))
-
-
-def _refuse_if_live(store: Store, run: Run) -> None:
-    from vbsbatch.errors import RunIsLive
-    from vbsbatch.report.text import moment
-    from vbsbatch.store import db_option
-
-    holder = store.is_live(run.id)
-    if holder is not None:
-        watch = f"vbsbatch attach {quote(run.id)}{db_option(store.path)}"
-        since = "" if holder.since is None else f", since {moment(holder.since)}"
-        raise RunIsLive(f"{holder.refusal(run.id)}{since}: {watch}")
 
 
 def _warn_of_unfinished(store: Store, plan: str, style: str, *, yes: bool) -> None:

@@ -52,22 +52,26 @@ class Interruption:
 
 
 class StopSignals:
-    """A context in which both signals call `stop(reason, now=...)` on the event loop.
+    """A context in which, after `listen`, both signals call `stop(reason, now=...)` on the loop.
 
-    `settled` ends it: from then on they are ignored, because what was told of the end stands.
+    `settled` ends it: from then on they are ignored, because what was printed of the end stands.
     """
 
-    def __init__(self, stop: Callable[..., None]) -> None:
-        self._stop = stop
+    def __init__(self) -> None:
+        self._stop: Callable[..., None] | None = None
         self._seen = Interruption(ECHO_OF_A_PARENT if _parent_repeats() else ECHO)
         self._settled = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
+        return self
+
+    def listen(self, stop: Callable[..., None]) -> None:
+        """Take the signals from now on."""
+        self._stop = stop
         self._loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.signal(number, self._take)
-        return self
 
     def __exit__(
         self,
@@ -95,6 +99,7 @@ class StopSignals:
                 self._loop.call_soon_threadsafe(self._call, reason, self._seen.aborted)
 
     def _call(self, reason: str, now: bool) -> None:
+        assert self._stop is not None, "listen comes first"
         with suppress(StoreError):  # a journal that failed has stopped the run itself
             self._stop(reason, now=now)
 

@@ -1,25 +1,23 @@
-"""The store against the cloud: verify."""
+"""The command verify: a run compared with the cloud."""
 
 from __future__ import annotations
 
-from collections.abc import Set
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from vbsbatch.cli import FAILED, mention, say
-from vbsbatch.cli.cloud_line import place_line
-from vbsbatch.cli.cloud_queries import PAGES, volumes_by_id
 from vbsbatch.cli.options import cloud_options, db_option, open_store, run_argument, with_options
-from vbsbatch.errors import CloudUnavailable, ListChanged, ListIncomplete
-from vbsbatch.model import OPEN_STATES, Cloud, JobState, Operation
+from vbsbatch.model import Operation
 
 if TYPE_CHECKING:
-    from vbsbatch.cloud import CloudService
+    from collections.abc import Sequence
+
+    from vbsbatch.api.verification import Verification
+    from vbsbatch.cloud import CloudChoice
     from vbsbatch.engine.verify import Discrepancy
-    from vbsbatch.model import Backup, BackupPage, Run
+    from vbsbatch.model import Run
     from vbsbatch.store import Store
 
 TOLD = 5
@@ -69,45 +67,29 @@ def verify(
             vbs_endpoint=vbs_endpoint,
             block_storage_endpoint=block_storage_endpoint,
         )
-        faults = anyio.run(_compare, store, found, choice)
-        (_print_json if as_json else _print_table)(found, faults)
-    return FAILED if faults else 0
+        compared = anyio.run(_compare, store, found, choice)
+        _mention_leftovers(compared.leftovers)
+        if compared.pruned:
+            mention(
+                f"note: {compared.pruned} backups of run {found.id} were deleted on purpose (prune)"
+            )
+        (_print_json if as_json else _print_table)(found, compared.differences)
+    return FAILED if compared.differences else 0
 
 
-async def _compare(store: Store, run: Run, choice: Any) -> list[Discrepancy]:
-    from vbsbatch.cli.engine_process import check_project, signed_in, warn
-    from vbsbatch.engine.verify import differences_of_deletions, differences_of_restores
+async def _compare(store: Store, run: Run, choice: CloudChoice) -> Verification:
+    from vbsbatch.api.sessions import check_project, signed_in
+    from vbsbatch.api.verification import compare
+    from vbsbatch.cli.cloud_line import place_line, warn
 
     async with signed_in(choice, run.settings) as service:
         warn(service)
         check_project(run, service)
         mention(f"in {place_line(service)}")
-        if run.settings.operation is Operation.BACKUP:
-            return await _compare_backups(store, run, service)
-        jobs = list(store.jobs(run.id))
-        if run.settings.operation is Operation.RESTORE:
-            volumes = await volumes_by_id(service.inventory, {job.volume_id for job in jobs})
-            return list(differences_of_restores(jobs, volumes))
-        wanted = {job.settings.source_backup_id or "" for job in jobs}
-        return list(differences_of_deletions(jobs, await listed(service, wanted)))
+        return await compare(store, run, service)
 
 
-async def _compare_backups(store: Store, run: Run, service: CloudService) -> list[Discrepancy]:
-    from vbsbatch.engine.verify import BackupIndex, DiscrepancyKind, differences, left_in_error
-
-    made_at = run.created_cloud_at or Cloud(float(run.created_at) + service.clock_ahead)
-    shelf = BackupIndex(await backups_since(service, made_at))
-    known: Any = {"names_unique": run.settings.names_unique, "clock_ahead": service.clock_ahead}
-    found = differences(store.jobs(run.id), shelf, **known)
-    _mention_leftovers([b.id for b in left_in_error(store.jobs(run.id), shelf, **known)])
-    pruned = _pruned(store, run)
-    if pruned:
-        mention(f"note: {len(pruned)} backups of run {run.id} were deleted on purpose (prune)")
-    gone = (DiscrepancyKind.MISSING, DiscrepancyKind.UNAVAILABLE)
-    return [each for each in found if each.fault not in gone or each.job.backup_id not in pruned]
-
-
-def _mention_leftovers(backup_ids: list[str]) -> None:
+def _mention_leftovers(backup_ids: Sequence[str]) -> None:
     from vbsbatch.report import clean
 
     if backup_ids:
@@ -116,87 +98,7 @@ def _mention_leftovers(backup_ids: list[str]) -> None:
         mention(f"note: left in error, and counted against their volumes' limit: {named}{more}")
 
 
-def _pruned(store: Store, run: Run) -> set[str | None]:
-    """The backups of a run that others deleted on purpose, or are deleting."""
-    return {
-        job.settings.source_backup_id
-        for other in store.runs()
-        if other.settings.operation is Operation.PRUNE and other.settings.source_run == run.id
-        for job in store.jobs(other.id, states=(JobState.SUCCEEDED, *OPEN_STATES))
-    }
-
-
-async def listed(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
-    """Those of the wanted backups that the cloud lists, by id."""
-    from vbsbatch.cli.retrying import whole
-
-    return await whole(partial(_listed, service, wanted))
-
-
-async def _listed(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
-    found: dict[str, Backup] = {}
-    page = None
-    for _ in range(PAGES):
-        if len(found) == len(wanted):
-            return found
-        try:
-            shown = await _page(service, page)
-        except ListIncomplete:
-            return found | await _one_by_one(service, wanted - found.keys())
-        found |= {backup.id: backup for backup in shown.backups if backup.id in wanted}
-        page = shown.next
-        if page is None:
-            return found
-    raise _endless()
-
-
-async def _one_by_one(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
-    """Those backups that the cloud knows, where its list does not tell."""
-    from vbsbatch.cli.retrying import ask_again
-
-    found = [await ask_again(partial(service.backup, each)) for each in sorted(wanted)]
-    return {backup.id: backup for backup in found if backup is not None}
-
-
-async def backups_since(service: CloudService, since: Cloud) -> list[Backup]:
-    """Every backup made since then less a day, as a clock may have been set, and what else stands
-    on the pages that hold them."""
-    from vbsbatch.cli.retrying import whole
-
-    return await whole(partial(_backups_since, service, since))
-
-
-async def _backups_since(service: CloudService, since: Cloud) -> list[Backup]:
-    from vbsbatch.engine.reconcile import CLOCKS_DIFFER, reaches_back
-
-    found: list[Backup] = []
-    page = None
-    for _ in range(PAGES):
-        listed = await _page(service, page)
-        found.extend(listed.backups)
-        if listed.next is None or reaches_back(found, since - CLOCKS_DIFFER):
-            return found
-        page = listed.next
-    raise _endless()
-
-
-def _endless() -> CloudUnavailable:
-    return CloudUnavailable(f"the list of backups does not end within {PAGES} pages")
-
-
-async def _page(service: CloudService, page: str | None) -> BackupPage:
-    """One page, asked for again a few times: a list that failed proves nothing."""
-    from vbsbatch.cli.retrying import ask_again
-
-    try:
-        return await ask_again(lambda: service.backups(page))
-    except (ListChanged, ListIncomplete):
-        raise
-    except CloudUnavailable as error:
-        raise CloudUnavailable(f"cannot read the list of backups: {error}; try later") from error
-
-
-def _print_table(run: Run, faults: list[Discrepancy]) -> None:
+def _print_table(run: Run, faults: Sequence[Discrepancy]) -> None:
     from vbsbatch.report import clean
 
     for each in faults:
@@ -211,7 +113,7 @@ def _print_table(run: Run, faults: list[Discrepancy]) -> None:
     say(f"run {run.id}: {verdict}")
 
 
-def _print_json(run: Run, faults: list[Discrepancy]) -> None:
+def _print_json(run: Run, faults: Sequence[Discrepancy]) -> None:
     import json
 
     from vbsbatch.report import clean

@@ -18,7 +18,6 @@ from typing import Any
 
 import yaml
 
-import vbsbatch
 from vbsbatch.cloud.access_keys import find_key
 from vbsbatch.cloud.endpoints import shown
 from vbsbatch.cloud.environment import over_entry, over_key_entry, with_default_domain
@@ -27,6 +26,7 @@ from vbsbatch.cloud.signing import AccessKey
 from vbsbatch.cloud.transport_errors import words
 from vbsbatch.errors import SignInError
 from vbsbatch.model import did_you_mean, near_path
+from vbsbatch.version import __version__
 
 _FILES = (("OS_CLIENT_CONFIG_FILE", "CONFIG_FILES"), ("OS_CLIENT_SECURE_FILE", "SECURE_FILES"))
 _UNKNOWN_OPTION = re.compile(r"unexpected keyword argument '([^']{1,64})'")
@@ -51,7 +51,7 @@ def load_cloud(name: str | None) -> tuple[Any, AccessKey | None]:
         for variable, constant in _FILES:
             _check_first(variable, getattr(loader, constant))
         try:
-            config = OpenStackConfig(app_name="vbsbatch", app_version=vbsbatch.__version__)
+            config = OpenStackConfig(app_name="vbsbatch", app_version=__version__)
             config.auth_config_hook = with_default_domain
             with _at_home():
                 return _entry(config, _choose(config, name))

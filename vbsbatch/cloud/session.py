@@ -20,7 +20,6 @@ import anyio
 import httpcore  # noqa: F401 - httpx would import it while the first create waits, 20 ms late
 import httpx
 
-import vbsbatch
 from vbsbatch.cloud.credentials import Credentials, Proof
 from vbsbatch.cloud.endpoints import shown
 from vbsbatch.cloud.gateway_outages import GatewayOutages
@@ -37,6 +36,7 @@ from vbsbatch.cloud.trust import Trust, proxy_for, ssl_context
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
 from vbsbatch.model import Timeouts
 from vbsbatch.model.clocks import elapsed_seconds
+from vbsbatch.version import __version__
 
 CREATE_MAX = 1 << 20
 """Bytes of an answer to a create."""
@@ -290,7 +290,7 @@ class Session:
         return slot.transport
 
 
-_USER_AGENT = (b"User-Agent", f"vbsbatch/{vbsbatch.__version__}".encode())
+_USER_AGENT = (b"User-Agent", f"vbsbatch/{__version__}".encode())
 
 
 async def _bounded(response: httpx.Response, most: int) -> bytes:

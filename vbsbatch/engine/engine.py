@@ -84,6 +84,16 @@ class Engine:
         )
 
     @property
+    def counts(self) -> Mapping[JobState, int]:
+        """Jobs by state; states without jobs are left out."""
+        return self.ledger.tally()
+
+    @property
+    def retrying(self) -> int:
+        """Waiting jobs that have been sent before."""
+        return self.ledger.retrying
+
+    @property
     def rate(self) -> Rate:
         """The create rate in force."""
         return self.limiter.rate

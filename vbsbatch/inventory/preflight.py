@@ -58,6 +58,11 @@ class Preflight:
         return sum(finding.severity is severity for finding in self.findings)
 
     @property
+    def left_out(self) -> Mapping[str, str]:
+        """Volumes that a run leaves out, with the reason: backed up lately, or sure to fail."""
+        return {**self.recent, **self.hopeless}
+
+    @property
     def blind(self) -> bool:
         """True when the backups could not be listed, and it matters as much as it can."""
         return any(

@@ -130,4 +130,4 @@ def _check_controls(file: str, data: bytes) -> None:
 
 
 def _refused(file: str, message: str, line: int = 1, column: int = 1) -> PlanError:
-    return PlanError([Problem(file=file, line=line, column=column, message=message)])
+    return PlanError([Problem(file=file, line=line, column=column, text=message)])

@@ -64,7 +64,7 @@ class Findings:
             message = item.message
             if item.first is not None:
                 message += f" at line {_nearest(item.first, spots)[0][0]}"
-            problems.append(Problem(file=file, line=line, column=column, message=message))
+            problems.append(Problem(file=file, line=line, column=column, text=message))
         return problems
 
 
@@ -78,12 +78,12 @@ def listed(problems: Iterable[Problem], more: int = 0) -> list[Problem]:
     shown = ordered[:SHOWN]
     if more:
         count = f"more than {COUNTED}" if more > COUNTED else more
-        shown.append(replace(shown[-1], message=f"and {count} more"))
+        shown.append(replace(shown[-1], text=f"and {count} more"))
     return shown
 
 
 def _place(problem: Problem) -> tuple[int, int, str]:
-    return problem.line, problem.column, problem.message
+    return problem.line, problem.column, problem.text
 
 
 def _nearest(path: Path, spots: Mapping[Path, tuple[Spot, Spot]]) -> tuple[Spot, Spot]:

@@ -43,7 +43,7 @@ def load(
     top = document.read(gathered.add_entry, under="volumes")
     if not isinstance(top, dict) and holds_volumes(data):
         text = "is a list of volumes, not a plan: give it with --volumes, beside a plan"
-        raise PlanError([Problem(file=file, line=1, column=1, message=text)])
+        raise PlanError([Problem(file=file, line=1, column=1, text=text)])
     findings = Findings()
     others = volumes is not None
     keys = {} if document.broken else _plan_keys(top, gathered, findings, others=others)
@@ -66,7 +66,7 @@ def _plan_text(
         return str(source), read_file(source)
     if str(volumes) == "-":
         text = "standard input cannot be the plan and its list of volumes at once"
-        raise PlanError([Problem(file=STDIN, line=1, column=1, message=text)])
+        raise PlanError([Problem(file=STDIN, line=1, column=1, text=text)])
     return STDIN, read_stream(STDIN, stdin or sys.stdin.buffer)
 
 

@@ -110,7 +110,7 @@ class Document:
         """Record a problem of form at `event`, or count it; too many of them end the reading."""
         if len(self.problems) < SHOWN:
             line, column = _spot(event.start_mark)
-            self.problems.append(Problem(file=self.file, line=line, column=column, message=message))
+            self.problems.append(Problem(file=self.file, line=line, column=column, text=message))
             return
         self.more += 1
         if self.more > COUNTED:
@@ -128,7 +128,7 @@ class Document:
             line, column = position(self.data, int(getattr(error, "position", 0)))
             text = getattr(error, "reason", None)
         message = f"not valid YAML (or JSON): {text or 'cannot be read'}"
-        return Problem(file=self.file, line=line, column=column, message=message)
+        return Problem(file=self.file, line=line, column=column, text=message)
 
     def _character(self, line: int, column: int) -> bytes:
         """The character at a place, if it is of ASCII."""

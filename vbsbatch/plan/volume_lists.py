@@ -47,7 +47,7 @@ def read_list(file: str, data: bytes) -> tuple[list[PlanVolume], list[Problem], 
             _read_text(data, gathered)
         problems = _placed(file, gathered.findings)
     if not gathered.found and not problems:
-        problems = [Problem(file=file, line=1, column=1, message="holds no volumes")]
+        problems = [Problem(file=file, line=1, column=1, text="holds no volumes")]
     return gathered.volumes, problems, gathered.findings.more + more
 
 

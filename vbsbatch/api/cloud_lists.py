@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Set
 from functools import partial
 from typing import TYPE_CHECKING
 
-from vbsbatch.cli.retrying import USUAL, Tries, ask_again, whole
-from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable
-from vbsbatch.model import CloudServer, CloudVolume
+from vbsbatch.api.retrying import USUAL, Tries, ask_again, whole
+from vbsbatch.engine.reconcile import CLOCKS_DIFFER, reaches_back
+from vbsbatch.errors import (
+    CloudError,
+    CloudRefused,
+    CloudUnavailable,
+    ListChanged,
+    ListIncomplete,
+)
+from vbsbatch.model import Backup, BackupPage, Cloud, CloudServer, CloudVolume
 
 if TYPE_CHECKING:
-    from vbsbatch.cloud import ProjectResources
+    from vbsbatch.cloud import CloudService, ProjectResources
     from vbsbatch.inventory.volumes_by_server import VolumesByServer
 
 PAGES = 1000
@@ -99,21 +105,61 @@ async def survey(inventory: ProjectResources, count: Count) -> tuple[VolumesBySe
         return VolumesByServer.of(volumes), f"compute says: {error}"
 
 
-@contextmanager
-def counting(what: str) -> Iterator[Count]:
-    """A bar on a terminal that tells how much was read; nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+async def listed(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
+    """Those of the wanted backups that the cloud lists, by id."""
+    return await whole(partial(_listed, service, wanted))
 
-    console = Console(stderr=True)
-    columns = (
-        TextColumn(f"reading {what}"),
-        BarColumn(),
-        TextColumn("{task.completed}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done: progress.update(task, completed=done)
+
+async def _listed(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
+    found: dict[str, Backup] = {}
+    page = None
+    for _ in range(PAGES):
+        if len(found) == len(wanted):
+            return found
+        try:
+            shown = await _page(service, page)
+        except ListIncomplete:
+            return found | await _one_by_one(service, wanted - found.keys())
+        found |= {backup.id: backup for backup in shown.backups if backup.id in wanted}
+        page = shown.next
+        if page is None:
+            return found
+    raise _endless()
+
+
+async def _one_by_one(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
+    """Those backups that the cloud knows, where its list does not tell."""
+    found = [await ask_again(partial(service.backup, each)) for each in sorted(wanted)]
+    return {backup.id: backup for backup in found if backup is not None}
+
+
+async def backups_since(service: CloudService, since: Cloud) -> list[Backup]:
+    """Every backup made since then less a day, as a clock may have been set, and what else stands
+    on the pages that hold them."""
+    return await whole(partial(_backups_since, service, since))
+
+
+async def _backups_since(service: CloudService, since: Cloud) -> list[Backup]:
+    found: list[Backup] = []
+    page = None
+    for _ in range(PAGES):
+        listed = await _page(service, page)
+        found.extend(listed.backups)
+        if listed.next is None or reaches_back(found, since - CLOCKS_DIFFER):
+            return found
+        page = listed.next
+    raise _endless()
+
+
+def _endless() -> CloudUnavailable:
+    return CloudUnavailable(f"the list of backups does not end within {PAGES} pages")
+
+
+async def _page(service: CloudService, page: str | None) -> BackupPage:
+    """One page, asked for again a few times: a list that failed proves nothing."""
+    try:
+        return await ask_again(lambda: service.backups(page))
+    except (ListChanged, ListIncomplete):
+        raise
+    except CloudUnavailable as error:
+        raise CloudUnavailable(f"cannot read the list of backups: {error}; try later") from error

@@ -10,27 +10,25 @@ from typing import Any
 import pytest
 
 from tests.store.fixtures import a_run
-from vbsbatch.cli.progress import ProgressPrinter
 from vbsbatch.model import JobState, RunState
+from vbsbatch.observers.progress_printer import ProgressPrinter
 
 START = 1_795_000_000.0
 
 
 def engine(**counts: int) -> Any:
     states = Counter({JobState[name.upper()]: jobs for name, jobs in counts.items()})
-    ledger = SimpleNamespace(counts=states, tally=lambda: dict(states), retrying=0)
-    return SimpleNamespace(ledger=ledger, paused=False, waits_for=None)
+    return SimpleNamespace(counts=states, retrying=0, paused=False, waits_for=None)
 
 
 def told(file: Path, *moments: Any) -> str:
     """The line after these moments of a run, ten seconds apart."""
-    run: Any = SimpleNamespace(settings=SimpleNamespace(retry=SimpleNamespace(attempts=6)))
     with file.open("w") as stream:
-        voice = ProgressPrinter(style="plain", verbose=False, run=run, stream=stream)
+        printer = ProgressPrinter(stream=stream)
         for number, moment in enumerate(moments):
-            voice.sample(moment, START + 10 * number)
-        voice.progress(moments[-1], START + 10 * len(moments))
-        voice._scribe.close()
+            printer.sample(moment, START + 10 * number)
+        printer.progress(moments[-1], START + 10 * len(moments))
+        printer._writer.close()
     return file.read_text()
 
 
@@ -53,7 +51,7 @@ def test_the_last_lines_have_the_time_of_the_run_s_end_whenever_they_are_told(
 ) -> None:
     run = a_run(**how)
     with (tmp_path / "told").open("w") as stream:
-        voice = ProgressPrinter(style="plain", verbose=False, run=run, stream=stream)
-        voice.end(run, {JobState.SUCCEEDED: 1}, 0, None)
+        printer = ProgressPrinter(stream=stream)
+        printer.end(run, {JobState.SUCCEEDED: 1}, 0, None)
     lines = (tmp_path / "told").read_text().splitlines()
     assert [line.split()[:2] for line in lines] == [["11:06:40Z", "calls"], ["11:06:40Z", "end"]]

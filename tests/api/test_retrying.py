@@ -9,12 +9,11 @@ from typing import Any, cast
 import anyio
 import pytest
 
-from vbsbatch.cli import cloud_queries, engine_process, verify_command
-from vbsbatch.cli.cloud_queries import read_servers, read_volumes, survey, volumes_by_id
-from vbsbatch.cli.preflight_queries import take_sight
-from vbsbatch.cli.retrying import CHANGES, Tries, ask_again
-from vbsbatch.cli.run_commands import _check_settings
-from vbsbatch.cli.verify_command import listed
+from vbsbatch.api import cloud_lists, sessions
+from vbsbatch.api.cloud_lists import listed, read_servers, read_volumes, survey, volumes_by_id
+from vbsbatch.api.preflight import take_snapshot
+from vbsbatch.api.retrying import CHANGES, Tries, ask_again
+from vbsbatch.api.runs import check_settings
 from vbsbatch.errors import (
     CloudError,
     CloudRefused,
@@ -141,7 +140,7 @@ async def test_a_list_that_goes_no_further_has_not_been_read_and_is_not_asked_fo
 
 
 async def test_a_list_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cloud_queries, "PAGES", 20)
+    monkeypatch.setattr(cloud_lists, "PAGES", 20)
     with pytest.raises(CloudUnavailable, match="does not end within 20 pages"):
         await read(Cloud(a_page))
 
@@ -155,13 +154,13 @@ async def test_names_of_servers_that_nobody_tells_are_no_error() -> None:
 
 
 async def test_a_look_tells_what_it_could_not_see_and_whether_asking_again_would_help() -> None:
-    sight = await take_sight(cast(Any, Cloud(NO, quota=TIRED)), (), nobody_counts)
+    sight = await take_snapshot(cast(Any, Cloud(NO, quota=TIRED)), (), nobody_counts)
     assert sight.fleet is None
     assert sight.quotas is None
     assert sight.backups == []
     assert [(gap.what, gap.refused) for gap in sight.gaps] == [("quota", False), ("volumes", True)]
     away = CloudUnavailable("501: not here", status=501)
-    sight = await take_sight(cast(Any, Cloud(NO, quota=away)), (), nobody_counts)
+    sight = await take_snapshot(cast(Any, Cloud(NO, quota=away)), (), nobody_counts)
     assert [gap.refused for gap in sight.gaps] == [True, True]
 
 
@@ -196,7 +195,7 @@ class Shrinking(Cloud):
 async def test_a_list_of_backups_without_end_is_not_read_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(verify_command, "PAGES", 20)
+    monkeypatch.setattr(cloud_lists, "PAGES", 20)
     with pytest.raises(CloudUnavailable, match="does not end within 20 pages"):
         endless = Cloud(a_page)
         endless.more = "again"
@@ -225,9 +224,9 @@ async def test_a_list_that_changed_while_it_was_read_is_read_from_its_beginning(
 
 
 async def test_a_look_at_lists_that_change_begins_again() -> None:
-    sight = await take_sight(cast(Any, Shrinking(times=2)), {"x"}, nobody_counts)
+    sight = await take_snapshot(cast(Any, Shrinking(times=2)), {"x"}, nobody_counts)
     assert (sight.gaps, sight.whole) == ((), True)
-    restless = await take_sight(cast(Any, Shrinking(times=99)), {"x"}, nobody_counts)
+    restless = await take_snapshot(cast(Any, Shrinking(times=99)), {"x"}, nobody_counts)
     assert [(gap.what, gap.refused) for gap in restless.gaps] == [
         ("backups", False),
         ("volumes", False),
@@ -237,7 +236,7 @@ async def test_a_look_at_lists_that_change_begins_again() -> None:
 async def test_a_look_at_nobody_is_no_look() -> None:
     silent = CloudUnavailable("connection refused")
     with pytest.raises(SignInError, match="cannot reach the backup service"):
-        await take_sight(cast(Any, Cloud(NO, quota=silent)), (), nobody_counts)
+        await take_snapshot(cast(Any, Cloud(NO, quota=silent)), (), nobody_counts)
 
 
 class Undecided:
@@ -253,9 +252,9 @@ class Undecided:
 async def test_what_a_service_can_do_is_asked_again_and_else_refused_not_a_stop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(engine_process, "REACHING", QUICK)
+    monkeypatch.setattr(sessions, "REACHING", QUICK)
     service = Undecided()
     plan = cast(Any, SimpleNamespace(backup_settings=tuple))
     with pytest.raises(UsageError, match="cannot find out: 500"):
-        await _check_settings(plan, cast(Any, service), reached=True)
+        await check_settings(plan, cast(Any, service), reached=True)
     assert service.asked == 3

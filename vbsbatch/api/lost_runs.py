@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from vbsbatch.api.cloud_lists import backups_since
 from vbsbatch.errors import CloudRefused, CloudUnavailable, UsageError
 from vbsbatch.model import Cloud, Wall, plain_id
 from vbsbatch.model.clocks import wall
@@ -56,7 +57,6 @@ def lost_run(store: Store, run_id: str) -> LostRun:
 async def check_backups(service: CloudService, plan: Plan, lost: LostRun) -> None:
     """Raise `UsageError` when the cloud has backups that carry the run's id and fit no row of the
     plan: it is not the plan that the run was made of, and nothing is sent."""
-    from vbsbatch.cli.verify_command import backups_since
     from vbsbatch.report import clean
 
     try:

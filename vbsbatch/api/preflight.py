@@ -1,4 +1,7 @@
-"""Looks at a project before a run: three questions at once, each in as few pages as it takes."""
+"""A look at the project before a run: can the cloud carry the plan out as it is now?
+
+Quota, volumes and backups are asked for at once, each in as few pages as it takes.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,94 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 
-from vbsbatch.cli.cloud_queries import Count, read_volumes
-from vbsbatch.cli.engine_process import reach
-from vbsbatch.cli.retrying import BRIEF, ask_again, whole
-from vbsbatch.cloud import CloudService
-from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError
+from vbsbatch.api.cloud_lists import Count, read_volumes
+from vbsbatch.api.retrying import BRIEF, ask_again, whole
+from vbsbatch.api.sessions import cloud_of, reach, service_of, signed_in
+from vbsbatch.cloud import CloudChoice, CloudService
+from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError, UsageError
 from vbsbatch.inventory.cloud_snapshot import CloudSnapshot, Gap
+from vbsbatch.inventory.plan_writer import counted
+from vbsbatch.inventory.preflight import Preflight, Severity, look
 from vbsbatch.inventory.volumes_by_server import VolumesByServer
-from vbsbatch.model import Backup, CloudVolume, Quota
+from vbsbatch.model import Backup, CloudVolume, Quota, Service
+
+if TYPE_CHECKING:
+    from vbsbatch.plan import Plan
 
 PAGES = 20
 """Pages of backups that are read, newest first."""
 
+TO_SKIP = (
+    "on_preflight: skip in the plan or --on-preflight skip leaves them out and runs the rest, "
+    "--no-preflight does not look"
+)
+"""What can be done about volumes that would surely fail."""
+
 _NOT_OFFERED = frozenset({501, 505})
+
+
+async def preflight(
+    plan: Plan,
+    *,
+    cloud: str | None = None,
+    service: Service | str | None = None,
+    vbs_endpoint: str | None = None,
+    block_storage_endpoint: str | None = None,
+) -> Preflight:
+    """What a run of the plan would meet in the cloud as it is now: findings and a forecast.
+
+    Nothing is sent but reads. Arguments as for `run`. Raises `SignInError`.
+    """
+    choice = CloudChoice(
+        cloud=cloud_of(plan, cloud),
+        service=service_of(plan, service),
+        vbs_endpoint=vbs_endpoint,
+        block_storage_endpoint=block_storage_endpoint,
+    )
+    async with signed_in(choice, plan.settings) as session:
+        return await look_at(plan, session, unanswered=Severity.ERROR)
+
+
+async def look_at(
+    plan: Plan, service: CloudService, *, unanswered: Severity, count: Count = lambda _: None
+) -> Preflight:
+    """The same with a service that is signed in to.
+
+    `unanswered` is how much it matters that a question got no answer this time; `count` is called
+    with the number of volumes read so far.
+    """
+    snapshot = await take_snapshot(service, {volume.id for volume in plan.volumes}, count)
+    return look(plan, snapshot, unanswered=unanswered)
+
+
+def refuse_hopeless(found: Preflight, volumes: int) -> None:
+    """Raise `UsageError` where no run makes sense, of a plan with so many volumes."""
+    if found.blind:
+        raise UsageError(
+            "nothing was started: a run could not follow its backups, because the cloud refuses "
+            "to list them: have that allowed, or check the endpoint (--block-storage-endpoint)"
+        )
+    if len(found.hopeless) == volumes:
+        raise UsageError(
+            "nothing was started: every volume of the plan would surely fail "
+            "(vbsbatch check PLAN --online tells why)"
+        )
+
+
+def refuse_errors(found: Preflight) -> None:
+    """Raise `UsageError` where something would surely fail (the policy `fail`)."""
+    if not found.found(Severity.ERROR):
+        return
+    counts = (
+        [f"{counted(len(found.hopeless), 'volume')} would surely fail"] if found.hopeless else []
+    )
+    if found.blocked:
+        counts.append("the quota does not suffice")
+    raise UsageError(f"nothing was started: {' and '.join(counts)} ({TO_SKIP})")
 
 
 @dataclass(kw_only=True)
@@ -43,7 +118,9 @@ class _ProjectQueries:
         self.gaps.append(Gap(what=what, why=str(error), refused=refused))
 
 
-async def take_sight(service: CloudService, wanted: Collection[str], count: Count) -> CloudSnapshot:
+async def take_snapshot(
+    service: CloudService, wanted: Collection[str], count: Count = lambda _: None
+) -> CloudSnapshot:
     """One look at the project of `service` for the volumes `wanted`.
 
     Raises `SignInError` when nobody answers at all; everything else that cannot be found out is a

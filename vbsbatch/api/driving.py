@@ -1,0 +1,195 @@
+"""Drives one run in this process: store, cloud, engine and observers, wired together."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from random import SystemRandom
+
+import anyio
+
+from vbsbatch.api.sessions import check_project
+from vbsbatch.cloud import CloudService, stand_in
+from vbsbatch.engine import Engine, EngineResult
+from vbsbatch.model import Job, JobState, Run, RunState
+from vbsbatch.model.clocks import elapsed, wall
+from vbsbatch.observers import Observer, Observers, RunEnded, RunStarted
+from vbsbatch.store import Store
+
+SUCCEEDED, FAILED, STOPPED = 0, 1, 3
+"""Exit codes of a run: all succeeded or skipped; some failed or were cancelled; resumable."""
+
+_WITHOUT_BACKUP = (JobState.FAILED, JobState.CANCELLED)
+
+_CANCELLED = "its caller was cancelled"
+
+
+class SystemClock:
+    """The machine's two clocks."""
+
+    elapsed = staticmethod(elapsed)
+    wall = staticmethod(wall)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunResult:
+    """How an engine left a run."""
+
+    run_id: str
+    state: RunState
+    """`ended`, or `stopped`: then it can be resumed."""
+    reason: str | None
+    """Why it stopped."""
+    counts: Mapping[JobState, int]
+    """Jobs by state; states without jobs are left out."""
+    exit_code: int
+    """0 all succeeded or skipped, 1 some failed or were cancelled, 3 stopped."""
+    failed: tuple[Job, ...]
+    """Every job that ended without a backup: failed or cancelled."""
+
+
+def outcome(counts: Mapping[JobState, int]) -> int:
+    """The exit code of a run whose jobs have all ended."""
+    return FAILED if any(counts.get(state) for state in _WITHOUT_BACKUP) else SUCCEEDED
+
+
+def result_of(store: Store, run: Run) -> RunResult:
+    """How the run stands in the store."""
+    counts = store.counts(run.id)
+    ended = run.state is RunState.ENDED
+    return RunResult(
+        run_id=run.id,
+        state=run.state,
+        reason=None if ended else run.reason,
+        counts=counts,
+        exit_code=outcome(counts) if ended else STOPPED,
+        failed=tuple(store.jobs(run.id, states=_WITHOUT_BACKUP)),
+    )
+
+
+async def drive(
+    store: Store,
+    run: Run,
+    service: CloudService,
+    *,
+    observers: Iterable[Observer] = (),
+    resumed: bool = True,
+) -> EngineResult:
+    """Drive `run` until it ends or is stopped, and pass every event to the observers.
+
+    `resumed` is false only for a run that was created just now by this process. A cancelled caller
+    waits until the answers under way have been recorded; the run is then stopped, to be resumed.
+    Raises `RunIsLive` while another engine drives it, `StoreFailed` when the store fails.
+    """
+    stopping = _Stopping()
+    step = partial(_drive, store, run, service, Observers(observers), resumed, stopping)
+    return await _drained(step, stopping)
+
+
+class _Stopping:
+    """A wish to stop that may come before there is an engine."""
+
+    def __init__(self) -> None:
+        self._wishes: list[bool] = []
+        self._engine: Engine | None = None
+
+    def begin(self, engine: Engine) -> None:
+        """From now on the engine gets the wishes, those that came earlier too."""
+        self._engine = engine
+        for now in self._wishes:
+            engine.stop(_CANCELLED, now=now)
+
+    def ask(self) -> None:
+        """Stop; asked twice, do not wait for answers."""
+        self._wishes.append(bool(self._wishes))
+        if self._engine is not None:
+            self._engine.stop(_CANCELLED, now=self._wishes[-1])
+
+
+async def _drained(
+    step: Callable[[], Awaitable[EngineResult]], stopping: _Stopping
+) -> EngineResult:
+    """Take the step to its end whatever becomes of the caller; a cancelled one asks it to stop.
+
+    The step has a task of its own: asyncio's own cancellation knows no shield.
+    """
+    results: list[EngineResult] = []
+    failures: list[Exception] = []
+    done = anyio.Event()
+
+    async def shielded() -> None:
+        try:
+            with anyio.CancelScope(shield=True):
+                results.append(await step())
+        except Exception as error:
+            failures.append(error)
+        finally:
+            done.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(shielded, name="engine")
+        try:
+            await done.wait()
+        except anyio.get_cancelled_exc_class():
+            stopping.ask()
+            with anyio.CancelScope(shield=True):
+                try:
+                    await done.wait()
+                except anyio.get_cancelled_exc_class():  # asyncio's own, a second time
+                    stopping.ask()
+                    raise
+            raise
+    for failure in failures:
+        raise failure
+    return results[0]
+
+
+async def _drive(
+    store: Store,
+    run: Run,
+    service: CloudService,
+    told: Observers,
+    resumed: bool,
+    stopping: _Stopping,
+) -> EngineResult:
+    check_project(run, service)
+    if run.endpoint == service.endpoint:
+        service.worked_before()
+    async with AsyncExitStack() as held:
+        held.enter_context(store.lock(run.id))
+        run = store.run(run.id)  # as the engine left it that held the lock before
+        # The heartbeat of a killed engine lacks its last calls; every create is an attempt.
+        run = replace(run, create_calls=max(run.create_calls, store.attempt_total(run.id)))
+        other = stand_in(service, run, store.jobs(run.id), elapsed)
+        engine = Engine(
+            run=run,
+            journal=await held.enter_async_context(store.journal(run.id)),
+            service=other or service,
+            clock=SystemClock(),
+            random=SystemRandom(),
+            listeners=[told, *([other.hear] if other else [])],
+            resumed=resumed,
+        )
+        stopping.begin(engine)
+        told(RunStarted(run=run, live=engine))
+        result = await _beside(told, engine)
+    code = STOPPED if result.state is RunState.STOPPED else outcome(result.counts)
+    told(RunEnded(run=store.run(run.id), counts=result.counts, exit_code=code))
+    return result
+
+
+async def _beside(told: Observers, engine: Engine) -> EngineResult:
+    """Drive with the observers' own tasks beside the engine."""
+    async with anyio.create_task_group() as group:
+        for task in told.background:
+            group.start_soon(_guarded, task, name="observer")
+        result = await engine.drive()
+        group.cancel_scope.cancel()
+    return result
+
+
+async def _guarded(task: Callable[[], Awaitable[None]]) -> None:
+    with suppress(Exception):  # foreign code: it must not cost a backup
+        await task()

@@ -1,0 +1,93 @@
+"""Plans: loading them, writing one of what a cloud has, comparing one with the cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from vbsbatch.api.cloud_lists import Count, survey
+from vbsbatch.api.sessions import cloud_of
+from vbsbatch.cloud import CloudChoice, CloudService, connect
+from vbsbatch.errors import UsageError
+from vbsbatch.inventory.filters import check_servers, chosen, usable
+from vbsbatch.inventory.plan_diff import PlanDifference, differences
+from vbsbatch.inventory.volumes_by_server import VolumesByServer
+from vbsbatch.model import CloudVolume
+from vbsbatch.plan import Plan, VolumeSelection, load
+
+
+def load_plan(
+    path: str | Path, *, volumes: str | Path | None = None, stdin: BinaryIO | None = None
+) -> Plan:
+    """Load and check the plan in a YAML or JSON file; `-` is standard input.
+
+    `volumes` names a list of volumes that replaces the plan's own. Raises `PlanError`: its
+    `problems` have file, line, column and text, the first fifty at once. No cloud is asked.
+    """
+    return load(path, volumes=volumes, stdin=stdin)
+
+
+async def diff_plan(
+    plan: Plan,
+    *,
+    cloud: str | None = None,
+    vbs_endpoint: str | None = None,
+    block_storage_endpoint: str | None = None,
+) -> list[PlanDifference]:
+    """Which volumes of the plan are gone, which are new in the cloud, and which changed since."""
+    choice = CloudChoice(
+        cloud=cloud_of(plan, cloud),
+        vbs_endpoint=vbs_endpoint,
+        block_storage_endpoint=block_storage_endpoint,
+    )
+    async with connect(choice, workers=1) as service:
+        found, _ = await survey(service.inventory, lambda _: None)
+    return list(differences(plan, found))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanContents:
+    """The volumes of a cloud that a new plan is made of."""
+
+    found: VolumesByServer
+    """Every volume of the project."""
+    volumes: Mapping[str, CloudVolume]
+    """Those that are chosen and can be backed up, by id."""
+    left_out: Mapping[str, CloudVolume]
+    """Those that are chosen and cannot be backed up as they are now."""
+    nameless: str | None
+    """Why no server has a name, if that is so and it matters."""
+
+    @property
+    def gigabytes(self) -> int:
+        """The size of the volumes, as far as it is known."""
+        return sum(volume.size or 0 for volume in self.volumes.values())
+
+
+async def choose_volumes(
+    service: CloudService, selection: VolumeSelection, count: Count = lambda _: None
+) -> PlanContents:
+    """The volumes of a project for a new plan; raises `UsageError` where there are none."""
+    found, nameless = await survey(service.inventory, count)
+    check_servers(found, selection.server, names_known=nameless is None)
+    fitting = chosen(found, selection)
+    volumes = usable(fitting, selection)
+    if not volumes:
+        raise UsageError(_nothing(len(found.volumes), len(fitting)))
+    named = nameless is None or not any(volume.server_ids for volume in volumes.values())
+    return PlanContents(
+        found=found,
+        volumes=volumes,
+        left_out={key: volume for key, volume in fitting.items() if key not in volumes},
+        nameless=None if named else nameless,
+    )
+
+
+def _nothing(known: int, fitting: int) -> str:
+    if not known:
+        return "the cloud has no volumes in this project"
+    if fitting:
+        return f"no volume that fits can be backed up ({fitting} are in error or being deleted)"
+    return f"none of the cloud's {known} volumes fits all of these options"

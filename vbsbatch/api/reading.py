@@ -1,0 +1,146 @@
+"""What the store knows: runs, jobs, events, and how a run stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+
+import anyio
+import anyio.lowlevel
+
+from vbsbatch.api.job_replay import as_it_was, as_moved, is_as_then
+from vbsbatch.api.stores import StoreName, opened_store
+from vbsbatch.errors import UsageError
+from vbsbatch.model import (
+    Job,
+    JobMoved,
+    JobState,
+    Run,
+    RunNoted,
+    RunState,
+    Wall,
+    did_you_mean,
+    plain_id,
+)
+from vbsbatch.policy import documented
+from vbsbatch.report import ReportData
+from vbsbatch.store import Event, Store, db_option
+
+_CHUNK = 500
+"""Jobs between two moments in which other tasks get their turn."""
+
+
+async def runs(*, store: StoreName = None) -> list[Run]:
+    """The runs of the store, newest first."""
+    with opened_store(store, readonly=True) as opened:
+        return list(opened.runs())
+
+
+async def status(run_id: str = "latest", *, store: StoreName = None) -> ReportData:
+    """How a run stands: counts, failures by code, calls, what to do next.
+
+    The jobs are read before this returns.
+    """
+    with opened_store(store, readonly=True) as opened:
+        data = report_data(opened, opened.run(run_id))
+        kept = tuple(data.jobs())
+        return replace(data, jobs=lambda: iter(kept))
+
+
+async def jobs(
+    run_id: str = "latest",
+    *,
+    store: StoreName = None,
+    states: Iterable[JobState | str] = (),
+    statuses: Sequence[int] = (),
+    codes: Sequence[str] = (),
+    volumes: Sequence[str] = (),
+) -> AsyncIterator[Job]:
+    """The jobs of a run in plan order, those that match every criterion that is given.
+
+    `states` are `JobState`s or their names; `statuses` HTTP statuses, 0 for no answer; `codes` the
+    service's; `volumes` ids or names. Raises `UsageError` for what makes no sense.
+    """
+    wanted = frozenset(map(_state, states))
+    with ExitStack() as held:
+        opened = held.enter_context(opened_store(store, readonly=True))
+        found = opened.run(run_id)
+        fitting = opened.jobs(
+            found.id, states=wanted, statuses=statuses, codes=codes, volumes=volumes
+        )
+        for number, job in enumerate(fitting, 1):
+            yield job
+            if number % _CHUNK == 0:
+                await anyio.lowlevel.checkpoint()
+
+
+def _state(state: JobState | str) -> JobState:
+    try:
+        return JobState(state)
+    except ValueError:
+        near = did_you_mean(str(state), JobState)
+        raise UsageError(f"no job state {str(state)!r}{near}") from None
+
+
+def headline(store: Store, run: Run) -> ReportData:
+    """What the list of runs shows of a run."""
+    holder = store.is_live(run.id)
+    return ReportData(
+        run=run,
+        counts=store.counts(run.id),
+        meaning=documented,
+        now=time.time(),
+        failures=store.failures(run.id),
+        live=False if holder is None else holder.live,
+    )
+
+
+def report_data(store: Store, run: Run, *, temporary: bool = False) -> ReportData:
+    """What reports show of a run; its jobs are read from the store when they are asked for.
+
+    `temporary`: the store ends with this process, so no command is advised.
+    """
+    return replace(
+        headline(store, run),
+        answers=store.answers(run.id),
+        jobs=partial(store.jobs, run.id),
+        attempts=store.attempt_total(run.id),
+        retrying=store.retrying(run.id),
+        db_option=db_option(store.path),
+        holders=[] if run.state is RunState.ENDED else store.holders(run.id),
+        temporary=temporary,
+        waves=store.wave_counts(run.id) if run.settings.waves else {},
+    )
+
+
+def new_events(store: Store, run_id: str, after: int) -> Iterator[tuple[int, JobMoved | RunNoted]]:
+    """The events of a run after the event `after`, each with its number."""
+    for event in store.events(run_id, after=after):
+        yield event.id, as_recorded(store, run_id, event)
+
+
+def as_recorded(store: Store, run_id: str, event: Event) -> JobMoved | RunNoted:
+    """The event as its engine passed it on, with the job as it was then."""
+    if event.no is None or event.to is None:
+        return RunNoted(at=Wall(event.at), kind=event.kind, text=event.text or "")
+    job, attempts = store.job(run_id, event.no), store.attempts(run_id, event.no)
+    if not is_as_then(job, event.at, event.to):
+        job = as_it_was(job, attempts, store.events(run_id, no=event.no), event)
+    return as_moved(job, attempts, event)
+
+
+def check_volumes(store: Store, run_id: str, volumes: Iterable[str]) -> None:
+    """Raise `UsageError` for names and ids that no job of the run has."""
+    wanted = tuple(volumes)
+    fitting = store.jobs(run_id, volumes=wanted) if wanted else ()
+    found = {known for job in fitting for known in (job.volume_name, plain_id(job.volume_id))}
+    for name in wanted:
+        if not found.intersection((name, plain_id(name))):
+            known = (
+                each for job in store.jobs(run_id) for each in (job.volume_name, job.volume_id)
+            )
+            near = did_you_mean(name, known)
+            raise UsageError(f"run {run_id} has no volume {name!r}{near}")

@@ -1,0 +1,293 @@
+"""Creating, resuming and retrying runs that make backups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from vbsbatch.api.driving import RunResult, drive, result_of
+from vbsbatch.api.lost_runs import LostRun, check_backups, lost_run
+from vbsbatch.api.preflight import look_at, refuse_errors, refuse_hopeless
+from vbsbatch.api.reading import check_volumes
+from vbsbatch.api.sessions import (
+    check_project,
+    cloud_of,
+    objections,
+    reach,
+    service_of,
+    signed_in,
+)
+from vbsbatch.api.steering import ACTOR, ask, wait
+from vbsbatch.api.stores import StoreName, opened_store
+from vbsbatch.cloud import CloudChoice, CloudService
+from vbsbatch.errors import RunIsLive, UsageError
+from vbsbatch.inventory.preflight import Severity
+from vbsbatch.model import (
+    BackupSettings,
+    Cloud,
+    Job,
+    JobState,
+    OnPreflight,
+    Operation,
+    Rate,
+    Run,
+    RunState,
+    Service,
+    Wall,
+)
+from vbsbatch.model.clocks import elapsed, wall
+from vbsbatch.observers import Observer
+from vbsbatch.report.text import moment
+from vbsbatch.store import Store, db_option
+
+if TYPE_CHECKING:
+    from vbsbatch.plan import Plan
+
+
+async def run(
+    plan: Plan,
+    *,
+    store: StoreName = None,
+    cloud: str | None = None,
+    service: Service | str | None = None,
+    vbs_endpoint: str | None = None,
+    block_storage_endpoint: str | None = None,
+    rate: Rate | None = None,
+    in_flight: int | None = None,
+    preflight: bool = True,
+    on_preflight: OnPreflight | str | None = None,
+    keep_errored_backups: bool = False,
+    as_run: str | None = None,
+    take_over: bool = False,
+    observers: Iterable[Observer] = (),
+) -> RunResult:
+    """Submit the backups of a plan and follow them to their end.
+
+    `store` is a path, an open store, or None for the usual one; it is created where it is missing.
+    `cloud` is an entry of clouds.yaml and wins over the plan and `OS_CLOUD`; `service` likewise
+    (`auto` takes what the cloud offers). `rate` and `in_flight` win over the plan's limits.
+    `preflight` looks at volumes and quota first; what would surely fail is refused or skipped, as
+    `on_preflight` or the plan says. `as_run` creates a run anew whose store is lost. `take_over`
+    takes volumes from runs that have no engine.
+
+    A cancelled caller waits until the answers under way are recorded; the run can be resumed.
+    Raises `UsageError`, `SignInError`, `StoreError` before anything was sent; `StoreFailed` while
+    the run goes on, which can then be resumed.
+    """
+    plan = with_limits(plan, rate=rate, in_flight=in_flight)
+    if keep_errored_backups:
+        plan = replace(plan, settings=replace(plan.settings, delete_errored=False))
+    choice = CloudChoice(
+        cloud=cloud_of(plan, cloud),
+        service=service_of(plan, service),
+        vbs_endpoint=vbs_endpoint,
+        block_storage_endpoint=block_storage_endpoint,
+    )
+    with opened_store(store, create=True) as opened:
+        lost = None if as_run is None else lost_run(opened, as_run)
+        async with signed_in(choice, plan.settings) as session:
+            skipped: Mapping[str, str] = {}
+            if lost is not None:
+                await check_backups(session, plan, lost)
+            elif preflight:
+                found = await look_at(plan, session, unanswered=Severity.WARNING)
+                refuse_hopeless(found, len(plan))
+                if OnPreflight(on_preflight or plan.on_preflight) is OnPreflight.FAIL:
+                    refuse_errors(found)
+                skipped = found.left_out
+            await check_settings(plan, session, reached=lost is None and preflight)
+            created = create_run(opened, plan, session, choice.cloud, skipped=skipped, lost=lost)
+            if take_over:
+                opened.take_over(created.id, ACTOR)
+            await drive(opened, created, session, observers=observers, resumed=lost is not None)
+        return result_of(opened, opened.run(created.id))
+
+
+async def resume(
+    run_id: str | None = None,
+    *,
+    store: StoreName = None,
+    cloud: str | None = None,
+    vbs_endpoint: str | None = None,
+    block_storage_endpoint: str | None = None,
+    rate: Rate | None = None,
+    in_flight: int | None = None,
+    take_over: bool = False,
+    observers: Iterable[Observer] = (),
+) -> RunResult:
+    """Continue a run, by default the newest unfinished one that makes backups.
+
+    Nothing is submitted twice. A run that has ended is left as it is. Arguments and errors as for
+    `run`; `RunIsLive` when an engine drives it already.
+    """
+    with opened_store(store) as opened:
+        found = opened.run(run_id) if run_id else unfinished(opened)
+        refuse_if_live(opened, found)
+        if found.state is not RunState.ENDED:
+            opened.set_limits(found.id, rate=rate, in_flight=in_flight)
+            choice = _choice_of(found, cloud, vbs_endpoint, block_storage_endpoint)
+            async with signed_in(choice, found.settings) as session:
+                check_project(found, session)
+                if take_over:
+                    opened.take_over(found.id, ACTOR)
+                await drive(opened, opened.run(found.id), session, observers=observers)
+        return result_of(opened, opened.run(found.id))
+
+
+async def retry(
+    run_id: str,
+    *,
+    statuses: Sequence[int] = (),
+    codes: Sequence[str] = (),
+    volumes: Sequence[str] = (),
+    all_failed: bool = False,
+    store: StoreName = None,
+    cloud: str | None = None,
+    vbs_endpoint: str | None = None,
+    block_storage_endpoint: str | None = None,
+    observers: Iterable[Observer] = (),
+) -> RunResult:
+    """Try failed jobs of a run again, with all their attempts, and resume it.
+
+    Criteria of one kind add up, criteria of different kinds must all match; `all_failed` takes
+    every failed job. An engine that drives the run is asked, and waited for; `observers` hear
+    nothing of it then. Raises `UsageError` without any criterion; the rest as for `resume`.
+    """
+    chosen = retry_selection(statuses, codes, volumes, all_failed=all_failed)
+    if chosen is None:
+        raise UsageError("say which: statuses, codes, volumes or all_failed")
+    with opened_store(store) as opened:
+        found = opened.run(run_id)
+        check_volumes(opened, found.id, volumes)
+        if opened.is_live(found.id) is not None:
+            await ask(opened, found.id, "retry", chosen)
+            return await wait(found.id, store=opened)
+        choice = _choice_of(found, cloud, vbs_endpoint, block_storage_endpoint)
+        async with signed_in(choice, found.settings) as session:
+            check_project(found, session)
+            if opened.requeue(found.id, chosen) or found.state is not RunState.ENDED:
+                await drive(opened, opened.run(found.id), session, observers=observers)
+        return result_of(opened, opened.run(found.id))
+
+
+def _choice_of(
+    run: Run, cloud: str | None, vbs_endpoint: str | None, block_storage_endpoint: str | None
+) -> CloudChoice:
+    return CloudChoice(
+        cloud=cloud or run.cloud,
+        service=run.settings.service,
+        vbs_endpoint=vbs_endpoint,
+        block_storage_endpoint=block_storage_endpoint,
+    )
+
+
+def with_limits(plan: Plan, *, rate: Rate | None, in_flight: int | None) -> Plan:
+    """The plan with these limits in the place of its own."""
+    limits = plan.settings.limits
+    if rate is not None:
+        limits = replace(limits, rate=rate)
+    if in_flight is not None:
+        limits = replace(limits, in_flight=in_flight)
+    return replace(plan, settings=replace(plan.settings, limits=limits))
+
+
+async def check_settings(plan: Plan, service: CloudService, *, reached: bool) -> None:
+    """Refuse before anything is stored what the service cannot do; raises `UsageError`.
+
+    Where nothing was asked of the service so far, first find out whether it answers at all.
+    """
+    if not reached:
+        await reach(service)
+    if objected := await objections(plan, service):
+        raise UsageError("\n".join(objected))
+
+
+def create_run(
+    store: Store,
+    plan: Plan,
+    service: CloudService,
+    cloud: str | None,
+    *,
+    skipped: Mapping[str, str],
+    lost: LostRun | None = None,
+) -> Run:
+    """Freeze the plan into the store as a new run.
+
+    `skipped` are volumes that are left out, with the reason; `lost` is the run that it is to be
+    again.
+    """
+    now = wall()
+    deadline = plan.settings.deadline
+    frozen = Run(
+        id=store.new_run_id(now) if lost is None else lost.id,
+        plan=plan.name,
+        cloud=cloud,
+        project_id=service.project_id,
+        project_name=service.project_name,
+        region=service.region,
+        endpoint=service.endpoint,
+        state=RunState.RUNNING,
+        settings=plan.settings_on(service.kind),
+        created_at=now if lost is None else lost.made_at,
+        created_cloud_at=cloud_now(service) if lost is None else None,
+        deadline_at=None if deadline is None else now + deadline,
+    )
+    jobs = (_skipped(job, skipped.get(job.volume_id), now) for job in plan.jobs(frozen.id))
+    store.create_run(frozen, jobs, BackupSettings())
+    return store.run(frozen.id)
+
+
+def cloud_now(service: CloudService) -> Cloud:
+    """What the cloud's clock shows at this moment, as far as its answers tell."""
+    return Cloud(float(elapsed()) + service.clock_ahead)
+
+
+def _skipped(job: Job, why: str | None, now: Wall) -> Job:
+    """The job as it begins: waiting, or skipped for a reason."""
+    if why is None:
+        return job
+    return replace(job, state=JobState.SKIPPED, message=why, ended_at=now)
+
+
+def unfinished(store: Store) -> Run:
+    """The newest unfinished run that makes backups; raises `UsageError` when there is none.
+
+    A run that overwrites volumes or deletes backups is resumed only when it is named.
+    """
+    found = [run for run in store.runs() if run.state is not RunState.ENDED]
+    for each in found:
+        if each.settings.operation is Operation.BACKUP:
+            return each
+    if not found:
+        raise UsageError(f"no run in {store.path} is unfinished")
+    only = found[0]
+    raise UsageError(
+        f"only run {only.id} is unfinished, a {only.settings.operation}: "
+        f"if that is still wanted, name it: vbsbatch resume {quote(only.id)}"
+    )
+
+
+def refuse_if_live(store: Store, run: Run) -> None:
+    """Raise `RunIsLive` when an engine drives the run, or when that cannot be told."""
+    holder = store.is_live(run.id)
+    if holder is not None:
+        watch = f"vbsbatch attach {quote(run.id)}{db_option(store.path)}"
+        since = "" if holder.since is None else f", since {moment(holder.since)}"
+        raise RunIsLive(f"{holder.refusal(run.id)}{since}: {watch}")
+
+
+def retry_selection(
+    statuses: Sequence[int], codes: Sequence[str], volumes: Sequence[str], *, all_failed: bool
+) -> Mapping[str, Any] | None:
+    """The failed jobs that are meant, as the store selects them; None where nothing is said."""
+    chosen: dict[str, Any] = {"states": ["failed"]}
+    for key, values in (("status", statuses), ("codes", codes), ("volumes", volumes)):
+        if values:
+            chosen[key] = list(values)
+    if len(chosen) == 1 and not all_failed:
+        return None
+    if volumes:
+        chosen["states"].append("cancelled")
+    return chosen

@@ -1,0 +1,116 @@
+"""Signing in to the cloud that a run works in, and checks before a run is stored."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from vbsbatch.api.retrying import Tries, ask_again
+from vbsbatch.cloud import CloudChoice, CloudService, connect
+from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError, UsageError
+from vbsbatch.model import Quota, Run, Service, Settings
+
+if TYPE_CHECKING:
+    from vbsbatch.plan import Plan
+
+REACHING = Tries(pauses=(0.5, 1.0), longest=1.0)
+"""The first request to the service is repeated: one dropped connection is no fault."""
+
+_ENDPOINTS = {
+    Service.VBS: "--vbs-endpoint, vbs_endpoint_override",
+    Service.CINDER: "--block-storage-endpoint, block_storage_endpoint_override",
+}
+
+_ENDED = re.compile(r"discontinued|end.of.(?:life|service)|no longer (?:available|offered)", re.I)
+"""Words of a service that has come to its end, whatever its status."""
+
+
+@asynccontextmanager
+async def signed_in(choice: CloudChoice, settings: Settings) -> AsyncIterator[CloudService]:
+    """A service that is ready to be used; raises `SignInError` before anything is stored."""
+    timeouts, workers = settings.timeouts, settings.limits.connections
+    async with connect(choice, timeouts=timeouts, workers=workers) as service:
+        yield service
+
+
+async def reach(service: CloudService) -> tuple[Quota, ...] | CloudError:
+    """Ask the service something small before a run is stored: a wrong address or a certificate
+    that is not trusted must not begin a night. Raises `SignInError`, for a redirect, for a service
+    that takes no token of ours and for one that is switched off too; any other answer will do, an
+    error among them: what it says is for others to deal with."""
+    try:
+        return await ask_again(service.quota, REACHING)
+    except CloudRefused as error:
+        if error.status == 401 or 300 <= (error.status or 0) < 400:
+            raise SignInError(
+                f"the backup service lets nobody in: {error}: {_check_endpoint(service)}"
+            ) from error
+        if (why := await _why_off(service, error)) is not None:
+            raise SignInError(
+                f"the backup service is switched off, it seems: {why}: {_check_endpoint(service)}"
+            ) from error
+        return error
+    except CloudUnavailable as error:
+        if error.status is None:
+            raise SignInError(
+                f"cannot reach the backup service: {error}: {_check_endpoint(service)}"
+            ) from error
+        return error
+
+
+def _check_endpoint(service: CloudService) -> str:
+    return f"check its endpoint ({_ENDPOINTS[service.kind]} in clouds.yaml, the catalog)"
+
+
+async def _why_off(service: CloudService, error: CloudRefused) -> str | None:
+    """Why no create can be taken by a service that refused to tell its quota; None if one may."""
+    if error.status in (200, 410) or _ENDED.search(str(error)):
+        return str(error)
+    if error.status not in (404, 405):
+        return None
+    try:  # not every cloud tells the quota: whether creates arrive tells one that names no volume
+        return await ask_again(service.why_no_creates, REACHING)
+    except CloudError:
+        return None
+
+
+async def objections(plan: Plan, service: CloudService) -> list[str]:
+    """What of the plan's settings the service cannot do, or why that cannot be found out."""
+    try:
+        return await ask_again(partial(service.objections, plan.backup_settings()), REACHING)
+    except CloudUnavailable as error:
+        return [str(error)]
+
+
+def check_project(run: Run, service: CloudService) -> None:
+    """A run belongs to one project in one region: in another, nothing of it could be found, and
+    all sent twice."""
+    if run.project_id is not None and run.project_id != service.project_id:
+        raise UsageError(
+            f"run {run.id} belongs to project {run.project_id}, "
+            f"and these credentials lead to {service.project_id}: sign in to the same project"
+        )
+    # The regions of a cloud share their projects.
+    if None not in (run.region, service.region) and run.region != service.region:
+        raise UsageError(
+            f"run {run.id} belongs to region {run.region}, and this sign-in leads to "
+            f"{service.region}: set OS_REGION_NAME={shlex.quote(str(run.region))}, "
+            "or region_name in clouds.yaml"
+        )
+
+
+def cloud_of(plan: Plan, cloud: str | None) -> str | None:
+    """The entry of clouds.yaml: the one named, else the plan's, else that of `OS_CLOUD`."""
+    return cloud or plan.cloud or os.environ.get("OS_CLOUD")
+
+
+def service_of(plan: Plan, service: Service | str | None) -> Service | None:
+    """The service that is asked for, else the plan's; None for what the cloud offers."""
+    if service is None:
+        return plan.service
+    return None if service == "auto" else Service(service)

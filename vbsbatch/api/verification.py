@@ -1,0 +1,125 @@
+"""Comparing a run with the cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vbsbatch.api.cloud_lists import backups_since, listed, volumes_by_id
+from vbsbatch.api.sessions import check_project, signed_in
+from vbsbatch.api.stores import StoreName, opened_store
+from vbsbatch.cloud import CloudChoice, CloudService
+from vbsbatch.engine.verify import (
+    BackupIndex,
+    Discrepancy,
+    DiscrepancyKind,
+    differences,
+    differences_of_deletions,
+    differences_of_restores,
+    left_in_error,
+)
+from vbsbatch.model import OPEN_STATES, Cloud, JobState, Operation, Run
+from vbsbatch.store import Store
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verification:
+    """How the cloud differs from what the store says of a run."""
+
+    run_id: str
+    differences: Sequence[Discrepancy]
+    """Every job for which they differ; empty when all is as the store says."""
+    leftovers: Sequence[str] = ()
+    """Backups in error, by id, that count against their volumes' limit."""
+    pruned: int = 0
+    """Backups of the run that were deleted on purpose, by a prune."""
+
+    @property
+    def missing(self) -> list[Discrepancy]:
+        """Jobs that succeeded and whose backup does not exist."""
+        return self._of(DiscrepancyKind.MISSING)
+
+    @property
+    def duplicate(self) -> list[Discrepancy]:
+        """Jobs with more than one backup."""
+        return self._of(DiscrepancyKind.DUPLICATE)
+
+    @property
+    def unavailable(self) -> list[Discrepancy]:
+        """Jobs that succeeded and whose backup is not available."""
+        return self._of(DiscrepancyKind.UNAVAILABLE)
+
+    @property
+    def unrecorded(self) -> list[Discrepancy]:
+        """Jobs that ended without a backup although there is one."""
+        return self._of(DiscrepancyKind.UNRECORDED)
+
+    def _of(self, kind: DiscrepancyKind) -> list[Discrepancy]:
+        return [each for each in self.differences if each.fault is kind]
+
+
+async def verify(
+    run_id: str = "latest",
+    *,
+    store: StoreName = None,
+    cloud: str | None = None,
+    vbs_endpoint: str | None = None,
+    block_storage_endpoint: str | None = None,
+) -> Verification:
+    """Compare a run with the cloud. Nothing is changed.
+
+    Of backups: missing, duplicate, not available, unrecorded. Of a restore: volumes that are gone
+    or in error. Of a prune: backups that still exist. Raises `UsageError`, `SignInError`, and
+    `CloudUnavailable` or `CloudRefused` when it could not be found out.
+    """
+    with opened_store(store, readonly=True) as opened:
+        found = opened.run(run_id)
+        choice = CloudChoice(
+            cloud=cloud or found.cloud,
+            service=found.settings.service,
+            vbs_endpoint=vbs_endpoint,
+            block_storage_endpoint=block_storage_endpoint,
+        )
+        async with signed_in(choice, found.settings) as session:
+            check_project(found, session)
+            return await compare(opened, found, session)
+
+
+async def compare(store: Store, run: Run, service: CloudService) -> Verification:
+    """The same with a service that is signed in to."""
+    if run.settings.operation is Operation.BACKUP:
+        return await _compare_backups(store, run, service)
+    jobs = list(store.jobs(run.id))
+    if run.settings.operation is Operation.RESTORE:
+        volumes = await volumes_by_id(service.inventory, {job.volume_id for job in jobs})
+        return Verification(run_id=run.id, differences=[*differences_of_restores(jobs, volumes)])
+    wanted = {job.settings.source_backup_id or "" for job in jobs}
+    left = await listed(service, wanted)
+    return Verification(run_id=run.id, differences=[*differences_of_deletions(jobs, left)])
+
+
+async def _compare_backups(store: Store, run: Run, service: CloudService) -> Verification:
+    made_at = run.created_cloud_at or Cloud(float(run.created_at) + service.clock_ahead)
+    index = BackupIndex(await backups_since(service, made_at))
+    known: Any = {"names_unique": run.settings.names_unique, "clock_ahead": service.clock_ahead}
+    found = differences(store.jobs(run.id), index, **known)
+    leftovers = [backup.id for backup in left_in_error(store.jobs(run.id), index, **known)]
+    pruned = _pruned(store, run)
+    gone = (DiscrepancyKind.MISSING, DiscrepancyKind.UNAVAILABLE)
+    return Verification(
+        run_id=run.id,
+        differences=[e for e in found if e.fault not in gone or e.job.backup_id not in pruned],
+        leftovers=leftovers,
+        pruned=len(pruned),
+    )
+
+
+def _pruned(store: Store, run: Run) -> set[str | None]:
+    """The backups of a run that another run deleted on purpose, or is deleting."""
+    return {
+        job.settings.source_backup_id
+        for other in store.runs()
+        if other.settings.operation is Operation.PRUNE and other.settings.source_run == run.id
+        for job in store.jobs(other.id, states=(JobState.SUCCEEDED, *OPEN_STATES))
+    }

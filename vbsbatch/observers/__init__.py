@@ -1,0 +1,114 @@
+"""Observers are called with each event of a run: progress lines, a log, a notification, metrics.
+
+An observer is any callable that takes one `RunEvent`. It is called on the event loop, in the order
+of the events, and must return at once: slow work belongs in a thread or a queue of its own, as in
+`progress_printer`. An observer that raises is not called again, and never stops a run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from vbsbatch.model import JobMoved, JobState, Run, RunNoted
+
+_log = logging.getLogger("vbsbatch.observers")
+
+
+class LiveRun(Protocol):
+    """The engine of a run as observers see it: figures of this moment, and a way to stop it."""
+
+    @property
+    def counts(self) -> Mapping[JobState, int]:
+        """Jobs by state."""
+        ...
+
+    @property
+    def retrying(self) -> int:
+        """Waiting jobs that have been sent before."""
+        ...
+
+    @property
+    def paused(self) -> bool:
+        """Whether no new create is sent for now."""
+        ...
+
+    @property
+    def waits_for(self) -> str | None:
+        """What must happen before a new create is sent, in words; None if nothing."""
+        ...
+
+    def stop(self, reason: str, *, now: bool = False) -> None:
+        """Send nothing new, wait for the answers under way (not with `now`), end resumable."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunStarted:
+    """An engine begins to drive the run."""
+
+    run: Run
+    live: LiveRun
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunEnded:
+    """The engine has left the run: it ended, or it stopped and can be resumed."""
+
+    run: Run
+    counts: Mapping[JobState, int]
+    exit_code: int
+    """0 all succeeded or skipped, 1 some failed, 3 stopped."""
+
+
+RunEvent: TypeAlias = RunStarted | JobMoved | RunNoted | RunEnded
+Observer: TypeAlias = Callable[[RunEvent], object]
+
+
+@runtime_checkable
+class BackgroundObserver(Protocol):
+    """An observer with a task that runs beside the engine and is cancelled when the engine ends."""
+
+    def __call__(self, event: RunEvent, /) -> object:
+        """Take one event."""
+        ...
+
+    def background(self) -> Awaitable[None]:
+        """Run for as long as the engine does."""
+        ...
+
+
+class Observers:
+    """Several observers as one; a failing one is dropped."""
+
+    def __init__(self, observers: Iterable[Observer]) -> None:
+        self._observers = list(observers)
+
+    def __call__(self, event: RunEvent) -> None:
+        """Pass the event to each of them."""
+        for observer in tuple(self._observers):
+            try:
+                observer(event)
+            except Exception as error:  # foreign code: it must not cost a backup
+                self._observers.remove(observer)
+                _log.warning("an observer raised %s and is dropped", type(error).__name__)
+
+    @property
+    def background(self) -> list[Callable[[], Awaitable[None]]]:
+        """The tasks of those that have one."""
+        return [each.background for each in self._observers if isinstance(each, BackgroundObserver)]
+
+
+__all__ = [
+    "BackgroundObserver",
+    "JobMoved",
+    "LiveRun",
+    "Observer",
+    "Observers",
+    "RunEnded",
+    "RunEvent",
+    "RunNoted",
+    "RunStarted",
+]
