@@ -19,7 +19,7 @@ from vbsbatch.store import Store
 
 if TYPE_CHECKING:
     from vbsbatch.model import Job
-    from vbsbatch.store.journal import SqliteJournal
+    from vbsbatch.store.sqlite.journal import SqliteJournal
 
 EVERY = 0.05
 """Seconds between two handfuls of changes."""

@@ -22,8 +22,8 @@ from vbsbatch.model import (
     Settings,
     Verdict,
 )
-from vbsbatch.store.journal import SqliteJournal
-from vbsbatch.store.store import Store
+from vbsbatch.store.sqlite.journal import SqliteJournal
+from vbsbatch.store.sqlite.store import Store
 
 START = 1_795_000_000.0
 """When the measured run begins: late 2026."""

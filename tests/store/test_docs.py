@@ -11,7 +11,7 @@ import pytest
 from tests.store.fixtures import NOW, a_job, a_run, an_attempt, moved, volume
 from vbsbatch.model import BackupSettings, JobState, RunNoted
 from vbsbatch.store import Store
-from vbsbatch.store.schema import STATES, VERDICTS
+from vbsbatch.store.records import STATES, VERDICTS
 
 RUN = "20261118-1200-aaaa"
 TEXT = (Path(__file__).parents[2] / "docs" / "store.md").read_text()

@@ -16,8 +16,9 @@ import pytest
 from tests.store.fixtures import NOW, a_job, a_run, moved, volume
 from vbsbatch.errors import StoreFailed, StoreUnusable
 from vbsbatch.model import OPEN_STATES, BackupSettings, JobState, RunNoted
-from vbsbatch.store import Store, opening
+from vbsbatch.store import Store
 from vbsbatch.store.memory import MemoryStore
+from vbsbatch.store.sqlite import opening
 
 A, B = "20261118-1200-aaaa", "20261118-1300-bbbb"
 each_way = pytest.mark.parametrize("inline", [False, True], ids=["thread", "inline"])
@@ -185,7 +186,8 @@ from pathlib import Path
 from tests.store.fixtures import NOW, moved
 from vbsbatch.errors import StoreFailed, StoreUnusable
 from vbsbatch.model import JobState
-from vbsbatch.store import Store, opening
+from vbsbatch.store import Store
+from vbsbatch.store.sqlite import opening
 
 async def main(path, run_id):
     with Store.open(path) as store:
@@ -236,7 +238,7 @@ def test_a_run_for_which_there_is_no_room_is_refused_there_is_none_to_resume(
         db.execute("PRAGMA max_page_count = 1")  # as large as it is
         return db
 
-    monkeypatch.setattr("vbsbatch.store.store.connect", without_room)
+    monkeypatch.setattr("vbsbatch.store.sqlite.store.connect", without_room)
     with pytest.raises(StoreUnusable, match="free some space, then the same command again"):
         fill(store, jobs=5000)
     assert store.runs() == []
@@ -246,7 +248,8 @@ KILLED = """
 import anyio, os, signal, sys
 from tests.store.fixtures import NOW, moved
 from vbsbatch.model import JobState
-from vbsbatch.store import Store, opening
+from vbsbatch.store import Store
+from vbsbatch.store.sqlite import opening
 
 async def main(path, run_id, after):
     with Store.open(path) as store, store.lock(run_id):
@@ -290,7 +293,8 @@ def test_a_killed_engine_leaves_everything_that_was_durable(
 CLAIM = """
 import anyio, sys
 from tests.store.fixtures import NOW
-from vbsbatch.store import Store, opening
+from vbsbatch.store import Store
+from vbsbatch.store.sqlite import opening
 
 async def main(path, run_id):
     with Store.open(path) as store:

@@ -13,7 +13,8 @@ from tests.store.fixtures import a_job, a_run
 from tests.store.test_locks import HOLD, holding, put_together
 from vbsbatch.errors import StoreUnusable
 from vbsbatch.model import BackupSettings
-from vbsbatch.store import Store, file_aliases
+from vbsbatch.store import Store
+from vbsbatch.store.sqlite import file_aliases
 
 RUN = "20261118-1200-aaaa"
 root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: needs root")

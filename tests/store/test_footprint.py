@@ -10,7 +10,8 @@ import pytest
 from tests.store.fixtures import a_job, a_run
 from tests.store.footprint import measure
 from vbsbatch.model import BackupSettings
-from vbsbatch.store import Store, journal_sql
+from vbsbatch.store import Store
+from vbsbatch.store.sqlite import journal_sql
 
 CLAIM = {"run": 1, "now": 1, "cloud_now": 1, "limit": 1, "groups": "[]", "azs": "[]", "taken": "[]"}
 WAITING = "SEARCH w USING COVERING INDEX jobs_waiting (run=? AND wave<?)"

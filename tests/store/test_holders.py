@@ -9,7 +9,8 @@ import pytest
 from tests.store.fixtures import NOW, a_job, a_run, moved
 from vbsbatch.errors import RunIsLive
 from vbsbatch.model import BackupSettings, JobState, RunState
-from vbsbatch.store import Store, journal_sql
+from vbsbatch.store import Store
+from vbsbatch.store.sqlite import journal_sql
 
 A, B, C = "20261118-1200-aaaa", "20261118-1300-bbbb", "20261118-1400-cccc"
 

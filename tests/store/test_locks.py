@@ -22,8 +22,9 @@ from tests.store.test_opening import nobody
 from tests.store.without_locks import without_locks
 from vbsbatch.errors import RunIsLive, StoreUnusable
 from vbsbatch.model import BackupSettings, Holder, JobState
-from vbsbatch.store import Store, lock_file, locks, opening
-from vbsbatch.store.descriptors import held
+from vbsbatch.store import Store
+from vbsbatch.store.sqlite import lock_file, locks, opening
+from vbsbatch.store.sqlite.descriptors import held
 
 A, B = "20261118-1200-aaaa", "20261118-1300-bbbb"
 Process: TypeAlias = "subprocess.Popen[str]"

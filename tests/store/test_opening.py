@@ -14,8 +14,9 @@ import pytest
 from tests.store.fixtures import NOW, a_job, a_run, volume
 from vbsbatch.errors import StoreFailed, StoreUnusable
 from vbsbatch.model import BackupSettings
-from vbsbatch.store import Store, default_path, opening
-from vbsbatch.store.schema import APPLICATION_ID, TABLES
+from vbsbatch.store import Store, default_path
+from vbsbatch.store.sqlite import opening
+from vbsbatch.store.sqlite.schema import APPLICATION_ID, TABLES
 
 RUN = "20261118-1200-aaaa"
 

@@ -26,7 +26,7 @@ from vbsbatch.model import (
 )
 from vbsbatch.store import ReadPosition, Store
 from vbsbatch.store.run_stats import RunStats
-from vbsbatch.store.screen_queries import ScreenQueries
+from vbsbatch.store.sqlite.screen_queries import ScreenQueries
 
 RUN, OTHER = "20261118-1200-aaaa", "20261118-1300-bbbb"
 

@@ -27,9 +27,9 @@ from vbsbatch.model import (
     Verdict,
 )
 from vbsbatch.store import ReadPosition, Store
-from vbsbatch.store.journal_sql import PAGE
-from vbsbatch.store.opening import connect
 from vbsbatch.store.selection import MANY, JobSelection
+from vbsbatch.store.sqlite.journal_sql import PAGE
+from vbsbatch.store.sqlite.opening import connect
 
 A, B, C = "20261118-1200-aaaa", "20261118-1300-bbbb", "20261119-0100-cccc"
 DEFAULTS = BackupSettings(description="nightly", full=True)

@@ -31,7 +31,7 @@ from vbsbatch.model import (
 )
 from vbsbatch.policy import documented
 from vbsbatch.store import Store
-from vbsbatch.store.journal import SqliteJournal
+from vbsbatch.store.sqlite.journal import SqliteJournal
 from vbsbatch.tui.filter_syntax import parse
 from vbsbatch.tui.store_source import NOT_TAKEN, StoreSource
 from vbsbatch.tui.view_models import Sent, Sort, SortKey, Source, View

@@ -221,7 +221,7 @@ def open_store(db: Path | None, *, create: bool = False, readonly: bool = False)
     """Open the store that `--db` names; `StoreUnusable` says why it cannot be."""
     from vbsbatch.cli import mention
     from vbsbatch.store import Store
-    from vbsbatch.store.file_owner import doubt
+    from vbsbatch.store.sqlite.file_owner import doubt
 
     store = Store.open(db, create=create, readonly=readonly)
     if readonly and (why := doubt(store.path)):

@@ -5,9 +5,9 @@ tests and simulation, `MemoryStore`, is in `vbsbatch.store.memory`.
 """
 
 from vbsbatch.store.paths import db_option, default_path
-from vbsbatch.store.reading import Event, Reader, ReadPosition
 from vbsbatch.store.selection import JobSelection, SelectionError
-from vbsbatch.store.store import Store
+from vbsbatch.store.sqlite.reading import Event, Reader, ReadPosition
+from vbsbatch.store.sqlite.store import Store
 
 __all__ = [
     "Event",

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from vbsbatch.store.screen_queries import FIXED_SORTS, ScreenQueries
+from vbsbatch.store.sqlite.screen_queries import FIXED_SORTS, ScreenQueries
 from vbsbatch.tui.view_models import FilterTerms, Sort, SortKey, View
 
 REST = 0.5

@@ -10,7 +10,7 @@ from vbsbatch.model import JobState
 from vbsbatch.report.progress import LOUD_NOTES
 from vbsbatch.store import Event, ReadPosition
 from vbsbatch.store.run_stats import RunStats
-from vbsbatch.store.screen_queries import ScreenQueries
+from vbsbatch.store.sqlite.screen_queries import ScreenQueries
 
 FOLLOWED = 8
 """Runs that are followed at a time."""

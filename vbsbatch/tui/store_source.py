@@ -26,7 +26,7 @@ from vbsbatch.report import ReportData, as_csv, as_json, clean, opened
 from vbsbatch.report.data import standing
 from vbsbatch.store import Store
 from vbsbatch.store.run_stats import RunStats
-from vbsbatch.store.screen_queries import ScreenQueries
+from vbsbatch.store.sqlite.screen_queries import ScreenQueries
 from vbsbatch.tui import pace
 from vbsbatch.tui.row_order import RowOrders
 from vbsbatch.tui.run_stats_cache import RunStatsCache

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vbsbatch.model import Job, JobState
-from vbsbatch.store import read_sql
-from vbsbatch.store.reading import Event, Reader, ReadPosition, read_event
-from vbsbatch.store.row_checks import Row, rows_of
-from vbsbatch.store.rows import JOB_COLUMNS, STATE_NUMBER, storable
 from vbsbatch.store.run_stats import RunStats
+from vbsbatch.store.sqlite import read_sql
+from vbsbatch.store.sqlite.reading import Event, Reader, ReadPosition, read_event
+from vbsbatch.store.sqlite.row_checks import Row, rows_of
+from vbsbatch.store.sqlite.rows import JOB_COLUMNS, STATE_NUMBER, storable
 
 REV = "SELECT rev FROM runs WHERE no = ?"
 

@@ -22,11 +22,13 @@ from vbsbatch.model import (
     Settings,
     Wall,
 )
-from vbsbatch.store import journal_sql, locks, read_sql
-from vbsbatch.store.descriptors import hold
-from vbsbatch.store.opening import connect
-from vbsbatch.store.row_checks import Row, check_run_id, damaged, one_of
-from vbsbatch.store.rows import (
+from vbsbatch.store.records import STATES, damaged, one_of
+from vbsbatch.store.selection import JobSelection
+from vbsbatch.store.sqlite import journal_sql, locks, read_sql
+from vbsbatch.store.sqlite.descriptors import hold
+from vbsbatch.store.sqlite.opening import connect
+from vbsbatch.store.sqlite.row_checks import Row, check_run_id
+from vbsbatch.store.sqlite.rows import (
     by_wave,
     cloud_time,
     read_attempt,
@@ -35,10 +37,8 @@ from vbsbatch.store.rows import (
     read_rate,
     wall_time,
 )
-from vbsbatch.store.schema import STATES
-from vbsbatch.store.selection import JobSelection
-from vbsbatch.store.settings import read_settings
-from vbsbatch.store.sqlite_errors import translated
+from vbsbatch.store.sqlite.settings import read_settings
+from vbsbatch.store.sqlite.sqlite_errors import translated
 
 _RUN = Row("runs", read_sql.RUN_COLUMNS.replace(",", " ").split())
 _EVENT = Row("events", ("id", "at", "job", "kind", "text"), kind=(str, int))

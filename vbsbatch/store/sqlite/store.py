@@ -34,12 +34,14 @@ from vbsbatch.model import (
     renewed,
 )
 from vbsbatch.model.clocks import wall
-from vbsbatch.store import journal_sql, locks, read_sql
-from vbsbatch.store.descriptors import held
-from vbsbatch.store.opening import BUSY_TIMEOUT, connect, prepared
 from vbsbatch.store.paths import db_option, default_path
-from vbsbatch.store.reading import Reader
-from vbsbatch.store.rows import (
+from vbsbatch.store.records import begun_as, ms
+from vbsbatch.store.selection import JobSelection
+from vbsbatch.store.sqlite import journal_sql, locks, read_sql
+from vbsbatch.store.sqlite.descriptors import held
+from vbsbatch.store.sqlite.opening import BUSY_TIMEOUT, connect, prepared
+from vbsbatch.store.sqlite.reading import Reader
+from vbsbatch.store.sqlite.rows import (
     backup_settings_text,
     event_row,
     fixed_row,
@@ -50,12 +52,10 @@ from vbsbatch.store.rows import (
     time_ms,
     untouched,
 )
-from vbsbatch.store.selection import JobSelection
-from vbsbatch.store.sqlite_errors import failure, translated, unusable
-from vbsbatch.store.write_ops import begun_as, ms
+from vbsbatch.store.sqlite.sqlite_errors import failure, translated, unusable
 
 if TYPE_CHECKING:
-    from vbsbatch.store.journal import SqliteJournal
+    from vbsbatch.store.sqlite.journal import SqliteJournal
 
 _RANDOM = string.ascii_lowercase + string.digits
 
@@ -185,7 +185,7 @@ class Store(Reader):
         factory: type[Connection] = Connection,
     ) -> SqliteJournal:
         """The run's journal, an async context manager. Hold the run's `lock` while it is open."""
-        from vbsbatch.store.journal import SqliteJournal  # asyncio: only engines need it
+        from vbsbatch.store.sqlite.journal import SqliteJournal  # asyncio: only engines need it
 
         known = self._about(run_id)
         return SqliteJournal(
