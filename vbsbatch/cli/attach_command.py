@@ -15,7 +15,7 @@ from vbsbatch.model import JobMoved, RunNoted, RunState, Wall
 
 if TYPE_CHECKING:
     from vbsbatch.model import Run
-    from vbsbatch.store import Event, Store
+    from vbsbatch.store import Event, RunStore
 
 GLANCE = 0.5
 """Seconds between two looks at the store."""
@@ -66,7 +66,7 @@ def attach(
         return follow(store, found, style, verbose=verbose)
 
 
-def follow(store: Store, run: Run, style: str, *, verbose: bool) -> int:
+def follow(store: RunStore, run: Run, style: str, *, verbose: bool) -> int:
     """Tell what happens to the run from now on, until it ends; its exit code."""
     from vbsbatch.cli.progress import ProgressPrinter
 
@@ -84,7 +84,7 @@ def follow(store: Store, run: Run, style: str, *, verbose: bool) -> int:
     return tell_end(store, run, voice)
 
 
-def _browse(store: Store, run: Run, port: int) -> int:
+def _browse(store: RunStore, run: Run, port: int) -> int:
     from vbsbatch.cli.screen_config import screen_file
 
     screen_file()  # what is wrong with it is told here, not in a browser
@@ -97,7 +97,7 @@ def _browse(store: Store, run: Run, port: int) -> int:
     return serve(store, run.id, port)
 
 
-def as_told(store: Store, run_id: str, event: Event) -> JobMoved | RunNoted:
+def as_told(store: RunStore, run_id: str, event: Event) -> JobMoved | RunNoted:
     """The event as the engine told it, with the job as it was then: it may have gone on since."""
     from vbsbatch.cli.job_replay import as_it_was, as_moved, is_as_then
 

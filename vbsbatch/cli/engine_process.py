@@ -24,7 +24,7 @@ from vbsbatch.engine import Engine, EngineResult
 from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError, UsageError
 from vbsbatch.model import Quota, Run, RunState, Service, Settings
 from vbsbatch.model.clocks import elapsed, wall
-from vbsbatch.store import Store
+from vbsbatch.store import RunStore
 
 if TYPE_CHECKING:
     from vbsbatch.plan import Plan
@@ -140,7 +140,7 @@ def check_project(run: Run, service: CloudService) -> None:
         )
 
 
-async def drive(store: Store, run: Run, service: CloudService, manner: DriveOptions) -> int:
+async def drive(store: RunStore, run: Run, service: CloudService, manner: DriveOptions) -> int:
     """Drive `run` until it ends or is stopped; the exit code."""
     check_project(run, service)
     if run.endpoint == service.endpoint:
@@ -184,7 +184,7 @@ async def _attended(engine: Engine, voice: ProgressPrinter) -> EngineResult:
 
 
 def _farewell(
-    store: Store,
+    store: RunStore,
     run_id: str,
     ending: EngineResult,
     voice: ProgressPrinter,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vbsbatch.cli.progress import ProgressPrinter
     from vbsbatch.model import Run
     from vbsbatch.report import ReportData
-    from vbsbatch.store import Store
+    from vbsbatch.store import RunStore
 
 LOST = (JobState.FAILED, JobState.CANCELLED)
 
@@ -26,12 +26,12 @@ def outcome(counts: Mapping[JobState, int]) -> int:
     return FAILED if any(counts.get(state) for state in LOST) else 0
 
 
-def exit_code_of(store: Store, run: Run) -> int:
+def exit_code_of(store: RunStore, run: Run) -> int:
     """What the run's state means to whoever watched it."""
     return outcome(store.counts(run.id)) if run.state is RunState.ENDED else STOPPED
 
 
-def tell_end(store: Store, run: Run, voice: ProgressPrinter | None = None) -> int:
+def tell_end(store: RunStore, run: Run, voice: ProgressPrinter | None = None) -> int:
     """Tell how a run ended, in lines for people unless `voice` has another style; its exit code."""
     from vbsbatch.cli.progress import ProgressPrinter
 
@@ -41,14 +41,14 @@ def tell_end(store: Store, run: Run, voice: ProgressPrinter | None = None) -> in
     return code
 
 
-def next_command(store: Store, run: Run) -> str | None:
+def next_command(store: RunStore, run: Run) -> str | None:
     """What to type next, if there is anything to do."""
     from vbsbatch.report.data import next_commands
 
     return next(iter(next_commands(report_data(store, run))), None)
 
 
-def headline(store: Store, run: Run) -> ReportData:
+def headline(store: RunStore, run: Run) -> ReportData:
     """As much of what the store knows of a run as its line in the list of runs tells."""
     from vbsbatch.policy import documented
     from vbsbatch.report import ReportData
@@ -64,7 +64,7 @@ def headline(store: Store, run: Run) -> ReportData:
     )
 
 
-def report_data(store: Store, run: Run) -> ReportData:
+def report_data(store: RunStore, run: Run) -> ReportData:
     """What the store knows of a run, as the reports want it."""
     from vbsbatch.store import db_option
 

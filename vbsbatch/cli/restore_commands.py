@@ -24,7 +24,7 @@ from vbsbatch.model.clocks import wall
 if TYPE_CHECKING:
     from vbsbatch.cloud import CloudService
     from vbsbatch.model import Backup, Job, Settings
-    from vbsbatch.store import Store
+    from vbsbatch.store import RunStore
 
 Seen = TypeVar("Seen")
 
@@ -162,7 +162,7 @@ def prune(
         return carry_out(store, choice, settings, freeze, how, style, fresh=True)
 
 
-def _source(store: Store, ref: str, done: str) -> Run:
+def _source(store: RunStore, ref: str, done: str) -> Run:
     """The run whose backups are meant."""
     found = store.run(ref)
     if found.settings.operation is not Operation.BACKUP:
@@ -173,7 +173,7 @@ def _source(store: Store, ref: str, done: str) -> Run:
     return found
 
 
-def _refuse_overlap(store: Store, wanted: Set[str], of: Callable[[Job], str]) -> None:
+def _refuse_overlap(store: RunStore, wanted: Set[str], of: Callable[[Job], str]) -> None:
     """Refuse what another restore has yet to work on: `of` gives what of its jobs is compared."""
     for run in store.runs():
         if run.settings.operation is not Operation.RESTORE or run.state is RunState.ENDED:
@@ -294,7 +294,7 @@ def _backup_id(job: Job) -> str:
 
 
 def _frozen(
-    store: Store,
+    store: RunStore,
     source: Run,
     settings: Settings,
     jobs: Sequence[Job],

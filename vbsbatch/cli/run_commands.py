@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from vbsbatch.cli.preflight import Cleared
     from vbsbatch.cloud import CloudChoice, CloudService
     from vbsbatch.plan import Plan
-    from vbsbatch.store import Store
+    from vbsbatch.store import RunStore
 
     Prepare = Callable[[CloudService], Awaitable[Run | int]]
 
@@ -241,7 +241,7 @@ def retry(
 
 
 def carry_out(
-    store: Store,
+    store: RunStore,
     choice: CloudChoice,
     settings: Settings,
     prepare: Prepare,
@@ -317,7 +317,7 @@ async def _preflight(
     return await before_run(plan, service, policy=policy, yes=yes, style=style)
 
 
-def _say_begun(store: Store, run: Run, volumes: int, skipped: int, style: str) -> None:
+def _say_begun(store: RunStore, run: Run, volumes: int, skipped: int, style: str) -> None:
     from vbsbatch.inventory.plan_writer import counted
 
     maker = " by Cinder" if run.settings.service is Service.CINDER else ""
@@ -339,7 +339,7 @@ async def _check_settings(plan: Plan, service: CloudService, *, reached: bool) -
 
 
 def _freeze(
-    store: Store,
+    store: RunStore,
     plan: Plan,
     cloud: str | None,
     service: CloudService,
@@ -392,7 +392,7 @@ def _limited(plan: Plan, rate: Rate | None, in_flight: int | None) -> Plan:
     return replace(plan, settings=replace(plan.settings, limits=limits))
 
 
-def _unfinished(store: Store) -> Run:
+def _unfinished(store: RunStore) -> Run:
     """The newest unfinished run that makes backups; what another overwrites or deletes, somebody
     has to want at this moment."""
     unfinished = [run for run in store.runs() if run.state is not RunState.ENDED]
@@ -408,7 +408,7 @@ def _unfinished(store: Store) -> Run:
     )
 
 
-def _nothing_to_do(store: Store, run: Run, why: str, style: str) -> int:
+def _nothing_to_do(store: RunStore, run: Run, why: str, style: str) -> int:
     """Leave an ended run as it is; the exit code that its engine gave."""
     from vbsbatch.cli.exit_status import outcome
 
@@ -416,7 +416,7 @@ def _nothing_to_do(store: Store, run: Run, why: str, style: str) -> int:
     return outcome(store.counts(run.id))
 
 
-def _refuse_if_live(store: Store, run: Run) -> None:
+def _refuse_if_live(store: RunStore, run: Run) -> None:
     from vbsbatch.errors import RunIsLive
     from vbsbatch.report.text import moment
     from vbsbatch.store import db_option
@@ -428,7 +428,7 @@ def _refuse_if_live(store: Store, run: Run) -> None:
         raise RunIsLive(f"{holder.refusal(run.id)}{since}: {watch}")
 
 
-def _warn_of_unfinished(store: Store, plan: str, style: str, *, yes: bool) -> None:
+def _warn_of_unfinished(store: RunStore, plan: str, style: str, *, yes: bool) -> None:
     """A second run of a plan whose first is unfinished is a mistake more often than not."""
     found = store.newest_unfinished()
     if found is None or found.plan != plan:

@@ -22,7 +22,7 @@ from vbsbatch.model import MOST_IN_FLIGHT, WITHDRAWN, Rate, RunState
 
 if TYPE_CHECKING:
     from vbsbatch.model import Run
-    from vbsbatch.store import Store
+    from vbsbatch.store import RunStore
 
 PATIENCE = 30.0
 """Seconds to wait for the engine's word: it looks twice a second unless it is very busy."""
@@ -133,7 +133,7 @@ def in_flight(run: str, count: int, db: Path | None) -> None:
             say(ask(store, found.id, "in-flight", {"count": count}))
 
 
-def ask(store: Store, run_id: str, verb: str, argument: Mapping[str, Any]) -> str:
+def ask(store: RunStore, run_id: str, verb: str, argument: Mapping[str, Any]) -> str:
     """Ask the run's engine, and wait for its word, to be shown as it is.
 
     `UsageError` when none comes: then the command is withdrawn, and will never be carried out.
@@ -147,7 +147,7 @@ def ask(store: Store, run_id: str, verb: str, argument: Mapping[str, Any]) -> st
         raise
 
 
-def _answer(store: Store, run_id: str, command: int) -> str:
+def _answer(store: RunStore, run_id: str, command: int) -> str:
     from vbsbatch.report import clean
 
     deadline = time.monotonic() + PATIENCE
@@ -191,7 +191,7 @@ def asked_by() -> str:
     return f"{who}@{terminal}"
 
 
-def _not_live(store: Store, run: Run) -> str:
+def _not_live(store: RunStore, run: Run) -> str:
     from vbsbatch.store import db_option
 
     if run.state is RunState.ENDED:

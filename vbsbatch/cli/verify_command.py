@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vbsbatch.cloud import CloudService
     from vbsbatch.engine.verify import Discrepancy
     from vbsbatch.model import Backup, BackupPage, Run
-    from vbsbatch.store import Store
+    from vbsbatch.store import RunStore
 
 TOLD = 5
 """Backups in error that are named one by one; more are counted."""
@@ -74,7 +74,7 @@ def verify(
     return FAILED if faults else 0
 
 
-async def _compare(store: Store, run: Run, choice: Any) -> list[Discrepancy]:
+async def _compare(store: RunStore, run: Run, choice: Any) -> list[Discrepancy]:
     from vbsbatch.cli.engine_process import check_project, signed_in, warn
     from vbsbatch.engine.verify import differences_of_deletions, differences_of_restores
 
@@ -92,7 +92,7 @@ async def _compare(store: Store, run: Run, choice: Any) -> list[Discrepancy]:
         return list(differences_of_deletions(jobs, await listed(service, wanted)))
 
 
-async def _compare_backups(store: Store, run: Run, service: CloudService) -> list[Discrepancy]:
+async def _compare_backups(store: RunStore, run: Run, service: CloudService) -> list[Discrepancy]:
     from vbsbatch.engine.verify import BackupIndex, DiscrepancyKind, differences, left_in_error
 
     made_at = run.created_cloud_at or Cloud(float(run.created_at) + service.clock_ahead)
@@ -116,7 +116,7 @@ def _mention_leftovers(backup_ids: list[str]) -> None:
         mention(f"note: left in error, and counted against their volumes' limit: {named}{more}")
 
 
-def _pruned(store: Store, run: Run) -> set[str | None]:
+def _pruned(store: RunStore, run: Run) -> set[str | None]:
     """The backups of a run that others deleted on purpose, or are deleting."""
     return {
         job.settings.source_backup_id

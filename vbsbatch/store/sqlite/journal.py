@@ -55,7 +55,7 @@ _COMMAND = Row("commands", ("id", "verb", "argument", "asked_by", "asked_at"))
 
 
 class SqliteJournal:
-    """The journal of one run; an async context manager. Made by `Store.journal`.
+    """The journal of one run; an async context manager. Made by `SqliteStore.journal`.
 
     `holder` tells of another run, by its id, state and number of volumes, who drives it;
     `inline` writes on the calling thread, for virtual time; `factory` makes its connection, for a

@@ -22,6 +22,7 @@ from vbsbatch.model import (
     Settings,
     Wall,
 )
+from vbsbatch.store.ports import Event, ReadPosition
 from vbsbatch.store.records import STATES, damaged, one_of
 from vbsbatch.store.selection import JobSelection
 from vbsbatch.store.sqlite import journal_sql, locks, read_sql
@@ -50,29 +51,6 @@ LISTED = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
-    """One line of a run's history."""
-
-    id: int
-    at: float
-    no: int | None
-    """The job that it is about, None for the run as a whole."""
-    kind: str
-    """`move`, or the kind of a `RunNoted`."""
-    came_from: JobState | None = None
-    to: JobState | None = None
-    text: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReadPosition:
-    """How far a follower has read: changes after it are new to them."""
-
-    rev: int = 0
-    event: int = 0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class _Known:
     """What never changes about a run."""
 
@@ -80,7 +58,7 @@ class _Known:
     defaults: BackupSettings
 
 
-class Reader:
+class SqliteReader:
     """Queries on one store file. Reads never block an engine's writes; all raise `StoreFailed`."""
 
     def __init__(self, path: Path) -> None:
@@ -95,6 +73,11 @@ class Reader:
             except BaseException:
                 self._file.release()
                 raise
+
+    @property
+    def name(self) -> str:
+        """The path of the file."""
+        return str(self.path)
 
     def close(self) -> None:
         """Close the file; calling it again does nothing."""
