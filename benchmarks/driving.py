@@ -25,7 +25,7 @@ from vbsbatch.model import (
     Settings,
 )
 from vbsbatch.model.clocks import elapsed, elapsed_seconds, wall
-from vbsbatch.store import Store
+from vbsbatch.store import RunStore
 
 NO_LIMIT = Rate(count=10_000)
 """The highest rate a plan may name: far above what any client here reaches."""
@@ -50,7 +50,7 @@ class Driven:
     """When each create was sent, by our clock."""
 
 
-def new_run(store: Store, jobs: Callable[[str], Iterable[Job]], limits: Limits) -> Run:
+def new_run(store: RunStore, jobs: Callable[[str], Iterable[Job]], limits: Limits) -> Run:
     """Freeze a run; `jobs` makes its jobs from its id."""
     now = time.time()
     run = Run(
@@ -81,7 +81,7 @@ def vbs(url: str, limits: Limits) -> VbsService:
 
 
 async def drive(
-    store: Store,
+    store: RunStore,
     run: Run,
     url: str,
     *,

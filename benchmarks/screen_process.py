@@ -15,11 +15,11 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vbsbatch.store import Store
+from vbsbatch.store import RunStore, open_store
 
 if TYPE_CHECKING:
     from vbsbatch.model import Job
-    from vbsbatch.store.journal import SqliteJournal
+    from vbsbatch.store.sqlite.journal import SqliteJournal
 
 EVERY = 0.05
 """Seconds between two handfuls of changes."""
@@ -37,7 +37,7 @@ def churn(path: str, a_second: str) -> None:
 
     from vbsbatch.model import Rate, RunState
 
-    async def go(store: Store) -> None:
+    async def go(store: RunStore) -> None:
         run = store.run("latest")
         with store.lock(run.id):
             async with store.journal(run.id) as journal:
@@ -58,7 +58,7 @@ def churn(path: str, a_second: str) -> None:
                         )
                     await anyio.sleep(EVERY)
 
-    with Store.open(path) as store:
+    with open_store(path) as store:
         anyio.run(go, store)
 
 
@@ -118,12 +118,12 @@ def drive(path: str, url: str, creates: str) -> None:
 
     import benchmarks.driving
 
-    async def go(store: Store) -> None:
+    async def go(store: RunStore) -> None:
         run = store.run("latest")
         with store.lock(run.id):
             await benchmarks.driving.drive(store, run, url, stop_after=int(creates))
 
-    with Store.open(path) as store:
+    with open_store(path) as store:
         anyio.run(go, store)
 
 
@@ -132,7 +132,7 @@ def table(path: str) -> None:
     from textual.app import App, ComposeResult
     from textual.widgets import DataTable, Static
 
-    store = Store.open(path)
+    store = open_store(path)
     run = store.run("latest")
 
     class Table(App[None]):

@@ -18,7 +18,7 @@ import pytest
 import vbsbatch
 from tests.cli.harness import FAST, SLOW, Harness
 from vbsbatch import JobState, RunState
-from vbsbatch.store import Store
+from vbsbatch.store import open_store
 
 pytestmark = pytest.mark.anyio
 
@@ -166,7 +166,7 @@ async def test_a_cancelled_caller_drains_the_run_and_it_can_be_resumed(
     assert left.state is RunState.STOPPED
     assert "cancelled" in str(left.reason)
     assert cloud.creates() == 2
-    with Store.open("runs.db") as store:
+    with open_store("runs.db") as store:
         assert store.is_live(left.id) is None
 
 

@@ -22,7 +22,7 @@ from vbsbatch.model import (
     renewed,
 )
 from vbsbatch.report import plain
-from vbsbatch.store import Store
+from vbsbatch.store import RunStore, open_store
 
 RUN = "20261118-1200-aaaa"
 
@@ -30,7 +30,7 @@ RUN = "20261118-1200-aaaa"
 class Life:
     """One job's life, recorded in a real store as an engine does."""
 
-    def __init__(self, store: Store, journal: Any) -> None:
+    def __init__(self, store: RunStore, journal: Any) -> None:
         self.store, self.journal, self.at = store, journal, NOW
 
     async def claim(self) -> Job:
@@ -63,7 +63,7 @@ class Life:
 
 @pytest.fixture
 async def life(tmp_path: Path) -> AsyncIterator[Life]:
-    with Store.open(tmp_path / "vbsbatch.db", create=True) as store:
+    with open_store(tmp_path / "vbsbatch.db", create=True) as store:
         store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
         async with store.journal(RUN) as journal:
             yield Life(store, journal)

@@ -18,7 +18,7 @@ from vbsbatch import __version__
 from vbsbatch.cli import simulate_command
 from vbsbatch.cli.app import COMMANDS, app
 from vbsbatch.model import BackupSettings
-from vbsbatch.store import Store
+from vbsbatch.store import open_store
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -78,7 +78,7 @@ def test_the_schema_is_json(stage: Harness) -> None:
 def test_a_demo_takes_no_run_of_others_for_its_own(tmp_path: Path) -> None:
     path = tmp_path / "own.db"
     assert simulate_command._runs(path) == []
-    with Store.open(path, create=True) as store:
+    with open_store(path, create=True) as store:
         store.create_run(a_run("r1", plan="demo", cloud="simulator"), [a_job(1)], BackupSettings())
         others = {run.id for run in simulate_command._runs(path)}
         store.create_run(a_run("r2", plan="nightly"), [a_job(1)], BackupSettings())

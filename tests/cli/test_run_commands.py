@@ -19,7 +19,7 @@ from vbsbatch.cli.detached_engine import log_path, start_engine
 from vbsbatch.cli.plan_loading import load_plan
 from vbsbatch.errors import UsageError
 from vbsbatch.model import BackupSettings
-from vbsbatch.store import Store
+from vbsbatch.store import open_store
 
 # Few enough that five in a row, which look like an outage, are not to be met in any test.
 LOST_ANSWERS = "faults:\n  - {on: create, do: drop_after, share: 0.1}\n"
@@ -189,7 +189,7 @@ def test_whoever_wants_no_other_run_gets_none(
 
     @click.command()
     def asked() -> None:
-        with Store.open(tmp_path / "own.db", create=True) as store:
+        with open_store(tmp_path / "own.db", create=True) as store:
             store.create_run(a_run(), [a_job(1)], BackupSettings())
             run_commands._warn_of_unfinished(store, "nightly", "plain", yes=False)
 
@@ -201,7 +201,7 @@ def test_whoever_wants_no_other_run_gets_none(
 def test_a_run_under_way_is_to_be_watched_not_resumed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Store.open(tmp_path / "own.db", create=True) as store:
+    with open_store(tmp_path / "own.db", create=True) as store:
         store.create_run(a_run(), [a_job(1)], BackupSettings())
         with store.lock(a_run().id):
             run_commands._warn_of_unfinished(store, "nightly", "plain", yes=True)
@@ -213,7 +213,7 @@ def test_what_cannot_ask_because_it_has_no_standard_input_goes_on_or_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", None)
-    with Store.open(tmp_path / "own.db", create=True) as store:
+    with open_store(tmp_path / "own.db", create=True) as store:
         store.create_run(a_run(), [a_job(1)], BackupSettings())
         run_commands._warn_of_unfinished(store, "nightly", "plain", yes=False)
     with pytest.raises(UsageError, match="there is no standard input"):
@@ -288,13 +288,13 @@ def test_an_engine_takes_no_module_from_the_folder_it_is_started_in(
     monkeypatch.chdir(stage.folder)
     for name, value in stage.environment.items():
         monkeypatch.setenv(name, value)
-    with Store.open(stage.store) as store:
+    with open_store(stage.store) as store:
         start_engine(store, stage.run_id())
     until(lambda: stage.runs()[0]["counts"]["succeeded"] == 2)
 
 
 def test_an_engine_whose_log_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "own.db", create=True) as store:
+    with open_store(tmp_path / "own.db", create=True) as store:
         log_path(store, "r1").mkdir()
         with pytest.raises(UsageError, match=r"cannot write .*own\.db\.r1\.log: Is a directory"):
             start_engine(store, "r1")

@@ -10,7 +10,7 @@ import pytest
 from tests.store.fixtures import a_job, a_run
 from vbsbatch.cli.screen_launcher import source_of
 from vbsbatch.model import BackupSettings, Operation, Service, Settings
-from vbsbatch.store import Store
+from vbsbatch.store import open_store
 from vbsbatch.tui.store_source import StoreSource
 from vbsbatch.tui.view_models import Detail, Sent
 
@@ -19,7 +19,7 @@ RUN = "20261118-1200-aaaa"
 
 @pytest.fixture
 def source(tmp_path: Path) -> Iterator[StoreSource]:
-    with Store.open(tmp_path / "vbsbatch.db", create=True) as store:
+    with open_store(tmp_path / "vbsbatch.db", create=True) as store:
         found = source_of(store, read_only=True, starter=lambda run_id: None)
         yield found
         found.close()

@@ -19,7 +19,7 @@ from vbsbatch.cli.steering_commands import ask
 from vbsbatch.cli.stop_signals import DOUBLE, ECHO, Interruption
 from vbsbatch.errors import UsageError
 from vbsbatch.model import BackupSettings
-from vbsbatch.store import Store
+from vbsbatch.store import RunStore, open_store
 
 SLOWLY = {"limits": {"rate": "4/s", "in_flight": 50, "connections": 2}}
 """Slow enough to be met in mid-run."""
@@ -120,7 +120,7 @@ def test_the_word_of_an_engine_drives_no_terminal() -> None:
         def command_result(self, _: int) -> str:
             return "going on with wave re\u202et\x1b[2J"
 
-    assert ask(cast(Store, Answering()), "r1", "unpause", {}) == (
+    assert ask(cast(RunStore, Answering()), "r1", "unpause", {}) == (
         "going on with wave re\ufffdt\ufffd[2J"
     )
 
@@ -259,7 +259,7 @@ def test_an_engine_that_was_killed_is_shown_as_gone(stage: Harness) -> None:
 
 def test_many_volumes_are_looked_up_in_one_query(tmp_path: Path) -> None:
     names = [f"db-{no:03}" for no in range(1, 10)]
-    with Store.open(tmp_path / "vbsbatch.db", create=True) as store:
+    with open_store(tmp_path / "vbsbatch.db", create=True) as store:
         store.create_run(a_run("r"), [a_job(no) for no in range(1, 10)], BackupSettings())
         asked: list[str] = []
         store._db.set_trace_callback(asked.append)

@@ -27,8 +27,8 @@ from vbsbatch.engine import Engine, EngineResult, Listener, Tuning
 from vbsbatch.model import BackupSettings, Elapsed, Job, Run, Service, Settings, Wall
 from vbsbatch.simulator.virtual import START, VirtualClock
 from vbsbatch.simulator.virtual import run as run_virtual
-from vbsbatch.store import Store
 from vbsbatch.store.memory import MemoryJournal, MemoryRun, MemoryStore
+from vbsbatch.store.sqlite.store import SqliteStore
 
 RUN = "20260923-2200-test"
 PROJECT = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e"
@@ -176,7 +176,7 @@ class SqliteKept:
         self._copies = 0
         if empty := _empty.get(folder):
             self.path.write_bytes(empty)
-        self._store = Store.open(self.path, create=True, clock=clocks.wall)
+        self._store = SqliteStore.open(self.path, create=True, clock=clocks.wall)
         _empty[folder] = empty or self.path.read_bytes()
 
     def create(self, run: Run, jobs: Iterable[Job]) -> None:
@@ -208,7 +208,7 @@ class SqliteKept:
             file.unlink()
         for file in copy:
             shutil.copy(file, file.with_name(file.name.partition("-copy-")[2]))
-        self._store = Store.open(self.path, clock=self._clocks.wall)
+        self._store = SqliteStore.open(self.path, clock=self._clocks.wall)
 
     def _files(self) -> Iterator[Path]:
         beside = (self.path.with_name(self.path.name + end) for end in ("", "-wal", "-shm"))

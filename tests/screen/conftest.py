@@ -11,7 +11,7 @@ import pytest
 from tests.cli.harness import Harness
 from tests.screen.tmux import TMUX, Tmux
 from vbsbatch.errors import VbsbatchError
-from vbsbatch.store import Store
+from vbsbatch.store import open_store
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def _end_engines(stage: Harness) -> None:
     """Kill the engines that the screens of a test left running: they outlive everything else."""
     if not stage.store.exists():
         return
-    with suppress(VbsbatchError), Store.open(stage.store, readonly=True) as store:
+    with suppress(VbsbatchError), open_store(stage.store, readonly=True) as store:
         for run in store.runs():
             if (holder := store.is_live(run.id)) and holder.pid is not None:
                 os.kill(holder.pid, signal.SIGKILL)

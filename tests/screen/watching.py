@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.cli.harness import Harness, until
 from tests.screen.tmux import Window
-from vbsbatch.store import Store
+from vbsbatch.store import open_store
 
 DETACH = r"q Detach"
 """The footer: the screen is there."""
@@ -60,7 +60,7 @@ def settled(stage: Harness, *windows: Window) -> dict[str, int]:
 
 def engine_of(stage: Harness) -> int | None:
     """The process that drives the newest run."""
-    with Store.open(stage.store, readonly=True) as store:
+    with open_store(stage.store, readonly=True) as store:
         holder = store.is_live(store.runs()[0].id)
         return None if holder is None else holder.pid
 

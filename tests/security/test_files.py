@@ -15,7 +15,7 @@ from vbsbatch.cli import detached_engine
 from vbsbatch.errors import StoreUnusable, UsageError
 from vbsbatch.model import BackupSettings
 from vbsbatch.private_files import make_folders, open_private, open_to_look
-from vbsbatch.store import Store
+from vbsbatch.store import RunStore, open_store
 
 RUN = "20261118-1200-aaaa"
 
@@ -73,8 +73,8 @@ def victim(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store.open(tmp_path / "state" / "vbsbatch.db", create=True)
+def store(tmp_path: Path) -> RunStore:
+    store = open_store(tmp_path / "state" / "vbsbatch.db", create=True)
     store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
     return store
 
@@ -85,7 +85,7 @@ def untouched(victim: Path) -> bool:
 
 @each_trap
 def test_a_log_is_never_written_into_what_lies_there_already(
-    store: Store, victim: Path, trap: Trap
+    store: RunStore, victim: Path, trap: Trap
 ) -> None:
     trap(detached_engine.log_path(store, RUN), victim)
     began = time.monotonic()
@@ -97,7 +97,7 @@ def test_a_log_is_never_written_into_what_lies_there_already(
 
 @each_trap
 def test_a_lock_is_never_taken_on_what_lies_there_already(
-    store: Store, victim: Path, trap: Trap
+    store: RunStore, victim: Path, trap: Trap
 ) -> None:
     with store:
         trap(store.path.with_name(f"{store.path.name}.lock"), victim)
@@ -174,8 +174,8 @@ def test_every_file_that_is_made_goes_through_the_one_door() -> None:
     door = re.compile(r"O_CREAT|\.write_text\(|\.write_bytes\(|open\([^)]*[\"'][wax]b?[\"']")
     allowed = {
         "private_files.py": "the door",
-        "store/descriptors.py": "O_EXCL: never through a link",
-        "store/lock_file.py": "through the door",
+        "store/sqlite/descriptors.py": "O_EXCL: never through a link",
+        "store/sqlite/lock_file.py": "through the door",
         "cli/detaching.py": "through the door",
         "simulator/server.py": "through the door",
         "report/output.py": "mkstemp",

@@ -24,7 +24,7 @@ from vbsbatch.cli.options import open_store
 from vbsbatch.engine.deletion_checks import objection
 from vbsbatch.errors import StoreError, StoreUnusable, UsageError
 from vbsbatch.model import Backup, BackupSettings, JobState
-from vbsbatch.store import Store
+from vbsbatch.store.sqlite.store import SqliteStore
 
 RUN = "20261118-1200-aaaa"
 
@@ -32,7 +32,7 @@ RUN = "20261118-1200-aaaa"
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "store" / "vbsbatch.db"
-    with Store.open(path, create=True) as store:
+    with SqliteStore.open(path, create=True) as store:
         store.create_run(a_run(RUN), [a_job(no) for no in range(1, 6)], BackupSettings())
     return path
 
@@ -173,14 +173,14 @@ def test_another_user_reads_a_store_that_is_lent_and_can_ask_nothing_of_it() -> 
     folder.chmod(0o755)
     path = folder / "vbsbatch.db"
     try:
-        with Store.open(path, create=True) as store:
+        with SqliteStore.open(path, create=True) as store:
             store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
         for file in folder.iterdir():
             file.chmod(0o666)
         with nobody():
             with pytest.raises(StoreUnusable, match=r"read-only|not safe"):
-                Store.open(path)
-            with Store.open(path, readonly=True) as store:
+                SqliteStore.open(path)
+            with SqliteStore.open(path, readonly=True) as store:
                 assert store.run("latest").id == RUN
     finally:
         shutil.rmtree(folder)
@@ -222,7 +222,7 @@ def test_a_schema_that_is_not_ours_is_refused_at_once_in_one_line(
     sql(path, CRAFTED[what])
     began = time.monotonic()
     with pytest.raises(StoreUnusable) as refusal:
-        Store.open(path, readonly=readonly)
+        SqliteStore.open(path, readonly=readonly)
     assert time.monotonic() - began < 2
     assert "\n" not in str(refusal.value)
     assert "not ours" in str(refusal.value)
@@ -230,7 +230,7 @@ def test_a_schema_that_is_not_ours_is_refused_at_once_in_one_line(
 
 def test_what_people_add_beside_our_tables_is_their_own(path: Path) -> None:
     sql(path, f"CREATE TABLE notes (a); CREATE VIEW endless AS {RECURSIVE} FROM n; ANALYZE;")
-    with Store.open(path) as store:
+    with SqliteStore.open(path) as store:
         assert store.run("latest").id == RUN
 
 
@@ -238,7 +238,7 @@ def test_what_people_add_beside_our_tables_is_their_own(path: Path) -> None:
 def test_a_version_that_never_was_is_refused(path: Path, version: int) -> None:
     sql(path, f"PRAGMA user_version = {version}")
     with pytest.raises(StoreUnusable, match="has no version"):
-        Store.open(path)
+        SqliteStore.open(path)
 
 
 # Not our values
@@ -261,12 +261,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with a row in each table."""
     path = tmp_path_factory.mktemp("whole") / "vbsbatch.db"
     job = a_job(1, state=JobState.RUNNING, attempts=1, intent_at=NOW, backup_id="b")
-    with Store.open(path, create=True) as store:
+    with SqliteStore.open(path, create=True) as store:
         store.create_run(a_run(RUN), [job, a_job(2)], BackupSettings())
         store.ask(RUN, "pause", {}, "me")
 
     async def write() -> None:
-        with Store.open(path) as store:
+        with SqliteStore.open(path) as store:
             async with store.journal(RUN) as journal:
                 journal.record(moved(job, JobState.FAILED, attempt=an_attempt(), code="x"))
                 await journal.flush()
@@ -322,7 +322,7 @@ def look_at_everything(path: Path) -> None:
 
 
 async def drive_a_little(path: Path) -> None:
-    with Store.open(path) as store:
+    with SqliteStore.open(path) as store:
         run = store.run("latest")
         async with store.journal(run.id) as journal:
             await journal.counts()
@@ -355,13 +355,16 @@ def test_an_engine_takes_no_value_that_no_engine_wrote(whole: Path, data: st.Dat
 
 def test_a_run_id_that_is_a_command_is_refused(path: Path) -> None:
     sql(path, "UPDATE runs SET id = ?", "x; touch /tmp/owned #")
-    with Store.open(path, readonly=True) as store, pytest.raises(StoreUnusable, match="an id"):
+    with (
+        SqliteStore.open(path, readonly=True) as store,
+        pytest.raises(StoreUnusable, match="an id"),
+    ):
         store.runs()
 
 
 def test_the_asker_of_a_command_is_the_files_word(path: Path) -> None:
     """Anybody who may write the file may write any name into it: so nobody else may, see above."""
-    with Store.open(path) as store:
+    with SqliteStore.open(path) as store:
         store.ask(RUN, "pause", {}, "root@elsewhere")
     with closing(sqlite3.connect(path)) as db:
         assert json.loads(json.dumps(db.execute("SELECT asked_by FROM commands").fetchone())) == [

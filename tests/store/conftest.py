@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.store.fixtures import StoreFixture, in_memory, on_disk, on_disk_inline
-from vbsbatch.store import Store
+from vbsbatch.store.sqlite.store import SqliteStore
 
 
 @pytest.fixture
@@ -20,8 +20,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    with Store.open(path, create=True) as opened:
+def store(path: Path) -> Iterator[SqliteStore]:
+    with SqliteStore.open(path, create=True) as opened:
         yield opened
 
 

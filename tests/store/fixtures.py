@@ -20,8 +20,8 @@ from vbsbatch.model import (
     Settings,
     Verdict,
 )
-from vbsbatch.store import Store
 from vbsbatch.store.memory import MemoryStore
+from vbsbatch.store.sqlite.store import SqliteStore
 
 NOW = 1_795_000_000.0
 
@@ -74,7 +74,7 @@ class StoreFixture:
     inline: bool | None
 
     def create_run(self, run: Run, jobs: Iterable[Job]) -> None:
-        if isinstance(self.store, Store):
+        if isinstance(self.store, SqliteStore):
             self.store.create_run(run, jobs, BackupSettings())
         else:
             self.store.create_run(run, jobs)
@@ -95,11 +95,11 @@ def in_memory(path: Path) -> Iterator[StoreFixture]:
 
 @contextmanager
 def on_disk(path: Path) -> Iterator[StoreFixture]:
-    with Store.open(path, create=True) as store:
+    with SqliteStore.open(path, create=True) as store:
         yield StoreFixture(store, False)
 
 
 @contextmanager
 def on_disk_inline(path: Path) -> Iterator[StoreFixture]:
-    with Store.open(path, create=True) as store:
+    with SqliteStore.open(path, create=True) as store:
         yield StoreFixture(store, True)

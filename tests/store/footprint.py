@@ -22,8 +22,8 @@ from vbsbatch.model import (
     Settings,
     Verdict,
 )
-from vbsbatch.store.journal import SqliteJournal
-from vbsbatch.store.store import Store
+from vbsbatch.store.sqlite.journal import SqliteJournal
+from vbsbatch.store.sqlite.store import SqliteStore
 
 START = 1_795_000_000.0
 """When the measured run begins: late 2026."""
@@ -51,7 +51,7 @@ class Footprint:
 async def measure(path: Path, *, jobs: int = 100_000, retried: float = 0.02) -> Footprint:
     """Write a run of so many jobs to a new store; the share `retried` needs two attempts."""
     chance = random.Random(jobs)
-    with Store.open(path, create=True) as store:
+    with SqliteStore.open(path, create=True) as store:
         run_id = store.new_run_id(START)
         store.create_run(_run(run_id), _jobs(jobs, run_id, chance), BackupSettings())
         async with store.journal(run_id, inline=True) as journal:

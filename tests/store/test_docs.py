@@ -10,8 +10,8 @@ import pytest
 
 from tests.store.fixtures import NOW, a_job, a_run, an_attempt, moved, volume
 from vbsbatch.model import BackupSettings, JobState, RunNoted
-from vbsbatch.store import Store
-from vbsbatch.store.schema import STATES, VERDICTS
+from vbsbatch.store.records import STATES, VERDICTS
+from vbsbatch.store.sqlite.store import SqliteStore
 
 RUN = "20261118-1200-aaaa"
 TEXT = (Path(__file__).parents[2] / "docs" / "store.md").read_text()
@@ -27,7 +27,9 @@ def rows_of(section: str) -> list[str]:
     return re.findall(r"^\| `(\w+)` \|", section, flags=re.MULTILINE)
 
 
-def test_every_table_view_and_column_is_explained_and_no_other(store: Store, path: Path) -> None:
+def test_every_table_view_and_column_is_explained_and_no_other(
+    store: SqliteStore, path: Path
+) -> None:
     db = sqlite3.connect(path)
     names = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')"
     real = {
@@ -47,7 +49,7 @@ def test_the_numbers_of_states_and_verdicts_are_explained() -> None:
         assert told in " ".join(TEXT.split())
 
 
-def test_the_example_queries_run(store: Store, path: Path) -> None:
+def test_the_example_queries_run(store: SqliteStore, path: Path) -> None:
     store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
     examples = re.findall(r'^(?:sqlite3|sqlite-utils) .*?"(SELECT .*?)"', TEXT, flags=re.M | re.S)
     assert len(examples) >= 4
@@ -58,7 +60,7 @@ def test_the_example_queries_run(store: Store, path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_views_show_words_times_and_ids(store: Store, path: Path) -> None:
+async def test_the_views_show_words_times_and_ids(store: SqliteStore, path: Path) -> None:
     store.create_run(a_run(RUN), [a_job(1), a_job(2)], BackupSettings())
     async with store.journal(RUN) as journal:
         one, two = await journal.claim(NOW, 2, cloud_now=NOW)

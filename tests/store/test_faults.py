@@ -16,21 +16,22 @@ import pytest
 from tests.store.fixtures import NOW, a_job, a_run, moved, volume
 from vbsbatch.errors import StoreFailed, StoreUnusable
 from vbsbatch.model import OPEN_STATES, BackupSettings, JobState, RunNoted
-from vbsbatch.store import Store, opening
 from vbsbatch.store.memory import MemoryStore
+from vbsbatch.store.sqlite import opening
+from vbsbatch.store.sqlite.store import SqliteStore
 
 A, B = "20261118-1200-aaaa", "20261118-1300-bbbb"
 each_way = pytest.mark.parametrize("inline", [False, True], ids=["thread", "inline"])
 
 
-def fill(store: Store, run_id: str = A, jobs: int = 50) -> None:
+def fill(store: SqliteStore, run_id: str = A, jobs: int = 50) -> None:
     store.create_run(a_run(run_id), (a_job(no) for no in range(1, jobs + 1)), BackupSettings())
 
 
 @each_way
 @pytest.mark.anyio
 async def test_a_lock_that_stays_fails_the_journal_for_good(
-    store: Store, path: Path, inline: bool
+    store: SqliteStore, path: Path, inline: bool
 ) -> None:
     fill(store)
     blocker = sqlite3.connect(path, isolation_level=None)
@@ -57,7 +58,9 @@ async def test_a_lock_that_stays_fails_the_journal_for_good(
 
 
 @pytest.mark.anyio
-async def test_who_watches_the_journal_is_woken_when_it_fails(store: Store, path: Path) -> None:
+async def test_who_watches_the_journal_is_woken_when_it_fails(
+    store: SqliteStore, path: Path
+) -> None:
     fill(store)
     blocker = sqlite3.connect(path, isolation_level=None)
     journal = store.journal(A, busy_timeout=0.02)
@@ -91,7 +94,7 @@ async def test_the_twin_breaks_down_on_demand() -> None:
 @each_way
 @pytest.mark.anyio
 async def test_a_file_that_is_moved_away_fails_the_journal(
-    store: Store, path: Path, inline: bool
+    store: SqliteStore, path: Path, inline: bool
 ) -> None:
     fill(store)
     journal = store.journal(A, inline=inline)
@@ -107,7 +110,7 @@ async def test_a_file_that_is_moved_away_fails_the_journal(
 @each_way
 @pytest.mark.anyio
 async def test_a_fault_of_the_program_in_the_writer_does_not_vanish(
-    store: Store, inline: bool
+    store: SqliteStore, inline: bool
 ) -> None:
     fill(store)
     journal = store.journal(A, inline=inline)
@@ -124,7 +127,7 @@ async def test_a_fault_of_the_program_in_the_writer_does_not_vanish(
 @each_way
 @pytest.mark.anyio
 async def test_the_journals_failure_does_not_hide_the_error_under_way(
-    store: Store, path: Path, inline: bool
+    store: SqliteStore, path: Path, inline: bool
 ) -> None:
     fill(store)
     blocker = sqlite3.connect(path, isolation_level=None)
@@ -141,7 +144,9 @@ async def test_the_journals_failure_does_not_hide_the_error_under_way(
 
 
 @pytest.mark.anyio
-async def test_a_claim_that_nobody_waits_for_any_more_is_not_made(store: Store, path: Path) -> None:
+async def test_a_claim_that_nobody_waits_for_any_more_is_not_made(
+    store: SqliteStore, path: Path
+) -> None:
     fill(store)
     blocker = sqlite3.connect(path, isolation_level=None)
     async with store.journal(A) as journal:
@@ -159,7 +164,7 @@ async def test_a_claim_that_nobody_waits_for_any_more_is_not_made(store: Store, 
 
 
 @pytest.mark.anyio
-async def test_write_behind_entries_share_commits(store: Store) -> None:
+async def test_write_behind_entries_share_commits(store: SqliteStore) -> None:
     fill(store, jobs=1000)
     async with store.journal(A) as journal:
         while jobs := await journal.claim(NOW, 100, cloud_now=NOW):
@@ -170,7 +175,7 @@ async def test_write_behind_entries_share_commits(store: Store) -> None:
 
 
 @pytest.mark.anyio
-async def test_what_nobody_waits_for_is_written_soon_all_the_same(store: Store) -> None:
+async def test_what_nobody_waits_for_is_written_soon_all_the_same(store: SqliteStore) -> None:
     fill(store)
     async with store.journal(A) as journal:
         journal.record(RunNoted(at=NOW, kind="run", text="x"))
@@ -185,10 +190,11 @@ from pathlib import Path
 from tests.store.fixtures import NOW, moved
 from vbsbatch.errors import StoreFailed, StoreUnusable
 from vbsbatch.model import JobState
-from vbsbatch.store import Store, opening
+from vbsbatch.store.sqlite.store import SqliteStore
+from vbsbatch.store.sqlite import opening
 
 async def main(path, run_id):
-    with Store.open(path) as store:
+    with SqliteStore.open(path) as store:
         durable = 0
         try:
             async with store.journal(run_id, inline=sys.argv[3] == "inline") as journal:
@@ -209,7 +215,7 @@ anyio.run(main, Path(sys.argv[1]), sys.argv[2])
 
 @pytest.mark.parametrize("how", ["thread", "inline"])
 def test_a_full_disk_stops_the_journal_and_loses_nothing(
-    store: Store, path: Path, how: str
+    store: SqliteStore, path: Path, how: str
 ) -> None:
     fill(store, jobs=5000)
     command = [sys.executable, "-c", FULL_DISK, str(path), A, how]
@@ -229,14 +235,14 @@ def test_a_full_disk_stops_the_journal_and_loses_nothing(
 
 
 def test_a_run_for_which_there_is_no_room_is_refused_there_is_none_to_resume(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def without_room(path: Path) -> sqlite3.Connection:
         db = opening.connect(path)
         db.execute("PRAGMA max_page_count = 1")  # as large as it is
         return db
 
-    monkeypatch.setattr("vbsbatch.store.store.connect", without_room)
+    monkeypatch.setattr("vbsbatch.store.sqlite.store.connect", without_room)
     with pytest.raises(StoreUnusable, match="free some space, then the same command again"):
         fill(store, jobs=5000)
     assert store.runs() == []
@@ -246,10 +252,11 @@ KILLED = """
 import anyio, os, signal, sys
 from tests.store.fixtures import NOW, moved
 from vbsbatch.model import JobState
-from vbsbatch.store import Store, opening
+from vbsbatch.store.sqlite.store import SqliteStore
+from vbsbatch.store.sqlite import opening
 
 async def main(path, run_id, after):
-    with Store.open(path) as store, store.lock(run_id):
+    with SqliteStore.open(path) as store, store.lock(run_id):
         async with store.journal(run_id) as journal:
             for turn in range(100):
                 jobs = await journal.claim(NOW, 5, cloud_now=NOW)
@@ -268,7 +275,7 @@ anyio.run(main, sys.argv[1], sys.argv[2], int(sys.argv[3]))
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 7])
 def test_a_killed_engine_leaves_everything_that_was_durable(
-    store: Store, path: Path, turns: int
+    store: SqliteStore, path: Path, turns: int
 ) -> None:
     fill(store, jobs=200)
     command = [sys.executable, "-c", KILLED, str(path), A, str(turns)]
@@ -281,7 +288,7 @@ def test_a_killed_engine_leaves_everything_that_was_durable(
         claimed |= {int(number) for number in numbers}
         flushed = flushed if word == "claimed" else set(claimed)
     assert store.is_live(A) is None
-    with Store.open(path, readonly=True) as reopened:
+    with SqliteStore.open(path, readonly=True) as reopened:
         assert {job.no for job in reopened.jobs(A, states=OPEN_STATES)} == claimed
         running = {job.no for job in reopened.jobs(A, states=[JobState.RUNNING])}
         assert flushed <= running <= claimed
@@ -290,10 +297,11 @@ def test_a_killed_engine_leaves_everything_that_was_durable(
 CLAIM = """
 import anyio, sys
 from tests.store.fixtures import NOW
-from vbsbatch.store import Store, opening
+from vbsbatch.store.sqlite.store import SqliteStore
+from vbsbatch.store.sqlite import opening
 
 async def main(path, run_id):
-    with Store.open(path) as store:
+    with SqliteStore.open(path) as store:
         async with store.journal(run_id) as journal:
             print("ready", flush=True)
             sys.stdin.readline()
@@ -304,7 +312,7 @@ anyio.run(main, sys.argv[1], sys.argv[2])
 """
 
 
-def test_of_two_engines_that_want_a_volume_only_one_gets_it(store: Store, path: Path) -> None:
+def test_of_two_engines_that_want_a_volume_only_one_gets_it(store: SqliteStore, path: Path) -> None:
     for run_id in (A, B):
         fill(store, run_id, jobs=90)
     engines = [

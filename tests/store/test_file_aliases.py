@@ -13,7 +13,8 @@ from tests.store.fixtures import a_job, a_run
 from tests.store.test_locks import HOLD, holding, put_together
 from vbsbatch.errors import StoreUnusable
 from vbsbatch.model import BackupSettings
-from vbsbatch.store import Store, file_aliases
+from vbsbatch.store.sqlite import file_aliases
+from vbsbatch.store.sqlite.store import SqliteStore
 
 RUN = "20261118-1200-aaaa"
 root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: needs root")
@@ -22,7 +23,7 @@ root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: needs root")
 @pytest.fixture
 def second(path: Path) -> Path:
     """A hard link to a store that no process has open."""
-    with Store.open(path, create=True) as store:
+    with SqliteStore.open(path, create=True) as store:
         store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
     put_together(path)
     other = path.with_name("elsewhere") / "second.db"
@@ -38,48 +39,48 @@ def test_of_two_names_none_is_opened_where_no_log_shows_which_is_in_use(
     before = path.read_bytes()
     for name in (path, second):
         with pytest.raises(StoreUnusable, match="several names") as refusal:
-            Store.open(name, create=True, readonly=readonly)
+            SqliteStore.open(name, create=True, readonly=readonly)
         assert "\n" not in str(refusal.value)
     assert path.read_bytes() == before
     assert sorted(file.name for file in path.parent.iterdir()) == ["elsewhere", "vbsbatch.db"]
     second.unlink()
-    Store.open(path, readonly=readonly).close()
+    SqliteStore.open(path, readonly=readonly).close()
 
 
 def test_a_link_made_under_a_live_engine_is_refused_and_its_own_name_is_not(path: Path) -> None:
-    with Store.open(path, create=True) as store:
+    with SqliteStore.open(path, create=True) as store:
         store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
     second = path.with_name("second.db")
     with holding(str(path), RUN, script=HOLD) as engine:
         os.link(path, second)
         with pytest.raises(StoreUnusable, match="several names"):
-            Store.open(second, readonly=True)
-        with Store.open(path) as store:
+            SqliteStore.open(second, readonly=True)
+        with SqliteStore.open(path) as store:
             holder = store.is_live(RUN)
             assert holder is not None
             assert holder.pid == engine.pid
         second.with_name("second.db-wal").touch()  # left there from another time
         with pytest.raises(StoreUnusable, match="several names"):
-            Store.open(second)
+            SqliteStore.open(second)
 
 
 def test_a_link_is_refused_in_the_process_that_has_the_store_open(path: Path) -> None:
     second = path.with_name("second.db")
-    with Store.open(path, create=True) as store:
+    with SqliteStore.open(path, create=True) as store:
         os.link(path, second)
         second.with_name("second.db-wal").touch()  # left there by whatever
         with pytest.raises(StoreUnusable, match="several names"):
-            Store.open(second)
-        Store.open(path).close()
+            SqliteStore.open(second)
+        SqliteStore.open(path).close()
         assert store.runs() == []
 
 
 OPEN = """
 import sys
 from vbsbatch.errors import StoreError
-from vbsbatch.store import Store
+from vbsbatch.store.sqlite.store import SqliteStore
 try:
-    Store.open(sys.argv[1], create=True, readonly=sys.argv[2] == "ro").close()
+    SqliteStore.open(sys.argv[1], create=True, readonly=sys.argv[2] == "ro").close()
     print("opened")
 except StoreError as error:
     print(error)
@@ -104,7 +105,7 @@ def mounted(what: Path, where: Path, opened: Path, how: str) -> str:
 @root
 @pytest.mark.parametrize("how", ["ro", "rw"])
 def test_a_store_that_is_mounted_as_a_single_file_is_refused(path: Path, how: str) -> None:
-    Store.open(path, create=True).close()
+    SqliteStore.open(path, create=True).close()
     folder = path.with_name("a folder\twith\\everything")
     folder.mkdir()
     target = folder / "store.db"
@@ -118,7 +119,7 @@ def test_a_store_that_is_mounted_as_a_single_file_is_refused(path: Path, how: st
 
 @root
 def test_a_store_in_a_mounted_folder_is_opened(path: Path) -> None:
-    Store.open(path, create=True).close()
+    SqliteStore.open(path, create=True).close()
     folder = path.with_name("mounted")
     folder.mkdir()
     assert mounted(path.parent, folder, folder / path.name, "rw") == "opened\n"

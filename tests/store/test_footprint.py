@@ -10,7 +10,8 @@ import pytest
 from tests.store.fixtures import a_job, a_run
 from tests.store.footprint import measure
 from vbsbatch.model import BackupSettings
-from vbsbatch.store import Store, journal_sql
+from vbsbatch.store.sqlite import journal_sql
+from vbsbatch.store.sqlite.store import SqliteStore
 
 CLAIM = {"run": 1, "now": 1, "cloud_now": 1, "limit": 1, "groups": "[]", "azs": "[]", "taken": "[]"}
 WAITING = "SEARCH w USING COVERING INDEX jobs_waiting (run=? AND wave<?)"
@@ -43,7 +44,7 @@ async def test_a_finished_job_takes_300_bytes_with_its_attempts_and_events(path:
     ],
 )
 def test_hot_statements_read_their_index(
-    store: Store, path: Path, query: str, parameters: object, plan: str
+    store: SqliteStore, path: Path, query: str, parameters: object, plan: str
 ) -> None:
     store.create_run(a_run(), [a_job(1)], BackupSettings())
     db = sqlite3.connect(path)

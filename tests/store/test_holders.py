@@ -9,14 +9,17 @@ import pytest
 from tests.store.fixtures import NOW, a_job, a_run, moved
 from vbsbatch.errors import RunIsLive
 from vbsbatch.model import BackupSettings, JobState, RunState
-from vbsbatch.store import Store, journal_sql
+from vbsbatch.store.sqlite import journal_sql
+from vbsbatch.store.sqlite.store import SqliteStore
 
 A, B, C = "20261118-1200-aaaa", "20261118-1300-bbbb", "20261118-1400-cccc"
 
 pytestmark = pytest.mark.anyio
 
 
-async def hold(store: Store, run_id: str, states: Iterable[JobState], *, stopped: bool) -> None:
+async def hold(
+    store: SqliteStore, run_id: str, states: Iterable[JobState], *, stopped: bool
+) -> None:
     """A run of as many volumes, each left in its state by an engine that is no more."""
     states = list(states)
     store.create_run(a_run(run_id), [a_job(no + 1) for no in range(len(states))], BackupSettings())
@@ -31,7 +34,7 @@ async def hold(store: Store, run_id: str, states: Iterable[JobState], *, stopped
 OPEN = (JobState.SUBMITTING, JobState.UNKNOWN, JobState.RUNNING)
 
 
-async def test_only_open_jobs_of_volumes_that_wait_are_held(store: Store) -> None:
+async def test_only_open_jobs_of_volumes_that_wait_are_held(store: SqliteStore) -> None:
     await hold(store, A, [*OPEN, JobState.WAITING, JobState.FAILED], stopped=True)
     jobs = [*(a_job(no) for no in range(2, 9)), a_job(1, state=JobState.SKIPPED)]
     store.create_run(a_run(C), jobs, BackupSettings())
@@ -42,7 +45,7 @@ async def test_only_open_jobs_of_volumes_that_wait_are_held(store: Store) -> Non
 
 
 async def test_a_run_that_is_taken_over_gives_up_those_jobs_for_good_and_no_other(
-    store: Store,
+    store: SqliteStore,
 ) -> None:
     await hold(store, A, OPEN, stopped=True)
     store.create_run(a_run(B), [a_job(no) for no in (1, 2, 3)], BackupSettings())
@@ -66,7 +69,7 @@ async def test_a_run_that_is_taken_over_gives_up_those_jobs_for_good_and_no_othe
         assert len(await journal.claim(NOW, 9, cloud_now=NOW)) == 2, "the volumes are free"
 
 
-async def test_a_run_whose_engine_is_gone_gives_up_too(store: Store) -> None:
+async def test_a_run_whose_engine_is_gone_gives_up_too(store: SqliteStore) -> None:
     await hold(store, A, OPEN, stopped=False)
     store.create_run(a_run(C), [a_job(1)], BackupSettings())
     assert store.holders(C)[0].standing == "its engine is gone"
@@ -74,7 +77,7 @@ async def test_a_run_whose_engine_is_gone_gives_up_too(store: Store) -> None:
 
 
 async def test_a_run_that_is_driven_gives_up_nothing(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await hold(store, A, OPEN, stopped=False)
     store.create_run(a_run(C), [a_job(1)], BackupSettings())
@@ -82,13 +85,13 @@ async def test_a_run_that_is_driven_gives_up_nothing(
         assert store.holders(C)[0].standing == "at work"
         assert store.take_over(C, "ops") == []
         # Its engine came between the look and the deed: its lock decides.
-        monkeypatch.setattr(Store, "is_live", lambda *_: None)
+        monkeypatch.setattr(SqliteStore, "is_live", lambda *_: None)
         with pytest.raises(RunIsLive):
             store.take_over(C, "ops")
     assert [job.state for job in store.jobs(A)] == list(OPEN)
 
 
-async def test_holders_are_found_without_a_look_at_every_job(store: Store) -> None:
+async def test_holders_are_found_without_a_look_at_every_job(store: SqliteStore) -> None:
     """Waiting jobs and open ones, each through its index."""
     await hold(store, A, OPEN, stopped=True)
     store.create_run(a_run(C), [a_job(1)], BackupSettings())

@@ -22,8 +22,9 @@ from tests.store.test_opening import nobody
 from tests.store.without_locks import without_locks
 from vbsbatch.errors import RunIsLive, StoreUnusable
 from vbsbatch.model import BackupSettings, Holder, JobState
-from vbsbatch.store import Store, lock_file, locks, opening
-from vbsbatch.store.descriptors import held
+from vbsbatch.store.sqlite import lock_file, locks, opening
+from vbsbatch.store.sqlite.descriptors import held
+from vbsbatch.store.sqlite.store import SqliteStore
 
 A, B = "20261118-1200-aaaa", "20261118-1300-bbbb"
 Process: TypeAlias = "subprocess.Popen[str]"
@@ -35,8 +36,8 @@ root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: needs root")
 
 HOLD = """
 import sys
-from vbsbatch.store import Store
-with Store.open(sys.argv[1]) as store, store.lock(sys.argv[2]):
+from vbsbatch.store.sqlite.store import SqliteStore
+with SqliteStore.open(sys.argv[1]) as store, store.lock(sys.argv[2]):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -52,8 +53,8 @@ sys.stdin.read()
 
 ASK = """
 import sys
-from vbsbatch.store import Store
-with Store.open(sys.argv[1], readonly=True) as store:
+from vbsbatch.store.sqlite.store import SqliteStore
+with SqliteStore.open(sys.argv[1], readonly=True) as store:
     holder = store.is_live(sys.argv[2])
     print(None if holder is None else holder.refusal("R"))
 """
@@ -84,7 +85,7 @@ def run_script(
 
 
 def two_runs(path: Path) -> None:
-    with Store.open(path, create=True) as store:
+    with SqliteStore.open(path, create=True) as store:
         for run_id in (A, B):
             store.create_run(a_run(run_id), [a_job(1), a_job(2)], BackupSettings())
     put_together(path)
@@ -97,7 +98,7 @@ def put_together(path: Path) -> None:
 
 
 def holder_of(path: Path, run_id: str = A) -> Holder | None:
-    with Store.open(path, readonly=True) as store:
+    with SqliteStore.open(path, readonly=True) as store:
         return store.is_live(run_id)
 
 
@@ -115,7 +116,7 @@ def test_removing_the_lock_file_changes_nothing(path: Path) -> None:
     two_runs(path)
     with holding(str(path), A) as engine:
         lock_file.path_of(path).unlink()
-        with Store.open(path) as store:
+        with SqliteStore.open(path) as store:
             holder = store.is_live(A)
             assert holder is not None
             assert (holder.pid, holder.visible) == (engine.pid, True)
@@ -155,7 +156,7 @@ def test_a_link_in_a_folder_that_cannot_be_written_is_read_with_its_log(open_fol
     with holding(str(path), A):
         with closing(sqlite3.connect(path, isolation_level=None)) as db:
             db.execute("UPDATE runs SET reason = 'in the log alone'")
-        with nobody(), Store.open(links / "vbsbatch.db", readonly=True) as store:
+        with nobody(), SqliteStore.open(links / "vbsbatch.db", readonly=True) as store:
             assert store.run(A).reason == "in the log alone"
 
 
@@ -166,14 +167,14 @@ def test_another_user_who_may_only_read_sees_who_drives(open_folder: Path) -> No
     two_runs(path)
     path.chmod(0o644)
     with holding(str(path), A) as engine:
-        with nobody(), Store.open(path, readonly=True) as store:
+        with nobody(), SqliteStore.open(path, readonly=True) as store:
             holder = store.is_live(A)
             assert holder is not None
             assert (holder.pid, holder.live) == (engine.pid, True)
             assert store.is_live(B) is None
         engine.kill()
         engine.wait()
-        with nobody(), Store.open(path, readonly=True) as store:
+        with nobody(), SqliteStore.open(path, readonly=True) as store:
             assert store.is_live(A) is None
 
 
@@ -188,7 +189,7 @@ def test_an_older_engine_that_another_user_cannot_ask_about_is_not_called_gone(
         db.execute("UPDATE runs SET pid = 4711, host = 'backup1' WHERE no = 1")
     put_together(path)
     older = holding(str(path), "1", script=HOLD_AS_BEFORE)
-    with older, nobody(), Store.open(path, readonly=True) as store:
+    with older, nobody(), SqliteStore.open(path, readonly=True) as store:
         holder = store.is_live(A)
     assert holder is not None
     assert holder.live is None
@@ -201,10 +202,10 @@ def test_a_live_engine_of_the_version_before_is_respected(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(opening, "MIGRATIONS", opening.MIGRATIONS[:2])
-        Store.open(path, create=True).close()
+        SqliteStore.open(path, create=True).close()
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (2,)
-    with holding(str(path), "1", script=HOLD_AS_BEFORE) as engine, Store.open(path) as store:
+    with holding(str(path), "1", script=HOLD_AS_BEFORE) as engine, SqliteStore.open(path) as store:
         store.create_run(a_run(A), [a_job(1)], BackupSettings())
         holder = store.is_live(A)
         assert holder is not None
@@ -232,8 +233,8 @@ def test_the_version_before_respects_ours(path: Path) -> None:
 
 FORK = """
 import os, signal, sys
-from vbsbatch.store import Store
-store = Store.open(sys.argv[1])
+from vbsbatch.store.sqlite.store import SqliteStore
+store = SqliteStore.open(sys.argv[1])
 lock = store.lock(sys.argv[2])
 lock.__enter__()
 child = os.fork()
@@ -243,7 +244,7 @@ if child:
     sys.stdin.read()
 else:
     lock.__exit__(None, None, None)  # of the parent: not the child's to give back
-    with Store.open(sys.argv[1], readonly=True) as store:
+    with SqliteStore.open(sys.argv[1], readonly=True) as store:
         print(store.is_live(sys.argv[2]) is not None, flush=True)
     signal.pause()
 """
@@ -271,14 +272,14 @@ def test_a_forked_child_neither_keeps_nor_drops_the_lock(path: Path) -> None:
 WRITE = """
 import anyio, sys
 from tests.store.fixtures import NOW
-from vbsbatch.store import Store
+from vbsbatch.store.sqlite.store import SqliteStore
 
 async def main(path, run_id):
-    with Store.open(path) as store, store.lock(run_id):
+    with SqliteStore.open(path) as store, store.lock(run_id):
         async with store.journal(run_id) as journal:
             await journal.claim(NOW, 1, cloud_now=NOW)
-            Store.open(path).close()
-            with Store.open(path, readonly=True) as other:
+            SqliteStore.open(path).close()
+            with SqliteStore.open(path, readonly=True) as other:
                 other.is_live(run_id)
             print("held", flush=True)
             sys.stdin.readline()
@@ -306,18 +307,18 @@ def test_the_log_of_a_live_engine_stays_where_others_open_and_close_the_store(pa
         assert engine.stdout.readline() == "claimed\n"
         engine.kill()
         engine.wait()
-    with Store.open(path) as store:
+    with SqliteStore.open(path) as store:
         assert store.counts(A) == {JobState.SUBMITTING: 2}
 
 
 @pytest.mark.anyio
 async def test_this_process_keeps_its_locks_when_it_opens_and_closes_the_store(path: Path) -> None:
     two_runs(path)
-    with Store.open(path) as store, store.lock(A):
+    with SqliteStore.open(path) as store, store.lock(A):
         async with store.journal(A) as journal:
             (job,) = await journal.claim(NOW, 1, cloud_now=NOW)
-            Store.open(path).close()
-            Store.open(path, readonly=True).close()
+            SqliteStore.open(path).close()
+            SqliteStore.open(path, readonly=True).close()
             assert str(os.getpid()) in run_script(ASK, str(path), A)
             journal.record(moved(job, JobState.RUNNING))
         assert store.counts(A)[JobState.RUNNING] == 1
@@ -331,12 +332,12 @@ async def test_stores_that_are_closed_leave_no_descriptor(tmp_path: Path) -> Non
     for number in range(20):
         path = tmp_path / f"{number}.db"
         two_runs(path)
-        with Store.open(path) as store, store.lock(A):
+        with SqliteStore.open(path) as store, store.lock(A):
             async with store.journal(A, inline=number % 2 == 0) as journal:
                 await journal.claim(NOW, 1, cloud_now=NOW)
         store.close()
         with pytest.raises(StoreUnusable):
-            Store.open(tmp_path)
+            SqliteStore.open(tmp_path)
     assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
@@ -397,10 +398,10 @@ def test_a_row_of_a_killed_engine_does_not_name_the_process_that_holds_the_run_n
 OPEN = """
 import sys, time
 from vbsbatch.errors import StoreError
-from vbsbatch.store import Store
+from vbsbatch.store.sqlite.store import SqliteStore
 begun = time.monotonic()
 try:
-    with Store.open(sys.argv[1], create=True, readonly=sys.argv[2] == "ro") as store:
+    with SqliteStore.open(sys.argv[1], create=True, readonly=sys.argv[2] == "ro") as store:
         print([run.id for run in store.runs()], store.is_live(sys.argv[3]))
 except StoreError as error:
     print(type(error).__name__, error)

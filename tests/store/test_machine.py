@@ -16,8 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.store.fixtures import NOW, StoreFixture, a_job, a_run, an_attempt, moved, volume
 from vbsbatch.model import MOVES, OPEN_STATES, BackupSettings, Job, JobState, RunNoted, RunState
-from vbsbatch.store import Store
 from vbsbatch.store.memory import MemoryStore
+from vbsbatch.store.sqlite.store import SqliteStore
 
 RUNS = ("20261118-1200-aaaa", "20261118-1300-bbbb")
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class Machine(RuleBasedStateMachine):
     def create(self, first: list[Any], second: list[Any]) -> None:
         self.folder = tempfile.mkdtemp()
         self.runner = asyncio.Runner()
-        self.disk = StoreFixture(Store.open(Path(self.folder) / "s.db", create=True), True)
+        self.disk = StoreFixture(SqliteStore.open(Path(self.folder) / "s.db", create=True), True)
         self.memory = StoreFixture(MemoryStore(), None)
         self.ms = round(NOW * 1000)
         for run_id, plan in zip(RUNS, (first, second), strict=True):

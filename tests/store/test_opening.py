@@ -14,8 +14,10 @@ import pytest
 from tests.store.fixtures import NOW, a_job, a_run, volume
 from vbsbatch.errors import StoreFailed, StoreUnusable
 from vbsbatch.model import BackupSettings
-from vbsbatch.store import Store, default_path, opening
-from vbsbatch.store.schema import APPLICATION_ID, TABLES
+from vbsbatch.store import db_option, default_path, open_store
+from vbsbatch.store.sqlite import opening
+from vbsbatch.store.sqlite.schema import APPLICATION_ID, TABLES
+from vbsbatch.store.sqlite.store import SqliteStore
 
 RUN = "20261118-1200-aaaa"
 
@@ -29,7 +31,7 @@ async def test_a_new_store_and_its_logs_are_for_their_owner_alone(tmp_path: Path
     path = tmp_path / "a" / "b" / "vbsbatch.db"
     before = os.umask(0)
     try:
-        with Store.open(path, create=True) as store:
+        with SqliteStore.open(path, create=True) as store:
             store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
             async with store.journal(RUN) as journal:
                 await journal.claim(NOW, 1, cloud_now=NOW)
@@ -44,10 +46,10 @@ async def test_a_new_store_and_its_logs_are_for_their_owner_alone(tmp_path: Path
 def test_an_empty_file_becomes_a_store_only_when_one_is_wanted(path: Path) -> None:
     path.touch()
     with pytest.raises(StoreUnusable):
-        Store.open(path)
+        SqliteStore.open(path)
     assert path.stat().st_size == 0
-    Store.open(path, create=True).close()
-    Store.open(path, readonly=True).close()
+    SqliteStore.open(path, create=True).close()
+    SqliteStore.open(path, readonly=True).close()
 
 
 def test_whoever_makes_the_same_new_store_is_waited_for(
@@ -64,7 +66,7 @@ def test_whoever_makes_the_same_new_store_is_waited_for(
 
 
 def test_the_file_says_whose_it_is_and_of_which_version(path: Path) -> None:
-    Store.open(path, create=True).close()
+    SqliteStore.open(path, create=True).close()
     head = path.read_bytes()[:100]
     assert int.from_bytes(head[68:72]) == APPLICATION_ID
     assert int.from_bytes(head[60:64]) == len(opening.MIGRATIONS)
@@ -97,7 +99,7 @@ def foreign(path: Path) -> None:
 
 
 def newer(path: Path) -> None:
-    Store.open(path, create=True).close()
+    SqliteStore.open(path, create=True).close()
     db = sqlite3.connect(path)
     db.execute("PRAGMA user_version = 99")
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -105,7 +107,7 @@ def newer(path: Path) -> None:
 
 
 def filled(path: Path) -> None:
-    with Store.open(path, create=True) as store:
+    with SqliteStore.open(path, create=True) as store:
         jobs = (a_job(no) for no in range(1, 500))
         store.create_run(a_run(RUN), jobs, BackupSettings())
     sqlite3.connect(path).close()
@@ -146,7 +148,7 @@ def test_what_is_no_store_of_ours_is_refused_and_left_alone(
     make(path)
     before = path.read_bytes() if path.is_file() else None
     with pytest.raises(StoreUnusable, match=words) as refusal:
-        Store.open(path, readonly=readonly)
+        SqliteStore.open(path, readonly=readonly)
     assert "\n" not in str(refusal.value)
     assert str(path) in str(refusal.value)
     assert (path.read_bytes() if path.is_file() else None) == before
@@ -157,7 +159,7 @@ def test_wanting_a_new_store_overwrites_nothing(path: Path, make: Callable[[Path
     make(path)
     before = path.read_bytes() if path.is_file() else None
     with pytest.raises(StoreUnusable):
-        Store.open(path, create=True)
+        SqliteStore.open(path, create=True)
     assert (path.read_bytes() if path.is_file() else None) == before
 
 
@@ -189,10 +191,10 @@ def open_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def test_a_file_that_is_not_ours_to_read_is_refused(open_folder: Path) -> None:
     path = open_folder / "vbsbatch.db"
-    Store.open(path, create=True).close()
+    SqliteStore.open(path, create=True).close()
     path.chmod(0)
     with nobody(), pytest.raises(StoreUnusable, match="Permission denied"):
-        Store.open(path)
+        SqliteStore.open(path)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can leave files of root behind")
@@ -201,7 +203,7 @@ def test_a_file_beside_the_store_that_belongs_to_another_user_is_named(
     open_folder: Path, suffix: str
 ) -> None:
     path = open_folder / "vbsbatch.db"
-    Store.open(path, create=True).close()
+    SqliteStore.open(path, create=True).close()
     left = open_folder / f"vbsbatch.db{suffix}"
     left.touch(0o600)
     left.chmod(0o600)
@@ -209,12 +211,12 @@ def test_a_file_beside_the_store_that_belongs_to_another_user_is_named(
         os.chown(file, 65534, 65534)
     os.chown(left, 0, 0)
     with nobody(), pytest.raises(StoreUnusable, match=rf"db{suffix} .*belongs to another user"):
-        Store.open(path)
+        SqliteStore.open(path)
 
 
 def test_a_read_only_file_is_refused_for_writing_and_can_be_read(open_folder: Path) -> None:
     path = open_folder / "vbsbatch.db"
-    with Store.open(path, create=True) as store:
+    with SqliteStore.open(path, create=True) as store:
         store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
     db = sqlite3.connect(path)
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -223,10 +225,10 @@ def test_a_read_only_file_is_refused_for_writing_and_can_be_read(open_folder: Pa
     open_folder.chmod(0o555)
     with nobody():
         with pytest.raises(StoreUnusable, match="read-only"):
-            Store.open(path)
+            SqliteStore.open(path)
         with pytest.raises(StoreUnusable, match="Permission denied"):
-            Store.open(open_folder / "new" / "vbsbatch.db", create=True)
-        with Store.open(path, readonly=True) as store:
+            SqliteStore.open(open_folder / "new" / "vbsbatch.db", create=True)
+        with SqliteStore.open(path, readonly=True) as store:
             assert store.run("latest").id == RUN
 
 
@@ -256,7 +258,7 @@ async def test_a_run_of_the_first_version_goes_on_in_its_order_and_loses_nothing
     db = sqlite3.connect(path)
     db.executescript(TABLES + VERSION_1)
     db.close()
-    with Store.open(path, readonly=True) as store:
+    with SqliteStore.open(path, readonly=True) as store:
         assert [job.volume_name for job in store.jobs(RUN)] == [volume(n) for n in (1, 2, 3)]
         assert store.job(RUN, 2).backup_id == "b-2"
         assert [event.text for event in store.events(RUN)] == ["again"]
@@ -277,14 +279,14 @@ def store_rows(path: Path, query: str) -> list[sqlite3.Row]:
 def test_a_migration_adds_to_an_older_file_and_keeps_its_runs(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Store.open(path, create=True) as store:
+    with SqliteStore.open(path, create=True) as store:
         store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
 
     def one_more(database: object) -> None:
         database.execute("ALTER TABLE runs ADD COLUMN more TEXT")  # type: ignore[attr-defined]
 
     monkeypatch.setattr(opening, "MIGRATIONS", (*opening.MIGRATIONS, one_more))
-    with Store.open(path, readonly=True) as store:
+    with SqliteStore.open(path, readonly=True) as store:
         assert list(store.jobs(RUN)) == [a_job(1)]
         assert "more" in store_rows(path, "SELECT * FROM runs")[0].keys()  # noqa: SIM118
 
@@ -300,14 +302,14 @@ def test_an_older_file_that_cannot_be_written_is_refused_and_left_as_it_was(
     path.chmod(0o444)
     open_folder.chmod(0o555)
     with nobody(), pytest.raises(StoreUnusable, match="older vbsbatch and read-only"):
-        Store.open(path, readonly=True)
+        SqliteStore.open(path, readonly=True)
     assert path.read_bytes() == before
 
 
 def test_a_migration_that_breaks_off_leaves_the_older_file(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Store.open(path, create=True).close()
+    SqliteStore.open(path, create=True).close()
 
     def one_more(database: object) -> None:
         database.execute("CREATE TABLE half (a)")  # type: ignore[attr-defined]
@@ -316,8 +318,8 @@ def test_a_migration_that_breaks_off_leaves_the_older_file(
     with monkeypatch.context() as patch:
         patch.setattr(opening, "MIGRATIONS", (*opening.MIGRATIONS, one_more))
         with pytest.raises(StoreUnusable):
-            Store.open(path)
-    with Store.open(path) as store:
+            SqliteStore.open(path)
+    with SqliteStore.open(path) as store:
         assert store.runs() == []
 
 
@@ -329,7 +331,7 @@ def test_the_store_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
 
 
 def test_damage_that_shows_later_is_one_clear_line(path: Path) -> None:
-    with Store.open(path, create=True) as store:
+    with SqliteStore.open(path, create=True) as store:
         jobs = (a_job(no) for no in range(1, 2000))
         store.create_run(a_run(RUN), jobs, BackupSettings())
     db = sqlite3.connect(path)
@@ -338,5 +340,22 @@ def test_damage_that_shows_later_is_one_clear_line(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(20 * 4096)
         file.write(b"\xff" * 20 * 4096)
-    with Store.open(path) as store, pytest.raises(StoreFailed, match="damaged"):
+    with SqliteStore.open(path) as store, pytest.raises(StoreFailed, match="damaged"):
         list(store.jobs(RUN))
+
+
+def test_a_store_is_opened_by_its_path_or_by_its_url(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VBSBATCH_DB", str(path))
+    with open_store(path, create=True) as store:
+        store.create_run(a_run(RUN), [])
+        assert store.name == str(store.path) == str(path)
+    for name in (str(path), f"sqlite://{path}", None):
+        with open_store(name, readonly=True) as store:
+            assert [run.id for run in store.runs()] == [RUN]
+
+
+def test_the_option_for_a_store_repeats_its_name(path: Path) -> None:
+    assert db_option(path) == db_option(str(path)) == f" --db {path}"
+    assert db_option("other://host/a b") == " --db 'other://host/a b'"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.store.fixtures import a_job
 from vbsbatch.model import BackupSettings, JobState, Rate
-from vbsbatch.store.rows import (
+from vbsbatch.store.sqlite.rows import (
     MUTABLE_FIELDS,
     backup_settings_text,
     fixed_row,
@@ -23,7 +23,7 @@ from vbsbatch.store.rows import (
     storable,
     untouched,
 )
-from vbsbatch.store.views import hex_text, request_text, uuid_text
+from vbsbatch.store.sqlite.views import hex_text, request_text, uuid_text
 
 hexes = st.text("0123456789abcdefABCDEF- ", min_size=30, max_size=37)
 uuids = st.uuids().flatmap(

@@ -24,9 +24,10 @@ from vbsbatch.model import (
     RunNoted,
     Verdict,
 )
-from vbsbatch.store import ReadPosition, Store
+from vbsbatch.store import ReadPosition
 from vbsbatch.store.run_stats import RunStats
-from vbsbatch.store.screen_queries import ScreenQueries
+from vbsbatch.store.sqlite.screen_queries import ScreenQueries
+from vbsbatch.store.sqlite.store import SqliteStore
 
 RUN, OTHER = "20261118-1200-aaaa", "20261118-1300-bbbb"
 
@@ -97,7 +98,7 @@ JOBS = sundry(150)
 @pytest.fixture(scope="module")
 def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScreenQueries]:
     path = tmp_path_factory.mktemp("screen") / "vbsbatch.db"
-    with Store.open(path, create=True) as store:
+    with SqliteStore.open(path, create=True) as store:
         store.create_run(a_run(OTHER), sundry(20, 2), BackupSettings())
         store.create_run(a_run(RUN), JOBS, BackupSettings())
     opened = ScreenQueries(path)
@@ -226,7 +227,7 @@ def test_all_jobs_cost_nothing_to_number(screen: ScreenQueries) -> None:
     assert screen.all_numbers(RUN) == range(1, 151)
 
 
-def test_gaps_between_the_numbers_are_no_jobs(store: Store) -> None:
+def test_gaps_between_the_numbers_are_no_jobs(store: SqliteStore) -> None:
     store.create_run(a_run(RUN), [a_job(2), a_job(5)], BackupSettings())
     store.create_run(a_run(OTHER), [], BackupSettings())
     screen = ScreenQueries(store.path)
@@ -253,7 +254,9 @@ def test_half_a_surrogate_pair_in_a_filter_finds_nothing_and_breaks_nothing(
 
 
 @pytest.mark.anyio
-async def test_the_newest_events_come_oldest_first_and_other_runs_not_at_all(store: Store) -> None:
+async def test_the_newest_events_come_oldest_first_and_other_runs_not_at_all(
+    store: SqliteStore,
+) -> None:
     for run_id in (OTHER, RUN):
         store.create_run(a_run(run_id), [a_job(1)], BackupSettings())
         async with store.journal(run_id) as journal:
@@ -273,7 +276,7 @@ async def test_the_newest_events_come_oldest_first_and_other_runs_not_at_all(sto
 
 
 @pytest.mark.anyio
-async def test_of_the_moves_only_failures_are_loud(store: Store) -> None:
+async def test_of_the_moves_only_failures_are_loud(store: SqliteStore) -> None:
     store.create_run(a_run(RUN), [a_job(no) for no in range(1, 9)], BackupSettings())
     async with store.journal(RUN) as journal:
         for state in (JobState.FAILED, JobState.RUNNING, JobState.WAITING, JobState.UNKNOWN):
@@ -288,7 +291,7 @@ async def test_of_the_moves_only_failures_are_loud(store: Store) -> None:
 
 
 @pytest.mark.anyio
-async def test_slowest_jobs_and_times_of_answers(store: Store) -> None:
+async def test_slowest_jobs_and_times_of_answers(store: SqliteStore) -> None:
     store.create_run(a_run(RUN), [a_job(no) for no in range(1, 5)], BackupSettings())
     async with store.journal(RUN) as journal:
         for step, took in enumerate((0.5, None, 0.25)):
@@ -304,7 +307,7 @@ async def test_slowest_jobs_and_times_of_answers(store: Store) -> None:
 
 
 @pytest.mark.anyio
-async def test_pauses_are_those_that_the_engine_obeyed(store: Store) -> None:
+async def test_pauses_are_those_that_the_engine_obeyed(store: SqliteStore) -> None:
     store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
     for verb in ("pause", "rate", "unpause", "pause"):
         store.ask(RUN, verb, {}, "me")
@@ -320,7 +323,7 @@ def test_the_settings_of_a_run_are_read_as_any_reader_reads_them(screen: ScreenQ
     assert screen.run(RUN) == screen.run(RUN) == a_run(RUN)
 
 
-def test_a_file_that_goes_bad_is_a_store_error(store: Store) -> None:
+def test_a_file_that_goes_bad_is_a_store_error(store: SqliteStore) -> None:
     store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
     screen = ScreenQueries(store.path)
     screen.close()
@@ -347,7 +350,9 @@ def a_move(job: Job, chance: random.Random, at: float) -> JobMoved:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("seed", range(4))
-async def test_a_tally_that_follows_the_changes_says_what_sql_says(store: Store, seed: int) -> None:
+async def test_a_tally_that_follows_the_changes_says_what_sql_says(
+    store: SqliteStore, seed: int
+) -> None:
     chance = random.Random(seed)
     store.create_run(a_run(OTHER), [a_job(no + 500) for no in range(9)], BackupSettings())
     store.create_run(a_run(RUN), [a_job(no) for no in range(1, 60)], BackupSettings())
@@ -374,7 +379,7 @@ async def test_a_tally_that_follows_the_changes_says_what_sql_says(store: Store,
 
 
 def follow_and_compare(
-    screen: ScreenQueries, store: Store, tally: RunStats, mark: ReadPosition | None
+    screen: ScreenQueries, store: SqliteStore, tally: RunStats, mark: ReadPosition | None
 ) -> ReadPosition:
     mark = screen.follow(RUN, tally, mark)
     fresh = RunStats()
@@ -385,7 +390,7 @@ def follow_and_compare(
     return mark
 
 
-def test_a_view_of_a_file_that_moved_on_is_read_fresh(store: Store, path: Path) -> None:
+def test_a_view_of_a_file_that_moved_on_is_read_fresh(store: SqliteStore, path: Path) -> None:
     store.create_run(a_run(RUN), [a_job(1), a_job(2)], BackupSettings())
     screen = ScreenQueries(path)
     before, version = screen.rev(RUN), screen.data_version()

@@ -22,7 +22,7 @@ from vbsbatch.model import (
     Wave,
     Window,
 )
-from vbsbatch.store.settings import read_settings
+from vbsbatch.store.sqlite.settings import read_settings
 
 numbers = st.floats(0.001, 1e6)
 rules = st.builds(

@@ -26,21 +26,22 @@ from vbsbatch.model import (
     Settings,
     Verdict,
 )
-from vbsbatch.store import ReadPosition, Store
-from vbsbatch.store.journal_sql import PAGE
-from vbsbatch.store.opening import connect
+from vbsbatch.store import ReadPosition
 from vbsbatch.store.selection import MANY, JobSelection
+from vbsbatch.store.sqlite.journal_sql import PAGE
+from vbsbatch.store.sqlite.opening import connect
+from vbsbatch.store.sqlite.store import SqliteStore
 
 A, B, C = "20261118-1200-aaaa", "20261118-1300-bbbb", "20261119-0100-cccc"
 DEFAULTS = BackupSettings(description="nightly", full=True)
 
 
-def three_runs(store: Store) -> None:
+def three_runs(store: SqliteStore) -> None:
     for run_id in (A, B, C):
         store.create_run(a_run(run_id), [], DEFAULTS)
 
 
-def test_a_run_comes_back_as_it_was_frozen(store: Store) -> None:
+def test_a_run_comes_back_as_it_was_frozen(store: SqliteStore) -> None:
     settings = Settings(
         limits=Limits(rate=Rate(count=100, per=60), in_flight=7),
         retry=Retry(rules=(Rule(verdict=Verdict.RETRY, status=503, code="VolumeBackup.09*"),)),
@@ -52,7 +53,7 @@ def test_a_run_comes_back_as_it_was_frozen(store: Store) -> None:
     assert store.run(A) == run
 
 
-def test_jobs_come_back_as_they_were_planned(store: Store) -> None:
+def test_jobs_come_back_as_they_were_planned(store: SqliteStore) -> None:
     jobs = [
         a_job(1, settings=DEFAULTS, priority=3),
         a_job(2, settings=BackupSettings(tags=(("wave", "1"),)), group="db"),
@@ -65,7 +66,7 @@ def test_jobs_come_back_as_they_were_planned(store: Store) -> None:
     assert store.job(A, 2) == jobs[1]
 
 
-def test_a_run_is_made_whole_or_not_at_all(store: Store) -> None:
+def test_a_run_is_made_whole_or_not_at_all(store: SqliteStore) -> None:
     def broken() -> object:
         yield from (a_job(no) for no in range(1, 200))
         raise RuntimeError("the plan broke off")
@@ -77,17 +78,17 @@ def test_a_run_is_made_whole_or_not_at_all(store: Store) -> None:
     assert store.runs() == []
 
 
-def test_a_run_id_is_never_used_twice(store: Store) -> None:
+def test_a_run_id_is_never_used_twice(store: SqliteStore) -> None:
     store.create_run(a_run(A), [], DEFAULTS)
     with pytest.raises(UsageError):
         store.create_run(a_run(A), [], DEFAULTS)
 
 
-def test_a_new_run_id_tells_the_minute(store: Store) -> None:
+def test_a_new_run_id_tells_the_minute(store: SqliteStore) -> None:
     assert re.fullmatch(r"20261118-1106-[a-z0-9]{4}", store.new_run_id(1795000000))
 
 
-def test_a_run_is_found_by_id_prefix_or_latest(store: Store) -> None:
+def test_a_run_is_found_by_id_prefix_or_latest(store: SqliteStore) -> None:
     three_runs(store)
     assert store.run(B).id == B
     assert store.run("20261119").id == C
@@ -105,7 +106,7 @@ def test_a_run_is_found_by_id_prefix_or_latest(store: Store) -> None:
     ],
 )
 def test_a_run_that_is_not_clear_is_refused_with_candidates(
-    store: Store, ref: str, words: list[str]
+    store: SqliteStore, ref: str, words: list[str]
 ) -> None:
     three_runs(store)
     with pytest.raises(UsageError) as refusal:
@@ -113,14 +114,14 @@ def test_a_run_that_is_not_clear_is_refused_with_candidates(
     assert all(word in str(refusal.value) for word in words)
 
 
-def test_without_any_run_latest_says_so(store: Store) -> None:
+def test_without_any_run_latest_says_so(store: SqliteStore) -> None:
     with pytest.raises(UsageError, match="no run"):
         store.run("latest")
     assert store.newest_unfinished() is None
 
 
 @pytest.mark.anyio
-async def test_the_newest_unfinished_run_is_the_one_to_resume(store: Store) -> None:
+async def test_the_newest_unfinished_run_is_the_one_to_resume(store: SqliteStore) -> None:
     three_runs(store)
     async with store.journal(C) as journal:
         await journal.run_state(RunState.ENDED, NOW)
@@ -133,7 +134,7 @@ def failed(no: int, **fields: object) -> object:
     return a_job(no, state=JobState.FAILED, ended_at=NOW, attempts=6, **fields)
 
 
-def test_jobs_are_filtered_and_paged(store: Store) -> None:
+def test_jobs_are_filtered_and_paged(store: SqliteStore) -> None:
     jobs = [
         a_job(1),
         failed(2, http_status=400, code="VolumeBackup.0040"),
@@ -156,7 +157,7 @@ def test_jobs_are_filtered_and_paged(store: Store) -> None:
     assert store.attempt_total(A) == 24
 
 
-def test_asking_about_no_run_or_job_is_refused(store: Store) -> None:
+def test_asking_about_no_run_or_job_is_refused(store: SqliteStore) -> None:
     store.create_run(a_run(A), [], DEFAULTS)
     with pytest.raises(UsageError):
         store.counts("gone")
@@ -165,7 +166,7 @@ def test_asking_about_no_run_or_job_is_refused(store: Store) -> None:
 
 
 def test_requeue_renews_the_budget_and_the_deadline_and_reopens_the_run(path: Path) -> None:
-    with Store.open(path, create=True, clock=lambda: NOW + 99) as store:
+    with SqliteStore.open(path, create=True, clock=lambda: NOW + 99) as store:
         jobs = [
             failed(1, http_status=400, code="X", later_since=NOW, backup_id="b"),
             failed(2, http_status=503),
@@ -192,7 +193,7 @@ def test_requeue_renews_the_budget_and_the_deadline_and_reopens_the_run(path: Pa
         assert store.requeue(A, {"states": ["succeeded"]}) == 0
 
 
-def test_thousands_of_volumes_are_compared_once_in_any_spelling(store: Store) -> None:
+def test_thousands_of_volumes_are_compared_once_in_any_spelling(store: SqliteStore) -> None:
     store.create_run(a_run(A), [a_job(no) for no in range(1, 2001)], DEFAULTS)
     wanted = [volume(no) for no in range(501, 1801)]
     spelled = [name.replace("-", "").upper() for name in wanted[:650]] + wanted[650:]
@@ -206,7 +207,7 @@ def test_thousands_of_volumes_are_compared_once_in_any_spelling(store: Store) ->
 
 
 def test_a_slow_reader_of_jobs_does_not_keep_the_log_from_being_emptied(
-    store: Store, path: Path
+    store: SqliteStore, path: Path
 ) -> None:
     store.create_run(a_run(A), (a_job(no) for no in range(3 * PAGE)), DEFAULTS)
     jobs = store.jobs(A)
@@ -218,13 +219,13 @@ def test_a_slow_reader_of_jobs_does_not_keep_the_log_from_being_emptied(
 
 
 @pytest.mark.parametrize("limit", [0, 1, PAGE, PAGE + 1, 5 * PAGE])
-def test_jobs_beyond_a_page_are_limited_too(store: Store, limit: int) -> None:
+def test_jobs_beyond_a_page_are_limited_too(store: SqliteStore, limit: int) -> None:
     store.create_run(a_run(A), (a_job(no) for no in range(2 * PAGE)), DEFAULTS)
     after = [job.no for job in store.jobs(A, after=9, limit=limit)]
     assert after == list(range(10, min(10 + limit, 2 * PAGE)))
 
 
-def test_requeue_and_cancel_work_on_more_jobs_than_a_page(store: Store) -> None:
+def test_requeue_and_cancel_work_on_more_jobs_than_a_page(store: SqliteStore) -> None:
     store.create_run(a_run(A), (a_job(no) for no in range(1, 1001)), DEFAULTS)
     assert store.cancel(A, {"all": True}) == 1000
     assert store.counts(A) == {JobState.CANCELLED: 1000}
@@ -233,14 +234,14 @@ def test_requeue_and_cancel_work_on_more_jobs_than_a_page(store: Store) -> None:
     assert sum(1 for _ in store.events(A)) == 2000
 
 
-def test_an_empty_selection_touches_nothing(store: Store) -> None:
+def test_an_empty_selection_touches_nothing(store: SqliteStore) -> None:
     store.create_run(a_run(A), [a_job(1)], DEFAULTS)
     assert store.cancel(A, {}) == 0
     with pytest.raises(UsageError):
         store.cancel(A, {"everything": True})
 
 
-def test_operators_limits_are_kept_for_the_next_engine(store: Store) -> None:
+def test_operators_limits_are_kept_for_the_next_engine(store: SqliteStore) -> None:
     store.create_run(a_run(A), [], DEFAULTS)
     store.set_limits(A, rate=Rate(count=2))
     store.set_limits(A, in_flight=9)
@@ -249,7 +250,7 @@ def test_operators_limits_are_kept_for_the_next_engine(store: Store) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_rate_of_the_last_heartbeat_is_told(store: Store) -> None:
+async def test_the_rate_of_the_last_heartbeat_is_told(store: SqliteStore) -> None:
     store.create_run(a_run(A), [], DEFAULTS)
     assert store.sending_rate(A) is None
     async with store.journal(A) as journal:
@@ -260,7 +261,7 @@ async def test_the_rate_of_the_last_heartbeat_is_told(store: Store) -> None:
 
 
 @pytest.mark.anyio
-async def test_history_tells_every_move_that_no_attempt_tells(store: Store) -> None:
+async def test_history_tells_every_move_that_no_attempt_tells(store: SqliteStore) -> None:
     store.create_run(a_run(A), [a_job(1), a_job(2)], DEFAULTS)
     store.create_run(a_run(B), [], DEFAULTS)
     async with store.journal(A) as journal, store.journal(B) as other:
@@ -287,7 +288,7 @@ async def test_history_tells_every_move_that_no_attempt_tells(store: Store) -> N
 
 
 @pytest.mark.anyio
-async def test_a_follower_is_told_each_changed_job_and_no_other(store: Store) -> None:
+async def test_a_follower_is_told_each_changed_job_and_no_other(store: SqliteStore) -> None:
     store.create_run(a_run(A), (a_job(no) for no in range(1, 9)), DEFAULTS)
     store.create_run(a_run(B), [a_job(1, volume_id=volume(99))], DEFAULTS)
     mark, version = store.mark(), store.data_version()
@@ -317,20 +318,20 @@ async def test_a_follower_is_told_each_changed_job_and_no_other(store: Store) ->
 
 HOLD = """
 import sys
-from vbsbatch.store import Store
-with Store.open(sys.argv[1]) as store, store.lock(sys.argv[2]):
+from vbsbatch.store.sqlite.store import SqliteStore
+with SqliteStore.open(sys.argv[1]) as store, store.lock(sys.argv[2]):
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
-def pid_of(store: Store, run_id: str) -> int | None:
+def pid_of(store: SqliteStore, run_id: str) -> int | None:
     holder = store.is_live(run_id)
     assert holder is not None
     return holder.pid
 
 
-def test_a_second_engine_is_refused_and_told_who_drives(store: Store, path: Path) -> None:
+def test_a_second_engine_is_refused_and_told_who_drives(store: SqliteStore, path: Path) -> None:
     three_runs(store)
     command = [sys.executable, "-c", HOLD, str(path), A]
     with subprocess.Popen(
@@ -359,14 +360,14 @@ def test_a_second_engine_is_refused_and_told_who_drives(store: Store, path: Path
 
 LOOK = """
 import sys
-from vbsbatch.store import Store
-with Store.open(sys.argv[1], readonly=True) as store:
+from vbsbatch.store.sqlite.store import SqliteStore
+with SqliteStore.open(sys.argv[1], readonly=True) as store:
     print(store.is_live(sys.argv[2]).pid)
 """
 
 
 def test_other_processes_see_who_drives_even_after_this_one_looked(
-    store: Store, path: Path
+    store: SqliteStore, path: Path
 ) -> None:
     three_runs(store)
     with store.lock(A):

@@ -30,8 +30,8 @@ from vbsbatch.model import (
     Verdict,
 )
 from vbsbatch.policy import documented
-from vbsbatch.store import Store
-from vbsbatch.store.journal import SqliteJournal
+from vbsbatch.store.sqlite.journal import SqliteJournal
+from vbsbatch.store.sqlite.store import SqliteStore
 from vbsbatch.tui.filter_syntax import parse
 from vbsbatch.tui.store_source import NOT_TAKEN, StoreSource
 from vbsbatch.tui.view_models import Sent, Sort, SortKey, Source, View
@@ -54,7 +54,7 @@ class Time:
 class Desk:
     """A source, with what it was given."""
 
-    store: Store
+    store: SqliteStore
     source: StoreSource
     wall: Time
     ticks: Time
@@ -69,7 +69,7 @@ def anyio_backend() -> str:
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     wall, ticks, started = Time(), Time(0.0), []
-    with Store.open(tmp_path / "vbsbatch.db", create=True, clock=wall) as store:
+    with SqliteStore.open(tmp_path / "vbsbatch.db", create=True, clock=wall) as store:
         source = StoreSource(
             store,
             read_only=False,

@@ -38,7 +38,7 @@ from vbsbatch.plan.derived_jobs import (
     settings_for,
     with_backup,
 )
-from vbsbatch.store import Store
+from vbsbatch.store import RunStore
 
 Answer = TypeVar("Answer")
 
@@ -144,7 +144,7 @@ async def prunable(
         return [prepared.backups[backup_id(job)] for job in prepared.jobs]
 
 
-def source_run(store: Store, run_id: str, done: str) -> Run:
+def source_run(store: RunStore, run_id: str, done: str) -> Run:
     """The run whose backups are meant; raises `UsageError` for one that made none."""
     found = store.run(run_id)
     if found.settings.operation is not Operation.BACKUP:
@@ -155,14 +155,16 @@ def source_run(store: Store, run_id: str, done: str) -> Run:
     return found
 
 
-def restorable(store: Store, source: Run, volumes: Sequence[str], to: Sequence[str]) -> list[Job]:
+def restorable(
+    store: RunStore, source: Run, volumes: Sequence[str], to: Sequence[str]
+) -> list[Job]:
     """The jobs of a restore; raises `UsageError` where another restore is still at work."""
     wanted = restores(with_backup(store.jobs(source.id), volumes), to)
     _refuse_overlap(store, {job.volume_id for job in wanted}, attrgetter("volume_id"))
     return wanted
 
 
-def deletable(store: Store, source: Run, volumes: Sequence[str], *, errored: bool) -> list[Job]:
+def deletable(store: RunStore, source: Run, volumes: Sequence[str], *, errored: bool) -> list[Job]:
     """The jobs whose backups are to be deleted; raises likewise."""
     sources = with_backup(store.jobs(source.id), volumes, errored=errored)
     _refuse_overlap(store, {backup_id(job) for job in sources}, backup_id)
@@ -201,7 +203,7 @@ async def prepare_prune(
 
 
 def create_operation_run(
-    store: Store, prepared: Prepared, service: CloudService, cloud: str | None
+    store: RunStore, prepared: Prepared, service: CloudService, cloud: str | None
 ) -> Run:
     """Freeze a restore or a prune into the store as a run of its own."""
     now, source = wall(), prepared.source
@@ -238,7 +240,7 @@ def _choice(
     )
 
 
-def _refuse_overlap(store: Store, wanted: Set[str], of: Callable[[Job], str]) -> None:
+def _refuse_overlap(store: RunStore, wanted: Set[str], of: Callable[[Job], str]) -> None:
     """Refuse what another restore has yet to work on: `of` gives what of its jobs is compared."""
     for run in store.runs():
         if run.settings.operation is not Operation.RESTORE or run.state is RunState.ENDED:

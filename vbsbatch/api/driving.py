@@ -16,7 +16,7 @@ from vbsbatch.engine import Engine, EngineResult
 from vbsbatch.model import Job, JobState, Run, RunState
 from vbsbatch.model.clocks import elapsed, wall
 from vbsbatch.observers import Observer, Observers, RunEnded, RunStarted
-from vbsbatch.store import Store
+from vbsbatch.store import RunStore
 
 SUCCEEDED, FAILED, STOPPED = 0, 1, 3
 """Exit codes of a run: all succeeded or skipped; some failed or were cancelled; resumable."""
@@ -55,7 +55,7 @@ def outcome(counts: Mapping[JobState, int]) -> int:
     return FAILED if any(counts.get(state) for state in _WITHOUT_BACKUP) else SUCCEEDED
 
 
-def result_of(store: Store, run: Run) -> RunResult:
+def result_of(store: RunStore, run: Run) -> RunResult:
     """How the run stands in the store."""
     counts = store.counts(run.id)
     ended = run.state is RunState.ENDED
@@ -70,7 +70,7 @@ def result_of(store: Store, run: Run) -> RunResult:
 
 
 async def drive(
-    store: Store,
+    store: RunStore,
     run: Run,
     service: CloudService,
     *,
@@ -147,7 +147,7 @@ async def _drained(
 
 
 async def _drive(
-    store: Store,
+    store: RunStore,
     run: Run,
     service: CloudService,
     told: Observers,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vbsbatch.cloud import CloudService
     from vbsbatch.model import Backup
     from vbsbatch.plan import Plan
-    from vbsbatch.store import Store
+    from vbsbatch.store import RunStore
 
 SHOWN = 20
 """So many backups that fit no row of the plan are named."""
@@ -35,7 +35,7 @@ class LostRun:
     """The minute that its id names."""
 
 
-def lost_run(store: Store, run_id: str) -> LostRun:
+def lost_run(store: RunStore, run_id: str) -> LostRun:
     """The run of this id; raises `UsageError` when the store has it, or when it is no id."""
     found = _RUN_ID.fullmatch(run_id)
     try:

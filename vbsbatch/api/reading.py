@@ -27,7 +27,7 @@ from vbsbatch.model import (
 )
 from vbsbatch.policy import documented
 from vbsbatch.report import ReportData
-from vbsbatch.store import Event, Store, db_option
+from vbsbatch.store import Event, RunStore, db_option
 
 _CHUNK = 500
 """Jobs between two moments in which other tasks get their turn."""
@@ -85,7 +85,7 @@ def _state(state: JobState | str) -> JobState:
         raise UsageError(f"no job state {str(state)!r}{near}") from None
 
 
-def headline(store: Store, run: Run) -> ReportData:
+def headline(store: RunStore, run: Run) -> ReportData:
     """What the list of runs shows of a run."""
     holder = store.is_live(run.id)
     return ReportData(
@@ -98,7 +98,7 @@ def headline(store: Store, run: Run) -> ReportData:
     )
 
 
-def report_data(store: Store, run: Run, *, temporary: bool = False) -> ReportData:
+def report_data(store: RunStore, run: Run, *, temporary: bool = False) -> ReportData:
     """What reports show of a run; its jobs are read from the store when they are asked for.
 
     `temporary`: the store ends with this process, so no command is advised.
@@ -116,13 +116,15 @@ def report_data(store: Store, run: Run, *, temporary: bool = False) -> ReportDat
     )
 
 
-def new_events(store: Store, run_id: str, after: int) -> Iterator[tuple[int, JobMoved | RunNoted]]:
+def new_events(
+    store: RunStore, run_id: str, after: int
+) -> Iterator[tuple[int, JobMoved | RunNoted]]:
     """The events of a run after the event `after`, each with its number."""
     for event in store.events(run_id, after=after):
         yield event.id, as_recorded(store, run_id, event)
 
 
-def as_recorded(store: Store, run_id: str, event: Event) -> JobMoved | RunNoted:
+def as_recorded(store: RunStore, run_id: str, event: Event) -> JobMoved | RunNoted:
     """The event as its engine passed it on, with the job as it was then."""
     if event.no is None or event.to is None:
         return RunNoted(at=Wall(event.at), kind=event.kind, text=event.text or "")
@@ -132,7 +134,7 @@ def as_recorded(store: Store, run_id: str, event: Event) -> JobMoved | RunNoted:
     return as_moved(job, attempts, event)
 
 
-def check_volumes(store: Store, run_id: str, volumes: Iterable[str]) -> None:
+def check_volumes(store: RunStore, run_id: str, volumes: Iterable[str]) -> None:
     """Raise `UsageError` for names and ids that no job of the run has."""
     wanted = tuple(volumes)
     fitting = store.jobs(run_id, volumes=wanted) if wanted else ()

@@ -40,7 +40,7 @@ from vbsbatch.model import (
 from vbsbatch.model.clocks import elapsed, wall
 from vbsbatch.observers import Observer
 from vbsbatch.report.text import moment
-from vbsbatch.store import Store, db_option
+from vbsbatch.store import RunStore, db_option
 
 if TYPE_CHECKING:
     from vbsbatch.plan import Plan
@@ -205,7 +205,7 @@ async def check_settings(plan: Plan, service: CloudService, *, reached: bool) ->
 
 
 def create_run(
-    store: Store,
+    store: RunStore,
     plan: Plan,
     service: CloudService,
     cloud: str | None,
@@ -251,7 +251,7 @@ def _skipped(job: Job, why: str | None, now: Wall) -> Job:
     return replace(job, state=JobState.SKIPPED, message=why, ended_at=now)
 
 
-def unfinished(store: Store) -> Run:
+def unfinished(store: RunStore) -> Run:
     """The newest unfinished run that makes backups; raises `UsageError` when there is none.
 
     A run that overwrites volumes or deletes backups is resumed only when it is named.
@@ -269,7 +269,7 @@ def unfinished(store: Store) -> Run:
     )
 
 
-def refuse_if_live(store: Store, run: Run) -> None:
+def refuse_if_live(store: RunStore, run: Run) -> None:
     """Raise `RunIsLive` when an engine drives the run, or when that cannot be told."""
     holder = store.is_live(run.id)
     if holder is not None:

@@ -20,7 +20,7 @@ from vbsbatch.api.stores import StoreName, opened_store
 from vbsbatch.errors import StoreError, UsageError
 from vbsbatch.model import WITHDRAWN, BlockingRun, Rate, Run, RunState
 from vbsbatch.report import clean
-from vbsbatch.store import Store, db_option
+from vbsbatch.store import RunStore, db_option
 
 PATIENCE = 30.0
 """Seconds to wait for the engine's answer: it looks twice a second unless it is very busy."""
@@ -123,14 +123,14 @@ async def wait(run_id: str = "latest", *, store: StoreName = None) -> RunResult:
         return result_of(opened, found)
 
 
-def is_under_way(store: Store, run: Run) -> bool:
+def is_under_way(store: RunStore, run: Run) -> bool:
     """Whether an engine drives the run, or may: that cannot always be told."""
     holder = store.is_live(run.id)
     return holder is not None and (holder.live or run.state in _UNDER_WAY)
 
 
 async def ask(
-    store: Store, run_id: str, verb: str, argument: Mapping[str, Any], asked_by: str = ACTOR
+    store: RunStore, run_id: str, verb: str, argument: Mapping[str, Any], asked_by: str = ACTOR
 ) -> str:
     """Ask the run's engine, and wait for its answer, fit to be shown.
 
@@ -145,7 +145,7 @@ async def ask(
         raise
 
 
-async def _answer(store: Store, run_id: str, command: int) -> str:
+async def _answer(store: RunStore, run_id: str, command: int) -> str:
     deadline = time.monotonic() + PATIENCE
     gone = False
     while time.monotonic() < deadline and not gone:
@@ -180,7 +180,7 @@ async def _to_live(run_id: str, verb: str, store: StoreName, asked_by: str) -> s
         return await ask(opened, found.id, verb, {}, asked_by)
 
 
-def _not_live(store: Store, run: Run) -> str:
+def _not_live(store: RunStore, run: Run) -> str:
     if run.state is RunState.ENDED:
         return f"run {run.id} has ended: there is nothing to steer"
     command = f"vbsbatch resume {quote(run.id)}{db_option(store.path)}"

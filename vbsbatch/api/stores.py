@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from vbsbatch.store import Store
+from vbsbatch.store import RunStore, open_store
 
-StoreName: TypeAlias = "str | os.PathLike[str] | Store | None"
+StoreName: TypeAlias = "str | os.PathLike[str] | RunStore | None"
 """A path, an open store, or None for the usual one."""
 
 
 @contextmanager
 def opened_store(
     store: StoreName, *, create: bool = False, readonly: bool = False
-) -> Iterator[Store]:
+) -> Iterator[RunStore]:
     """The store, closed at the end unless it was open before. Raises `StoreUnusable`."""
-    if isinstance(store, Store):
+    if store is None or isinstance(store, str | os.PathLike):
+        with open_store(store, create=create, readonly=readonly) as opened:
+            yield opened
+    else:
         yield store
-        return
-    with Store.open(store, create=create, readonly=readonly) as opened:
-        yield opened

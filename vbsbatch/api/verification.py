@@ -20,7 +20,7 @@ from vbsbatch.engine.verify import (
     left_in_error,
 )
 from vbsbatch.model import OPEN_STATES, Cloud, JobState, Operation, Run
-from vbsbatch.store import Store
+from vbsbatch.store import RunStore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +86,7 @@ async def verify(
             return await compare(opened, found, session)
 
 
-async def compare(store: Store, run: Run, service: CloudService) -> Verification:
+async def compare(store: RunStore, run: Run, service: CloudService) -> Verification:
     """The same with a service that is signed in to."""
     if run.settings.operation is Operation.BACKUP:
         return await _compare_backups(store, run, service)
@@ -99,7 +99,7 @@ async def compare(store: Store, run: Run, service: CloudService) -> Verification
     return Verification(run_id=run.id, differences=[*differences_of_deletions(jobs, left)])
 
 
-async def _compare_backups(store: Store, run: Run, service: CloudService) -> Verification:
+async def _compare_backups(store: RunStore, run: Run, service: CloudService) -> Verification:
     made_at = run.created_cloud_at or Cloud(float(run.created_at) + service.clock_ahead)
     index = BackupIndex(await backups_since(service, made_at))
     known: Any = {"names_unique": run.settings.names_unique, "clock_ahead": service.clock_ahead}
@@ -115,7 +115,7 @@ async def _compare_backups(store: Store, run: Run, service: CloudService) -> Ver
     )
 
 
-def _pruned(store: Store, run: Run) -> set[str | None]:
+def _pruned(store: RunStore, run: Run) -> set[str | None]:
     """The backups of a run that another run deleted on purpose, or is deleting."""
     return {
         job.settings.source_backup_id

@@ -14,7 +14,7 @@ from vbsbatch.errors import UsageError
 
 if TYPE_CHECKING:
     from vbsbatch.model import Run
-    from vbsbatch.store import Store
+    from vbsbatch.store import RunStore
 
 GLANCE = 0.5
 """Seconds between two looks at the store."""
@@ -62,7 +62,7 @@ def attach(
         return follow(store, found, style, verbose=verbose)
 
 
-def follow(store: Store, run: Run, style: str, *, verbose: bool) -> int:
+def follow(store: RunStore, run: Run, style: str, *, verbose: bool) -> int:
     """Print what happens to the run from now on, until it ends; its exit code."""
     from vbsbatch.api.reading import new_events
     from vbsbatch.api.steering import is_under_way
@@ -83,7 +83,7 @@ def follow(store: Store, run: Run, style: str, *, verbose: bool) -> int:
     return tell_end(store, run, printer)
 
 
-def _browse(store: Store, run: Run, port: int) -> int:
+def _browse(store: RunStore, run: Run, port: int) -> int:
     from vbsbatch.cli.screen_config import screen_file
 
     screen_file()  # what is wrong with it is told here, not in a browser

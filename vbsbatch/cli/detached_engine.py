@@ -17,7 +17,7 @@ from vbsbatch.private_files import open_private
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vbsbatch.store import Store
+    from vbsbatch.store import RunStore
 
     Process: TypeAlias = "subprocess.Popen[bytes]"
 
@@ -25,12 +25,12 @@ PATIENCE = 120.0
 """Seconds an engine may take to sign in and take its run's lock."""
 
 
-def log_path(store: Store, run_id: str) -> Path:
+def log_path(store: RunStore, run_id: str) -> Path:
     """Where a detached engine of this run writes its plain progress: beside the store."""
     return store.path.with_name(f"{store.path.name}.{run_id}.log")
 
 
-def start_engine(store: Store, run_id: str, options: Sequence[str] = ()) -> int:
+def start_engine(store: RunStore, run_id: str, options: Sequence[str] = ()) -> int:
     """Start `vbsbatch resume` for the run in a new session; its pid once it drives the run.
 
     `options` are more words for it (cloud, endpoints). Raises `UsageError` with the engine's own
@@ -59,7 +59,7 @@ def start_engine(store: Store, run_id: str, options: Sequence[str] = ()) -> int:
         raise
 
 
-def _up(store: Store, run_id: str, process: Process, log: Path, begin: int) -> int:
+def _up(store: RunStore, run_id: str, process: Process, log: Path, begin: int) -> int:
     """Wait until the engine drives the run; its pid."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from vbsbatch.cloud import CloudService
     from vbsbatch.engine import EngineResult
     from vbsbatch.model import Run
-    from vbsbatch.store import Store
+    from vbsbatch.store import RunStore
 
 
 async def drive_here(
-    store: Store,
+    store: RunStore,
     run: Run,
     service: CloudService,
     how: DrivingOptions,
@@ -57,7 +57,7 @@ def _stoppable(signals: StopSignals, event: RunEvent) -> None:
 
 
 def _print_end(
-    store: Store,
+    store: RunStore,
     run_id: str,
     result: EngineResult,
     printer: ProgressPrinter,

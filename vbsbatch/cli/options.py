@@ -16,7 +16,7 @@ from vbsbatch.model import MOST_IN_FLIGHT, Job, JobState, Rate, Service
 
 if TYPE_CHECKING:
     from vbsbatch.cloud import CloudChoice
-    from vbsbatch.store import Store
+    from vbsbatch.store import RunStore
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -217,19 +217,18 @@ def with_options(*options: Callable[[Any], Any]) -> Callable[[Command], Command]
     return put
 
 
-def open_store(db: Path | None, *, create: bool = False, readonly: bool = False) -> Store:
+def open_store(db: Path | None, *, create: bool = False, readonly: bool = False) -> RunStore:
     """Open the store that `--db` names; `StoreUnusable` says why it cannot be."""
+    from vbsbatch import store as stores
     from vbsbatch.cli import mention
-    from vbsbatch.store import Store
-    from vbsbatch.store.file_owner import doubt
 
-    store = Store.open(db, create=create, readonly=readonly)
-    if readonly and (why := doubt(store.path)):
+    store = stores.open_store(db, create=create, readonly=readonly)
+    if readonly and (why := store.untrusted()):
         mention(f"warning: {why}: what the store says may be forged")
     return store
 
 
-def mention_unknown_codes(store: Store, run_id: str, codes: Iterable[str]) -> None:
+def mention_unknown_codes(store: RunStore, run_id: str, codes: Iterable[str]) -> None:
     """Say of each code that no answer of the run had, and which is the nearest that one had."""
     from vbsbatch.cli import mention
     from vbsbatch.model import did_you_mean

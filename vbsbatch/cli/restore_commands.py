@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vbsbatch.api.backup_operations import Prepared
     from vbsbatch.cloud import CloudService
     from vbsbatch.model import Backup, Job, Run
-    from vbsbatch.store import Store
+    from vbsbatch.store import RunStore
 
 SHOWN = 20
 """So many volumes are named one by one before anything is asked."""
@@ -212,7 +212,7 @@ def _made_at(job: Job, backups: Mapping[str, Backup]) -> str:
 
 
 def _frozen(
-    store: Store, prepared: Prepared, service: CloudService, cloud: str | None, style: str
+    store: RunStore, prepared: Prepared, service: CloudService, cloud: str | None, style: str
 ) -> Run:
     """Put the run into the store, and say so."""
     new = operations.create_operation_run(store, prepared, service, cloud)

@@ -30,7 +30,7 @@ from vbsbatch.model import OnPreflight, Run, RunState, Service, Settings
 
 if TYPE_CHECKING:
     from vbsbatch.cloud import CloudChoice, CloudService
-    from vbsbatch.store import Store
+    from vbsbatch.store import RunStore
 
     Prepare = Callable[[CloudService], Awaitable[Run | int]]
 
@@ -236,7 +236,7 @@ def retry(
 
 
 def carry_out(
-    store: Store,
+    store: RunStore,
     choice: CloudChoice,
     settings: Settings,
     prepare: Prepare,
@@ -281,7 +281,7 @@ def carry_out(
     return show_run(store, result.id, read_only=False, options=how.words())
 
 
-def _say_begun(store: Store, run: Run, volumes: int, skipped: int, style: str) -> None:
+def _say_begun(store: RunStore, run: Run, volumes: int, skipped: int, style: str) -> None:
     from vbsbatch.inventory.plan_writer import counted
 
     maker = " by Cinder" if run.settings.service is Service.CINDER else ""
@@ -289,7 +289,7 @@ def _say_begun(store: Store, run: Run, volumes: int, skipped: int, style: str) -
     remark(f"run {run.id}: {counted(volumes, 'volume')}{maker}{fewer}, store {store.path}", style)
 
 
-def _nothing_to_do(store: Store, run: Run, why: str, style: str) -> int:
+def _nothing_to_do(store: RunStore, run: Run, why: str, style: str) -> int:
     """Leave an ended run as it is; the exit code that its engine gave."""
     from vbsbatch.api.driving import outcome
 
@@ -297,7 +297,7 @@ def _nothing_to_do(store: Store, run: Run, why: str, style: str) -> int:
     return outcome(store.counts(run.id))
 
 
-def _warn_of_unfinished(store: Store, plan: str, style: str, *, yes: bool) -> None:
+def _warn_of_unfinished(store: RunStore, plan: str, style: str, *, yes: bool) -> None:
     """A second run of a plan whose first is unfinished is a mistake more often than not."""
     found = store.newest_unfinished()
     if found is None or found.plan != plan:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vbsbatch.model import Job, Run
-    from vbsbatch.store import Store
+    from vbsbatch.store import RunStore
     from vbsbatch.tui.store_source import StoreSource
     from vbsbatch.tui.view_models import Sent
 
@@ -49,7 +49,7 @@ def chosen_style(progress: str) -> str:
 
 
 def show_run(
-    store: Store, run_id: str | None, *, read_only: bool, options: Sequence[str] = ()
+    store: RunStore, run_id: str | None, *, read_only: bool, options: Sequence[str] = ()
 ) -> int:
     """Show a run (or the list of runs) until the person leaves; the exit code.
 
@@ -83,7 +83,7 @@ def show_run(
     return 0 if _goes_on(store, run) else exit_code_of(store, run)
 
 
-def source_of(store: Store, *, read_only: bool, starter: Callable[[str], object]) -> StoreSource:
+def source_of(store: RunStore, *, read_only: bool, starter: Callable[[str], object]) -> StoreSource:
     """What the screens of this store read, and how they start an engine."""
     from vbsbatch.cli.steering_commands import asked_by
     from vbsbatch.policy import documented
@@ -130,11 +130,11 @@ def show_runs_or_help(ctx: click.Context, db: Path | None) -> int:
         return show_run(store, None, read_only=False)
 
 
-def _goes_on(store: Store, run: Run) -> bool:
+def _goes_on(store: RunStore, run: Run) -> bool:
     return run.state in _DRIVEN and store.is_live(run.id) is not None
 
 
-def _say_how_it_stands(store: Store, run: Run, *, asked_for: bool) -> None:
+def _say_how_it_stands(store: RunStore, run: Run, *, asked_for: bool) -> None:
     """How to come back to a run, or how it ended for whoever asked for it."""
     from vbsbatch.store import db_option
 

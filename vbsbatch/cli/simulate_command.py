@@ -24,7 +24,7 @@ from vbsbatch.model import RunState, Service
 
 if TYPE_CHECKING:
     from vbsbatch.model import Run
-    from vbsbatch.store import Store
+    from vbsbatch.store import RunStore
 
 PATIENCE = 20.0
 """Seconds that an engine may take to stop when its demo ends."""
@@ -193,7 +193,7 @@ def _stopped_what_goes_on(store: Path, run: Run) -> bool:
     return left
 
 
-def _await_end(store: Store, run_id: str) -> None:
+def _await_end(store: RunStore, run_id: str) -> None:
     """Wait for the engine's end; one that takes too long has its end made."""
     deadline = time.monotonic() + PATIENCE
     while (holder := store.is_live(run_id)) is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vbsbatch.cloud import CloudChoice
     from vbsbatch.engine.verify import Discrepancy
     from vbsbatch.model import Run
-    from vbsbatch.store import Store
+    from vbsbatch.store import RunStore
 
 TOLD = 5
 """Backups in error that are named one by one; more are counted."""
@@ -77,7 +77,7 @@ def verify(
     return FAILED if compared.differences else 0
 
 
-async def _compare(store: Store, run: Run, choice: CloudChoice) -> Verification:
+async def _compare(store: RunStore, run: Run, choice: CloudChoice) -> Verification:
     from vbsbatch.api.sessions import check_project, signed_in
     from vbsbatch.api.verification import compare
     from vbsbatch.cli.cloud_line import place_line, warn

@@ -16,7 +16,7 @@ from vbsbatch.errors import UsageError
 from vbsbatch.model import BlockingRun, RunState, holders
 
 if TYPE_CHECKING:
-    from vbsbatch.store import Store
+    from vbsbatch.store import RunStore
 
 
 @click.command(
@@ -47,7 +47,7 @@ def take_over(run: str, db: Path | None) -> None:
             say(line)
 
 
-def look_for_holders(store: Store, run_id: str, style: str, *, yes: bool, wanted: bool) -> None:
+def look_for_holders(store: RunStore, run_id: str, style: str, *, yes: bool, wanted: bool) -> None:
     """Tell which runs hold volumes of a run that is about to be driven, and take over what runs
     without an engine hold, when that is wanted: by an option, or by the answer of a person."""
     held = store.holders(run_id)
@@ -70,7 +70,7 @@ def _question(idle: list[BlockingRun]) -> str:
     return f"Take over {what}? The other {runs} up for good"
 
 
-def _taken(store: Store, run_id: str) -> list[str]:
+def _taken(store: RunStore, run_id: str) -> list[str]:
     """Take over what can be; a line for each run that gave something up."""
     return [
         f"run {each.run_id} gave up {each.volumes} of its volumes to run {run_id}; "

@@ -29,7 +29,7 @@ from vbsbatch.cli.web_session import BrowserSession, Malformed, size_of
 from vbsbatch.errors import UsageError
 
 if TYPE_CHECKING:
-    from vbsbatch.store import Store
+    from vbsbatch.store import RunStore
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -59,7 +59,7 @@ _HEADERS = {
 }
 
 
-def serve(store: Store, run_id: str, port: int) -> int:
+def serve(store: RunStore, run_id: str, port: int) -> int:
     """Serve the run's screen until a signal; `UsageError` when the port cannot be had."""
     os.environ.pop("TMUX", None)  # what is copied in a browser is not for this terminal
     with closing(_listener(port)) as listener:
@@ -80,7 +80,7 @@ def _listener(port: int) -> socket.socket:
     return listener
 
 
-def _command(store: Store, run_id: str) -> str:
+def _command(store: RunStore, run_id: str) -> str:
     screen = [sys.executable, "-m", "vbsbatch.cli.web_child", str(store.path), run_id]
     # What it says on standard error would be printed as it is.
     return f"exec {shlex.join(screen)} 2>/dev/null"

@@ -29,10 +29,13 @@ def default_path() -> Path:
     return usual
 
 
-def db_option(path: Path) -> str:
-    """What a command must say, with a blank before it, to mean this store; often nothing."""
+def db_option(store: str | Path) -> str:
+    """The option, with a blank before it, by which a command finds this store; often nothing."""
+    if "://" in str(store):
+        return f" --db {shlex.quote(str(store))}"
+    path = Path(store).absolute()
     try:
-        usual = path.absolute() == default_path().absolute()
+        usual = path == default_path().absolute()
     except StoreUnusable:
         usual = False
-    return "" if usual else f" --db {shlex.quote(str(path.absolute()))}"
+    return "" if usual else f" --db {shlex.quote(str(path))}"

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from vbsbatch.model import ENDED_STATES, JobState
-from vbsbatch.store.row_checks import one_of
-from vbsbatch.store.schema import STATES
+from vbsbatch.store.records import STATES, one_of
 
 STEP = 5
 """Seconds of an interval in which creates and ends are counted."""

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from vbsbatch.model import OPEN_STATES, JobState
 from vbsbatch.report import clean
-from vbsbatch.store.screen_queries import NO_CODE
+from vbsbatch.store.ports import NO_CODE
 from vbsbatch.tui.view_models import FilterTerms
 
 LONGEST = 500

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from vbsbatch.model import JobState, RunState
-from vbsbatch.store.screen_queries import NO_CODE
+from vbsbatch.store.ports import NO_CODE
 from vbsbatch.tui import (
     banner,
     bindings,

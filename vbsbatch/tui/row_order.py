@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from vbsbatch.store.screen_queries import FIXED_SORTS, ScreenQueries
+from vbsbatch.store.ports import FIXED_SORTS, ScreenReader
 from vbsbatch.tui.view_models import FilterTerms, Sort, SortKey, View
 
 REST = 0.5
@@ -41,7 +41,7 @@ class _Order:
 class RowOrders:
     """The orders of the views that were looked at last. `clock` is monotonic, in seconds."""
 
-    def __init__(self, screen: ScreenQueries, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, screen: ScreenReader, clock: Callable[[], float] = time.monotonic) -> None:
         self._screen = screen
         self._clock = clock
         self._orders: dict[tuple[str, View], _Order] = {}

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from vbsbatch.model import JobState
 from vbsbatch.report.progress import LOUD_NOTES
 from vbsbatch.store import Event, ReadPosition
+from vbsbatch.store.ports import ScreenReader
 from vbsbatch.store.run_stats import RunStats
-from vbsbatch.store.screen_queries import ScreenQueries
 
 FOLLOWED = 8
 """Runs that are followed at a time."""
@@ -47,7 +47,7 @@ class Summary:
 class RunStatsCache:
     """The runs that a screen follows, and summaries of those that it only lists."""
 
-    def __init__(self, screen: ScreenQueries) -> None:
+    def __init__(self, screen: ScreenReader) -> None:
         self._screen = screen
         self._followed: dict[str, Followed] = {}
         self._summaries: dict[str, tuple[int, Summary]] = {}

@@ -24,9 +24,9 @@ from vbsbatch.model import (
 )
 from vbsbatch.report import ReportData, as_csv, as_json, clean, opened
 from vbsbatch.report.data import standing
-from vbsbatch.store import Store
+from vbsbatch.store import RunStore
+from vbsbatch.store.ports import ScreenReader
 from vbsbatch.store.run_stats import RunStats
-from vbsbatch.store.screen_queries import ScreenQueries
 from vbsbatch.tui import pace
 from vbsbatch.tui.row_order import RowOrders
 from vbsbatch.tui.run_stats_cache import RunStatsCache
@@ -61,7 +61,7 @@ class StoreSource:
 
     def __init__(
         self,
-        store: Store,
+        store: RunStore,
         *,
         read_only: bool,
         meaning: Callable[[str | None, int | None], str | None],
@@ -73,7 +73,7 @@ class StoreSource:
     ) -> None:
         self.read_only = read_only
         self._store = store
-        self._screen = ScreenQueries(store.path)
+        self._screen = store.screen()
         self._figures = RunStatsCache(self._screen)
         self._orders = RowOrders(self._screen, monotonic)
         self._meaning = meaning
@@ -98,7 +98,7 @@ class StoreSource:
 
         On a thread of its own beside any other call.
         """
-        with closing(ScreenQueries(self._store.path)) as screen:
+        with closing(self._store.screen()) as screen:
             figures = RunStatsCache(screen)
             if run_id is not None:
                 figures.follow(run_id)
@@ -244,7 +244,7 @@ class StoreSource:
         if form not in ("csv", "json"):
             raise UsageError(f"no format {clean(form)!r}: use csv or json")
         place = os.path.abspath(os.path.expanduser(path))  # `-` is a file too: no standard output
-        with closing(ScreenQueries(self._store.path)) as screen, opened(place) as stream:
+        with closing(self._store.screen()) as screen, opened(place) as stream:
             numbers = RowOrders(screen).numbers(run_id, view)
             jobs = _each(screen, run_id, numbers)
             if form == "csv":
@@ -323,7 +323,7 @@ def _seconds(at: Wall | None) -> float | None:
     return None if at is None else float(at)
 
 
-def _each(screen: ScreenQueries, run_id: str, numbers: Sequence[int]) -> Iterator[Job]:
+def _each(screen: ScreenReader, run_id: str, numbers: Sequence[int]) -> Iterator[Job]:
     for first in range(0, len(numbers), CHUNK):
         yield from screen.jobs_at(run_id, numbers[first : first + CHUNK])
 

@@ -22,11 +22,14 @@ from vbsbatch.model import (
     Settings,
     Wall,
 )
-from vbsbatch.store import journal_sql, locks, read_sql
-from vbsbatch.store.descriptors import hold
-from vbsbatch.store.opening import connect
-from vbsbatch.store.row_checks import Row, check_run_id, damaged, one_of
-from vbsbatch.store.rows import (
+from vbsbatch.store.ports import Event, ReadPosition
+from vbsbatch.store.records import STATES, damaged, one_of
+from vbsbatch.store.selection import JobSelection
+from vbsbatch.store.sqlite import journal_sql, locks, read_sql
+from vbsbatch.store.sqlite.descriptors import hold
+from vbsbatch.store.sqlite.opening import connect
+from vbsbatch.store.sqlite.row_checks import Row, check_run_id
+from vbsbatch.store.sqlite.rows import (
     by_wave,
     cloud_time,
     read_attempt,
@@ -35,10 +38,8 @@ from vbsbatch.store.rows import (
     read_rate,
     wall_time,
 )
-from vbsbatch.store.schema import STATES
-from vbsbatch.store.selection import JobSelection
-from vbsbatch.store.settings import read_settings
-from vbsbatch.store.sqlite_errors import translated
+from vbsbatch.store.sqlite.settings import read_settings
+from vbsbatch.store.sqlite.sqlite_errors import translated
 
 _RUN = Row("runs", read_sql.RUN_COLUMNS.replace(",", " ").split())
 _EVENT = Row("events", ("id", "at", "job", "kind", "text"), kind=(str, int))
@@ -50,29 +51,6 @@ LISTED = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
-    """One line of a run's history."""
-
-    id: int
-    at: float
-    no: int | None
-    """The job that it is about, None for the run as a whole."""
-    kind: str
-    """`move`, or the kind of a `RunNoted`."""
-    came_from: JobState | None = None
-    to: JobState | None = None
-    text: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReadPosition:
-    """How far a follower has read: changes after it are new to them."""
-
-    rev: int = 0
-    event: int = 0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class _Known:
     """What never changes about a run."""
 
@@ -80,7 +58,7 @@ class _Known:
     defaults: BackupSettings
 
 
-class Reader:
+class SqliteReader:
     """Queries on one store file. Reads never block an engine's writes; all raise `StoreFailed`."""
 
     def __init__(self, path: Path) -> None:
@@ -95,6 +73,11 @@ class Reader:
             except BaseException:
                 self._file.release()
                 raise
+
+    @property
+    def name(self) -> str:
+        """The path of the file."""
+        return str(self.path)
 
     def close(self) -> None:
         """Close the file; calling it again does nothing."""

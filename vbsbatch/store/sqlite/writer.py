@@ -18,11 +18,11 @@ from sqlite3 import Connection
 from typing import Any, TypeVar, cast
 
 from vbsbatch.errors import StoreFailed
-from vbsbatch.store import journal_sql
-from vbsbatch.store.descriptors import held
 from vbsbatch.store.paths import db_option
-from vbsbatch.store.sqlite_errors import failure
-from vbsbatch.store.write_ops import Entry
+from vbsbatch.store.records import Entry
+from vbsbatch.store.sqlite import journal_sql
+from vbsbatch.store.sqlite.descriptors import held
+from vbsbatch.store.sqlite.sqlite_errors import failure
 
 LINGER = 0.1
 """Seconds that write-behind entries wait for more of their kind."""

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from vbsbatch.store.rows import ATTEMPT_COLUMNS, JOB_COLUMNS
+from vbsbatch.store.sqlite.rows import ATTEMPT_COLUMNS, JOB_COLUMNS
 
 RUN_COLUMNS = """no, id, plan, cloud, project_id, state, settings, created_at, started_at,
   ended_at, reason, deadline_at, rate, in_flight, pid, host, heartbeat_at, create_calls,

@@ -14,8 +14,8 @@ from functools import cache
 from sqlite3 import Connection
 from typing import Any
 
-from vbsbatch.store.rows import ATTEMPT, FIXED, JOB_COLUMNS, MUTABLE, STATE_NUMBER, selected
 from vbsbatch.store.selection import JobSelection
+from vbsbatch.store.sqlite.rows import ATTEMPT, FIXED, JOB_COLUMNS, MUTABLE, STATE_NUMBER, selected
 
 CHUNK = 64
 """Rows in one statement at most; a power of two."""

@@ -34,12 +34,16 @@ from vbsbatch.model import (
     renewed,
 )
 from vbsbatch.model.clocks import wall
-from vbsbatch.store import journal_sql, locks, read_sql
-from vbsbatch.store.descriptors import held
-from vbsbatch.store.opening import BUSY_TIMEOUT, connect, prepared
 from vbsbatch.store.paths import db_option, default_path
-from vbsbatch.store.reading import Reader
-from vbsbatch.store.rows import (
+from vbsbatch.store.ports import NO_DEFAULTS, RunStore, ScreenReader
+from vbsbatch.store.records import begun_as, ms
+from vbsbatch.store.selection import JobSelection
+from vbsbatch.store.sqlite import journal_sql, locks, read_sql
+from vbsbatch.store.sqlite.descriptors import held
+from vbsbatch.store.sqlite.file_owner import doubt
+from vbsbatch.store.sqlite.opening import BUSY_TIMEOUT, connect, prepared
+from vbsbatch.store.sqlite.reading import SqliteReader
+from vbsbatch.store.sqlite.rows import (
     backup_settings_text,
     event_row,
     fixed_row,
@@ -50,18 +54,17 @@ from vbsbatch.store.rows import (
     time_ms,
     untouched,
 )
-from vbsbatch.store.selection import JobSelection
-from vbsbatch.store.sqlite_errors import failure, translated, unusable
-from vbsbatch.store.write_ops import begun_as, ms
+from vbsbatch.store.sqlite.screen_queries import ScreenQueries
+from vbsbatch.store.sqlite.sqlite_errors import failure, translated, unusable
 
 if TYPE_CHECKING:
-    from vbsbatch.store.journal import SqliteJournal
+    from vbsbatch.store.sqlite.journal import SqliteJournal
 
 _RANDOM = string.ascii_lowercase + string.digits
 
 
-class Store(Reader):
-    """One store file; a context manager. Made by `Store.open`."""
+class SqliteStore(SqliteReader):
+    """One store file; a context manager. Made by `SqliteStore.open`."""
 
     def __init__(self, path: Path, *, clock: Callable[[], Wall]) -> None:
         super().__init__(path)
@@ -75,7 +78,7 @@ class Store(Reader):
         create: bool = False,
         readonly: bool = False,
         clock: Callable[[], Wall] = wall,
-    ) -> Store:
+    ) -> SqliteStore:
         """Open the store at `path` (by default `default_path()`); `StoreUnusable` says why not.
 
         `create` makes one where there is none; `readonly` is content with a file that cannot be
@@ -85,11 +88,19 @@ class Store(Reader):
         with prepared(where, create=create, readonly=readonly):
             return cls(where, clock=clock)
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> SqliteStore:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def untrusted(self) -> str | None:
+        """Why other users may have forged what the file holds; None if they cannot."""
+        return doubt(self.path)
+
+    def screen(self) -> ScreenReader:
+        """A connection of its own for screens."""
+        return ScreenQueries(self.path)
 
     @contextmanager
     def _writing(
@@ -112,7 +123,9 @@ class Store(Reader):
             if run_id not in taken:
                 return run_id
 
-    def create_run(self, run: Run, jobs: Iterable[Job], defaults: BackupSettings) -> None:
+    def create_run(
+        self, run: Run, jobs: Iterable[Job], defaults: BackupSettings = NO_DEFAULTS
+    ) -> None:
         """Freeze a run with its jobs, all or nothing; the jobs are never held all at once.
 
         A job that is skipped from the start has that in its history. Raises StoreUnusable when
@@ -185,7 +198,7 @@ class Store(Reader):
         factory: type[Connection] = Connection,
     ) -> SqliteJournal:
         """The run's journal, an async context manager. Hold the run's `lock` while it is open."""
-        from vbsbatch.store.journal import SqliteJournal  # asyncio: only engines need it
+        from vbsbatch.store.sqlite.journal import SqliteJournal  # asyncio: only engines need it
 
         known = self._about(run_id)
         return SqliteJournal(
@@ -406,3 +419,6 @@ def _run_row(run: Run) -> tuple[Any, ...]:
         storable(run.project_name),
         storable(run.endpoint),
     )
+
+
+_: type[RunStore] = SqliteStore  # mypy compares the two

@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from vbsbatch.model import Job, JobState
-from vbsbatch.store import read_sql
-from vbsbatch.store.reading import Event, Reader, ReadPosition, read_event
-from vbsbatch.store.row_checks import Row, rows_of
-from vbsbatch.store.rows import JOB_COLUMNS, STATE_NUMBER, storable
+from vbsbatch.model import Job
+from vbsbatch.store.ports import NO_CODE, Criteria, Event, ReadPosition, ScreenReader
 from vbsbatch.store.run_stats import RunStats
+from vbsbatch.store.sqlite import read_sql
+from vbsbatch.store.sqlite.reading import SqliteReader, read_event
+from vbsbatch.store.sqlite.row_checks import Row, rows_of
+from vbsbatch.store.sqlite.rows import JOB_COLUMNS, STATE_NUMBER, storable
 
 REV = "SELECT rev FROM runs WHERE no = ?"
 
@@ -94,47 +95,12 @@ _SORTS: Mapping[str, tuple[str, bool]] = {
     "group": ("j.grp COLLATE NOCASE", True),
 }
 
-FIXED_SORTS = frozenset({"number", "volume", "group"})
-"""Orders that never change while a run goes on."""
-
 _TEXTS = ("j.volume_name", "j.backup_name", "j.code", "j.message", "j.grp")
 
 _UUID = "00000000-0000-0000-0000-000000000000"
 
-NO_CODE = "-"
-"""As a code: the job was tried and has none."""
 
-
-class Criteria(Protocol):
-    """Which jobs a view has: every criterion that is set must fit, its values are alternatives."""
-
-    @property
-    def words(self) -> Sequence[str]:
-        """Each must occur, whatever the case, in volume name or id, backup name, code, message
-        or group."""
-
-    @property
-    def states(self) -> Collection[JobState]:
-        """States of the model."""
-
-    @property
-    def retrying(self) -> bool:
-        """Also a state: waiting, and tried before."""
-
-    @property
-    def statuses(self) -> Collection[int]:
-        """HTTP statuses; 0 is a job that was tried and got no answer."""
-
-    @property
-    def codes(self) -> Sequence[str]:
-        """Beginnings of codes, whatever the case; `-` is a job that was tried and has none."""
-
-    @property
-    def groups(self) -> Collection[str]:
-        """Groups, to the letter."""
-
-
-class ScreenQueries(Reader):
+class ScreenQueries(SqliteReader):
     """The queries of the screens on one store file; not for two threads at a time."""
 
     def __init__(self, path: Path) -> None:
@@ -187,8 +153,8 @@ SELECT json_group_array(no) FROM (
 
     # Following a run
 
-    def follow(self, run_id: str, tally: RunStats, since: ReadPosition | None) -> ReadPosition:
-        """Tell the tally of all jobs of the run (None), or of those that changed since the mark;
+    def follow(self, run_id: str, stats: RunStats, since: ReadPosition | None) -> ReadPosition:
+        """Put all jobs of the run (None), or of those that changed since the mark;
         returns the mark to ask with next."""
         number = self._about(run_id).number
         with self._snapshot():
@@ -196,10 +162,10 @@ SELECT json_group_array(no) FROM (
                 rev=self._value(REV, (number,)), event=self._value(read_sql.LAST_EVENT)
             )
             if since is None:
-                tally.see(self._rows(GLANCES, (number,)))
+                stats.see(self._rows(GLANCES, (number,)))
             else:
                 parameters = {"run": number, "rev": since.rev, "event": since.event}
-                tally.see(self._rows(CHANGED_GLANCES, parameters))
+                stats.see(self._rows(CHANGED_GLANCES, parameters))
         return mark
 
     def newest_events(self, run_id: str, *, limit: int) -> list[Event]:
@@ -328,3 +294,6 @@ def _cased(character: str) -> bool:
 
 def _fold(text: str | None) -> str | None:
     return None if text is None else text.lower()
+
+
+_: type[ScreenReader] = ScreenQueries  # mypy compares the two

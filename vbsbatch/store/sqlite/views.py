@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vbsbatch.store.schema import STATES, VERDICTS
+from vbsbatch.store.records import STATES, VERDICTS
 
 
 def uuid_text(column: str) -> str:

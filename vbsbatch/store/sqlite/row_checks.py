@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
-from vbsbatch.errors import StoreUnusable
-from vbsbatch.store.foreign_schema import columns
-from vbsbatch.store.opening import MIGRATIONS
+from vbsbatch.store.records import damaged
+from vbsbatch.store.sqlite.foreign_schema import columns
+from vbsbatch.store.sqlite.opening import MIGRATIONS
 
 _LAST = 253_402_300_799_999
 """The last millisecond of the year 9999, after which no time can be shown."""
@@ -96,13 +96,6 @@ def json_object(text: str) -> dict[str, Any]:
     return found
 
 
-def one_of(words: Sequence[Any], number: object, what: str) -> Any:
-    """The word that a number stands for; raises `StoreUnusable` where it stands for none."""
-    if type(number) is not int or not 0 <= number < len(words):
-        raise damaged(what)
-    return words[number]
-
-
 def rows_of(text: str) -> Any:
     """The rows that SQLite grouped as JSON; raises `StoreUnusable` for a value JSON cannot hold, as
     it writes `Inf` for a number beyond all others."""
@@ -110,11 +103,3 @@ def rows_of(text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise damaged("a value") from error
-
-
-def damaged(what: str) -> StoreUnusable:
-    """The error for a store in which something is not as it was written."""
-    return StoreUnusable(
-        f"the store holds {what} that no vbsbatch wrote: put back a backup of it, or name another"
-        " with --db"
-    )

@@ -39,8 +39,8 @@ from vbsbatch.model import (
     check_move,
 )
 from vbsbatch.store.concurrency_caps import ConcurrencyCaps
+from vbsbatch.store.records import Acknowledged, Entry, begun_as, ms
 from vbsbatch.store.selection import JobSelection
-from vbsbatch.store.write_ops import Acknowledged, Entry, begun_as, ms
 
 EPOCH = Wall(0.0)
 

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from vbsbatch.errors import StoreUnusable
-from vbsbatch.store.descriptors import Hold, name_of
+from vbsbatch.store.sqlite.descriptors import Hold, name_of
 
 _MOUNTS = Path("/proc/self/mountinfo")
 _SHARED = 0x40000002, 510

@@ -24,10 +24,9 @@ from vbsbatch.model import (
     Verdict,
     Wall,
 )
-from vbsbatch.store.row_checks import Row, damaged, one_of, rows_of
-from vbsbatch.store.schema import STATES, VERDICTS
-from vbsbatch.store.views import hex_text, request_text, uuid_text
-from vbsbatch.store.write_ops import ms
+from vbsbatch.store.records import STATES, VERDICTS, damaged, ms, one_of
+from vbsbatch.store.sqlite.row_checks import Row, rows_of
+from vbsbatch.store.sqlite.views import hex_text, request_text, uuid_text
 
 STATE_NUMBER = {state: number for number, state in enumerate(STATES)}
 VERDICT_NUMBER = {verdict: number for number, verdict in enumerate(VERDICTS)}

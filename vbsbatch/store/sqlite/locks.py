@@ -24,8 +24,8 @@ from typing import TypeAlias
 
 from vbsbatch.errors import StoreUnusable
 from vbsbatch.model import Holder
-from vbsbatch.store import lock_file
-from vbsbatch.store.descriptors import GUARD, Hold, Key
+from vbsbatch.store.sqlite import lock_file
+from vbsbatch.store.sqlite.descriptors import GUARD, Hold, Key
 
 FIRST = 0x7000000000000000
 """The byte of run 0, which does not exist: on it `missing` tries whether locks work."""

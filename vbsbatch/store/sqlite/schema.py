@@ -7,35 +7,8 @@ views show all of it as text. `docs/store.md` explains every column; a test hold
 
 from __future__ import annotations
 
-from vbsbatch.model import JobState, Verdict
-
 APPLICATION_ID = 0x76627362
 """`PRAGMA application_id`: "vbsb"; tells our files from everybody else's SQLite files."""
-
-STATES = (
-    JobState.WAITING,
-    JobState.SUBMITTING,
-    JobState.UNKNOWN,
-    JobState.RUNNING,
-    JobState.SUCCEEDED,
-    JobState.FAILED,
-    JobState.CANCELLED,
-    JobState.SKIPPED,
-)
-"""Job states by their number in the file; append only. 1, 2 and 3 are the open ones."""
-
-VERDICTS = (
-    Verdict.ACCEPTED,
-    Verdict.RETRY,
-    Verdict.LATER,
-    Verdict.UNKNOWN,
-    Verdict.REAUTH,
-    Verdict.THROTTLE,
-    Verdict.FAIL,
-    Verdict.STOP,
-)
-"""Verdicts by their number in the file; append only."""
-
 
 TABLES = """
 CREATE TABLE runs (

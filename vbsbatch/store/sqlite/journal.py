@@ -33,11 +33,13 @@ from vbsbatch.model import (
     Wall,
     check_move,
 )
-from vbsbatch.store import journal_sql
 from vbsbatch.store.concurrency_caps import ConcurrencyCaps
-from vbsbatch.store.opening import BUSY_TIMEOUT, connect
-from vbsbatch.store.row_checks import Row, json_object, one_of, rows_of
-from vbsbatch.store.rows import (
+from vbsbatch.store.records import STATES, Acknowledged, Entry, ms, one_of
+from vbsbatch.store.selection import JobSelection
+from vbsbatch.store.sqlite import journal_sql
+from vbsbatch.store.sqlite.opening import BUSY_TIMEOUT, connect
+from vbsbatch.store.sqlite.row_checks import Row, json_object, rows_of
+from vbsbatch.store.sqlite.rows import (
     attempt_row,
     by_wave,
     event_row,
@@ -47,16 +49,13 @@ from vbsbatch.store.rows import (
     storable,
     told_by_attempt,
 )
-from vbsbatch.store.schema import STATES
-from vbsbatch.store.selection import JobSelection
-from vbsbatch.store.write_ops import Acknowledged, Entry, ms
-from vbsbatch.store.writer import Writer
+from vbsbatch.store.sqlite.writer import Writer
 
 _COMMAND = Row("commands", ("id", "verb", "argument", "asked_by", "asked_at"))
 
 
 class SqliteJournal:
-    """The journal of one run; an async context manager. Made by `Store.journal`.
+    """The journal of one run; an async context manager. Made by `SqliteStore.journal`.
 
     `holder` tells of another run, by its id, state and number of volumes, who drives it;
     `inline` writes on the calling thread, for virtual time; `factory` makes its connection, for a

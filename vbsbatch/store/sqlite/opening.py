@@ -18,13 +18,13 @@ from urllib.parse import quote
 from vbsbatch.errors import StoreUnusable
 from vbsbatch.model import near_path
 from vbsbatch.private_files import make_folders
-from vbsbatch.store import file_aliases, locks
-from vbsbatch.store.descriptors import Hold, hold
-from vbsbatch.store.file_owner import doubt
-from vbsbatch.store.foreign_schema import check_schema
-from vbsbatch.store.schema import APPLICATION_ID, CLOCKS, HOLDER, ORDER, PLACE, TABLES
-from vbsbatch.store.sqlite_errors import DAMAGED, unusable
-from vbsbatch.store.views import VIEWS
+from vbsbatch.store.sqlite import file_aliases, locks
+from vbsbatch.store.sqlite.descriptors import Hold, hold
+from vbsbatch.store.sqlite.file_owner import doubt
+from vbsbatch.store.sqlite.foreign_schema import check_schema
+from vbsbatch.store.sqlite.schema import APPLICATION_ID, CLOCKS, HOLDER, ORDER, PLACE, TABLES
+from vbsbatch.store.sqlite.sqlite_errors import DAMAGED, unusable
+from vbsbatch.store.sqlite.views import VIEWS
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
