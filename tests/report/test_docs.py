@@ -3,7 +3,7 @@ import re
 from pathlib import Path
 
 from vbsbatch.report import FORMATS
-from vbsbatch.report.data import JOB_FIELDS
+from vbsbatch.report.documents import JOB_FIELDS
 from vbsbatch.report.schema import JSON_SCHEMA
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
