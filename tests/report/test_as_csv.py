@@ -8,7 +8,7 @@ from hypothesis import given
 from vbsbatch.model import Job
 from vbsbatch.report import write
 from vbsbatch.report.as_csv import PLACE_FIELDS, cell
-from vbsbatch.report.data import JOB_FIELDS
+from vbsbatch.report.documents import JOB_FIELDS
 from vbsbatch.report.text import clean
 
 from .samples import HOSTILE, any_text, failed, hostile_job, one_of_each, report

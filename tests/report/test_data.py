@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from vbsbatch.model import JobState, RunState, Service, Settings, Wave, Window
 from vbsbatch.report import data as figures
+from vbsbatch.report import documents, sections
 from vbsbatch.report.data import CodeCount
 
 from .samples import T0, any_text, failed, job, one_of_each, report, run
@@ -30,8 +31,8 @@ def test_percent_is_that_of_the_ended_jobs() -> None:
 
 def test_the_totals_by_state_add_up_to_all_jobs() -> None:
     data = report(one_of_each())
-    assert sum(count for _, count in figures.totals(data)) == data.total == 9
-    assert dict(figures.totals(data))["~ retry"] == 1
+    assert sum(count for _, count in sections.totals(data)) == data.total == 9
+    assert dict(sections.totals(data))["~ retry"] == 1
 
 
 def test_the_jobs_that_are_not_listed_are_not_even_read() -> None:
@@ -39,15 +40,15 @@ def test_the_jobs_that_are_not_listed_are_not_even_read() -> None:
     data = replace(
         report(one_of_each()), jobs=lambda states=(): (asked.append(set(states)), iter(()))[1]
     )
-    figures.listed(data, all_jobs=False)
-    figures.listed(data, all_jobs=True)
+    sections.listed(data, all_jobs=False)
+    sections.listed(data, all_jobs=True)
     assert asked == [{JobState.FAILED, JobState.SKIPPED}, set()]
 
 
 def test_calls_per_completed_backup_count_creates_and_reads() -> None:
     assert figures.calls_per_succeeded(run(), {JobState.SUCCEEDED: 10}) == 1.2
     assert figures.calls_per_succeeded(run(), {JobState.FAILED: 10}) is None
-    assert "1.20 per completed backup" in figures.calls(run(), {JobState.SUCCEEDED: 10})
+    assert "1.20 per completed backup" in sections.calls(run(), {JobState.SUCCEEDED: 10})
 
 
 @pytest.mark.parametrize(
@@ -152,9 +153,9 @@ def test_every_state_has_a_glyph_and_a_word_of_its_own() -> None:
 
 def test_the_percent_is_told_of_running_jobs_only() -> None:
     running = job(state=JobState.RUNNING, progress=30)
-    assert figures.job_values(running)["progress"] == 30
-    assert problems(figures.job_values(running), "job") == []
-    assert figures.job_values(failed(progress=30))["progress"] is None
+    assert documents.job_document(running)["progress"] == 30
+    assert problems(documents.job_document(running), "job") == []
+    assert documents.job_document(failed(progress=30))["progress"] is None
 
 
 def test_there_is_nothing_to_type_next_where_cloud_and_store_are_about_to_go() -> None:
@@ -163,14 +164,14 @@ def test_there_is_nothing_to_type_next_where_cloud_and_store_are_about_to_go() -
 
 
 def test_a_due_time_is_told_of_waiting_jobs_only() -> None:
-    assert figures.job_values(job(due_at=T0))["due_at"] == "2026-11-23T07:27:39.120Z"
-    assert figures.job_values(job(due_at=0.0))["due_at"] is None
-    assert figures.job_values(failed(due_at=T0))["due_at"] is None
+    assert documents.job_document(job(due_at=T0))["due_at"] == "2026-11-23T07:27:39.120Z"
+    assert documents.job_document(job(due_at=0.0))["due_at"] is None
+    assert documents.job_document(failed(due_at=T0))["due_at"] is None
 
 
 def test_the_facts_leave_out_what_is_not_there() -> None:
-    full = dict(figures.facts(report(run=run(reason="quota"))))
-    bare = dict(figures.facts(report(run=run(cloud=None, started_at=None, ended_at=None))))
+    full = dict(sections.facts(report(run=run(reason="quota"))))
+    bare = dict(sections.facts(report(run=run(cloud=None, started_at=None, ended_at=None))))
     assert full["reason"] == "quota"
     assert full["took"] == "1h10m"
     assert not {"cloud", "reason", "started", "ended", "took"} & bare.keys()
@@ -184,21 +185,21 @@ WAVED = Settings(
 
 def test_the_facts_tell_how_far_each_wave_is_and_when_the_window_is() -> None:
     counts = {0: {JobState.SUCCEEDED: 3, JobState.FAILED: 2}, 1: {JobState.WAITING: 295}}
-    facts = dict(figures.facts(report(run=run(settings=WAVED), waves=counts)))
+    facts = dict(sections.facts(report(run=run(settings=WAVED), waves=counts)))
     assert facts["waves"] == "canary 5/5 (2 failed), rest 0/295 waits"
-    first, second = figures.wave_values(report(run=run(settings=WAVED), waves=counts))
+    first, second = documents.wave_documents(report(run=run(settings=WAVED), waves=counts))
     assert (first["failed"], first["max_failures"], first["open"]) == (2, 0, True)
     assert (second["jobs"], second["ended"], second["open"]) == (295, 0, False)
     assert problems(first, "wave") == problems(second, "wave") == []
     assert facts["window"] == "22:00-06:00 Europe/Berlin"
-    assert dict(figures.facts(report(run=run(settings=WAVED, wave=1), waves=counts)))[
+    assert dict(sections.facts(report(run=run(settings=WAVED, wave=1), waves=counts)))[
         "waves"
     ].endswith("rest 0/295")
     given_up = {1: {JobState.CANCELLED: 295}}
-    assert dict(figures.facts(report(run=run(settings=WAVED), waves=counts | given_up)))[
+    assert dict(sections.facts(report(run=run(settings=WAVED), waves=counts | given_up)))[
         "waves"
     ].endswith("rest 295/295"), "what has ended waits for nothing"
-    assert not {"waves", "window"} & dict(figures.facts(report())).keys()
+    assert not {"waves", "window"} & dict(sections.facts(report())).keys()
 
 
 def test_at_a_shut_gate_one_may_try_again_what_failed_or_go_on() -> None:
@@ -214,8 +215,8 @@ def test_at_a_shut_gate_one_may_try_again_what_failed_or_go_on() -> None:
 def test_what_an_engine_waited_for_is_not_told_once_it_is_gone() -> None:
     """It said `waiting and probing`, and nobody did."""
     down = run(state=RunState.RUNNING, reason="the service seems down; waiting and probing")
-    assert "reason" in dict(figures.facts(report(run=down, live=True)))
-    assert "reason" not in dict(figures.facts(report(run=down, live=False)))
+    assert "reason" in dict(sections.facts(report(run=down, live=True)))
+    assert "reason" not in dict(sections.facts(report(run=down, live=False)))
 
 
 def test_report_data_is_frozen() -> None:
@@ -227,5 +228,5 @@ def test_report_data_is_frozen() -> None:
 
 def test_the_facts_name_the_service_where_it_is_not_the_usual_one() -> None:
     on_cinder = report(run=run(settings=Settings(service=Service.CINDER)))
-    assert dict(figures.facts(on_cinder))["service"] == "Cinder"
-    assert "service" not in dict(figures.facts(report()))
+    assert dict(sections.facts(on_cinder))["service"] == "Cinder"
+    assert "service" not in dict(sections.facts(report()))

@@ -3,7 +3,7 @@ import re
 from pathlib import Path
 
 from vbsbatch.report import FORMATS
-from vbsbatch.report.data import JOB_FIELDS
+from vbsbatch.report.documents import JOB_FIELDS
 from vbsbatch.report.schema import JSON_SCHEMA
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
@@ -12,6 +12,7 @@ DOCUMENT = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding
 def test_the_document_shows_the_schema_as_it_is() -> None:
     [shown] = re.findall(r"```json schema\n(.*?)```", DOCUMENT, flags=re.DOTALL)
     assert json.loads(shown) == JSON_SCHEMA
+    assert json.dumps(json.loads(shown)) == json.dumps(JSON_SCHEMA), "in the same order"
 
 
 def test_the_document_names_every_format_and_every_member_of_a_job() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from vbsbatch.model import Job
-from vbsbatch.report.data import JOB_FIELDS, ReportData, job_values
+from vbsbatch.report.data import ReportData
+from vbsbatch.report.documents import JOB_FIELDS, job_document
 from vbsbatch.report.text import cleaned
 
 # What a spreadsheet skips before it looks for a formula: blanks and invisible characters.
@@ -18,30 +19,32 @@ _BLANK = re.compile(r"[\s\u00ad\u200b-\u200d\u2060\ufeff\ufffd]*")
 _AFTER_SEMICOLON = re.compile(r";(?=([\s\"'\u00ad\u200b-\u200d\u2060\ufeff\ufffd]*)(.))")
 _TRIGGERS = frozenset("=+-@\u2212")
 
-
 PLACE_FIELDS = ("cloud", "region", "project_id", "endpoint")
-"""Columns that a report has behind those of its jobs: where the run was started."""
+"""The last columns of a report: where the run was started."""
 
 
 def write(data: ReportData, stream: TextIO) -> None:
     """Write the run's jobs, each with the cloud that it is in."""
-    place = data.run.place
-    cells = [cell(cleaned(getattr(place, name))) for name in PLACE_FIELDS]
-    writer = csv.writer(stream, lineterminator="\r\n")
-    writer.writerow((*JOB_FIELDS, *PLACE_FIELDS))
-    for job in data.jobs():
-        writer.writerow((*map(cell, job_values(job).values()), *cells))
+    place = [cleaned(getattr(data.run.place, name)) for name in PLACE_FIELDS]
+    _write((*JOB_FIELDS, *PLACE_FIELDS), data.jobs(), place, stream)
 
 
 def write_jobs(jobs: Iterable[Job], stream: TextIO) -> None:
     """Write a header and one row a job; `stream` must not translate line ends (`newline=""`)."""
+    _write(JOB_FIELDS, jobs, (), stream)
+
+
+def _write(
+    header: Sequence[str], jobs: Iterable[Job], place: Sequence[str | None], stream: TextIO
+) -> None:
     writer = csv.writer(stream, lineterminator="\r\n")
-    writer.writerow(JOB_FIELDS)
+    writer.writerow(header)
+    last = list(map(cell, place))
     for job in jobs:
-        writer.writerow(map(cell, job_values(job).values()))
+        writer.writerow((*map(cell, job_document(job).values()), *last))
 
 
-def cell(value: str | int | None) -> str | int | None:
+def cell(value: object) -> object:
     """`value` such that no spreadsheet computes it: an apostrophe before what starts a formula."""
     if not isinstance(value, str):
         return value

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from vbsbatch.model import Job
-from vbsbatch.report import data as figures
+from vbsbatch.report import sections
 from vbsbatch.report.data import ReportData
-from vbsbatch.report.text import clean, moment
+from vbsbatch.report.sections import JOB_COLUMNS, Cell, Section, job_cells
+from vbsbatch.report.text import clean
 
 _HEAD = """<!DOCTYPE html>
 <html lang="en">
@@ -54,12 +55,8 @@ def write(data: ReportData, stream: TextIO, *, all_jobs: bool = False) -> None:
     title = f"Run {text(data.run.id)}"
     stream.write(_HEAD.format(title=f"{title} - vbsbatch"))
     stream.write(f"<h1>{title}</h1>\n")
-    _facts(data, stream)
-    _totals(data, stream)
-    _failures(data, stream)
-    _unknown_codes(data, stream)
-    _jobs(data, stream, all_jobs=all_jobs)
-    _next(data, stream)
+    for section in sections.of(data, all_jobs=all_jobs):
+        _write(section, stream)
     stream.write("</body>\n</html>\n")
 
 
@@ -69,57 +66,28 @@ def text(value: object) -> str:
     return escaped.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 
-def _facts(data: ReportData, stream: TextIO) -> None:
-    rows = (
-        f'<tr><th scope="row">{text(label)}</th><td>{text(value)}</td></tr>\n'
-        for label, value in figures.facts(data)
-    )
-    stream.write(f"<table>\n{''.join(rows)}</table>\n")
-
-
-def _totals(data: ReportData, stream: TextIO) -> None:
-    stream.write("<h2>Jobs by state</h2>\n")
-    _table(("state", "jobs"), (map(_cell, row) for row in figures.totals(data)), stream)
-
-
-def _failures(data: ReportData, stream: TextIO) -> None:
-    rows = figures.failures(data)
-    if rows:
-        stream.write("<h2>Failures by code</h2>\n")
-        shown = ((f.count, f.http_status, f.code, f.meaning or "never seen before") for f in rows)
-        _table(("jobs", "HTTP", "code", "meaning"), (map(_cell, row) for row in shown), stream)
-
-
-def _unknown_codes(data: ReportData, stream: TextIO) -> None:
-    rows = figures.unknown_codes(data)
-    if rows:
-        stream.write("<h2>Codes never seen before</h2>\n")
-        shown = ((f.count, f.http_status, f.code) for f in rows)
-        _table(("times", "HTTP", "code"), (map(_cell, row) for row in shown), stream)
-
-
-def _jobs(data: ReportData, stream: TextIO, *, all_jobs: bool) -> None:
-    listed = figures.listed(data, all_jobs=all_jobs)
-    if listed is None:
-        return
-    title, chosen = listed
-    stream.write(f"<h2>{title}</h2>\n")
-    header = ("state", "volume", "volume id", "HTTP", "code", "message", "attempts", "ended")
-    _table(header, map(_job_cells, chosen), stream)
+def _write(section: Section, stream: TextIO) -> None:
+    match section:
+        case sections.Facts(rows=facts):
+            rows = (
+                f'<tr><th scope="row">{text(label)}</th><td>{text(value)}</td></tr>\n'
+                for label, value in facts
+            )
+            stream.write(f"<table>\n{''.join(rows)}</table>\n")
+        case sections.FigureTable(title=title, columns=columns, rows=figures):
+            stream.write(f"<h2>{title}</h2>\n")
+            _table(columns, (map(_cell, row) for row in figures), stream)
+        case sections.JobList(title=title, jobs=jobs):
+            stream.write(f"<h2>{title}</h2>\n")
+            _table(JOB_COLUMNS, map(_job_cells, jobs), stream)
+        case sections.NextCommands(commands=commands):
+            shown = "\n".join(map(text, commands))
+            stream.write(f"<h2>Next</h2>\n<pre>{shown}</pre>\n")
 
 
 def _job_cells(job: Job) -> list[str]:
-    ended = None if job.ended_at is None else moment(job.ended_at)
-    values = (job.volume_name, job.volume_id, job.http_status, job.code, job.message, job.attempts)
-    state = f'<td class="{job.state.value}">{text(figures.mark(job))}</td>'
-    return [state, *map(_cell, (*values, ended))]
-
-
-def _next(data: ReportData, stream: TextIO) -> None:
-    commands = figures.next_commands(data)
-    if commands:
-        shown = "\n".join(map(text, commands))
-        stream.write(f"<h2>Next</h2>\n<pre>{shown}</pre>\n")
+    state, *others = job_cells(job)
+    return [f'<td class="{job.state.value}">{text(state)}</td>', *map(_cell, others)]
 
 
 def _table(header: tuple[str, ...], rows: Iterable[Iterable[str]], stream: TextIO) -> None:
@@ -130,6 +98,6 @@ def _table(header: tuple[str, ...], rows: Iterable[Iterable[str]], stream: TextI
     stream.write("</tbody>\n</table>\n")
 
 
-def _cell(value: object) -> str:
+def _cell(value: Cell) -> str:
     kind = ' class="number"' if isinstance(value, int) else ""
     return f"<td{kind}>{'-' if value is None else text(value)}</td>"

@@ -19,7 +19,9 @@ from rich.text import Text
 
 from vbsbatch.model import Job, JobState, as_wall
 from vbsbatch.report import data as figures
+from vbsbatch.report import sections
 from vbsbatch.report.data import ReportData
+from vbsbatch.report.sections import Cell, Section
 from vbsbatch.report.text import clean, cut, span
 
 MEASURED = 500
@@ -62,33 +64,43 @@ _JOB_COLUMNS = (
 )
 
 
+_ORDER = (
+    sections.StateCounts,
+    sections.Facts,
+    sections.FigureTable,
+    sections.NextCommands,
+    sections.JobList,
+)
+"""On a terminal the counts come first; what may be long comes last, above the prompt."""
+
+
 def write(data: ReportData, stream: TextIO, *, all_jobs: bool = False) -> None:
     """Write the status, then the failed and skipped jobs (or all)."""
-    write_status(data, stream)
-    if listed := figures.listed(data, all_jobs=all_jobs):
-        title, chosen = listed
-        stream.write(f"\n{title}\n")
-        write_jobs(chosen, stream, now=data.now)
+    _write(data, sections.of(data, all_jobs=all_jobs), stream)
 
 
 def write_status(data: ReportData, stream: TextIO) -> None:
     """Write the run's totals, figures, failures by code, unknown codes and next commands."""
+    _write(data, sections.of(data, jobs=False), stream)
+
+
+def _write(data: ReportData, found: Iterable[Section], stream: TextIO) -> None:
     console = _console(stream)
     _say(console, Text(f"vbsbatch run {clean(data.run.id)}", style="bold"))
-    _say(console, Text("  ").join(_totals(data)))
-    _table(console, ("", ""), figures.facts(data))
-    if data.failures:
-        _say(console, Text("\nFailures by code"))
-        rows = figures.failures(data)
-        shown = [(f.count, f.http_status, f.code, f.meaning or "never seen before") for f in rows]
-        _table(console, ("JOBS", "HTTP", "CODE", "MEANING"), shown)
-    if strange := figures.unknown_codes(data):
-        _say(console, Text("\nCodes never seen before"))
-        _table(
-            console, ("TIMES", "HTTP", "CODE"), [(f.count, f.http_status, f.code) for f in strange]
-        )
-    if commands := figures.next_commands(data):
-        _say(console, Text("\n".join(["\nNext", *(f"  {clean(c)}" for c in commands)])))
+    for section in sorted(found, key=lambda section: _ORDER.index(type(section))):
+        match section:
+            case sections.StateCounts(rows=counts):
+                _say(console, Text("  ").join(_totals(counts)))
+            case sections.Facts(rows=facts):
+                _table(console, ("", ""), facts)
+            case sections.FigureTable(title=title, columns=columns, rows=rows):
+                _say(console, Text(f"\n{title}"))
+                _table(console, tuple(map(str.upper, columns)), rows)
+            case sections.NextCommands(commands=commands):
+                _say(console, Text("\n".join(["\nNext", *(f"  {clean(c)}" for c in commands)])))
+            case sections.JobList(title=title, jobs=jobs):
+                stream.write(f"\n{title}\n")
+                write_jobs(jobs, stream, now=data.now)
 
 
 def write_runs(runs: Iterable[ReportData], stream: TextIO) -> None:
@@ -139,16 +151,17 @@ def _say(console: Console, text: Text, *, one_line: bool = False) -> None:
         console.file.write(f"{text.plain}\n")
 
 
-def _totals(data: ReportData) -> Iterator[Text]:
+def _totals(counts: Iterable[tuple[Cell, ...]]) -> Iterator[Text]:
     """Every state that people ask after, and the rarer ones where there is something in them."""
-    for name, count in figures.totals(data):
+    for name, count in counts:
+        glyph = str(name)[0]
         if count:
-            yield Text(f"{name} {count}", style=_STYLES.get(name[0], ""))
-        elif name[0] not in "?-":
+            yield Text(f"{name} {count}", style=_STYLES.get(glyph, ""))
+        elif glyph not in "?-":
             yield Text(f"{name} 0")
 
 
-def _table(console: Console, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
+def _table(console: Console, header: tuple[str, ...], rows: Iterable[tuple[Cell, ...]]) -> None:
     """A table of few rows; a cell that is too wide for the terminal is folded."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=any(header))
     rows = list(rows)
@@ -176,12 +189,12 @@ def _print_bare(console: Console, table: Table) -> None:
     console.file.writelines(f"{line.rstrip(' ')}\n" for line in captured.get().split("\n")[:-1])
 
 
-def _small_cell(console: Console, value: object) -> Text:
+def _small_cell(console: Console, value: Cell) -> Text:
     shown = "-" if value is None else clean(str(value))
     return Text(cut(shown, LONGEST_ON_A_TERMINAL) if console.is_terminal else shown)
 
 
-def _run_cells(data: ReportData) -> tuple[object, ...]:
+def _run_cells(data: ReportData) -> tuple[Cell, ...]:
     run = data.run
     took = figures.duration(data)
     top = next(iter(figures.failures(data)), None)

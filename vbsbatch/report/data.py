@@ -6,26 +6,18 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from shlex import quote
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from vbsbatch.model import (
-    AT_ONCE,
     ENDED_STATES,
     OPEN_STATES,
     BlockingRun,
     Job,
     JobState,
-    Operation,
     Run,
     RunState,
-    Service,
-    as_wall,
-    holders,
 )
-from vbsbatch.report.text import clean, cleaned, moment, span, time_or_none, utc
-
-SCHEMA = 1
-"""The version of every JSON document; it changes when a reader of the old one would break."""
+from vbsbatch.report.text import clean
 
 Meaning: TypeAlias = Callable[[str | None, int | None], str | None]
 """(code, status) -> what it means, or None when neither is documented."""
@@ -35,7 +27,6 @@ CodeCount: TypeAlias = tuple[int | None, str | None, int]
 
 _SAFE_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MOST_COMMANDS = 3
-_NO_TELLING = "it cannot be told whether one drives the run: the locks of the store cannot be asked"
 
 
 def _no_jobs(*, states: Iterable[JobState] = ()) -> Iterator[Job]:
@@ -234,161 +225,3 @@ _MARKS: Mapping[JobState, str] = {
     JobState.CANCELLED: "- cancel",
     JobState.SKIPPED: "- skip",
 }
-
-
-def listed(data: ReportData, *, all_jobs: bool) -> tuple[str, Iterator[Job]] | None:
-    """The jobs that a report for people lists, under which title: those without a new backup that
-    somebody may look for, or all; None when there is nothing to list."""
-    if all_jobs:
-        return "All jobs", data.jobs()
-    named = {"Failed": JobState.FAILED, "skipped": JobState.SKIPPED}
-    found = {word: state for word, state in named.items() if data.count(state)}
-    if not found:
-        return None
-    return f"{' and '.join(found).capitalize()} jobs", data.jobs(states=found.values())
-
-
-def totals(data: ReportData) -> list[tuple[str, int]]:
-    """Jobs by state as (glyph and word, count), in the order of a job's life; they add up."""
-    return [
-        (". wait", data.count(JobState.WAITING) - data.retrying),
-        ("~ retry", data.retrying),
-        ("> active", active(data.counts) - data.count(JobState.UNKNOWN)),
-        ("? unknown", data.count(JobState.UNKNOWN)),
-        ("+ ok", data.count(JobState.SUCCEEDED)),
-        ("x FAIL", data.count(JobState.FAILED)),
-        ("- cancelled", data.count(JobState.CANCELLED)),
-        ("- skipped", data.count(JobState.SKIPPED)),
-    ]
-
-
-def facts(data: ReportData) -> list[tuple[str, str]]:
-    """What a person wants to know of the run first, as (label, uncleaned text)."""
-    run = data.run
-    took = duration(data)
-    waits = (
-        data.live is not False or run.state is not RunState.RUNNING
-    )  # an engine that is gone does not
-    optional = [
-        ("cloud", run.cloud),
-        ("region", run.region),
-        ("project", run.place.project),
-        ("endpoint", run.endpoint),
-        ("service", "Cinder" if run.settings.service is Service.CINDER else None),
-        ("reason", run.reason if waits else None),
-        ("held", holders.who_holds(data.holders) if data.holders else None),
-        ("started", None if run.started_at is None else moment(run.started_at)),
-        ("ended", None if run.ended_at is None else moment(run.ended_at)),
-        ("took", None if took is None else span(took)),
-        ("window", None if run.settings.window is None else str(run.settings.window)),
-        ("waves", _waves(data)),
-        ("engine", _NO_TELLING if standing(data) == "LIVE?" else None),
-    ]
-    return [
-        ("plan", run.plan),
-        *_work(run),
-        ("state", f"{run.state} ({standing(data)})"),
-        *((label, text) for label, text in optional if text is not None),
-        ("done", f"{percent(data.counts)}%, {ended(data.counts)} of {data.total}"),
-        ("attempts", str(data.attempts)),
-        *_adopted(run),
-        ("API calls", calls(run, data.counts)),
-    ]
-
-
-def _adopted(run: Run) -> list[tuple[str, str]]:
-    """What an engine found that the store did not know of: the store is an old copy, or was made
-    anew."""
-    many = "1 backup" if run.adopted == 1 else f"{run.adopted} backups"
-    return [("taken over", f"{many} that the store did not know of")] if run.adopted else []
-
-
-def _work(run: Run) -> list[tuple[str, str]]:
-    """What a run does that makes no backups."""
-    settings = run.settings
-    verb = _VERBS.get(settings.operation)
-    return [] if verb is None else [("work", f"{verb} the backups of run {settings.source_run}")]
-
-
-_VERBS = {Operation.RESTORE: "restores", Operation.PRUNE: "deletes"}
-
-_DONE = {
-    Operation.BACKUP: "completed backup",
-    Operation.RESTORE: "restored volume",
-    Operation.PRUNE: "deleted backup",
-}
-"""What one job that succeeded has done."""
-
-
-def wave_values(data: ReportData) -> list[dict[str, Any]]:
-    """How far each wave is, as JSON has it; `open` until now are those that may be sent."""
-    return [
-        {
-            "name": clean(wave.name),
-            "jobs": sum(data.waves.get(index, {}).values()),
-            "ended": ended(data.waves.get(index, {})),
-            "failed": data.waves.get(index, {}).get(JobState.FAILED, 0),
-            "max_failures": wave.max_failures,
-            "open": index <= data.run.wave,
-        }
-        for index, wave in enumerate(data.run.settings.waves)
-    ]
-
-
-def _waves(data: ReportData) -> str | None:
-    """The same in words; waves that have something left and may not start yet say so."""
-    told = []
-    for wave in wave_values(data):
-        failed = f" ({wave['failed']} failed)" if wave["failed"] else ""
-        waits = "" if wave["open"] or wave["ended"] == wave["jobs"] else " waits"
-        told.append(f"{wave['name']} {wave['ended']}/{wave['jobs']}{failed}{waits}")
-    return ", ".join(told) or None
-
-
-def calls(run: Run, counts: Mapping[JobState, int]) -> str:
-    """What the run has called so far, in words, with the calls per job that succeeded."""
-    each, done = calls_per_succeeded(run, counts), _DONE[run.settings.operation]
-    per_backup = f"no {done} yet" if each is None else f"{each:.2f} per {done}"
-    total = run.create_calls + run.read_calls
-    return f"{total} ({run.create_calls} creates, {run.read_calls} reads), {per_backup}"
-
-
-def counts_values(counts: Mapping[JobState, int]) -> dict[str, int]:
-    """Jobs by state as JSON has them: every state, in the order of a job's life."""
-    return {state.value: counts.get(state, 0) for state in JobState}
-
-
-def calls_values(run: Run, counts: Mapping[JobState, int]) -> dict[str, int | float | None]:
-    """API calls as JSON has them."""
-    return {
-        "create": run.create_calls,
-        "read": run.read_calls,
-        "per_succeeded": calls_per_succeeded(run, counts),
-    }
-
-
-def job_values(job: Job) -> dict[str, str | int | None]:
-    """A job's fields as JSON and CSV name them: texts cleaned, times in ISO 8601 UTC."""
-    is_due = job.state is JobState.WAITING and job.due_at > AT_ONCE
-    return {
-        "volume_id": clean(job.volume_id),
-        "name": clean(job.volume_name),
-        "backup_name": clean(job.backup_name),
-        "state": job.state.value,
-        "attempts": job.attempts,
-        "http_status": job.http_status,
-        "code": cleaned(job.code),
-        "message": cleaned(job.message),
-        "cloud_job_id": cleaned(job.cloud_job_id),
-        "backup_id": cleaned(job.backup_id),
-        "first_sent_at": time_or_none(job.first_sent_at),
-        "ended_at": time_or_none(job.ended_at),
-        "due_at": utc(as_wall(job.due_at)) if is_due else None,
-        "priority": job.priority,
-        "group": cleaned(job.group),
-        "progress": job.progress if job.state is JobState.RUNNING else None,
-    }
-
-
-JOB_FIELDS = tuple(job_values(Job(no=0, volume_id="", volume_name="", backup_name="")))
-"""The keys of `job_values`, in the order of the columns."""

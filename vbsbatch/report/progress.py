@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from vbsbatch.model import JobMoved, JobState, Run, RunNoted
 
@@ -16,8 +17,16 @@ ENOUGH_SECONDS = 10.0
 LOUD_NOTES = frozenset({"limiter", "breaker", "command", "session", "run"})
 """Kinds of `RunNoted` that are told without being asked for."""
 
-OUTCOMES: Mapping[int, str] = {0: "done", 1: "partial", 2: "refused", 3: "stopped", 130: "aborted"}
-"""What an exit code means, in one word."""
+Outcome: TypeAlias = Literal["done", "partial", "refused", "stopped", "aborted", "failed"]
+
+OUTCOMES: Mapping[int, Outcome] = {
+    0: "done",
+    1: "partial",
+    2: "refused",
+    3: "stopped",
+    130: "aborted",
+}
+"""What an exit code means, in one word; any other means `failed`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,1 @@
+"""What the report room wrote for many runs: `python -m tests.report.frozen` takes it anew."""

@@ -1,0 +1,261 @@
+"""The JSON documents as types, and the values of each; `schema` derives the JSON Schema from them.
+
+`Annotated` adds keywords of JSON Schema as pairs. All texts are cleaned, all times ISO 8601 in UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, TypeAlias, TypedDict
+
+from vbsbatch.model import AT_ONCE, Job, JobState, Operation, Run, RunState, Service, as_wall
+from vbsbatch.report import data as figures
+from vbsbatch.report.data import Failure, ReportData
+from vbsbatch.report.text import clean, cleaned, time_or_none, utc
+
+SCHEMA: Final = 1
+"""The version of every JSON document; it changes when a reader of the old one would break."""
+
+Count: TypeAlias = Annotated[int, ("minimum", 0)]
+Percent: TypeAlias = Annotated[float, ("minimum", 0), ("maximum", 100)]
+WholePercent: TypeAlias = Annotated[int, ("minimum", 0), ("maximum", 100)]
+NotNegative: TypeAlias = Annotated[float, ("minimum", 0)]
+Time: TypeAlias = Annotated[str, ("pattern", r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$")]
+
+Counts: TypeAlias = dict[JobState, Count]
+"""Jobs by state: every state, in the order of a job's life."""
+
+
+class JobDocument(TypedDict):
+    """A job; the columns of CSV are the same."""
+
+    volume_id: str
+    name: str
+    backup_name: str
+    state: JobState
+    attempts: Count
+    http_status: int | None
+    code: str | None
+    message: str | None
+    cloud_job_id: str | None
+    backup_id: str | None
+    first_sent_at: Time | None
+    ended_at: Time | None
+    due_at: Time | None
+    priority: int
+    group: str | None
+    progress: WholePercent | None
+
+
+class CallsDocument(TypedDict):
+    """API calls of a run."""
+
+    create: Count
+    read: Count
+    per_succeeded: NotNegative | None
+
+
+class WaveDocument(TypedDict):
+    """How far a wave is; `open` says that its jobs may be sent."""
+
+    name: str
+    jobs: Count
+    ended: Count
+    failed: Count
+    max_failures: Count
+    open: bool
+
+
+class CodeDocument(TypedDict):
+    """How often one status and code came."""
+
+    http_status: int | None
+    code: str | None
+    count: Count
+
+
+class FailureDocument(CodeDocument):
+    """How many jobs failed with one status and code."""
+
+    meaning: str | None
+
+
+class HolderDocument(TypedDict):
+    """Another run that holds volumes of this one."""
+
+    run: str
+    state: RunState
+    live: bool
+    volumes: Count
+
+
+class RunDocument(TypedDict):
+    """A run without its jobs."""
+
+    id: str
+    plan: str
+    operation: Operation
+    source_run: str | None
+    cloud: str | None
+    region: str | None
+    project_id: str | None
+    project_name: str | None
+    endpoint: str | None
+    service: Service
+    state: RunState
+    live: bool | None
+    reason: str | None
+    counts: Counts
+    percent: Percent
+    attempts: Count
+    adopted: Count
+    started_at: Time | None
+    ended_at: Time | None
+    duration_seconds: NotNegative | None
+    calls: CallsDocument
+    waves: list[WaveDocument]
+    unknown_codes: list[CodeDocument]
+
+
+class StatusDocument(TypedDict):
+    """A report without its jobs (`status --json`)."""
+
+    schema: Literal[1]
+    run: RunDocument
+    failures: list[FailureDocument]
+    held_by: list[HolderDocument]
+    next: list[str]
+
+
+class ReportDocument(StatusDocument):
+    """A whole report."""
+
+    jobs: list[JobDocument]
+
+
+class JobsDocument(TypedDict):
+    """Some jobs of one run (`jobs --json`)."""
+
+    schema: Literal[1]
+    run_id: str
+    jobs: list[JobDocument]
+
+
+class RunsDocument(TypedDict):
+    """Every run (`runs --json`)."""
+
+    schema: Literal[1]
+    runs: list[RunDocument]
+
+
+JOB_FIELDS = tuple(JobDocument.__annotations__)
+"""The members of a job, in the order of the columns of CSV."""
+
+
+def job_document(job: Job) -> JobDocument:
+    """One job."""
+    is_due = job.state is JobState.WAITING and job.due_at > AT_ONCE
+    return {
+        "volume_id": clean(job.volume_id),
+        "name": clean(job.volume_name),
+        "backup_name": clean(job.backup_name),
+        "state": job.state,
+        "attempts": job.attempts,
+        "http_status": job.http_status,
+        "code": cleaned(job.code),
+        "message": cleaned(job.message),
+        "cloud_job_id": cleaned(job.cloud_job_id),
+        "backup_id": cleaned(job.backup_id),
+        "first_sent_at": time_or_none(job.first_sent_at),
+        "ended_at": time_or_none(job.ended_at),
+        "due_at": utc(as_wall(job.due_at)) if is_due else None,
+        "priority": job.priority,
+        "group": cleaned(job.group),
+        "progress": job.progress if job.state is JobState.RUNNING else None,
+    }
+
+
+def counts_document(counts: Mapping[JobState, int]) -> Counts:
+    """Jobs by state."""
+    return {state: counts.get(state, 0) for state in JobState}
+
+
+def calls_document(run: Run, counts: Mapping[JobState, int]) -> CallsDocument:
+    """API calls of the run."""
+    return {
+        "create": run.create_calls,
+        "read": run.read_calls,
+        "per_succeeded": figures.calls_per_succeeded(run, counts),
+    }
+
+
+def wave_documents(data: ReportData) -> list[WaveDocument]:
+    """The waves of the run in their order."""
+    return [
+        {
+            "name": clean(wave.name),
+            "jobs": sum(data.waves.get(index, {}).values()),
+            "ended": figures.ended(data.waves.get(index, {})),
+            "failed": data.waves.get(index, {}).get(JobState.FAILED, 0),
+            "max_failures": wave.max_failures,
+            "open": index <= data.run.wave,
+        }
+        for index, wave in enumerate(data.run.settings.waves)
+    ]
+
+
+def run_document(data: ReportData) -> RunDocument:
+    """One run."""
+    run = data.run
+    took = figures.duration(data)
+    return {
+        "id": clean(run.id),
+        "plan": clean(run.plan),
+        "operation": run.settings.operation,
+        "source_run": cleaned(run.settings.source_run),
+        "cloud": cleaned(run.cloud),
+        "region": cleaned(run.region),
+        "project_id": cleaned(run.project_id),
+        "project_name": cleaned(run.project_name),
+        "endpoint": cleaned(run.endpoint),
+        "service": run.settings.service,
+        "state": run.state,
+        "live": data.live,
+        "reason": cleaned(run.reason),
+        "counts": counts_document(data.counts),
+        "percent": figures.percent(data.counts),
+        "attempts": data.attempts,
+        "adopted": run.adopted,
+        "started_at": time_or_none(run.started_at),
+        "ended_at": time_or_none(run.ended_at),
+        "duration_seconds": None if took is None else round(took, 3),
+        "calls": calls_document(run, data.counts),
+        "waves": wave_documents(data),
+        "unknown_codes": [_code_document(row) for row in figures.unknown_codes(data)],
+    }
+
+
+def status_document(data: ReportData) -> StatusDocument:
+    """One run with its failures and what to do next."""
+    return {
+        "schema": SCHEMA,
+        "run": run_document(data),
+        "failures": [
+            {**_code_document(row), "meaning": cleaned(row.meaning)}
+            for row in figures.failures(data)
+        ],
+        "held_by": [
+            {
+                "run": clean(holder.run_id),
+                "state": holder.state,
+                "live": holder.driven,
+                "volumes": holder.volumes,
+            }
+            for holder in data.holders
+        ],
+        "next": figures.next_commands(data),
+    }
+
+
+def _code_document(row: Failure) -> CodeDocument:
+    return {"http_status": row.http_status, "code": cleaned(row.code), "count": row.count}

@@ -1,0 +1,190 @@
+"""What a report for people says, in which order; table, Markdown and HTML only render it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from vbsbatch.model import Job, JobState, Operation, Run, RunState, Service, holders
+from vbsbatch.report import data as figures
+from vbsbatch.report.data import Failure, ReportData
+from vbsbatch.report.documents import wave_documents
+from vbsbatch.report.text import moment, span
+
+Cell: TypeAlias = str | int | None
+"""Uncleaned text, a number, or nothing (`-`)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """Labels, each with its text."""
+
+    rows: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FigureTable:
+    """A title over a few rows."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Cell, ...]]
+
+
+class StateCounts(FigureTable):
+    """Jobs by state, which a terminal shows on one line."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobList:
+    """Jobs that are read while they are written."""
+
+    title: str
+    jobs: Iterator[Job]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NextCommands:
+    """What to type next."""
+
+    commands: Sequence[str]
+
+
+Section: TypeAlias = Facts | FigureTable | JobList | NextCommands
+
+JOB_COLUMNS = ("state", "volume", "volume id", "HTTP", "code", "message", "attempts", "ended")
+"""The columns of a `JobList` on a page; `job_cells` fills them."""
+
+
+def of(data: ReportData, *, all_jobs: bool = False, jobs: bool = True) -> Iterator[Section]:
+    """The sections that have something to say; no `jobs` leaves the list of jobs out."""
+    yield Facts(rows=facts(data))
+    yield StateCounts(title="Jobs by state", columns=("state", "jobs"), rows=totals(data))
+    if failures := figures.failures(data):
+        yield FigureTable(
+            title="Failures by code",
+            columns=("jobs", "HTTP", "code", "meaning"),
+            rows=[(*_code(row), row.meaning or "never seen before") for row in failures],
+        )
+    if unknown := figures.unknown_codes(data):
+        yield FigureTable(
+            title="Codes never seen before",
+            columns=("times", "HTTP", "code"),
+            rows=[_code(row) for row in unknown],
+        )
+    if jobs and (chosen := listed(data, all_jobs=all_jobs)):
+        yield JobList(title=chosen[0], jobs=chosen[1])
+    if commands := figures.next_commands(data):
+        yield NextCommands(commands=commands)
+
+
+def _code(row: Failure) -> tuple[Cell, ...]:
+    return row.count, row.http_status, row.code
+
+
+def job_cells(job: Job) -> tuple[Cell, ...]:
+    """A job in `JOB_COLUMNS`."""
+    ended = None if job.ended_at is None else moment(job.ended_at)
+    named = (figures.mark(job), job.volume_name, job.volume_id)
+    return (*named, job.http_status, job.code, job.message, job.attempts, ended)
+
+
+def listed(data: ReportData, *, all_jobs: bool) -> tuple[str, Iterator[Job]] | None:
+    """Title and jobs of the list: all jobs, or the failed and skipped ones; None without any."""
+    if all_jobs:
+        return "All jobs", data.jobs()
+    named = {"Failed": JobState.FAILED, "skipped": JobState.SKIPPED}
+    found = {word: state for word, state in named.items() if data.count(state)}
+    if not found:
+        return None
+    return f"{' and '.join(found).capitalize()} jobs", data.jobs(states=found.values())
+
+
+def totals(data: ReportData) -> list[tuple[str, int]]:
+    """Jobs by state as (glyph and word, count), in the order of a job's life; they add up."""
+    return [
+        (". wait", data.count(JobState.WAITING) - data.retrying),
+        ("~ retry", data.retrying),
+        ("> active", figures.active(data.counts) - data.count(JobState.UNKNOWN)),
+        ("? unknown", data.count(JobState.UNKNOWN)),
+        ("+ ok", data.count(JobState.SUCCEEDED)),
+        ("x FAIL", data.count(JobState.FAILED)),
+        ("- cancelled", data.count(JobState.CANCELLED)),
+        ("- skipped", data.count(JobState.SKIPPED)),
+    ]
+
+
+def facts(data: ReportData) -> list[tuple[str, str]]:
+    """What a person wants to know of the run first, as (label, uncleaned text)."""
+    run, counts = data.run, data.counts
+    took, standing = figures.duration(data), figures.standing(data)
+    at_work = data.live is not False or run.state is not RunState.RUNNING
+    window = run.settings.window
+    rows = [
+        ("plan", run.plan),
+        ("work", _work(run)),
+        ("state", f"{run.state} ({standing})"),
+        ("cloud", run.cloud),
+        ("region", run.region),
+        ("project", run.place.project),
+        ("endpoint", run.endpoint),
+        ("service", "Cinder" if run.settings.service is Service.CINDER else None),
+        ("reason", run.reason if at_work else None),  # an engine that is gone waits for nothing
+        ("held", holders.who_holds(data.holders) if data.holders else None),
+        ("started", None if run.started_at is None else moment(run.started_at)),
+        ("ended", None if run.ended_at is None else moment(run.ended_at)),
+        ("took", None if took is None else span(took)),
+        ("window", None if window is None else str(window)),
+        ("waves", _waves(data)),
+        ("engine", _LOCKS_SILENT if standing == "LIVE?" else None),
+        ("done", f"{figures.percent(counts)}%, {figures.ended(counts)} of {data.total}"),
+        ("attempts", str(data.attempts)),
+        ("taken over", _adopted(run)),
+        ("API calls", calls(run, counts)),
+    ]
+    return [(label, text) for label, text in rows if text is not None]
+
+
+def _work(run: Run) -> str | None:
+    """What a run does that makes no backups."""
+    verb = _VERBS.get(run.settings.operation)
+    return None if verb is None else f"{verb} the backups of run {run.settings.source_run}"
+
+
+def _adopted(run: Run) -> str | None:
+    """Backups that an engine found and the store did not know of: it is an old or a new store."""
+    many = "1 backup" if run.adopted == 1 else f"{run.adopted} backups"
+    return f"{many} that the store did not know of" if run.adopted else None
+
+
+_LOCKS_SILENT = (
+    "it cannot be told whether one drives the run: the locks of the store cannot be asked"
+)
+
+_VERBS = {Operation.RESTORE: "restores", Operation.PRUNE: "deletes"}
+
+_DONE = {
+    Operation.BACKUP: "completed backup",
+    Operation.RESTORE: "restored volume",
+    Operation.PRUNE: "deleted backup",
+}
+"""What one job that succeeded has done."""
+
+
+def _waves(data: ReportData) -> str | None:
+    """How far each wave is; a wave that has jobs left and may not start yet says that it waits."""
+    texts = []
+    for wave in wave_documents(data):
+        failed = f" ({wave['failed']} failed)" if wave["failed"] else ""
+        waits = "" if wave["open"] or wave["ended"] == wave["jobs"] else " waits"
+        texts.append(f"{wave['name']} {wave['ended']}/{wave['jobs']}{failed}{waits}")
+    return ", ".join(texts) or None
+
+
+def calls(run: Run, counts: Mapping[JobState, int]) -> str:
+    """What the run has called so far, in words, with the calls per job that succeeded."""
+    each, done = figures.calls_per_succeeded(run, counts), _DONE[run.settings.operation]
+    per_backup = f"no {done} yet" if each is None else f"{each:.2f} per {done}"
+    total = run.create_calls + run.read_calls
+    return f"{total} ({run.create_calls} creates, {run.read_calls} reads), {per_backup}"
