@@ -9,9 +9,9 @@ from random import Random
 from sqlite3 import Connection
 
 from vbsbatch.cloud.endpoints import Endpoints
+from vbsbatch.cloud.services.vbs import VbsService
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.tokens import Token, Tokens
-from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.engine import Engine, EngineResult
 from vbsbatch.model import (
     BackupSettings,

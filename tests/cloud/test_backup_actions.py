@@ -7,8 +7,8 @@ import json
 import httpx
 import pytest
 
-from vbsbatch.cloud.cinder import CinderService
 from vbsbatch.cloud.endpoints import Endpoints
+from vbsbatch.cloud.services.cinder import CinderService
 from vbsbatch.model import Answer
 
 from .fixtures import PROJECT, VOLUME, Bench, answer

@@ -19,11 +19,11 @@ import pytest
 from anyio.streams.tls import TLSListener
 
 from vbsbatch.cloud.endpoints import Endpoints
+from vbsbatch.cloud.services.vbs import VbsService
 from vbsbatch.cloud.session import CREATE_MAX, Session
 from vbsbatch.cloud.tokens import Tokens
 from vbsbatch.cloud.transport_errors import NO_ANSWER, reason
 from vbsbatch.cloud.trust import Trust, proxy_for, ssl_context
-from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.errors import CloudUnavailable
 from vbsbatch.model import Answer, Timeouts
 

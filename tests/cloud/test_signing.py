@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from vbsbatch.cloud.endpoints import Endpoints
 from vbsbatch.cloud.server_clock import ServerClock
+from vbsbatch.cloud.services.vbs import VbsService
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.signing import AccessKey, Signer, sign
-from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.errors import CloudRefused, SignInError
 from vbsbatch.model import Timeouts
 

@@ -17,12 +17,12 @@ from typing import Any, Protocol
 import anyio
 import httpx
 
-from vbsbatch.cloud.cinder import CinderService
 from vbsbatch.cloud.endpoints import Endpoints
 from vbsbatch.cloud.operation_services import stand_in
+from vbsbatch.cloud.services.cinder import CinderService
+from vbsbatch.cloud.services.vbs import VbsService
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.tokens import Token, Tokens
-from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.engine import Engine, EngineResult, Listener, Tuning
 from vbsbatch.model import BackupSettings, Elapsed, Job, Run, Service, Settings, Wall
 from vbsbatch.simulator.virtual import START, VirtualClock

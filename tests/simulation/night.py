@@ -18,13 +18,13 @@ import anyio
 import httpx
 
 from vbsbatch.cloud.backup_operation_adapter import BackupOperationAdapter
-from vbsbatch.cloud.cinder import CinderService
 from vbsbatch.cloud.endpoints import Endpoints
 from vbsbatch.cloud.operation_services import stand_in
 from vbsbatch.cloud.service import CloudService
+from vbsbatch.cloud.services.cinder import CinderService
+from vbsbatch.cloud.services.vbs import VbsService
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.tokens import Token, Tokens
-from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.engine import Engine, EngineResult, Tuning
 from vbsbatch.errors import CloudUnavailable, SignInError
 from vbsbatch.model import (

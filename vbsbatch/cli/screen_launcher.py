@@ -111,8 +111,8 @@ def _request(run: Run, job: Job) -> Sent:
             return Sent(line=line, body={"restore": {"volume_id": job.volume_id}})
         case Operation.PRUNE:
             return Sent(line=f"DELETE /backups/{job.settings.source_backup_id}")
-    from vbsbatch.cloud import cinder as plain  # slow to import, and few look so closely
-    from vbsbatch.cloud import vbs
+    from vbsbatch.cloud.services import cinder as plain  # slow to import, and few look so closely
+    from vbsbatch.cloud.services import vbs
 
     body = (plain if cinder else vbs).create_body(job)
     return Sent(line=f"POST {backups}", body={"backup": body})

@@ -22,17 +22,17 @@ from vbsbatch.cloud.catalog import (
     no_vbs,
     region_of,
 )
-from vbsbatch.cloud.cinder import CinderService
 from vbsbatch.cloud.cloud_config import load_cloud
 from vbsbatch.cloud.identity import Account, trust_of
 from vbsbatch.cloud.key_account import KeyAccount
 from vbsbatch.cloud.plain_http import check_endpoints, check_trust
 from vbsbatch.cloud.server_clock import ServerClock
 from vbsbatch.cloud.service import CloudService, SignInEnd
+from vbsbatch.cloud.services.cinder import CinderService
+from vbsbatch.cloud.services.vbs import VbsService
 from vbsbatch.cloud.session import Connect, Session
 from vbsbatch.cloud.tokens import Token, Tokens
 from vbsbatch.cloud.trust import ssl_context
-from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
 from vbsbatch.model import Service, Timeouts
 from vbsbatch.model.clocks import elapsed_seconds

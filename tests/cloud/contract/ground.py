@@ -20,12 +20,12 @@ import anyio
 import httpx
 
 from vbsbatch.cloud import CloudChoice, connect
-from vbsbatch.cloud.cinder import CinderService
 from vbsbatch.cloud.endpoints import Endpoints
 from vbsbatch.cloud.service import CloudService
+from vbsbatch.cloud.services.cinder import CinderService
+from vbsbatch.cloud.services.vbs import VbsService
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.tokens import Token, Tokens
-from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.model import Backup, BackupSettings, Job, Service, Timeouts
 from vbsbatch.simulator import (
     Do,

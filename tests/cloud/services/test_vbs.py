@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from vbsbatch.cloud import session
+from vbsbatch.cloud.services.vbs import create_body
 from vbsbatch.cloud.tokens import Token
-from vbsbatch.cloud.vbs import create_body
 from vbsbatch.engine.ports import BackupService
 from vbsbatch.errors import CloudRefused, CloudUnavailable, ListChanged, SignInError
 from vbsbatch.model import (
@@ -23,7 +23,7 @@ from vbsbatch.model import (
     Quota,
 )
 
-from .fixtures import NOW, PROJECT, SECRET, VOLUME, Bench, a_job, answer
+from ..fixtures import NOW, PROJECT, SECRET, VOLUME, Bench, a_job, answer
 
 pytestmark = pytest.mark.anyio
 ACCEPTED = {"job_id": "ff8080"}

@@ -8,12 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
-from vbsbatch.cloud.cinder import CinderService, create_body
 from vbsbatch.cloud.endpoints import Endpoints
+from vbsbatch.cloud.services.cinder import CinderService, create_body
 from vbsbatch.errors import CloudRefused, CloudUnavailable
 from vbsbatch.model import NO_PARENT, Answer, BackupSettings, Quota
 
-from .fixtures import PROJECT, VOLUME, Bench, Handler, a_job, answer
+from ..fixtures import PROJECT, VOLUME, Bench, Handler, a_job, answer
 
 pytestmark = pytest.mark.anyio
 ACCEPTED = {"backup": {"id": "b-1", "name": "night-db01-data", "links": []}}
