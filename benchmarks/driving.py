@@ -77,7 +77,8 @@ def vbs(url: str, limits: Limits) -> VbsService:
     session = Session(
         Tokens(never, elapsed_seconds, first=token), settings.timeouts, workers=limits.connections
     )
-    return VbsService(session, Endpoints(project_id="project", vbs=url, block_storage=url))
+    roots = {"vbs": url, "block_storage": url}
+    return VbsService(session, Endpoints(project_id="project", roots=roots))
 
 
 async def drive(

@@ -15,6 +15,7 @@ from vbsbatch.cli.preflight_queries import take_sight
 from vbsbatch.cli.retrying import CHANGES, Tries, ask_again
 from vbsbatch.cli.run_commands import _check_settings
 from vbsbatch.cli.verify_command import listed
+from vbsbatch.cloud.services import VbsService
 from vbsbatch.errors import (
     CloudError,
     CloudRefused,
@@ -31,7 +32,6 @@ from vbsbatch.model import (
     CloudVolume,
     Quota,
     ServerPage,
-    Service,
     VolumePage,
 )
 
@@ -54,7 +54,8 @@ def nobody_counts(_: int) -> None:
 class Cloud:
     """Answers as the test says, page by page; a number of a page stands for its address."""
 
-    kind = Service.VBS
+    facts = VbsService.facts
+    endpoint_kind = VbsService.endpoint_kind
     clock_ahead = 0.0
     knows_servers = True
     more: str | None = None

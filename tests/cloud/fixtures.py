@@ -76,7 +76,9 @@ class Bench:
             now=self.clock.now,
         )
         roots = {"vbs": "https://vbs.test", "block_storage": "https://evs.test", **endpoints}
-        self.service = VbsService(self.session, Endpoints(project_id=PROJECT, **roots))
+        compute = roots.pop("compute", None)
+        found = Endpoints(project_id=PROJECT, roots=roots, compute=compute)
+        self.service = VbsService(self.session, found)
 
 
 def answer(status: int, document: Any = None, **headers: str) -> httpx.Response:

@@ -29,7 +29,7 @@ def replying(reply: httpx.Response) -> Bench:
 
 def cinder(bench: Bench) -> CinderService:
     roots = {"vbs": "https://evs.test", "block_storage": "https://evs.test"}
-    return CinderService(bench.session, Endpoints(project_id=PROJECT, **roots))
+    return CinderService(bench.session, Endpoints(project_id=PROJECT, roots=roots))
 
 
 async def body_of(request: httpx.Request) -> bytes:

@@ -126,9 +126,8 @@ class Gate:
             now=self.clock.now,
             clock=clock,
         )
-        endpoints = Endpoints(
-            project_id=PROJECT, vbs="https://vbs.test", block_storage="https://evs.test"
-        )
+        roots = {"vbs": "https://vbs.test", "block_storage": "https://evs.test"}
+        endpoints = Endpoints(project_id=PROJECT, roots=roots)
         self.service = VbsService(self.session, endpoints)
 
     def reply(self, request: httpx.Request) -> httpx.Response:

@@ -22,7 +22,7 @@ from vbsbatch.cli.stop_signals import StopSignals
 from vbsbatch.cloud import CloudChoice, CloudService, connect, stand_in
 from vbsbatch.engine import Engine, EngineResult
 from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError, UsageError
-from vbsbatch.model import Quota, Run, RunState, Service, Settings
+from vbsbatch.model import Quota, Run, RunState, Settings
 from vbsbatch.model.clocks import elapsed, wall
 from vbsbatch.store import Store
 
@@ -31,11 +31,6 @@ if TYPE_CHECKING:
 
 REACHING = Tries(pauses=(0.5, 1.0), longest=1.0)
 """The first look at the service is repeated: one dropped connection is no fault."""
-
-_ENDPOINTS = {
-    Service.VBS: "--vbs-endpoint, vbs_endpoint_override",
-    Service.CINDER: "--block-storage-endpoint, block_storage_endpoint_override",
-}
 
 _ENDED = re.compile(r"discontinued|end.of.(?:life|service)|no longer (?:available|offered)", re.I)
 """Words of a service that has come to its end, whatever its status."""
@@ -100,7 +95,7 @@ async def reach(service: CloudService) -> tuple[Quota, ...] | CloudError:
 
 
 def _check_endpoint(service: CloudService) -> str:
-    return f"check its endpoint ({_ENDPOINTS[service.kind]} in clouds.yaml, the catalog)"
+    return f"check its endpoint ({service.endpoint_kind.ways(', ')} in clouds.yaml, the catalog)"
 
 
 async def _why_off(service: CloudService, error: CloudRefused) -> str | None:

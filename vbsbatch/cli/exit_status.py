@@ -66,10 +66,12 @@ def headline(store: Store, run: Run) -> ReportData:
 
 def report_data(store: Store, run: Run) -> ReportData:
     """What the store knows of a run, as the reports want it."""
+    from vbsbatch.cloud.services import facts_of
     from vbsbatch.store import db_option
 
     return replace(
         headline(store, run),
+        service=facts_of(run.settings.service).mention,
         answers=store.answers(run.id),
         jobs=partial(store.jobs, run.id),
         attempts=store.attempt_total(run.id),

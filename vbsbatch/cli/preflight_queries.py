@@ -57,7 +57,7 @@ async def take_sight(service: CloudService, wanted: Collection[str], count: Coun
     if seen.unreachable is not None:
         raise seen.unreachable
     return CloudSnapshot(
-        service=service.kind,
+        service=service.facts,
         now=time.time() + service.clock_ahead,
         fleet=None if seen.volumes is None else VolumesByServer.of(seen.volumes),
         backups=seen.backups,

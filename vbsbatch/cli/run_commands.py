@@ -37,7 +37,6 @@ from vbsbatch.model import (
     Rate,
     Run,
     RunState,
-    Service,
     Settings,
     Wall,
 )
@@ -318,9 +317,11 @@ async def _preflight(
 
 
 def _say_begun(store: Store, run: Run, volumes: int, skipped: int, style: str) -> None:
+    from vbsbatch.cloud.services import facts_of
     from vbsbatch.inventory.plan_writer import counted
 
-    maker = " by Cinder" if run.settings.service is Service.CINDER else ""
+    service = facts_of(run.settings.service).mention
+    maker = f" by {service}" if service else ""
     fewer = f", {skipped} of them skipped" if skipped else ""
     remark(f"run {run.id}: {counted(volumes, 'volume')}{maker}{fewer}, store {store.path}", style)
 
@@ -361,7 +362,7 @@ def _freeze(
         region=service.region,
         endpoint=service.endpoint,
         state=RunState.RUNNING,
-        settings=plan.settings_on(service.kind),
+        settings=plan.settings_on(service.facts),
         created_at=now if lost is None else lost.made_at,
         created_cloud_at=cloud_now(service) if lost is None else None,
         deadline_at=None if deadline is None else now + deadline,

@@ -18,7 +18,6 @@ from vbsbatch.model import (
     Operation,
     Run,
     RunState,
-    Service,
     as_wall,
     holders,
 )
@@ -65,6 +64,8 @@ class ReportData:
     """How many of the waiting jobs have been tried before."""
     live: bool | None = False
     """An engine drives the run at this moment; None where that cannot be told."""
+    service: str | None = None
+    """How output names the service that made the backups; None for the usual one."""
     db_option: str = ""
     """What a command about this run must say to find its store, with a blank before it."""
     holders: Sequence[BlockingRun] = ()
@@ -274,7 +275,7 @@ def facts(data: ReportData) -> list[tuple[str, str]]:
         ("region", run.region),
         ("project", run.place.project),
         ("endpoint", run.endpoint),
-        ("service", "Cinder" if run.settings.service is Service.CINDER else None),
+        ("service", data.service),
         ("reason", run.reason if waits else None),
         ("held", holders.who_holds(data.holders) if data.holders else None),
         ("started", None if run.started_at is None else moment(run.started_at)),
