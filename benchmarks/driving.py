@@ -9,9 +9,9 @@ from random import Random
 from sqlite3 import Connection
 
 from vbsbatch.cloud.endpoints import Endpoints
+from vbsbatch.cloud.services.vbs import VbsService
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.tokens import Token, Tokens
-from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.engine import Engine, EngineResult
 from vbsbatch.model import (
     BackupSettings,
@@ -77,7 +77,8 @@ def vbs(url: str, limits: Limits) -> VbsService:
     session = Session(
         Tokens(never, elapsed_seconds, first=token), settings.timeouts, workers=limits.connections
     )
-    return VbsService(session, Endpoints(project_id="project", vbs=url, block_storage=url))
+    roots = {"vbs": url, "block_storage": url}
+    return VbsService(session, Endpoints(project_id="project", roots=roots))
 
 
 async def drive(

@@ -14,6 +14,7 @@ from vbsbatch.api.cloud_lists import listed, read_servers, read_volumes, survey,
 from vbsbatch.api.preflight import take_snapshot
 from vbsbatch.api.retrying import CHANGES, Tries, ask_again
 from vbsbatch.api.runs import check_settings
+from vbsbatch.cloud.services import VbsService
 from vbsbatch.errors import (
     CloudError,
     CloudRefused,
@@ -30,7 +31,6 @@ from vbsbatch.model import (
     CloudVolume,
     Quota,
     ServerPage,
-    Service,
     VolumePage,
 )
 
@@ -53,7 +53,8 @@ def nobody_counts(_: int) -> None:
 class Cloud:
     """Answers as the test says, page by page; a number of a page stands for its address."""
 
-    kind = Service.VBS
+    facts = VbsService.facts
+    endpoint_kind = VbsService.endpoint_kind
     clock_ahead = 0.0
     knows_servers = True
     more: str | None = None

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 
 from vbsbatch.cloud.endpoints import Endpoints
+from vbsbatch.cloud.services.vbs import VbsService
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.tokens import Token, Tokens
-from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.model import BackupSettings, Job, Timeouts
 
 PROJECT = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
@@ -76,7 +76,9 @@ class Bench:
             now=self.clock.now,
         )
         roots = {"vbs": "https://vbs.test", "block_storage": "https://evs.test", **endpoints}
-        self.service = VbsService(self.session, Endpoints(project_id=PROJECT, **roots))
+        compute = roots.pop("compute", None)
+        found = Endpoints(project_id=PROJECT, roots=roots, compute=compute)
+        self.service = VbsService(self.session, found)
 
 
 def answer(status: int, document: Any = None, **headers: str) -> httpx.Response:

@@ -7,8 +7,8 @@ import json
 import httpx
 import pytest
 
-from vbsbatch.cloud.cinder import CinderService
 from vbsbatch.cloud.endpoints import Endpoints
+from vbsbatch.cloud.services.cinder import CinderService
 from vbsbatch.model import Answer
 
 from .fixtures import PROJECT, VOLUME, Bench, answer
@@ -29,7 +29,7 @@ def replying(reply: httpx.Response) -> Bench:
 
 def cinder(bench: Bench) -> CinderService:
     roots = {"vbs": "https://evs.test", "block_storage": "https://evs.test"}
-    return CinderService(bench.session, Endpoints(project_id=PROJECT, **roots))
+    return CinderService(bench.session, Endpoints(project_id=PROJECT, roots=roots))
 
 
 async def body_of(request: httpx.Request) -> bytes:

@@ -454,7 +454,7 @@ async def test_the_service_is_the_one_asked_for_or_what_the_cloud_offers_vbs_fir
         del keystone.catalog[0]
     clouds.write(keystone)
     service = await signed_in(CloudChoice(service=wanted), Wire(**served))
-    assert service.kind is found
+    assert service.facts.service is found
 
 
 async def test_a_service_that_the_cloud_does_not_offer_is_refused_in_one_line(
@@ -479,11 +479,11 @@ async def test_block_storage_that_does_not_answer_is_not_taken_for_one_without_b
     clouds.write(keystone)
     down = Wire(backups=answer(503, {"badGateway": {"code": 503, "message": "down"}}))
     for wanted in Service:
-        assert (await signed_in(CloudChoice(service=wanted), down)).kind is wanted
+        assert (await signed_in(CloudChoice(service=wanted), down)).facts.service is wanted
     del keystone.catalog[0]
     down.replies["quota"] = down.replies["backups"]
     for wanted in Service:
-        assert (await signed_in(CloudChoice(service=wanted), down)).kind is wanted
+        assert (await signed_in(CloudChoice(service=wanted), down)).facts.service is wanted
     text = await refused(CloudChoice(), down)
     assert "block storage cannot be asked for its backups: 503" in text
     assert "the catalog has no" not in text
@@ -503,7 +503,7 @@ async def test_block_storage_that_is_busy_is_asked_again_what_it_offers(
             return busy.pop() if busy and request.url.path.endswith("/backups") else said
 
     service = await signed_in(CloudChoice(), Busy(**CINDER))
-    assert (service.kind, busy) == (Service.CINDER, [])
+    assert (service.facts.service, busy) == (Service.CINDER, [])
 
 
 async def test_vbs_that_lives_with_block_storage_is_found_there(

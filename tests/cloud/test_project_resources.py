@@ -98,7 +98,7 @@ async def test_pages_follow_the_links_on_our_own_host() -> None:
     inventory = Bench(handler).service.inventory
     first = await inventory.volumes()
     assert [volume.id for volume in first.volumes] == [VOLUME]
-    assert await inventory.volumes(first.next) == await project_resources.volumes("marker=m1")
+    assert await inventory.volumes(first.next) == await inventory.volumes("marker=m1")
     assert (await inventory.volumes(first.next)).next is None
 
 

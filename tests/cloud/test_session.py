@@ -19,11 +19,11 @@ import pytest
 from anyio.streams.tls import TLSListener
 
 from vbsbatch.cloud.endpoints import Endpoints
+from vbsbatch.cloud.services.vbs import VbsService
 from vbsbatch.cloud.session import CREATE_MAX, Session
 from vbsbatch.cloud.tokens import Tokens
 from vbsbatch.cloud.transport_errors import NO_ANSWER, reason
 from vbsbatch.cloud.trust import Trust, proxy_for, ssl_context
-from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.errors import CloudUnavailable
 from vbsbatch.model import Answer, Timeouts
 
@@ -40,6 +40,10 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+def at(url: str) -> Endpoints:
+    return Endpoints(project_id=PROJECT, roots={"vbs": url, "block_storage": url})
 
 
 def signed_in(clock: Clock) -> Tokens:
@@ -111,7 +115,7 @@ async def serving(
             signed_in(clock), Timeouts(connect=2.0, read=read),
             workers=workers, transport=transport,
         )  # fmt: skip
-        endpoints = Endpoints(project_id=PROJECT, vbs=server.url, block_storage=server.url)
+        endpoints = at(server.url)
         try:
             yield VbsService(session, endpoints), server
         finally:
@@ -334,7 +338,7 @@ async def test_a_port_where_nobody_listens_refuses() -> None:
     async with serving(accepting) as (_, server):
         url = server.url
     session = Session(signed_in(Clock()), Timeouts())
-    service = VbsService(session, Endpoints(project_id=PROJECT, vbs=url, block_storage=url))
+    service = VbsService(session, at(url))
     result = await service.create(a_job(), 0)
     assert result == Answer(message="connection refused", json=False)
     await session.aclose()
@@ -412,7 +416,7 @@ async def test_no_exception_of_a_transport_gets_past_a_create() -> None:
             signed_in(clock), Timeouts(),
             transport=lambda error=error: Failing(error),
         )  # fmt: skip
-        service = VbsService(session, Endpoints(project_id="p", vbs="http://a", block_storage=""))
+        service = VbsService(session, at("http://a"))
         assert (await service.create(a_job(), 0)).status is None
 
 
@@ -431,7 +435,7 @@ async def test_a_proxy_that_cannot_be_used_is_no_answer(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy)
     session = Session(signed_in(Clock()), Timeouts())
-    service = VbsService(session, Endpoints(project_id="p", vbs="http://a.test", block_storage=""))
+    service = VbsService(session, at("http://a.test"))
     result = await service.create(a_job(), 0)
     assert "proxy" in str(result.message)
 
@@ -488,7 +492,7 @@ async def test_a_connection_over_tls_is_kept_too(tmp_path: Path) -> None:
     url = f"https://127.0.0.1:{tcp.extra(anyio.abc.SocketAttribute.local_port)}"
     tls = ssl_context(Trust(verify=str(certificate)))
     session = Session(signed_in(Clock()), Timeouts(), tls=tls)
-    service = VbsService(session, Endpoints(project_id=PROJECT, vbs=url, block_storage=url))
+    service = VbsService(session, at(url))
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, handle)
         for _ in range(5):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from vbsbatch.cloud.endpoints import Endpoints
 from vbsbatch.cloud.server_clock import ServerClock
+from vbsbatch.cloud.services.vbs import VbsService
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.signing import AccessKey, Signer, sign
-from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.errors import CloudRefused, SignInError
 from vbsbatch.model import Timeouts
 
@@ -126,9 +126,8 @@ class Gate:
             now=self.clock.now,
             clock=clock,
         )
-        endpoints = Endpoints(
-            project_id=PROJECT, vbs="https://vbs.test", block_storage="https://evs.test"
-        )
+        roots = {"vbs": "https://vbs.test", "block_storage": "https://evs.test"}
+        endpoints = Endpoints(project_id=PROJECT, roots=roots)
         self.service = VbsService(self.session, endpoints)
 
     def reply(self, request: httpx.Request) -> httpx.Response:

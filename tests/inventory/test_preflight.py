@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from tests.inventory.samples import uuid, volume
+from vbsbatch.cloud.services import CinderService, VbsService
 from vbsbatch.inventory.cloud_snapshot import CloudSnapshot, Gap
 from vbsbatch.inventory.preflight import Preflight, Severity, in_words, look
 from vbsbatch.inventory.volumes_by_server import VolumesByServer
-from vbsbatch.model import Backup, Limits, OnPreflight, Quota, Rate, Service
+from vbsbatch.model import Backup, Limits, OnPreflight, Quota, Rate
 from vbsbatch.plan import Plan, load
 
 NOW = 1_767_225_600.0  # 2026-01-01 00:00:00 UTC
@@ -40,7 +41,7 @@ def plan(tmp_path: Path, text: str = "", volumes: str = "") -> Plan:
 
 def sight(**changes: Any) -> CloudSnapshot:
     known: dict[str, Any] = {
-        "service": Service.VBS,
+        "service": VbsService.facts,
         "now": NOW,
         "fleet": VolumesByServer.of(VOLUMES),
         "backups": (),
@@ -103,7 +104,7 @@ def test_vbs_keeps_twenty_backups_of_a_volume_whatever_their_state(tmp_path: Pat
     assert told(seen(plan(tmp_path), backups=kept[1:])) == []
     going = [*kept[1:], backup(99, status="deleting")]
     assert told(seen(plan(tmp_path), backups=going)) == []
-    assert told(seen(plan(tmp_path), backups=kept, service=Service.CINDER)) == []
+    assert told(seen(plan(tmp_path), backups=kept, service=CinderService.facts)) == []
 
 
 def test_a_backup_that_is_being_made_is_a_warning(tmp_path: Path) -> None:
@@ -131,7 +132,7 @@ def test_a_recent_backup_is_enough(
     volumes = f"\n  - {{id: {uuid(1)}, name: v1, {of_volume}}}\n  - {{id: {uuid(3)}}}"
     old = [backup(n) for n in range(2, 22)]
     newest = backup(1, created_at=NOW - age * HOUR)
-    found = seen(plan(tmp_path, keys, volumes), backups=[newest, *old], service=Service.CINDER)
+    found = seen(plan(tmp_path, keys, volumes), backups=[newest, *old], service=CinderService.facts)
     assert list(found.recent) == ([uuid(1)] if skipped else [])
     if skipped:
         assert told(found) == [("note", "recent", "v1")]
@@ -213,14 +214,14 @@ def test_a_deadline_before_the_last_create_is_a_warning(tmp_path: Path) -> None:
 def test_cinder_refuses_what_the_plan_forbids_itself(tmp_path: Path) -> None:
     used = [dataclasses.replace(each, status="in-use") for each in VOLUMES]
     forced = plan(tmp_path, "defaults: {force: false}")
-    for service, errors in ((Service.CINDER, 3), (Service.VBS, 0)):
+    for service, errors in ((CinderService.facts, 3), (VbsService.facts, 0)):
         found = seen(forced, fleet=VolumesByServer.of(used), service=service)
         assert found.found(Severity.ERROR) == errors
     partial = plan(tmp_path, "defaults: {full: false}")
-    cinder = {"service": Service.CINDER, "backups": [backup(1)]}
+    cinder = {"service": CinderService.facts, "backups": [backup(1)]}
     assert list(seen(partial, **cinder).hopeless) == [uuid(2), uuid(3)]
     assert not seen(partial, **cinder, whole=False).hopeless
-    assert not seen(partial, service=Service.CINDER, backups=None).hopeless
+    assert not seen(partial, service=CinderService.facts, backups=None).hopeless
     either = plan(tmp_path, "defaults: {full: false, full_if_no_parent: true}")
     assert not seen(either, **cinder).hopeless
 

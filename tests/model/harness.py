@@ -17,14 +17,14 @@ from typing import Any, Protocol
 import anyio
 import httpx
 
-from vbsbatch.cloud.cinder import CinderService
 from vbsbatch.cloud.endpoints import Endpoints
 from vbsbatch.cloud.operation_services import stand_in
+from vbsbatch.cloud.service import CloudService
+from vbsbatch.cloud.services import service_class
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.tokens import Token, Tokens
-from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.engine import Engine, EngineResult, Listener, Tuning
-from vbsbatch.model import BackupSettings, Elapsed, Job, Run, Service, Settings, Wall
+from vbsbatch.model import BackupSettings, Elapsed, Job, Run, Settings, Wall
 from vbsbatch.simulator.virtual import START, VirtualClock
 from vbsbatch.simulator.virtual import run as run_virtual
 from vbsbatch.store.memory import MemoryJournal, MemoryRun, MemoryStore
@@ -266,7 +266,7 @@ async def drive(engine: Engine) -> EngineResult:
     return await engine.drive()
 
 
-def _service(life: Life, settings: Settings) -> VbsService | CinderService:
+def _service(life: Life, settings: Settings) -> CloudService:
     now = life.clocks.elapsed
     session = Session(
         Tokens(_fetch(life), now),
@@ -275,8 +275,9 @@ def _service(life: Life, settings: Settings) -> VbsService | CinderService:
         transport=lambda: life.transport,
         now=now,
     )
-    kind = CinderService if settings.service is Service.CINDER else VbsService
-    return kind(session, Endpoints(project_id=PROJECT, vbs=ROOT, block_storage=ROOT))
+    roots = {"vbs": ROOT, "block_storage": ROOT}
+    kind = service_class(settings.service)
+    return kind(session, Endpoints(project_id=PROJECT, roots=roots))
 
 
 def _fetch(life: Life) -> Callable[[], Awaitable[Token]]:

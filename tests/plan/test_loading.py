@@ -6,6 +6,7 @@ import json
 import pytest
 
 from tests.plan.samples import RUN, A, B, Load, Problems, Write
+from vbsbatch.cloud.services import CinderService, VbsService
 from vbsbatch.errors import PlanError
 from vbsbatch.model import (
     BackupSettings,
@@ -74,9 +75,9 @@ def test_what_an_unanswered_create_may_take_to_appear_is_usually_longer_on_cinde
     plan: Load, said: str, on_vbs: float, on_cinder: float
 ) -> None:
     got = plan(f"{said}\nvolumes: [{{id: {A}}}]")
-    for service, settle in ((Service.VBS, on_vbs), (Service.CINDER, on_cinder)):
-        settings = got.settings_on(service)
-        assert (settings.service, settings.retry.settle) == (service, settle)
+    for kind, settle in ((VbsService, on_vbs), (CinderService, on_cinder)):
+        settings = got.settings_on(kind.facts)
+        assert (settings.service, settings.retry.settle) == (kind.facts.service, settle)
 
 
 def test_jobs_are_numbered_in_plan_order_and_hold_merged_settings(plan: Load) -> None:

@@ -18,13 +18,12 @@ import anyio
 import httpx
 
 from vbsbatch.cloud.backup_operation_adapter import BackupOperationAdapter
-from vbsbatch.cloud.cinder import CinderService
 from vbsbatch.cloud.endpoints import Endpoints
 from vbsbatch.cloud.operation_services import stand_in
 from vbsbatch.cloud.service import CloudService
+from vbsbatch.cloud.services import service_class
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.tokens import Token, Tokens
-from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.engine import Engine, EngineResult, Tuning
 from vbsbatch.errors import CloudUnavailable, SignInError
 from vbsbatch.model import (
@@ -41,10 +40,11 @@ from vbsbatch.model import (
     Run,
     RunNoted,
     RunState,
+    Service,
     Settings,
     Timeouts,
 )
-from vbsbatch.simulator import Scenario, Services, SimulatedCloud, sample_volumes
+from vbsbatch.simulator import Scenario, SimulatedCloud, sample_volumes
 from vbsbatch.simulator.project_state import SimVolume
 from vbsbatch.simulator.transport import SimulatedTransport
 from vbsbatch.simulator.virtual import START, VirtualClock
@@ -330,10 +330,9 @@ class Night:
             transport=lambda: SimulatedTransport(self.cloud),
             now=self.clock.elapsed,
         )
-        kind = CinderService if self.scenario.services is Services.CINDER else VbsService
-        return kind(
-            session, Endpoints(project_id=project, vbs=root, block_storage=root + "/volume")
-        )
+        roots = {"vbs": root, "block_storage": root + "/volume"}
+        kind = service_class(Service(self.scenario.services))
+        return kind(session, Endpoints(project_id=project, roots=roots))
 
     async def sign_in(self) -> Token:
         """A password sign-in, as keystoneauth would do it."""

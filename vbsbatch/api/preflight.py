@@ -134,7 +134,7 @@ async def take_snapshot(
     if seen.unreachable is not None:
         raise seen.unreachable
     return CloudSnapshot(
-        service=service.kind,
+        service=service.facts,
         now=time.time() + service.clock_ahead,
         fleet=None if seen.volumes is None else VolumesByServer.of(seen.volumes),
         backups=seen.backups,

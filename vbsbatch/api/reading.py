@@ -13,6 +13,7 @@ import anyio.lowlevel
 
 from vbsbatch.api.job_replay import as_it_was, as_moved, is_as_then
 from vbsbatch.api.stores import StoreName, opened_store
+from vbsbatch.cloud.services import facts_of
 from vbsbatch.errors import UsageError
 from vbsbatch.model import (
     Job,
@@ -105,6 +106,7 @@ def report_data(store: RunStore, run: Run, *, temporary: bool = False) -> Report
     """
     return replace(
         headline(store, run),
+        service=facts_of(run.settings.service).mention,
         answers=store.answers(run.id),
         jobs=partial(store.jobs, run.id),
         attempts=store.attempt_total(run.id),

@@ -229,7 +229,7 @@ def create_run(
         region=service.region,
         endpoint=service.endpoint,
         state=RunState.RUNNING,
-        settings=plan.settings_on(service.kind),
+        settings=plan.settings_on(service.facts),
         created_at=now if lost is None else lost.made_at,
         created_cloud_at=cloud_now(service) if lost is None else None,
         deadline_at=None if deadline is None else now + deadline,

@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 REACHING = Tries(pauses=(0.5, 1.0), longest=1.0)
 """The first request to the service is repeated: one dropped connection is no fault."""
 
-_ENDPOINTS = {
-    Service.VBS: "--vbs-endpoint, vbs_endpoint_override",
-    Service.CINDER: "--block-storage-endpoint, block_storage_endpoint_override",
-}
-
 _ENDED = re.compile(r"discontinued|end.of.(?:life|service)|no longer (?:available|offered)", re.I)
 """Words of a service that has come to its end, whatever its status."""
 
@@ -64,7 +59,7 @@ async def reach(service: CloudService) -> tuple[Quota, ...] | CloudError:
 
 
 def _check_endpoint(service: CloudService) -> str:
-    return f"check its endpoint ({_ENDPOINTS[service.kind]} in clouds.yaml, the catalog)"
+    return f"check its endpoint ({service.endpoint_kind.ways(', ')} in clouds.yaml, the catalog)"
 
 
 async def _why_off(service: CloudService, error: CloudRefused) -> str | None:

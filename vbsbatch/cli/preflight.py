@@ -115,7 +115,7 @@ async def _looked(
             PreflightFinding(
                 severity=Severity.NOTE,
                 about="endpoint",
-                text=f"{service.kind} answers, {service.read_calls} calls so far",
+                text=f"{service.facts.service} answers, {service.read_calls} calls so far",
             ),
             *(
                 PreflightFinding(severity=Severity.WARNING, about="endpoint", text=text)

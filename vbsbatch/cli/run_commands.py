@@ -26,7 +26,7 @@ from vbsbatch.cli.options import (
 )
 from vbsbatch.cli.screen_launcher import chosen_style, is_terminal
 from vbsbatch.errors import UsageError
-from vbsbatch.model import OnPreflight, Run, RunState, Service, Settings
+from vbsbatch.model import OnPreflight, Run, RunState, Settings
 
 if TYPE_CHECKING:
     from vbsbatch.cloud import CloudChoice, CloudService
@@ -282,9 +282,11 @@ def carry_out(
 
 
 def _say_begun(store: RunStore, run: Run, volumes: int, skipped: int, style: str) -> None:
+    from vbsbatch.cloud.services import facts_of
     from vbsbatch.inventory.plan_writer import counted
 
-    maker = " by Cinder" if run.settings.service is Service.CINDER else ""
+    service = facts_of(run.settings.service).mention
+    maker = f" by {service}" if service else ""
     fewer = f", {skipped} of them skipped" if skipped else ""
     remark(f"run {run.id}: {counted(volumes, 'volume')}{maker}{fewer}, store {store.path}", style)
 

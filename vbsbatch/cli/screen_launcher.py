@@ -14,7 +14,7 @@ from vbsbatch.cli.exit_status import exit_code_of, tell_end
 from vbsbatch.cli.options import open_store
 from vbsbatch.cli.parent_death import is_tied
 from vbsbatch.errors import UsageError
-from vbsbatch.model import Operation, RunState, Service
+from vbsbatch.model import Operation, RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,21 +101,17 @@ def source_of(store: RunStore, *, read_only: bool, starter: Callable[[str], obje
 
 def _request(run: Run, job: Job) -> Sent:
     """What a job of this run sends, as its service documents it."""
+    from vbsbatch.cloud.services import service_class
     from vbsbatch.tui.view_models import Sent
 
-    cinder = run.settings.service is Service.CINDER
-    backups = "/backups" if cinder else "/cloudbackups"
+    service = service_class(run.settings.service)
     match run.settings.operation:
         case Operation.RESTORE:
-            line = f"POST {backups}/{job.settings.source_backup_id}/restore"
+            line = f"POST {service.restores or '/backups'}/{job.settings.source_backup_id}/restore"
             return Sent(line=line, body={"restore": {"volume_id": job.volume_id}})
         case Operation.PRUNE:
             return Sent(line=f"DELETE /backups/{job.settings.source_backup_id}")
-    from vbsbatch.cloud import cinder as plain  # slow to import, and few look so closely
-    from vbsbatch.cloud import vbs
-
-    body = (plain if cinder else vbs).create_body(job)
-    return Sent(line=f"POST {backups}", body={"backup": body})
+    return Sent(line=f"POST {service.creates}", body={"backup": service.create_body(job)})
 
 
 def show_runs_or_help(ctx: click.Context, db: Path | None) -> int:

@@ -41,12 +41,6 @@ faults:
   - {on: list, do: status, status: 503, share: 0.02}
 """
 
-TROUBLES = {
-    Service.VBS: {"FAILED": "VolumeBackup.0064", "DOWN": "status: 503, code: VolumeBackup.0900"},
-    Service.CINDER: {"FAILED": "Backup driver reported an error", "DOWN": "status: 503"},
-}
-"""What the words in capitals of `SMALL_FAULTS` are with each service."""
-
 DEMO_PLAN = """\
 # Every volume of the simulated cloud, with a few things going wrong on the way.
 name: demo
@@ -73,7 +67,7 @@ Try it in a second terminal:
 @click.option("--faults", type=click.Path(path_type=Path), help="What goes wrong; YAML or JSON.")
 @click.option(
     "--service",
-    type=click.Choice(("vbs", "cinder", "both")),
+    type=click.Choice((*map(str, Service), "both")),
     help="Which backup services it offers; wins over the faults file, whose default is vbs.",
 )
 @click.option("--seed", type=int, default=1, help="The same seed, the same cloud.")
@@ -122,7 +116,7 @@ Exit codes as for run, and 1 when verify finds a difference.
 @click.option(
     "--service",
     type=click.Choice(tuple(map(str, Service))),
-    default=Service.VBS.value,
+    default="vbs",
     show_default=True,
     help="Which backup service the simulated cloud offers.",
 )
@@ -135,7 +129,7 @@ def demo(
     """Back up a simulated fleet, with a few things going wrong on the way."""
     with tempfile.TemporaryDirectory(prefix="vbsbatch-demo-") as name, _Signals() as signals:
         folder = Path(name)
-        (folder / "faults.yaml").write_text(_faults(Service(service)), encoding="utf-8")
+        (folder / "faults.yaml").write_text(_faults(service), encoding="utf-8")
         (folder / "demo.yaml").write_text(DEMO_PLAN, encoding="utf-8")
         _write_fleet(folder / "fleet.csv", volumes, seed)
         store = (db or folder / "demo.db").absolute()
@@ -160,11 +154,13 @@ def _mention_what_is_gone(db: Path | None) -> None:
     mention(f"the demo is over: its cloud is gone{store}")
 
 
-def _faults(service: Service) -> str:
-    text = SMALL_FAULTS
-    for word, meaning in TROUBLES[service].items():
-        text = text.replace(word, meaning)
-    return text
+def _faults(service: str) -> str:
+    from vbsbatch.simulator import Services
+    from vbsbatch.simulator.services import offered
+
+    (simulated,) = offered(Services(service))
+    text = SMALL_FAULTS.replace("FAILED", simulated.demo_failure)
+    return text.replace("DOWN", simulated.demo_outage)
 
 
 def _runs(store: Path) -> list[Run]:

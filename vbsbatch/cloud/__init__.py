@@ -10,17 +10,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vbsbatch.cloud.cinder import CinderService
     from vbsbatch.cloud.connection import CloudChoice, connect, trust_warnings
     from vbsbatch.cloud.credentials import Credentials, Proof
     from vbsbatch.cloud.endpoints import Endpoints
     from vbsbatch.cloud.operation_services import stand_in
     from vbsbatch.cloud.project_resources import ProjectResources
     from vbsbatch.cloud.service import CloudService
+    from vbsbatch.cloud.services.cinder import CinderService
+    from vbsbatch.cloud.services.vbs import VbsService
     from vbsbatch.cloud.session import Session
     from vbsbatch.cloud.tokens import Token, Tokens
     from vbsbatch.cloud.trust import Trust
-    from vbsbatch.cloud.vbs import VbsService
 
 __all__ = [
     "CinderService",
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "CinderService": "cinder",
+    "CinderService": "services.cinder",
     "CloudChoice": "connection",
     "CloudService": "service",
     "Credentials": "credentials",
@@ -52,7 +52,7 @@ _HOMES = {
     "Token": "tokens",
     "Tokens": "tokens",
     "Trust": "trust",
-    "VbsService": "vbs",
+    "VbsService": "services.vbs",
     "stand_in": "operation_services",
     "connect": "connection",
     "trust_warnings": "connection",

@@ -1,26 +1,26 @@
-"""Restores and deletions: requests about one backup that are sent once, as a create is."""
+"""Creates, restores and deletions: requests that are sent once."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
+from functools import partial
 from urllib.parse import quote
-
-import httpx
 
 from vbsbatch.cloud.endpoints import Endpoints
 from vbsbatch.cloud.resource_list import ResourceList, block_storage_places
 from vbsbatch.cloud.response_errors import on_its_way, redirection
-from vbsbatch.cloud.response_parser import read_change
-from vbsbatch.cloud.session import NoAnswerError, Reply, Session
+from vbsbatch.cloud.response_parser import read_change, read_create
+from vbsbatch.cloud.session import NO_HEADERS, Headers, NoAnswerError, Session
 from vbsbatch.errors import CloudRefused, CloudUnavailable
 from vbsbatch.model import BLOCKED, Answer, is_too_fast
 
 
 class BackupActions:
-    """What changes or takes away what backups keep, for VBS and Cinder alike.
+    """What makes, restores and deletes backups, for all services alike.
 
-    `restores` is the collection that is asked for restores where block storage is not: VBS answers
-    there with a cloud job.
+    `restores` is the collection to which restores are sent where that is not block storage: VBS
+    answers there with a cloud job.
     """
 
     def __init__(
@@ -28,50 +28,63 @@ class BackupActions:
     ) -> None:
         self._session = session
         self._restores = restores
-        # As for reads: block storage first, then what may serve the same at the root of VBS.
-        roots = (endpoints.block_storage, endpoints.vbs)
-        places = block_storage_places(roots, endpoints.project_id, "backups")
+        places = block_storage_places(endpoints.with_volumes, endpoints.project_id, "backups")
         self._backups = ResourceList(session, "backups", places, listing="detail")
+
+    async def create(
+        self, worker: int, url: str, body: bytes, headers: Headers = NO_HEADERS
+    ) -> Answer:
+        """Send a create on the connection of `worker` and read its answer."""
+        return await self._send(worker, url, body, read_create, headers=headers)
 
     async def restore(self, backup_id: str, volume_id: str, worker: int) -> Answer:
         """Ask once for `volume_id` to be overwritten with the backup; never raises for the cloud.
 
         Where there is no cloud job, an accepted one names the backup that it restores.
         """
+        url = await self._place(self._restores, f"{_word(backup_id)}/restore")
+        if isinstance(url, Answer):
+            return url
         body = json.dumps({"restore": {"volume_id": volume_id}}).encode()
-        path = f"{_word(backup_id)}/restore"
-        reply = await self._send("POST", self._restores, path, body, worker)
-        if isinstance(reply, Answer):
-            return reply
-        now = self._session.now()
-        answer = read_change(reply.status, reply.headers, reply.body, now, restores=backup_id)
-        return on_its_way(self._session, reply, answer)
+        return await self._send(worker, url, body, partial(read_change, restores=backup_id))
 
     async def delete(self, backup_id: str, worker: int) -> Answer:
         """Ask once for the deletion of a backup; never raises for the cloud."""
-        reply = await self._send("DELETE", None, _word(backup_id), b"", worker)
-        if isinstance(reply, Answer):
-            return reply
-        now = self._session.now()
-        answer = read_change(reply.status, reply.headers, reply.body, now, deletes=backup_id)
-        return on_its_way(self._session, reply, answer)
+        url = await self._place(None, _word(backup_id))
+        if isinstance(url, Answer):
+            return url
+        read = partial(read_change, deletes=backup_id)
+        return await self._send(worker, url, b"", read, method="DELETE")
 
-    async def _send(
-        self, method: str, place: str | None, path: str, body: bytes, worker: int
-    ) -> Reply | Answer:
-        """Send a request below `place`, by default where the backups are; without a reply, the
-        answer that says why."""
+    async def _place(self, place: str | None, path: str) -> str | Answer:
+        """The URL of `path` below `place`, by default where the backups are; an answer that says
+        why that cannot be found."""
         try:
-            url = f"{place or await self._backups.place()}/{path}"
-            reply = await self._session.create(worker, httpx.URL(url), body, method=method)
-        except NoAnswerError as error:
-            return Answer(message=str(error), json=False)
+            return f"{place or await self._backups.place()}/{path}"
         except (CloudUnavailable, CloudRefused) as error:
             return not_sent(error)
+
+    async def _send(
+        self,
+        worker: int,
+        url: str,
+        body: bytes,
+        read: Callable[[int, Mapping[str, str], bytes, float], Answer],
+        *,
+        headers: Headers = NO_HEADERS,
+        method: str = "POST",
+    ) -> Answer:
+        """Send a request once and `read` what comes back; never raises for the cloud."""
+        session = self._session
+        try:
+            reply = await session.create(worker, url, body, headers, method=method)
+        except NoAnswerError as error:
+            return Answer(message=str(error), json=False)
         if where := redirection(reply):
             answer = Answer(status=reply.status, message=where, json=False)
-            return on_its_way(self._session, reply, answer)
-        return reply
+        else:
+            answer = read(reply.status, reply.headers, reply.body, session.now())
+        return on_its_way(session, reply, answer)
 
 
 def not_sent(error: CloudUnavailable | CloudRefused) -> Answer:

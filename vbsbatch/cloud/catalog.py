@@ -1,4 +1,4 @@
-"""Which endpoint is which: overrides first, then the catalog; one service hints at the other."""
+"""Finds endpoints: those that are named first, then those of the catalog."""
 
 from __future__ import annotations
 
@@ -6,16 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vbsbatch.cloud.endpoints import Endpoints, root_of
+from vbsbatch.cloud.endpoints import BLOCK_STORAGE, COMPUTE, EndpointKind, Endpoints, root_of
+from vbsbatch.cloud.service import CloudService, Found
+from vbsbatch.cloud.services import SERVICES, endpoint_kinds
 from vbsbatch.errors import SignInError
 from vbsbatch.model import did_you_mean, some_of
-
-VBS_TYPES = ("vbs", "volume_backup", "volume-backup")
-"""Service types under which catalogs and SDKs name VBS."""
-BLOCK_STORAGE_TYPES = ("block-storage", "volumev3", "volumev2", "evs", "volume", "block-store")
-"""Service types under which catalogs name block storage, the newest first."""
-COMPUTE_TYPES = ("compute", "ecs")
-"""Service types under which catalogs name the service that knows the servers."""
 
 Catalog = Mapping[str, Sequence[tuple[str, str]]]
 """For each service type the (region, URL) pairs of the region and interface that are meant."""
@@ -57,8 +52,8 @@ def offered(
             if same:
                 found[kind] = [(each.region, each.url) for each in same]
                 break
-    if not set(found).intersection((*VBS_TYPES, *BLOCK_STORAGE_TYPES)):
-        kind = BLOCK_STORAGE_TYPES[0]
+    if not any(name in found for kind in endpoint_kinds() for name in kind.types):
+        kind = BLOCK_STORAGE.types[0]
         found.lacks = _lacking(entries, region_of(kind), interface_of(kind) or "public")
     return found
 
@@ -77,68 +72,51 @@ def _lacking(entries: Sequence[Entry], region: str | None, interface: Sequence[s
     return ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
-    """The endpoints to use, and which of them were only supposed to live with the other."""
-
-    endpoints: Endpoints
-    vbs_supposed: bool
-    block_storage_supposed: bool = False
-
-
 def find_endpoints(
     catalog: Catalog,
     config: Mapping[str, Any],
     project_id: str,
-    *,
-    vbs: str | None = None,
-    block_storage: str | None = None,
+    named: Mapping[str, str] | None = None,
 ) -> Found:
-    """Choose both endpoints; `vbs` and `block_storage` are what the command line says.
+    """Choose all endpoints; `named` are those that the command line names, by their kind's name.
 
-    Where only one of the services is known, the other is looked for on its host. Raises
-    `SignInError` when neither is known, or when several regions offer it and none was chosen.
+    An endpoint that is not known is looked for where block storage is, and block storage where the
+    first of the others is. Raises `SignInError` when none is known, or when several regions offer
+    one and none was chosen.
     """
-    vbs = vbs or _override(config, VBS_TYPES) or _from_catalog(catalog, VBS_TYPES)
-    block_storage = (
-        block_storage
-        or _override(config, BLOCK_STORAGE_TYPES)
-        or _from_catalog(catalog, BLOCK_STORAGE_TYPES)
-    )
-    if not vbs and not block_storage:
-        raise no_vbs(catalog)
+    urls: dict[str, str | None] = {}
+    for kind in endpoint_kinds():
+        urls[kind.name] = (
+            (named or {}).get(kind.name)
+            or _override(config, kind.types)
+            or _from_catalog(catalog, kind.types)
+        )
+    known = [url for url in (urls[BLOCK_STORAGE.name], *urls.values()) if url]
+    if not known:
+        raise not_offered(SERVICES[0], catalog)
     endpoints = Endpoints(
         project_id=project_id,
-        vbs=root_of(str(vbs or block_storage), project_id),
-        block_storage=root_of(str(block_storage or vbs), project_id),
+        roots={name: root_of(url or known[0], project_id) for name, url in urls.items()},
         compute=_compute(catalog, config),
     )
     return Found(
-        endpoints=endpoints, vbs_supposed=not vbs, block_storage_supposed=not block_storage
+        endpoints=endpoints, supposed=frozenset(name for name, url in urls.items() if not url)
     )
 
 
 def _compute(catalog: Catalog, config: Mapping[str, Any]) -> str | None:
     """Return the endpoint of compute, which is only asked for names: nothing depends on it."""
     try:
-        return _override(config, COMPUTE_TYPES) or _from_catalog(catalog, COMPUTE_TYPES)
+        return _override(config, COMPUTE.types) or _from_catalog(catalog, COMPUTE.types)
     except SignInError:
         return None
 
 
-def no_vbs(catalog: Catalog) -> SignInError:
-    """Return the error for a cloud that does not offer VBS."""
+def not_offered(service: type[CloudService], catalog: Catalog) -> SignInError:
+    """The error for a cloud that does not offer a service."""
     return SignInError(
-        f"the catalog has no volume backup service (it has: {_kinds(catalog)}):"
-        " check region_name and interface, or set vbs_endpoint_override in clouds.yaml"
-    )
-
-
-def no_cinder(catalog: Catalog) -> SignInError:
-    """Return the error for a cloud that does not offer Cinder's backups."""
-    return SignInError(
-        f"the catalog has no block storage with backups (it has: {_kinds(catalog)}):"
-        " check region_name and interface, or set block_storage_endpoint_override in clouds.yaml"
+        f"the catalog has no {service.described} (it has: {_kinds(catalog)}): check region_name"
+        f" and interface, or set {service.endpoint_kind.override} in clouds.yaml"
     )
 
 
@@ -172,8 +150,8 @@ def _from_catalog(catalog: Catalog, kinds: Sequence[str]) -> str | None:
 
 def region_of(catalog: Catalog, root: str, project_id: str) -> str | None:
     """Return the region whose endpoint of a backup service has this root; None without one."""
-    for kind in (*VBS_TYPES, *BLOCK_STORAGE_TYPES):
-        for region, url in catalog.get(kind, ()):
+    for name in (name for kind in endpoint_kinds() for name in kind.types):
+        for region, url in catalog.get(name, ()):
             if region and _same_root(url, root, project_id):
                 return region
     return None
@@ -186,6 +164,6 @@ def _same_root(url: str, root: str, project_id: str) -> bool:
         return False
 
 
-def names(config: Mapping[str, Any], kinds: Sequence[str]) -> bool:
-    """Whether the cloud's entry says itself where a service of these types is."""
-    return _override(config, kinds) is not None
+def names(config: Mapping[str, Any], kind: EndpointKind) -> bool:
+    """Whether the cloud's entry says itself where such an endpoint is."""
+    return _override(config, kind.types) is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -11,28 +11,18 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 
-from vbsbatch.cloud.catalog import (
-    BLOCK_STORAGE_TYPES,
-    VBS_TYPES,
-    Catalog,
-    Found,
-    find_endpoints,
-    names,
-    no_cinder,
-    no_vbs,
-    region_of,
-)
-from vbsbatch.cloud.cinder import CinderService
+from vbsbatch.cloud.catalog import Catalog, find_endpoints, names, not_offered, region_of
 from vbsbatch.cloud.cloud_config import load_cloud
+from vbsbatch.cloud.endpoints import BLOCK_STORAGE
 from vbsbatch.cloud.identity import Account, trust_of
 from vbsbatch.cloud.key_account import KeyAccount
 from vbsbatch.cloud.plain_http import check_endpoints, check_trust
 from vbsbatch.cloud.server_clock import ServerClock
-from vbsbatch.cloud.service import CloudService, SignInEnd
+from vbsbatch.cloud.service import CloudService, Found, Question, SignInEnd
+from vbsbatch.cloud.services import SERVICES, service_class
 from vbsbatch.cloud.session import Connect, Session
 from vbsbatch.cloud.tokens import Token, Tokens
 from vbsbatch.cloud.trust import ssl_context
-from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
 from vbsbatch.model import Service, Timeouts
 from vbsbatch.model.clocks import elapsed_seconds
@@ -58,7 +48,13 @@ class CloudChoice:
     vbs_endpoint: str | None = None
     block_storage_endpoint: str | None = None
     service: Service | None = None
-    """Which service makes the backups; None takes what the cloud offers, VBS first."""
+    """Which service makes the backups; None takes the first that the cloud offers."""
+
+    @property
+    def endpoints(self) -> dict[str, str]:
+        """The endpoints that are named, by their kind's name."""
+        named = {"vbs": self.vbs_endpoint, "block_storage": self.block_storage_endpoint}
+        return {name: url for name, url in named.items() if url}
 
 
 @asynccontextmanager
@@ -88,11 +84,9 @@ async def connect(
     async with entered as entrance:
         session, endpoints = entrance.session, entrance.found.endpoints
         place = {"cloud_name": str(region.name), "region": region.get_region_name() or None}
-        vbs = VbsService(session, endpoints, **place)
-        cinder = CinderService(session, endpoints, **place)
-        service = await _chosen(choice.service, entrance.found, entrance.catalog, vbs, cinder)
-        on_vbs = service.kind is Service.VBS
-        service.endpoint = endpoints.vbs if on_vbs else endpoints.block_storage
+        services = [kind(session, endpoints, **place) for kind in SERVICES]
+        service = await _chosen(choice.service, entrance.found, entrance.catalog, services)
+        service.endpoint = endpoints.roots[service.endpoint_kind.name]
         service.project_name, service.ends = entrance.project_name, entrance.ends
         service.region = (
             region_of(entrance.catalog, service.endpoint, endpoints.project_id) or service.region
@@ -189,11 +183,10 @@ async def _with_key(
     tls = await _in_thread(partial(ssl_context, account.trust))
     async with _closing(opening(account.signer, tls=tls)) as session:
         project_id = await account.project_id(session)
-        if choice.service is Service.CINDER:
-            told = choice.block_storage_endpoint or names(account.config, BLOCK_STORAGE_TYPES)
-        else:
-            told = choice.vbs_endpoint or names(account.config, VBS_TYPES)
-        catalog = {} if told else await account.catalog(session)
+        first = SERVICES[0].endpoint_kind
+        kind = first if choice.service is None else service_class(choice.service).endpoint_kind
+        known = kind.name in choice.endpoints or names(account.config, kind)
+        catalog = {} if known else await account.catalog(session, first)
         found, warnings = _find(catalog, account, project_id, choice)
         name = account.project_name
         yield _Entrance(
@@ -214,11 +207,8 @@ def _find(
     catalog: Catalog, account: Account | KeyAccount, project_id: str, choice: CloudChoice
 ) -> tuple[Found, tuple[str, ...]]:
     """The endpoints, and what a person should know about the way to them."""
-    named = choice.vbs_endpoint, choice.block_storage_endpoint
-    found = find_endpoints(
-        catalog, account.config, project_id, vbs=named[0], block_storage=named[1]
-    )
-    warnings = check_endpoints(found.endpoints, account.config, *named)
+    found = find_endpoints(catalog, account.config, project_id, choice.endpoints)
+    warnings = check_endpoints(found.endpoints, account.config, *choice.endpoints.values())
     return found, (*check_trust(account.trust), *warnings)
 
 
@@ -228,36 +218,25 @@ async def _in_thread(step: Callable[[], Done]) -> Done:
 
 
 async def _chosen(
-    wanted: Service | None,
-    found: Found,
-    catalog: Catalog,
-    vbs: VbsService,
-    cinder: CinderService,
+    wanted: Service | None, found: Found, catalog: Catalog, services: Sequence[CloudService]
 ) -> CloudService:
-    """The service that was asked for, or that the cloud offers: VBS where there is one.
-
-    Where the catalog names no VBS, block storage is asked once whether it serves VBS too.
-    """
-    if wanted is Service.CINDER:
-        missing = no_cinder(catalog)
-        if found.block_storage_supposed or await _denied(cinder.offers_backups):
-            raise missing
-        if not found.vbs_supposed and await _denied(cinder.makes_backups):
-            raise missing
-        return cinder
-    missing = no_vbs(catalog)
-    if wanted is Service.VBS:
-        if found.vbs_supposed and await _denied(vbs.offers_vbs):
-            raise missing
-        return vbs
-    if not found.vbs_supposed or await _asked(vbs.offers_vbs):
-        return vbs
-    if not await _asked(cinder.offers_backups):
-        raise missing
-    return cinder
+    """The service that was asked for, or the first that the cloud offers."""
+    if wanted is not None:
+        service = next(each for each in services if each.facts.service == wanted)
+        for question in service.offer_checks(found, wanted=True):
+            if await _denied(question):
+                raise not_offered(type(service), catalog)
+        return service
+    for service in services:
+        for question in service.offer_checks(found, wanted=False):
+            if not await _asked(question):
+                break
+        else:
+            return service
+    raise not_offered(type(services[0]), catalog)
 
 
-async def _denied(offers: Callable[[], Awaitable[bool]]) -> bool:
+async def _denied(offers: Question) -> bool:
     """Whether block storage says that it does not offer what the plan or a run is sure of.
 
     While it is away or busy it says nothing: whoever goes on deals with that.
@@ -270,7 +249,7 @@ async def _denied(offers: Callable[[], Awaitable[bool]]) -> bool:
         raise SignInError(str(error)) from error
 
 
-async def _asked(offers: Callable[[], Awaitable[bool]]) -> bool:
+async def _asked(offers: Question) -> bool:
     """What block storage says of a service that nothing but it could tell of; again after a while
     where it is but busy or restarting."""
     try:
@@ -280,10 +259,11 @@ async def _asked(offers: Callable[[], Awaitable[bool]]) -> bool:
             await anyio.sleep(pause)
         return await offers()
     except (CloudUnavailable, CloudRefused) as error:
+        first = SERVICES[0]
         raise SignInError(
             f"block storage cannot be asked for its backups: {error}: check its endpoint"
-            " (--block-storage-endpoint, block_storage_endpoint_override in clouds.yaml,"
-            " the catalog), or name that of VBS (--vbs-endpoint)"
+            f" ({BLOCK_STORAGE.ways(', ')} in clouds.yaml, the catalog),"
+            f" or name that of {first.facts.label} ({first.endpoint_kind.option})"
         ) from error
 
 

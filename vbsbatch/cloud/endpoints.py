@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
@@ -15,16 +16,56 @@ _TEMPLATE = re.compile(r"(AUTH_)?[$%]\((project|tenant)_id\)s")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EndpointKind:
+    """One kind of endpoint, and what catalogs, clouds.yaml and the command line call it."""
+
+    name: str
+    """Its key in `Endpoints.roots` and in `CloudChoice.endpoints`."""
+    types: tuple[str, ...]
+    """Service types under which catalogs name it, the newest first."""
+    option: str | None = None
+    """The option that names such an endpoint."""
+
+    @property
+    def override(self) -> str:
+        """The key of clouds.yaml that names such an endpoint."""
+        return f"{self.name}_endpoint_override"
+
+    def ways(self, separator: str) -> str:
+        """The ways to name such an endpoint, for a person."""
+        return separator.join(filter(None, (self.option, self.override)))
+
+
+BLOCK_STORAGE = EndpointKind(
+    name="block_storage",
+    types=("block-storage", "volumev3", "volumev2", "evs", "volume", "block-store"),
+    option="--block-storage-endpoint",
+)
+"""Serves volumes and native backups."""
+
+COMPUTE = EndpointKind(name="compute", types=("compute", "ecs"))
+"""Knows the servers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoints:
     """Roots without version, project and trailing slash, e.g. ``https://vbs.eu-de.example.com``."""
 
     project_id: str
-    vbs: str
-    """Serves ``/v2/{project}/cloudbackups`` and ``/v1/{project}/jobs``."""
-    block_storage: str
-    """Serves ``/v3/{project}/backups`` or, on older regions, ``/v2/…``."""
+    roots: Mapping[str, str]
+    """By the name of their `EndpointKind`; that of block storage is always among them."""
     compute: str | None = None
     """As the catalog gives it, version included; None where there is none: only names are lost."""
+
+    @property
+    def block_storage(self) -> str:
+        """Serves ``/v3/{project}/backups`` or, on older regions, ``/v2/…``."""
+        return self.roots[BLOCK_STORAGE.name]
+
+    @property
+    def with_volumes(self) -> tuple[str, ...]:
+        """Where volumes and native backups may be: on block storage, or with a backup service."""
+        return tuple(dict.fromkeys((self.block_storage, *self.roots.values())))
 
 
 def root_of(url: str, project_id: str) -> str:

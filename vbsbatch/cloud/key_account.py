@@ -10,10 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-import httpx
-
 from vbsbatch.cloud.catalog import Catalog, Entry, offered
-from vbsbatch.cloud.endpoints import root_of
+from vbsbatch.cloud.endpoints import EndpointKind, root_of
 from vbsbatch.cloud.identity import trust_of, where_of
 from vbsbatch.cloud.response_errors import read_success
 from vbsbatch.cloud.response_parser import usable_id
@@ -55,12 +53,15 @@ class KeyAccount:
         """The project's name, where the configuration tells it."""
         return self._auth.get("project_name")
 
-    async def catalog(self, session: Session) -> Catalog:
-        """Return what the catalog has for our region and interface: (region, URL) by type."""
+    async def catalog(self, session: Session, kind: EndpointKind) -> Catalog:
+        """What the catalog has for our region and interface: (region, URL) by type.
+
+        `kind` is the endpoint to name where there is no identity service to ask.
+        """
         if not self._auth.get("auth_url"):
             raise SignInError(
-                f"{self._where}: where is the service? Set vbs_endpoint_override (or auth_url under"
-                " auth:, for its catalog) in clouds.yaml, or say --vbs-endpoint"
+                f"{self._where}: where is the service? Set {kind.override} (or auth_url under"
+                f" auth:, for its catalog) in clouds.yaml, or say {kind.option}"
             )
         entries = [
             Entry(
@@ -100,7 +101,7 @@ class KeyAccount:
 
     async def _ask(self, session: Session, what: str) -> dict[str, Any]:
         """Get something of the identity service; raises `SignInError` for whatever goes wrong."""
-        url = httpx.URL(f"{root_of(str(self._auth['auth_url']), '')}/v3/{what}")
+        url = f"{root_of(str(self._auth['auth_url']), '')}/v3/{what}"
         try:
             return read_success(session, await session.read("GET", url))
         except (CloudRefused, CloudUnavailable) as error:

@@ -6,8 +6,6 @@ import json
 from collections.abc import Sequence
 from urllib.parse import quote
 
-import httpx
-
 from vbsbatch.cloud.resource_list import ResourceList, block_storage_places
 from vbsbatch.cloud.response_errors import check_done, is_unknown, read_success
 from vbsbatch.cloud.response_parser import clean, iso_time, usable_id, whole
@@ -53,10 +51,10 @@ class NativeBackups:
         if not is_unknown(self._session, reply):
             check_done(self._session, reply)
 
-    async def _url(self, backup_id: str) -> httpx.URL:
+    async def _url(self, backup_id: str) -> str:
         # A 404 for one backup proves its absence only where the list is known to live.
         place = await self._collection.place()
-        return httpx.URL(f"{place}/{quote(backup_id, safe='')}")
+        return f"{place}/{quote(backup_id, safe='')}"
 
 
 def read_backup(entry: object) -> Backup | None:

@@ -8,15 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vbsbatch.cloud.endpoints import Endpoints, root_of, shown
+from vbsbatch.cloud.endpoints import COMPUTE, Endpoints, root_of, shown
+from vbsbatch.cloud.services import endpoint_kinds
 from vbsbatch.cloud.trust import Trust
 from vbsbatch.errors import SignInError
-
-_OPTIONS = {
-    "vbs": "--vbs-endpoint or vbs_endpoint_override",
-    "block_storage": "--block-storage-endpoint or block_storage_endpoint_override",
-    "compute": "compute_endpoint_override",
-}
 
 
 def check_endpoints(
@@ -31,14 +26,15 @@ def check_endpoints(
         return ()
     known = set(_roots(endpoints.project_id, config, named))
     warnings: list[str] = []
-    for kind, option in _OPTIONS.items():
-        url = getattr(endpoints, kind)
+    urls = {kind: endpoints.roots.get(kind.name) for kind in endpoint_kinds()}
+    for kind, url in {**urls, COMPUTE: endpoints.compute}.items():
         if url is None or not url.lower().startswith("http:"):
             continue
         if root_of(url, endpoints.project_id) not in known:
             raise SignInError(
                 f"the sign-in is https, and the catalog's endpoint {shown(url)} is not: the token"
-                f" would be sent in clear: if that is wanted, name it ({option} in clouds.yaml)"
+                f" would be sent in clear: if that is wanted, name it ({kind.ways(' or ')}"
+                " in clouds.yaml)"
             )
         warnings.append(f"{shown(url)} is not https: the token is sent there in clear")
     return tuple(dict.fromkeys(warnings))

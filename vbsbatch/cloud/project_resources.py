@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Set
 from urllib.parse import quote
 
-import httpx
-
 from vbsbatch.cloud.endpoints import Endpoints, versioned_root_of
 from vbsbatch.cloud.resource_list import PAGES, ResourceList, block_storage_places
 from vbsbatch.cloud.response_errors import is_unknown, read_success
@@ -24,8 +22,7 @@ class ProjectResources:
 
     def __init__(self, session: Session, endpoints: Endpoints) -> None:
         self._session = session
-        roots = (endpoints.block_storage, endpoints.vbs)
-        places = block_storage_places(roots, endpoints.project_id, "volumes")
+        places = block_storage_places(endpoints.with_volumes, endpoints.project_id, "volumes")
         self._volumes = ResourceList(session, "volumes", places, listing="detail")
         places = _compute_places(endpoints)
         self._servers = ResourceList(session, "servers", places) if places else None
@@ -47,7 +44,7 @@ class ProjectResources:
     async def volume(self, volume_id: str) -> CloudVolume | None:
         """One volume, or None when the cloud does not know it; raises likewise."""
         url = f"{await self._volumes.place()}/{quote(volume_id, safe='')}"
-        reply = await self._session.read("GET", httpx.URL(url))
+        reply = await self._session.read("GET", url)
         if is_unknown(self._session, reply):
             return None
         document = read_success(self._session, reply)

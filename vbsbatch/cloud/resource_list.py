@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import anyio
-import httpx
 
 from vbsbatch.cloud.pagination import (
     LAST,
@@ -300,8 +299,7 @@ class ResourceList:
         """Ask for a page at the place that answers; the first page finds out which."""
         first: Reply | None = None
         for place in [self._place] if self._place else self._places:
-            url = httpx.URL(f"{place}{self._listing}?{query}")
-            reply = await self._session.read("GET", url)
+            reply = await self._session.read("GET", f"{place}{self._listing}?{query}")
             if 200 <= reply.status < 300:
                 self._place = place
             if reply.status not in _NOT_HERE:

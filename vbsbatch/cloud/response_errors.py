@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vbsbatch.cloud.endpoints import shown
 from vbsbatch.cloud.response_parser import Refusal, is_page, read_object, read_refusal
-from vbsbatch.cloud.session import Reply, Session
 from vbsbatch.errors import CloudRefused, CloudUnavailable
 from vbsbatch.model import BLOCKED, Answer, is_too_fast
+
+if TYPE_CHECKING:
+    from vbsbatch.cloud.session import Reply, Session
 
 _AGAIN_LATER = frozenset({408, 413, 425})
 """Statuses that speak of this moment, whatever is read; those of a rate limit beside them."""

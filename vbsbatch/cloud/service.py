@@ -1,25 +1,23 @@
-"""What VBS and Cinder have in common: one session, native backups, and what is counted.
+"""What all backup services have in common: one session, native backups, and what is counted.
 
-A service of its own kind adds how a create is sent and read, its cloud jobs if it has any, and
-its quota: `vbs.py` and `cinder.py`.
+Everything that differs between them is in their classes, one file for each, in
+`vbsbatch/cloud/services`. This module and those files import no HTTP library before a service is
+made: reports and screens read the facts of a service without paying for the network.
 """
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
 
-import httpx
-
-from vbsbatch.cloud.backup_actions import BackupActions
-from vbsbatch.cloud.endpoints import Endpoints
-from vbsbatch.cloud.native_backups import NativeBackups
-from vbsbatch.cloud.project_resources import ProjectResources
-from vbsbatch.cloud.response_errors import on_its_way, redirection, refusal_of
-from vbsbatch.cloud.response_parser import is_page, read_create
-from vbsbatch.cloud.session import NO_HEADERS, Headers, NoAnswerError, Session
+from vbsbatch.cloud.endpoints import EndpointKind, Endpoints
+from vbsbatch.cloud.response_errors import refusal_of
+from vbsbatch.cloud.response_parser import is_page
+from vbsbatch.errors import CloudUnavailable
 from vbsbatch.model import (
     Answer,
     Backup,
@@ -29,9 +27,18 @@ from vbsbatch.model import (
     Elapsed,
     Job,
     Quota,
-    Service,
+    ServiceFacts,
     Target,
 )
+
+if TYPE_CHECKING:
+    from vbsbatch.cloud.session import Headers, Reply, Session
+
+Question = Callable[[], Awaitable[bool]]
+"""Something that a service is asked; raises what reads raise."""
+
+_NOT_THERE = frozenset({404, 405, 410, 501})
+"""How services and gateways say that there is no such API."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,36 +51,69 @@ class SignInEnd:
     """Epoch seconds of our clock; None where the identity service does not say."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """The endpoints to use, and which of them were only supposed to be where another one is."""
+
+    endpoints: Endpoints
+    supposed: frozenset[str] = frozenset()
+    """Names of endpoint kinds that neither the catalog nor a person names."""
+
+    def is_named(self, kind: EndpointKind) -> bool:
+        """Whether the catalog or a person says where such an endpoint is."""
+        return kind.name not in self.supposed
+
+
 class CloudService(ABC):
     """One backup service of one cloud over one session: what the engine's `BackupService` asks for,
-    and what the command line wants to know beside it."""
+    and what the command line asks beside it."""
 
-    kind: ClassVar[Service]
+    facts: ClassVar[ServiceFacts]
+    endpoint_kind: ClassVar[EndpointKind]
+    described: ClassVar[str]
+    """What a catalog lacks that does not offer it: `a volume backup service`."""
+    creates: ClassVar[str]
+    """Where creates are sent, below the project."""
+    version: ClassVar[str]
+    """The version of the API in the path of a create."""
+    restores: ClassVar[str | None] = None
+    """Where restores are sent, below the project; None for the native backups."""
+    has_own_backups: ClassVar[bool] = False
+    """It may serve native backups at its own endpoint, where block storage has none."""
+
     project_name: str | None = None
     endpoint: str | None = None
-    """The root of the backup service's address."""
+    """The root of the backup service's address, once that was found."""
     ends: SignInEnd | None = None
     """When the sign-in ends for good; None where it can be renewed."""
-    _create_url: httpx.URL
 
     def __init__(
         self,
         session: Session,
         endpoints: Endpoints,
         *,
-        roots: Iterable[str],
         cloud_name: str | None = None,
         region: str | None = None,
     ) -> None:
+        from vbsbatch.cloud.backup_actions import BackupActions
+        from vbsbatch.cloud.native_backups import NativeBackups
+        from vbsbatch.cloud.project_resources import ProjectResources
+
         self.cloud_name = cloud_name
         self.region = region
         self.warnings: tuple[str, ...] = ()
         """What a person should know about the way to the cloud: that it is not safe, say."""
         self.project_id = endpoints.project_id
-        self.inventory = ProjectResources(session, endpoints)
-        self.changes = BackupActions(session, endpoints)
         self._session = session
-        self._native = NativeBackups(session, tuple(roots), endpoints.project_id)
+        self._root = endpoints.roots[self.endpoint_kind.name]
+        self._project = quote(endpoints.project_id, safe="")
+        base = f"{self._root}/{self.version}/{self._project}"
+        self._create_url = base + self.creates
+        self.inventory = ProjectResources(session, endpoints)
+        restores = None if self.restores is None else base + self.restores
+        self.changes = BackupActions(session, endpoints, restores=restores)
+        roots = (endpoints.block_storage, *([self._root] if self.has_own_backups else ()))
+        self._native = NativeBackups(session, roots, endpoints.project_id)
 
     @property
     def place(self) -> Target:
@@ -120,24 +160,45 @@ class CloudService(ABC):
         """
         await self._session.credentials.ready(refused_at=float(used_since))
 
+    # What a service says of itself ----------------------------------------------------------------
+
+    @staticmethod
     @abstractmethod
-    async def create(self, job: Job, worker: int) -> Answer:
-        """Send one create, once; without an answer, `status` is None and `message` says why."""
+    def create_body(job: Job) -> dict[str, Any]:
+        """The `backup` object of a create request, as the API reference describes it."""
 
     @abstractmethod
-    async def cloud_job(self, cloud_job_id: str) -> CloudJob | None:
-        """One cloud job, or None when the service does not know it."""
+    def offer_checks(self, found: Found, *, wanted: bool) -> Sequence[Question]:
+        """What to ask before the service is used; it is offered if every answer is yes.
+
+        `wanted`: the plan or a run names it; else it is tried because nothing was named.
+        """
 
     @abstractmethod
     async def quota(self) -> tuple[Quota, ...]:
         """What the project may keep and what it keeps; kinds without a number are left out."""
 
-    @abstractmethod
+    async def cloud_job(self, cloud_job_id: str) -> CloudJob | None:
+        """One cloud job, or None when the service does not know it, as one without any does."""
+        return None
+
     async def objections(self, wanted: Iterable[BackupSettings]) -> list[str]:
         """What of these settings the service cannot do, each in words for a person.
 
         Asked before a run is stored. Raises what reads raise.
         """
+        return []
+
+    # What is the same for all ---------------------------------------------------------------------
+
+    async def create(self, job: Job, worker: int) -> Answer:
+        """Send one create, once; without an answer, `status` is None and `message` says why."""
+        body = json.dumps({"backup": self.create_body(job)}).encode()
+        return await self.changes.create(worker, self._create_url, body, self._create_headers(job))
+
+    def _create_headers(self, job: Job) -> Headers:
+        """Headers that the create of this job needs beside the usual ones."""
+        return ()
 
     async def why_no_creates(self) -> str | None:
         """Why no create can arrive, asked with one that names no volume; None where one does.
@@ -145,7 +206,7 @@ class CloudService(ABC):
         Raises what reads raise.
         """
         reply = await self._session.read("POST", self._create_url, b"{}")
-        if reply.status in (404, 405, 410, 501) or 300 <= reply.status < 400:
+        if not _is_there(reply):
             return str(refusal_of(self._session, reply))
         return "a page instead of an answer" if is_page(reply.body) else None
 
@@ -165,17 +226,19 @@ class CloudService(ABC):
         """Ask for the deletion of a backup; one that is gone already is no error."""
         await self._native.delete(backup_id)
 
-    async def _send(
-        self, worker: int, url: httpx.URL, body: bytes, headers: Headers = NO_HEADERS
-    ) -> Answer:
-        """Send a create on the connection of `worker` and read what comes back."""
-        session = self._session
-        try:
-            reply = await session.create(worker, url, body, headers)
-        except NoAnswerError as error:
-            return Answer(message=str(error), json=False)
-        if where := redirection(reply):
-            answer = Answer(status=reply.status, message=where, json=False)
-        else:
-            answer = read_create(reply.status, reply.headers, reply.body, session.now())
-        return on_its_way(session, reply, answer)
+    async def _answers(self, method: str, url: str, body: bytes = b"") -> bool:
+        """Whether there is such an API; raises `CloudUnavailable` where nobody can tell."""
+        reply = await self._session.read(method, url, body)
+        error = None if reply.status < 300 else refusal_of(self._session, reply)
+        if isinstance(error, CloudUnavailable):
+            raise error
+        return _is_there(reply)
+
+
+async def never() -> bool:
+    """The answer of a service that cannot be where it is supposed to be."""
+    return False
+
+
+def _is_there(reply: Reply) -> bool:
+    return reply.status not in _NOT_THERE and not 300 <= reply.status < 400

@@ -141,7 +141,7 @@ class Session:
     async def create(
         self,
         worker: int,
-        url: httpx.URL,
+        url: str,
         body: bytes,
         headers: Headers = NO_HEADERS,
         *,
@@ -152,14 +152,15 @@ class Session:
         It goes out with the newest proof there is, at once: creates that wait for a token together
         would leave together, over the rate. Whoever sends one asks for `ready` first.
         """
-        proof = self._prove(method, url, body)
+        target = _parsed(url)
+        proof = self._prove(method, target, body)
         slot = self._slots[worker % len(self._slots)]
         span = self._timeouts.connect + self._timeouts.read
         self.create_calls += 1
-        request = self._request(method, url, body, proof, headers)
+        request = self._request(method, target, body, proof, headers)
         return await self._send(slot, request, proof, CREATE_MAX, span)
 
-    async def read(self, method: str, url: httpx.URL, body: bytes = b"") -> Reply:
+    async def read(self, method: str, url: str, body: bytes = b"") -> Reply:
         """Send a request that may be repeated; after a 401, again with fresh credentials.
 
         Raises `CloudUnavailable` when no answer came and `CloudRefused` when the credentials no
@@ -167,9 +168,10 @@ class Session:
         """
         span = self._timeouts.connect + READ_SPAN * self._timeouts.read
         try:
+            target = _parsed(url)
             await self.credentials.ready()
             refused_at = self.now()  # after the token was got: a refusal is meant for it
-            reply = await self._send_read(method, url, body, span)
+            reply = await self._send_read(method, target, body, span)
             for pause in (0.0, *UNKNOWN_YET):
                 if reply.status != 401:
                     break
@@ -177,7 +179,7 @@ class Session:
                 # The same fresh token for some seconds: another would be as unknown to a node.
                 await self.credentials.ready(refused_at=refused_at)
                 refused_at = self.now() if pause == UNKNOWN_YET[-2] else refused_at
-                reply = await self._send_read(method, url, body, span)
+                reply = await self._send_read(method, target, body, span)
         except NoAnswerError as error:
             raise CloudUnavailable(str(error)) from error
         except SignInError as error:
@@ -291,6 +293,13 @@ class Session:
 
 
 _USER_AGENT = (b"User-Agent", f"vbsbatch/{__version__}".encode())
+
+
+def _parsed(url: str) -> httpx.URL:
+    try:
+        return httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise NoAnswerError(f"not sent: {words(error)}") from error
 
 
 async def _bounded(response: httpx.Response, most: int) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vbsbatch.inventory.volumes_by_server import VolumesByServer
-from vbsbatch.model import Backup, Quota, Service
+from vbsbatch.model import Backup, Quota, ServiceFacts
 from vbsbatch.plan.checks import volume_uuid
 
 
@@ -25,7 +25,7 @@ class Gap:
 class CloudSnapshot:
     """One look at a project. None stands for what could not be found out; `gaps` say why."""
 
-    service: Service
+    service: ServiceFacts
     now: float
     """By the server's clock."""
     fleet: VolumesByServer | None = None

@@ -11,11 +11,9 @@ from vbsbatch.inventory.cloud_snapshot import CloudSnapshot, Gap, by_volume
 from vbsbatch.inventory.forecast import Forecast, forecast
 from vbsbatch.inventory.plan_writer import counted
 from vbsbatch.inventory.volumes_by_server import is_hopeless, is_ready
-from vbsbatch.model import Backup, CloudVolume, Quota, Service, Settings
+from vbsbatch.model import Backup, CloudVolume, Quota, Settings
 from vbsbatch.plan import Plan, PlanVolume
-
-BACKUPS_MOST = 20
-"""Backups that VBS keeps of one disk; the next create is refused (VolumeBackup.0040)."""
+from vbsbatch.plan.volumes import Choices
 
 _GOING = frozenset({"deleting", "deleted"})
 _UNITS = {"backups": "backups", "backup_gigabytes": "GB of backups"}
@@ -168,25 +166,25 @@ def _error(
         return "missing", "the cloud has no such volume in this project"
     if now is not None and is_hopeless(now.status):
         return "state", f"is in state {now.status}: it must be available or in-use"
-    if sight.service is Service.VBS:
-        kept = [backup for backup in backups if backup.status not in _GOING]
-        if len(kept) >= BACKUPS_MOST:
-            text = f"has {len(kept)} backups of the {BACKUPS_MOST} there can be: delete some"
-            return "limit", text
-        return None
+    most = sight.service.backups_most
+    kept = sum(backup.status not in _GOING for backup in backups)
+    if most is not None and kept >= most:
+        return "limit", f"has {kept} backups of the {most} there can be: delete some"
     wanted = volume.own.over(plan.defaults)
-    if wanted.force is False and now is not None and now.status == "in-use":
+    in_use = now is not None and now.status == "in-use"
+    if sight.service.refuses_in_use and wanted.force is False and in_use:
         return "settings", "is in use, and the plan says force: false"
-    based = any(backup.status == "available" for backup in backups)
-    if (
-        wanted.full is False
-        and not wanted.full_if_no_parent
-        and sight.backups is not None
-        and sight.whole
-        and not based
-    ):
+    if sight.service.needs_parent and _lacks_parent(wanted, sight, backups):
         return "settings", "has no backup that an incremental one (full: false) could build on"
     return None
+
+
+def _lacks_parent(wanted: Choices, sight: CloudSnapshot, backups: Sequence[Backup]) -> bool:
+    """Whether an incremental backup is asked for that surely has nothing to build on."""
+    if wanted.full is not False or wanted.full_if_no_parent:
+        return False
+    based = any(backup.status == "available" for backup in backups)
+    return sight.backups is not None and sight.whole and not based
 
 
 def _recent(plan: Plan, volume: PlanVolume, backups: Sequence[Backup], now: float) -> str | None:

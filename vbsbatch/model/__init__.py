@@ -43,7 +43,6 @@ from vbsbatch.model.run import (
 )
 from vbsbatch.model.settings import (
     MOST_IN_FLIGHT,
-    SETTLE,
     BackupSettings,
     Limits,
     OnPreflight,
@@ -52,6 +51,7 @@ from vbsbatch.model.settings import (
     Retry,
     Rule,
     Service,
+    ServiceFacts,
     Settings,
     Timeouts,
     Wave,
@@ -80,7 +80,6 @@ __all__ = [
     "NEVER",
     "NO_PARENT",
     "OPEN_STATES",
-    "SETTLE",
     "TOO_FAST",
     "WITHDRAWN",
     "Answer",
@@ -113,6 +112,7 @@ __all__ = [
     "RunState",
     "ServerPage",
     "Service",
+    "ServiceFacts",
     "Settings",
     "Target",
     "Timeouts",

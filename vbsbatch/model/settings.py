@@ -20,19 +20,37 @@ class Operation(StrEnum):
 
 
 class Service(StrEnum):
-    """Which backup service of a cloud makes the backups."""
+    """Which backup service of a cloud makes the backups: the words of plans and stores.
 
-    VBS = "vbs"  # the Volume Backup Service: a create answers with a cloud job
-    CINDER = "cinder"  # plain OpenStack: a create answers with the backup itself
+    What each of them is like is in its class: see `vbsbatch/cloud/services`.
+    """
+
+    VBS = "vbs"
+    CINDER = "cinder"
 
 
-SETTLE = {Service.VBS: 30.0, Service.CINDER: 120.0}
-"""Seconds that an unanswered create may stay invisible, where the plan does not say.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceFacts:
+    """What rooms without a network need to know about one backup service."""
 
-What a second create finds when the first is worked off late after all: VBS refuses one of the two,
-Cinder makes both. So there it is sent later: only time tells a create that waits in a queue of the
-cloud from one that never arrived.
-"""
+    service: Service
+    label: str
+    """What people call it."""
+    usual: bool = False
+    """Output that names no service means this one."""
+    settle: float
+    """Seconds that an unanswered create may stay invisible, where the plan does not say."""
+    backups_most: int | None = None
+    """Backups that it keeps of one volume; the next create is refused. None: no such limit."""
+    refuses_in_use: bool = False
+    """It refuses to back up a volume that is in use, unless the create says `force`."""
+    needs_parent: bool = False
+    """It refuses an incremental backup of a volume that has no backup to build on."""
+
+    @property
+    def mention(self) -> str | None:
+        """How output names the service; None where it is the usual one."""
+        return None if self.usual else self.label
 
 
 class OnPreflight(StrEnum):
@@ -124,7 +142,7 @@ class Retry:
     later_every: float = 60.0
     later_for: float = 7200.0
     settle: float = 30.0
-    """How long an unanswered create may stay invisible; the usual of a service is in `SETTLE`."""
+    """How long an unanswered create may stay invisible; `ServiceFacts.settle` is the usual one."""
     rules: tuple[Rule, ...] = ()
 
 

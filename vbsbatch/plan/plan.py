@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from vbsbatch.model import SETTLE, BackupSettings, Job, OnPreflight, Service, Settings
+from vbsbatch.model import (
+    BackupSettings,
+    Job,
+    OnPreflight,
+    Service,
+    ServiceFacts,
+    Settings,
+)
 from vbsbatch.plan.backup_names import DEFAULT_TEMPLATE, Names
 from vbsbatch.plan.group_order import ranks
 from vbsbatch.plan.volumes import Choices, PlanVolume
@@ -55,12 +62,12 @@ class Plan:
     def __len__(self) -> int:
         return len(self.volumes)
 
-    def settings_on(self, service: Service) -> Settings:
-        """What a run of the plan is frozen with when `service` makes the backups."""
-        settings = replace(self.settings, service=service)
+    def settings_on(self, facts: ServiceFacts) -> Settings:
+        """What a run of the plan is frozen with when the service of `facts` makes the backups."""
+        settings = replace(self.settings, service=facts.service)
         if self.settle_said:
             return settings
-        return replace(settings, retry=replace(settings.retry, settle=SETTLE[service]))
+        return replace(settings, retry=replace(settings.retry, settle=facts.settle))
 
     def jobs(self, run_id: str) -> Iterator[Job]:
         """The jobs of the run `run_id` in plan order, one per volume, numbered from 1.

@@ -28,6 +28,9 @@ from vbsbatch.plan.checks import (
 )
 from vbsbatch.plan.order_checks import PerZone, TimeOfDay, TimeZone
 
+CINDER_SETTLE = "2m"
+"""What the class of the service says, in words."""
+
 MAX_TAGS = 10
 _TAG_REFUSED = "=*<>\\,|/"
 
@@ -209,7 +212,7 @@ class RetryKeys(Keys):
     )
     settle: Annotated[float, Duration()] = _key(
         "How long an unanswered create may stay invisible in the cloud's lists; on Cinder usually "
-        f"{_seconds(model.SETTLE[model.Service.CINDER])}.",
+        f"{CINDER_SETTLE}.",
         _seconds(_RETRY.settle),
     )
     rules: list[RuleKeys] = _key("Own verdicts, looked at before the built-in table.")

@@ -56,6 +56,8 @@ class ReportData:
     """How many of the waiting jobs have been tried before."""
     live: bool | None = False
     """An engine drives the run at this moment; None where that cannot be told."""
+    service: str | None = None
+    """How output names the service that made the backups; None for the usual one."""
     db_option: str = ""
     """What a command about this run must say to find its store, with a blank before it."""
     holders: Sequence[BlockingRun] = ()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from vbsbatch.model import Job, JobState, Operation, Run, RunState, Service, holders
+from vbsbatch.model import Job, JobState, Operation, Run, RunState, holders
 from vbsbatch.report import data as figures
 from vbsbatch.report.data import Failure, ReportData
 from vbsbatch.report.documents import wave_documents
@@ -129,7 +129,7 @@ def facts(data: ReportData) -> list[tuple[str, str]]:
         ("region", run.region),
         ("project", run.place.project),
         ("endpoint", run.endpoint),
-        ("service", "Cinder" if run.settings.service is Service.CINDER else None),
+        ("service", data.service),
         ("reason", run.reason if at_work else None),  # an engine that is gone waits for nothing
         ("held", holders.who_holds(data.holders) if data.holders else None),
         ("started", None if run.started_at is None else moment(run.started_at)),

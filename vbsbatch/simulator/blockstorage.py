@@ -7,7 +7,7 @@ from typing import Any
 from vbsbatch.simulator.call import Call
 from vbsbatch.simulator.native_backups import alike, cut_page, next_link
 from vbsbatch.simulator.project_state import SimVolume, read_id
-from vbsbatch.simulator.scenario import Scenario, Services
+from vbsbatch.simulator.scenario import Scenario
 from vbsbatch.simulator.wire import SimReply, cinder_time, json_reply, openstack_fault
 
 
@@ -109,10 +109,10 @@ def quota_set(call: Call) -> SimReply:
     return json_reply(200, {"quota_set": content})
 
 
-def versions(root: str, word: str | None, scenario: Scenario) -> SimReply:
+def versions(root: str, word: str | None, scenario: Scenario, *, has_v2: bool) -> SimReply:
     """The discovery document at the root of block storage (300) or of one version (200)."""
     newest = f"3.{scenario.microversion}"
-    offered = ("v3",) if scenario.services is Services.CINDER else ("v2", "v3")
+    offered = ("v2", "v3") if has_v2 else ("v3",)
     told = [_version(root, known, newest) for known in offered if word in (None, known)]
     return json_reply(300 if word is None else 200, {"versions": told})
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vbsbatch.simulator.call_log import CallLog
-from vbsbatch.simulator.scenario import Scenario, Services
+from vbsbatch.simulator.scenario import Scenario
+from vbsbatch.simulator.services import has_gateway, offered
 from vbsbatch.simulator.signatures import KeyRing, is_signed
 from vbsbatch.simulator.wire import (
     SimReply,
@@ -106,7 +107,7 @@ class Identity:
 
         For neither, the gateway's words. Plain OpenStack has no gateway and knows no signatures.
         """
-        if scenario.services is Services.CINDER or not is_signed(request):
+        if not (is_signed(request) and has_gateway(scenario.services)):
             token = self.token(request.headers.get("x-auth-token"), now)
             return token or "decrypt token fail"
         key = self.keys.check(request, now + scenario.clock_ahead)
@@ -153,7 +154,7 @@ class Identity:
 
         Signatures are refused by a gateway wherever there is one.
         """
-        if gateway or (is_signed(request) and scenario.services is not Services.CINDER):
+        if gateway or (is_signed(request) and has_gateway(scenario.services)):
             message = f"Incorrect IAM authentication information: {why}"
             request_id = f"{self._rng.getrandbits(128):032x}"
             return gateway_error(401, "APIG.0301", message, request_id)
@@ -310,13 +311,16 @@ def catalog(base: str, project_id: str | None, scenario: Scenario) -> list[dict[
         _service("volumev3", "cinderv3", block_storage),
         _service("compute", "nova", f"{base}/compute/v2.1/{project_id}"),
     ]
-    if scenario.services is not Services.CINDER:
+    if has_gateway(scenario.services):
         entries += [
             _service("volumev2", "cinderv2", f"{base}/volume/v2/{project_id}"),
             _service("evs", "evs", f"{base}/volume/v2/{project_id}"),
-            _service("vbs", "vbs", f"{base}/v2/{project_id}"),
         ]
-    return entries
+    return entries + [
+        _service(kind, name, base + path.format(project=project_id))
+        for each in offered(scenario.services)
+        for kind, name, path in each.catalog
+    ]
 
 
 def _service(kind: str, name: str, url: str) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from urllib.parse import urlencode
 from vbsbatch.simulator.call import Call, begin_restore
 from vbsbatch.simulator.project_state import SimBackup, read_id
 from vbsbatch.simulator.scenario import Scenario
-from vbsbatch.simulator.vbs import MEANINGS
 from vbsbatch.simulator.wire import (
     SimReply,
     SimRequest,
@@ -199,10 +198,8 @@ def describe(call: Call, backup: SimBackup) -> dict[str, Any]:
 
 
 def _fail_reason(backup: SimBackup) -> str:
-    """Cinder has no codes: there it is what the code means, or the code itself if nobody knows."""
-    if backup.native:
-        return MEANINGS.get(backup.code or "", backup.code or "")
-    return f"{backup.code}: the backup failed"
+    known = backup.fail_reason
+    return f"{backup.code}: the backup failed" if known is None else known
 
 
 def _service_metadata(call: Call, backup: SimBackup) -> str:

@@ -17,9 +17,6 @@ from vbsbatch.model import CloudJobStatus
 
 NEVER = math.inf
 
-BACKUPS_PER_VOLUME = 20
-"""The service keeps at most this many backups of one disk."""
-
 
 def new_id(rng: random.Random) -> str:
     """A random UUID with hyphens."""
@@ -76,6 +73,8 @@ class SimBackup:
     """What it becomes at `ends_at`: `available`, `error`, or `absent` for one that never shows."""
     code: str | None = None
     """Why it ends in `error` or never shows."""
+    fail_reason: str | None = None
+    """What it says then; None for its code."""
     native: bool = False
     """Made by block storage's own create, without a cloud job."""
     description: str | None = None

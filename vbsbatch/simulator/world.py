@@ -14,14 +14,16 @@ from email.utils import formatdate
 from functools import lru_cache
 from typing import Any, Protocol
 
-from vbsbatch.simulator import native_backups, vbs
+from vbsbatch.simulator import native_backups
 from vbsbatch.simulator.call import Call
 from vbsbatch.simulator.call_log import CallLog
 from vbsbatch.simulator.fault_injection import FaultBook, SlidingWindow
 from vbsbatch.simulator.identity import Identity, SimToken, make_user
 from vbsbatch.simulator.project_state import Project, SimBackup, SimVolume, new_id, read_id
 from vbsbatch.simulator.routes import DISCOVERED, RequestTarget, discovery, find_place
-from vbsbatch.simulator.scenario import Do, Fault, Kind, Scenario, Services
+from vbsbatch.simulator.scenario import Do, Fault, Kind, Scenario
+from vbsbatch.simulator.service import SimService
+from vbsbatch.simulator.services import SERVICES, has_gateway
 from vbsbatch.simulator.signatures import KeyRing
 from vbsbatch.simulator.wire import (
     Fate,
@@ -32,7 +34,6 @@ from vbsbatch.simulator.wire import (
     gateway_error,
     load_json,
     openstack_fault,
-    vbs_error,
     with_key,
     with_nulls,
 )
@@ -133,11 +134,11 @@ class SimulatedCloud:
         arrival = self._receive(request, now)
         call: Call | None = None
         if _struck_first(arrival.fault):
-            reply = self._strike(arrival.fault, SimReply(200), request)
+            reply = self._strike(arrival, SimReply(200))
         else:
             reply, call = self._serve(arrival)
             if arrival.fault is not None and arrival.fault.commits:
-                reply = self._strike(arrival.fault, reply, request)
+                reply = self._strike(arrival, reply)
         self._finish(reply, arrival)
         self._write_down(arrival, call, reply)
         return reply
@@ -198,7 +199,7 @@ class SimulatedCloud:
 
     def _call(self, arrival: _Arrival) -> Call:
         request, place = arrival.request, arrival.place
-        prefix = f"/{place.service}" if place.service in DISCOVERED else ""
+        prefix = f"/{place.service}" if place.service else ""
         return Call(
             request=request,
             now=arrival.now,
@@ -218,14 +219,14 @@ class SimulatedCloud:
     def _check_token(self, arrival: _Arrival) -> SimReply | None:
         request, place = arrival.request, arrival.place
         token = self.identity.proved(request, arrival.now, self.scenario)
-        gateway = place.service == "vbs"
+        gateway = place.owner is not None and place.owner.gateway
         if isinstance(token, str):
             return self.identity.refuse(request, token, self.scenario, gateway=gateway)
         arrival.token = token
         if token.project_id == place.parts[1]:
             return None
-        if gateway:
-            return vbs.refuse("VolumeBackup.0042", 403)
+        if place.owner is not None:
+            return place.owner.other_project()
         return openstack_fault(400, "Malformed request url")
 
     def _check_limit(self, arrival: _Arrival) -> SimReply | None:
@@ -243,20 +244,21 @@ class SimulatedCloud:
     def _no_such_path(self, place: RequestTarget) -> SimReply:
         if place.known:
             return openstack_fault(405, "The method is not allowed for this resource.")
-        if place.service in DISCOVERED or self.scenario.services is Services.CINDER:
+        if place.service in DISCOVERED or not has_gateway(self.scenario.services):
             return openstack_fault(404, "The resource could not be found.")
         message = "The API does not exist or has not been published in the environment"
         return gateway_error(404, "APIG.0101", message, self._request_id())
 
-    def _strike(self, fault: Fault | None, reply: SimReply, request: SimRequest) -> SimReply:
-        """What a fault makes of an answer."""
+    def _strike(self, arrival: _Arrival, reply: SimReply) -> SimReply:
+        """What the fault of a request makes of its answer."""
+        fault = arrival.fault
         if fault is None:
             return reply
         named = fault.retry_after is not None and fault.retry_after_key is None
         headers = {"retry-after": fault.retry_after or ""} if named else {}
         match fault.do:
             case Do.STATUS:
-                return self._stated(fault, headers)
+                return self._stated(fault, headers, arrival.place.owner or SERVICES[0])
             case Do.THROTTLE if fault.message is None and fault.code is None:
                 return self._throttled("limit:50,time:1 second", headers)
             case Do.THROTTLE:
@@ -269,7 +271,7 @@ class SimulatedCloud:
                 headers["content-type"] = "text/html"
                 return SimReply(fault.status or 502, _PROXY_PAGE, headers)
             case Do.REDIRECT:
-                return _redirected(fault, request)
+                return _redirected(fault, arrival.request)
             case Do.BOMB:
                 return SimReply(reply.status, bomb(), {"content-encoding": "gzip"})
             case Do.NULL:
@@ -280,15 +282,16 @@ class SimulatedCloud:
                 reply.fate = _FATES.get(fault.do, Fate.ANSWER)
                 return reply
 
-    def _stated(self, fault: Fault, headers: dict[str, str]) -> SimReply:
+    def _stated(self, fault: Fault, headers: dict[str, str], service: SimService) -> SimReply:
         status, code = fault.status or 503, fault.code
-        message = fault.message or vbs.MEANINGS.get(code or "", "The service is unavailable.")
+        meaning = service.meanings.get(code or "", "The service is unavailable.")
+        message = fault.message or meaning
         if code is None:
             reply = openstack_fault(status, message, headers)
             return with_key(reply, fault.retry_after_key, fault.retry_after)
         if code.startswith("APIG"):
             return gateway_error(status, code, message, self._request_id(), headers)
-        reply = vbs_error(status, code, message)
+        reply = service.error(status, code, message)
         reply.headers.update(headers)
         return reply
 
@@ -405,8 +408,8 @@ def _redirected(fault: Fault, request: SimRequest) -> SimReply:
 
 
 def _forbidden(place: RequestTarget) -> SimReply:
-    if place.service == "vbs":
-        return vbs.refuse("VolumeBackup.0042", 403)
+    if place.owner is not None:
+        return place.owner.not_allowed()
     return openstack_fault(403, "Policy does not allow this request to be performed.")
 
 

@@ -20,12 +20,11 @@ import anyio
 import httpx
 
 from vbsbatch.cloud import CloudChoice, connect
-from vbsbatch.cloud.cinder import CinderService
 from vbsbatch.cloud.endpoints import Endpoints
 from vbsbatch.cloud.service import CloudService
+from vbsbatch.cloud.services import service_class
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.tokens import Token, Tokens
-from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.model import Backup, BackupSettings, Job, Service, Timeouts
 from vbsbatch.simulator import (
     Do,
@@ -126,8 +125,9 @@ async def simulated(services: Services) -> AsyncIterator[ContractCloud]:
         now=clock.now,
     )
     root = "http://127.0.0.1"
-    endpoints = Endpoints(project_id=cloud.project.id, vbs=root, block_storage=root + "/volume")
-    kind = CinderService if services is Services.CINDER else VbsService
+    roots = {"vbs": root, "block_storage": root + "/volume"}
+    endpoints = Endpoints(project_id=cloud.project.id, roots=roots)
+    kind = service_class(Service(services))
 
     async def rest() -> None:
         clock.passed += 2.0

@@ -55,7 +55,7 @@ async def test_an_accepted_create_proves_itself_and_its_backup_becomes_available
     job, service = ground.job(), ground.service
     answer = await service.create(job, 0)
     assert judge(answer).verdict is Verdict.ACCEPTED
-    by_job = ground.service.kind is Service.VBS
+    by_job = ground.service.facts.service is Service.VBS
     assert (answer.cloud_job_id is not None, answer.backup_id is None) == (by_job, by_job)
     backup = await ground.ended(job)
     assert backup.status == "available"
@@ -99,7 +99,7 @@ async def test_a_volume_in_use_is_backed_up_too(ground: ContractCloud) -> None:
     if ground.in_use is None:
         pytest.skip("this cloud has no volume in use for us")
     job = ground.job(ground.in_use)
-    if ground.service.kind is Service.CINDER:
+    if ground.service.facts.service is Service.CINDER:
         careful = replace(job, settings=BackupSettings(force=False))
         refused = verdict(await ground.service.create(careful, 0))
         assert refused == (Verdict.FAIL, "Cinder.InUse")
@@ -112,7 +112,7 @@ async def test_an_increment_builds_on_a_backup_or_says_that_there_is_none(
 ) -> None:
     job = ground.job(full=False, full_if_no_parent=True)
     answer = named(await ground.service.create(job, 0))
-    if ground.service.kind is Service.CINDER:
+    if ground.service.facts.service is Service.CINDER:
         assert (judge(answer).verdict, answer.code) == (Verdict.FAIL, NO_PARENT)
         answer = await ground.service.create(replace(job, code=answer.code), 0)
     assert judge(answer).verdict is Verdict.ACCEPTED

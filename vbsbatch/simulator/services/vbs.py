@@ -8,8 +8,13 @@ from typing import Any
 
 from vbsbatch.model import CloudJobStatus
 from vbsbatch.simulator.call import Call, begin_backup, begin_job, begin_restore
-from vbsbatch.simulator.project_state import BACKUPS_PER_VOLUME, SimJob, SimVolume, new_id, read_id
+from vbsbatch.simulator.project_state import SimJob, SimVolume, new_id, read_id
+from vbsbatch.simulator.scenario import Kind, Services
+from vbsbatch.simulator.service import Route, SimService
 from vbsbatch.simulator.wire import SimReply, json_reply, vbs_error, zulu_time
+
+BACKUPS_PER_VOLUME = 20
+"""It keeps at most this many backups of one disk."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 _BAD_IN_TAG = re.compile(r"[\x00-\x1f=*<>\\,|/]")
@@ -228,3 +233,24 @@ def restore(call: Call) -> SimReply:
     until = backup.restoring_until
     made = begin_job(call, "bksRestoreBackup", backup, volume.id, until, code)
     return json_reply(200, {"job_id": made.id})
+
+
+SERVICE = SimService(
+    name=Services.VBS,
+    place="",
+    routes={
+        ("POST", "cloudbackups"): Route(Kind.CREATE, create, ("v2",), changes=True),
+        ("GET", "cloudbackups/quota"): Route(Kind.QUOTA, quota, ("v2",)),
+        ("POST", "cloudbackups/*/restore"): Route(Kind.RESTORE, restore, ("v2",), changes=True),
+        ("GET", "jobs/*"): Route(Kind.JOB, job, ("v1",)),
+    },
+    catalog=(("vbs", "vbs", "/v2/{project}"),),
+    gateway=True,
+    with_block_storage=True,
+    error=vbs_error,
+    meanings=MEANINGS,
+    not_allowed=lambda: refuse("VolumeBackup.0042", 403),
+    other_project=lambda: refuse("VolumeBackup.0042", 403),
+    demo_failure="VolumeBackup.0064",
+    demo_outage="status: 503, code: VolumeBackup.0900",
+)

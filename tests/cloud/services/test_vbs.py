@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from vbsbatch.cloud import session
+from vbsbatch.cloud.services.vbs import VbsService
 from vbsbatch.cloud.tokens import Token
-from vbsbatch.cloud.vbs import create_body
 from vbsbatch.engine.ports import BackupService
 from vbsbatch.errors import CloudRefused, CloudUnavailable, ListChanged, SignInError
 from vbsbatch.model import (
@@ -23,7 +23,7 @@ from vbsbatch.model import (
     Quota,
 )
 
-from .fixtures import NOW, PROJECT, SECRET, VOLUME, Bench, a_job, answer
+from ..fixtures import NOW, PROJECT, SECRET, VOLUME, Bench, a_job, answer
 
 pytestmark = pytest.mark.anyio
 ACCEPTED = {"job_id": "ff8080"}
@@ -35,11 +35,11 @@ def test_the_service_is_what_the_engine_asks_for() -> None:
 
 
 def test_a_create_body_says_only_what_was_set() -> None:
-    assert create_body(a_job()) == {"volume_id": VOLUME, "name": "night-db01-data"}
+    assert VbsService.create_body(a_job()) == {"volume_id": VOLUME, "name": "night-db01-data"}
     settings = BackupSettings(
         description="before", tags=(("wave", "1"), ("owner", "")), full=False, snapshot_id="s-1"
     )
-    assert create_body(a_job(settings=settings)) == {
+    assert VbsService.create_body(a_job(settings=settings)) == {
         "volume_id": VOLUME,
         "name": "night-db01-data",
         "snapshot_id": "s-1",
@@ -47,7 +47,7 @@ def test_a_create_body_says_only_what_was_set() -> None:
         "tags": [{"key": "wave", "value": "1"}, {"key": "owner", "value": ""}],
         "extend_param": {"FullBackup": "false"},
     }
-    full = create_body(a_job(settings=BackupSettings(full=True)))
+    full = VbsService.create_body(a_job(settings=BackupSettings(full=True)))
     assert full["extend_param"] == {"FullBackup": "true"}
 
 
@@ -62,7 +62,7 @@ async def test_a_create_goes_out_once_with_token_agent_and_body() -> None:
     assert request.headers["user-agent"].startswith("vbsbatch/")
     assert request.headers["content-type"] == "application/json"
     body = b"".join([part async for part in request.stream])  # type: ignore[union-attr]
-    assert json.loads(body) == {"backup": create_body(a_job())}
+    assert json.loads(body) == {"backup": VbsService.create_body(a_job())}
     assert int(request.headers["content-length"]) == len(body)
     assert (bench.service.create_calls, bench.service.read_calls) == (1, 0)
 

@@ -2,63 +2,81 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-import httpx
-
-from vbsbatch.cloud.backup_actions import BackupActions
-from vbsbatch.cloud.endpoints import Endpoints
+from vbsbatch.cloud.endpoints import EndpointKind
 from vbsbatch.cloud.response_errors import is_unknown, read_success, refusal_of
 from vbsbatch.cloud.response_parser import clean, usable_id, whole
-from vbsbatch.cloud.service import CloudService
-from vbsbatch.cloud.session import Session
+from vbsbatch.cloud.service import CloudService, Found, Question
 from vbsbatch.errors import CloudUnavailable
-from vbsbatch.model import Answer, BackupSettings, CloudJob, CloudJobStatus, Job, Quota, Service
+from vbsbatch.model import Answer, CloudJob, CloudJobStatus, Job, Quota, Service, ServiceFacts
 
 _MISSING = object()
 _STATUSES = {status.value: status for status in CloudJobStatus}
 
 
 class VbsService(CloudService):
-    """The `BackupService` of VBS over one session."""
+    """The `BackupService` of VBS over one session.
 
-    kind = Service.VBS
+    The plan's own rules are those of VBS: it has no objections.
+    """
 
-    def __init__(
-        self,
-        session: Session,
-        endpoints: Endpoints,
-        *,
-        cloud_name: str | None = None,
-        region: str | None = None,
-    ) -> None:
-        roots = (endpoints.block_storage, endpoints.vbs)
-        super().__init__(session, endpoints, roots=roots, cloud_name=cloud_name, region=region)
-        project = quote(endpoints.project_id, safe="")
-        self._jobs_url = f"{endpoints.vbs}/v1/{project}/jobs/"
-        self._create_url = httpx.URL(f"{endpoints.vbs}/v2/{project}/cloudbackups")
-        self.changes = BackupActions(session, endpoints, restores=str(self._create_url))
-        self._quota_url = httpx.URL(f"{endpoints.vbs}/v2/{project}/cloudbackups/quota")
+    facts = ServiceFacts(
+        service=Service.VBS,
+        label="VBS",
+        usual=True,
+        settle=30.0,  # of two creates of one volume it refuses the second
+        backups_most=20,  # VolumeBackup.0040
+    )
+    endpoint_kind = EndpointKind(
+        name="vbs", types=("vbs", "volume_backup", "volume-backup"), option="--vbs-endpoint"
+    )
+    described = "volume backup service"
+    creates = "/cloudbackups"
+    version = "v2"
+    restores = "/cloudbackups"
+    has_own_backups = True
+
+    @property
+    def _jobs_url(self) -> str:
+        return f"{self._root}/v1/{self._project}/jobs/"
+
+    @property
+    def _quota_url(self) -> str:
+        return f"{self._create_url}/quota"
+
+    @staticmethod
+    def create_body(job: Job) -> dict[str, Any]:
+        """The `backup` object of a create request, as the API reference describes it."""
+        settings = job.settings
+        body: dict[str, Any] = {"volume_id": job.volume_id, "name": job.backup_name}
+        if settings.snapshot_id is not None:
+            body["snapshot_id"] = settings.snapshot_id
+        if settings.description is not None:
+            body["description"] = settings.description
+        if settings.tags:
+            body["tags"] = [{"key": key, "value": value} for key, value in settings.tags]
+        if settings.full is not None:
+            body["extend_param"] = {"FullBackup": "true" if settings.full else "false"}
+        return body
+
+    def offer_checks(self, found: Found, *, wanted: bool) -> Sequence[Question]:
+        """Whether block storage serves VBS too, where nothing names VBS itself."""
+        return () if found.is_named(self.endpoint_kind) else (self.offers_vbs,)
 
     async def create(self, job: Job, worker: int) -> Answer:
         """Send one create, once; without an answer, `status` is None and `message` says why."""
-        body = json.dumps({"backup": create_body(job)}).encode()
-        answer = await self._send(worker, self._create_url, body)
-        if answer.cloud_job_id is not None:  # where creates arrive its queries do, too
-            self._session.way.heard(f"GET {httpx.URL(self._jobs_url).path}{answer.cloud_job_id}")
+        answer = await super().create(job, worker)
+        if answer.cloud_job_id is not None:  # where creates arrive, queries of their jobs do, too
+            path = urlsplit(self._jobs_url).path
+            self._session.way.heard(f"GET {path}{answer.cloud_job_id}")
         return answer
-
-    async def objections(self, wanted: Iterable[BackupSettings]) -> list[str]:
-        """None: the plan's own rules are those of VBS."""
-        return []
 
     async def cloud_job(self, cloud_job_id: str) -> CloudJob | None:
         """One cloud job, or None when the service does not know it."""
-        url = httpx.URL(self._jobs_url + quote(cloud_job_id, safe=""))
-        reply = await self._session.read("GET", url)
+        reply = await self._session.read("GET", self._jobs_url + quote(cloud_job_id, safe=""))
         if is_unknown(self._session, reply):
             return None
         return _cloud_job(cloud_job_id, read_success(self._session, reply))
@@ -85,21 +103,6 @@ class VbsService(CloudService):
         if isinstance(error, CloudUnavailable):
             raise error
         return (error.code or "").startswith("VolumeBackup.")
-
-
-def create_body(job: Job) -> dict[str, Any]:
-    """Return the `backup` object of a create request, as the API reference sets it out."""
-    settings = job.settings
-    body: dict[str, Any] = {"volume_id": job.volume_id, "name": job.backup_name}
-    if settings.snapshot_id is not None:
-        body["snapshot_id"] = settings.snapshot_id
-    if settings.description is not None:
-        body["description"] = settings.description
-    if settings.tags:
-        body["tags"] = [{"key": key, "value": value} for key, value in settings.tags]
-    if settings.full is not None:
-        body["extend_param"] = {"FullBackup": "true" if settings.full else "false"}
-    return body
 
 
 def _cloud_job(cloud_job_id: str, document: dict[str, Any]) -> CloudJob:

@@ -6,21 +6,19 @@ that shaped the engine.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable
-from typing import Any
-from urllib.parse import quote
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
-import httpx
-
-from vbsbatch.cloud.endpoints import Endpoints
-from vbsbatch.cloud.response_errors import read_success, refusal_of
+from vbsbatch.cloud.endpoints import BLOCK_STORAGE
+from vbsbatch.cloud.response_errors import read_success
 from vbsbatch.cloud.response_parser import whole
-from vbsbatch.cloud.service import CloudService
-from vbsbatch.cloud.session import NO_HEADERS, Reply, Session
+from vbsbatch.cloud.service import CloudService, Found, Question, never
 from vbsbatch.errors import CloudRefused, CloudUnavailable
-from vbsbatch.model import NO_PARENT, Answer, BackupSettings, CloudJob, Job, Quota, Service
+from vbsbatch.model import NO_PARENT, BackupSettings, Job, Quota, Service, ServiceFacts
+
+if TYPE_CHECKING:
+    from vbsbatch.cloud.session import Headers
 
 METADATA_SINCE = (3, 43)
 """The microversion from which on a create takes `metadata`; without any, 3.0 is spoken."""
@@ -36,36 +34,73 @@ _METADATA_KEY = re.compile(r"[a-zA-Z0-9_:. -]{1,255}", re.ASCII)
 class CinderService(CloudService):
     """The `BackupService` of Cinder over one session."""
 
-    kind = Service.CINDER
+    facts = ServiceFacts(
+        service=Service.CINDER,
+        label="Cinder",
+        # It makes both of two creates of one volume. So the second is sent later: only time tells
+        # a create that waits in a queue of the cloud from one that never arrived.
+        settle=120.0,
+        refuses_in_use=True,
+        needs_parent=True,
+    )
+    endpoint_kind = BLOCK_STORAGE
+    described = "block storage with backups"
+    creates = "/backups"
+    version = "v3"
 
-    def __init__(
-        self,
-        session: Session,
-        endpoints: Endpoints,
-        *,
-        cloud_name: str | None = None,
-        region: str | None = None,
-    ) -> None:
-        root = endpoints.block_storage
-        super().__init__(session, endpoints, roots=(root,), cloud_name=cloud_name, region=region)
-        project = quote(endpoints.project_id, safe="")
-        self._versions_url = httpx.URL(f"{root}/v3/")
-        self._create_url = httpx.URL(f"{root}/v3/{project}/backups")
-        self._quota_url = httpx.URL(f"{root}/v3/{project}/os-quota-sets/{project}?usage=True")
+    @staticmethod
+    def create_body(job: Job) -> dict[str, Any]:
+        """The `backup` object of a create request, as the API reference describes it.
 
-    async def create(self, job: Job, worker: int) -> Answer:
-        """Send one create, once; without an answer, `status` is None and `message` says why."""
-        body = json.dumps({"backup": create_body(job)}).encode()
-        headers = _WITH_METADATA if job.settings.tags else NO_HEADERS
-        return await self._send(worker, self._create_url, body, headers)
+        `full: false` asks for an increment; where that was refused because there is no parent,
+        and the plan allows it, the next create asks for a full backup.
+        """
+        settings = job.settings
+        body: dict[str, Any] = {"volume_id": job.volume_id, "name": job.backup_name}
+        if settings.snapshot_id is not None:
+            body["snapshot_id"] = settings.snapshot_id
+        if settings.description is not None:
+            body["description"] = settings.description
+        if settings.tags:
+            body["metadata"] = dict(settings.tags)
+        if settings.full is not None:
+            parentless = settings.full_if_no_parent and job.code == NO_PARENT
+            body["incremental"] = not settings.full and not parentless
+        if settings.force:
+            body["force"] = True
+        return body
 
-    async def cloud_job(self, cloud_job_id: str) -> CloudJob | None:
-        """None: there are no cloud jobs here."""
-        return None
+    def offer_checks(self, found: Found, *, wanted: bool) -> Sequence[Question]:
+        """Whether block storage has backups, which a catalog does not say.
+
+        Where a backup service of its own is named there may be the list without the create. Such a
+        service wins, unless Cinder is `wanted`.
+        """
+        if not wanted:
+            return (self.offers_backups,)
+        if not found.is_named(self.endpoint_kind):
+            return (never,)
+        others = set(found.endpoints.roots) - found.supposed - {self.endpoint_kind.name}
+        return (self.offers_backups, *([self.makes_backups] if others else ()))
+
+    async def offers_backups(self) -> bool:
+        """Ask once for the shortest list of backups; raises `CloudUnavailable` without an answer.
+
+        False when there is no such list. A refusal of another kind is the engine's to deal with.
+        """
+        return await self._answers("GET", f"{self._create_url}?limit=1")
+
+    async def makes_backups(self) -> bool:
+        """Ask once whether there is a create, with one that names no volume; raises likewise."""
+        return await self._answers("POST", self._create_url, b"{}")
+
+    def _create_headers(self, job: Job) -> Headers:
+        return _WITH_METADATA if job.settings.tags else ()
 
     async def quota(self) -> tuple[Quota, ...]:
         """What the project may keep and what it keeps; nothing where this user may not ask."""
-        reply = await self._session.read("GET", self._quota_url)
+        url = f"{self._root}/v3/{self._project}/os-quota-sets/{self._project}?usage=True"
+        reply = await self._session.read("GET", url)
         if reply.status in (403, 404):
             return ()
         found = read_success(self._session, reply).get("quota_set", _MISSING)
@@ -74,27 +109,6 @@ class CinderService(CloudService):
         if not isinstance(found, dict):
             raise CloudUnavailable("the quota's answer is unreadable", status=reply.status)
         return tuple(filter(None, (_quota(kind, found.get(kind)) for kind in _QUOTAS)))
-
-    async def offers_backups(self) -> bool:
-        """Ask once for the shortest list of backups; raises `CloudUnavailable` without an answer.
-
-        False when there is no such list. A refusal of another kind is the engine's to deal with.
-        """
-        url = httpx.URL(f"{self._create_url}?limit=1")
-        return self._is_there(await self._session.read("GET", url))
-
-    async def makes_backups(self) -> bool:
-        """Ask once whether there is a create, with one that names no volume; raises likewise.
-
-        A cloud with VBS may have the list without the create.
-        """
-        return self._is_there(await self._session.read("POST", self._create_url, b"{}"))
-
-    def _is_there(self, reply: Reply) -> bool:
-        error = None if reply.status < 300 else refusal_of(self._session, reply)
-        if isinstance(error, CloudUnavailable):
-            raise error
-        return reply.status not in (404, 405, 410, 501) and not 300 <= reply.status < 400
 
     async def objections(self, wanted: Iterable[BackupSettings]) -> list[str]:
         """What of these settings Cinder cannot do: tags before 3.43, characters it would not keep.
@@ -116,7 +130,7 @@ class CinderService(CloudService):
 
     async def _newest_version(self) -> tuple[int, int]:
         """The newest microversion that the version document names; 3.0 where it names none."""
-        reply = await self._session.read("GET", self._versions_url)
+        reply = await self._session.read("GET", f"{self._root}/v3/")
         try:
             versions = read_success(self._session, reply).get("versions")
         except CloudRefused:
@@ -126,28 +140,6 @@ class CinderService(CloudService):
             raise CloudUnavailable(f"{why}: {error}", status=error.status) from error
         found = [_version(entry) for entry in versions] if isinstance(versions, list) else []
         return max([(3, 0), *found])
-
-
-def create_body(job: Job) -> dict[str, Any]:
-    """Return the `backup` object of a create request, as the API reference sets it out.
-
-    `full: false` asks for an increment; where that was refused for want of a parent and the plan
-    allows it, the next create asks for a full backup.
-    """
-    settings = job.settings
-    body: dict[str, Any] = {"volume_id": job.volume_id, "name": job.backup_name}
-    if settings.snapshot_id is not None:
-        body["snapshot_id"] = settings.snapshot_id
-    if settings.description is not None:
-        body["description"] = settings.description
-    if settings.tags:
-        body["metadata"] = dict(settings.tags)
-    if settings.full is not None:
-        parentless = settings.full_if_no_parent and job.code == NO_PARENT
-        body["incremental"] = not settings.full and not parentless
-    if settings.force:
-        body["force"] = True
-    return body
 
 
 def _unkept(tags: Iterable[tuple[str, str]], texts: Iterable[str]) -> list[str]:

@@ -8,6 +8,9 @@ from typing import Any
 from vbsbatch.simulator.call import Call, begin_backup
 from vbsbatch.simulator.native_backups import microversion, summary
 from vbsbatch.simulator.project_state import SimVolume, read_id
+from vbsbatch.simulator.scenario import Kind, Services
+from vbsbatch.simulator.service import Route, SimService
+from vbsbatch.simulator.services.vbs import MEANINGS
 from vbsbatch.simulator.wire import SimReply, json_reply, openstack_fault
 
 _METADATA_KEY = re.compile(r"[a-zA-Z0-9_:. /-]{1,255}", re.ASCII)
@@ -126,6 +129,16 @@ def _commit(call: Call, volume: SimVolume, wanted: dict[str, Any]) -> SimReply:
         parent_id=parent.id if parent else None,
         metadata=wanted.get("metadata"),
     )
+    # It has no codes: the reason is what the code means, or the code itself if nobody knows.
+    backup.fail_reason = MEANINGS.get(backup.code or "", backup.code or "")
     # Cinder writes its row first: lists show the backup at once.
     backup.visible_at = call.now
     return json_reply(202, {"backup": summary(call, backup)})
+
+
+SERVICE = SimService(
+    name=Services.CINDER,
+    place="volume",
+    routes={("POST", "backups"): Route(Kind.CREATE, create, ("v3",), changes=True)},
+    demo_failure="Backup driver reported an error",
+)

@@ -8,12 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
-from vbsbatch.cloud.cinder import CinderService, create_body
 from vbsbatch.cloud.endpoints import Endpoints
+from vbsbatch.cloud.services.cinder import CinderService
 from vbsbatch.errors import CloudRefused, CloudUnavailable
 from vbsbatch.model import NO_PARENT, Answer, BackupSettings, Quota
 
-from .fixtures import PROJECT, VOLUME, Bench, Handler, a_job, answer
+from ..fixtures import PROJECT, VOLUME, Bench, Handler, a_job, answer
 
 pytestmark = pytest.mark.anyio
 ACCEPTED = {"backup": {"id": "b-1", "name": "night-db01-data", "links": []}}
@@ -26,7 +26,7 @@ class CinderBench(Bench):
     def __init__(self, handler: Handler) -> None:
         super().__init__(handler)
         roots = {"vbs": "https://evs.test", "block_storage": "https://evs.test/volume"}
-        endpoints = Endpoints(project_id=PROJECT, **roots)
+        endpoints = Endpoints(project_id=PROJECT, roots=roots)
         self.cinder = CinderService(self.session, endpoints)
 
 
@@ -35,11 +35,15 @@ async def body_of(request: httpx.Request) -> Any:
 
 
 def test_a_create_body_says_only_what_was_set_and_forces_a_volume_in_use() -> None:
-    assert create_body(a_job()) == {"volume_id": VOLUME, "name": "night-db01-data", "force": True}
+    assert CinderService.create_body(a_job()) == {
+        "volume_id": VOLUME,
+        "name": "night-db01-data",
+        "force": True,
+    }
     settings = BackupSettings(
         description="before", tags=(("wave", "1"), ("owner", "")), snapshot_id="s-1", force=False
     )
-    assert create_body(a_job(settings=settings)) == {
+    assert CinderService.create_body(a_job(settings=settings)) == {
         "volume_id": VOLUME,
         "name": "night-db01-data",
         "snapshot_id": "s-1",
@@ -64,7 +68,9 @@ def test_full_false_is_an_increment_but_where_it_had_no_parent_and_the_plan_allo
     full: bool, fallback: bool, code: str | None, incremental: bool
 ) -> None:
     settings = BackupSettings(full=full, full_if_no_parent=fallback)
-    assert create_body(a_job(settings=settings, code=code))["incremental"] is incremental
+    assert (
+        CinderService.create_body(a_job(settings=settings, code=code))["incremental"] is incremental
+    )
 
 
 async def test_an_accepted_create_names_its_backup() -> None:
@@ -73,7 +79,7 @@ async def test_an_accepted_create_names_its_backup() -> None:
     assert result == Answer(status=202, backup_id="b-1", request_id="req-9")
     (request,) = bench.requests
     assert str(request.url) == f"https://evs.test/volume/v3/{PROJECT}/backups"
-    assert await body_of(request) == {"backup": create_body(a_job())}
+    assert await body_of(request) == {"backup": CinderService.create_body(a_job())}
     assert "openstack-api-version" not in request.headers
 
 
