@@ -23,6 +23,7 @@ from vbsbatch.model import (
     RunNoted,
     RunState,
     Settings,
+    Wall,
 )
 from vbsbatch.model.clocks import elapsed, elapsed_seconds, wall
 from vbsbatch.store import Store
@@ -54,12 +55,12 @@ def new_run(store: Store, jobs: Callable[[str], Iterable[Job]], limits: Limits) 
     """Freeze a run; `jobs` makes its jobs from its id."""
     now = time.time()
     run = Run(
-        id=store.new_run_id(now),
+        id=store.new_run_id(Wall(now)),
         plan="bench",
         cloud="answerer",
         state=RunState.RUNNING,
         settings=Settings(limits=limits),
-        created_at=now,
+        created_at=Wall(now),
     )
     store.create_run(run, jobs(run.id), BackupSettings())
     return store.run(run.id)
@@ -94,7 +95,7 @@ async def drive(
 
     def hear(event: JobMoved | RunNoted) -> None:
         if isinstance(event, JobMoved) and event.attempt is not None:
-            sent.append(event.attempt.sent_at)
+            sent.append(float(event.attempt.sent_at))
             if len(sent) == stop_after:
                 engine.stop("measured")
 

@@ -97,5 +97,5 @@ def _memory() -> float:
 STEPS = {step.__name__: step for step in (check, start, resume, freeze, drive)}
 
 if __name__ == "__main__":
-    found = STEPS[sys.argv[1]](*sys.argv[2:])  # type: ignore[operator]
+    found = STEPS[sys.argv[1]](*sys.argv[2:])
     print(json.dumps(found | {"memory": _memory()}))

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from tests.cli.harness import FAST, SLOW, Harness, Process, told, until
+from tests.cli.clouds import Process
+from tests.cli.harness import FAST, SLOW, Harness, told, until
 from tests.store.fixtures import a_job, a_run, volume
 from vbsbatch.cli.options import check_volumes
 from vbsbatch.cli.steering_commands import ask
@@ -94,6 +96,10 @@ def test_retry_reaches_a_live_engine_by_code_by_status_and_all(stage: Harness) -
     until(lambda: len(stage.jobs("--state", "failed")) == 4)
     limited = stage("retry", "latest", "--all-failed", "--rate", "1/s", code=2)
     assert "change its limits with vbsbatch rate or in-flight" in limited.stderr
+
+    def so_many_failed(count: int) -> bool:
+        return len(stage.jobs("--state", "failed")) == count
+
     for words, count in (
         (("--status", "404"), 1),
         (("--status", "400", "--status", "503", "--code", "VolumeBackup.0040"), 2),
@@ -102,7 +108,7 @@ def test_retry_reaches_a_live_engine_by_code_by_status_and_all(stage: Harness) -
     ):
         failed = len(stage.jobs("--state", "failed"))
         assert f"to be tried again: {count}" in stage("retry", "latest", *words).stdout
-        until(lambda wanted=failed - count: len(stage.jobs("--state", "failed")) == wanted)
+        until(partial(so_many_failed, failed - count))
     until(lambda: len(cloud.accepted()) == 5)
     assert cloud.creates() == 9, "no other was tried again"
     stage("stop", "latest")

@@ -9,6 +9,7 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -410,7 +411,7 @@ async def test_no_exception_of_a_transport_gets_past_a_create() -> None:
         clock = Clock()
         session = Session(
             signed_in(clock), Timeouts(),
-            transport=lambda error=error: Failing(error),
+            transport=partial(Failing, error),
         )  # fmt: skip
         service = VbsService(session, Endpoints(project_id="p", vbs="http://a", block_storage=""))
         assert (await service.create(a_job(), 0)).status is None

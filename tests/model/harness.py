@@ -267,13 +267,16 @@ async def drive(engine: Engine) -> EngineResult:
 
 
 def _service(life: Life, settings: Settings) -> VbsService | CinderService:
-    now = life.clocks.elapsed
+
+    def seconds() -> float:
+        return float(life.clocks.elapsed())
+
     session = Session(
-        Tokens(_fetch(life), now),
+        Tokens(_fetch(life), seconds),
         settings.timeouts,
         workers=settings.limits.connections,
         transport=lambda: life.transport,
-        now=now,
+        now=seconds,
     )
     kind = CinderService if settings.service is Service.CINDER else VbsService
     return kind(session, Endpoints(project_id=PROJECT, vbs=ROOT, block_storage=ROOT))

@@ -21,7 +21,7 @@ from tests.store.fixtures import NOW, a_job, a_run, moved
 from tests.store.test_opening import nobody
 from tests.store.without_locks import without_locks
 from vbsbatch.errors import RunIsLive, StoreUnusable
-from vbsbatch.model import BackupSettings, Holder, JobState
+from vbsbatch.model import BackupSettings, Cloud, Elapsed, Holder, JobState
 from vbsbatch.store import Store, lock_file, locks, opening
 from vbsbatch.store.descriptors import held
 
@@ -315,7 +315,7 @@ async def test_this_process_keeps_its_locks_when_it_opens_and_closes_the_store(p
     two_runs(path)
     with Store.open(path) as store, store.lock(A):
         async with store.journal(A) as journal:
-            (job,) = await journal.claim(NOW, 1, cloud_now=NOW)
+            (job,) = await journal.claim(Elapsed(NOW), 1, cloud_now=Cloud(NOW))
             Store.open(path).close()
             Store.open(path, readonly=True).close()
             assert str(os.getpid()) in run_script(ASK, str(path), A)
@@ -333,7 +333,7 @@ async def test_stores_that_are_closed_leave_no_descriptor(tmp_path: Path) -> Non
         two_runs(path)
         with Store.open(path) as store, store.lock(A):
             async with store.journal(A, inline=number % 2 == 0) as journal:
-                await journal.claim(NOW, 1, cloud_now=NOW)
+                await journal.claim(Elapsed(NOW), 1, cloud_now=Cloud(NOW))
         store.close()
         with pytest.raises(StoreUnusable):
             Store.open(tmp_path)
