@@ -14,7 +14,7 @@ from benchmarks.figure import Figure
 from benchmarks.fleet import fleet
 from benchmarks.scratch import folder
 from vbsbatch.model import Limits
-from vbsbatch.store import open_store
+from vbsbatch.store.sqlite.store import SqliteStore
 
 TIMES = 5
 VBSBATCH = (sys.executable, "-m", "vbsbatch")
@@ -37,7 +37,7 @@ def figures(*, quick: bool) -> Iterator[Figure]:
 
 def _status(place: Path, jobs: int) -> Sequence[str]:
     path = place / f"{jobs}.db"
-    with open_store(path, create=True) as store:
+    with SqliteStore.open(path, create=True) as store:
         new_run(store, fleet(jobs), Limits())
     return ("status", "--db", str(path))
 

@@ -23,9 +23,10 @@ from vbsbatch.model import (
     RunNoted,
     RunState,
     Settings,
+    Wall,
 )
 from vbsbatch.model.clocks import elapsed, elapsed_seconds, wall
-from vbsbatch.store import RunStore
+from vbsbatch.store.sqlite.store import SqliteStore
 
 NO_LIMIT = Rate(count=10_000)
 """The highest rate a plan may name: far above what any client here reaches."""
@@ -50,16 +51,16 @@ class Driven:
     """When each create was sent, by our clock."""
 
 
-def new_run(store: RunStore, jobs: Callable[[str], Iterable[Job]], limits: Limits) -> Run:
+def new_run(store: SqliteStore, jobs: Callable[[str], Iterable[Job]], limits: Limits) -> Run:
     """Freeze a run; `jobs` makes its jobs from its id."""
     now = time.time()
     run = Run(
-        id=store.new_run_id(now),
+        id=store.new_run_id(Wall(now)),
         plan="bench",
         cloud="answerer",
         state=RunState.RUNNING,
         settings=Settings(limits=limits),
-        created_at=now,
+        created_at=Wall(now),
     )
     store.create_run(run, jobs(run.id), BackupSettings())
     return store.run(run.id)
@@ -82,7 +83,7 @@ def vbs(url: str, limits: Limits) -> VbsService:
 
 
 async def drive(
-    store: RunStore,
+    store: SqliteStore,
     run: Run,
     url: str,
     *,
@@ -95,7 +96,7 @@ async def drive(
 
     def hear(event: JobMoved | RunNoted) -> None:
         if isinstance(event, JobMoved) and event.attempt is not None:
-            sent.append(event.attempt.sent_at)
+            sent.append(float(event.attempt.sent_at))
             if len(sent) == stop_after:
                 engine.stop("measured")
 

@@ -31,12 +31,12 @@ def start(plan: str, path: str, url: str) -> dict[str, Any]:
 
     from benchmarks.driving import new_run
     from vbsbatch.plan import load
-    from vbsbatch.store import open_store
+    from vbsbatch.store.sqlite.store import SqliteStore
 
     loaded = load(Path(plan))
     limits = replace(loaded.settings.limits, in_flight=IN_FLIGHT)
     began = time.monotonic()
-    with open_store(path, create=True) as store:
+    with SqliteStore.open(path, create=True) as store:
         run = new_run(store, loaded.jobs, limits)
         _drive(store, run, url, SOME)
     return {"began": began}
@@ -44,9 +44,9 @@ def start(plan: str, path: str, url: str) -> dict[str, Any]:
 
 def resume(path: str, url: str) -> dict[str, Any]:
     """Go on with the store's run, for a moment."""
-    from vbsbatch.store import open_store
+    from vbsbatch.store.sqlite.store import SqliteStore
 
-    with open_store(path) as store:
+    with SqliteStore.open(path) as store:
         _drive(store, store.run("latest"), url, SOME)
     return {}
 
@@ -56,10 +56,10 @@ def freeze(path: str, jobs: str) -> dict[str, Any]:
     from benchmarks.driving import NO_LIMIT, new_run
     from benchmarks.fleet import fleet
     from vbsbatch.model import Limits
-    from vbsbatch.store import open_store
+    from vbsbatch.store.sqlite.store import SqliteStore
 
     limits = Limits(rate=NO_LIMIT, in_flight=IN_FLIGHT)
-    with open_store(path, create=True) as store:
+    with SqliteStore.open(path, create=True) as store:
         new_run(store, fleet(int(jobs)), limits)
     return {}
 
@@ -67,10 +67,10 @@ def freeze(path: str, jobs: str) -> dict[str, Any]:
 def drive(path: str, url: str) -> dict[str, Any]:
     """Drive the store's run to its end."""
     from vbsbatch.model import RunState
-    from vbsbatch.store import open_store
+    from vbsbatch.store.sqlite.store import SqliteStore
 
     began = time.monotonic()
-    with open_store(path) as store:
+    with SqliteStore.open(path) as store:
         assert _drive(store, store.run("latest"), url, None) is RunState.ENDED
     return {"took": time.monotonic() - began, "bytes": Path(path).stat().st_size}
 
@@ -97,5 +97,5 @@ def _memory() -> float:
 STEPS = {step.__name__: step for step in (check, start, resume, freeze, drive)}
 
 if __name__ == "__main__":
-    found = STEPS[sys.argv[1]](*sys.argv[2:])  # type: ignore[operator]
+    found = STEPS[sys.argv[1]](*sys.argv[2:])
     print(json.dumps(found | {"memory": _memory()}))

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -62,7 +63,7 @@ def figures(*, quick: bool) -> Iterator[Figure | Skipped]:
             yield Skipped(name=name, why=f"{missing[0]} is not installed here")
         else:
             command = [tool, *words, str(WORKERS)]
-            yield _told(name, lambda cloud, c=command: _shell(cloud, c, few), f"{few} volumes")
+            yield _told(name, partial(_shell, tool=command, few=few), f"{few} volumes")
 
 
 def _told(name: str, way: Callable[[Cloud], None], note: str) -> Figure:

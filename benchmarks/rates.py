@@ -15,7 +15,7 @@ from benchmarks.fleet import fleet
 from benchmarks.scratch import folder
 from tests.simulation.night import Night, with_settings
 from vbsbatch.model import Limits, Rate
-from vbsbatch.store import open_store
+from vbsbatch.store.sqlite.store import SqliteStore
 
 PER_MINUTE = Rate(count=100, per=60.0)
 
@@ -50,7 +50,10 @@ def _real(server: Answerer, rate: Rate, seconds: int) -> tuple[list[float], list
     server.reset()
     creates = int(rate.count * seconds)
     limits = Limits(rate=rate, in_flight=10**6, connections=32)
-    with folder() as place, open_store(place / f"{time.monotonic_ns()}.db", create=True) as store:
+    with (
+        folder() as place,
+        SqliteStore.open(place / f"{time.monotonic_ns()}.db", create=True) as store,
+    ):
         run = new_run(store, fleet(creates + int(rate.count)), limits)
 
         async def go() -> list[float]:

@@ -25,7 +25,7 @@ from benchmarks.scratch import folder
 from benchmarks.terminal import Terminal
 from benchmarks.throughput import speed
 from vbsbatch.model import ENDED_STATES, JobState, Limits
-from vbsbatch.store import open_store
+from vbsbatch.store.sqlite.store import SqliteStore
 
 JOBS = 100_000
 CHANGES = 1000
@@ -143,7 +143,7 @@ class _Stage:
         # A user's second start finds bytecode; whether this shell writes any does not matter.
         kept = {k: v for k, v in os.environ.items() if k not in _UNWANTED}
         self.environment = kept | {"PYTHONPYCACHEPREFIX": str(place / "bytecode")}
-        with open_store(self._frozen, create=True) as store:
+        with SqliteStore.open(self._frozen, create=True) as store:
             limits = Limits(rate=NO_LIMIT, in_flight=10**6, connections=32)
             self._run = new_run(store, fleet(JOBS), limits).id
         _watched(self.attach(self._frozen), self, keys=0)
@@ -227,7 +227,7 @@ class _Changes:
 
     def _count(self) -> int:
         """Claim, answer and end are one change each."""
-        with open_store(self._path, readonly=True) as store:
+        with SqliteStore.open(self._path, readonly=True) as store:
             counts = store.counts(self._run_id)
         begun = JOBS - counts[JobState.WAITING]
         answered = begun - counts.get(JobState.SUBMITTING, 0)

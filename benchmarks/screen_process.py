@@ -15,7 +15,8 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vbsbatch.store import RunStore, open_store
+from vbsbatch.model import Cloud, Elapsed, Wall
+from vbsbatch.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from vbsbatch.model import Job
@@ -37,11 +38,11 @@ def churn(path: str, a_second: str) -> None:
 
     from vbsbatch.model import Rate, RunState
 
-    async def go(store: RunStore) -> None:
+    async def go(store: SqliteStore) -> None:
         run = store.run("latest")
         with store.lock(run.id):
             async with store.journal(run.id) as journal:
-                await journal.run_state(RunState.RUNNING, time.time())
+                await journal.run_state(RunState.RUNNING, Wall(time.time()))
                 jobs = _Churn(journal)
                 began = beat = time.monotonic()
                 while True:
@@ -49,7 +50,7 @@ def churn(path: str, a_second: str) -> None:
                     if time.monotonic() > beat:
                         beat += 1
                         await journal.heartbeat(
-                            time.time(),
+                            Wall(time.time()),
                             clock_step=0.0,
                             adopted=0,
                             rate=Rate(count=500),
@@ -58,7 +59,7 @@ def churn(path: str, a_second: str) -> None:
                         )
                     await anyio.sleep(EVERY)
 
-    with open_store(path) as store:
+    with SqliteStore.open(path) as store:
         anyio.run(go, store)
 
 
@@ -73,7 +74,7 @@ class _Churn:
     async def change(self, until: int) -> None:
         """Change jobs until there were so many changes, a third of them claims."""
         claimed = await self._journal.claim(
-            time.time(), (until - self._changes) // 3, cloud_now=time.time()
+            Elapsed(time.time()), (until - self._changes) // 3, cloud_now=Cloud(time.time())
         )
         self._changes += 3 * len(claimed)
         for job in claimed:
@@ -89,13 +90,13 @@ class _Churn:
         running = replace(job, state=JobState.RUNNING, cloud_job_id=f"{job.no:032x}")
         attempt = Attempt(
             number=job.attempts,
-            sent_at=now,
+            sent_at=Wall(now),
             took=0.04,
             verdict=Verdict.ACCEPTED,
             answer=Answer(status=200, cloud_job_id=running.cloud_job_id),
         )
         self._journal.record(
-            JobMoved(job=running, came_from=JobState.SUBMITTING, at=now, attempt=attempt)
+            JobMoved(job=running, came_from=JobState.SUBMITTING, at=Wall(now), attempt=attempt)
         )
         self._running.append(running)
 
@@ -104,12 +105,12 @@ class _Churn:
         from vbsbatch.model import JobMoved, JobState
 
         now = time.time()
-        ended = replace(job, state=JobState.SUCCEEDED, ended_at=now)
+        ended = replace(job, state=JobState.SUCCEEDED, ended_at=Wall(now))
         if job.no % 10 == 0:
             ended = replace(
                 ended, state=JobState.FAILED, http_status=500, code=f"VolumeBackup.{job.no % 70:04}"
             )
-        self._journal.record(JobMoved(job=ended, came_from=JobState.RUNNING, at=now))
+        self._journal.record(JobMoved(job=ended, came_from=JobState.RUNNING, at=Wall(now)))
 
 
 def drive(path: str, url: str, creates: str) -> None:
@@ -118,12 +119,12 @@ def drive(path: str, url: str, creates: str) -> None:
 
     import benchmarks.driving
 
-    async def go(store: RunStore) -> None:
+    async def go(store: SqliteStore) -> None:
         run = store.run("latest")
         with store.lock(run.id):
             await benchmarks.driving.drive(store, run, url, stop_after=int(creates))
 
-    with open_store(path) as store:
+    with SqliteStore.open(path) as store:
         anyio.run(go, store)
 
 
@@ -132,7 +133,7 @@ def table(path: str) -> None:
     from textual.app import App, ComposeResult
     from textual.widgets import DataTable, Static
 
-    store = open_store(path)
+    store = SqliteStore.open(path)
     run = store.run("latest")
 
     class Table(App[None]):

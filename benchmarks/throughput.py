@@ -19,7 +19,7 @@ from benchmarks.figure import Figure, Skipped, median_ratio
 from benchmarks.fleet import fleet
 from benchmarks.scratch import folder
 from vbsbatch.model import JobState, Limits
-from vbsbatch.store import open_store
+from vbsbatch.store.sqlite.store import SqliteStore
 
 RAMP_UP = 0.1
 """The share of creates, from the first on, that no side's speed is taken from."""
@@ -124,7 +124,7 @@ class _Bench:
     async def _engine(self, factory: type[Connection] = Connection) -> None:
         limits = Limits(rate=NO_LIMIT, in_flight=10**6, connections=self._connections)
         path = self._place / f"{time.monotonic_ns()}.db"
-        with open_store(path, create=True) as store:
+        with SqliteStore.open(path, create=True) as store:
             run = new_run(store, fleet(self._creates), limits)
             driven = await drive(
                 store, run, self._server.url, stop_after=self._creates, factory=factory

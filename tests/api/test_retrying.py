@@ -14,7 +14,7 @@ from vbsbatch.api.cloud_lists import listed, read_servers, read_volumes, survey,
 from vbsbatch.api.preflight import take_snapshot
 from vbsbatch.api.retrying import CHANGES, Tries, ask_again
 from vbsbatch.api.runs import check_settings
-from vbsbatch.cloud.services import VbsService
+from vbsbatch.cloud.services.vbs import VbsService
 from vbsbatch.errors import (
     CloudError,
     CloudRefused,

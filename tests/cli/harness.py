@@ -160,8 +160,8 @@ class Harness:
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", err), err
         assert "\x1b" not in out
 
-    def __call__(self, *words: str, code: int = 0, **how: Any) -> Done:
-        """Run vbsbatch to its end, which must be `code`."""
+    def __call__(self, *words: str, code: int | None = 0, **how: Any) -> Done:
+        """Run vbsbatch to its end, which must be `code`; None allows any exit code."""
         return self.finish(self.start(*words, **how), code)
 
     def refused(self, *words: str, **how: Any) -> str:

@@ -19,6 +19,7 @@ from vbsbatch.model import (
     JobState,
     RunNoted,
     Verdict,
+    Wall,
     renewed,
 )
 from vbsbatch.report import plain
@@ -35,8 +36,8 @@ class Life:
 
     async def claim(self) -> Job:
         self.at += 10
-        (job,) = await self.journal.claim(self.at, 1, cloud_now=self.at)
-        return job
+        claimed: list[Job] = await self.journal.claim(self.at, 1, cloud_now=self.at)
+        return claimed[0]
 
     async def answer(self, verdict: Verdict, status: int, code: str | None, **changes: Any) -> Job:
         """Claim the job, and record what its create was answered."""
@@ -51,7 +52,7 @@ class Life:
         self.at += after
         event = {key: changes.pop(key) for key in ("attempt", "note") if key in changes}
         moved = replace(job, **changes)
-        self.journal.record(JobMoved(job=moved, came_from=job.state, at=self.at, **event))
+        self.journal.record(JobMoved(job=moved, came_from=job.state, at=Wall(self.at), **event))
         await self.journal.flush()
         return moved
 
@@ -122,9 +123,9 @@ async def test_what_an_outage_did_not_cost_is_not_told_as_an_attempt(life: Life)
 
 @pytest.mark.anyio
 async def test_notes_about_the_run_are_told_as_they_are(life: Life) -> None:
-    life.journal.record(RunNoted(at=NOW, kind="run", text="stopped: by hand"))
+    life.journal.record(RunNoted(at=Wall(NOW), kind="run", text="stopped: by hand"))
     await life.journal.flush()
     (event,) = life.store.events(RUN)
     assert as_recorded(life.store, RUN, event) == RunNoted(
-        at=NOW, kind="run", text="stopped: by hand"
+        at=Wall(NOW), kind="run", text="stopped: by hand"
     )

@@ -15,7 +15,7 @@ from tests.cli.harness import FAST, Harness, until
 from tests.store.fixtures import a_job, a_run
 from vbsbatch.api.reading import headline
 from vbsbatch.model import BackupSettings
-from vbsbatch.store import open_store
+from vbsbatch.store.sqlite.store import SqliteStore
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_runs_are_listed_newest_first(ended: tuple[Harness, Cloud]) -> None:
 
 
 def test_a_line_of_the_list_of_runs_reads_no_attempts_and_the_jobs_twice(tmp_path: Path) -> None:
-    with open_store(tmp_path / "vbsbatch.db", create=True) as store:
+    with SqliteStore.open(tmp_path / "vbsbatch.db", create=True) as store:
         store.create_run(a_run("r"), [a_job(1)], BackupSettings())
         asked: list[str] = []
         store._db.set_trace_callback(asked.append)

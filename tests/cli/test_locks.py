@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.clouds import GlassCloud
-from tests.cli.harness import SLOW, Harness, Process, until
+from tests.cli.clouds import GlassCloud, Process
+from tests.cli.harness import SLOW, Harness, until
 from tests.store.test_locks import open_folder, put_together
 from tests.store.without_locks import without_locks
 

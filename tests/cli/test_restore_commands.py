@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import click
 import pytest
@@ -186,9 +187,13 @@ def test_a_restore_that_is_killed_overwrites_nothing_twice(stage: Harness) -> No
     source = a_run(stage, cloud)
     cloud.behave(STEADY + "faults:\n  - {on: restore, do: drop_after, share: 0.2}\n")
     words = ["restore", source, "--yes", "--rate", "20/s"]
+
+    def restored_at_least(count: int) -> bool:
+        return cloud.calls("restore") >= count
+
     for kill_at in (6, 14, 22):
         engine = stage.start(*words, stderr=subprocess.DEVNULL)
-        until(lambda at=kill_at: cloud.calls("restore") >= at)
+        until(partial(restored_at_least, kill_at))
         engine.kill()
         engine.communicate()
         words = ["resume", "latest"]

@@ -7,19 +7,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import cast
 
+import anyio
 import pytest
 
-from tests.cli.harness import FAST, SLOW, Harness, Process, told, until
+from tests.cli.clouds import Process
+from tests.cli.harness import FAST, SLOW, Harness, told, until
 from tests.store.fixtures import a_job, a_run, volume
 from vbsbatch.api.reading import check_volumes
-from vbsbatch.cli.steering_commands import ask
+from vbsbatch.api.steering import ask
 from vbsbatch.cli.stop_signals import DOUBLE, ECHO, Interruption
 from vbsbatch.errors import UsageError
 from vbsbatch.model import BackupSettings
-from vbsbatch.store import RunStore, open_store
+from vbsbatch.store import RunStore
+from vbsbatch.store.sqlite.store import SqliteStore
 
 SLOWLY = {"limits": {"rate": "4/s", "in_flight": 50, "connections": 2}}
 """Slow enough to be met in mid-run."""
@@ -94,6 +98,10 @@ def test_retry_reaches_a_live_engine_by_code_by_status_and_all(stage: Harness) -
     until(lambda: len(stage.jobs("--state", "failed")) == 4)
     limited = stage("retry", "latest", "--all-failed", "--rate", "1/s", code=2)
     assert "change its limits with vbsbatch rate or in-flight" in limited.stderr
+
+    def so_many_failed(count: int) -> bool:
+        return len(stage.jobs("--state", "failed")) == count
+
     for words, count in (
         (("--status", "404"), 1),
         (("--status", "400", "--status", "503", "--code", "VolumeBackup.0040"), 2),
@@ -102,7 +110,7 @@ def test_retry_reaches_a_live_engine_by_code_by_status_and_all(stage: Harness) -
     ):
         failed = len(stage.jobs("--state", "failed"))
         assert f"to be tried again: {count}" in stage("retry", "latest", *words).stdout
-        until(lambda wanted=failed - count: len(stage.jobs("--state", "failed")) == wanted)
+        until(partial(so_many_failed, failed - count))
     until(lambda: len(cloud.accepted()) == 5)
     assert cloud.creates() == 9, "no other was tried again"
     stage("stop", "latest")
@@ -120,9 +128,8 @@ def test_the_word_of_an_engine_drives_no_terminal() -> None:
         def command_result(self, _: int) -> str:
             return "going on with wave re\u202et\x1b[2J"
 
-    assert ask(cast(RunStore, Answering()), "r1", "unpause", {}) == (
-        "going on with wave re\ufffdt\ufffd[2J"
-    )
+    said = anyio.run(ask, cast(RunStore, Answering()), "r1", "unpause", {})
+    assert said == "going on with wave re\ufffdt\ufffd[2J"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -259,7 +266,7 @@ def test_an_engine_that_was_killed_is_shown_as_gone(stage: Harness) -> None:
 
 def test_many_volumes_are_looked_up_in_one_query(tmp_path: Path) -> None:
     names = [f"db-{no:03}" for no in range(1, 10)]
-    with open_store(tmp_path / "vbsbatch.db", create=True) as store:
+    with SqliteStore.open(tmp_path / "vbsbatch.db", create=True) as store:
         store.create_run(a_run("r"), [a_job(no) for no in range(1, 10)], BackupSettings())
         asked: list[str] = []
         store._db.set_trace_callback(asked.append)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 
-from tests.cli.clouds import GlassCloud
-from tests.cli.harness import SLOW, Harness, Process, until
+from tests.cli.clouds import GlassCloud, Process
+from tests.cli.harness import SLOW, Harness, until
 
 PATIENT = {"later_every": "200ms", "later_for": "1h"}
 UNASKED = ("--yes", "--no-preflight", "--progress", "plain")

@@ -14,6 +14,7 @@ from vbsbatch.model import (
     BackupSettings,
     CloudJob,
     CloudVolume,
+    Elapsed,
     Job,
     JobState,
     Operation,
@@ -83,23 +84,20 @@ class FakeCloud:
     down: bool = False
     asked: list[str] = field(default_factory=list)
     now: float = NOW
+    changes: Any = field(init=False, repr=False)
+    inventory: Any = field(init=False, repr=False)
 
     create_calls = 0
     read_calls = 0
     clock_ahead = 5.0
 
-    @property
-    def changes(self) -> Any:
-        return self
-
-    @property
-    def inventory(self) -> Any:
-        return self
+    def __post_init__(self) -> None:
+        self.changes = self.inventory = self
 
     async def ready(self) -> None:
         self.asked.append("ready")
 
-    async def renew_token(self, used_since: float) -> None:
+    async def renew_token(self, used_since: Elapsed) -> None:
         self.asked.append(f"renew {used_since}")
 
     async def backups(self, page: str | None = None) -> BackupPage:

@@ -24,8 +24,9 @@ from openstack import exceptions as sdk_exceptions
 
 from vbsbatch.cloud import CloudChoice, CloudService, connect, connection
 from vbsbatch.cloud.sign_in_faults import translated
+from vbsbatch.cloud.tokens import Tokens
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
-from vbsbatch.model import Service, Timeouts
+from vbsbatch.model import Elapsed, Service, Timeouts
 
 from .fake_keystone import FakeKeystone, private_certificate, running
 from .fixtures import PASSWORD, PROJECT, SECRET, a_job, answer
@@ -133,8 +134,8 @@ async def test_the_token_is_renewed_once_for_all_and_counted(
     clouds.write(keystone)
     async with connect(CloudChoice(), timeouts=SOON, transport=Wire()) as service:
         before, now = service.read_calls, time.time()
-        await service.renew_token(now)
-        await service.renew_token(now)
+        await service.renew_token(Elapsed(now))
+        await service.renew_token(Elapsed(now))
         assert (keystone.tokens, service.read_calls - before) == (2, 1)
 
 
@@ -144,7 +145,9 @@ async def test_a_token_lives_by_our_clock_whatever_the_servers_says(
     keystone.ahead, keystone.life = -7200.0, 3600.0
     clouds.write(keystone)
     async with connect(CloudChoice(), timeouts=SOON, transport=Wire()) as service:
-        token = await service._session.credentials.token()
+        credentials = service._session.credentials
+        assert isinstance(credentials, Tokens)
+        token = await credentials.token()
         assert token.expires_at - time.time() == pytest.approx(3600, abs=10)
         assert keystone.tokens == 1
 
@@ -375,10 +378,10 @@ async def test_an_outage_while_renewing_is_no_refusal(
     async with connect(CloudChoice(), timeouts=SOON, transport=Wire()) as service:
         keystone.status = 503
         with pytest.raises(CloudUnavailable, match=r"unavailable \(503\)"):
-            await service.renew_token(time.time())
+            await service.renew_token(Elapsed(time.time()))
         keystone.status = 401
         with pytest.raises(SignInError):
-            await service.renew_token(time.time())
+            await service.renew_token(Elapsed(time.time()))
 
 
 async def test_a_private_ca_is_asked_for_and_then_trusted_by_both_libraries(
@@ -616,17 +619,17 @@ async def test_a_gateway_that_reloads_while_a_token_is_renewed_is_an_outage_unti
         keystone.status, keystone.body = status, body
         for _ in range(3):
             with pytest.raises(CloudUnavailable):
-                await service.renew_token(now[0])
+                await service.renew_token(Elapsed(now[0]))
             now[0] += 10
         keystone.status = None
-        await service.renew_token(now[0])
+        await service.renew_token(Elapsed(now[0]))
         keystone.status = status
         for _ in range(3):
             with pytest.raises(CloudUnavailable):
-                await service.renew_token(now[0])
+                await service.renew_token(Elapsed(now[0]))
             now[0] += 25
         with pytest.raises(SignInError):
-            await service.renew_token(now[0])
+            await service.renew_token(Elapsed(now[0]))
 
 
 @pytest.mark.parametrize(("status", "body"), IN_THE_WAY)

@@ -14,7 +14,7 @@ from vbsbatch.cloud import project_resources
 from vbsbatch.cloud.catalog import find_endpoints
 from vbsbatch.cloud.project_resources import read_server, read_volume
 from vbsbatch.errors import CloudRefused, CloudUnavailable, ListChanged
-from vbsbatch.model import CloudServer, CloudVolume
+from vbsbatch.model import Cloud, CloudServer, CloudVolume
 
 from .fixtures import NOW, PROJECT, VOLUME, Bench, answer
 
@@ -49,7 +49,7 @@ def test_an_entry_of_the_list_becomes_a_volume() -> None:
         zone="eu-de-01",
         server_ids=("srv-1", "srv-2"),
         metadata=(("env", "prod"), ("size", ""), ("empty", "")),
-        created_at=NOW,
+        created_at=Cloud(NOW),
     )
 
 
@@ -194,8 +194,7 @@ async def test_servers_are_found_however_the_catalog_writes_compute(
 
 
 async def test_without_compute_there_are_no_servers_and_no_question() -> None:
-    for endpoints in ({}, {"compute": "no url"}):
-        bench = Bench(lambda _: answer(500), **endpoints)
+    for bench in (Bench(lambda _: answer(500)), Bench(lambda _: answer(500), compute="no url")):
         assert not bench.service.inventory.knows_servers
         assert (await bench.service.inventory.servers()).servers == ()
         assert bench.requests == []

@@ -9,7 +9,7 @@ import pytest
 from vbsbatch.cloud import backup_operation_adapter
 from vbsbatch.cloud.pruning import KEPT, UNMOVED, Pruning
 from vbsbatch.errors import CloudRefused, CloudUnavailable
-from vbsbatch.model import Answer, Backup, Job, JobMoved, JobState, RunNoted
+from vbsbatch.model import Answer, Backup, Elapsed, Job, JobMoved, JobState, RunNoted, Wall
 
 from .operation_harness import NOW, FakeCloud, a_backup, a_job, a_run
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 def pruning(cloud: FakeCloud, *jobs: Job) -> Pruning:
-    return Pruning(cloud, a_run(), jobs, now=lambda: cloud.now)
+    return Pruning(cloud, a_run(), jobs, now=lambda: Elapsed(cloud.now))
 
 
 async def seen(cloud: FakeCloud, job: Job) -> tuple[str | None, str | None] | None:
@@ -163,8 +163,8 @@ async def test_one_backup_is_asked_for_alone() -> None:
 async def test_moves_of_the_engine_are_heard() -> None:
     service = pruning(FakeCloud(), a_job(state=JobState.WAITING))
     assert (await service.backups()).backups == ()
-    service.hear(RunNoted(at=NOW, kind="run", text="x"))
-    service.hear(JobMoved(job=a_job(), came_from=JobState.SUBMITTING, at=NOW))
+    service.hear(RunNoted(at=Wall(NOW), kind="run", text="x"))
+    service.hear(JobMoved(job=a_job(), came_from=JobState.SUBMITTING, at=Wall(NOW)))
     assert len((await service.backups()).backups) == 1
 
 
@@ -179,6 +179,6 @@ async def test_signing_in_and_counting_are_the_real_services() -> None:
     cloud = FakeCloud()
     service = pruning(cloud)
     await service.ready()
-    await service.renew_token(5.0)
+    await service.renew_token(Elapsed(5.0))
     assert cloud.asked == ["ready", "renew 5.0"]
     assert (service.create_calls, service.read_calls, service.clock_ahead) == (0, 0, 5.0)

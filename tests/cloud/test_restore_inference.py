@@ -14,23 +14,23 @@ from vbsbatch.cloud.restore_inference import (
     unconfirmed,
     witness,
 )
-from vbsbatch.model import Backup, CloudVolume
+from vbsbatch.model import Backup, Cloud, CloudVolume
 
-SINCE = 1_000_000.0
+SINCE = Cloud(1_000_000.0)
 NOW = SINCE + 3600.0
 BEFORE, AFTER, NEAR = SINCE - 60.0, SINCE + 60.0, SINCE + SLACK
 statuses = st.sampled_from(["available", "restoring", "error_restoring", "error", None])
 volume_statuses = st.sampled_from(
     ["available", "in-use", "restoring-backup", "error_restoring", "error", None]
 )
-times = st.none() | st.floats(SINCE - 3600, SINCE + 3600)
+times = st.none() | st.floats(float(SINCE) - 3600, float(SINCE) + 3600).map(Cloud)
 
 
-def backup(status: str | None = "available", updated_at: float | None = BEFORE) -> Backup:
+def backup(status: str | None = "available", updated_at: Cloud | None = BEFORE) -> Backup:
     return Backup(id="b", status=status, updated_at=updated_at)
 
 
-def volume(status: str | None = "available", updated_at: float | None = BEFORE) -> CloudVolume:
+def volume(status: str | None = "available", updated_at: Cloud | None = BEFORE) -> CloudVolume:
     return CloudVolume(id="v", status=status, updated_at=updated_at)
 
 
@@ -48,7 +48,7 @@ def test_both_touched_and_available_proves_that_it_is_done() -> None:
 @pytest.mark.parametrize("touched", [AFTER, BEFORE, NEAR, None])
 @pytest.mark.parametrize("other", [NEAR, None])
 def test_what_is_too_near_or_not_told_proves_nothing(
-    touched: float | None, other: float | None
+    touched: Cloud | None, other: Cloud | None
 ) -> None:
     assert (
         unconfirmed(backup(updated_at=touched), volume(updated_at=other), (SINCE, SINCE), NOW)
@@ -113,7 +113,7 @@ def test_a_confirmed_restore_is_done_when_nothing_works_on_its_volume_any_more()
 
 @given(statuses, times, volume_statuses, times)
 def test_nothing_is_proved_unless_both_times_are_told_and_agree(
-    status: str | None, at: float | None, volume_status: str | None, volume_at: float | None
+    status: str | None, at: Cloud | None, volume_status: str | None, volume_at: Cloud | None
 ) -> None:
     trace = unconfirmed(backup(status, at), volume(volume_status, volume_at), (SINCE, SINCE), NOW)
     if trace is RestoreTrace.NEVER:

@@ -14,6 +14,7 @@ from vbsbatch.model import (
     Answer,
     CloudJob,
     CloudJobStatus,
+    Elapsed,
     Job,
     JobMoved,
     JobState,
@@ -30,7 +31,7 @@ JOB = "ff8080"
 
 def restoring(cloud: FakeCloud, *jobs: Job) -> Restoring:
     """What these jobs have come to, it has heard from its own engine."""
-    service = Restoring(cloud, a_run(), [], now=lambda: NOW)
+    service = Restoring(cloud, a_run(), [], now=lambda: Elapsed(NOW))
     for job in jobs:
         service.hear(JobMoved(job=job, came_from=JobState.SUBMITTING, at=Wall(NOW)))
     return service
@@ -111,7 +112,7 @@ async def test_before_the_settle_time_only_a_restore_under_way_is_told() -> None
 async def test_a_restore_that_was_seen_at_work_is_believed_though_its_end_touches_both_apart() -> (
     None
 ):
-    apart = {"updated_at": AFTER + 60.0}
+    apart: dict[str, Any] = {"updated_at": AFTER + 60.0}
     cloud = FakeCloud(
         has=[a_backup(status="restoring")], disks=[a_volume(status="restoring-backup")]
     )
@@ -178,7 +179,7 @@ async def test_a_cloud_job_is_not_asked_for_at_once_and_then_ever_more_seldom() 
     working = CloudJob(id=JOB, status=CloudJobStatus.RUNNING)
     cloud = FakeCloud(cloud_jobs={JOB: working})
     job, at, times = a_job(cloud_job_id=JOB, intent_at=NOW), NOW, []
-    service = Restoring(cloud, a_run(), [job], now=lambda: at)
+    service = Restoring(cloud, a_run(), [job], now=lambda: Elapsed(at))
     for second in range(600):
         at = NOW + second
         asked_before = len(cloud.asked)
@@ -258,7 +259,9 @@ async def test_a_cloud_job_of_nobody_is_told_as_it_is() -> None:
 def test_the_operation_of_a_run_chooses_the_service_that_stands_in() -> None:
     kinds = {Operation.BACKUP: type(None), Operation.RESTORE: Restoring, Operation.PRUNE: Pruning}
     for operation, kind in kinds.items():
-        assert type(stand_in(FakeCloud(), a_run(operation), [a_job()], lambda: NOW)) is kind
+        assert (
+            type(stand_in(FakeCloud(), a_run(operation), [a_job()], lambda: Elapsed(NOW))) is kind
+        )
 
 
 @pytest.mark.parametrize("hour", [-3600.0, 3600.0])
@@ -266,7 +269,7 @@ async def test_what_an_earlier_engine_left_settles_anew_by_this_ones_clock(hour:
     """The earlier one's may have been an hour ahead, or an hour behind."""
     at = NOW
     cloud = FakeCloud(has=[a_backup(updated_at=AFTER)], disks=[a_volume()])
-    service = Restoring(cloud, a_run(), [unknown(unknown_at=NOW + hour)], now=lambda: at)
+    service = Restoring(cloud, a_run(), [unknown(unknown_at=NOW + hour)], now=lambda: Elapsed(at))
     assert (await service.backups()).backups == ()
     at = NOW + SETTLE
     assert len((await service.backups()).backups) == 1
@@ -276,7 +279,7 @@ async def test_a_restore_that_seems_sent_an_hour_from_now_is_asked_for_at_once()
     job = a_job(cloud_job_id=JOB, intent_at=NOW + 3600.0)
     at = NOW
     cloud = FakeCloud(has=[a_backup()], disks=[a_volume()])
-    service = Restoring(cloud, a_run(), [job], now=lambda: at)
+    service = Restoring(cloud, a_run(), [job], now=lambda: Elapsed(at))
     at = NOW + EARLY
     await service.backup("b1")
     assert f"job {JOB}" in cloud.asked

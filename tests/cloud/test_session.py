@@ -9,6 +9,7 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -414,7 +415,7 @@ async def test_no_exception_of_a_transport_gets_past_a_create() -> None:
         clock = Clock()
         session = Session(
             signed_in(clock), Timeouts(),
-            transport=lambda error=error: Failing(error),
+            transport=partial(Failing, error),
         )  # fmt: skip
         service = VbsService(session, at("http://a"))
         assert (await service.create(a_job(), 0)).status is None

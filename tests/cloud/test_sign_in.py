@@ -16,6 +16,7 @@ from vbsbatch.cloud import CloudChoice, connect
 from vbsbatch.cloud.sign_in_faults import translated
 from vbsbatch.cloud.tokens import Token
 from vbsbatch.errors import SignInError
+from vbsbatch.model import Elapsed
 
 from .fake_keystone import PASSCODE, FakeKeystone
 from .fixtures import PASSWORD, PROJECT
@@ -191,7 +192,8 @@ def test_no_part_of_a_secret_is_shown_where_words_are_cut(password: str) -> None
 
     def lacking(said: str) -> Exception:
         wanted = {"receipt": {"methods": [], "expires_at": LATER}, "required_auth_methods": said}
-        return MissingAuthMethods(httpx.Response(401, json=wanted))
+        missing: Exception = MissingAuthMethods(httpx.Response(401, json=wanted))
+        return missing
 
     for spelt in (password, json.dumps(password)[1:-1], quote(password, safe="")):
         for most, raised in ((200, lacking), (300, ClientException)):
@@ -295,7 +297,7 @@ async def test_a_one_time_passcode_is_used_once_and_its_end_is_known(
         with pytest.raises(SignInError, match="cannot be used twice"):
             await service.ready()
         with pytest.raises(SignInError, match="cannot be used twice"):
-            await service.renew_token(clock[0])
+            await service.renew_token(Elapsed(clock[0]))
     assert len(keystone.posted) == 1
 
 

@@ -16,7 +16,7 @@ from vbsbatch.cloud.services.vbs import VbsService
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.signing import AccessKey, Signer, sign
 from vbsbatch.errors import CloudRefused, SignInError
-from vbsbatch.model import Timeouts
+from vbsbatch.model import Elapsed, Timeouts
 
 from .fixtures import NOW, PROJECT, Clock, a_job, answer
 
@@ -179,15 +179,15 @@ async def test_a_create_refused_for_its_time_may_be_sent_again() -> None:
     gate = Gate(ahead=7200.0)
     sent_at = gate.clock.at
     assert (await gate.service.create(a_job(), 0)).status == 401
-    await gate.service.renew_token(sent_at)
+    await gate.service.renew_token(Elapsed(sent_at))
     gate.clock.at += 1
     assert (await gate.service.create(a_job(), 0)).status == 200
-    await gate.service.renew_token(sent_at)  # another worker's, of before the correction
+    await gate.service.renew_token(Elapsed(sent_at))  # another worker's, of before the correction
     gate.lets_in = False
     gate.clock.at += 1
     assert (await gate.service.create(a_job(), 0)).status == 401
     with pytest.raises(SignInError):
-        await gate.service.renew_token(gate.clock.at)
+        await gate.service.renew_token(Elapsed(gate.clock.at))
 
 
 async def test_a_refused_key_is_at_its_end_and_says_what_the_gateway_says() -> None:
@@ -207,12 +207,12 @@ async def test_a_refusal_that_is_not_the_gateways_is_no_word_on_the_key() -> Non
     gate = Gate()
     sent_at = gate.clock.at
     assert (await gate.service.create(a_job(), 0)).status == 200
-    await gate.service.renew_token(sent_at)
+    await gate.service.renew_token(Elapsed(sent_at))
     gate.lets_in = False
     gate.clock.at += 1
     assert (await gate.service.create(a_job(), 0)).status == 401
     with pytest.raises(SignInError):
-        await gate.service.renew_token(gate.clock.at)
+        await gate.service.renew_token(Elapsed(gate.clock.at))
 
 
 async def test_where_the_server_tells_no_time_our_clock_is_named_as_a_reason() -> None:
@@ -244,7 +244,7 @@ async def test_no_secret_of_a_key_is_shown_or_comes_back_from_an_echo() -> None:
         transport=lambda: httpx.MockTransport(echo),
         now=gate.clock.now,
     )
-    reply = await session.read("GET", httpx.URL("https://vbs.test/"))
+    reply = await session.read("GET", "https://vbs.test/")
     assert KEY.ak.encode() in reply.body
     assert b"Signature=***" in reply.body
     assert b"ggpj-the-token" not in reply.body

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from itertools import count
 from random import Random
@@ -17,8 +17,10 @@ from vbsbatch.model import (
     Answer,
     Backup,
     BackupPage,
+    Cloud,
     CloudJob,
     CloudJobStatus,
+    Elapsed,
     Job,
     JobMoved,
     JobState,
@@ -61,7 +63,7 @@ def a_job(no: int = 1, **fields: Any) -> Job:
     return Job(**(given | fields))
 
 
-def settings(**parts: dict[str, Any] | Any) -> Settings:
+def settings(**parts: Any) -> Settings:
     """Settings for a stage, with `limits` and `retry` as dicts of changes."""
     for part in ("limits", "retry"):
         if part in parts:
@@ -90,6 +92,7 @@ class Made:
     """Whether the cloud job names its backup."""
 
 
+Action = Callable[[], Coroutine[Any, Any, None]]
 Step = Answer | Callable[[Job], Answer]
 
 
@@ -166,7 +169,7 @@ class ScriptedCloud:
             self.under_way[job.volume_id] -= 1
         return answer
 
-    async def renew_token(self, used_since: float) -> None:
+    async def renew_token(self, used_since: Elapsed) -> None:
         self._perhaps_fail("renew", None)
         self.renewals.append(self.clock.now())
 
@@ -175,7 +178,7 @@ class ScriptedCloud:
         now, first = self.clock.now(), int(page or 0)
         listed = sorted(
             (self._as_listed(m) for m in self.made.values() if m.visible_at <= now),
-            key=lambda backup: -(backup.created_at or 0.0),
+            key=lambda backup: -float(backup.created_at or 0.0),
         )
         after = first + self.page_size
         following = str(after) if after < len(listed) else None
@@ -226,7 +229,7 @@ class ScriptedCloud:
             name=made.name,
             volume_id=made.volume_id,
             status=made.end if made.ready_at <= self.clock.now() else "creating",
-            created_at=float(int(made.made_at)),
+            created_at=Cloud(float(int(made.made_at))),
         )
 
 
@@ -246,9 +249,9 @@ class EngineHarness:
         jobs = [a_job(n) for n in range(1, volumes + 1)] if isinstance(volumes, int) else volumes
         if beside is not None:  # backups of another run bear other names
             jobs = [replace(job, backup_name=f"{run_id}-{job.no}") for job in jobs]
-        self.clock = VirtualClock(NOW) if beside is None else beside.clock
-        self.cloud = ScriptedCloud(self.clock) if beside is None else beside.cloud
-        self.store = MemoryStore() if beside is None else beside.store
+        self.clock: VirtualClock = VirtualClock(NOW) if beside is None else beside.clock
+        self.cloud: ScriptedCloud = ScriptedCloud(self.clock) if beside is None else beside.cloud
+        self.store: MemoryStore = MemoryStore() if beside is None else beside.store
         self.run_id = run_id
         self.tuning = tuning or Tuning()
         self.events: list[JobMoved | RunNoted] = []
@@ -280,11 +283,11 @@ class EngineHarness:
         )
         return self.engine
 
-    def drive(self, meanwhile: Callable[[], Awaitable[None]] | None = None) -> EngineResult:
+    def drive(self, meanwhile: Action | None = None) -> EngineResult:
         """Drive the run to its end or stop, with something else happening meanwhile."""
         return run_virtual(self.driven, meanwhile, clock=self.clock)
 
-    async def driven(self, meanwhile: Callable[[], Awaitable[None]] | None = None) -> EngineResult:
+    async def driven(self, meanwhile: Action | None = None) -> EngineResult:
         engine, failure = self.new_engine(), None
         async with anyio.create_task_group() as group:
             if meanwhile is not None:
@@ -299,7 +302,7 @@ class EngineHarness:
             raise failure
         return ending
 
-    def alone(self, act: Callable[[], Awaitable[None]]) -> None:
+    def alone(self, act: Action) -> None:
         """Do something on the stage's clock while no engine lives."""
         run_virtual(act, clock=self.clock)
 

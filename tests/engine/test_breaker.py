@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from vbsbatch.engine.breaker import Breaker, Circuit
 from vbsbatch.engine.tuning import Tuning
+from vbsbatch.model import Elapsed
 
 TUNING = Tuning(outage_after=3, outage_many=6, excuses=2, probe_first=5.0, probe_longest=40.0)
 
@@ -17,60 +18,64 @@ def breaker() -> Breaker:
     return Breaker(tuning=TUNING)
 
 
+def is_open(breaker: Breaker) -> bool:
+    return breaker.circuit is Circuit.OPEN
+
+
 def opened(breaker: Breaker, now: float = 0.0) -> Breaker:
     for no in (1, 2, 3):
-        breaker.outage(no, now)
+        breaker.outage(no, Elapsed(now))
     assert breaker.circuit is Circuit.OPEN
     return breaker
 
 
 def test_so_many_outages_in_a_row_open_it_and_excuse_those_who_met_them(breaker: Breaker) -> None:
-    assert breaker.outage(1, 100.0) == []
-    assert breaker.outage(2, 101.0) == []
-    assert breaker.circuit is Circuit.CLOSED
-    assert breaker.outage(3, 102.0) == [1, 2, 3]
-    assert breaker.circuit is Circuit.OPEN
-    assert breaker.probe_at == 107.0
+    assert breaker.outage(1, Elapsed(100.0)) == []
+    assert breaker.outage(2, Elapsed(101.0)) == []
+    assert not is_open(breaker)
+    assert breaker.outage(3, Elapsed(102.0)) == [1, 2, 3]
+    assert is_open(breaker)
+    assert breaker.probe_at == Elapsed(107.0)
 
 
 def test_an_answer_in_between_starts_the_count_anew(breaker: Breaker) -> None:
     for no in range(20):
-        breaker.outage(no, 0.0)
-        breaker.outage(no + 100, 0.0)
+        breaker.outage(no, Elapsed(0.0))
+        breaker.outage(no + 100, Elapsed(0.0))
         assert not breaker.answered(1000)
     assert breaker.circuit is Circuit.CLOSED
 
 
 def test_one_job_alone_does_not_look_like_an_outage(breaker: Breaker) -> None:
     for _ in range(20):
-        assert breaker.outage(7, 0.0) == []
+        assert breaker.outage(7, Elapsed(0.0)) == []
     assert breaker.circuit is Circuit.CLOSED
-    assert set(breaker.outage(8, 0.0)) == {7, 8}
+    assert set(breaker.outage(8, Elapsed(0.0))) == {7, 8}
 
 
 def test_answers_that_arrive_while_it_is_open_are_excused_too(breaker: Breaker) -> None:
     opened(breaker)
-    assert breaker.outage(9, 1.0) == [9]
+    assert breaker.outage(9, Elapsed(1.0)) == [9]
     assert breaker.circuit is Circuit.OPEN
 
 
 def test_failed_probes_make_the_next_one_wait_longer_up_to_a_bound(breaker: Breaker) -> None:
-    now, waits = 0.0, []
-    opened(breaker, now)
+    now, waits = Elapsed(0.0), []
+    opened(breaker, float(now))
     for no in range(10, 17):
         waits.append(breaker.probe_at - now)
         now = breaker.probe_at
         breaker.probe()
         assert breaker.circuit is Circuit.PROBING
         assert breaker.outage(no, now) == [no]
-        assert breaker.circuit is Circuit.OPEN
+        assert is_open(breaker)
     assert waits == [5.0, 10.0, 20.0, 40.0, 40.0, 40.0, 40.0]
 
 
 def test_the_first_answer_ends_the_outage_and_forgets_it(breaker: Breaker) -> None:
     opened(breaker)
     breaker.probe()
-    breaker.wait_longer(5.0)
+    breaker.wait_longer(Elapsed(5.0))
     breaker.probe()
     assert breaker.answered(1000)
     assert breaker.circuit is Circuit.CLOSED
@@ -78,22 +83,22 @@ def test_the_first_answer_ends_the_outage_and_forgets_it(breaker: Breaker) -> No
     for no in (1, 2, 3):
         breaker.answered(no)
     opened(breaker, 100.0)
-    assert breaker.probe_at == 105.0
+    assert breaker.probe_at == Elapsed(105.0)
 
 
 def test_it_opens_at_once_when_something_every_create_needs_is_down(breaker: Breaker) -> None:
-    breaker.trip(50.0)
+    breaker.trip(Elapsed(50.0))
     assert breaker.circuit is Circuit.OPEN
-    assert breaker.probe_at == 55.0
-    breaker.trip(54.0)
-    assert breaker.probe_at == 55.0
+    assert breaker.probe_at == Elapsed(55.0)
+    breaker.trip(Elapsed(54.0))
+    assert breaker.probe_at == Elapsed(55.0)
 
 
 def test_few_jobs_that_can_never_be_created_are_not_excused_for_ever(breaker: Breaker) -> None:
     excused: Counter[int] = Counter()
     for turn in range(100):
         no = turn % 3
-        excused.update(breaker.outage(no, float(turn)))
+        excused.update(breaker.outage(no, Elapsed(float(turn))))
     assert excused
     assert max(excused.values()) <= TUNING.excuses
     assert breaker.circuit is Circuit.CLOSED
@@ -101,19 +106,19 @@ def test_few_jobs_that_can_never_be_created_are_not_excused_for_ever(breaker: Br
 
 def test_what_many_jobs_meet_is_an_outage_however_long_it_lasts(breaker: Breaker) -> None:
     for turn in range(100):
-        breaker.outage(turn % TUNING.outage_many, float(turn))
+        breaker.outage(turn % TUNING.outage_many, Elapsed(float(turn)))
         if breaker.circuit is Circuit.OPEN:
             breaker.probe()
     assert breaker.circuit is Circuit.PROBING
-    assert breaker.outage(1, 100.0) == [1]
+    assert breaker.outage(1, Elapsed(100.0)) == [1]
 
 
 def test_what_failed_while_others_were_answered_opens_nothing(breaker: Breaker) -> None:
     for no in (1, 2):
-        breaker.outage(no, 0.0)
+        breaker.outage(no, Elapsed(0.0))
     breaker.answered(9)
     for turn in range(20):
-        assert breaker.outage(turn % 2 + 1, 1.0) == []
+        assert breaker.outage(turn % 2 + 1, Elapsed(1.0)) == []
     assert breaker.circuit is Circuit.CLOSED
 
 
@@ -124,7 +129,7 @@ def test_who_met_an_outage_that_others_saw_end_opens_nothing_until_it_is_answere
     breaker.probe()
     assert breaker.answered(9)
     for turn in range(20):
-        assert breaker.outage(turn % 3 + 1, 10.0) == []
+        assert breaker.outage(turn % 3 + 1, Elapsed(10.0)) == []
     assert breaker.circuit is Circuit.CLOSED
     for no in (1, 2, 3):
         breaker.answered(no)
@@ -132,10 +137,10 @@ def test_who_met_an_outage_that_others_saw_end_opens_nothing_until_it_is_answere
 
 
 def test_during_an_outage_whoever_meets_it_is_excused(breaker: Breaker) -> None:
-    breaker.outage(7, 0.0)
+    breaker.outage(7, Elapsed(0.0))
     breaker.answered(9)
     opened(breaker, 1.0)
-    assert breaker.outage(7, 2.0) == [7]
+    assert breaker.outage(7, Elapsed(2.0)) == [7]
 
 
 acts = st.lists(
@@ -152,7 +157,7 @@ acts = st.lists(
 
 @given(acts)
 def test_it_is_never_stuck_and_excuses_only_what_was_met(what: list[tuple[str, int]]) -> None:
-    breaker, now = Breaker(tuning=TUNING), 0.0
+    breaker, now = Breaker(tuning=TUNING), Elapsed(0.0)
     excused: Counter[int] = Counter()
     met: Counter[int] = Counter()
     for act, no in what:

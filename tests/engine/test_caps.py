@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import settings as trials
 from hypothesis import strategies as st
 
-from vbsbatch.model import Job, JobMoved, JobState
+from vbsbatch.model import Elapsed, Job, JobMoved, JobState
 
 from .harness import EngineHarness, a_job, settings
 from .ordering import (
@@ -42,7 +44,8 @@ def test_room_that_a_job_leaves_is_taken_at_once() -> None:
         [a_job(1, group="db"), a_job(2, group="db")], settings(limits={"per_group": 1})
     )
     stage.drive()
-    ended = next(e.at for e in stage.events if isinstance(e, JobMoved) and e.came_from == "running")
+    moves = [e for e in stage.events if isinstance(e, JobMoved)]
+    ended = next(float(e.at) for e in moves if e.came_from == "running")
     assert ended <= stage.cloud.creates[1][0] < ended + 0.5
 
 
@@ -55,8 +58,8 @@ def test_jobs_that_a_cap_holds_cost_no_claim_until_one_of_theirs_ends() -> None:
     async def count() -> None:
         claim = stage.journal.claim
 
-        async def counted(now: float, limit: int, **order: bool) -> list[Job]:
-            claims.append(now)
+        async def counted(now: Elapsed, limit: int, **order: Any) -> list[Job]:
+            claims.append(float(now))
             return await claim(now, limit, **order)
 
         stage.journal.claim = counted  # type: ignore[method-assign]

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from vbsbatch.engine import Tuning
-from vbsbatch.model import WITHDRAWN, Answer, Job, JobState, Rate, RunState
+from vbsbatch.model import WITHDRAWN, Answer, Job, JobState, Rate, RunState, Wall
 
 from .harness import NOW, EngineHarness, a_job, settings, volume
 
@@ -85,7 +85,7 @@ def test_a_stopping_run_goes_on_telling_that_it_lives() -> None:
         stage.engine.stop("enough")
         while True:
             await anyio.sleep(1.0)
-            beats.append(stage.clock.now() - (stage.store.run("run-1").heartbeat_at or 0.0))
+            beats.append(stage.clock.now() - float(stage.store.run("run-1").heartbeat_at or 0.0))
 
     stage.drive(meanwhile)
     assert len(beats) > 50
@@ -310,13 +310,13 @@ def test_a_retry_after_the_deadline_begins_it_anew() -> None:
     assert states.count(JobState.FAILED) == 3, "the new deadline holds as well"
     ends = stage.store.run("run-1").deadline_at
     assert ends is not None
-    assert 20.0 <= ends - NOW <= 21.0
+    assert 20.0 <= float(ends) - NOW <= 21.0
 
 
 def test_a_retry_that_fits_no_job_leaves_the_deadline_as_it_is() -> None:
     stage = EngineHarness(4, settings(deadline=60.0))
     assert asked(stage, "retry", codes=["VolumeBackup.0012"]) == "to be tried again: 0"
-    assert stage.store.run("run-1").deadline_at == NOW + 60.0
+    assert stage.store.run("run-1").deadline_at == Wall(NOW + 60.0)
 
 
 def test_a_retry_after_the_deadline_does_not_end_an_operators_pause() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from vbsbatch.engine.dispatcher import DOUBTED_FOR, NEWS
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
-from vbsbatch.model import Answer, JobState, Rate, Rule, RunState, Verdict
+from vbsbatch.model import Answer, Elapsed, JobState, Rate, Rule, RunState, Verdict
 
 from .harness import EngineHarness, settings
 
@@ -198,7 +198,7 @@ def test_while_a_refused_token_is_renewed_nothing_is_sent_with_it() -> None:
     stage = EngineHarness(40, settings(limits={"rate": Rate(count=10), "connections": 8}))
     cloud, renewed = stage.cloud, False
 
-    async def slowly(used_since: float) -> None:
+    async def slowly(used_since: Elapsed) -> None:
         nonlocal renewed
         await anyio.sleep(20.0)
         renewed = True

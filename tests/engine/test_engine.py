@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import anyio
 import pytest
 
 from vbsbatch.errors import CloudUnavailable, StoreFailed
-from vbsbatch.model import Answer, Job, JobMoved, JobState, Rate, RunState
+from vbsbatch.model import Answer, Cloud, Elapsed, Job, JobMoved, JobState, Rate, RunState
 
 from .harness import NOW, EngineHarness, settings
 
@@ -117,7 +119,7 @@ def test_what_a_killed_engine_left_submitting_is_looked_for_before_it_is_sent_ag
     async def first_life() -> None:
         journal = stage.store.journal("run-1")
         now = stage.clock.elapsed()
-        jobs = await journal.claim(now, 2, cloud_now=now)
+        jobs = await journal.claim(now, 2, cloud_now=Cloud(stage.clock.now()))
         stage.cloud.make(jobs[0])
 
     stage.alone(first_life)
@@ -135,7 +137,7 @@ def test_a_kill_between_intent_and_answer_costs_no_attempt() -> None:
 
     async def a_life() -> None:
         now = stage.clock.elapsed()
-        await stage.store.journal("run-1").claim(now, 1, cloud_now=now)
+        await stage.store.journal("run-1").claim(now, 1, cloud_now=Cloud(stage.clock.now()))
 
     stage.alone(a_life)
     stage.drive()
@@ -185,7 +187,7 @@ def test_a_store_that_fails_under_a_workers_hands_is_told_in_the_same_way() -> N
 def test_a_claim_that_fails_is_told_as_what_it_is() -> None:
     stage = EngineHarness(3)
 
-    async def broken(now: float, limit: int, **order: bool) -> list[Job]:
+    async def broken(now: Elapsed, limit: int, **order: Any) -> list[Job]:
         raise StoreFailed("the store is locked")
 
     async def meanwhile() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vbsbatch.engine.wave_gates import Hours
-from vbsbatch.model import Answer, Elapsed, Job, JobMoved, JobState, RunState, Window
+from vbsbatch.model import Answer, Elapsed, Job, JobMoved, JobState, RunState, Wall, Window
 
 from .harness import NOW, EngineHarness, settings
 from .ordering import (
@@ -50,9 +50,9 @@ def test_what_runs_is_followed_outside_the_window_and_what_waits_comes_the_next_
     sent = stage.sent()
     assert max(sent[:2]) < 120.0
     assert min(sent[2:]) >= 86_000.0
-    ended = [e.at - NOW for e in stage.events if isinstance(e, JobMoved)][-1]
+    ended = [float(e.at) - NOW for e in stage.events if isinstance(e, JobMoved)][-1]
     done = [
-        e.at - NOW
+        float(e.at) - NOW
         for e in stage.events
         if isinstance(e, JobMoved) and e.job.state is JobState.SUCCEEDED
     ]
@@ -83,7 +83,7 @@ def test_a_closed_window_does_not_spin() -> None:
         claim = stage.journal.claim
 
         async def counted(now: Elapsed, limit: int, **order: Any) -> list[Job]:
-            claims.append(now)
+            claims.append(float(now))
             return await claim(now, limit, **order)
 
         stage.journal.claim = counted  # type: ignore[method-assign]
@@ -115,9 +115,9 @@ def test_the_wait_for_a_window_is_as_long_as_an_oracle_finds_it(
 
     for wait in waits:
         now += wait
-        found = hours.wait(now)
+        found = hours.wait(Wall(now))
         assert (found == 0.0) is shows_a_time_of_the_window(now)
         if found:
             assert shows_a_time_of_the_window(now + found)
             assert not shows_a_time_of_the_window(now + found - 1.0)
-            assert "window opens" in str(hours.told(now))
+            assert "window opens" in str(hours.told(Wall(now)))

@@ -7,7 +7,17 @@ import anyio
 import pytest
 
 from vbsbatch.engine.ledger import Ledger
-from vbsbatch.model import IllegalMoveError, JobMoved, JobState, Run, RunNoted, RunState
+from vbsbatch.model import (
+    Cloud,
+    Elapsed,
+    IllegalMoveError,
+    JobMoved,
+    JobState,
+    Run,
+    RunNoted,
+    RunState,
+    Wall,
+)
 from vbsbatch.simulator.virtual import VirtualClock
 from vbsbatch.simulator.virtual import run as run_virtual
 from vbsbatch.store.memory import MemoryJournal, MemoryStore
@@ -23,7 +33,12 @@ class Desk:
         self.store = MemoryStore()
         self.heard: list[JobMoved | RunNoted] = []
         run = Run(
-            id="r", plan="p", cloud=None, state=RunState.RUNNING, settings=FAST, created_at=NOW
+            id="r",
+            plan="p",
+            cloud=None,
+            state=RunState.RUNNING,
+            settings=FAST,
+            created_at=Wall(NOW),
         )
         self.store.create_run(run, [a_job(1), a_job(2, due_at=NOW + 50.0), a_job(3)])
         self.journal: Any
@@ -36,7 +51,10 @@ class Desk:
         async def whole() -> None:
             self.journal = journal(self.store)
             ledger = Ledger(
-                self.journal, self.clock, [self.heard.append], cloud_now=self.clock.elapsed
+                self.journal,
+                self.clock,
+                [self.heard.append],
+                cloud_now=lambda: Cloud(self.clock.now()),
             )
             await ledger.load()
             await scene(ledger)
@@ -57,7 +75,7 @@ def test_a_claim_takes_only_what_is_due_and_counts_it() -> None:
         assert {job.state for job in jobs} == {JobState.SUBMITTING}
         assert set(ledger.open) == {1, 3}
         assert ledger.tally() == {JobState.WAITING: 1, JobState.SUBMITTING: 2}
-        assert ledger.earliest_due == NOW + 50.0
+        assert ledger.earliest_due == Elapsed(NOW + 50.0)
 
     desk.play(scene)
     assert desk.states() == [JobState.SUBMITTING, JobState.WAITING, JobState.SUBMITTING]
@@ -113,7 +131,8 @@ def test_what_an_engine_left_between_intent_and_answer_is_unknown_from_now_on() 
     async def scene(ledger: Ledger) -> None:
         job = ledger.open[1]
         assert (job.state, job.attempts, job.charged) == (JobState.UNKNOWN, 1, 0)
-        assert job.first_sent_at == job.intent_at == pytest.approx(NOW, abs=1.0)
+        assert job.first_sent_at is not None
+        assert job.intent_at == Elapsed(float(job.first_sent_at)) == pytest.approx(NOW, abs=1.0)
         assert job.unknown_at == pytest.approx(NOW + 500.0, abs=1.0)
 
     desk.play(scene)
@@ -153,7 +172,7 @@ def test_touching_changes_fields_and_tells_nobody() -> None:
 class SlowAnswers(MemoryJournal):
     """A journal whose answers take a moment to come back, as a thread's do."""
 
-    async def next_due(self) -> float | None:
+    async def next_due(self) -> Elapsed | None:
         due = await super().next_due()
         await anyio.sleep(0.1)
         return due
@@ -172,7 +191,7 @@ def test_a_job_that_comes_back_while_the_next_due_time_is_asked_for_is_not_forgo
         async with anyio.create_task_group() as group:
             group.start_soon(come_back)
             group.start_soon(ledger.claim, 10)
-        assert ledger.earliest_due == NOW + 7.0
+        assert ledger.earliest_due == Elapsed(NOW + 7.0)
         assert set(ledger.open) == {three.no}
 
     desk.play(scene, journal=lambda store: SlowAnswers(store, "r"))

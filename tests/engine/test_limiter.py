@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from random import Random
-from typing import Any
+from typing import Any, TypeVarTuple, Unpack
 
 import anyio
 import pytest
@@ -12,10 +14,11 @@ from hypothesis import strategies as st
 
 from vbsbatch.engine.limiter import CreateLimiter, bucket
 from vbsbatch.engine.tuning import Tuning
-from vbsbatch.model import Rate
+from vbsbatch.model import Elapsed, Rate
 from vbsbatch.simulator.virtual import VirtualClock, VirtualLoop
 
 TUNING = Tuning()
+Arguments = TypeVarTuple("Arguments")
 
 
 class LateLoop(VirtualLoop):
@@ -25,8 +28,15 @@ class LateLoop(VirtualLoop):
         super().__init__(clock)
         self.late, self.random = late, Random(seed)
 
-    def call_at(self, when: float, *args: Any, **kwargs: Any) -> Any:
-        return super().call_at(when + self.random.uniform(0.0, self.late), *args, **kwargs)
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[Arguments]], object],
+        *args: *Arguments,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        late = when + self.random.uniform(0.0, self.late)
+        return super().call_at(late, callback, *args, context=context)
 
 
 class Sender:
@@ -50,7 +60,9 @@ class Sender:
         await scene()
 
     def renew(self) -> None:
-        self.limiter = CreateLimiter(self.rate, now=self.clock.now, tuning=TUNING)
+        self.limiter = CreateLimiter(
+            self.rate, now=lambda: Elapsed(self.clock.now()), tuning=TUNING
+        )
 
     async def send(self, permits: int) -> None:
         for _ in range(permits):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from vbsbatch.model import Job, JobState, Rate, RunState, Wave
 from vbsbatch.plan.group_order import ranks
+from vbsbatch.plan.volumes import PlanVolume
 from vbsbatch.policy.window import is_open
 
 from .harness import EngineHarness, a_job, settings
@@ -41,7 +42,13 @@ class Ordered:
             a_job(no, group=group, az=az, wave=wave, priority=priority)
             for no, (group, az, wave, priority, _) in enumerate(self.fleet, 1)
         ]
-        rank_of = ranks(alone, [job.wave for job in alone]) or [0] * len(alone)
+        planned = [
+            PlanVolume(
+                id=job.volume_id, name=job.volume_name, priority=job.priority, group=job.group
+            )
+            for job in alone
+        ]
+        rank_of = ranks(planned, [job.wave for job in alone]) or [0] * len(alone)
         return [replace(job, rank=rank) for job, rank in zip(alone, rank_of, strict=True)]
 
     def stage(self) -> EngineHarness:
@@ -112,7 +119,7 @@ def test_whatever_a_plan_says_about_the_order_is_kept_and_all_jobs_end(plan: Ord
     assert [job.wave for job in sent] == sorted(job.wave for job in sent)
     for (_, earlier), (at, later) in pairwise(stage.cloud.creates):
         if jobs[earlier].wave < jobs[later].wave:
-            assert all((j.ended_at or 0.0) <= at for j in sent if j.wave < jobs[later].wave)
+            assert all(float(j.ended_at or 0.0) <= at for j in sent if j.wave < jobs[later].wave)
     caps = ((plan.per_group, lambda job: job.group), (plan.per_az, lambda job: job.az))
     for cap, name in caps:
         assert cap is None or max(most_open(stage, name).values(), default=0) <= cap

@@ -23,11 +23,13 @@ from vbsbatch.model import (
     Answer,
     BackupSettings,
     BlockingRun,
+    Elapsed,
     Job,
     JobState,
     Retry,
     RunState,
     Verdict,
+    Wall,
 )
 from vbsbatch.policy import Judgement, judge
 
@@ -67,7 +69,7 @@ def test_an_accepted_job_runs_and_forgets_what_went_wrong_before() -> None:
 
 def test_an_unanswered_job_is_unknown_from_now_on() -> None:
     job, _ = after(sent(cloud_job_id="old"), Answer(message="reset"))
-    assert (job.state, job.unknown_at, job.cloud_job_id) == (JobState.UNKNOWN, NOW, None)
+    assert (job.state, job.unknown_at, job.cloud_job_id) == (JobState.UNKNOWN, Elapsed(NOW), None)
     assert (job.http_status, job.message) == (None, "reset")
     assert job.charged == 1
 
@@ -75,13 +77,13 @@ def test_an_unanswered_job_is_unknown_from_now_on() -> None:
 def test_a_refused_job_waits_with_jitter_and_keeps_the_reason() -> None:
     job, _ = after(sent(2), REFUSED)
     assert job.state is JobState.WAITING
-    assert NOW <= job.due_at <= NOW + 4.0
+    assert NOW <= float(job.due_at) <= NOW + 4.0
     assert (job.code, job.message, job.http_status) == ("VolumeBackup.0017", "no snapshot", 400)
 
 
 def test_when_the_attempts_are_used_up_it_fails_with_its_code() -> None:
     job, outcome = after(sent(3), REFUSED)
-    assert (job.state, job.code, job.ended_at) == (JobState.FAILED, "VolumeBackup.0017", NOW)
+    assert (job.state, job.code, job.ended_at) == (JobState.FAILED, "VolumeBackup.0017", Wall(NOW))
     assert outcome.note == "gave up after 3 attempts"
     _, only = after(sent(1), REFUSED, retry=replace(RETRY, attempts=1))
     assert only.note == "gave up after 1 attempt"
@@ -90,7 +92,7 @@ def test_when_the_attempts_are_used_up_it_fails_with_its_code() -> None:
 @pytest.mark.parametrize("answer", [REFUSED, NOT_READY])
 def test_retry_after_is_honoured_by_refusals_too(answer: Answer) -> None:
     job, _ = after(sent(1), replace(answer, retry_after=500.0))
-    assert job.due_at == NOW + 500.0
+    assert job.due_at == Elapsed(NOW + 500.0)
 
 
 @pytest.mark.parametrize(
@@ -113,15 +115,16 @@ def test_throttling_busy_volumes_tokens_and_stops_cost_no_attempt(answer: Answer
 
 def test_throttled_jobs_come_back_at_once_and_leave_the_pace_to_the_limiter() -> None:
     job, _ = after(sent(1, later_since=NOW - 50), Answer(status=429, retry_after=30.0))
-    assert job.due_at == NOW
-    assert job.later_since == NOW - 50
+    assert job.due_at == Elapsed(NOW)
+    assert job.later_since == Elapsed(NOW - 50)
 
 
 def test_a_job_that_is_throttled_again_and_again_lets_others_go_first() -> None:
     throttled = Answer(status=429)
     at_once, _ = after(sent(4, uncharged=3), throttled)
-    assert at_once.due_at == NOW
-    waits = [after(sent(n + 1, uncharged=n), throttled)[0].due_at - NOW for n in range(4, 60)]
+    assert at_once.due_at == Elapsed(NOW)
+    dues = [after(sent(n + 1, uncharged=n), throttled)[0].due_at for n in range(4, 60)]
+    waits = [float(due) - NOW for due in dues]
     assert all(0 <= wait <= 300 for wait in waits)
     assert max(waits[:3]) < 10 < max(waits[-10:])
 
@@ -129,7 +132,7 @@ def test_a_job_that_is_throttled_again_and_again_lets_others_go_first() -> None:
 def test_a_stop_says_why_and_its_job_is_the_first_of_the_next_engine() -> None:
     job, outcome = after(sent(1), Answer(status=400, code="VolumeBackup.0080"))
     assert outcome.stop == "VolumeBackup.0080: backup count quota used up"
-    assert (job.state, job.due_at) == (JobState.WAITING, 0.0)
+    assert (job.state, job.due_at) == (JobState.WAITING, Elapsed(0.0))
     _, outcome = after(sent(1), Answer(status=403))
     assert str(outcome.stop).startswith("HTTP 403: ")
 
@@ -148,10 +151,14 @@ def test_a_key_that_cannot_be_had_twice_stops_the_run() -> None:
 
 def test_a_busy_volume_is_tried_again_on_a_time_budget_of_its_own() -> None:
     job, _ = after(sent(1), NOT_READY)
-    assert (job.state, job.later_since, job.due_at) == (JobState.WAITING, NOW, NOW + 60.0)
+    assert (job.state, job.later_since, job.due_at) == (
+        JobState.WAITING,
+        Elapsed(NOW),
+        Elapsed(NOW + 60.0),
+    )
     job = replace(job, state=JobState.SUBMITTING, attempts=2)
     job, _ = after(job, NOT_READY, now=NOW + 599.0)
-    assert (job.state, job.later_since) == (JobState.WAITING, NOW)
+    assert (job.state, job.later_since) == (JobState.WAITING, Elapsed(NOW))
     job = replace(job, state=JobState.SUBMITTING, attempts=3)
     job, outcome = after(job, NOT_READY, now=NOW + 600.0)
     assert (job.state, job.code) == (JobState.FAILED, "VolumeBackup.0012")
@@ -164,7 +171,11 @@ def test_a_conflict_on_the_first_create_is_somebody_elses() -> None:
 
 def test_a_conflict_on_a_later_create_is_looked_into_before_it_is_waited_for() -> None:
     job, _ = after(sent(2), BUSY)
-    assert (job.state, job.unknown_at, job.later_since) == (JobState.UNKNOWN, NOW, NOW)
+    assert (job.state, job.unknown_at, job.later_since) == (
+        JobState.UNKNOWN,
+        Elapsed(NOW),
+        Elapsed(NOW),
+    )
     absent = of_absence(job, rules(now=NOW + 30.0))
     assert absent.to is JobState.WAITING
     assert absent.changes["due_at"] == NOW + 90.0
@@ -205,7 +216,12 @@ def test_an_increment_without_a_parent_fails_with_its_code() -> None:
 
 def test_where_the_plan_allows_a_full_backup_instead_it_is_due_at_once_and_at_no_cost() -> None:
     job, _ = after(sent(settings=FALLBACK), PARENTLESS)
-    assert (job.state, job.code, job.due_at, job.charged) == (JobState.WAITING, NO_PARENT, NOW, 0)
+    assert (job.state, job.code, job.due_at, job.charged) == (
+        JobState.WAITING,
+        NO_PARENT,
+        Elapsed(NOW),
+        0,
+    )
 
 
 def test_a_full_backup_that_is_told_the_same_fails() -> None:
@@ -221,7 +237,7 @@ def test_other_failures_are_failures_whatever_the_plan_allows() -> None:
 def test_the_wait_for_a_service_goes_on_although_every_create_is_accepted() -> None:
     waiting = sent(2, later_since=NOW - 599.0)
     accepted, _ = after(waiting, Answer(status=202, backup_id="b-2"))
-    assert (accepted.state, accepted.later_since) == (JobState.RUNNING, NOW - 599.0)
+    assert (accepted.state, accepted.later_since) == (JobState.RUNNING, Elapsed(NOW - 599.0))
     down = Judgement(verdict=Verdict.LATER, meaning="no service")
     seen = {"code": "Cinder.NoService"}
     again = of_refusal(accepted, down, rules(), seen)
@@ -260,7 +276,7 @@ def test_after_the_deadline_nothing_waits_for_another_create(answer: Answer) -> 
     job, _ = after(sent(1), answer, closed=True)
     assert (job.state, job.code) == (JobState.FAILED, "deadline")
     assert "deadline" in str(job.message)
-    assert job.ended_at == NOW
+    assert job.ended_at == Wall(NOW)
 
 
 def test_what_the_cloud_holds_is_followed_beyond_the_deadline() -> None:
@@ -299,7 +315,7 @@ def test_attempts_are_bounded_busy_time_is_bounded_and_every_move_is_legal(
     what: list[tuple[Verdict, bool, float, bool]], attempts: int
 ) -> None:
     retry = replace(RETRY, attempts=attempts)
-    job, now = a_job(), NOW
+    job, now = a_job(), Elapsed(NOW)
     for verdict, conflict, later, absent in what:
         if job.state is not JobState.WAITING:
             break

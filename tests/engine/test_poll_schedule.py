@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from vbsbatch.engine.poll_schedule import PollSchedule
 from vbsbatch.engine.tuning import Tuning
+from vbsbatch.model import Elapsed
 
 TUNING = Tuning()
 LAST = 10_000.0
@@ -29,7 +30,13 @@ def due(
     creates: int = 1000,
 ) -> float:
     """Seconds after the last sweep."""
-    return of.next(last=LAST, creates=creates, sent=sent, settle=settle) - LAST
+    at = of.next(
+        last=Elapsed(LAST),
+        creates=creates,
+        sent=[Elapsed(each) for each in sent],
+        settle=[Elapsed(each) for each in settle],
+    )
+    return float(at) - LAST
 
 
 def test_with_nothing_open_it_hardly_looks() -> None:

@@ -7,7 +7,17 @@ import pytest
 
 from vbsbatch.engine.ledger import Ledger
 from vbsbatch.errors import CloudRefused
-from vbsbatch.model import Answer, CloudJobStatus, Job, JobState, Rate, RunState, Timeouts, renewed
+from vbsbatch.model import (
+    Answer,
+    Cloud,
+    CloudJobStatus,
+    Job,
+    JobState,
+    Rate,
+    RunState,
+    Timeouts,
+    renewed,
+)
 
 from .harness import FAILS, HIDDEN, NOW, EngineHarness, accepting, failing, settings
 
@@ -23,7 +33,7 @@ def test_ends_are_seen_on_list_pages_without_asking_for_single_jobs() -> None:
     stage.drive()
     assert stage.states() == [JobState.SUCCEEDED] * 50
     assert {kind for _, kind, _ in stage.cloud.reads} == {"backups"}
-    assert max(job.ended_at or 0.0 for job in stage.jobs()) < NOW + 600.0 + 75.0
+    assert max(float(job.ended_at or 0) for job in stage.jobs()) < NOW + 600.0 + 75.0
 
 
 def test_progress_and_the_backups_id_are_known_while_it_runs() -> None:
@@ -153,7 +163,7 @@ def test_a_backup_that_is_creating_is_neither_deleted_nor_made_anew() -> None:
     assert "stays in 'creating'" in str(stage.job().message)
     assert (stage.sent(), stage.cloud.deleted) == ([stage.sent()[0]], [])
     assert stage.job().ended_at
-    assert (stage.job().ended_at or 0) - NOW >= 60.0
+    assert float(stage.job().ended_at or 0) - NOW >= 60.0
 
 
 def test_a_backup_whose_status_nobody_knows_is_done_when_its_cloud_job_says_so() -> None:
@@ -161,7 +171,7 @@ def test_a_backup_whose_status_nobody_knows_is_done_when_its_cloud_job_says_so()
     stage.cloud.script[1].append(accepting(stage, ready_at=NOW + 1.0, end="protected"))
     stage.drive()
     assert stage.states() == [JobState.SUCCEEDED]
-    assert (stage.job().ended_at or 0) - NOW < 300.0
+    assert float(stage.job().ended_at or 0) - NOW < 300.0
 
 
 @pytest.mark.parametrize("script", [{}, {"visible_at": 1e12}], ids=["listed", "in no list"])
@@ -172,7 +182,7 @@ def test_a_backup_that_never_ends_fails_in_time_and_is_left_alone(script: dict[s
     assert stage.states() == [JobState.FAILED, JobState.SUCCEEDED]
     assert stage.job().code == "stuck"
     assert stage.job().message == "the cloud still works on it, longer than timeouts.backup"
-    assert 7200.0 < (stage.job().ended_at or 0.0) - stage.sent()[0] - NOW < 7200.0 + 200.0
+    assert 7200.0 < float(stage.job().ended_at or 0) - stage.sent()[0] - NOW < 7200.0 + 200.0
     assert (len(stage.sent()), stage.cloud.deleted) == (2, [])
 
 
@@ -268,7 +278,7 @@ def test_an_operators_retry_of_a_lost_job_may_create_anew() -> None:
     async def retried() -> None:
         journal = stage.store.journal("run-1")
         (job,) = await journal.jobs_in((JobState.FAILED,))
-        ledger = Ledger(journal, stage.clock, cloud_now=stage.clock.elapsed)
+        ledger = Ledger(journal, stage.clock, cloud_now=lambda: Cloud(stage.clock.now()))
         ledger.move(job, JobState.WAITING, **renewed(job))
         await journal.flush()
 

@@ -17,7 +17,7 @@ from vbsbatch.engine.reconcile import (
     reaches_back,
     status,
 )
-from vbsbatch.model import Backup, Job, JobState, plain_id
+from vbsbatch.model import Backup, Cloud, Job, JobState, plain_id
 
 from .harness import NOW, a_job, volume
 
@@ -103,7 +103,8 @@ def test_a_backup_of_the_volume_without_a_name_may_be_ours_unless_it_is_older() 
 
 @pytest.mark.parametrize("missing", ["name", "volume_id"])
 def test_a_backup_without_name_or_volume_is_known_by_its_id(missing: str) -> None:
-    assert Index([running(backup_id="backup-1")]).job_of(a_backup(**{missing: None}))
+    without: dict[str, Any] = {missing: None}
+    assert Index([running(backup_id="backup-1")]).job_of(a_backup(**without))
 
 
 # Whether it is ----------------------------------------------------------------------------------
@@ -259,27 +260,27 @@ def page(*ages: float | None) -> list[Backup]:
 
 
 def test_a_page_sorted_newest_first_that_ends_before_the_oldest_create_is_the_last_needed() -> None:
-    assert reaches_back(page(*range(0, 50, 5), 100), NOW - 60.0)
-    assert not reaches_back(page(*range(0, 50, 5), 59), NOW - 60.0)
+    assert reaches_back(page(*range(0, 50, 5), 100), Cloud(NOW - 60.0))
+    assert not reaches_back(page(*range(0, 50, 5), 59), Cloud(NOW - 60.0))
 
 
 def test_a_page_that_is_not_surely_sorted_reaches_nowhere() -> None:
     many = range(0, 50, 5)
-    assert not reaches_back(page(100, *reversed(many)), NOW - 60.0)
-    assert not reaches_back(page(*many, None, 100), NOW - 60.0)
-    assert not reaches_back(page(), NOW)
+    assert not reaches_back(page(100, *reversed(many)), Cloud(NOW - 60.0))
+    assert not reaches_back(page(*many, None, 100), Cloud(NOW - 60.0))
+    assert not reaches_back(page(), Cloud(NOW))
     assert not reaches_back(page(*many, 100), None)
 
 
 def test_a_few_entries_are_not_surely_sorted() -> None:
     """A list in the order of its ids, say: nothing new is shown before it is read to its end."""
-    assert not reaches_back(page(100), NOW - 60.0)
-    assert not reaches_back(page(90, 100, 110), NOW - 60.0)
+    assert not reaches_back(page(100), Cloud(NOW - 60.0))
+    assert not reaches_back(page(90, 100, 110), Cloud(NOW - 60.0))
 
 
 def test_clocks_of_whole_seconds_leave_a_margin() -> None:
-    assert not reaches_back(page(*range(10), 61), NOW - 60.0)
-    assert reaches_back(page(*range(10), 63), NOW - 60.0)
+    assert not reaches_back(page(*range(10), 61), Cloud(NOW - 60.0))
+    assert reaches_back(page(*range(10), 63), Cloud(NOW - 60.0))
 
 
 def test_a_job_whose_start_is_not_known_needs_the_whole_list() -> None:
@@ -291,22 +292,22 @@ def test_a_job_whose_start_is_not_known_needs_the_whole_list() -> None:
 
 def test_the_oldest_create_decides_by_the_servers_clock() -> None:
     jobs = [running(first_sent_at=NOW - 500, intent_at=NOW), running(2)]
-    assert needed_since(jobs, sight(clock_ahead=40.0)) == NOW - 460.0
+    assert needed_since(jobs, sight(clock_ahead=40.0)) == Cloud(NOW - 460.0)
 
 
 def test_absence_is_proved_by_pages_of_a_day_more_whatever_clock_was_set_meanwhile() -> None:
     """A clock set back by two hours ended the look before the page with the backup: the create was
     sent again."""
     jobs = [running(first_sent_at=NOW - 500), unknown(2)]
-    assert needed_since(jobs, sight(clock_ahead=40.0)) == NOW - 460.0 - 86400.0
+    assert needed_since(jobs, sight(clock_ahead=40.0)) == Cloud(NOW - 460.0 - 86400.0)
 
 
 def test_a_cloud_whose_clock_was_set_since_a_create_is_read_back_by_both_of_its_times() -> None:
     """Its list is in the order of the time that it had when the backup was made."""
     hour = 3600.0
     set_back = running(first_sent_at=NOW, first_cloud_at=NOW, intent_cloud_at=NOW, intent_at=NOW)
-    assert needed_since([set_back], sight(clock_ahead=-hour)) == NOW - hour
-    assert needed_since([set_back], sight(clock_ahead=hour)) == NOW
+    assert needed_since([set_back], sight(clock_ahead=-hour)) == Cloud(NOW - hour)
+    assert needed_since([set_back], sight(clock_ahead=hour)) == Cloud(NOW)
 
 
 def test_one_backup_listed_twice_counts_the_same_in_either_order() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import count, cycle
-from typing import Any
 
 import anyio
 import pytest
@@ -274,8 +273,8 @@ def test_a_name_of_an_older_backup_whose_age_nobody_tells_fails_as_uncertain() -
     made = stage.cloud.make(stage.job(), ready_at=0.0)
     tell_all = stage.cloud._as_listed
 
-    def tell_no_age(which: Made) -> Any:
-        return replace(tell_all(which), created_at=None)
+    def tell_no_age(made: Made) -> Backup:
+        return replace(tell_all(made), created_at=None)
 
     stage.cloud._as_listed = tell_no_age  # type: ignore[method-assign]
     stage.drive()

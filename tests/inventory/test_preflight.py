@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.inventory.samples import uuid, volume
-from vbsbatch.cloud.services import CinderService, VbsService
+from vbsbatch.cloud.services.cinder import CinderService
+from vbsbatch.cloud.services.vbs import VbsService
 from vbsbatch.inventory.cloud_snapshot import CloudSnapshot, Gap
 from vbsbatch.inventory.preflight import Preflight, Severity, in_words, look
 from vbsbatch.inventory.volumes_by_server import VolumesByServer
@@ -142,7 +143,12 @@ def test_a_recent_backup_is_enough(
 
 def test_only_a_good_backup_whose_age_is_told_is_enough(tmp_path: Path) -> None:
     ours = plan(tmp_path, "skip_if_newer_than: 24h")
-    for facts in ({"status": "error"}, {"status": "creating"}, {"created_at": None}):
+    lacking: list[dict[str, Any]] = [
+        {"status": "error"},
+        {"status": "creating"},
+        {"created_at": None},
+    ]
+    for facts in lacking:
         assert not seen(ours, backups=[backup(1, **{"created_at": NOW, **facts})]).recent
 
 
@@ -218,7 +224,7 @@ def test_cinder_refuses_what_the_plan_forbids_itself(tmp_path: Path) -> None:
         found = seen(forced, fleet=VolumesByServer.of(used), service=service)
         assert found.found(Severity.ERROR) == errors
     partial = plan(tmp_path, "defaults: {full: false}")
-    cinder = {"service": CinderService.facts, "backups": [backup(1)]}
+    cinder: dict[str, Any] = {"service": CinderService.facts, "backups": [backup(1)]}
     assert list(seen(partial, **cinder).hopeless) == [uuid(2), uuid(3)]
     assert not seen(partial, **cinder, whole=False).hopeless
     assert not seen(partial, service=CinderService.facts, backups=None).hopeless

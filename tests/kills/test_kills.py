@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from random import Random
-from typing import Any
 
-from tests.cli.harness import Cloud, Harness, Process, until
+from tests.cli.clouds import Cloud, Process
+from tests.cli.harness import Harness, until
 
 KILLS = 20
 VOLUMES = 300
@@ -46,7 +47,9 @@ def hopeless(cloud: Cloud) -> tuple[list[str], list[str]]:
     return refused, failing
 
 
-def kill_in_mid_work(engine: Process, cloud: Cloud, random: Random, before: Any) -> None:
+def kill_in_mid_work(
+    engine: Process, cloud: Cloud, random: Random, before: Mapping[str, int]
+) -> None:
     """Kill it when it has sent so many creates, asked so many lists, or only just signed in."""
     kind = random.choice(("create", "create", "create", "list", "token"))
     more = random.randint(1, 15) if kind == "create" else 1

@@ -267,13 +267,16 @@ async def drive(engine: Engine) -> EngineResult:
 
 
 def _service(life: Life, settings: Settings) -> CloudService:
-    now = life.clocks.elapsed
+
+    def seconds() -> float:
+        return float(life.clocks.elapsed())
+
     session = Session(
-        Tokens(_fetch(life), now),
+        Tokens(_fetch(life), seconds),
         settings.timeouts,
         workers=settings.limits.connections,
         transport=lambda: life.transport,
-        now=now,
+        now=seconds,
     )
     roots = {"vbs": ROOT, "block_storage": ROOT}
     kind = service_class(settings.service)

@@ -139,7 +139,7 @@ def attach(cloud: RealCloud, volume: str) -> None:
 def heal(cloud: RealCloud, stuck: Sequence[str]) -> None:
     """What an operator does about backups that stay `creating`: detach, and declare them failed."""
     for volume in stuck:
-        detach = {"os-detach": {}}
+        detach: dict[str, dict[str, str]] = {"os-detach": {}}
         cloud.user.post(f"/volumes/{volume}/action", endpoint_filter=BLOCK_STORAGE, json=detach)
         _await_status(cloud.user, volume, "available")
     for backup in official.backups(cloud, stuck):

@@ -26,6 +26,7 @@ from vbsbatch.model import (
     Service,
     Settings,
     Verdict,
+    Wall,
     plain_id,
 )
 from vbsbatch.plan import derived_jobs
@@ -156,9 +157,12 @@ def test_to_lead_many_volumes_elsewhere_each_is_looked_at_a_few_times(
 ) -> None:
     made = with_backup([job(no) for no in range(1, 101)], ())
     spelled: list[str] = []
-    monkeypatch.setattr(
-        derived_jobs, "plain_id", lambda name: spelled.append(name) or plain_id(name)
-    )
+
+    def spell(name: str) -> str:
+        spelled.append(name)
+        return plain_id(name)
+
+    monkeypatch.setattr(derived_jobs, "plain_id", spell)
     restores(made, [f"db{no}={volume_id(1000 + no)}" for no in range(1, 101)])
     assert len(spelled) <= 3 * len(made)
 
@@ -193,7 +197,7 @@ def a_run(settings: Settings) -> Run:
         cloud="otc",
         state=RunState.ENDED,
         settings=settings,
-        created_at=1.0,
+        created_at=Wall(1.0),
     )
 
 

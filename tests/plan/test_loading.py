@@ -6,7 +6,8 @@ import json
 import pytest
 
 from tests.plan.samples import RUN, A, B, Load, Problems, Write
-from vbsbatch.cloud.services import CinderService, VbsService
+from vbsbatch.cloud.services.cinder import CinderService
+from vbsbatch.cloud.services.vbs import VbsService
 from vbsbatch.errors import PlanError
 from vbsbatch.model import (
     BackupSettings,

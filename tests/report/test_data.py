@@ -1,10 +1,11 @@
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vbsbatch.model import JobState, RunState, Settings, Wave, Window
+from vbsbatch.model import Job, JobState, RunState, Settings, Wave, Window
 from vbsbatch.report import data as figures
 from vbsbatch.report import documents, sections
 from vbsbatch.report.data import CodeCount
@@ -37,9 +38,12 @@ def test_the_totals_by_state_add_up_to_all_jobs() -> None:
 
 def test_the_jobs_that_are_not_listed_are_not_even_read() -> None:
     asked: list[set[JobState]] = []
-    data = replace(
-        report(one_of_each()), jobs=lambda states=(): (asked.append(set(states)), iter(()))[1]
-    )
+
+    def none(states: Iterable[JobState] = ()) -> Iterator[Job]:
+        asked.append(set(states))
+        return iter(())
+
+    data = replace(report(one_of_each()), jobs=none)
     sections.listed(data, all_jobs=False)
     sections.listed(data, all_jobs=True)
     assert asked == [{JobState.FAILED, JobState.SKIPPED}, set()]

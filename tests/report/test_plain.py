@@ -2,7 +2,7 @@ import re
 
 from hypothesis import given
 
-from vbsbatch.model import JobMoved, JobState, RunNoted
+from vbsbatch.model import JobMoved, JobState, RunNoted, Wall
 from vbsbatch.report import End, Progress, plain
 
 from .samples import T0, any_text, failed, hostile_job, job, one_of_each, run
@@ -30,7 +30,7 @@ def test_a_failure_reads_as_in_the_manual() -> None:
 
 
 def test_the_limiter_reads_as_in_the_manual() -> None:
-    note = RunNoted(at=T0 + 1, kind="limiter", text="6.0->5.0/s reason=429 retry_after=30s")
+    note = RunNoted(at=Wall(T0 + 1), kind="limiter", text="6.0->5.0/s reason=429 retry_after=30s")
     assert plain.line(note, attempts=5) == (
         "07:27:40Z limiter  6.0->5.0/s reason=429 retry_after=30s"
     )
@@ -105,7 +105,7 @@ def test_a_note_comes_last_quoted_and_cut() -> None:
 def test_whatever_the_cloud_says_a_line_is_one_harmless_line(text: str) -> None:
     for line in (
         moved(hostile_job(1, text), note=text),
-        plain.line(RunNoted(at=T0, kind=text, text=text), attempts=5),
+        plain.line(RunNoted(at=Wall(T0), kind=text, text=text), attempts=5),
         plain.end(End(at=T0, run=run(), counts={}, exit_code=1, next=text)),
     ):
         assert is_harmless(line)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vbsbatch.model import JobMoved, JobState, RunNoted
+from vbsbatch.model import JobMoved, JobState, RunNoted, Wall
 from vbsbatch.report import Sample, eta, wanted
 from vbsbatch.report.progress import WINDOW
 
@@ -84,9 +84,9 @@ def test_more_remaining_jobs_never_end_sooner(per_minute: int, remaining: int) -
 
 
 def test_failures_and_what_befell_the_run_are_printed_always_the_rest_when_asked() -> None:
-    fail = JobMoved(job=failed(), came_from=JobState.SUBMITTING, at=T0)
-    good = JobMoved(job=job(state=JobState.SUCCEEDED), came_from=JobState.RUNNING, at=T0)
-    limiter = RunNoted(at=T0, kind="limiter", text="x")
-    sweep = RunNoted(at=T0, kind="sweep", text="x")
+    fail = JobMoved(job=failed(), came_from=JobState.SUBMITTING, at=Wall(T0))
+    good = JobMoved(job=job(state=JobState.SUCCEEDED), came_from=JobState.RUNNING, at=Wall(T0))
+    limiter = RunNoted(at=Wall(T0), kind="limiter", text="x")
+    sweep = RunNoted(at=Wall(T0), kind="sweep", text="x")
     assert [wanted(e, verbose=False) for e in (fail, good, limiter, sweep)] == [1, 0, 1, 0]
     assert all(wanted(e, verbose=True) for e in (fail, good, limiter, sweep))

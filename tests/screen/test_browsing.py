@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cli.harness import Harness, Process, until
+from tests.cli.clouds import Process
+from tests.cli.harness import Harness, until
 
 SERVED = pytest.mark.skipif(
     find_spec("textual_serve") is None, reason="NOT TESTED: textual-serve is not installed"

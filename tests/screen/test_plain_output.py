@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from tests.cli.harness import Harness
 from tests.screen.tmux import Tmux
@@ -12,7 +13,7 @@ VOLUMES = 3
 
 def test_without_a_terminal_that_can_show_a_screen_all_is_plain(stage: Harness, tmux: Tmux) -> None:
     fleet = stage.cloud(volumes=4 * VOLUMES).volumes()
-    ways = {
+    ways: dict[str, dict[str, Any]] = {
         "no keyboard": {"shell": "</dev/null"},
         "piped stderr": {"shell": "2>piped.txt"},
         "TERM=dumb": {"begin": "export TERM=dumb"},

@@ -30,8 +30,8 @@ def test_nothing_that_opens_the_cloud_is_left_anywhere(stage: Harness) -> None:
     stage("run", "plan.yaml", "-v", env=stage.environment | {"VBSBATCH_DEBUG": "1"})
     stage("verify", "--json")
     for form in ("table", "json", "csv", "md", "html", "junit"):
-        path = str(stage.folder / f"report.{form}")
-        stage.look("report", "--all", "--format", form, "--output", path)
+        output = str(stage.folder / f"report.{form}")
+        stage.look("report", "--all", "--format", form, "--output", output)
     for words in (("jobs",), ("jobs", "--csv"), ("status", "--json"), ("status",), ("runs",)):
         stage.look(*words)
     good = stage.clouds.read_text()
@@ -64,8 +64,8 @@ def test_no_secret_key_nor_security_token_is_left_anywhere(stage: Harness) -> No
     stage.edit_clouds(r" ak: \S+", "")
     stage.refused("resume")
     for form in ("table", "json", "csv", "md", "html", "junit"):
-        path = str(stage.folder / f"report.{form}")
-        stage.look("report", "--all", "--format", form, "--output", path)
+        output = str(stage.folder / f"report.{form}")
+        stage.look("report", "--all", "--format", form, "--output", output)
     assert key.security_token
     stage.clouds.unlink()
     for content in (

@@ -28,7 +28,7 @@ from tests.cli.harness import FAST, Harness
 from vbsbatch.cloud import CloudChoice, CloudService, connect
 from vbsbatch.cloud.bounded_sign_in import MOST, bind
 from vbsbatch.errors import CloudUnavailable, SignInError
-from vbsbatch.model import Timeouts
+from vbsbatch.model import Elapsed, Timeouts
 
 pytestmark = pytest.mark.anyio
 SOON = Timeouts(connect=0.3, read=0.3)
@@ -129,7 +129,7 @@ async def test_a_redirect_while_a_token_is_renewed_is_not_followed(two: Two) -> 
     async with connect(CloudChoice(cloud="simulator"), timeouts=SOON) as service:
         two.cloud.behave(f"faults: [{{on: token, do: redirect, to: {two.thief.url}/}}]")
         with pytest.raises(SignInError, match="which is not followed"):
-            await service.renew_token(used_since=time.time() + 60)
+            await service.renew_token(used_since=Elapsed(time.time() + 60))
     assert two.asked_of_thief() == 0
 
 
@@ -194,7 +194,7 @@ async def test_a_renewal_that_drips_is_an_outage_and_no_refusal(two: Two) -> Non
     async with connect(CloudChoice(cloud="simulator"), timeouts=SOON) as service:
         two.cloud.behave("faults: [{on: token, do: drip, every: 100ms}]")
         with pytest.raises(CloudUnavailable):
-            await service.renew_token(used_since=time.time() + 60)
+            await service.renew_token(used_since=Elapsed(time.time() + 60))
 
 
 @pytest.mark.parametrize("do", ["bomb", "endless", "drip, every: 100ms"])

@@ -23,7 +23,7 @@ from tests.store.test_opening import nobody
 from vbsbatch.cli.options import open_store
 from vbsbatch.engine.deletion_checks import objection
 from vbsbatch.errors import StoreError, StoreUnusable, UsageError
-from vbsbatch.model import Backup, BackupSettings, JobState
+from vbsbatch.model import Backup, BackupSettings, Cloud, Elapsed, JobState, Wall
 from vbsbatch.store.sqlite.store import SqliteStore
 
 RUN = "20261118-1200-aaaa"
@@ -86,14 +86,14 @@ def test_a_healthy_backup_that_the_store_calls_errored_is_not_deleted(
 
 def test_only_a_jobs_own_errored_backup_may_be_deleted() -> None:
     job = a_job(1, first_sent_at=NOW)
-    mine = {
+    mine: dict[str, Any] = {
         "id": "b", "name": job.backup_name, "volume_id": job.volume_id, "status": "error",
         "created_at": NOW + 1,
     }  # fmt: skip
     assert objection(job, Backup(**mine), 0.0) is None
     assert objection(job, Backup(**mine | {"status": "error_deleting"}), 0.0) is None
     assert objection(job, Backup(**mine | {"created_at": None, "name": None}), 0.0) is None
-    for change in (
+    changes: list[dict[str, Any]] = [
         {"status": "available"},
         {"status": "restoring"},
         {"status": None},
@@ -101,7 +101,8 @@ def test_only_a_jobs_own_errored_backup_may_be_deleted() -> None:
         {"volume_id": a_job(2).volume_id},
         {"name": None, "volume_id": None},
         {"created_at": NOW - 10 * 86400},
-    ):
+    ]
+    for change in changes:
         assert objection(job, Backup(**mine | change), 0.0), change
     assert objection(a_job(1), Backup(**mine), 0.0) == "nothing was sent for this job"
 
@@ -326,8 +327,8 @@ async def drive_a_little(path: Path) -> None:
         run = store.run("latest")
         async with store.journal(run.id) as journal:
             await journal.counts()
-            await journal.claim(NOW + 10, 5, cloud_now=NOW + 10)
-            await journal.commands(NOW)
+            await journal.claim(Elapsed(NOW + 10), 5, cloud_now=Cloud(NOW + 10))
+            await journal.commands(Wall(NOW))
 
 
 @settings(

@@ -19,7 +19,8 @@ import anyio
 import psutil
 import pytest
 
-from tests.cli.harness import Harness, Process, until
+from tests.cli.clouds import Process
+from tests.cli.harness import Harness, until
 from tests.screen.browser import CHROMIUM, Page
 from tests.screen.test_browsing import finished_run, screens
 

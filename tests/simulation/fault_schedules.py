@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 from vbsbatch.model import Rate, Settings
 from vbsbatch.simulator import BackupScript, Do, Fault, GatewayLimit, Kind, Scenario, Services
@@ -12,7 +13,7 @@ from .night import Night, with_settings
 
 RATES = (Rate(count=1), Rate(count=5), Rate(count=20), Rate(count=100, per=60.0))
 
-CREATE_FAULTS = (
+CREATE_FAULTS: tuple[dict[str, Any], ...] = (
     {"do": Do.STATUS, "status": 503, "code": "VolumeBackup.0900"},
     {"do": Do.STATUS, "status": 503, "code": "VolumeBackup.0900", "after": True},
     {"do": Do.STATUS, "status": 500, "after": True},
@@ -54,7 +55,7 @@ CREATE_FAULTS = (
     {"do": Do.STATUS, "status": 503, "retry_after": "5", "after": True},
 )
 BUSY = "Volume to be backed up must be available or in-use, but the current status is"
-CINDER_FAULTS = (
+CINDER_FAULTS: tuple[dict[str, Any], ...] = (
     {"do": Do.STATUS, "status": 503},
     {"do": Do.STATUS, "status": 500, "after": True},
     {"do": Do.STATUS, "status": 400, "message": f'{BUSY} "attaching".'},
@@ -63,7 +64,7 @@ CINDER_FAULTS = (
     {"do": Do.FAIL, "code": "Service not found for creating backup."},
     {"do": Do.FAIL, "code": "incomplete backup reset on manager restart"},
 )
-READ_FAULTS = (
+READ_FAULTS: tuple[dict[str, Any], ...] = (
     {"do": Do.STATUS, "status": 503},
     {"do": Do.STATUS, "status": 429, "retry_after": "3"},
     {"do": Do.DROP_BEFORE},

@@ -30,6 +30,7 @@ from vbsbatch.model import (
     Answer,
     BackupPage,
     BackupSettings,
+    Cloud,
     Job,
     JobMoved,
     JobState,
@@ -43,6 +44,7 @@ from vbsbatch.model import (
     Service,
     Settings,
     Timeouts,
+    Wall,
 )
 from vbsbatch.simulator import Scenario, SimulatedCloud, sample_volumes
 from vbsbatch.simulator.project_state import SimVolume
@@ -220,9 +222,9 @@ class Night:
             cloud="simulator",
             state=RunState.RUNNING,
             settings=self.settings,
-            created_at=now,
-            created_cloud_at=now + self.scenario.ahead(0.0),
-            deadline_at=None if deadline is None else now + deadline,
+            created_at=Wall(now),
+            created_cloud_at=Cloud(now + self.scenario.ahead(0.0)),
+            deadline_at=None if deadline is None else Wall(now + deadline),
         )
         self.store.create_run(run, jobs)
 
@@ -287,8 +289,8 @@ class Night:
         service = MortalService(other or real, crasher)
         engine = Engine(
             run=self.store.run(RUN),
-            journal=MortalJournal(journal, crasher),  # type: ignore[arg-type]
-            service=service,  # type: ignore[arg-type]
+            journal=MortalJournal(journal, crasher),
+            service=service,
             clock=self.clock,
             random=Random(f"engine {self.seed}"),
             listeners=[self._listen, *([other.hear] if other else [])],
@@ -324,15 +326,18 @@ class Night:
         project = self.cloud.project.id
         root = "http://127.0.0.1"
         session = Session(
-            Tokens(self.sign_in, self.clock.elapsed),
+            Tokens(self.sign_in, self._seconds),
             self.settings.timeouts,
             workers=self.settings.limits.connections,
             transport=lambda: SimulatedTransport(self.cloud),
-            now=self.clock.elapsed,
+            now=self._seconds,
         )
         roots = {"vbs": root, "block_storage": root + "/volume"}
         kind = service_class(Service(self.scenario.services))
         return kind(session, Endpoints(project_id=project, roots=roots))
+
+    def _seconds(self) -> float:
+        return float(self.clock.elapsed())
 
     async def sign_in(self) -> Token:
         """A password sign-in, as keystoneauth would do it."""
@@ -425,7 +430,7 @@ def nothing_twice(night: Night) -> None:
     """
     rows = sorted(night.cloud.ledger.rows, key=lambda row: row["at"])
     never_seen = {r["backup"] for r in rows if r["what"] == "ended" and r["status"] == "absent"}
-    good: dict[str, str] = {}
+    good: dict[str | None, str] = {}
     for row in rows:
         volume = row.get("volume")
         if row["what"] == "create" and row["outcome"] != "unseen":

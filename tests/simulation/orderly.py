@@ -113,14 +113,15 @@ def one_wave_after_the_other(night: Night) -> None:
     for job in night.jobs():
         later = [at for wave, at in began.items() if wave > job.wave]
         assert job.ended_at is not None
-        assert job.ended_at <= min(later, default=job.ended_at), f"job {job.no} had not ended"
+        ended = float(job.ended_at)
+        assert ended <= min(later, default=ended), f"job {job.no} had not ended"
 
 
 def never_over_a_cap(
     night: Night, name_of: Callable[[Job], str | None], caps: dict[str, int]
 ) -> None:
     """No group (zone) had more backups in the making than its cap; see `never_over_the_limit`."""
-    names = {job.volume_id: name_of(job) for job in night.jobs()}
+    names: dict[str | None, str | None] = {job.volume_id: name_of(job) for job in night.jobs()}
     hidden = {r["backup"] for r in night.cloud.ledger.rows if r.get("status") == "absent"}
     now: Counter[str] = Counter()
     for row in sorted(night.cloud.ledger.rows, key=lambda row: (row["at"], row["what"] != "ended")):

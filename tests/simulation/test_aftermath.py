@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -20,20 +21,20 @@ HOUR = 3600.0
 WHERE = {Operation.RESTORE: Kind.RESTORE, Operation.PRUNE: Kind.DELETE}
 
 
-def a_night(operation: Operation, **changes: object) -> Night:
-    return Night(operation=operation, **changes)  # type: ignore[arg-type]
+def a_night(operation: Operation, **changes: Any) -> Night:
+    return Night(operation=operation, **changes)
 
 
 def stormy(operation: Operation, seed: int) -> Night:
     """A night in which anything may go wrong with the requests, and with what is read."""
     random = Random(f"aftermath {seed}")
     drawn = [
-        Fault(on=WHERE[operation], share=random.choice((0.05, 0.3)), **fault)  # type: ignore[arg-type]
+        Fault(on=WHERE[operation], share=random.choice((0.05, 0.3)), **fault)
         for fault in random.sample(CREATE_FAULTS, random.randint(0, 4))
     ]
     for fault in random.sample(READ_FAULTS, random.randint(0, 2)):
         kind = random.choice((Kind.LIST, Kind.JOB, Kind.BACKUP, Kind.VOLUMES))
-        drawn.append(Fault(on=kind, share=random.choice((0.05, 0.3)), **fault))  # type: ignore[arg-type]
+        drawn.append(Fault(on=kind, share=random.choice((0.05, 0.3)), **fault))
     weather = scenario(random)
     night = a_night(
         operation,

@@ -19,6 +19,7 @@ from vbsbatch.model import (
     RunState,
     Settings,
     Verdict,
+    Wall,
 )
 from vbsbatch.store.memory import MemoryStore
 from vbsbatch.store.sqlite.store import SqliteStore
@@ -27,7 +28,7 @@ NOW = 1_795_000_000.0
 
 
 def a_run(run_id: str = "20261118-1200-aaaa", **fields: Any) -> Run:
-    given = {
+    given: dict[str, Any] = {
         "id": run_id,
         "plan": "nightly",
         "cloud": "otc",
@@ -43,7 +44,7 @@ def volume(number: int) -> str:
 
 
 def a_job(no: int, **fields: Any) -> Job:
-    given = {
+    given: dict[str, Any] = {
         "no": no,
         "volume_id": volume(no),
         "volume_name": f"db-{no:03}",
@@ -53,7 +54,7 @@ def a_job(no: int, **fields: Any) -> Job:
 
 
 def an_attempt(number: int = 1, **fields: Any) -> Attempt:
-    given = {
+    given: dict[str, Any] = {
         "number": number,
         "sent_at": NOW,
         "took": 0.125,
@@ -65,7 +66,7 @@ def an_attempt(number: int = 1, **fields: Any) -> Attempt:
 
 def moved(job: Job, to: JobState, at: float = NOW, **fields: Any) -> JobMoved:
     event = {key: fields.pop(key) for key in ("attempt", "note") if key in fields}
-    return JobMoved(job=replace(job, state=to, **fields), came_from=job.state, at=at, **event)
+    return JobMoved(job=replace(job, state=to, **fields), came_from=job.state, at=Wall(at), **event)
 
 
 @dataclass

@@ -14,6 +14,8 @@ from vbsbatch.model import (
     Answer,
     Attempt,
     BackupSettings,
+    Cloud,
+    Elapsed,
     Job,
     JobMoved,
     JobState,
@@ -21,6 +23,7 @@ from vbsbatch.model import (
     RunState,
     Settings,
     Verdict,
+    Wall,
 )
 from vbsbatch.store.sqlite.journal import SqliteJournal
 from vbsbatch.store.sqlite.store import SqliteStore
@@ -52,7 +55,7 @@ async def measure(path: Path, *, jobs: int = 100_000, retried: float = 0.02) -> 
     """Write a run of so many jobs to a new store; the share `retried` needs two attempts."""
     chance = random.Random(jobs)
     with SqliteStore.open(path, create=True) as store:
-        run_id = store.new_run_id(START)
+        run_id = store.new_run_id(Wall(START))
         store.create_run(_run(run_id), _jobs(jobs, run_id, chance), BackupSettings())
         async with store.journal(run_id, inline=True) as journal:
             await _drive(journal, chance, retried)
@@ -75,7 +78,7 @@ async def _drive(journal: SqliteJournal, chance: random.Random, retried: float) 
     """Claim, answer and finish every job, with some hundred backups under way at any time."""
     under_way: list[Job] = []
     now = START
-    while claimed := await journal.claim(now, 50, cloud_now=now):
+    while claimed := await journal.claim(Elapsed(now), 50, cloud_now=Cloud(now)):
         for job in claimed:
             now += BETWEEN
             move = _answered(job, now, chance, retry=chance.random() < retried)
@@ -95,7 +98,7 @@ def _run(run_id: str) -> Run:
         cloud="otc",
         state=RunState.RUNNING,
         settings=Settings(),
-        created_at=START,
+        created_at=Wall(START),
     )
 
 
@@ -127,7 +130,7 @@ def _answered(job: Job, at: float, chance: random.Random, *, retry: bool) -> Job
     after = replace(
         job,
         state=JobState.WAITING if retry else JobState.RUNNING,
-        first_sent_at=job.first_sent_at or at,
+        first_sent_at=job.first_sent_at or Wall(at),
         http_status=answer.status,
         code=answer.code,
         message=answer.message,
@@ -135,12 +138,12 @@ def _answered(job: Job, at: float, chance: random.Random, *, retry: bool) -> Job
     )
     attempt = Attempt(
         number=job.attempts,
-        sent_at=at,
+        sent_at=Wall(at),
         took=0.1 + chance.random() / 5,
         verdict=Verdict.RETRY if retry else Verdict.ACCEPTED,
         answer=answer,
     )
-    return JobMoved(job=after, came_from=job.state, at=at, attempt=attempt)
+    return JobMoved(job=after, came_from=job.state, at=Wall(at), attempt=attempt)
 
 
 def _any(jobs: list[Job], chance: random.Random) -> Job:
@@ -152,6 +155,6 @@ def _any(jobs: list[Job], chance: random.Random) -> Job:
 
 def _finished(job: Job, at: float, chance: random.Random) -> JobMoved:
     after = replace(
-        job, state=JobState.SUCCEEDED, ended_at=at, backup_id=str(_id(chance)), progress=100
+        job, state=JobState.SUCCEEDED, ended_at=Wall(at), backup_id=str(_id(chance)), progress=100
     )
-    return JobMoved(job=after, came_from=job.state, at=at)
+    return JobMoved(job=after, came_from=job.state, at=Wall(at))

@@ -27,6 +27,7 @@ from vbsbatch.model import (
     Settings,
     Timeouts,
     Verdict,
+    Wall,
     Wave,
     Window,
 )
@@ -113,21 +114,21 @@ def _jobs() -> list[Any]:
 async def _drive(journal: Any) -> None:
     one, three, four, five = await journal.claim(NOW + 8, 9, cloud_now=NOW + 48)
     answer = Answer(status=202, cloud_job_id="4010b39b5281d3590152874bfa3b1604", backup_id="odd")
-    ids = {"request_id": f"req-{volume(77)}", "backup_id": volume(7)}
+    ids: Any = {"request_id": f"req-{volume(77)}", "backup_id": volume(7)}
     refused = Answer(status=400, code="X", message="zu groß \U0001f4be", **ids)
-    sent = {"first_sent_at": NOW + 9, "first_cloud_at": NOW + 49}
+    sent: Any = {"first_sent_at": NOW + 9, "first_cloud_at": NOW + 49}
     running = moved(one, JobState.RUNNING, NOW + 10, attempt=an_attempt(answer=answer), **sent)
     journal.record(running)
-    ended = {"backup_id": volume(8), "progress": 100, "ended_at": NOW + 20}
+    ended: Any = {"backup_id": volume(8), "progress": 100, "ended_at": NOW + 20}
     journal.record(moved(running.job, JobState.SUCCEEDED, NOW + 20, **ended))
     attempt = an_attempt(verdict=Verdict.FAIL, answer=refused, took=None)
-    failed = {"http_status": 400, "code": "X", "message": "no", "ended_at": NOW + 11, **sent}
+    failed: Any = {"http_status": 400, "code": "X", "message": "no", "ended_at": NOW + 11, **sent}
     journal.record(moved(three, JobState.FAILED, attempt=attempt, note="gave up", **failed))
     unknown = moved(four, JobState.UNKNOWN, unknown_at=NOW + 12, uncharged=1, later_since=NOW + 2)
     journal.record(unknown)
     journal.touch(replace(unknown.job, errored_backup_id=volume(9).replace("-", ""), progress=5))
     journal.record(moved(five, JobState.RUNNING, first_sent_at=NOW + 9, first_cloud_at=NOW + 48))
-    journal.record(RunNoted(at=NOW + 13, kind="limiter", text="5/s -> 4/s"))
+    journal.record(RunNoted(at=Wall(NOW + 13), kind="limiter", text="5/s -> 4/s"))
     await journal.flush()
 
 

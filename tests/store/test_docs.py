@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.store.fixtures import NOW, a_job, a_run, an_attempt, moved, volume
-from vbsbatch.model import BackupSettings, JobState, RunNoted
+from vbsbatch.model import BackupSettings, Cloud, Elapsed, JobState, RunNoted, Wall
 from vbsbatch.store.records import STATES, VERDICTS
 from vbsbatch.store.sqlite.store import SqliteStore
 
@@ -63,11 +64,14 @@ def test_the_example_queries_run(store: SqliteStore, path: Path) -> None:
 async def test_the_views_show_words_times_and_ids(store: SqliteStore, path: Path) -> None:
     store.create_run(a_run(RUN), [a_job(1), a_job(2)], BackupSettings())
     async with store.journal(RUN) as journal:
-        one, two = await journal.claim(NOW, 2, cloud_now=NOW)
-        done = {"cloud_job_id": "4010b39b5281d3590152874bfa3b1604", "backup_id": volume(7)}
+        one, two = await journal.claim(Elapsed(NOW), 2, cloud_now=Cloud(NOW))
+        done: dict[str, Any] = {
+            "cloud_job_id": "4010b39b5281d3590152874bfa3b1604",
+            "backup_id": volume(7),
+        }
         journal.record(moved(one, JobState.RUNNING, attempt=an_attempt(), **done))
         journal.record(moved(two, JobState.FAILED, http_status=400, code="X", note="why"))
-        journal.record(RunNoted(at=NOW, kind="limiter", text="slower"))
+        journal.record(RunNoted(at=Wall(NOW), kind="limiter", text="slower"))
     db = sqlite3.connect(path)
     db.row_factory = sqlite3.Row
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.store.fixtures import NOW, a_job, a_run, moved, volume
 from vbsbatch.errors import StoreFailed, StoreUnusable
-from vbsbatch.model import OPEN_STATES, BackupSettings, JobState, RunNoted
+from vbsbatch.model import OPEN_STATES, BackupSettings, Cloud, Elapsed, JobState, RunNoted, Wall
 from vbsbatch.store.memory import MemoryStore
 from vbsbatch.store.sqlite import opening
 from vbsbatch.store.sqlite.store import SqliteStore
@@ -38,13 +38,13 @@ async def test_a_lock_that_stays_fails_the_journal_for_good(
     journal = store.journal(A, inline=inline, busy_timeout=0.02)
     await journal.__aenter__()
     blocker.execute("BEGIN IMMEDIATE")
-    journal.record(RunNoted(at=NOW, kind="run", text="x"))
+    journal.record(RunNoted(at=Wall(NOW), kind="run", text="x"))
     with pytest.raises(StoreFailed, match=r"locked.*vbsbatch resume"):
-        await journal.claim(NOW, 1, cloud_now=NOW)
+        await journal.claim(Elapsed(NOW), 1, cloud_now=Cloud(NOW))
     blocker.execute("ROLLBACK")
     blocker.close()
     for later in (
-        journal.claim(NOW, 1, cloud_now=NOW),
+        journal.claim(Elapsed(NOW), 1, cloud_now=Cloud(NOW)),
         journal.flush(),
         journal.failed(),
         journal.close(),
@@ -52,7 +52,7 @@ async def test_a_lock_that_stays_fails_the_journal_for_good(
         with pytest.raises(StoreFailed, match="locked"):
             await later
     with pytest.raises(StoreFailed, match="locked"):
-        journal.record(RunNoted(at=NOW, kind="run", text="x"))
+        journal.record(RunNoted(at=Wall(NOW), kind="run", text="x"))
     assert store.counts(A) == {JobState.WAITING: 50}
     await journal.close()
 
@@ -74,7 +74,7 @@ async def test_who_watches_the_journal_is_woken_when_it_fails(
     async with anyio.create_task_group() as group:
         group.start_soon(watch)
         await anyio.lowlevel.checkpoint()
-        journal.record(RunNoted(at=NOW, kind="run", text="nobody waits for this"))
+        journal.record(RunNoted(at=Wall(NOW), kind="run", text="nobody waits for this"))
     blocker.close()
     with pytest.raises(StoreFailed):
         await journal.close()
@@ -86,7 +86,7 @@ async def test_the_twin_breaks_down_on_demand() -> None:
     twin.create_run(a_run(A), [a_job(1)])
     async with twin.journal(A) as journal:
         journal.break_down("disk full")
-        for later in (journal.claim(NOW, 1, cloud_now=NOW), journal.failed()):
+        for later in (journal.claim(Elapsed(NOW), 1, cloud_now=Cloud(NOW)), journal.failed()):
             with pytest.raises(StoreFailed, match="disk full"):
                 await later
 
@@ -99,10 +99,10 @@ async def test_a_file_that_is_moved_away_fails_the_journal(
     fill(store)
     journal = store.journal(A, inline=inline)
     await journal.__aenter__()
-    await journal.claim(NOW, 1, cloud_now=NOW)
+    await journal.claim(Elapsed(NOW), 1, cloud_now=Cloud(NOW))
     path.rename(path.with_name("elsewhere.db"))
     with pytest.raises(StoreFailed, match="moved"):
-        await journal.claim(NOW, 1, cloud_now=NOW)
+        await journal.claim(Elapsed(NOW), 1, cloud_now=Cloud(NOW))
     with pytest.raises(StoreFailed):
         await journal.close()
 
@@ -135,7 +135,7 @@ async def test_the_journals_failure_does_not_hide_the_error_under_way(
 
     async def work() -> None:
         async with store.journal(A, inline=inline, busy_timeout=0.02) as journal:
-            journal.record(RunNoted(at=NOW, kind="run", text="x"))
+            journal.record(RunNoted(at=Wall(NOW), kind="run", text="x"))
             raise KeyError
 
     with pytest.raises(KeyError):
@@ -152,10 +152,10 @@ async def test_a_claim_that_nobody_waits_for_any_more_is_not_made(
     async with store.journal(A) as journal:
         await journal.flush()
         blocker.execute("BEGIN IMMEDIATE")
-        journal.record(RunNoted(at=NOW, kind="run", text="x"))
+        journal.record(RunNoted(at=Wall(NOW), kind="run", text="x"))
         async with anyio.create_task_group() as group:
-            group.start_soon(partial(journal.claim, NOW, 5, cloud_now=NOW))
-            group.start_soon(partial(journal.claim, NOW, 5, cloud_now=NOW))
+            group.start_soon(partial(journal.claim, Elapsed(NOW), 5, cloud_now=Cloud(NOW)))
+            group.start_soon(partial(journal.claim, Elapsed(NOW), 5, cloud_now=Cloud(NOW)))
             await anyio.lowlevel.checkpoint()
             group.cancel_scope.cancel()
         blocker.execute("ROLLBACK")
@@ -167,7 +167,7 @@ async def test_a_claim_that_nobody_waits_for_any_more_is_not_made(
 async def test_write_behind_entries_share_commits(store: SqliteStore) -> None:
     fill(store, jobs=1000)
     async with store.journal(A) as journal:
-        while jobs := await journal.claim(NOW, 100, cloud_now=NOW):
+        while jobs := await journal.claim(Elapsed(NOW), 100, cloud_now=Cloud(NOW)):
             for job in jobs:
                 journal.record(moved(job, JobState.RUNNING))
         await journal.flush()
@@ -178,7 +178,7 @@ async def test_write_behind_entries_share_commits(store: SqliteStore) -> None:
 async def test_what_nobody_waits_for_is_written_soon_all_the_same(store: SqliteStore) -> None:
     fill(store)
     async with store.journal(A) as journal:
-        journal.record(RunNoted(at=NOW, kind="run", text="x"))
+        journal.record(RunNoted(at=Wall(NOW), kind="run", text="x"))
         with anyio.fail_after(5):
             while not list(store.events(A)):
                 await anyio.lowlevel.checkpoint()

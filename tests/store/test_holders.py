@@ -8,7 +8,7 @@ import pytest
 
 from tests.store.fixtures import NOW, a_job, a_run, moved
 from vbsbatch.errors import RunIsLive
-from vbsbatch.model import BackupSettings, JobState, RunState
+from vbsbatch.model import BackupSettings, Cloud, Elapsed, JobState, RunState, Wall
 from vbsbatch.store.sqlite import journal_sql
 from vbsbatch.store.sqlite.store import SqliteStore
 
@@ -24,11 +24,13 @@ async def hold(
     states = list(states)
     store.create_run(a_run(run_id), [a_job(no + 1) for no in range(len(states))], BackupSettings())
     async with store.journal(run_id) as journal:
-        for job, state in zip(await journal.claim(NOW, 99, cloud_now=NOW), states, strict=True):
+        for job, state in zip(
+            await journal.claim(Elapsed(NOW), 99, cloud_now=Cloud(NOW)), states, strict=True
+        ):
             if state is not JobState.SUBMITTING:
                 journal.record(moved(job, state, cloud_job_id="0" * 32))
         if stopped:
-            await journal.run_state(RunState.STOPPED, NOW, "by hand")
+            await journal.run_state(RunState.STOPPED, Wall(NOW), "by hand")
 
 
 OPEN = (JobState.SUBMITTING, JobState.UNKNOWN, JobState.RUNNING)
@@ -66,7 +68,9 @@ async def test_a_run_that_is_taken_over_gives_up_those_jobs_for_good_and_no_othe
         words = f"ops@tty1: take-over: run {C} has 2 of the volumes now"
         assert (told.kind, told.text) == ("command", words)
     async with store.journal(C) as journal:
-        assert len(await journal.claim(NOW, 9, cloud_now=NOW)) == 2, "the volumes are free"
+        assert len(await journal.claim(Elapsed(NOW), 9, cloud_now=Cloud(NOW))) == 2, (
+            "the volumes are free"
+        )
 
 
 async def test_a_run_whose_engine_is_gone_gives_up_too(store: SqliteStore) -> None:

@@ -20,6 +20,7 @@ from vbsbatch.model import (
     RunNoted,
     RunState,
     Verdict,
+    Wall,
 )
 from vbsbatch.store.selection import MANY
 
@@ -364,7 +365,7 @@ async def test_a_killed_engine_leaves_its_claims_behind_and_what_was_flushed(
         first, second, _ = await journal.claim(NOW, 3, cloud_now=NOW)
         journal.record(moved(first, JobState.RUNNING))
         await journal.flush()
-        journal.record(RunNoted(at=NOW, kind="run", text="may be lost"))
+        journal.record(RunNoted(at=Wall(NOW), kind="run", text="may be lost"))
         journal.crash()
         with pytest.raises(StoreFailed):
             journal.record(moved(second, JobState.RUNNING))

@@ -7,12 +7,13 @@ import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.store.fixtures import NOW, volume
 from tests.store.known_store import DEFAULTS, FIRST, PLACE, SECOND, SETTINGS, dump, write
-from vbsbatch.model import BackupSettings, JobState, Rate, RunState, Verdict
+from vbsbatch.model import BackupSettings, Cloud, Elapsed, JobState, Rate, RunState, Verdict, Wall
 from vbsbatch.store.sqlite.schema import APPLICATION_ID
 from vbsbatch.store.sqlite.store import SqliteStore
 
@@ -36,9 +37,15 @@ async def test_what_is_written_is_to_the_byte_what_it_was(
 ) -> None:
     monkeypatch.setattr(os, "getpid", lambda: 4242)
     monkeypatch.setattr(socket, "gethostname", lambda: "backup-1")
-    with SqliteStore.open(path, create=True, clock=lambda: NOW) as store:
+    with SqliteStore.open(path, create=True, clock=lambda: Wall(NOW)) as store:
         await write(store)
     assert dump(path) == KNOWN
+
+
+def seconds(*values: Any) -> tuple[Any, ...]:
+    """The values, moments of any clock as plain seconds."""
+    clocks = (Wall, Cloud, Elapsed)
+    return tuple(float(each) if isinstance(each, clocks) else each for each in values)
 
 
 def test_runs_are_read_as_they_were_written(known: Path) -> None:
@@ -48,9 +55,9 @@ def test_runs_are_read_as_they_were_written(known: Path) -> None:
     assert first.settings == SETTINGS
     assert {name: getattr(first, name) for name in PLACE} == PLACE
     assert (first.state, first.reason) == (RunState.STOPPED, "retry asked for")
-    assert (first.created_at, first.created_cloud_at) == (NOW, NOW + 1.25)
-    assert (first.started_at, first.ended_at) == (NOW + 7, None)
-    assert (first.deadline_at, first.heartbeat_at) == (NOW + 7200, NOW + 60)
+    assert seconds(first.created_at, first.created_cloud_at) == (NOW, NOW + 1.25)
+    assert seconds(first.started_at, first.ended_at) == (NOW + 7, None)
+    assert seconds(first.deadline_at, first.heartbeat_at) == (NOW + 7200, NOW + 60)
     assert (first.rate, first.in_flight, first.wave) == (Rate(count=4, per=3600), 5, 1)
     assert (first.create_calls, first.read_calls, first.adopted) == (5, 6, 7)
     assert first.clock_step == -1.5
@@ -63,17 +70,21 @@ def test_jobs_are_read_as_they_were_written(known: Path) -> None:
         (attempt,) = store.attempts(FIRST, 4)
         assert len(list(store.jobs(SECOND))) == 70
     assert (one.priority, one.group, one.az, one.rank) == (3, "db", "eu-de-01", 2)
-    assert (one.state, one.settings, one.first_sent_at) == (JobState.RUNNING, DEFAULTS, NOW + 9)
-    assert (one.intent_at, one.intent_cloud_at) == (NOW + 8 - 1.5, NOW + 48)
-    assert (two.state, two.wave, two.ended_at) == (JobState.CANCELLED, 1, NOW)
+    assert seconds(one.state, one.settings, one.first_sent_at) == (
+        JobState.RUNNING,
+        DEFAULTS,
+        NOW + 9,
+    )
+    assert seconds(one.intent_at, one.intent_cloud_at) == (NOW + 8 - 1.5, NOW + 48)
+    assert seconds(two.state, two.wave, two.ended_at) == (JobState.CANCELLED, 1, NOW)
     assert (three.volume_name, three.backup_id) == (volume(3), volume(8))
     assert three.settings == BackupSettings(source_backup_id="b", force=False)
-    assert (three.intent_cloud_at, three.first_cloud_at) == (NOW + 48, NOW + 49)
+    assert seconds(three.intent_cloud_at, three.first_cloud_at) == (NOW + 48, NOW + 49)
     assert (four.volume_id, four.state, four.code) == ("Odd Id", JobState.WAITING, "X")
     assert four.settings == BackupSettings(snapshot_id="s", full=False)
     assert (five.volume_id, five.uncharged) == (volume(5).upper(), 1)
-    assert (five.unknown_at, five.later_since) == (NOW + 12 - 1.5, NOW + 2 - 1.5)
-    assert (six.state, six.message, six.ended_at) == (JobState.SKIPPED, "has one", NOW)
+    assert seconds(five.unknown_at, five.later_since) == (NOW + 12 - 1.5, NOW + 2 - 1.5)
+    assert seconds(six.state, six.message, six.ended_at) == (JobState.SKIPPED, "has one", NOW)
     assert (attempt.verdict, attempt.took) == (Verdict.FAIL, None)
     answer = attempt.answer
     assert (answer.request_id, answer.backup_id) == (f"req-{volume(77)}", volume(7))

@@ -21,7 +21,7 @@ from tests.store.fixtures import NOW, a_job, a_run, moved
 from tests.store.test_opening import nobody
 from tests.store.without_locks import without_locks
 from vbsbatch.errors import RunIsLive, StoreUnusable
-from vbsbatch.model import BackupSettings, Holder, JobState
+from vbsbatch.model import BackupSettings, Cloud, Elapsed, Holder, JobState
 from vbsbatch.store.sqlite import lock_file, locks, opening
 from vbsbatch.store.sqlite.descriptors import held
 from vbsbatch.store.sqlite.store import SqliteStore
@@ -316,7 +316,7 @@ async def test_this_process_keeps_its_locks_when_it_opens_and_closes_the_store(p
     two_runs(path)
     with SqliteStore.open(path) as store, store.lock(A):
         async with store.journal(A) as journal:
-            (job,) = await journal.claim(NOW, 1, cloud_now=NOW)
+            (job,) = await journal.claim(Elapsed(NOW), 1, cloud_now=Cloud(NOW))
             SqliteStore.open(path).close()
             SqliteStore.open(path, readonly=True).close()
             assert str(os.getpid()) in run_script(ASK, str(path), A)
@@ -334,7 +334,7 @@ async def test_stores_that_are_closed_leave_no_descriptor(tmp_path: Path) -> Non
         two_runs(path)
         with SqliteStore.open(path) as store, store.lock(A):
             async with store.journal(A, inline=number % 2 == 0) as journal:
-                await journal.claim(NOW, 1, cloud_now=NOW)
+                await journal.claim(Elapsed(NOW), 1, cloud_now=Cloud(NOW))
         store.close()
         with pytest.raises(StoreUnusable):
             SqliteStore.open(tmp_path)

@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.store.fixtures import NOW, StoreFixture, a_job, a_run, an_attempt, moved, volume
-from vbsbatch.model import MOVES, OPEN_STATES, BackupSettings, Job, JobState, RunNoted, RunState
+from vbsbatch.model import (
+    MOVES,
+    OPEN_STATES,
+    BackupSettings,
+    Elapsed,
+    Job,
+    JobState,
+    RunNoted,
+    RunState,
+    Wall,
+)
 from vbsbatch.store.memory import MemoryStore
 from vbsbatch.store.sqlite.store import SqliteStore
 
@@ -131,11 +141,13 @@ class Machine(RuleBasedStateMachine):
     @rule(run_id=runs, pick=st.integers(0, 9), later=st.integers(0, 3000))
     def touch(self, run_id: str, pick: int, later: int) -> None:
         job = self.some_job(run_id, pick)
-        self.tell(run_id, "touch", replace(job, due_at=(self.ms + later) / 1000, progress=7))
+        self.tell(
+            run_id, "touch", replace(job, due_at=Elapsed((self.ms + later) / 1000), progress=7)
+        )
 
     @rule(run_id=runs, text=texts)
     def note(self, run_id: str, text: str | None) -> None:
-        self.tell(run_id, "record", RunNoted(at=self.now, kind="run", text=text or ""))
+        self.tell(run_id, "record", RunNoted(at=Wall(self.now), kind="run", text=text or ""))
 
     @rule(run_id=runs)
     def flush(self, run_id: str) -> None:
@@ -144,7 +156,7 @@ class Machine(RuleBasedStateMachine):
     @rule(run_id=runs, ahead=st.integers(-7200, 7200), beaten=st.integers(0, 9000), step=steps)
     def begin(self, run_id: str, ahead: int, beaten: int, step: int) -> None:
         """An engine begins whose clock differs, after one that was alive some time ago."""
-        run = replace(a_run(run_id), heartbeat_at=(self.ms - beaten) / 1000, clock_step=step)
+        run = replace(a_run(run_id), heartbeat_at=Wall((self.ms - beaten) / 1000), clock_step=step)
         self.both(run_id, "begin", run, self.now, self.now + ahead)
         self.both(run_id, "select", {"all": True})
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.store.fixtures import NOW, a_job, a_run, volume
 from vbsbatch.errors import StoreFailed, StoreUnusable
-from vbsbatch.model import BackupSettings
+from vbsbatch.model import BackupSettings, Cloud, Elapsed
 from vbsbatch.store import db_option, default_path, open_store
 from vbsbatch.store.sqlite import opening
 from vbsbatch.store.sqlite.schema import APPLICATION_ID, TABLES
@@ -34,7 +34,7 @@ async def test_a_new_store_and_its_logs_are_for_their_owner_alone(tmp_path: Path
         with SqliteStore.open(path, create=True) as store:
             store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
             async with store.journal(RUN) as journal:
-                await journal.claim(NOW, 1, cloud_now=NOW)
+                await journal.claim(Elapsed(NOW), 1, cloud_now=Cloud(NOW))
                 assert modes(path) == dict.fromkeys(
                     ("vbsbatch.db", "vbsbatch.db-wal", "vbsbatch.db-shm"), 0o600
                 )
@@ -264,7 +264,9 @@ async def test_a_run_of_the_first_version_goes_on_in_its_order_and_loses_nothing
         assert [event.text for event in store.events(RUN)] == ["again"]
         assert store.run(RUN).wave == 0
         async with store.journal(RUN) as journal:
-            assert [job.no for job in await journal.claim(NOW, 9, cloud_now=NOW)] == [3, 1]
+            assert [
+                job.no for job in await journal.claim(Elapsed(NOW), 9, cloud_now=Cloud(NOW))
+            ] == [3, 1]
         assert [row["az"] for row in store_rows(path, "SELECT * FROM job_list")] == [None] * 3
 
 

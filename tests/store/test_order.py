@@ -200,7 +200,7 @@ def test_claims_of_any_size_take_what_one_look_at_each_job_in_turn_would(
     caps = dict(per_az)
 
     def expected(limit: int) -> list[int]:
-        taken = []
+        taken: list[int] = []
         for job in sorted(left, key=lambda job: (job.rank, job.no)):
             cap = caps.get(job.az or "", caps.get("*"))
             group_full = per_group is not None and job.group and open_in[job.group] >= per_group

@@ -18,11 +18,14 @@ from vbsbatch.model import (
     MOVES,
     Answer,
     BackupSettings,
+    Cloud,
+    Elapsed,
     Job,
     JobMoved,
     JobState,
     RunNoted,
     Verdict,
+    Wall,
 )
 from vbsbatch.store import ReadPosition
 from vbsbatch.store.run_stats import RunStats
@@ -185,7 +188,7 @@ SORTS: dict[str, Callable[[Job], Any]] = {
     "http": lambda job: job.http_status,
     "code": lambda job: ascii_lower(job.code),
     "attempts": lambda job: job.attempts,
-    "age": lambda job: None if (at := job.ended_at or job.intent_at) is None else -at,
+    "age": lambda job: None if (at := job.ended_at or job.intent_at) is None else -float(at),
     "due": lambda job: (job.due_at or None) if job.state is JobState.WAITING else None,
     "group": lambda job: ascii_lower(job.group),
 }
@@ -262,7 +265,7 @@ async def test_the_newest_events_come_oldest_first_and_other_runs_not_at_all(
         async with store.journal(run_id) as journal:
             for number in range(9):
                 kind = "limiter" if number % 2 else "session"
-                journal.record(RunNoted(at=NOW, kind=kind, text=f"{run_id} {number}"))
+                journal.record(RunNoted(at=Wall(NOW), kind=kind, text=f"{run_id} {number}"))
     screen = ScreenQueries(store.path)
     newest = screen.newest_events(RUN, limit=3)
     assert [event.text for event in newest] == [f"{RUN} {number}" for number in (6, 7, 8)]
@@ -280,9 +283,9 @@ async def test_of_the_moves_only_failures_are_loud(store: SqliteStore) -> None:
     store.create_run(a_run(RUN), [a_job(no) for no in range(1, 9)], BackupSettings())
     async with store.journal(RUN) as journal:
         for state in (JobState.FAILED, JobState.RUNNING, JobState.WAITING, JobState.UNKNOWN):
-            [job] = await journal.claim(NOW, 1, cloud_now=NOW)
+            [job] = await journal.claim(Elapsed(NOW), 1, cloud_now=Cloud(NOW))
             journal.record(moved(job, state, note="so it is"))
-        journal.record(RunNoted(at=NOW, kind="sweep", text="cannot read"))
+        journal.record(RunNoted(at=Wall(NOW), kind="sweep", text="cannot read"))
     screen = ScreenQueries(store.path)
     [event] = screen.loud_events(RUN, ["limiter"], after=0, until=99, limit=9)
     assert (event.no, event.to, event.text) == (1, JobState.FAILED, "so it is")
@@ -295,10 +298,10 @@ async def test_slowest_jobs_and_times_of_answers(store: SqliteStore) -> None:
     store.create_run(a_run(RUN), [a_job(no) for no in range(1, 5)], BackupSettings())
     async with store.journal(RUN) as journal:
         for step, took in enumerate((0.5, None, 0.25)):
-            [job] = await journal.claim(NOW + step, 1, cloud_now=NOW + step)
+            [job] = await journal.claim(Elapsed(NOW + step), 1, cloud_now=Cloud(NOW + step))
             attempt = an_attempt(sent_at=NOW + step, took=took)
             journal.record(moved(job, JobState.RUNNING, attempt=attempt))
-        await journal.claim(NOW + 9, 1, cloud_now=NOW + 9)
+        await journal.claim(Elapsed(NOW + 9), 1, cloud_now=Cloud(NOW + 9))
     screen = ScreenQueries(store.path)
     assert [job.no for job in screen.slowest(RUN, limit=2)] == [1, 2]
     assert screen.took(RUN, [1, 2, 3, 4], limit=9) == [0.25, 0.5]
@@ -312,8 +315,8 @@ async def test_pauses_are_those_that_the_engine_obeyed(store: SqliteStore) -> No
     for verb in ("pause", "rate", "unpause", "pause"):
         store.ask(RUN, verb, {}, "me")
     async with store.journal(RUN) as journal:
-        for step, command in enumerate((await journal.commands(NOW))[:3]):
-            journal.acknowledge(command, NOW + step, "done")
+        for step, command in enumerate((await journal.commands(Wall(NOW)))[:3]):
+            journal.acknowledge(command, Wall(NOW + step), "done")
     screen = ScreenQueries(store.path)
     assert screen.pauses(RUN) == [(NOW, True), (NOW + 2, False)]
     screen.close()
@@ -359,14 +362,14 @@ async def test_a_tally_that_follows_the_changes_says_what_sql_says(
     screen = ScreenQueries(store.path)
     tally, mark = RunStats(), None
     async with store.journal(RUN) as journal, store.journal(OTHER) as other:
-        await other.claim(NOW, 3, cloud_now=NOW)
+        await other.claim(Elapsed(NOW), 3, cloud_now=Cloud(NOW))
         for step in range(40):
             at = NOW + step
-            await journal.claim(at, 3, cloud_now=at)
+            await journal.claim(Elapsed(at), 3, cloud_now=Cloud(at))
             jobs = [job for job in store.jobs(RUN) if MOVES[job.state] and job.attempts]
             for job in chance.sample(jobs, min(5, len(jobs))):
                 if job.state is JobState.WAITING:
-                    journal.touch(replace(job, due_at=at + 3))
+                    journal.touch(replace(job, due_at=Elapsed(at + 3)))
                 else:
                     journal.record(a_move(job, chance, at))
             await journal.flush()

@@ -16,6 +16,8 @@ from vbsbatch.errors import RunIsLive, StoreUnusable, UsageError
 from vbsbatch.model import (
     Answer,
     BackupSettings,
+    Cloud,
+    Elapsed,
     JobState,
     Limits,
     Rate,
@@ -25,6 +27,7 @@ from vbsbatch.model import (
     RunState,
     Settings,
     Verdict,
+    Wall,
 )
 from vbsbatch.store import ReadPosition
 from vbsbatch.store.selection import MANY, JobSelection
@@ -85,7 +88,7 @@ def test_a_run_id_is_never_used_twice(store: SqliteStore) -> None:
 
 
 def test_a_new_run_id_tells_the_minute(store: SqliteStore) -> None:
-    assert re.fullmatch(r"20261118-1106-[a-z0-9]{4}", store.new_run_id(1795000000))
+    assert re.fullmatch(r"20261118-1106-[a-z0-9]{4}", store.new_run_id(Wall(1795000000)))
 
 
 def test_a_run_is_found_by_id_prefix_or_latest(store: SqliteStore) -> None:
@@ -124,7 +127,7 @@ def test_without_any_run_latest_says_so(store: SqliteStore) -> None:
 async def test_the_newest_unfinished_run_is_the_one_to_resume(store: SqliteStore) -> None:
     three_runs(store)
     async with store.journal(C) as journal:
-        await journal.run_state(RunState.ENDED, NOW)
+        await journal.run_state(RunState.ENDED, Wall(NOW))
     unfinished = store.newest_unfinished()
     assert unfinished is not None
     assert unfinished.id == B
@@ -166,7 +169,7 @@ def test_asking_about_no_run_or_job_is_refused(store: SqliteStore) -> None:
 
 
 def test_requeue_renews_the_budget_and_the_deadline_and_reopens_the_run(path: Path) -> None:
-    with SqliteStore.open(path, create=True, clock=lambda: NOW + 99) as store:
+    with SqliteStore.open(path, create=True, clock=lambda: Wall(NOW + 99)) as store:
         jobs = [
             failed(1, http_status=400, code="X", later_since=NOW, backup_id="b"),
             failed(2, http_status=503),
@@ -177,13 +180,13 @@ def test_requeue_renews_the_budget_and_the_deadline_and_reopens_the_run(path: Pa
         store.create_run(run, jobs, DEFAULTS)  # type: ignore[arg-type]
         assert store.requeue(A, {"status": [400]}) == 1
         job = store.job(A, 1)
-        assert (job.state, job.charged, job.due_at) == (JobState.WAITING, 0, 0.0)
+        assert (job.state, job.charged, job.due_at) == (JobState.WAITING, 0, Elapsed(0.0))
         assert (job.ended_at, job.later_since, job.backup_id, job.code) == (None, None, None, "X")
         after = store.run(A)
         assert (after.state, after.ended_at, after.deadline_at) == (
             RunState.STOPPED,
             None,
-            NOW + 159,
+            Wall(NOW + 159),
         )
         (event,) = store.events(A)
         assert (event.no, event.came_from, event.to) == (1, JobState.FAILED, JobState.WAITING)
@@ -255,7 +258,7 @@ async def test_the_rate_of_the_last_heartbeat_is_told(store: SqliteStore) -> Non
     assert store.sending_rate(A) is None
     async with store.journal(A) as journal:
         await journal.heartbeat(
-            NOW, clock_step=0.0, adopted=0, rate=Rate(count=4.5), create_calls=1, read_calls=1
+            Wall(NOW), clock_step=0.0, adopted=0, rate=Rate(count=4.5), create_calls=1, read_calls=1
         )
     assert store.sending_rate(A) == Rate(count=4.5)
 
@@ -265,15 +268,15 @@ async def test_history_tells_every_move_that_no_attempt_tells(store: SqliteStore
     store.create_run(a_run(A), [a_job(1), a_job(2)], DEFAULTS)
     store.create_run(a_run(B), [], DEFAULTS)
     async with store.journal(A) as journal, store.journal(B) as other:
-        one, two = await journal.claim(NOW, 2, cloud_now=NOW)
+        one, two = await journal.claim(Elapsed(NOW), 2, cloud_now=Cloud(NOW))
         accepted = moved(one, JobState.RUNNING, attempt=an_attempt())
         journal.record(accepted)
         refusal = an_attempt(verdict=Verdict.FAIL, answer=Answer(status=400, message="no"))
         journal.record(moved(two, JobState.FAILED, NOW + 1, attempt=refusal, note="gave up"))
         await journal.flush()
-        other.record(RunNoted(at=NOW, kind="breaker", text="not of this run"))
+        other.record(RunNoted(at=Wall(NOW), kind="breaker", text="not of this run"))
         await other.flush()
-        journal.record(RunNoted(at=NOW + 2, kind="limiter", text="5/s -> 4/s"))
+        journal.record(RunNoted(at=Wall(NOW + 2), kind="limiter", text="5/s -> 4/s"))
         journal.record(moved(accepted.job, JobState.SUCCEEDED, NOW + 3))
     events = list(store.events(A))
     assert [(event.no, event.kind, event.to, event.text) for event in events] == [
@@ -294,8 +297,8 @@ async def test_a_follower_is_told_each_changed_job_and_no_other(store: SqliteSto
     mark, version = store.mark(), store.data_version()
     assert store.changed(A, mark) == (mark, [])
     async with store.journal(A) as journal, store.journal(B) as other:
-        one, two = await journal.claim(NOW, 2, cloud_now=NOW)
-        await other.claim(NOW, 1, cloud_now=NOW)
+        one, two = await journal.claim(Elapsed(NOW), 2, cloud_now=Cloud(NOW))
+        await other.claim(Elapsed(NOW), 1, cloud_now=Cloud(NOW))
         assert store.data_version() != version
         mark, jobs = store.changed(A, mark)
         assert jobs == [one, two]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -75,16 +76,17 @@ class Stage:
             self.app.look()
         await self.pilot.pause()
 
-    def screen(self, kind: type[Found]) -> Found:
-        found = self.app.screen
+    def screen(self, kind: builtins.type[Found]) -> Found:
+        found: Screen[Any] = self.app.screen
         assert isinstance(found, kind), found
         return found
 
     @property
     def table(self) -> JobTable:
-        return next(s for s in reversed(self.app.screen_stack) if s.query(JobTable)).query_one(
-            JobTable
-        )
+        stack: list[Screen[Any]] = self.app.screen_stack
+        top = next(screen for screen in reversed(stack) if screen.query(JobTable))
+        table: JobTable = top.query_one(JobTable)
+        return table
 
     @property
     def lines(self) -> list[str]:

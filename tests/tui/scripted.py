@@ -16,6 +16,7 @@ from vbsbatch.model import (
     Answer,
     Attempt,
     BackupSettings,
+    Elapsed,
     Holder,
     Job,
     JobState,
@@ -24,6 +25,7 @@ from vbsbatch.model import (
     RunState,
     Settings,
     Verdict,
+    Wall,
 )
 from vbsbatch.store import Event
 from vbsbatch.tui.view_models import (
@@ -111,13 +113,13 @@ class ScriptedSource:
             cloud=self.text("otc"),
             state=state,
             settings=Settings(),
-            created_at=NOW - 4400,
-            started_at=NOW - 4320,
-            ended_at=NOW - 60 if state is RunState.ENDED else None,
+            created_at=Wall(NOW - 4400),
+            started_at=Wall(NOW - 4320),
+            ended_at=Wall(NOW - 60) if state is RunState.ENDED else None,
             reason=self.text("quota used up") if state is RunState.STOPPED else None,
             pid=self.pid,
             host=self.text("backup01"),
-            heartbeat_at=self.beat,
+            heartbeat_at=Wall(self.beat),
         )
 
     def _job(self, no: int, chance: random.Random) -> Job:
@@ -151,11 +153,11 @@ class ScriptedSource:
         return replace(
             job,
             attempts=chance.randint(1, 6) if failed else 1,
-            intent_at=sent,
-            first_sent_at=sent - 200,
-            ended_at=sent + chance.uniform(1, 4) if ended else None,
-            due_at=NOW + chance.uniform(1, 90) if state is JobState.WAITING else 0.0,
-            unknown_at=sent + 1 if state is JobState.UNKNOWN else None,
+            intent_at=Elapsed(sent),
+            first_sent_at=Wall(sent - 200),
+            ended_at=Wall(sent + chance.uniform(1, 4)) if ended else None,
+            due_at=Elapsed(NOW + chance.uniform(1, 90) if state is JobState.WAITING else 0.0),
+            unknown_at=Elapsed(sent + 1) if state is JobState.UNKNOWN else None,
             http_status=status if failed else 200,
             code=self.text(code) if failed and code else (self.hostile or None),
             message=self.text("the service is unavailable") if failed else None,
@@ -302,7 +304,7 @@ class ScriptedSource:
     def _attempt(self, job: Job, number: int) -> Attempt:
         return Attempt(
             number=number,
-            sent_at=NOW - 600 + 60 * number,
+            sent_at=Wall(NOW - 600 + 60 * number),
             took=0.25 * number,
             verdict=Verdict.RETRY,
             answer=Answer(
@@ -382,7 +384,7 @@ _KEYS: Mapping[SortKey, Callable[[Job], Any]] = {
     SortKey.HTTP: lambda job: job.http_status or 0,
     SortKey.CODE: lambda job: job.code or "",
     SortKey.ATTEMPTS: lambda job: job.attempts,
-    SortKey.AGE: lambda job: -(job.ended_at or job.intent_at or 0),
+    SortKey.AGE: lambda job: -float(job.ended_at or job.intent_at or 0),
     SortKey.DUE: lambda job: job.due_at,
 }
 

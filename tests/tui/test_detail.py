@@ -8,7 +8,7 @@ import pytest
 
 from tests.tui.piloting import Monitor, Stage, opened
 from tests.tui.scripted import NOW, RUN, ScriptedSource
-from vbsbatch.model import JobState, Verdict
+from vbsbatch.model import JobState, Verdict, Wall
 from vbsbatch.tui import detail_text, formatting, job_history
 from vbsbatch.tui.comparison import ComparisonScreen
 from vbsbatch.tui.detail import DetailScreen
@@ -67,7 +67,7 @@ async def test_what_the_attempts_alone_tell_is_part_of_a_jobs_history() -> None:
         (JobState.RUNNING, "accepted"),
         (JobState.SUCCEEDED, None),
     ]
-    assert job_history.moves(bare)[1].at == attempt.sent_at + 2
+    assert Wall(job_history.moves(bare)[1].at) == attempt.sent_at + 2
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from textual.screen import Screen
 
 from tests.tui.piloting import opened
 from vbsbatch.errors import UsageError
@@ -15,7 +16,6 @@ from vbsbatch.tui.job_table import JobTable
 from vbsbatch.tui.key_line import MOST, chosen
 from vbsbatch.tui.overview import OverviewScreen
 from vbsbatch.tui.runs import RunsScreen
-from vbsbatch.tui.screen_protocols import LiveScreen
 
 SCREENS: dict[str, type] = {
     "overview": OverviewScreen,
@@ -93,8 +93,7 @@ async def test_help_tells_how_an_action_without_a_key_is_called() -> None:
 @pytest.mark.anyio
 async def test_help_and_palette_hold_every_action_of_the_screen() -> None:
     async with opened(size=(100, 200)) as stage:
-        screen = stage.app.screen
-        assert isinstance(screen, LiveScreen)
+        screen: Screen[Any] = stage.app.screen
         names = {c.title.partition(":")[0] for c in stage.app.get_system_commands(screen)}
         wanted = {key.id for key in bindings.here("overview", "everywhere", "move")} - {"more"}
         assert wanted <= names

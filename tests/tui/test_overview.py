@@ -10,7 +10,7 @@ from textual.events import MouseEvent, MouseScrollDown, MouseScrollUp
 from tests.tui.piloting import Monitor, Stage, opened, prepared
 from tests.tui.scripted import NOW, RUN, ScriptedSource
 from vbsbatch.errors import UsageError
-from vbsbatch.model import Job, JobState, Rate, RunState, Wave
+from vbsbatch.model import Elapsed, Job, JobState, Rate, RunState, Wave
 from vbsbatch.store import Event
 from vbsbatch.tui import event_pane, formatting, header, panes
 from vbsbatch.tui.detail import DetailScreen
@@ -341,7 +341,7 @@ async def test_several_things_are_sorted_by_and_the_table_follows_each_step() ->
         assert "1+ state" in stage.text
         await stage.press(*["j"] * 6, "space", "space")
         assert "2- age" in stage.text
-        assert stage.table.view.sorts == (Sort(SortKey.STATE), Sort(SortKey.AGE, True))
+        assert list(stage.table.view.sorts) == [Sort(SortKey.STATE), Sort(SortKey.AGE, True)]
         await stage.press("enter")
         assert "sort state,-age" in stage.text
         assert "+ST" in stage.lines[5]
@@ -444,7 +444,7 @@ async def test_a_failure_that_was_tried_again_is_still_told_as_one() -> None:
     event = Event(id=1, at=NOW, no=job.no, kind="move", to=JobState.FAILED, text="gave up")
     for since in (
         replace(job, state=JobState.WAITING),
-        replace(job, state=JobState.FAILED, intent_at=NOW + 5, http_status=500),
+        replace(job, state=JobState.FAILED, intent_at=Elapsed(NOW + 5), http_status=500),
     ):
         assert told(80, event, since).endswith(": failed, gave up; retried since")
 

@@ -20,6 +20,8 @@ from vbsbatch.errors import StoreError, UsageError
 from vbsbatch.model import (
     Answer,
     BackupSettings,
+    Cloud,
+    Elapsed,
     Job,
     JobState,
     Limits,
@@ -28,6 +30,7 @@ from vbsbatch.model import (
     RunState,
     Settings,
     Verdict,
+    Wall,
 )
 from vbsbatch.policy import documented
 from vbsbatch.store.sqlite.journal import SqliteJournal
@@ -68,8 +71,11 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    wall, ticks, started = Time(), Time(0.0), []
-    with SqliteStore.open(tmp_path / "vbsbatch.db", create=True, clock=wall) as store:
+    wall, ticks = Time(), Time(0.0)
+    started: list[str] = []
+    with SqliteStore.open(
+        tmp_path / "vbsbatch.db", create=True, clock=lambda: Wall(wall())
+    ) as store:
         source = StoreSource(
             store,
             read_only=False,
@@ -102,7 +108,7 @@ def answered(job: Job, at: float, *, to: JobState, status: int, code: str | None
 async def work(journal: SqliteJournal, count: int, *, at: float = NOW, fail: int = 0) -> None:
     """Claim and answer `count` jobs, a second each; the first `fail` of them for good."""
     for step in range(count):
-        [job] = await journal.claim(at + step, 1, cloud_now=at + step)
+        [job] = await journal.claim(Elapsed(at + step), 1, cloud_now=Cloud(at + step))
         to, status, code = JobState.RUNNING, 200, None
         if step < fail:
             to, status, code = JobState.FAILED, 400, "VolumeBackup.0040"
@@ -141,7 +147,7 @@ async def test_the_header_tells_counts_failures_and_pace(desk: Desk) -> None:
             await work(journal, 40, fail=4)
             await finish(desk, journal, at=NOW + 40)
             await journal.heartbeat(
-                NOW + 75,
+                Wall(NOW + 75),
                 clock_step=0.0,
                 adopted=0,
                 rate=Rate(count=3),
@@ -201,7 +207,7 @@ async def test_nobody_tells_the_end_of_a_run_that_nobody_drives_or_that_is_pause
         assert alone.rate_limit == Rate(count=5)
         with desk.store.lock(RUN):
             assert desk.source.overview(RUN).eta is not None
-            await journal.run_state(RunState.PAUSED, NOW + 80)
+            await journal.run_state(RunState.PAUSED, Wall(NOW + 80))
             assert desk.source.overview(RUN).eta is None
 
 
@@ -251,12 +257,12 @@ async def test_the_right_hand_pane(desk: Desk) -> None:
     create(desk, 20)
     async with desk.store.journal(RUN) as journal:
         await work(journal, 6)
-        journal.record(RunNoted(at=NOW, kind="limiter", text="6.0->5.0/s"))
-        journal.record(RunNoted(at=NOW, kind="sweep", text="not this"))
+        journal.record(RunNoted(at=Wall(NOW), kind="limiter", text="6.0->5.0/s"))
+        journal.record(RunNoted(at=Wall(NOW), kind="sweep", text="not this"))
         await finish(desk, journal, at=NOW + 60, every=30.0)
         desk.wall.now = NOW + 300
         assert desk.source.panes(RUN).limiter == ((NOW, "6.0->5.0/s"),)
-        journal.record(RunNoted(at=NOW + 9, kind="breaker", text="down"))
+        journal.record(RunNoted(at=Wall(NOW + 9), kind="breaker", text="down"))
         await work(journal, 2, at=NOW + 200)
         panes = desk.source.panes(RUN)
     assert panes.limiter == ((NOW, "6.0->5.0/s"), (NOW + 9, "down"))
@@ -291,8 +297,10 @@ async def test_the_newest_events_of_a_run(desk: Desk) -> None:
         assert [event.no for event, _ in newest] == [4, 5]
         assert [job and job.code for _, job in newest] == ["VolumeBackup.0040"] * 2
         assert newest == desk.source.events(RUN, limit=2), "failures matter"
-        journal.record(RunNoted(at=NOW, kind="command", text="in the name of anna: pause: paused"))
-        journal.record(RunNoted(at=NOW, kind="sweep", text="cannot read the backups now"))
+        journal.record(
+            RunNoted(at=Wall(NOW), kind="command", text="in the name of anna: pause: paused")
+        )
+        journal.record(RunNoted(at=Wall(NOW), kind="sweep", text="cannot read the backups now"))
         await work(journal, 3)
         matters = desk.source.events(RUN, limit=2)
         assert [(event.no, event.kind) for event, _ in matters] == [(5, "move"), (None, "command")]
@@ -338,10 +346,10 @@ async def test_every_run_has_its_line(desk: Desk) -> None:
             assert line.top == (400, "VolumeBackup.0040", 1)
             assert line.counts == {JobState.FAILED: 1, JobState.RUNNING: 1}
             assert (stopped.standing, stopped.counts) == ("STOP", {JobState.WAITING: 3})
-            await journal.run_state(RunState.PAUSED, NOW)
+            await journal.run_state(RunState.PAUSED, Wall(NOW))
             assert desk.source.runs()[0].standing == "PAUSED"
             await finish(desk, journal, at=NOW + 60)
-            await journal.run_state(RunState.ENDED, NOW)
+            await journal.run_state(RunState.ENDED, Wall(NOW))
     assert desk.source.runs()[0].standing == "PART"
     assert desk.source.runs()[0].counts == desk.store.counts(RUN)
 
@@ -368,9 +376,9 @@ async def test_a_request_is_shown_until_the_engine_answers(desk: Desk) -> None:
         with desk.store.lock(RUN):
             request = desk.source.ask(RUN, "pause", {})
             assert desk.source.asked(request).result is None
-            [command] = await journal.commands(NOW)
+            [command] = await journal.commands(Wall(NOW))
             assert (command.verb, command.asked_by) == ("pause", "op@pts/3")
-            journal.acknowledge(command, NOW, "paused")
+            journal.acknowledge(command, Wall(NOW), "paused")
             await journal.flush()
             done = desk.source.asked(request)
     assert done == replace(request, result="paused")

@@ -10,7 +10,15 @@ import pytest
 
 from vbsbatch.engine.ports import BackupService
 from vbsbatch.errors import ListChanged
-from vbsbatch.model import NO_PARENT, Answer, BackupSettings, CloudJobStatus, Service, Verdict
+from vbsbatch.model import (
+    NO_PARENT,
+    Answer,
+    BackupSettings,
+    CloudJobStatus,
+    Elapsed,
+    Service,
+    Verdict,
+)
 from vbsbatch.policy import Judgement, judge, named
 from vbsbatch.simulator import Services
 
@@ -159,7 +167,8 @@ async def test_the_list_comes_newest_first_and_page_by_page(ground: ContractClou
     assert made_at == sorted(made_at, reverse=True)
     assert {job.backup_name for job in jobs} <= {backup.name for backup in listed}
     names = [backup.name for backup in listed[:3]]
-    pages, page = [], await ground.service.backups("limit=1")
+    pages: list[list[str | None]] = []
+    page = await ground.service.backups("limit=1")
     while len(pages) < 3:
         pages.append([backup.name for backup in page.backups])
         assert page.next is not None
@@ -191,5 +200,5 @@ async def test_a_used_up_quota_is_a_stop(ground: ContractCloud) -> None:
 
 
 async def test_a_renewed_token_is_good(ground: ContractCloud) -> None:
-    await ground.service.renew_token(float("inf"))
+    await ground.service.renew_token(Elapsed(float("inf")))
     await ground.service.backups()

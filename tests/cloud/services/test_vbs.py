@@ -18,8 +18,10 @@ from vbsbatch.model import (
     Backup,
     BackupPage,
     BackupSettings,
+    Cloud,
     CloudJob,
     CloudJobStatus,
+    Elapsed,
     Quota,
 )
 
@@ -137,8 +139,8 @@ async def test_an_entry_of_the_list_is_mapped_whatever_is_missing() -> None:
     bench = Bench(lambda _: answer(200, page(entries)))
     found = await bench.service.backups()
     assert found.backups == (
-        Backup(id="b1", name="n", volume_id=VOLUME, status="creating", size=40, created_at=NOW,
-               progress=42),
+        Backup(id="b1", name="n", volume_id=VOLUME, status="creating", size=40,
+               created_at=Cloud(NOW), progress=42),
         Backup(id="b2", size=12, fail_reason="disk�[2J gone"),
         Backup(id="b3", progress=100),
     )  # fmt: skip
@@ -442,8 +444,8 @@ async def test_renewing_serves_whoever_used_an_older_token() -> None:
     await bench.service.create(a_job(), 0)
     sent_at = bench.clock.at
     bench.clock.at += 1
-    await bench.service.renew_token(sent_at)
-    await bench.service.renew_token(sent_at)
+    await bench.service.renew_token(Elapsed(sent_at))
+    await bench.service.renew_token(Elapsed(sent_at))
     assert bench.keystone.fetched == 2
     await bench.service.create(a_job(), 0)
     assert bench.requests[-1].headers["x-auth-token"] == f"{SECRET}-2"

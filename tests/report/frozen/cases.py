@@ -19,6 +19,7 @@ from vbsbatch.model import (
     Service,
     Settings,
     Verdict,
+    Wall,
     Wave,
     Window,
 )
@@ -154,14 +155,16 @@ def _lines(data: ReportData, form: object) -> Iterator[str]:
         getattr(form, name) for name in ("line", "progress", "calls", "end")
     )
     attempt = Attempt(
-        number=5, sent_at=T0, took=0.1, verdict=Verdict.UNKNOWN, answer=Answer(status=500)
+        number=5, sent_at=Wall(T0), took=0.1, verdict=Verdict.UNKNOWN, answer=Answer(status=500)
     )
     note = data.run.plan * 40
     for each in [*data.jobs(), hostile_job(1, data.run.plan)]:
         for tried in (None, attempt):
-            move = JobMoved(job=each, came_from=JobState.RUNNING, at=T0, note=note, attempt=tried)
+            move = JobMoved(
+                job=each, came_from=JobState.RUNNING, at=Wall(T0), note=note, attempt=tried
+            )
             yield line(move, attempts=6)
-    yield line(RunNoted(at=T0, kind=data.run.plan[:9], text=note), attempts=5)
+    yield line(RunNoted(at=Wall(T0), kind=data.run.plan[:9], text=note), attempts=5)
     for eta in (None, 959.6):
         yield progress(
             Progress(at=T0, counts=data.counts, retry=1, rate=1 / 3, eta=eta, waits_for=note)
