@@ -243,13 +243,14 @@ def test_a_service_that_lets_nobody_in_is_told_before_anything_is_stored(
     assert cloud.creates() == 0
 
 
-OUTAGE = "faults: [{on: volumes, do: status, status: 503}, {on: list, do: drop_before, first: 3}]"
+OUTAGE = "faults: [{on: volumes, do: status, status: 503}, {on: list, do: drop_before%s}]"
 
 
 def test_an_outage_is_2_in_check_and_a_warning_in_run(stage: Harness) -> None:
-    cloud = stage.cloud(FAST + OUTAGE, volumes=2)
+    cloud = stage.cloud(FAST + OUTAGE % "", volumes=2)
     assert found(stage, code=2) == [("error", "backups", None), ("error", "volumes", None)]
-    cloud.behave(FAST + OUTAGE)
+    # A question is asked three times, and a connection that was cut may have been an old one.
+    cloud.behave(FAST + OUTAGE % ", first: 6")
     done = stage("run", "plan.yaml")
     assert done.stderr.count("warning") >= 2
     assert told(done, "end") == ["done ok=2 fail=0 exit=0"]

@@ -176,10 +176,10 @@ def test_every_file_that_is_made_goes_through_the_one_door() -> None:
         "private_files.py": "the door",
         "store/sqlite/descriptors.py": "O_EXCL: never through a link",
         "store/sqlite/lock_file.py": "through the door",
-        "cli/detaching.py": "through the door",
+        "cli/detached_engine.py": "through the door",
         "simulator/server.py": "through the door",
         "report/output.py": "mkstemp",
-        "cli/simulating.py": "in a folder of mkdtemp",
+        "cli/simulate_command.py": "in a folder of mkdtemp",
         "cli/__init__.py": "/dev/null",
     }
     found = {

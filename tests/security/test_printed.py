@@ -323,9 +323,9 @@ def modules() -> Iterator[tuple[str, ast.Module]]:
 
 DOORS = {
     "cli/__init__.py": "the door itself",
-    "cli/scribe.py": "progress lines, masked, made by vbsbatch.report",
-    "cli/completing.py": "the program's own completion script",
-    "cli/showing.py": "the program's own help",
+    "observers/nonblocking_writer.py": "progress lines, masked, made by vbsbatch.report",
+    "cli/completion.py": "the program's own completion script",
+    "cli/screen_launcher.py": "the program's own help",
     "simulator/server.py": "clouds.yaml of the simulated cloud, which is what it was asked for",
     "tui/app.py": "one line, cleaned and masked where it stands",
 }
