@@ -9,12 +9,11 @@ import pytest
 from tests.tui.piloting import Monitor, Stage, opened
 from tests.tui.scripted import NOW, RUN, ScriptedSource
 from vbsbatch.model import JobState, Verdict
-from vbsbatch.tui import detail_text, formatting, job_history
-from vbsbatch.tui.comparison import ComparisonScreen
+from vbsbatch.tui import detail_text, formatting
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.dialogs import Confirm, Pick, Typed
 from vbsbatch.tui.overview import OverviewScreen
-from vbsbatch.tui.runs import RunsScreen
+from vbsbatch.tui.runs import ComparisonScreen, RunsScreen
 from vbsbatch.tui.view_models import RunLine
 
 pytestmark = pytest.mark.anyio
@@ -61,13 +60,13 @@ async def test_what_the_attempts_alone_tell_is_part_of_a_jobs_history() -> None:
     detail = source.detail(RUN, job.no)
     attempt = replace(detail.attempts[0], verdict=Verdict.ACCEPTED, took=2.0)
     bare = replace(detail, attempts=[attempt], events=detail.events[1:])
-    found = [(event.to, event.text) for event in job_history.moves(bare)]
+    found = [(event.to, event.text) for event in detail_text.history(bare)]
     assert found == [
         (JobState.SUBMITTING, "attempt 1"),
         (JobState.RUNNING, "accepted"),
         (JobState.SUCCEEDED, None),
     ]
-    assert job_history.moves(bare)[1].at == attempt.sent_at + 2
+    assert detail_text.history(bare)[1].at == attempt.sent_at + 2
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,11 @@ from vbsbatch.errors import UsageError
 from vbsbatch.tui import bindings, themes
 from vbsbatch.tui.app import MonitorApp
 from vbsbatch.tui.bindings import KEYS
-from vbsbatch.tui.comparison import ComparisonScreen
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.job_table import JobTable
-from vbsbatch.tui.key_line import MOST, chosen
+from vbsbatch.tui.line_widgets import MOST, chosen
 from vbsbatch.tui.overview import OverviewScreen
-from vbsbatch.tui.runs import RunsScreen
+from vbsbatch.tui.runs import ComparisonScreen, RunsScreen
 from vbsbatch.tui.screen_protocols import LiveScreen
 
 SCREENS: dict[str, type] = {

@@ -15,9 +15,8 @@ from vbsbatch.store import Event
 from vbsbatch.tui import event_pane, formatting, header, panes
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.dialogs import Confirm
-from vbsbatch.tui.failures import Failures
 from vbsbatch.tui.overview import OverviewScreen
-from vbsbatch.tui.panes import SidePane
+from vbsbatch.tui.panes import Failures, SidePane
 from vbsbatch.tui.runs import RunsScreen
 from vbsbatch.tui.view_models import Sort, SortKey
 

@@ -28,16 +28,14 @@ from textual.worker import WorkerFailed
 from vbsbatch.errors import VbsbatchError
 from vbsbatch.model import JobState, Run, RunState
 from vbsbatch.report.text import clean
-from vbsbatch.tui import bindings, exporting, header, help, terminal_notices, themes
+from vbsbatch.tui import bindings, exporting, header, help, sanitize, themes
 from vbsbatch.tui.bindings import Key, Keymap
-from vbsbatch.tui.leave_dialog import LeaveContainer, driven_runs
+from vbsbatch.tui.dialogs import LeaveContainer, driven_runs
+from vbsbatch.tui.help import Actions
 from vbsbatch.tui.overview import OverviewScreen
-from vbsbatch.tui.palette import Actions
-from vbsbatch.tui.pending_requests import Requests
 from vbsbatch.tui.runs import RunsScreen
 from vbsbatch.tui.sanitize import LiteralFilter
-from vbsbatch.tui.screen_protocols import LiveScreen, reading
-from vbsbatch.tui.type_ahead import TypedAhead
+from vbsbatch.tui.screen_protocols import LiveScreen, Requests, TypedAhead, reading
 from vbsbatch.tui.view_models import Overview, Source
 
 LOOK_EVERY = 0.25
@@ -153,7 +151,7 @@ class MonitorApp(App[None]):
         with suppress(ValueError, RuntimeError, NotImplementedError):  # not in the main thread
             for number in _SIGNALS:
                 loop.add_signal_handler(number, self._signalled, number)
-        self.to_terminal(terminal_notices.PUSH_TITLE)
+        self.to_terminal(sanitize.PUSH_TITLE)
 
     def on_unmount(self) -> None:
         """Give the signals back."""
@@ -218,13 +216,13 @@ class MonitorApp(App[None]):
         if before is not None and before.state not in over and run.state in over:
             failed = seen.counts.get(JobState.FAILED, 0)
             text = f"run {run.id} {run.state}: {header.ended(seen)}/{seen.total}, {failed} failed"
-            self.to_terminal(terminal_notices.notice(text))
+            self.to_terminal(sanitize.notice(text))
             self.say(text, error=bool(failed))
 
     def _set_title(self, text: str) -> None:
         if text != self._title:
             self._title = text
-            self.to_terminal(terminal_notices.title(text))
+            self.to_terminal(sanitize.title(text))
 
     def to_terminal(self, sequence: str) -> None:
         """Send a control sequence to a real terminal; a browser and a test have none."""
@@ -397,7 +395,7 @@ def show(
     app = MonitorApp(source, run_id=run_id, keymap=keymap, theme=theme, ends_engines=ends_engines)
     app.run(mouse=mouse)
     if sys.__stderr__ is not None and sys.__stderr__.isatty():
-        sys.__stderr__.write(terminal_notices.POP_TITLE)
+        sys.__stderr__.write(sanitize.POP_TITLE)
     if app.crash is not None:
         print(clean(f"{app.crash}; the run is not touched"), file=sys.stderr)
     return ScreenResult(return_code=app.return_code or 0, run_id=app.last_run)

@@ -10,7 +10,7 @@ from textual.widgets import Input
 
 from vbsbatch.tui import bindings, filter_syntax
 from vbsbatch.tui.line_widgets import Lines
-from vbsbatch.tui.type_ahead import TypedLine
+from vbsbatch.tui.screen_protocols import TypedLine
 from vbsbatch.tui.view_models import FilterTerms
 
 _HINT = "words  state:fail,retry  status:503  code:VB.09  group:db01"

@@ -11,31 +11,27 @@ from textual.containers import Horizontal, Vertical
 from vbsbatch.model import JobState, RunState
 from vbsbatch.store.screen_queries import NO_CODE
 from vbsbatch.tui import (
-    banner,
     bindings,
     detail_text,
     exporting,
     filter_syntax,
     header,
     job_row,
+    job_table,
     sorting,
-    status_line,
 )
-from vbsbatch.tui.banner import Banner
-from vbsbatch.tui.clipboard import pick_and_copy
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.event_pane import EventPane
+from vbsbatch.tui.exporting import pick_and_copy
 from vbsbatch.tui.failure_search import next_failure
-from vbsbatch.tui.failures import Failures
 from vbsbatch.tui.filter_line import FilterLine
+from vbsbatch.tui.header import Banner
 from vbsbatch.tui.job_table import JobTable
-from vbsbatch.tui.key_line import KeyLine
-from vbsbatch.tui.line_widgets import Lines, RuleLine
-from vbsbatch.tui.panes import SidePane
+from vbsbatch.tui.line_widgets import KeyLine, Lines, RuleLine
+from vbsbatch.tui.panes import Failures, SidePane
 from vbsbatch.tui.screen_protocols import reading
 from vbsbatch.tui.sorting import SortBy, Sorts
-from vbsbatch.tui.steerable_screen import Chosen, SteerableScreen
-from vbsbatch.tui.steering_actions import NONE_FAILED
+from vbsbatch.tui.steering_actions import NONE_FAILED, Chosen, SteerableScreen
 from vbsbatch.tui.view_models import FilterTerms, Overview, Panes, View
 
 _PANES_EVERY = 2
@@ -184,11 +180,11 @@ class OverviewScreen(SteerableScreen):
         self._draw_banner()
 
     def _draw_banner(self) -> None:
-        words = banner.of_engine(self.monitor, self.run_id, self.seen, self.now)
+        words = header.of_engine(self.monitor, self.run_id, self.seen, self.now)
         self.query_one(Banner).say(self._fault or self._wrong or words)
 
     def _draw_status(self) -> None:
-        shown = status_line.line(
+        shown = job_table.status_line(
             self.table,
             max(1, self.size.width),
             waiting=self.steering.requests.waiting,

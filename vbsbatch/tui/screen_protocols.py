@@ -1,22 +1,32 @@
-"""Screens that follow the store: asked to look often, never breaking on its errors."""
+"""What screens share: they follow the store, never break on its errors, and ask engines for things.
+
+Keys that are typed faster than the screen follows wait for the question that they are meant for.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from textual import events
 from textual.dom import DOMNode
 from textual.screen import Screen
+from textual.widgets import Input
 
 from vbsbatch.errors import VbsbatchError
 from vbsbatch.model import Run
 from vbsbatch.tui import bindings
 from vbsbatch.tui.bindings import Keymap
-from vbsbatch.tui.pending_requests import Requests
-from vbsbatch.tui.type_ahead import TypedAhead
 from vbsbatch.tui.view_models import Overview, Source
+
+if TYPE_CHECKING:
+    from textual.app import App
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vbsbatch.tui.view_models import Asked
 
 
 class Monitor(Protocol):
@@ -154,3 +164,122 @@ class LiveScreen(Screen[None]):
     def requested(self, what: str) -> None:
         """Tell the user that something was asked of an engine and is not answered yet."""
         self.say(f"{what} requested")
+
+
+_NEVER_HELD = frozenset({"ctrl+c"})
+
+
+class TypedLine(Input):
+    """A line to type in that knows which key it was given last."""
+
+    newest: events.Key | None = None
+
+    def on_key(self, event: events.Key) -> None:
+        """Remember it; what to do with it Textual knows."""
+        self.newest = event
+
+
+class TypedAhead:
+    """The keys of one application that came while a question was under way."""
+
+    def __init__(self, app: App[None]) -> None:
+        self._app = app
+        self._holding = False
+        self._held: list[events.Key] = []
+
+    def hold(self) -> None:
+        """A question is under way: keep what is typed until `release`."""
+        self._holding = True
+
+    def release(self, *, again: bool = True) -> None:
+        """The question is there: type it `again`, or forget it."""
+        self._holding = False
+        held, self._held = self._held, []
+        for event in held if again else ():
+            key = events.Key(event.key, event.character)
+            key.set_sender(self._app)  # as a terminal's keys: else it ends at whoever releases it
+            self._app.post_message(key)
+
+    def takes(self, event: events.Event) -> bool:
+        """Whether a key is kept, or goes to the line that it was meant for.
+
+        A key that comes to the application past the line that has the focus was on its way already
+        when the line appeared: the line gets it now, in its turn.
+        """
+        if not isinstance(event, events.Key) or event.key in _NEVER_HELD:
+            return False
+        if self._holding:
+            self._held.append(event)
+            return True
+        line = self._app.focused if event.is_forwarded else None
+        if isinstance(line, TypedLine) and line.newest is not event:
+            event.stop(False)  # it comes here once more
+            line.post_message(event)
+            return True
+        return False
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Request:
+    """A command on its way, and how the screen names it."""
+
+    verb: str
+    argument: Mapping[str, Any]
+    what: str
+    """Such as `retry 12 jobs`."""
+    asked: Asked | None = None
+    """None until it is in the store."""
+
+
+class Requests:
+    """The requests to one run, of all its screens."""
+
+    def __init__(self, source: Source, run_id: str) -> None:
+        self._source = source
+        self._run_id = run_id
+        self._open: list[Request] = []
+        self._turn = asyncio.Lock()
+
+    def begin(self, verb: str, argument: Mapping[str, Any], what: str) -> Request:
+        """A request that is to be sent: from now on it is waiting."""
+        request = Request(verb=verb, argument=argument, what=what)
+        self._open.append(request)
+        return request
+
+    async def send(self, request: Request) -> str | None:
+        """Ask the engine; its word, when it is there at once.
+
+        The store may be busy, and a new engine takes seconds: a thread waits for them. Requests
+        arrive in the order in which they were sent.
+        """
+        try:
+            async with self._turn:
+                request.asked = await asyncio.to_thread(
+                    self._source.ask, self._run_id, request.verb, request.argument
+                )
+        finally:
+            if request.asked is None or request.asked.result is not None:
+                self._open.remove(request)
+        return request.asked.result
+
+    def answered(self) -> list[tuple[str, str]]:
+        """What was asked and the engine's word, for all that were answered since the last look."""
+        found: list[tuple[str, str]] = []
+        for request in list(self._open):
+            result = None if request.asked is None else self._source.asked(request.asked).result
+            if result is not None:
+                self._open.remove(request)
+                found.append((request.what, result))
+        return found
+
+    def newest(self, verb: str) -> Request | None:
+        """The newest unanswered request of this verb."""
+        return next((r for r in reversed(self._open) if r.verb == verb), None)
+
+    @property
+    def waiting(self) -> str:
+        """The unanswered requests in words: `retry 12 jobs requested`; empty without any."""
+        if not self._open:
+            return ""
+        more = f" and {len(self._open) - 1} more" if len(self._open) > 1 else ""
+        return f"{self._open[-1].what}{more} requested"

@@ -1,7 +1,7 @@
 """What a user asks of a run's engine, with the questions that come before it.
 
-What cannot be undone is confirmed; which jobs it is about is frozen before the question is put, so
-that a yes never reaches a job that the user did not see counted. Pause and rate are not confirmed.
+What cannot be undone is confirmed. Its jobs are frozen before the question is put, so that a yes
+never reaches a job that the user did not see counted. Pause and rate are not confirmed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from vbsbatch.errors import VbsbatchError
@@ -17,8 +18,7 @@ from vbsbatch.model import MOST_IN_FLIGHT, Job, JobState, Operation, Rate, RunSt
 from vbsbatch.tui import formatting
 from vbsbatch.tui.action_targets import ActionTargets, freeze
 from vbsbatch.tui.dialogs import TYPE_ABOVE, Confirm, Pick, Typed, TypedCount
-from vbsbatch.tui.pending_requests import Request
-from vbsbatch.tui.screen_protocols import LiveScreen
+from vbsbatch.tui.screen_protocols import LiveScreen, Request
 from vbsbatch.tui.view_models import FilterTerms, Overview, View
 
 NONE_FAILED = "no job has failed"
@@ -260,3 +260,93 @@ def stepped(rate: Rate, up: bool) -> Rate:
     step = 10.0 ** math.floor(math.log10(rate.count / 2))
     count = rate.count + (step if up else -step)
     return replace(rate, count=float(f"{count:.6g}"))
+
+
+Chosen = tuple[View, set[int] | None, str]
+"""A view, the numbers of the jobs in it (all of them when None), and how a person calls them."""
+
+
+class SteerableScreen(LiveScreen):
+    """A screen whose actions are asked of a run's engine."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__()
+        self.run_id = run_id
+
+    @cached_property
+    def steering(self) -> Steering:
+        """What asks the engine, and tells its answers."""
+        return Steering(self, self.run_id)
+
+    def chosen(self) -> Chosen | None:
+        """What an action on jobs is meant for; None when there is nothing."""
+        raise NotImplementedError
+
+    def asked(self) -> None:
+        """The engine was asked to move the chosen jobs."""
+
+    def filtered(self) -> Chosen:
+        """Every job of the view."""
+        raise NotImplementedError
+
+    def _move(self, verb: str, chosen: Chosen | None) -> None:
+        if chosen is None:
+            self.say(f"no job to {verb}")
+        else:
+            self.begin(self._moving(verb, chosen))
+
+    async def _moving(self, verb: str, chosen: Chosen) -> None:
+        if await self.steering.move(verb, *chosen):
+            self.asked()
+
+    def action_retry(self) -> None:
+        """Retry the marked jobs, or the cursor's."""
+        self._move("retry", self.chosen())
+
+    def action_cancel(self) -> None:
+        """Cancel the marked jobs, or the cursor's."""
+        self._move("cancel", self.chosen())
+
+    def action_retry_filtered(self) -> None:
+        """Retry every job of the view."""
+        self._move("retry", self.filtered())
+
+    def action_cancel_filtered(self) -> None:
+        """Cancel every job of the view."""
+        self._move("cancel", self.filtered())
+
+    def action_retry_code(self) -> None:
+        """Retry what failed in one way."""
+        self.begin(self.steering.retry_by_code())
+
+    def action_pause(self) -> None:
+        """Pause, or go on."""
+        self.steering.pause()
+
+    def action_rate_up(self) -> None:
+        """Raise the rate."""
+        self.steering.step_rate(True)
+
+    def action_rate_down(self) -> None:
+        """Lower the rate."""
+        self.steering.step_rate(False)
+
+    def action_rate(self) -> None:
+        """Set the rate."""
+        self.begin(self.steering.type_rate())
+
+    def action_in_flight(self) -> None:
+        """Set how many backups run at once."""
+        self.begin(self.steering.type_in_flight())
+
+    def action_stop(self) -> None:
+        """Stop the run."""
+        self.begin(self.steering.stop(now=False))
+
+    def action_stop_now(self) -> None:
+        """Stop the run at once."""
+        self.begin(self.steering.stop(now=True))
+
+    def action_resume(self) -> None:
+        """Continue a run whose engine is gone."""
+        self.steering.resume()

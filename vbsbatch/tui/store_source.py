@@ -28,8 +28,7 @@ from vbsbatch.store import Store
 from vbsbatch.store.run_stats import RunStats
 from vbsbatch.store.screen_queries import ScreenQueries
 from vbsbatch.tui import pace
-from vbsbatch.tui.row_order import RowOrders
-from vbsbatch.tui.run_stats_cache import RunStatsCache
+from vbsbatch.tui.store_caches import RowOrders, RunStatsCache
 from vbsbatch.tui.view_models import (
     Asked,
     Comparison,
