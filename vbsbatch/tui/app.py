@@ -27,9 +27,10 @@ from textual.worker import WorkerFailed
 
 from vbsbatch.errors import VbsbatchError
 from vbsbatch.model import JobState, Run, RunState
+from vbsbatch.report.data import ended
 from vbsbatch.report.text import clean
 from vbsbatch.tui import bindings, exporting, header, help, sanitize, themes
-from vbsbatch.tui.bindings import Key, Keymap
+from vbsbatch.tui.bindings import Keymap
 from vbsbatch.tui.dialogs import LeaveContainer, driven_runs
 from vbsbatch.tui.help import Actions
 from vbsbatch.tui.overview import OverviewScreen
@@ -210,12 +211,12 @@ class MonitorApp(App[None]):
         """Tell the terminal how the run stands, and loudly when it has just ended or stopped."""
         run = seen.run
         state = header.state_word(seen, self.clock()).lower()
-        share = 100 * header.ended(seen) // seen.total if seen.total else 0
+        share = 100 * ended(seen.counts) // seen.total if seen.total else 0
         self._set_title(f"vbsbatch {run.id} {share}% {state}")
         over = (RunState.ENDED, RunState.STOPPED)
         if before is not None and before.state not in over and run.state in over:
             failed = seen.counts.get(JobState.FAILED, 0)
-            text = f"run {run.id} {run.state}: {header.ended(seen)}/{seen.total}, {failed} failed"
+            text = f"run {run.id} {run.state}: {ended(seen.counts)}/{seen.total}, {failed} failed"
             self.to_terminal(sanitize.notice(text))
             self.say(text, error=bool(failed))
 
@@ -270,24 +271,11 @@ class MonitorApp(App[None]):
         self.switch_screen(RunsScreen(run_id))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Every action of this screen and of everywhere, from the table of keys."""
-        where = screen.WHERE if isinstance(screen, LiveScreen) else "everywhere"
-        for key in bindings.here(where, "everywhere", "move"):
-            if key.id != "more" and screen.check_action(key.action.partition("(")[0], ()):
-                shown = bindings.shown(key, self.keymap, every=True)
-                yield SystemCommand(
-                    f"{key.id}: {key.what}",
-                    f"key {shown}" if shown else "",
-                    self._doing(key, screen),
-                )
+        """Every action of this screen and of everywhere."""
+        yield from help.commands(screen, self.keymap)
         for name in themes.THEMES:
-            yield SystemCommand(
-                f"theme-{name}", "Change the colours", partial(self._look_like, name)
-            )
-
-    def _doing(self, key: Key, screen: Screen[object]) -> Callable[[], object]:
-        space = {"everywhere": "app.", "move": "focused."}.get(key.where, "screen.")
-        return partial(screen.run_action, f"{space}{key.action}")
+            look = partial(self._look_like, name)
+            yield SystemCommand(f"theme-{name}", "Change the colours", look)
 
     # Actions of every screen
 

@@ -6,7 +6,8 @@ import math
 import textwrap
 from shlex import quote
 
-from vbsbatch.model import ENDED_STATES, JobState, RunState
+from vbsbatch.model import JobState, RunState
+from vbsbatch.report.data import ended
 from vbsbatch.report.text import clean, span
 from vbsbatch.tui import bindings, formatting
 from vbsbatch.tui.formatting import MARKS, RETRY, RUN_ROLES, Line, StateMark
@@ -78,13 +79,8 @@ def _minute(now: float) -> str:
     return f"{whole // 60 % 24:02d}:{whole % 60:02d}Z"
 
 
-def ended(seen: Overview) -> int:
-    """Jobs in a terminal state."""
-    return sum(seen.counts.get(state, 0) for state in ENDED_STATES)
-
-
 def _how_far(seen: Overview, width: int) -> Line:
-    done, total = ended(seen), seen.total
+    done, total = ended(seen.counts), seen.total
     share = done / total if total else 0.0
     eta = "-" if seen.eta is None else f"~{span(seen.eta)}"
     parts: list[tuple[int, Line]] = [

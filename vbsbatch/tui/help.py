@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
+from collections.abc import Iterator
+from functools import partial
+
+from textual.app import ComposeResult, SystemCommand
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.containers import Vertical
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 
 from vbsbatch.tui import bindings
 from vbsbatch.tui.bindings import Keymap
 from vbsbatch.tui.formatting import Line
 from vbsbatch.tui.line_widgets import Lines, Rows
+from vbsbatch.tui.screen_protocols import LiveScreen
 
 _TITLES = {
     "overview": "The run",
@@ -97,3 +101,14 @@ def _rank(name: str, query: str) -> float:
     if found == wanted:
         return 2_000.0
     return 1_000.0 if name.startswith(wanted) else 0.0
+
+
+def commands(screen: Screen[object], keymap: Keymap) -> Iterator[SystemCommand]:
+    """The actions that can be called on this screen, with their keys."""
+    where = screen.WHERE if isinstance(screen, LiveScreen) else "everywhere"
+    for key in bindings.here(where, "everywhere", "move"):
+        if key.id != "more" and screen.check_action(key.action.partition("(")[0], ()):
+            shown = bindings.shown(key, keymap, every=True)
+            space = {"everywhere": "app.", "move": "focused."}.get(key.where, "screen.")
+            call = partial(screen.run_action, f"{space}{key.action}")
+            yield SystemCommand(f"{key.id}: {key.what}", f"key {shown}" if shown else "", call)

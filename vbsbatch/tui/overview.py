@@ -12,33 +12,26 @@ from vbsbatch.model import JobState, RunState
 from vbsbatch.store.screen_queries import NO_CODE
 from vbsbatch.tui import (
     bindings,
-    detail_text,
-    exporting,
-    filter_syntax,
     header,
     job_row,
     job_table,
-    sorting,
 )
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.event_pane import EventPane
-from vbsbatch.tui.exporting import pick_and_copy
-from vbsbatch.tui.failure_search import next_failure
-from vbsbatch.tui.filter_line import FilterLine
 from vbsbatch.tui.header import Banner
 from vbsbatch.tui.job_table import JobTable
+from vbsbatch.tui.jobs_screen import FilterLine, JobsScreen
 from vbsbatch.tui.line_widgets import KeyLine, Lines, RuleLine
 from vbsbatch.tui.panes import Failures, SidePane
 from vbsbatch.tui.screen_protocols import reading
-from vbsbatch.tui.sorting import SortBy, Sorts
-from vbsbatch.tui.steering_actions import NONE_FAILED, Chosen, SteerableScreen
+from vbsbatch.tui.steering_actions import NONE_FAILED
 from vbsbatch.tui.view_models import FilterTerms, Overview, Panes, View
 
 _PANES_EVERY = 2
 """Seconds between two looks at the figures of the side pane."""
 
 
-class OverviewScreen(SteerableScreen):
+class OverviewScreen(JobsScreen):
     """One run."""
 
     WHERE = "overview"
@@ -77,7 +70,6 @@ class OverviewScreen(SteerableScreen):
         self._panes_due = 0.0
         self._fault = ""
         self._wrong = ""
-        self._before_failures: View | None = None
 
     def compose(self) -> ComposeResult:
         """The widgets from top to bottom; the layout is drawn in docs and tests at 80x24."""
@@ -112,11 +104,6 @@ class OverviewScreen(SteerableScreen):
     async def _begin_to_look(self) -> None:
         await self.prepare(self.run_id)
         self._look_at_run()
-
-    @property
-    def table(self) -> JobTable:
-        """The jobs."""
-        return self.query_one(JobTable)
 
     # Following the run
 
@@ -278,34 +265,6 @@ class OverviewScreen(SteerableScreen):
         else:
             self.set_focus(failures)
 
-    def action_failure(self, by: int) -> None:
-        """To the next failed job of the view, or the one before."""
-        with reading(self):
-            table = self.table
-            table.reload()
-            row = next_failure(self.source, self.run_id, table.view, table.cursor_row, by)
-            if row is None:
-                self.say("no failed job in that direction")
-            else:
-                table.go_to(row)
-
-    # Filter and order
-
-    def action_filter(self) -> None:
-        """Type a filter; the table follows each key."""
-        line = self.query_one(FilterLine)
-        self.add_class("-typing")
-        line.open(self.table.view.terms)
-
-    @on(FilterLine.Typed)
-    def _filter_typed(self, event: FilterLine.Typed) -> None:
-        self.table.show(replace(self.table.view, terms=event.terms))
-
-    @on(FilterLine.Closed)
-    def _filter_closed(self) -> None:
-        self.remove_class("-typing")
-        self.set_focus(self.table)
-
     @on(FilterLine.Wrong)
     def _filter_wrong(self, event: FilterLine.Wrong) -> None:
         self._wrong = event.text
@@ -313,104 +272,23 @@ class OverviewScreen(SteerableScreen):
 
     @on(Failures.Wanted)
     def _failure_wanted(self, event: Failures.Wanted) -> None:
-        status_line, code, _ = event.failure
+        status, code, _ = event.failure
         if self.has_class("-log"):
             self.action_log()
-        self._show_terms(
+        self.show_terms(
             FilterTerms(
                 states=frozenset({JobState.FAILED}),
-                statuses=frozenset({status_line or 0}),
+                statuses=frozenset({status or 0}),
                 codes=(code or NO_CODE,),
             )
         )
         self.set_focus(self.table)
 
-    def _show_terms(self, wanted: FilterTerms) -> None:
-        named = replace(wanted, text=filter_syntax.text(wanted))
-        self.table.show(replace(self.table.view, terms=named))
-
-    def action_failures(self) -> None:
-        """Failed jobs only; again: what was shown before."""
-        view = self.table.view
-        if self._before_failures is not None and view.terms.states == {JobState.FAILED}:
-            self.table.show(self._before_failures)
-            self._before_failures = None
-        else:
-            self._before_failures = view
-            self._show_terms(FilterTerms(states=frozenset({JobState.FAILED})))
-
-    def action_sort(self) -> None:
-        """Choose what to sort by."""
-        self.begin(self._sort())
-
-    async def _sort(self) -> None:
-        self._sort_by(await self.put(SortBy(self.table.view.sorts, self._sort_by)))
-
-    def _sort_by(self, sorts: Sorts | None) -> None:
-        if sorts is not None:
-            self.table.show(replace(self.table.view, sorts=sorts))
-
-    def action_reverse(self) -> None:
-        """Turn the order round."""
-        self._sort_by(sorting.turned(self.table.view.sorts))
-
-    def on_click(self, event: events.Click) -> None:
-        """A click on a column's head sorts by it; a second one turns it round."""
-        if event.widget is self.query_one("#head"):
-            by = job_row.column_at(self.table.shape, event.x)
-            if by is not None:
-                self._sort_by(sorting.clicked(self.table.view.sorts, by))
-
-    # Marks
-
-    def action_mark(self) -> None:
-        """Mark the cursor's job, or end a range."""
-        self.table.mark()
-
-    def action_mark_range(self) -> None:
-        """Begin or end a range."""
-        self.table.mark_range()
-
-    def action_mark_all(self) -> None:
-        """Mark all filtered jobs."""
-        self.table.mark_all()
-
-    # What steering, copying and exporting are about
-
-    def chosen(self) -> Chosen | None:
-        """The marked jobs, or the cursor's."""
-        table = self.table
-        if table.marks:
-            return table.view, set(table.marks), f"{len(table.marks)} marked"
-        if table.cursor_no is None:
-            return None
-        return table.view, {table.cursor_no}, f"job {table.cursor_no:05d}"
-
     def requested(self, what: str) -> None:
         """The status line says what is requested until it is answered."""
         self._draw_status()
-
-    def asked(self) -> None:
-        """The marks have served."""
-        self.table.drop_marks()
-
-    def filtered(self) -> Chosen:
-        """Every job of the view."""
-        text = self.table.view.terms.text
-        return self.table.view, None, f"all jobs that fit {text!r}" if text else "all jobs"
 
     def action_resume(self) -> None:
         """Continue a run whose engine is gone."""
         super().action_resume()
         self._draw_banner()
-
-    def action_copy(self) -> None:
-        """Copy one of the ids of the cursor's job."""
-        with reading(self):
-            if self.table.cursor_no is not None:
-                found = self.source.detail(self.run_id, self.table.cursor_no)
-                self.begin(pick_and_copy(self, detail_text.ids(found)))
-
-    def action_export(self) -> None:
-        """Write the filtered jobs, or the picture, to a file."""
-        self.begin(exporting.export(self, self.run_id, self.table.view))

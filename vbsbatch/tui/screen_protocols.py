@@ -47,7 +47,6 @@ class Monitor(Protocol):
     @property
     def even(self) -> bool:
         """True at every second look."""
-        ...
 
     def store_failed(self, text: str) -> None:
         """Say that the store could not be read; looking goes on."""
@@ -60,7 +59,6 @@ class Monitor(Protocol):
 
     def requests(self, run_id: str) -> Requests:
         """What was asked of the run's engine, from whichever screen."""
-        ...
 
     def start_engine(self, run_id: str) -> None:
         """Start an engine for a run without one, which takes seconds; say so when it is there."""

@@ -182,68 +182,51 @@ class Source(Protocol):
 
     def changed(self) -> bool:
         """Whether anything was written since the last call; costs microseconds."""
-        ...
 
     def prepare(self, run_id: str | None) -> None:
         """Find out what takes long once: the figures of a run, or (None) of all that are listed."""
-        ...
 
     def runs(self) -> list[RunLine]:
         """Every run of the store, newest first."""
-        ...
 
     def overview(self, run_id: str) -> Overview:
         """The run as it stands."""
-        ...
 
     def size(self, run_id: str, view: View) -> int:
         """How many jobs the view has."""
-        ...
 
     def page(self, run_id: str, view: View, first: int, count: int) -> list[Job]:
         """`count` jobs of the view from row `first` on."""
-        ...
 
     def row_of(self, run_id: str, view: View, no: int) -> int | None:
         """The row that job `no` has in the view; None when the view does not have it."""
-        ...
 
     def numbers(self, run_id: str, view: View, first: int, count: int | None) -> list[int]:
         """The numbers of the jobs in these rows (of all rows from `first` on when None)."""
-        ...
 
     def panes(self, run_id: str) -> Panes:
         """The right-hand pane."""
-        ...
 
     def events(self, run_id: str, *, limit: int, every: bool = False) -> list[Told]:
         """The newest `limit` events that matter (all there are, when `every`), oldest first."""
-        ...
 
     def detail(self, run_id: str, no: int) -> Detail:
         """Everything about one job."""
-        ...
 
     def request(self, detail: Detail) -> Sent:
         """The job's request; reads no store and may take a moment the first time."""
-        ...
 
     def compare(self, left: str, right: str) -> Comparison:
         """What failed in both runs, and in either."""
-        ...
 
     def ask(self, run_id: str, verb: str, argument: Mapping[str, Any]) -> Asked:
         """Ask the run's engine for something (`model.Command` lists the verbs)."""
-        ...
 
     def asked(self, request: Asked) -> Asked:
         """The same request, with the engine's word on it once there is one."""
-        ...
 
     def resume(self, run_id: str) -> None:
         """Start a new engine for a run without one; raises `VbsbatchError` when that fails."""
-        ...
 
     def export(self, run_id: str, view: View, form: str, path: str) -> int:
         """Write the jobs of the view to a file as `csv` or `json`; how many."""
-        ...
