@@ -37,11 +37,11 @@ class DetailScreen(SteerableScreen):
         self._part = 0
         self._detail: Detail | None = None
         self._sent: tuple[int, Sent | None] = (no, None)
-        """Of which job, and its request."""
+        """The number of a job, and its request."""
         self._fault = ""
 
     def compose(self) -> ComposeResult:
-        """What the job is, the parts' names, one part."""
+        """The job, the names of the parts, one part."""
         yield Banner()
         yield Lines(id="job")
         yield Lines(id="parts")
@@ -99,7 +99,7 @@ class DetailScreen(SteerableScreen):
         return line
 
     def banner(self, text: str) -> None:
-        """Say what is wrong with the store; the empty text takes it back."""
+        """Show what is wrong with the store; an empty text removes it."""
         self._fault = text
         self._draw_banner()
 

@@ -175,7 +175,7 @@ def _nothing() -> list[Line]:
 
 
 def attempts(found: Sequence[Attempt], width: int) -> list[Line]:
-    """One line for each create: when, how long, what came back, what followed."""
+    """One line for each create: when, how long, the answer, the verdict."""
     heads = (" #", 3), ("SENT", 15), ("TOOK", 7), ("HTTP", 5), ("CODE", 11), ("AFTER", 6)
     lines: list[Line] = [
         ((" ".join(fit(text, size) for text, size in heads) + " VERDICT   MESSAGE", "dim"),)
@@ -234,7 +234,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def timeline(detail: Detail, now: float, width: int) -> list[Line]:
-    """A strip from the first wait to now, a glyph of the state for each slice of time."""
+    """A strip from the first wait to now: one glyph of the state per slice of time."""
     queued_at = float(detail.run.created_at)
     queued = Event(id=0, at=queued_at, no=detail.job.no, kind="move", text="queued")
     moves = [
@@ -277,7 +277,7 @@ def _phases(moves: Sequence[Event], end: float, width: int) -> list[Line]:
 def history(detail: Detail) -> list[Event]:
     """Everything that happened to the job, oldest first.
 
-    That a create was sent, and that it was accepted, the store keeps as the attempt alone.
+    Of a create that was sent and accepted the store keeps only the attempt: its moves are added.
     """
     found = list(detail.events)
     for position, attempt in enumerate(detail.attempts):

@@ -47,10 +47,10 @@ Dialog.-bare > Vertical { border: none; }
 
 
 class Dialog(ModalScreen[Result], Generic[Result]):
-    """A question over the screen, which goes on living behind it."""
+    """A question over the screen, which stays up to date behind it."""
 
     TAKES_TYPED = True
-    """Whether keys count that were typed before the question was there."""
+    """Whether keys that were typed before the question was shown are used."""
     DEFAULT_CSS = _CSS
     BINDINGS = bindings.hidden("escape refuse")
 
@@ -65,7 +65,7 @@ class Dialog(ModalScreen[Result], Generic[Result]):
             yield from self.answers()
 
     def on_mount(self) -> None:
-        """Take what was typed before the question was there, unless it would be an answer blind."""
+        """Use what was typed before the question was shown, unless that would answer it unseen."""
         self._fit()
         release = partial(monitor(self).typed_ahead.release, again=self.TAKES_TYPED)
         self.call_after_refresh(release)
@@ -170,9 +170,9 @@ class Confirm(Dialog[bool]):
 
 
 class Typed(Dialog[str]):
-    """One line to type; Enter takes it once `fault` has nothing to say against it.
+    """One line to type; Enter takes it if `fault` finds nothing wrong.
 
-    `value` is proposed: it is selected, so that whatever is typed takes its place.
+    `value` is proposed, and selected: typing replaces it.
     """
 
     def __init__(
@@ -201,7 +201,7 @@ class Typed(Dialog[str]):
 
 
 class TypedCount(Typed):
-    """The number of jobs, typed by whoever means all of them."""
+    """The number of jobs, typed to confirm that all of them are meant."""
 
     TAKES_TYPED = False
 
@@ -272,7 +272,7 @@ _DRIVEN = ("LIVE", "PAUSED")
 
 
 class LeaveContainer(Confirm):
-    """Whether to end the container that this process is the first of, and the engines in it."""
+    """Whether to end the container (this is its first process), and the engines in it."""
 
     def __init__(self, runs: Sequence[str]) -> None:
         engines = "The engine" if len(runs) == 1 else "The engines"

@@ -89,7 +89,7 @@ def _fault(text: str) -> str | None:
 def write_picture(screen: LiveScreen, path: str) -> None:
     """Write the screen as SVG; `UsageError` or `OSError` when that cannot be done.
 
-    Whoever looks at it fetches no font from elsewhere: any of fixed width will do.
+    It loads no font from the network: any font of fixed width will do.
     """
     picture = _FONTS.sub("", screen.app.export_screenshot(title="vbsbatch"))
     with opened(path) as stream:
@@ -109,7 +109,7 @@ def copy(screen: LiveScreen, text: str) -> None:
 
 
 def _to_tmux(text: str) -> bool:
-    """Hand the text to tmux, which sets the outer terminal's clipboard; whether it took it."""
+    """Give the text to tmux, which sets the outer terminal's clipboard; whether that worked."""
     tmux = shutil.which("tmux")
     if not os.environ.get("TMUX") or tmux is None:
         return False

@@ -20,7 +20,7 @@ _PLAN = 24
 """Cells for the name of the plan at most."""
 
 WITHOUT_ENGINE = ("GONE", "SILENT")
-"""Words for runs that should go on and do not."""
+"""States of runs that should go on and do not."""
 
 
 def lines(seen: Overview, now: float, width: int, *, read_only: bool) -> list[Line]:
@@ -29,8 +29,8 @@ def lines(seen: Overview, now: float, width: int, *, read_only: bool) -> list[Li
 
 
 def state_word(seen: Overview, now: float) -> str:
-    """The run's state in one word; GONE when its engine should be there and is not, SILENT when it
-    is there and gives no sign of life."""
+    """The run's state in one word; GONE when it should have an engine and has none, SILENT when its
+    engine sends no heartbeat."""
     beat = seen.run.heartbeat_at
     gone = formatting.is_gone(seen.run, seen.holder, None if beat is None else now - float(beat))
     if gone:
@@ -95,7 +95,7 @@ def _how_far(seen: Overview, width: int) -> Line:
 
 
 def _bar(share: float, size: int) -> Line:
-    """As a rule of the same size, so that it stands still; smaller where the figures are long."""
+    """Usually of the same size, so that it does not move; smaller where the figures are long."""
     full = int(share * size)
     return (("[", "dim"), ("#" * full, "ok"), ("." * (size - full), "dim"), ("]", "dim"))
 
@@ -137,7 +137,7 @@ def _counts(seen: Overview, width: int) -> Line:
 
 
 def _full(seen: Overview, open_jobs: int) -> str:
-    """The in-flight cap, where it is what the next create waits for."""
+    """The in-flight cap, if the next create waits for it."""
     cap = seen.run.in_flight or seen.run.settings.limits.in_flight
     live = seen.run.state in (RunState.RUNNING, RunState.PAUSED)
     return f"/{cap}" if live and open_jobs >= cap else ""
@@ -150,12 +150,12 @@ _LONGEST = 1000
 
 
 class Banner(Lines):
-    """Not there unless there is something to say."""
+    """Hidden while there is nothing to say."""
 
     DEFAULT_CSS = "Banner { height: auto; display: none; }"
 
     def say(self, text: str) -> None:
-        """Say it; the empty text takes it back."""
+        """Show a text; an empty one hides the banner."""
         width, height = self.app.size
         pieces = [text]
         if height >= _ROOMY:

@@ -82,7 +82,7 @@ class Actions(Provider):
     """The actions of the application and of the screen that the palette was opened on."""
 
     async def discover(self) -> Hits:
-        """All of them, before anything is typed."""
+        """All actions, before anything is typed."""
         for name, what, do, *_ in self.app.get_system_commands(self.screen):
             yield DiscoveryHit(name, do, help=what)
 
@@ -96,7 +96,7 @@ class Actions(Provider):
 
 
 def _rank(name: str, query: str) -> float:
-    """More than any score where the name is what was typed, or begins so."""
+    """More than any score where the name is, or begins with, what was typed."""
     wanted, found = query.strip().lower(), name.partition(":")[0]
     if found == wanted:
         return 2_000.0

@@ -62,7 +62,7 @@ class JobTable(ScrollView, can_focus=True):
         self._rows: list[Job] = []
         self._now = 0.0
 
-    # What is there
+    # State
 
     @property
     def cursor_job(self) -> Job | None:
@@ -75,7 +75,7 @@ class JobTable(ScrollView, can_focus=True):
 
     @property
     def place(self) -> str:
-        """Where the cursor is in the view: `12/1400`."""
+        """The cursor's row in the view: `12/1400`."""
         return f"{min(self.cursor_row + 1, self.size_of_view)}/{self.size_of_view}"
 
     @property
@@ -92,7 +92,7 @@ class JobTable(ScrollView, can_focus=True):
     # Following the source
 
     def follow(self, seen: Overview) -> None:
-        """Take in what the whole run says of its jobs."""
+        """Use the run's figures: how many jobs, whether they have groups."""
         self.total = seen.total
         if self.grouped != seen.grouped:
             self.grouped = seen.grouped
@@ -115,7 +115,7 @@ class JobTable(ScrollView, can_focus=True):
             self._repaint(before)
 
     def tick(self, now: float) -> None:
-        """Let the ages grow to `now`."""
+        """Show ages as of `now`."""
         before = self._painted()
         self._now = now
         self._repaint(before)
@@ -231,7 +231,7 @@ class JobTable(ScrollView, can_focus=True):
         self.go_to(self.size_of_view - 1 if last else 0)
 
     def on_click(self, event: events.Click) -> None:
-        """A click moves the cursor to the job that is seen there, a double click opens it."""
+        """A click moves the cursor to the job that is shown there, a double click opens it."""
         at = round(self.scroll_y) + event.y - self._first
         if 0 <= at < len(self._rows):
             before = self._painted()
@@ -242,7 +242,7 @@ class JobTable(ScrollView, can_focus=True):
                 self.post_message(self.Opened())
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """The wheel moves as the keys do: what they act on stays in sight."""
+        """The wheel moves as the keys do: the cursor stays visible."""
         self._wheel(event, 1)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
@@ -269,7 +269,7 @@ class JobTable(ScrollView, can_focus=True):
     def mark_range(self) -> None:
         """Begin a range at the cursor, or mark everything from where it began to here."""
         if self.anchor_no is not None:
-            self.reload()  # where the two jobs are by now, if the range's first is still there
+            self.reload()  # where the two jobs are now, if the range's first is still in the view
         if self.anchor_no is None:
             self.anchor_no, self._anchor_row = self.cursor_no, self.cursor_row
         else:

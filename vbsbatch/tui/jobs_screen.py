@@ -34,21 +34,21 @@ class FilterLine(Horizontal):
     BINDINGS = bindings.hidden("escape leave")
 
     class Typed(Message):
-        """A filter that can be shown."""
+        """A valid filter."""
 
         def __init__(self, found: FilterTerms) -> None:
             super().__init__()
             self.terms = found
 
     class Wrong(Message):
-        """What is wrong with what is typed; empty when nothing is any more."""
+        """What is wrong with the typed filter; empty when it is valid again."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
     class Closed(Message):
-        """The line is gone again."""
+        """The line is hidden again."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class FilterLine(Horizontal):
         yield TypedLine(placeholder=_HINT, select_on_focus=False, compact=True)
 
     def open(self, before: FilterTerms) -> None:
-        """Begin with the filter that is there, ready for one more term."""
+        """Show the current filter, ready for one more term."""
         self._before = before
         text = f"{before.text} " if before.text else ""
         self.display = True
@@ -99,7 +99,7 @@ class FilterLine(Horizontal):
         self._close()
 
     def keep(self) -> None:
-        """Close it as Enter does, or as Esc does where what is typed makes no sense."""
+        """Close it as Enter does, or as Esc does if the typed filter is not valid."""
         if self._try(self.query_one(Input).value):
             self._close()
         else:
@@ -154,7 +154,7 @@ class JobsScreen(SteerableScreen):
         self.table.show(replace(self.table.view, terms=named))
 
     def action_failures(self) -> None:
-        """Failed jobs only; again: what was shown before."""
+        """Show failed jobs only, or again what was shown before."""
         view = self.table.view
         if self._before_failures is not None and view.terms.states == {JobState.FAILED}:
             self.table.show(self._before_failures)
@@ -199,7 +199,7 @@ class JobsScreen(SteerableScreen):
         """Mark all filtered jobs."""
         self.table.mark_all()
 
-    # What steering, copying and exporting are about
+    # The jobs that an action applies to
 
     def chosen(self) -> Chosen | None:
         """The marked jobs, or the cursor's."""
@@ -211,7 +211,7 @@ class JobsScreen(SteerableScreen):
         return table.view, {table.cursor_no}, f"job {table.cursor_no:05d}"
 
     def asked(self) -> None:
-        """The marks have served."""
+        """Drop the marks: they were used."""
         self.table.drop_marks()
 
     def filtered(self) -> Chosen:

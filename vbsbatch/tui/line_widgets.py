@@ -19,7 +19,7 @@ from vbsbatch.tui.formatting import Line
 
 
 def painted(widget: Widget, line: Line, width: int, role: str = "plain") -> Strip:
-    """A line in exactly `width` cells, `role` underneath; whatever it says is shown literally."""
+    """A line in exactly `width` cells, `role` as its base style; its text is shown literally."""
     theme = widget.app.theme
     base = widget.rich_style + themes.style(theme, role)
     segments = [Segment(clean(text), base + themes.style(theme, name)) for text, name in line]
@@ -27,7 +27,7 @@ def painted(widget: Widget, line: Line, width: int, role: str = "plain") -> Stri
 
 
 class Lines(Widget):
-    """Lines from the top down. `show` repaints those that changed, nothing else."""
+    """Lines from the top down. `show` repaints only those that changed."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = "Lines { height: auto; width: 1fr; }"
@@ -73,7 +73,7 @@ class RuleLine(Lines):
 
 
 class Rows(Widget, can_focus=True):
-    """A list to move in: a cursor (`>` and a colour) on one row, or none and it only scrolls."""
+    """A list with a cursor (`>` and a colour) on one row, or without one: then it only scrolls."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = "Rows { height: 1fr; width: 1fr; }"
@@ -174,7 +174,7 @@ class Rows(Widget, can_focus=True):
 
 
 MOST = 9
-"""More keys than this are no help at a glance."""
+"""More keys than this are hard to read."""
 
 
 def chosen(keys: list[Key], keymap: Keymap, width: int) -> list[tuple[Key, str]]:
@@ -201,12 +201,12 @@ class KeyLine(Lines):
         self._ends: list[tuple[int, Key]] = []
 
     def show_keys(self, keys: list[Key] | None) -> None:
-        """Show these keys, those of a place on the screen; None: the screen's own again."""
+        """Show the keys of a part of the screen; None shows the screen's own again."""
         self._keys = self._usual if keys is None else keys
         self._draw()
 
     def call(self, name: str, footer: str) -> None:
-        """Another word for what a key of the screen does now."""
+        """Change the word of a key in the footer."""
         before = self._usual
         after = [replace(key, footer=footer) if key.id == name else key for key in before]
         if after != before:

@@ -28,7 +28,7 @@ from vbsbatch.tui.steering_actions import NONE_FAILED
 from vbsbatch.tui.view_models import FilterTerms, Overview, Panes, View
 
 _PANES_EVERY = 2
-"""Seconds between two looks at the figures of the side pane."""
+"""Seconds between two reads of the figures of the side pane."""
 
 
 class OverviewScreen(JobsScreen):
@@ -72,7 +72,7 @@ class OverviewScreen(JobsScreen):
         self._wrong = ""
 
     def compose(self) -> ComposeResult:
-        """The widgets from top to bottom; the layout is drawn in docs and tests at 80x24."""
+        """The widgets from top to bottom; docs and tests show the layout at 80x24."""
         yield Lines([(("vbsbatch  ", "title"), (f"run {self.run_id}", "plain"))], id="header")
         yield Banner()
         yield Failures()
@@ -92,7 +92,7 @@ class OverviewScreen(JobsScreen):
     def on_mount(self) -> None:
         """Read everything once, the jobs first; after this only what changed.
 
-        The figures of a large run take the source a moment: the jobs are there before them.
+        The figures of a large run take a moment: the jobs are shown before them.
         """
         self.set_focus(self.table)
         self.table.show(View())
@@ -162,7 +162,7 @@ class OverviewScreen(JobsScreen):
         self._draw_banner()
 
     def banner(self, text: str) -> None:
-        """Say what is wrong with the store; the empty text takes it back."""
+        """Show what is wrong with the store; an empty text removes it."""
         self._fault = text
         self._draw_banner()
 
@@ -187,7 +187,7 @@ class OverviewScreen(JobsScreen):
         self.call_after_refresh(self._redraw)
 
     def _redraw(self) -> None:
-        if self.focused is None:  # what had the focus is hidden in so little room
+        if self.focused is None:  # its widget is hidden: there is too little room
             self.set_focus(self.table)
         self._draw_header()
         self._draw_status()
@@ -199,7 +199,7 @@ class OverviewScreen(JobsScreen):
     def _table_moved(self) -> None:
         self._draw_status()
 
-    # Looking closer
+    # Details
 
     @on(JobTable.Opened)
     def action_open(self) -> None:
@@ -209,7 +209,7 @@ class OverviewScreen(JobsScreen):
             self.app.push_screen(DetailScreen(self.run_id, no, self.table.view))
 
     def action_up(self) -> None:
-        """Drop the range, the filter or the marks; with none of them, go up to the runs."""
+        """Drop the range, the filter or the marks; without any, go up to the runs."""
         table = self.table
         if self.has_class("-log"):
             self.action_log()
@@ -227,7 +227,7 @@ class OverviewScreen(JobsScreen):
         self._show_keys()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Nothing is done to jobs that the events hide."""
+        """No action on jobs while the events hide them."""
         if action in bindings.ON_JOBS and self.has_class("-log"):
             return False
         return super().check_action(action, parameters)
@@ -235,7 +235,7 @@ class OverviewScreen(JobsScreen):
     @on(events.DescendantFocus)
     @on(events.DescendantBlur)
     def _show_keys(self) -> None:
-        """The keys of the place that has the focus in the footer."""
+        """Show the keys of the focused part in the footer."""
         here = None
         line = self.query_one(FilterLine)
         if line.display and self.focused is not None and not line.has_focus_within:
@@ -285,7 +285,7 @@ class OverviewScreen(JobsScreen):
         self.set_focus(self.table)
 
     def requested(self, what: str) -> None:
-        """The status line says what is requested until it is answered."""
+        """Show in the status line what is requested until it is answered."""
         self._draw_status()
 
     def action_resume(self) -> None:

@@ -21,7 +21,7 @@ _LIMITER = 5
 
 
 class SidePane(Lines):
-    """Everything that is worth a look beside the jobs."""
+    """Figures beside the jobs."""
 
     DEFAULT_CSS = "SidePane { height: 1fr; width: 44; padding: 0 0 0 2; }"
 
@@ -73,7 +73,7 @@ def _pace_title(per_minute: Sequence[int]) -> str:
 
 
 def _chart(per_minute: Sequence[int]) -> list[Line]:
-    """A column a minute, the newest at the right; its foot shows that there was any at all."""
+    """A column per minute, the newest at the right."""
     most = max(per_minute, default=0)
     if not most:
         return []
@@ -140,10 +140,10 @@ class Failures(Lines, can_focus=True):
         self._known = False
         self._index = 0
         self._first = 0
-        """The failure that stands first; further ones do not fit in front of the chosen one."""
+        """Index of the first failure that is shown."""
 
     def follow(self, failures: Sequence[Failure]) -> None:
-        """Show these; the choice stays on its kind."""
+        """Show these; the same kind stays chosen."""
         self._known = True
         chosen = self._chosen
         kinds = [kind[:2] for kind in failures]
@@ -168,7 +168,7 @@ class Failures(Lines, can_focus=True):
         self.show([_line(self._failures, self._first, self._shown(width), chosen, width)])
 
     def _shown(self, width: int) -> Sequence[Failure]:
-        """What fits, from the first one on; always one at least, if there is any."""
+        """Those that fit, from the first one on; at least one, if there is any."""
         at = len(_LEAD) + len(_before(self._first))
         for index in range(self._first, len(self._failures)):
             at += len(_word(self._failures[index])) + 2
@@ -222,7 +222,7 @@ def _line(
     chosen: int | None,
     width: int,
 ) -> Line:
-    """The failures `shown` from `first` on, how many stand before and behind them, the `chosen`."""
+    """The failures `shown` from `first` on, how many come before and after, the `chosen`."""
     line: Line = ((_LEAD + _before(first), "dim"),)
     if not failures:
         return (*line, (" none", "dim"))

@@ -22,7 +22,7 @@ from vbsbatch.tui.steering_actions import OVER, Steering
 from vbsbatch.tui.view_models import Comparison, FilterTerms, RunLine, View
 
 _UNFINISHED = frozenset({"STALE", "STOP"})
-"""Unfinished, and no engine drives it."""
+"""Unfinished, without an engine."""
 
 _ENDED = frozenset({"DONE", "PART"})
 
@@ -33,7 +33,7 @@ _LEAD = 3
 
 
 def columns(width: int) -> list[tuple[str, int, bool]]:
-    """Head, cells and whether it stands at the right, for each column that `width` has room for."""
+    """Head, cells and whether it is aligned right, for each column that fits `width`."""
     wide = width >= _RATE_FROM
     found = [
         *(("STATE", 6, False), ("RUN", 18, False), ("PLAN", 18 if wide else 10, False)),
@@ -112,7 +112,7 @@ class RunsScreen(LiveScreen):
         self._load()
 
     def look(self, changed: bool, second: bool) -> None:
-        """Read them again once a second: a dead engine writes nothing."""
+        """Read them again once a second: an engine that died writes nothing."""
         if second and self.ready:
             self._load()
 
@@ -161,7 +161,7 @@ class RunsScreen(LiveScreen):
 
     @on(Rows.Chosen)
     def action_open(self) -> None:
-        """Open the run; ask first when it is unfinished and nothing drives it."""
+        """Open the run; ask first if it is unfinished and has no engine."""
         here = self._here
         if here is None:
             return
@@ -213,7 +213,7 @@ class RunsScreen(LiveScreen):
         )
 
     def action_mark(self) -> None:
-        """Mark the run; of more than two, the oldest mark goes."""
+        """Mark the run; with a third mark the oldest one is dropped."""
         if self._here is not None:
             run_id = self._here.run.id
             if run_id in self._marks:
@@ -246,7 +246,7 @@ class RunsScreen(LiveScreen):
 
 
 _WITH_MESSAGE = 100
-"""Cells from which on there is room for a message."""
+"""From this width on there is room for a message."""
 
 
 def comparison_lines(found: Comparison, width: int) -> list[Line]:
@@ -288,7 +288,7 @@ def _titled(title: str, body: list[Line]) -> list[Line]:
 
 
 class ComparisonScreen(LiveScreen):
-    """A comparison, as it stood when it was asked for."""
+    """A comparison, as of the moment it was requested."""
 
     WHERE = "comparison"
     BINDINGS = bindings.of("comparison")
@@ -321,10 +321,10 @@ class ComparisonScreen(LiveScreen):
         self.query_one(Rows).show(comparison_lines(self._found, width))
 
     def look(self, changed: bool, second: bool) -> None:
-        """Nothing moves here."""
+        """A comparison does not change."""
 
     def banner(self, text: str) -> None:
-        """Nothing is read here."""
+        """A comparison reads nothing."""
 
     def action_up(self) -> None:
         """Back to the runs."""

@@ -10,7 +10,7 @@ from textual.filter import LineFilter
 from vbsbatch.report.text import clean, harmless
 
 _MOST = 4
-"""Characters looked at for each cell wanted: enough for combining marks, and never thousands."""
+"""Characters looked at for each cell wanted: enough for combining marks."""
 
 _UNSURE = dict.fromkeys(
     (
@@ -21,7 +21,7 @@ _UNSURE = dict.fromkeys(
     )
 )
 """Characters left out of columns: terminals do not agree on the cells that they take, or make the
-ones around them take, and what stands to the right would be moved."""
+ones around them take, and what is to the right would be moved."""
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:
@@ -43,7 +43,7 @@ def cut(text: str, width: int) -> str:
 
 
 class LiteralFilter(LineFilter):
-    """The last wall before the terminal: no control or bidi character of any widget gets out.
+    """The last filter before the terminal: no control or bidi character of any widget passes.
 
     Textual passes such characters through; a server's error text could then set the clipboard or
     the window's title. Only Textual's own control segments are left alone.
@@ -63,7 +63,7 @@ PUSH_TITLE = "\x1b[22;0t"
 """Keep the title that the terminal has (XTWINOPS)."""
 
 POP_TITLE = "\x1b[23;0t"
-"""Give it back."""
+"""Restore it."""
 
 _LONGEST = 120
 

@@ -42,23 +42,23 @@ class Monitor(Protocol):
     started: dict[str, float]
     """When an engine was started for a run that had none."""
     seen: dict[str, Overview]
-    """The runs as they were seen last."""
+    """The runs as they were last read."""
 
     @property
     def even(self) -> bool:
-        """True at every second look."""
+        """True at every second read."""
 
     def store_failed(self, text: str) -> None:
-        """Say that the store could not be read; looking goes on."""
+        """Show that the store could not be read, and go on reading."""
 
     def follow_run(self, seen: Overview, before: Run | None) -> None:
-        """Tell the terminal how the run stands, and loudly when it has just ended or stopped."""
+        """Show the run's state in the terminal's title; notify when it has ended or stopped."""
 
     def say(self, text: str, *, error: bool = False) -> None:
-        """Tell the user something in passing; shown literally."""
+        """Show a short message, literally."""
 
     def requests(self, run_id: str) -> Requests:
-        """What was asked of the run's engine, from whichever screen."""
+        """The requests to the run's engine, from all screens."""
 
     def start_engine(self, run_id: str) -> None:
         """Start an engine for a run without one, which takes seconds; say so when it is there."""
@@ -90,9 +90,9 @@ class LiveScreen(Screen[None]):
     AUTO_FOCUS = ""
     DEFAULT_CSS = "LiveScreen { background: $background; color: $foreground; }"
     WHERE = "everywhere"
-    """Whose keys of the table are its own."""
+    """The place in the table of keys whose keys are its own."""
     ready = True
-    """Whether what takes long once has been found out."""
+    """Whether `prepare` has finished."""
 
     @property
     def monitor(self) -> Monitor:
@@ -101,7 +101,7 @@ class LiveScreen(Screen[None]):
 
     @property
     def source(self) -> Source:
-        """Where everything comes from."""
+        """Where all values come from."""
         return self.monitor.source
 
     @property
@@ -110,7 +110,7 @@ class LiveScreen(Screen[None]):
         return self.monitor.clock()
 
     async def prepare(self, run_id: str | None) -> None:
-        """Find out what takes long once on a thread; the keys work meanwhile."""
+        """Read what takes long the first time, on a thread; the keys work meanwhile."""
         try:
             await asyncio.to_thread(self.source.prepare, run_id)
         except VbsbatchError as error:
@@ -120,12 +120,12 @@ class LiveScreen(Screen[None]):
     def look(self, changed: bool, second: bool) -> None:
         """Show what is new: `changed` says the store was written to, `second` that a second began.
 
-        Called four times a second, less often when looking takes long.
+        Called four times a second, less often when reading takes long.
         """
         raise NotImplementedError
 
     def banner(self, text: str) -> None:
-        """Say something above everything else; the empty text takes it away."""
+        """Show a text above everything else; an empty one removes it."""
         raise NotImplementedError
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -135,13 +135,13 @@ class LiveScreen(Screen[None]):
         return super().check_action(action, parameters)
 
     def say(self, text: str, *, error: bool = False) -> None:
-        """Tell the user something in passing."""
+        """Show a short message."""
         self.monitor.say(text, error=error)
 
     def begin(self, work: Coroutine[Any, Any, object]) -> None:
         """Do what may ask the user something, in a task of its own: the screen goes on meanwhile.
 
-        What is typed before the question is there waits for it.
+        Keys that are typed before the question is shown wait for it.
         """
         self.monitor.typed_ahead.hold()
         self.run_worker(self._released(work), name="question", exclusive=True)
@@ -160,7 +160,7 @@ class LiveScreen(Screen[None]):
             self.monitor.typed_ahead.hold()
 
     def requested(self, what: str) -> None:
-        """Tell the user that something was asked of an engine and is not answered yet."""
+        """Show that something was requested of an engine and is not answered yet."""
         self.say(f"{what} requested")
 
 
@@ -168,17 +168,17 @@ _NEVER_HELD = frozenset({"ctrl+c"})
 
 
 class TypedLine(Input):
-    """A line to type in that knows which key it was given last."""
+    """An input line that knows which key it was given last."""
 
     newest: events.Key | None = None
 
     def on_key(self, event: events.Key) -> None:
-        """Remember it; what to do with it Textual knows."""
+        """Remember it; Textual handles it."""
         self.newest = event
 
 
 class TypedAhead:
-    """The keys of one application that came while a question was under way."""
+    """The keys that were typed before a question was shown."""
 
     def __init__(self, app: App[None]) -> None:
         self._app = app
@@ -186,20 +186,21 @@ class TypedAhead:
         self._held: list[events.Key] = []
 
     def hold(self) -> None:
-        """A question is under way: keep what is typed until `release`."""
+        """A question will be shown: keep what is typed until `release`."""
         self._holding = True
 
     def release(self, *, again: bool = True) -> None:
-        """The question is there: type it `again`, or forget it."""
+        """The question is shown: type the keys `again`, or drop them."""
         self._holding = False
         held, self._held = self._held, []
         for event in held if again else ():
             key = events.Key(event.key, event.character)
-            key.set_sender(self._app)  # as a terminal's keys: else it ends at whoever releases it
+            # As keys from the terminal: else it would go no further than its sender.
+            key.set_sender(self._app)
             self._app.post_message(key)
 
     def takes(self, event: events.Event) -> bool:
-        """Whether a key is kept, or goes to the line that it was meant for.
+        """Whether a key is kept, or sent to the line that it was meant for.
 
         A key that comes to the application past the line that has the focus was on its way already
         when the line appeared: the line gets it now, in its turn.
@@ -219,7 +220,7 @@ class TypedAhead:
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class Request:
-    """A command on its way, and how the screen names it."""
+    """A command that was sent, and how the screen names it."""
 
     verb: str
     argument: Mapping[str, Any]
@@ -239,13 +240,13 @@ class Requests:
         self._turn = asyncio.Lock()
 
     def begin(self, verb: str, argument: Mapping[str, Any], what: str) -> Request:
-        """A request that is to be sent: from now on it is waiting."""
+        """A request that will be sent: from now on it is waiting."""
         request = Request(verb=verb, argument=argument, what=what)
         self._open.append(request)
         return request
 
     async def send(self, request: Request) -> str | None:
-        """Ask the engine; its word, when it is there at once.
+        """Ask the engine; its answer, if it comes at once.
 
         The store may be busy, and a new engine takes seconds: a thread waits for them. Requests
         arrive in the order in which they were sent.
@@ -261,7 +262,7 @@ class Requests:
         return request.asked.result
 
     def answered(self) -> list[tuple[str, str]]:
-        """What was asked and the engine's word, for all that were answered since the last look."""
+        """Each request that was answered since the last call, with the answer."""
         found: list[tuple[str, str]] = []
         for request in list(self._open):
             result = None if request.asked is None else self._source.asked(request.asked).result

@@ -41,7 +41,7 @@ class Followed:
     grouped: bool = False
     """Whether any job has a group."""
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=LOUD_EVENTS))
-    """The newest that the plain output would tell too: failures, control, limiter."""
+    """The newest that the plain output shows too: failures, control, limiter."""
     limiter: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=LIMITER_NOTES))
     """The newest notes of limiter and breaker, oldest first."""
 
@@ -84,12 +84,12 @@ class RunStatsCache:
         return followed
 
     def adopt(self, other: RunStatsCache) -> None:
-        """Take over what another reader of the same store has found out."""
+        """Take over what another reader of the same store has read."""
         self._followed.update(other._followed)
         self._summaries.update(other._summaries)
 
     def summary(self, run_id: str, *, live: bool) -> Summary:
-        """Of a run that changes all the time, from its tally; of any other, counted once."""
+        """From its tally for a run that changes all the time; counted once for any other."""
         rev = self._screen.rev(run_id)
         known = self._summaries.get(run_id)
         if known is None or known[0] != rev:
@@ -107,10 +107,10 @@ class RunStatsCache:
 
 
 REST = 0.5
-"""Seconds that an order is good for at least."""
+"""Seconds for which an order is used at least."""
 
 SHARE = 20
-"""An order that took a second to make is good for so many."""
+"""An order is used for this many times the seconds it took to make."""
 
 KEPT = 6
 """Orders that are remembered."""
@@ -127,11 +127,11 @@ class _Order:
     """The state of the run that it shows."""
     good_until: float
     fixed: bool
-    """Nothing that happens to the run can change it."""
+    """Whether no change of the run can change it."""
 
 
 class RowOrders:
-    """The orders of the views that were looked at last. `clock` is monotonic, in seconds."""
+    """The orders of the views that were shown last. `clock` is monotonic, in seconds."""
 
     def __init__(self, screen: ScreenQueries, clock: Callable[[], float] = time.monotonic) -> None:
         self._screen = screen
