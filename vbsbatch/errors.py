@@ -42,10 +42,11 @@ class Problem:
     file: str
     line: int
     column: int
-    message: str
+    text: str
+    """What is wrong, and what would be right."""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+        return f"{self.file}:{self.line}:{self.column}: {self.text}"
 
 
 class PlanError(VbsbatchError):

@@ -35,6 +35,6 @@ def problems(write: Write) -> Callable[..., list[str]]:
     def problems(text: str | bytes, **options: object) -> list[str]:
         with pytest.raises(PlanError) as caught:
             load(write(text), **options)  # type: ignore[arg-type]
-        return [f"{p.line}:{p.column}: {p.message}" for p in caught.value.problems]
+        return [f"{p.line}:{p.column}: {p.text}" for p in caught.value.problems]
 
     return problems

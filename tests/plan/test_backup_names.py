@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from tests.plan.samples import RUN, A, B, Load, names
 from vbsbatch.model import Settings
 from vbsbatch.plan.backup_names import Names, template_fields
-from vbsbatch.plan.plan import Plan
-from vbsbatch.plan.volumes import Choices, PlanVolume
+from vbsbatch.plan.plan import Choices, Plan, PlanVolume
 
 ACCEPTED = re.compile(r"(?!auto)[A-Za-z0-9_-]{1,64}")
 

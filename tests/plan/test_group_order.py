@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from tests.plan.samples import RUN, A, B, Load, Problems
 from vbsbatch.model import Job, Limits, Wave, Window
-from vbsbatch.plan.group_order import ranks
-from vbsbatch.plan.volumes import PlanVolume
+from vbsbatch.plan.plan import PlanVolume, ranks
 
 WAVES = "waves: [{name: canary, max_failures: 2}, {name: rest}]\n"
 TWO = f"volumes:\n  - {{id: {A}, wave: canary}}\n  - {{id: {B}}}\n"

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -343,3 +345,24 @@ def test_a_problem_shows_no_control_sequence_of_the_file(problems: Problems) -> 
 def test_a_list_with_a_hostile_name_is_not_looked_for(problems: Problems) -> None:
     (only,) = problems('volumes_from: "\\e[31mx"')
     assert only == "1:15: volumes_from: must not hold a control character (U+001B)"
+
+
+def test_a_plan_with_problems_raises_them_all_with_their_places_and_prints_nothing(
+    write: Write, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = write(f"limits: {{rate: 0}}\nnmae: x\nvolumes:\n  - {{id: {A}}}\n")
+    with pytest.raises(PlanError) as caught:
+        load(path)
+    assert [
+        (p.file, p.line, p.column, p.text.partition(":")[0]) for p in caught.value.problems
+    ] == [
+        (str(path), 1, 16, "limits.rate"),
+        (str(path), 2, 1, 'unknown key "nmae"'),
+    ]
+    assert str(caught.value) == "\n".join(map(str, caught.value.problems))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_loading_a_plan_needs_no_command_line() -> None:
+    code = "import sys, vbsbatch.plan.loading; sys.exit('click' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

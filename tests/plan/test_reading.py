@@ -168,7 +168,7 @@ def _refusal(path: Path | str) -> str:
         load(path)
     (problem,) = caught.value.problems
     assert (problem.file, problem.line, problem.column) == (str(path), 1, 1)
-    return problem.message
+    return problem.text
 
 
 def test_what_is_no_plain_file_is_refused_without_waiting(tmp_path: Path) -> None:
@@ -221,8 +221,8 @@ def test_any_bytes_are_a_plan_or_a_list_of_problems_in_lines(write: Write, data:
         for problem in _problems(path, volumes):
             assert problem.line >= 1
             assert problem.column >= 1
-            assert "\n" not in problem.message
-            assert "pydantic" not in problem.message
+            assert "\n" not in problem.text
+            assert "pydantic" not in problem.text
 
 
 def _problems(path: Path, volumes: Path | None) -> Sequence[Problem]:

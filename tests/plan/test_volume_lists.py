@@ -34,7 +34,7 @@ def faults(rows: Rows) -> Callable[[str], list[str]]:
     def faults(text: str) -> list[str]:
         with pytest.raises(PlanError) as caught:
             rows(text)
-        return [f"{p.line}:{p.column}: {p.message}" for p in caught.value.problems]
+        return [f"{p.line}:{p.column}: {p.text}" for p in caught.value.problems]
 
     return faults
 

@@ -51,13 +51,13 @@ def test_nothing_that_does_not_look_like_an_id_is_repeated(secret: str) -> None:
     if len(words) < 6 or any(c in "0123456789abcdefABCDEF-" for c in words):
         return
     _, problems, _ = read_list("f", f"{words}\n".encode())
-    assert not [each for each in problems if words in each.message]
+    assert not [each for each in problems if words in each.text]
 
 
 def test_what_looks_like_an_id_is_repeated_so_that_it_can_be_found() -> None:
     for slip in ("6ba7b810-9dad-11d1-80b4-00c04fd430cx", "6ba7b8109dad11d180b400c04fd430c"):
         _, (problem,), _ = read_list("f", f"{slip}\n".encode())
-        assert slip in problem.message
+        assert slip in problem.text
 
 
 def test_a_text_in_the_place_of_a_plan_is_not_repeated(tmp_path: Path) -> None:

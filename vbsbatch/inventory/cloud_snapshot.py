@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vbsbatch.inventory.volumes_by_server import VolumesByServer
 from vbsbatch.model import Backup, Quota, Service
-from vbsbatch.plan.checks import volume_uuid
+from vbsbatch.plan.units import volume_uuid
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

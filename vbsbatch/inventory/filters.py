@@ -10,7 +10,7 @@ from vbsbatch.errors import UsageError
 from vbsbatch.inventory.volumes_by_server import VolumesByServer, is_hopeless
 from vbsbatch.model import CloudVolume
 from vbsbatch.plan import VolumeSelection
-from vbsbatch.plan.checks import volume_uuid
+from vbsbatch.plan.units import volume_uuid
 
 
 def chosen(fleet: VolumesByServer, selection: VolumeSelection) -> dict[str, CloudVolume]:

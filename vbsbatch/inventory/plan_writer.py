@@ -13,7 +13,7 @@ from vbsbatch.inventory.volumes_by_server import VolumesByServer
 from vbsbatch.masking import masked
 from vbsbatch.model import CloudVolume
 from vbsbatch.plan import VolumeSelection
-from vbsbatch.plan.checks import UUID_PATTERN
+from vbsbatch.plan.units import UUID_PATTERN
 from vbsbatch.plan.volume_collector import shown_name
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[.-][A-Za-z0-9_]+)*", re.ASCII)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from vbsbatch.model import CloudServer, CloudVolume
-from vbsbatch.plan.checks import volume_uuid
+from vbsbatch.plan.units import volume_uuid
 from vbsbatch.plan.volume_collector import shown_name
 
 _READY = frozenset({"available", "in-use"})

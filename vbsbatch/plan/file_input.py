@@ -129,5 +129,5 @@ def _check_controls(file: str, data: bytes) -> None:
     raise _refused(file, f"holds a control character (U+{code:04X}): remove it", line, column)
 
 
-def _refused(file: str, message: str, line: int = 1, column: int = 1) -> PlanError:
-    return PlanError([Problem(file=file, line=line, column=column, message=message)])
+def _refused(file: str, text: str, line: int = 1, column: int = 1) -> PlanError:
+    return PlanError([Problem(file=file, line=line, column=column, text=text)])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,17 +14,15 @@ from pydantic import ValidationError
 from vbsbatch import model
 from vbsbatch.errors import PlanError, Problem
 from vbsbatch.plan.backup_names import DEFAULT_TEMPLATE, template_fields
-from vbsbatch.plan.checks import kind_of
 from vbsbatch.plan.file_input import read_file, read_stream
-from vbsbatch.plan.findings import Findings, listed
-from vbsbatch.plan.plan import Plan, VolumeSelection
+from vbsbatch.plan.findings import Findings, KeyPath, listed
+from vbsbatch.plan.plan import NO_CHOICES, Choices, Plan, PlanVolume, VolumeSelection
 from vbsbatch.plan.pydantic_messages import report
 from vbsbatch.plan.reading import Document
-from vbsbatch.plan.schema import MAPS, PlanKeys, RetryKeys, SelectionKeys
+from vbsbatch.plan.schema import MAPS, PlanKeys, RetryKeys, SelectionKeys, WaveKeys
+from vbsbatch.plan.units import kind_of, quoted
 from vbsbatch.plan.volume_collector import VolumeCollector, choices
 from vbsbatch.plan.volume_lists import holds_volumes, read_list
-from vbsbatch.plan.volumes import NO_CHOICES, Choices, PlanVolume
-from vbsbatch.plan.wave_checks import check_waves
 
 STDIN = "<stdin>"
 """How standard input is called in problems."""
@@ -33,9 +33,9 @@ def load(
 ) -> Plan:
     """Read and check the plan in file `source`.
 
-    `volumes` names a list of volumes that replaces the plan's own; `-` reads standard input, or
-    `stdin` where given; `-` as `source` likewise. Raises PlanError with every problem of the plan
-    and of the list, by place.
+    `volumes` names a list of volumes that replaces the plan's own. `-` for either is standard
+    input, or `stdin` where given. Raises `PlanError`, whose `problems` are all problems of the plan
+    and of the list, each with file, line, column and text, ordered by place.
     """
     file, data = _plan_text(source, volumes, stdin)
     document = Document(file, data)
@@ -43,7 +43,7 @@ def load(
     top = document.read(gathered.add_entry, under="volumes")
     if not isinstance(top, dict) and holds_volumes(data):
         text = "is a list of volumes, not a plan: give it with --volumes, beside a plan"
-        raise PlanError([Problem(file=file, line=1, column=1, message=text)])
+        raise PlanError([Problem(file=file, line=1, column=1, text=text)])
     findings = Findings()
     others = volumes is not None
     keys = {} if document.broken else _plan_keys(top, gathered, findings, others=others)
@@ -66,7 +66,7 @@ def _plan_text(
         return str(source), read_file(source)
     if str(volumes) == "-":
         text = "standard input cannot be the plan and its list of volumes at once"
-        raise PlanError([Problem(file=STDIN, line=1, column=1, message=text)])
+        raise PlanError([Problem(file=STDIN, line=1, column=1, text=text)])
     return STDIN, read_stream(STDIN, stdin or sys.stdin.buffer)
 
 
@@ -212,3 +212,51 @@ def _names_unique(defaults: Choices, volumes: list[PlanVolume]) -> bool:
     """Whether the run's id is in every name: the one part that no other run has."""
     used = {volume.own.backup_name or defaults.backup_name for volume in volumes}
     return all("run" in template_fields(name or DEFAULT_TEMPLATE) for name in used)
+
+
+def check_waves(
+    waves: Sequence[WaveKeys],
+    default: str | None,
+    gathered: VolumeCollector | None,
+    findings: Findings,
+) -> None:
+    """Each wave has its own name, every wave that is named exists, and no gate guards nothing.
+
+    `default` is the wave of `defaults`; `gathered` is None where the volumes come from a list,
+    which names no waves.
+    """
+    names = [wave.name for wave in waves]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            text = f"waves.name: {quoted(name)} is the name of an earlier wave"
+            findings.add(("waves", index, "name"), text)
+    _check_wave(default, names, ("defaults", "wave"), findings)
+    used = {default}
+    sound = True
+    if gathered is not None:
+        _check_volumes(gathered, names, findings)
+        used = {volume.own.wave or default for volume in gathered.volumes}
+        sound = not gathered.findings.items
+    for index, name in enumerate(names[:-1] if sound and not findings.items else []):
+        if name not in used:
+            text = f"waves.name: no volume is in the wave {quoted(name)}"
+            findings.add(("waves", index, "name"), text)
+
+
+def _check_volumes(gathered: VolumeCollector, names: Sequence[str], findings: Findings) -> None:
+    for volume in gathered.volumes:
+        path = ("volumes", gathered.place(volume), "wave")
+        _check_wave(volume.own.wave, names, path, findings)
+
+
+def _check_wave(name: str | None, names: Sequence[str], path: KeyPath, findings: Findings) -> None:
+    if name is None or name in names:
+        return
+    text = f"{path[0]}.wave: there is no wave {quoted(name)}"
+    if close := get_close_matches(name, names, 1):
+        text += f': did you mean "{close[0]}"?'
+    elif names:
+        text += f": there are {', '.join(map(quoted, names))}"
+    else:
+        text += ": the plan has no waves"
+    findings.add(path, text)

@@ -3,12 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 
 from vbsbatch.model import SETTLE, BackupSettings, Job, OnPreflight, Service, Settings
 from vbsbatch.plan.backup_names import DEFAULT_TEMPLATE, Names
-from vbsbatch.plan.group_order import ranks
-from vbsbatch.plan.volumes import Choices, PlanVolume
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choices:
+    """What a plan says about backups, for all volumes or for one; None where it says nothing."""
+
+    backup_name: str | None = None
+    description: str | None = None
+    tags: tuple[tuple[str, str], ...] | None = None
+    full: bool | None = None
+    full_if_no_parent: bool | None = None
+    force: bool | None = None
+    wave: str | None = None
+
+    def over(self, others: Choices) -> Choices:
+        """These choices, and the others' where these say nothing."""
+        said = {
+            each.name: value
+            for each in fields(self)
+            if (value := getattr(self, each.name)) is not None
+        }
+        return replace(others, **said)
+
+
+NO_CHOICES = Choices()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """What the cloud said of a volume when a plan was made from it; None where nothing."""
+
+    size: int | None = None
+    """GB."""
+    status: str | None = None
+    type: str | None = None
+    server: str | None = None
+    """The id of the server it was attached to; None for none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanVolume:
+    """One volume of a plan; volumes that say the same share one `own`."""
+
+    id: str
+    """Lower case, with hyphens."""
+    name: str
+    priority: int = 0
+    group: str | None = None
+    az: str | None = None
+    snapshot_id: str | None = None
+    own: Choices = NO_CHOICES
+    skip_if_newer_than: float | None = None
+    """Seconds; instead of the plan's."""
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,3 +179,31 @@ def _merged(choices: Choices) -> tuple[str, BackupSettings]:
         force=choices.force is not False,
     )
     return choices.backup_name or DEFAULT_TEMPLATE, settings
+
+
+def ranks(volumes: Sequence[PlanVolume], waves: Sequence[int]) -> list[int] | None:
+    """Ranks that keep groups together: the order is by wave, rank, priority and place.
+
+    A group stands where its best member would stand alone. `waves` has each volume's wave. None
+    where priority and place alone give that order, as in every plan without groups.
+    """
+    if all(volume.group is None for volume in volumes):
+        return None
+    alone = [(-volume.priority, place) for place, volume in enumerate(volumes)]
+    best: dict[tuple[int, str], tuple[int, int]] = {}
+    for place, volume in enumerate(volumes):
+        if volume.group is not None:
+            unit = waves[place], volume.group
+            best[unit] = min(best.get(unit, alone[place]), alone[place])
+
+    def stands(place: int) -> tuple[int, tuple[int, int], tuple[int, int]]:
+        group = volumes[place].group
+        unit = alone[place] if group is None else best[waves[place], group]
+        return waves[place], unit, alone[place]
+
+    order = sorted(range(len(volumes)), key=stands)
+    found = [0] * len(volumes)
+    for before, after in pairwise(order):
+        same_wave = waves[before] == waves[after]
+        found[after] = (found[before] + (alone[after] < alone[before])) if same_wave else 0
+    return found

@@ -29,7 +29,7 @@ from yaml.events import (
 
 from vbsbatch.errors import Problem
 from vbsbatch.plan.file_input import position
-from vbsbatch.plan.findings import COUNTED, SHOWN, Findings, Path, Spot, TooMany
+from vbsbatch.plan.findings import COUNTED, SHOWN, Findings, KeyPath, Spot, TooMany
 from vbsbatch.plan.units import quoted
 
 MAX_DEPTH = 20
@@ -110,7 +110,7 @@ class Document:
         """Record a problem of form at `event`, or count it; too many of them end the reading."""
         if len(self.problems) < SHOWN:
             line, column = _spot(event.start_mark)
-            self.problems.append(Problem(file=self.file, line=line, column=column, message=message))
+            self.problems.append(Problem(file=self.file, line=line, column=column, text=message))
             return
         self.more += 1
         if self.more > COUNTED:
@@ -127,8 +127,8 @@ class Document:
         else:
             line, column = position(self.data, int(getattr(error, "position", 0)))
             text = getattr(error, "reason", None)
-        message = f"not valid YAML (or JSON): {text or 'cannot be read'}"
-        return Problem(file=self.file, line=line, column=column, message=message)
+        words = f"not valid YAML (or JSON): {text or 'cannot be read'}"
+        return Problem(file=self.file, line=line, column=column, text=words)
 
     def _character(self, line: int, column: int) -> bytes:
         """The character at a place, if it is of ASCII."""
@@ -254,9 +254,9 @@ def _spot(mark: Any) -> Spot:
     return mark.line + 1, mark.column + 1
 
 
-def _spots(data: bytes, wanted: set[Path]) -> dict[Path, tuple[Spot, Spot]]:
+def _spots(data: bytes, wanted: set[KeyPath]) -> dict[KeyPath, tuple[Spot, Spot]]:
     """Where the keys and values of the wanted paths stand, as far as the text can be read."""
-    spots: dict[Path, tuple[Spot, Spot]] = {}
+    spots: dict[KeyPath, tuple[Spot, Spot]] = {}
     try:
         for path, key, value in _walk(_events(data)):
             if path in wanted:
@@ -273,14 +273,14 @@ class _Frame:
 
     __slots__ = ("index", "key", "mapping", "path")
 
-    def __init__(self, path: Path, mapping: bool) -> None:
+    def __init__(self, path: KeyPath, mapping: bool) -> None:
         self.path = path
         self.mapping = mapping
         self.index = 0
         self.key: ScalarEvent | None = None
 
 
-def _walk(events: Iterator[Any]) -> Iterator[tuple[Path, Any, Any]]:
+def _walk(events: Iterator[Any]) -> Iterator[tuple[KeyPath, Any, Any]]:
     """Every value's path, with the marks of its key (its own, in a list) and of itself."""
     open_frames: list[_Frame] = []
     for event in events:
@@ -303,7 +303,7 @@ def _walk(events: Iterator[Any]) -> Iterator[tuple[Path, Any, Any]]:
             open_frames.append(_Frame(path, isinstance(event, MappingStartEvent)))
 
 
-def _step(frame: _Frame | None, event: Any) -> tuple[Path, Any]:
+def _step(frame: _Frame | None, event: Any) -> tuple[KeyPath, Any]:
     if frame is None:
         return (), event
     if frame.key is not None:

@@ -17,16 +17,18 @@ from vbsbatch.plan.checks import (
     MetadataPair,
     Name,
     OneOf,
+    PerZone,
     RateText,
     RuleVerdict,
     ServiceName,
     Template,
     Text,
+    TimeOfDay,
+    TimeZone,
     Uuid,
     Whole,
     YesNo,
 )
-from vbsbatch.plan.order_checks import PerZone, TimeOfDay, TimeZone
 
 MAX_TAGS = 10
 _TAG_REFUSED = "=*<>\\,|/"

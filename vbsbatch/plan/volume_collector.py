@@ -7,11 +7,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vbsbatch.plan.checks import described, volume_uuid
-from vbsbatch.plan.findings import COUNTED, Findings, Path, TooMany
+from vbsbatch.plan.findings import COUNTED, Findings, KeyPath, TooMany
+from vbsbatch.plan.plan import NO_CHOICES, Choices, PlanVolume, Seen
 from vbsbatch.plan.pydantic_messages import report
 from vbsbatch.plan.schema import SeenKeys, VolumeKeys
-from vbsbatch.plan.volumes import NO_CHOICES, Choices, PlanVolume, Seen
+from vbsbatch.plan.units import described, volume_uuid
 
 
 class VolumeCollector:
@@ -20,7 +20,7 @@ class VolumeCollector:
     An entry's place is one number (its index, its line); `path_of` makes the path of its id of it.
     """
 
-    def __init__(self, path_of: Callable[[int], Path]) -> None:
+    def __init__(self, path_of: Callable[[int], KeyPath]) -> None:
         self.path_of = path_of
         self.volumes: list[PlanVolume] = []
         self.findings = Findings()
@@ -34,7 +34,7 @@ class VolumeCollector:
     def add_entry(self, index: int, entry: Any) -> None:
         """Take one item of a plan's `volumes`; raises TooMany like all that take one."""
         self._count()
-        path: Path = ("volumes", index)
+        path: KeyPath = ("volumes", index)
         try:
             keys = VolumeKeys.model_validate(entry).given()
         except ValidationError as error:
@@ -46,7 +46,7 @@ class VolumeCollector:
         if self._is_first(volume_id, index, (*path, "id")) and keys:
             self.volumes.append(self._volume(keys))
 
-    def add_listed(self, place: int, path: Path, given_id: Any, given_name: Any) -> None:
+    def add_listed(self, place: int, path: KeyPath, given_id: Any, given_name: Any) -> None:
         """Take the id and name of one row of a list; `path` leads to the id.
 
         A list comes from a machine: what cannot be shown in a name is replaced, not refused.
@@ -65,7 +65,7 @@ class VolumeCollector:
         """Where the volume stands."""
         return self._places[volume.id]
 
-    def refuse(self, path: Path, message: str) -> None:
+    def refuse(self, path: KeyPath, message: str) -> None:
         """Take something that is no volume at all."""
         self._count()
         self.findings.add(path, message)
@@ -75,7 +75,7 @@ class VolumeCollector:
         if self.findings.more > COUNTED:
             raise TooMany
 
-    def _is_first(self, volume_id: str, place: int, path: Path) -> bool:
+    def _is_first(self, volume_id: str, place: int, path: KeyPath) -> bool:
         """Whether this volume, however it is spelt, stands in no earlier place."""
         first = self._places.setdefault(volume_id, place)
         if first != place:

@@ -15,11 +15,11 @@ from contextlib import suppress
 from typing import Any
 
 from vbsbatch.errors import Problem
-from vbsbatch.plan.checks import kind_of
 from vbsbatch.plan.findings import Findings, TooMany
+from vbsbatch.plan.plan import PlanVolume
 from vbsbatch.plan.reading import Document
+from vbsbatch.plan.units import kind_of
 from vbsbatch.plan.volume_collector import VolumeCollector
-from vbsbatch.plan.volumes import PlanVolume
 
 ID_COLUMNS = ("volumeid", "diskid", "evsdiskid", "id", "uuid")
 """Headers of the id, best first, without case, blanks, `_` and `-`."""
@@ -47,7 +47,7 @@ def read_list(file: str, data: bytes) -> tuple[list[PlanVolume], list[Problem], 
             _read_text(data, gathered)
         problems = _placed(file, gathered.findings)
     if not gathered.found and not problems:
-        problems = [Problem(file=file, line=1, column=1, message="holds no volumes")]
+        problems = [Problem(file=file, line=1, column=1, text="holds no volumes")]
     return gathered.volumes, problems, gathered.findings.more + more
 
 
