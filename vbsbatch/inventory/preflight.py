@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from statistics import median
 
 from vbsbatch.inventory.cloud_snapshot import CloudSnapshot, Gap, by_volume
-from vbsbatch.inventory.forecast import Forecast, forecast
 from vbsbatch.inventory.plan_writer import counted
 from vbsbatch.inventory.volumes_by_server import is_hopeless, is_ready
-from vbsbatch.model import Backup, CloudVolume, Quota, Service, Settings
+from vbsbatch.model import Backup, CloudVolume, Limits, Quota, Service, Settings
 from vbsbatch.plan import Plan, PlanVolume
 
 BACKUPS_MOST = 20
@@ -74,20 +75,20 @@ class Preflight:
         )
 
 
-def look(plan: Plan, sight: CloudSnapshot, *, unanswered: Severity) -> Preflight:
+def look(plan: Plan, snapshot: CloudSnapshot, *, unanswered: Severity) -> Preflight:
     """Hold the plan against what the cloud showed.
 
     `unanswered` is how much it matters that a question got no answer this time. One that the cloud
     refuses for good is a warning, and of the list of backups an error, in any case.
     """
-    backups = by_volume(sight.backups)
-    findings = [_of_gap(gap, unanswered) for gap in sight.gaps]
+    backups = by_volume(snapshot.backups)
+    findings = [_of_gap(gap, unanswered) for gap in snapshot.gaps]
     recent: dict[str, str] = {}
     hopeless: dict[str, str] = {}
     sizes = []
     for volume in plan.volumes:
-        now = sight.fleet.volumes.get(volume.id) if sight.fleet is not None else None
-        found = list(_of_volume(plan, volume, now, sight, backups.get(volume.id, [])))
+        now = snapshot.fleet.volumes.get(volume.id) if snapshot.fleet is not None else None
+        found = list(_of_volume(plan, volume, now, snapshot, backups.get(volume.id, [])))
         findings += found
         for finding in found:
             if finding.about == "recent":
@@ -96,10 +97,10 @@ def look(plan: Plan, sight: CloudSnapshot, *, unanswered: Severity) -> Preflight
                 hopeless.setdefault(volume.id, finding.text)
         if volume.id not in recent and volume.id not in hopeless:
             sizes.append(_size(volume, now))
-    ahead = forecast(sizes, plan.settings.limits, sight.backups or ())
+    ahead = forecast(sizes, plan.settings.limits, snapshot.backups or ())
     ahead = replace(ahead, uncounted=tuple(_uncounted(plan.settings)))
-    findings += _of_quotas(sight.quotas or (), ahead)
-    findings += _of_run(plan, sight, ahead)
+    findings += _of_quotas(snapshot.quotas or (), ahead)
+    findings += _of_run(plan, snapshot, ahead)
     return Preflight(findings=tuple(findings), recent=recent, hopeless=hopeless, forecast=ahead)
 
 
@@ -126,7 +127,7 @@ def _of_volume(
     plan: Plan,
     volume: PlanVolume,
     now: CloudVolume | None,
-    sight: CloudSnapshot,
+    snapshot: CloudSnapshot,
     backups: Sequence[Backup],
 ) -> Iterator[PreflightFinding]:
     """What is to be said of one volume; nothing more than the first reason to leave it out."""
@@ -136,10 +137,10 @@ def _of_volume(
             severity=severity, about=about, text=text, volume_id=volume.id, name=volume.name
         )
 
-    if (why := _recent(plan, volume, backups, sight.now)) is not None:
+    if (why := _recent(plan, volume, backups, snapshot.now)) is not None:
         yield told(Severity.NOTE, "recent", why)
         return
-    if (error := _error(plan, volume, now, sight, backups)) is not None:
+    if (error := _error(plan, volume, now, snapshot, backups)) is not None:
         yield told(Severity.ERROR, *error)
         return
     later = f"the run tries again for up to {_span(plan.settings.retry.later_for)}"
@@ -155,15 +156,15 @@ def _error(
     plan: Plan,
     volume: PlanVolume,
     now: CloudVolume | None,
-    sight: CloudSnapshot,
+    snapshot: CloudSnapshot,
     backups: Sequence[Backup],
 ) -> tuple[str, str] | None:
     """Why a backup of the volume would surely fail, as (about, text); None when it need not."""
-    if now is None and sight.fleet is not None:
+    if now is None and snapshot.fleet is not None:
         return "missing", "the cloud has no such volume in this project"
     if now is not None and is_hopeless(now.status):
         return "state", f"is in state {now.status}: it must be available or in-use"
-    if sight.service is Service.VBS:
+    if snapshot.service is Service.VBS:
         kept = [backup for backup in backups if backup.status not in _GOING]
         if len(kept) >= BACKUPS_MOST:
             text = f"has {len(kept)} backups of the {BACKUPS_MOST} there can be: delete some"
@@ -176,8 +177,8 @@ def _error(
     if (
         wanted.full is False
         and not wanted.full_if_no_parent
-        and sight.backups is not None
-        and sight.whole
+        and snapshot.backups is not None
+        and snapshot.whole
         and not based
     ):
         return "settings", "has no backup that an incremental one (full: false) could build on"
@@ -225,9 +226,9 @@ def _of_quotas(quotas: Sequence[Quota], ahead: Forecast) -> Iterator[PreflightFi
             yield PreflightFinding(severity=Severity.NOTE, about="quota", text=text)
 
 
-def _of_run(plan: Plan, sight: CloudSnapshot, ahead: Forecast) -> Iterator[PreflightFinding]:
-    if not sight.whole:
-        text = f"only the newest {len(sight.backups or ())} were looked at"
+def _of_run(plan: Plan, snapshot: CloudSnapshot, ahead: Forecast) -> Iterator[PreflightFinding]:
+    if not snapshot.whole:
+        text = f"only the newest {len(snapshot.backups or ())} were looked at"
         yield PreflightFinding(severity=Severity.NOTE, about="backups", text=text)
     deadline = plan.settings.deadline
     if deadline is not None and ahead.submitting > deadline:
@@ -257,3 +258,70 @@ def in_words(ahead: Forecast) -> str:
         pace = f"{ahead.samples} backups lately took {_span(ahead.each)} in the median"
         text += f", about {_span(ahead.seconds)} ({pace})"
     return text + (f", not counting its {', '.join(ahead.uncounted)}" if ahead.uncounted else "")
+
+
+_SAMPLES = 50
+_ENOUGH = 3
+_LONGEST = 2 * 86400.0  # a backup that took longer was changed long after it was made
+# The engine's budget of list pages, and how far its looks are apart beyond it: docs/operations.md.
+_PAGES, _PAGES_EACH, _APART = 20, 0.12, 90.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forecast:
+    """What a run of so many volumes will need."""
+
+    volumes: int
+    gigabytes: int
+    unsized: int
+    """Volumes whose size nobody told."""
+    calls: int
+    """About, with as many looks as the budget has; retries not counted."""
+    submitting: float
+    """Seconds until the last create has left, however fast the cloud is."""
+    each: float | None = None
+    """Seconds that a backup took lately, in the median; None where that is not known."""
+    samples: int = 0
+    seconds: float | None = None
+    """The whole run at that pace."""
+    uncounted: tuple[str, ...] = ()
+    """What of the plan may make it take longer still."""
+
+
+def forecast(sizes: Sequence[int | None], limits: Limits, backups: Iterable[Backup]) -> Forecast:
+    """The forecast for volumes of these sizes in GB; `backups` are the project's, newest first."""
+    count, rate = len(sizes), limits.rate.per_second
+    took = _took(backups)
+    each = median(took) if len(took) >= _ENOUGH else None
+    submitting = max(count - 1, 0) / rate
+    if each is None or not count:
+        seconds = None
+    else:
+        # In a steady state a place is freed every `each / in_flight` seconds.
+        seconds = max(submitting, (math.ceil(count / limits.in_flight) - 1) * each) + each
+    return Forecast(
+        volumes=count,
+        gigabytes=sum(size or 0 for size in sizes),
+        unsized=sum(size is None for size in sizes),
+        calls=count + math.ceil(max(_PAGES + _PAGES_EACH * count, (seconds or 0.0) / _APART))
+        if count
+        else 0,
+        submitting=submitting,
+        each=each,
+        samples=len(took),
+        seconds=seconds,
+    )
+
+
+def _took(backups: Iterable[Backup]) -> list[float]:
+    """How long the newest finished backups took, as far as the cloud tells it."""
+    found = []
+    for backup in backups:
+        if backup.status != "available" or backup.created_at is None or backup.updated_at is None:
+            continue
+        seconds = backup.updated_at - backup.created_at
+        if 0 < seconds <= _LONGEST:
+            found.append(seconds)
+        if len(found) == _SAMPLES:
+            break
+    return found
