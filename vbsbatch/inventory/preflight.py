@@ -1,4 +1,4 @@
-"""The look before a run: what would surely fail, what may, and what needs no backup now."""
+"""The check before a run: what would surely fail, what may, what needs no backup; a forecast."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreflightFinding:
-    """One thing that was found out; about one volume, or about the run as a whole."""
+    """One result, about one volume or about the whole run."""
 
     severity: Severity
     about: str
@@ -55,12 +55,12 @@ class Preflight:
     forecast: Forecast
 
     def found(self, severity: Severity) -> int:
-        """How many findings matter so much."""
+        """How many findings have this severity."""
         return sum(finding.severity is severity for finding in self.findings)
 
     @property
     def blind(self) -> bool:
-        """True when the backups could not be listed, and it matters as much as it can."""
+        """True when the backups could not be listed and that is an error."""
         return any(
             finding.severity is Severity.ERROR and finding.about == "backups"
             for finding in self.findings
@@ -68,7 +68,7 @@ class Preflight:
 
     @property
     def blocked(self) -> bool:
-        """True when something would surely fail that skipping volumes does not mend."""
+        """True when something would surely fail, and skipping volumes does not help."""
         return any(
             finding.severity is Severity.ERROR and finding.volume_id is None
             for finding in self.findings
@@ -76,10 +76,10 @@ class Preflight:
 
 
 def look(plan: Plan, snapshot: CloudSnapshot, *, unanswered: Severity) -> Preflight:
-    """Hold the plan against what the cloud showed.
+    """Compare the plan with what the cloud returned.
 
-    `unanswered` is how much it matters that a question got no answer this time. One that the cloud
-    refuses for good is a warning, and of the list of backups an error, in any case.
+    `unanswered` is the severity of a question that got no answer this time. One that the cloud
+    refuses for good is always a warning, for the list of backups an error.
     """
     backups = by_volume(snapshot.backups)
     findings = [_of_gap(gap, unanswered) for gap in snapshot.gaps]
@@ -115,7 +115,7 @@ def _uncounted(settings: Settings) -> Iterator[str]:
 
 
 def _of_gap(gap: Gap, unanswered: Severity) -> PreflightFinding:
-    needed = gap.what == "backups"  # a run follows its backups in this list alone
+    needed = gap.what == "backups"  # the only source of the state of a run's backups
     for_good = Severity.ERROR if needed else Severity.WARNING
     severity = for_good if gap.refused else unanswered
     return PreflightFinding(
@@ -130,7 +130,7 @@ def _of_volume(
     snapshot: CloudSnapshot,
     backups: Sequence[Backup],
 ) -> Iterator[PreflightFinding]:
-    """What is to be said of one volume; nothing more than the first reason to leave it out."""
+    """The findings about one volume; if there is a reason to leave it out, only the first one."""
 
     def told(severity: Severity, about: str, text: str) -> PreflightFinding:
         return PreflightFinding(
@@ -263,7 +263,7 @@ def in_words(ahead: Forecast) -> str:
 _SAMPLES = 50
 _ENOUGH = 3
 _LONGEST = 2 * 86400.0  # a backup that took longer was changed long after it was made
-# The engine's budget of list pages, and how far its looks are apart beyond it: docs/operations.md.
+# The engine's budget of list pages, and their distance beyond it: docs/operations.md.
 _PAGES, _PAGES_EACH, _APART = 20, 0.12, 90.0
 
 
@@ -274,18 +274,18 @@ class Forecast:
     volumes: int
     gigabytes: int
     unsized: int
-    """Volumes whose size nobody told."""
+    """Volumes of unknown size."""
     calls: int
-    """About, with as many looks as the budget has; retries not counted."""
+    """About, with as many list pages as the budget allows; retries not counted."""
     submitting: float
     """Seconds until the last create has left, however fast the cloud is."""
     each: float | None = None
-    """Seconds that a backup took lately, in the median; None where that is not known."""
+    """Median seconds of recent backups; None where not known."""
     samples: int = 0
     seconds: float | None = None
     """The whole run at that pace."""
     uncounted: tuple[str, ...] = ()
-    """What of the plan may make it take longer still."""
+    """Parts of the plan that may make it take longer still."""
 
 
 def forecast(sizes: Sequence[int | None], limits: Limits, backups: Iterable[Backup]) -> Forecast:
@@ -314,7 +314,7 @@ def forecast(sizes: Sequence[int | None], limits: Limits, backups: Iterable[Back
 
 
 def _took(backups: Iterable[Backup]) -> list[float]:
-    """How long the newest finished backups took, as far as the cloud tells it."""
+    """How long the newest finished backups took, as far as the cloud reports it."""
     found = []
     for backup in backups:
         if backup.status != "available" or backup.created_at is None or backup.updated_at is None:

@@ -1,6 +1,6 @@
-"""What one value of a plan may be: each check says what is wrong in a person's words.
+"""Which values a key of a plan may have: each check says what is wrong in plain words.
 
-A check stands in an annotation of a pydantic model, validates one value and describes itself in
+A check is part of an annotation of a pydantic model. It validates one value and describes itself in
 JSON Schema. Its texts continue a sentence that begins with the key: "in_flight: must be ...".
 """
 
@@ -45,11 +45,11 @@ RULE_VERDICTS = tuple(
         Verdict.STOP,
     )
 )
-"""What a rule may say; `accepted` and `reauth` follow from the answer itself."""
+"""The verdicts of rules; `accepted` and `reauth` follow from the answer itself."""
 
 AUTO = "auto"
 SERVICES = (AUTO, *map(str, Service))
-"""What `service` may say."""
+"""The values of `service`."""
 
 
 class Check:
@@ -165,7 +165,7 @@ class MetadataPair(Text):
 
 @dataclass(frozen=True)
 class Name(Text):
-    """Text that is the key of a map, so that JSON knows it as nothing but a string."""
+    """Text that is the key of a map, which in JSON is always a string."""
 
     def json(self) -> dict[str, Any]:
         """A string with its lengths and characters."""
@@ -244,7 +244,7 @@ class Template(Check):
 
 @dataclass(frozen=True)
 class RuleVerdict(Check):
-    """What a rule makes of an answer."""
+    """The verdict of a rule."""
 
     def check(self, value: Any) -> Verdict:
         """The verdict."""
@@ -330,7 +330,7 @@ class TimeZone(Check):
         return name
 
     def json(self) -> dict[str, Any]:
-        """A string; there are hundreds."""
+        """A string; there are hundreds of names."""
         return {"type": "string", "minLength": 1, "examples": ["Europe/Berlin", "UTC"]}
 
 

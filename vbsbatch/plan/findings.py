@@ -1,4 +1,4 @@
-"""What is wrong in a file, first by path into its data, then by line and column."""
+"""The problems of a file, found by path into its data, reported by line and column."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ COUNTED = 10_000
 
 
 class TooMany(Exception):
-    """So much is wrong that the rest of the file is not worth reading."""
+    """There are so many problems that the rest of the file is not read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One thing wrong at `path`; `first` is where the same volume stood before, if that is it."""
+    """One problem at `path`; for a volume that is listed twice, `first` is its first path."""
 
     path: KeyPath
     message: str
@@ -51,7 +51,7 @@ class Findings:
             self.more += 1
 
     def wanted(self) -> set[KeyPath]:
-        """Every path whose place in the file is needed, with all that enclose it."""
+        """Every path whose place in the file is needed, with all paths around it."""
         paths = {item.path for item in self.items} | {i.first for i in self.items if i.first}
         return {path[:length] for path in paths for length in range(len(path) + 1)}
 
@@ -87,7 +87,7 @@ def _place(problem: Problem) -> tuple[int, int, str]:
 
 
 def _nearest(path: KeyPath, spots: Mapping[KeyPath, tuple[Spot, Spot]]) -> tuple[Spot, Spot]:
-    """The place of `path`, or of the innermost thing around it that has one."""
+    """The place of `path`, or of the innermost path around it that has one."""
     for length in range(len(path), -1, -1):
         if path[:length] in spots:
             return spots[path[:length]]

@@ -1,4 +1,4 @@
-"""The door of the room: a plan file in, a `Plan` out, or every reason why not."""
+"""A plan file -> a `Plan`, or a `PlanError` with every problem."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from vbsbatch.plan.volume_collector import VolumeCollector, choices
 from vbsbatch.plan.volume_lists import holds_volumes, read_list
 
 STDIN = "<stdin>"
-"""How standard input is called in problems."""
+"""The name of standard input in problems."""
 
 
 def load(
@@ -50,7 +50,7 @@ def load(
     problems = [*document.problems, *document.place(findings), *document.place(gathered.findings)]
     more = document.more + gathered.findings.more + findings.more
     own = gathered.volumes
-    del document, gathered, data  # the text is not needed any more, and a list may be as long again
+    del document, gathered, data  # free the text: a list of volumes may be as long
     found, list_problems, list_more = _listed_volumes(source, volumes, keys, stdin)
     problems = listed([*problems, *list_problems], more + list_more)
     if problems:
@@ -73,7 +73,7 @@ def _plan_text(
 def _plan_keys(
     top: Any, gathered: VolumeCollector, findings: Findings, *, others: bool
 ) -> dict[str, Any]:
-    """What the plan says apart from its volumes; of keys that have problems, nothing."""
+    """The plan's keys apart from its volumes, without those that have problems."""
     if not isinstance(top, dict):
         findings.add((), f"a plan is a map of keys such as name and volumes, not {kind_of(top)}")
         return {}
@@ -93,7 +93,7 @@ def _plan_keys(
 
 
 def _sound_keys(rest: dict[str, Any], findings: Findings) -> dict[str, Any]:
-    """The keys without a problem of their own, so that what they say together is checked too."""
+    """The keys without a problem of their own, so that they can be checked together."""
     try:
         return PlanKeys.model_validate(rest).given()
     except ValidationError as error:
@@ -102,7 +102,7 @@ def _sound_keys(rest: dict[str, Any], findings: Findings) -> dict[str, Any]:
 
 
 def _without(rest: dict[str, Any], error: ValidationError) -> dict[str, Any]:
-    """`rest` without the keys that `error` is about; a map that must have them goes as a whole."""
+    """`rest` without the keys that `error` is about; of a map that requires them, the whole map."""
     sound = dict(rest)
     for one in error.errors(include_url=False):
         top, *inner = map(str, one["loc"])
@@ -153,7 +153,7 @@ def _listed_volumes(
     keys: dict[str, Any],
     stdin: BinaryIO | None,
 ) -> tuple[list[PlanVolume] | None, list[Problem], int]:
-    """The volumes of the list that the command line or the plan names, if either does."""
+    """The volumes of the list that the command line or the plan names; None without one."""
     if volumes is None and "volumes_from" not in keys:
         return None, [], 0
     try:
@@ -209,7 +209,7 @@ def _settings(keys: dict[str, Any], names_unique: bool) -> model.Settings:
 
 
 def _names_unique(defaults: Choices, volumes: list[PlanVolume]) -> bool:
-    """Whether the run's id is in every name: the one part that no other run has."""
+    """Whether every name holds the run's id, which no other run has."""
     used = {volume.own.backup_name or defaults.backup_name for volume in volumes}
     return all("run" in template_fields(name or DEFAULT_TEMPLATE) for name in used)
 
@@ -220,7 +220,7 @@ def check_waves(
     gathered: VolumeCollector | None,
     findings: Findings,
 ) -> None:
-    """Each wave has its own name, every wave that is named exists, and no gate guards nothing.
+    """Check that each wave has its own name and volumes, and that every wave that is named exists.
 
     `default` is the wave of `defaults`; `gathered` is None where the volumes come from a list,
     which names no waves.

@@ -12,7 +12,7 @@ from vbsbatch.plan.backup_names import DEFAULT_TEMPLATE, Names
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choices:
-    """What a plan says about backups, for all volumes or for one; None where it says nothing."""
+    """Settings of backups, for all volumes or for one; None where the plan says nothing."""
 
     backup_name: str | None = None
     description: str | None = None
@@ -23,7 +23,7 @@ class Choices:
     wave: str | None = None
 
     def over(self, others: Choices) -> Choices:
-        """These choices, and the others' where these say nothing."""
+        """These choices, and those of `others` where these are None."""
         said = {
             each.name: value
             for each in fields(self)
@@ -37,7 +37,7 @@ NO_CHOICES = Choices()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
-    """What the cloud said of a volume when a plan was made from it; None where nothing."""
+    """A volume as the cloud returned it when a plan was made from it."""
 
     size: int | None = None
     """GB."""
@@ -49,7 +49,7 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanVolume:
-    """One volume of a plan; volumes that say the same share one `own`."""
+    """One volume of a plan; volumes with equal choices share one `own`."""
 
     id: str
     """Lower case, with hyphens."""
@@ -66,14 +66,14 @@ class PlanVolume:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VolumeSelection:
-    """Which of a cloud's volumes a plan was made of: one word of each key fits; empty fits all.
+    """Which volumes a plan was made of: one word of each key must match; empty matches all.
 
     `name` and `exclude` are patterns as in a shell, sizes are in GB.
     """
 
     name: tuple[str, ...] = ()
     metadata: tuple[tuple[str, str], ...] = ()
-    """Every key must have one of the values that stand here beside it."""
+    """Every key must have one of the values given for it."""
     status: tuple[str, ...] = ()
     az: tuple[str, ...] = ()
     server: tuple[str, ...] = ()
@@ -87,7 +87,7 @@ class VolumeSelection:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """A plan without a fault; `len()` is the number of its volumes, each in it once."""
+    """A valid plan; `len()` is the number of its volumes, all different."""
 
     name: str
     cloud: str | None
@@ -95,21 +95,21 @@ class Plan:
     defaults: Choices
     volumes: Sequence[PlanVolume]
     service: Service | None = None
-    """None for whichever the cloud offers."""
+    """None for the one the cloud offers."""
     names_unique: bool
-    """Whether every name holds the run's id; otherwise another run may have made one like it."""
+    """Whether every name holds the run's id; otherwise another run may use the same name."""
     skip_if_newer_than: float | None = None
     """Seconds: a volume with a newer available backup needs none now."""
     on_preflight: OnPreflight = OnPreflight.FAIL
     selection: VolumeSelection | None = None
     settle_said: bool = False
-    """Whether the plan says `retry.settle`; else the service does, see `settings_on`."""
+    """Whether the plan sets `retry.settle`; else it depends on the service, see `settings_on`."""
 
     def __len__(self) -> int:
         return len(self.volumes)
 
     def settings_on(self, service: Service) -> Settings:
-        """What a run of the plan is frozen with when `service` makes the backups."""
+        """The settings of a run of the plan on `service`."""
         settings = replace(self.settings, service=service)
         if self.settle_said:
             return settings
@@ -118,7 +118,7 @@ class Plan:
     def jobs(self, run_id: str) -> Iterator[Job]:
         """The jobs of the run `run_id` in plan order, one per volume, numbered from 1.
 
-        Backup names are unique in the run and come out the same every time.
+        Backup names are unique in the run and the same every time.
         """
         names = Names()
         merged: dict[Choices, tuple[str, BackupSettings]] = {}
@@ -145,12 +145,12 @@ class Plan:
             )
 
     def backup_settings(self) -> set[BackupSettings]:
-        """What its creates say beside volume, snapshot and name, each once."""
+        """The settings of its creates beside volume, snapshot and name, each once."""
         own = {volume.own for volume in self.volumes}
         return {_merged(choices.over(self.defaults))[1] for choices in own}
 
     def waves(self) -> list[int]:
-        """The index of each volume's wave, in plan order; the last wave's where none is said."""
+        """The index of each volume's wave, in plan order; the last wave's where none is given."""
         if not self.settings.waves:
             return [0] * len(self.volumes)
         numbers = {wave.name: number for number, wave in enumerate(self.settings.waves)}
@@ -158,7 +158,7 @@ class Plan:
         return [numbers.get(volume.own.wave or "", default) for volume in self.volumes]
 
     def _values(self, no: int, volume: PlanVolume, run_id: str) -> dict[str, str]:
-        """What the fields of a template stand for; a run's id begins with its date."""
+        """The values of a template's fields; a run's id begins with its date."""
         return {
             "plan": self.name,
             "volume": volume.name,
@@ -184,8 +184,8 @@ def _merged(choices: Choices) -> tuple[str, BackupSettings]:
 def ranks(volumes: Sequence[PlanVolume], waves: Sequence[int]) -> list[int] | None:
     """Ranks that keep groups together: the order is by wave, rank, priority and place.
 
-    A group stands where its best member would stand alone. `waves` has each volume's wave. None
-    where priority and place alone give that order, as in every plan without groups.
+    A group takes the place that its best member would have alone. `waves` has each volume's wave.
+    None where priority and place alone give that order, as in every plan without groups.
     """
     if all(volume.group is None for volume in volumes):
         return None

@@ -1,4 +1,4 @@
-"""pydantic's errors -> findings in a person's words."""
+"""pydantic's errors -> findings in plain words."""
 
 from __future__ import annotations
 

@@ -77,28 +77,28 @@ def parse_duration(text: str) -> float:
 
 
 def quoted(text: str, limit: int = 60) -> str:
-    """`text` in quotes, cut to `limit` characters, with nothing a terminal would act on."""
+    """`text` in quotes, cut to `limit` characters, without characters that drive a terminal."""
     cut = text if len(text) <= limit else text[:limit] + "…"
     return '"' + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut) + '"'
 
 
 def kind_of(value: Any) -> str:
-    """What sort of thing a value is, for messages about what may be a secret."""
+    """The kind of a value, for messages about what may be a secret."""
     if isinstance(value, str):
         return "text"
     return "a number" if type(value) in (int, float) else described(value)
 
 
 def _not_an_id(text: str) -> str:
-    """What was meant as an id is quoted only where it looks like one.
+    """Quote what should be an id only if it looks like one.
 
-    A list may be no list but a file of passwords, and messages end in logs.
+    The file may hold passwords instead of ids, and messages end in logs.
     """
     return f"not {quoted(text)}" if _ID_LIKE.fullmatch(text) else "which this is not"
 
 
 def described(value: Any) -> str:
-    """A value as a person would name it."""
+    """A value for a message."""
     if isinstance(value, str):
         return quoted(value)
     if isinstance(value, dict):
