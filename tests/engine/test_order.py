@@ -11,8 +11,7 @@ from hypothesis import settings as trials
 from hypothesis import strategies as st
 
 from vbsbatch.model import Job, JobState, Rate, RunState, Wave
-from vbsbatch.plan.group_order import ranks
-from vbsbatch.plan.volumes import PlanVolume
+from vbsbatch.plan.plan import PlanVolume, ranks
 from vbsbatch.policy.window import is_open
 
 from .harness import EngineHarness, a_job, settings

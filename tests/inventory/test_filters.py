@@ -74,7 +74,7 @@ def test_an_unknown_server_is_an_error_that_says_what_could_be_meant() -> None:
         check_servers(nameless, ["db01"], names_known=False)
 
 
-def test_servers_that_share_a_name_are_all_meant_by_it_and_told_apart_by_their_groups() -> None:
+def test_servers_of_one_name_are_all_selected_and_have_different_groups() -> None:
     fleet = VolumesByServer.of(
         [volume(1, server_ids=("aaaaaaaa-1",)), volume(2, server_ids=("bbbbbbbb-2",)), volume(3)],
         [CloudServer(id="aaaaaaaa-1", name="web"), CloudServer(id="bbbbbbbb-2", name="web")],

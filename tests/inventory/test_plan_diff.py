@@ -35,7 +35,7 @@ def test_nothing_differs_from_a_plan_that_was_just_written() -> None:
     assert differences(PLAN, FLEET) == []
 
 
-def test_volumes_gone_and_new_are_told_new_ones_by_server() -> None:
+def test_gone_and_new_volumes_are_listed_new_ones_by_server() -> None:
     volumes = dict(FLEET.volumes)
     del volumes[uuid(1)], volumes[uuid(4)]
     more = [
@@ -69,7 +69,7 @@ def test_volumes_gone_and_new_are_told_new_ones_by_server() -> None:
         ),
     ],
 )
-def test_what_the_plan_knows_of_a_volume_is_compared(
+def test_recorded_facts_of_a_volume_are_compared(
     facts: dict[str, Any], change: list[tuple[str, str | None, str | None]]
 ) -> None:
     assert changed(**facts) == change
@@ -89,7 +89,7 @@ def test_a_server_that_was_renamed_or_regrouped_by_a_person_is_no_change() -> No
     assert differences(regrouped, FLEET) == []
 
 
-def test_new_is_only_what_the_plan_was_asked_for() -> None:
+def test_only_volumes_that_fit_the_selection_are_new() -> None:
     plan = loaded(text(FLEET, VolumeSelection(name=("db*",), server=("db01",))))
     assert told(FLEET, plan) == []
     volumes = {**FLEET.volumes, uuid(9): volume(9, "db02-data", server_ids=("s-db",))}
@@ -98,7 +98,7 @@ def test_new_is_only_what_the_plan_was_asked_for() -> None:
     assert told(gone, plan) == [("gone", "db01-data"), ("gone", "db01-log")]
 
 
-def test_a_plan_of_a_person_s_own_hand_is_compared_by_what_it_says(tmp_path: Path) -> None:
+def test_a_handwritten_plan_is_compared_only_by_what_it_says(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     ids = [
         f"  - {{id: {each}, name: {FLEET.volumes[each].name}}}" for each in map(uuid, range(1, 6))
@@ -111,7 +111,7 @@ def test_a_plan_of_a_person_s_own_hand_is_compared_by_what_it_says(tmp_path: Pat
     ]
 
 
-def test_a_volume_whose_name_a_person_did_not_write_down_has_no_other_name_now(
+def test_a_volume_without_a_name_in_the_plan_has_not_changed_its_name(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "ids.yaml"

@@ -50,7 +50,7 @@ def test_volumes_stand_server_by_server_with_names_and_sizes_for_people() -> Non
     assert lines[0] == "# 5 volumes, 720 GB, on 2 servers. Made with:"
 
 
-def test_the_plan_says_what_the_cloud_said() -> None:
+def test_the_plan_records_what_the_cloud_returned() -> None:
     plan = loaded(text(FLEET, cloud="sim"))
     assert (plan.name, plan.cloud, plan.selection) == ("fleet", "sim", None)
     first = plan.volumes[0]
@@ -66,7 +66,7 @@ def test_the_order_of_the_cloud_s_pages_does_not_matter() -> None:
     assert text(VolumesByServer({each.id: each for each in mixed}, FLEET.names)) == text(FLEET)
 
 
-def test_a_selection_comes_back_and_its_command_is_told() -> None:
+def test_a_selection_is_read_back_and_its_command_is_in_the_plan() -> None:
     fleet = VolumesByServer.of([volume(1)])
     heading = Heading(name="x", cloud=None, selection=EVERYTHING)
     written = "".join(f"{line}\n" for line in plan_text(fleet, fleet.volumes, heading, left_out={}))
@@ -100,7 +100,7 @@ def test_a_scalar_is_the_text_to_every_reader(value: str) -> None:
 
 
 @given(st.text(alphabet="0123456789abcdefxXeEonyf._-+:~", min_size=1, max_size=12))
-def test_what_looks_like_something_else_is_quoted(value: str) -> None:
+def test_text_that_looks_like_another_type_is_quoted(value: str) -> None:
     assert yaml.safe_load(f"x: {scalar(value)}") == {"x": value}
 
 

@@ -141,7 +141,7 @@ def test_a_recent_backup_is_enough(
         assert found.forecast.volumes == 1
 
 
-def test_only_a_good_backup_whose_age_is_told_is_enough(tmp_path: Path) -> None:
+def test_only_an_available_backup_of_known_age_is_enough(tmp_path: Path) -> None:
     ours = plan(tmp_path, "skip_if_newer_than: 24h")
     lacking: list[dict[str, Any]] = [
         {"status": "error"},
@@ -197,7 +197,9 @@ def test_volumes_that_are_left_out_need_no_quota(tmp_path: Path) -> None:
     assert found.forecast.volumes == 1
 
 
-def test_what_could_not_be_found_out_weighs_as_much_as_the_caller_says(tmp_path: Path) -> None:
+def test_a_question_without_an_answer_has_the_severity_that_the_caller_gives(
+    tmp_path: Path,
+) -> None:
     gaps = (
         Gap(what="volumes", why="404: no", refused=True),
         Gap(what="backups", why="503: later", refused=False),
@@ -270,14 +272,14 @@ def test_the_rate_bounds_the_forecast_where_places_do_not(tmp_path: Path) -> Non
     assert ahead.calls == 3 + 2.5 * HOUR / 90, "looks beyond the budget are 90 s apart"
 
 
-def test_the_forecast_says_what_of_the_plan_it_leaves_out(tmp_path: Path) -> None:
+def test_the_forecast_names_the_parts_of_the_plan_that_it_leaves_out(tmp_path: Path) -> None:
     hours = 'window: {from: "22:00", to: "06:00", timezone: UTC}'
     found = seen(plan(tmp_path, f"waves: [{{name: all}}]\nlimits: {{per_group: 2}}\n{hours}"))
     assert in_words(found.forecast).endswith("at least 0 s, not counting its window, waves, caps")
     assert "not counting" not in in_words(seen(plan(tmp_path)).forecast)
 
 
-def test_gigabytes_that_nobody_told_may_come_on_top(tmp_path: Path) -> None:
+def test_unknown_sizes_make_the_needed_quota_a_lower_bound(tmp_path: Path) -> None:
     quotas = [Quota(kind=kind, used=0, limit=1000) for kind in ("backups", "backup_gigabytes")]
     counts, sizes = (each.text for each in seen(plan(tmp_path), quotas=quotas).findings)
     assert counts.endswith("are left, it needs 3")

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from tests.plan.samples import RUN, A, B, Load, names
 from vbsbatch.model import Settings
 from vbsbatch.plan.backup_names import Names, template_fields
-from vbsbatch.plan.plan import Plan
-from vbsbatch.plan.volumes import Choices, PlanVolume
+from vbsbatch.plan.plan import Choices, Plan, PlanVolume
 
 ACCEPTED = re.compile(r"(?!auto)[A-Za-z0-9_-]{1,64}")
 
@@ -95,7 +94,7 @@ def test_the_example_of_the_documentation_is_named_as_it_says(plan: Load) -> Non
         ("Automatic", "b-Automatic"),
     ],
 )
-def test_fields_stand_for_what_the_documentation_says(plan: Load, template: str, name: str) -> None:
+def test_fields_have_the_documented_values(plan: Load, template: str, name: str) -> None:
     text = f"volumes: [{{id: {A}, group: g, backup_name: '{template}'}}]"
     assert names(plan(text)) == [name]
 
@@ -144,7 +143,7 @@ def test_any_template_is_sound_or_a_value_error(template: str) -> None:
         ),
     ],
 )
-def test_names_are_unique_beyond_the_run_when_every_name_holds_the_run(
+def test_names_are_unique_across_runs_if_every_name_has_the_run(
     plan: Load, text: str, unique: bool
 ) -> None:
     got = plan(text)

@@ -88,7 +88,7 @@ def test_volumes_are_named_by_id_or_name(name: str) -> None:
     assert sources(with_backup(RUN, (name,))) == {2: "b2"}
 
 
-def test_names_that_fit_nothing_and_volumes_without_backup_are_told_at_once() -> None:
+def test_unknown_names_and_volumes_without_backup_are_reported_at_once() -> None:
     with pytest.raises(UsageError) as error:
         with_backup(RUN, ("db1", "nope", "db3", "DB1"))
     assert problems(error) == [
@@ -117,7 +117,7 @@ def test_each_backup_goes_onto_its_own_volume_as_a_job_that_was_never_sent() -> 
 
 @pytest.mark.parametrize("old", ["db2", volume_id(2)])
 @pytest.mark.parametrize("new", [NEW, NEW.replace("-", ""), NEW.upper()])
-def test_a_backup_goes_onto_another_volume_when_told(old: str, new: str) -> None:
+def test_a_backup_is_restored_onto_another_volume_if_asked(old: str, new: str) -> None:
     (_, moved) = restores(with_backup(RUN, ()), (f"{old}={new}",))
     assert (moved.volume_id, moved.volume_name, moved.backup_name) == (NEW, NEW, "night-db2")
     assert moved.settings.source_backup_id == "b2"
@@ -141,7 +141,7 @@ def test_a_target_that_makes_no_sense_is_refused(to: str, says: str) -> None:
     assert says in problem
 
 
-def test_everything_wrong_with_targets_is_told_at_once() -> None:
+def test_all_problems_of_targets_are_reported_at_once() -> None:
     with pytest.raises(UsageError) as error:
         restores(with_backup(RUN, ()), (f"db1={NEW}", f"db1={volume_id(9)}", f"db2={NEW}", "x=y"))
     assert len(problems(error)) == 3
@@ -152,7 +152,7 @@ def test_a_swap_of_two_volumes_is_no_collision() -> None:
     assert [each.volume_id for each in swapped] == [volume_id(2), volume_id(1)]
 
 
-def test_to_lead_many_volumes_elsewhere_each_is_looked_at_a_few_times(
+def test_moving_many_volumes_takes_linear_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = with_backup([job(no) for no in range(1, 101)], ())
@@ -221,7 +221,7 @@ def test_a_restore_is_as_fast_and_patient_as_its_run_but_takes_no_rules_over() -
     )
 
 
-def test_a_prune_does_not_wait_for_hours_for_what_depends_on_a_backup() -> None:
+def test_a_prune_does_not_wait_for_hours_for_dependent_backups() -> None:
     made = settings_for(Operation.PRUNE, a_run(Settings()), rate=Rate(count=1), in_flight=None)
     assert (made.retry.later_every, made.retry.later_for) == (15.0, 120.0)
     assert made.limits.rate == Rate(count=1)

@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 
 from tests.plan.samples import RUN, A, B, Load, Problems
 from vbsbatch.model import Job, Limits, Wave, Window
-from vbsbatch.plan.group_order import ranks
-from vbsbatch.plan.volumes import PlanVolume
+from vbsbatch.plan.plan import PlanVolume, ranks
 
 WAVES = "waves: [{name: canary, max_failures: 2}, {name: rest}]\n"
 TWO = f"volumes:\n  - {{id: {A}, wave: canary}}\n  - {{id: {B}}}\n"
 
 
-def test_waves_windows_and_caps_arrive_where_the_run_looks_for_them(plan: Load) -> None:
+def test_waves_windows_and_caps_reach_the_settings_of_the_run(plan: Load) -> None:
     got = plan(
         WAVES
         + 'window: {from: 22:00, to: "6:30", timezone: Europe/Berlin}\n'
@@ -105,9 +104,7 @@ def test_a_volume_goes_into_its_own_wave_else_that_of_defaults_else_the_last(pla
         ),
     ],
 )
-def test_what_makes_no_sense_is_told_with_its_place(
-    problems: Problems, text: str, told: str
-) -> None:
+def test_problems_are_reported_with_their_place(problems: Problems, text: str, told: str) -> None:
     assert problems(text)[0].startswith(told)
 
 
@@ -118,7 +115,7 @@ def test_a_list_of_volumes_names_no_waves_so_a_canary_of_a_list_is_refused(
     assert told[0] == '1:16: waves.name: no volume is in the wave "canary"'
 
 
-def test_a_canary_that_holds_only_a_broken_volume_is_no_further_problem(problems: Problems) -> None:
+def test_a_wave_with_only_a_broken_volume_is_not_a_second_problem(problems: Problems) -> None:
     told = problems(WAVES + f"volumes:\n  - {{id: x, wave: canary}}\n  - {{id: {B}}}\n")
     assert len(told) == 1
 

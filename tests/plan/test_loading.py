@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -47,7 +49,7 @@ volumes:
 """
 
 
-def test_every_key_arrives_where_the_run_looks_for_it(plan: Load) -> None:
+def test_every_key_reaches_the_settings_of_the_run(plan: Load) -> None:
     got = plan(FULL)
     assert (got.name, got.cloud, len(got)) == ("pre-migration", "otc", 2)
     assert got.settings == Settings(
@@ -72,7 +74,7 @@ def test_every_key_arrives_where_the_run_looks_for_it(plan: Load) -> None:
 @pytest.mark.parametrize(
     ("said", "on_vbs", "on_cinder"), [("", 30, 120), ("retry: {settle: 30s}", 30, 30)]
 )
-def test_what_an_unanswered_create_may_take_to_appear_is_usually_longer_on_cinder(
+def test_the_default_settle_is_longer_on_cinder(
     plan: Load, said: str, on_vbs: float, on_cinder: float
 ) -> None:
     got = plan(f"{said}\nvolumes: [{{id: {A}}}]")
@@ -81,7 +83,7 @@ def test_what_an_unanswered_create_may_take_to_appear_is_usually_longer_on_cinde
         assert (settings.service, settings.retry.settle) == (kind.facts.service, settle)
 
 
-def test_jobs_are_numbered_in_plan_order_and_hold_merged_settings(plan: Load) -> None:
+def test_jobs_are_numbered_in_plan_order_and_have_merged_settings(plan: Load) -> None:
     first, second = plan(FULL).jobs(RUN)
     assert (first.no, first.volume_id, first.volume_name) == (1, A, "db01-data")
     assert (first.priority, first.group) == (10, "db01")
@@ -99,7 +101,7 @@ def test_a_volume_can_take_the_default_tags_away(plan: Load) -> None:
     assert next(got.jobs(RUN)).settings.tags == ()
 
 
-def test_what_only_cinder_asks_about_may_differ_from_volume_to_volume(plan: Load) -> None:
+def test_keys_of_cinder_may_differ_between_volumes(plan: Load) -> None:
     got = plan(
         f"defaults: {{force: false, full: false}}\nvolumes:\n- {{id: {A}, force: true}}\n"
         f"- {{id: {B}, full_if_no_parent: true}}"
@@ -117,13 +119,13 @@ def test_a_plan_may_name_its_service(plan: Load, word: str, service: Service | N
     assert plan(f"service: {word}\nvolumes: [{{id: {A}}}]").service is service
 
 
-def test_a_service_that_nobody_knows_is_a_problem(problems: Problems) -> None:
+def test_an_unknown_service_is_a_problem(problems: Problems) -> None:
     assert problems(f"service: cindre\nvolumes: [{{id: {A}}}]") == [
         '1:10: service: must be one of auto, vbs, cinder, not "cindre": did you mean "cinder"?'
     ]
 
 
-def test_what_a_plan_leaves_out_is_as_the_model_has_it(write: Write) -> None:
+def test_missing_keys_have_the_defaults_of_the_model(write: Write) -> None:
     got = load(write(f"volumes: [{{id: {A}}}]", "weekly.yaml"))
     assert (got.name, got.cloud, got.settings) == ("weekly", None, Settings())
 
@@ -253,7 +255,7 @@ def test_a_cap_below_the_base_and_a_rule_for_everything_are_problems(problems: P
     ]
 
 
-def test_what_keys_say_together_is_told_beside_what_is_wrong_in_others(problems: Problems) -> None:
+def test_problems_between_keys_are_reported_beside_those_of_single_keys(problems: Problems) -> None:
     text = (
         "nme: x\n"
         "retry: {base: 2h, cap: 1h, attempts: 0}\n"
@@ -279,7 +281,7 @@ def test_what_keys_say_together_is_told_beside_what_is_wrong_in_others(problems:
     ]
 
 
-def test_every_rule_and_every_zone_that_is_wrong_is_told(problems: Problems) -> None:
+def test_every_wrong_rule_and_zone_is_reported(problems: Problems) -> None:
     text = "retry: {rules: [{verdict: stop}, {status: 9, verdict: fail}]}\n"
     assert problems(f"{text}volumes: [{{id: {A}}}]") == [
         "1:17: retry.rules: needs a status, a code or both",
@@ -291,7 +293,7 @@ def test_every_rule_and_every_zone_that_is_wrong_is_told(problems: Problems) -> 
     ]
 
 
-def test_a_window_without_its_end_or_zone_is_told_once(problems: Problems) -> None:
+def test_a_window_without_its_end_or_zone_is_reported_once(problems: Problems) -> None:
     assert problems(f"window: {{from: 6, to: '22:00', timezone: UTC}}\nvolumes: [{{id: {A}}}]") == [
         '1:16: window.from: must be a time such as "22:00", not 6'
     ]
@@ -342,6 +344,27 @@ def test_a_problem_shows_no_control_sequence_of_the_file(problems: Problems) -> 
     assert only.isprintable()
 
 
-def test_a_list_with_a_hostile_name_is_not_looked_for(problems: Problems) -> None:
+def test_a_list_with_a_hostile_name_is_not_opened(problems: Problems) -> None:
     (only,) = problems('volumes_from: "\\e[31mx"')
     assert only == "1:15: volumes_from: must not hold a control character (U+001B)"
+
+
+def test_a_plan_with_problems_raises_them_all_with_their_places_and_prints_nothing(
+    write: Write, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = write(f"limits: {{rate: 0}}\nnmae: x\nvolumes:\n  - {{id: {A}}}\n")
+    with pytest.raises(PlanError) as caught:
+        load(path)
+    assert [
+        (p.file, p.line, p.column, p.text.partition(":")[0]) for p in caught.value.problems
+    ] == [
+        (str(path), 1, 16, "limits.rate"),
+        (str(path), 2, 1, 'unknown key "nmae"'),
+    ]
+    assert str(caught.value) == "\n".join(map(str, caught.value.problems))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_loading_a_plan_needs_no_command_line() -> None:
+    code = "import sys, vbsbatch.plan.loading; sys.exit('click' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

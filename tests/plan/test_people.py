@@ -21,12 +21,12 @@ def listed(write: Write, text: str | bytes) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"', "sep=;;", "\ufeffsep=;", "\nsep=;"])
-def test_a_spreadsheet_may_say_what_separates_its_cells(write: Write, first: str) -> None:
+def test_a_spreadsheet_may_name_its_separator(write: Write, first: str) -> None:
     text = f"{first}\r\nID;Name\r\n{A};one, two\r\n{B};b\r\n"
     assert listed(write, text) == [(A, "one, two"), (B, "b")]
 
 
-def test_what_it_says_counts_although_another_mark_is_seen_more_often(write: Write) -> None:
+def test_a_named_separator_counts_although_another_is_more_frequent(write: Write) -> None:
     text = f"sep=|\nID|Name, a, b, c|Name\n{A}|x,y,z|one\n"
     assert listed(write, text) == [(A, "one")]
 
@@ -60,7 +60,7 @@ def test_the_same_id_with_and_without_blanks_is_one_volume(problems: Problems) -
         f"{A}\n{B}\n",
     ],
 )
-def test_a_list_of_volumes_given_as_the_plan_is_told_where_it_belongs(
+def test_a_list_of_volumes_given_as_the_plan_is_refused_with_the_right_option(
     problems: Problems, text: str
 ) -> None:
     (only,) = problems(text)

@@ -171,7 +171,7 @@ def _refusal(path: Path | str) -> str:
     return problem.text
 
 
-def test_what_is_no_plain_file_is_refused_without_waiting(tmp_path: Path) -> None:
+def test_anything_but_a_plain_file_is_refused_without_waiting(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     loop = tmp_path / "loop"

@@ -96,9 +96,7 @@ WRONG: list[Any] = [
 
 
 @pytest.mark.parametrize("content", WRONG, ids=lambda content: json.dumps(content)[:60])
-def test_it_refuses_what_a_plan_must_not_say_as_the_program_does(
-    content: Any, problems: Problems
-) -> None:
+def test_the_json_schema_refuses_what_load_refuses(content: Any, problems: Problems) -> None:
     assert not JUDGE.is_valid(content)
     assert problems(json.dumps(content))
 

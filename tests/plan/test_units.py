@@ -50,7 +50,7 @@ def test_a_wrong_rate_says_what_would_be_right(text: str, why: str) -> None:
 
 
 @given(st.integers(1, 10_000), st.sampled_from([1.0, 60.0, 3600.0, 10.0, 7200.0]))
-def test_what_a_rate_prints_is_read_as_the_same_rate(count: int, per: float) -> None:
+def test_a_printed_rate_is_read_as_the_same_rate(count: int, per: float) -> None:
     rate = Rate(count=count, per=per)
     assert parse_rate(str(rate)) == rate
 

@@ -54,7 +54,7 @@ def test_a_job_has_exactly_the_documented_members() -> None:
     )
 
 
-def test_the_run_tells_counts_calls_and_unknown_codes() -> None:
+def test_the_run_has_counts_calls_and_unknown_codes() -> None:
     said = whole(report([*one_of_each(), failed(10, code="VolumeBackup.9999")]))["run"]
     assert said["counts"]["failed"] == 2
     assert sum(said["counts"].values()) == 10
@@ -83,7 +83,7 @@ def test_every_job_is_on_a_line_of_its_own() -> None:
     assert all(json.loads(line.rstrip(",")) for line in lines)
 
 
-def test_the_check_of_the_schema_notices_what_is_wrong() -> None:
+def test_the_schema_check_finds_errors() -> None:
     said = whole(report(one_of_each()))
     said["jobs"][0]["state"] = "lost"
     said["jobs"][1]["ended_at"] = "yesterday"

@@ -60,7 +60,7 @@ def test_the_totals_of_the_suite_are_those_of_its_cases() -> None:
         (None, None, "unknown"),
     ],
 )
-def test_a_failure_is_typed_by_its_code_and_tells_the_message(
+def test_a_failure_has_its_code_as_type_and_its_message(
     code: str | None, status: int | None, kind: str
 ) -> None:
     [failure] = suite_of(report([failed(code=code, http_status=status)]))[-1]

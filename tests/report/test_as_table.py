@@ -53,7 +53,7 @@ def test_every_state_is_shown_as_glyph_and_word() -> None:
     assert ". wait 1  ~ retry 1  > active 2  ? unknown 1  + ok 1  x FAIL 1" in shown
 
 
-def test_the_report_tells_figures_failures_with_meanings_and_what_to_do_next() -> None:
+def test_the_report_shows_figures_failures_with_meanings_and_next_commands() -> None:
     shown = piped(report([*one_of_each(), failed(10, code="X.1")]))
     for part in (
         "50.0%, 5 of 10",

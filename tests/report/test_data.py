@@ -116,14 +116,14 @@ def test_the_next_step_of_a_run_with_failures_is_to_retry_them_by_code() -> None
         (RunState.RUNNING, True, []),
     ],
 )
-def test_the_next_step_follows_from_where_the_run_stands(
+def test_the_next_step_depends_on_the_state_of_the_run(
     state: RunState, live: bool, command: list[str]
 ) -> None:
     assert figures.next_commands(report(run=run(state=state), live=live)) == command
 
 
 @given(any_text)
-def test_no_code_of_a_stranger_reaches_a_shell(code: str) -> None:
+def test_no_untrusted_code_reaches_a_shell(code: str) -> None:
     [command] = figures.next_commands(report(failures=[(500, code, 1)]))
     option = command.removeprefix("vbsbatch retry 20261123-0715-k3f9 ")
     assert option == "--status 500" or option == f"--code {code}"
@@ -142,7 +142,7 @@ def test_no_code_of_a_stranger_reaches_a_shell(code: str) -> None:
         (RunState.RUNNING, False, [], "STALE"),
     ],
 )
-def test_a_run_stands_in_one_word(
+def test_a_run_has_its_standing_in_one_word(
     state: RunState, live: bool, jobs: list[object], word: str
 ) -> None:
     data = report(jobs, run=run(state=state), live=live)  # type: ignore[arg-type]
@@ -155,25 +155,25 @@ def test_every_state_has_a_glyph_and_a_word_of_its_own() -> None:
     assert all(mark.isascii() and mark[1] == " " and mark[2:] for mark in marks)
 
 
-def test_the_percent_is_told_of_running_jobs_only() -> None:
+def test_only_running_jobs_have_a_percentage() -> None:
     running = job(state=JobState.RUNNING, progress=30)
     assert documents.job_document(running)["progress"] == 30
     assert problems(documents.job_document(running), "job") == []
     assert documents.job_document(failed(progress=30))["progress"] is None
 
 
-def test_there_is_nothing_to_type_next_where_cloud_and_store_are_about_to_go() -> None:
+def test_a_temporary_run_has_no_next_commands() -> None:
     assert figures.next_commands(report())
     assert figures.next_commands(report(temporary=True)) == []
 
 
-def test_a_due_time_is_told_of_waiting_jobs_only() -> None:
+def test_only_waiting_jobs_have_a_due_time() -> None:
     assert documents.job_document(job(due_at=T0))["due_at"] == "2026-11-23T07:27:39.120Z"
     assert documents.job_document(job(due_at=0.0))["due_at"] is None
     assert documents.job_document(failed(due_at=T0))["due_at"] is None
 
 
-def test_the_facts_leave_out_what_is_not_there() -> None:
+def test_the_facts_leave_out_missing_values() -> None:
     full = dict(sections.facts(report(run=run(reason="quota"))))
     bare = dict(sections.facts(report(run=run(cloud=None, started_at=None, ended_at=None))))
     assert full["reason"] == "quota"
@@ -187,7 +187,7 @@ WAVED = Settings(
 )
 
 
-def test_the_facts_tell_how_far_each_wave_is_and_when_the_window_is() -> None:
+def test_the_facts_show_each_wave_and_the_window() -> None:
     counts = {0: {JobState.SUCCEEDED: 3, JobState.FAILED: 2}, 1: {JobState.WAITING: 295}}
     facts = dict(sections.facts(report(run=run(settings=WAVED), waves=counts)))
     assert facts["waves"] == "canary 5/5 (2 failed), rest 0/295 waits"
@@ -206,7 +206,7 @@ def test_the_facts_tell_how_far_each_wave_is_and_when_the_window_is() -> None:
     assert not {"waves", "window"} & dict(sections.facts(report())).keys()
 
 
-def test_at_a_shut_gate_one_may_try_again_what_failed_or_go_on() -> None:
+def test_the_next_commands_at_a_closed_gate_are_retry_and_unpause() -> None:
     held = run(state=RunState.PAUSED, settings=WAVED, reason="wave canary ended with 2 failed")
     data = report([failed(1), failed(2), job(3)], run=held, live=True)
     retry, unpause = figures.next_commands(data)
@@ -216,7 +216,7 @@ def test_at_a_shut_gate_one_may_try_again_what_failed_or_go_on() -> None:
     assert len(figures.next_commands(paused)) == 1
 
 
-def test_what_an_engine_waited_for_is_not_told_once_it_is_gone() -> None:
+def test_the_reason_of_an_engine_that_is_gone_is_not_shown() -> None:
     """It said `waiting and probing`, and nobody did."""
     down = run(state=RunState.RUNNING, reason="the service seems down; waiting and probing")
     assert "reason" in dict(sections.facts(report(run=down, live=True)))

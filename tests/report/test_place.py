@@ -12,14 +12,14 @@ from .samples import PLACE, one_of_each, report, run
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_every_format_tells_cloud_region_project_and_address(form: str) -> None:
+def test_every_format_has_cloud_region_project_and_endpoint(form: str) -> None:
     stream = io.StringIO(newline="")
     write(report(one_of_each(), run=run(**PLACE)), form, stream)
     for word in ("otc", "eu-de", "0a1b2c", "https://vbs.eu-de.test"):
         assert word in stream.getvalue()
 
 
-def test_the_status_tells_it_to_people_and_to_programs() -> None:
+def test_the_status_has_it_as_table_and_as_json() -> None:
     people, programs = io.StringIO(), io.StringIO()
     as_table.write_status(report(run=run(**PLACE)), people)
     as_json.write_status(report(run=run(**PLACE)), programs)
@@ -29,7 +29,7 @@ def test_the_status_tells_it_to_people_and_to_programs() -> None:
     assert {key: told[key] for key in PLACE} == PLACE
 
 
-def test_what_an_older_store_does_not_know_is_left_out_or_null() -> None:
+def test_values_that_an_older_store_lacks_are_left_out_or_null() -> None:
     people, programs = io.StringIO(), io.StringIO()
     as_table.write_status(report(), people)
     as_json.write_status(report(), programs)

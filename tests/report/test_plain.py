@@ -52,7 +52,7 @@ def test_progress_says_what_must_happen_before_more_is_sent() -> None:
     assert line.isprintable()
 
 
-def test_an_estimate_that_nobody_can_make_is_a_dash() -> None:
+def test_an_unknown_estimate_is_a_dash() -> None:
     assert plain.progress(Progress(at=T0, counts={}, retry=0, rate=0, eta=None)).endswith(" eta=-")
 
 
@@ -112,7 +112,7 @@ def test_whatever_the_cloud_says_a_line_is_one_harmless_line(text: str) -> None:
 
 
 @given(any_text)
-def test_no_text_of_a_stranger_can_forge_another_pair(text: str) -> None:
+def test_no_untrusted_text_can_forge_another_pair(text: str) -> None:
     line = moved(hostile_job(1, text), note=text)
     pairs = re.findall(r' ([a-z]+)=("(?:[^"\\]|\\.)*"|[^ "]+)', line[18:])
     expected = ["job", "attempt", "http", "code", "vol"] + (["note"] if text else [])

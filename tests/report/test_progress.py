@@ -83,7 +83,7 @@ def test_more_remaining_jobs_never_end_sooner(per_minute: int, remaining: int) -
         assert one <= two
 
 
-def test_failures_and_what_befell_the_run_are_printed_always_the_rest_when_asked() -> None:
+def test_failures_and_events_of_the_run_are_always_printed_the_rest_if_asked() -> None:
     fail = JobMoved(job=failed(), came_from=JobState.SUBMITTING, at=Wall(T0))
     good = JobMoved(job=job(state=JobState.SUCCEEDED), came_from=JobState.RUNNING, at=Wall(T0))
     limiter = RunNoted(at=Wall(T0), kind="limiter", text="x")

@@ -39,7 +39,7 @@ def test_cleaning_changes_forbidden_characters_only(text: str) -> None:
         assert after == ("\ufffd" if not is_harmless(before) else before)
 
 
-def test_every_forbidden_character_is_replaced_wherever_it_stands() -> None:
+def test_every_forbidden_character_is_replaced_at_any_place() -> None:
     for character in (*FORBIDDEN, "\ud800", "\udfff"):
         assert clean(f"a{character}b") == "a\ufffdb"
 
@@ -57,7 +57,7 @@ def test_quoted_text_is_a_json_string_on_one_line(text: str) -> None:
 
 
 @given(any_text)
-def test_a_bare_word_holds_nothing_that_could_start_another_pair(text: str) -> None:
+def test_a_bare_word_cannot_start_another_pair(text: str) -> None:
     shown = word(text)
     assert is_harmless(shown)
     if not shown.startswith('"'):

@@ -13,13 +13,12 @@ from tests.tui.piloting import Stage, opened
 from tests.tui.scripted import RUN, ScriptedSource
 from vbsbatch.model import JobState
 from vbsbatch.tui.bindings import KEYS
-from vbsbatch.tui.comparison import ComparisonScreen
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.event_pane import EventPane
-from vbsbatch.tui.failures import Failures
 from vbsbatch.tui.help import HelpScreen
 from vbsbatch.tui.overview import OverviewScreen
-from vbsbatch.tui.runs import RunsScreen
+from vbsbatch.tui.panes import Failures
+from vbsbatch.tui.runs import ComparisonScreen, RunsScreen
 from vbsbatch.tui.view_models import Sort, SortKey
 
 pytestmark = pytest.mark.anyio

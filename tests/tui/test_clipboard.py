@@ -28,7 +28,7 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.anyio
 @pytest.mark.skipif(tmux is None, reason="there is no tmux")
-async def test_inside_tmux_what_is_copied_reaches_tmux(
+async def test_copied_text_reaches_tmux_inside_tmux(
     server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMUX", f"{server},1,0")

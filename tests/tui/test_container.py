@@ -10,7 +10,7 @@ from tests.tui.piloting import opened
 from tests.tui.scripted import RUN, ScriptedSource
 from vbsbatch.cli import screen_launcher
 from vbsbatch.tui import header
-from vbsbatch.tui.leave_dialog import LeaveContainer
+from vbsbatch.tui.dialogs import LeaveContainer
 
 pytestmark = pytest.mark.anyio
 

@@ -9,12 +9,11 @@ import pytest
 from tests.tui.piloting import Monitor, Stage, opened
 from tests.tui.scripted import NOW, RUN, ScriptedSource
 from vbsbatch.model import JobState, Verdict, Wall
-from vbsbatch.tui import detail_text, formatting, job_history
-from vbsbatch.tui.comparison import ComparisonScreen
+from vbsbatch.tui import detail_text, formatting
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.dialogs import Confirm, Pick, Typed
 from vbsbatch.tui.overview import OverviewScreen
-from vbsbatch.tui.runs import RunsScreen
+from vbsbatch.tui.runs import ComparisonScreen, RunsScreen
 from vbsbatch.tui.view_models import RunLine
 
 pytestmark = pytest.mark.anyio
@@ -55,19 +54,19 @@ async def test_the_parts_are_attempts_events_exchange_and_timeline() -> None:
         assert "[exchange]" in stage.text
 
 
-async def test_what_the_attempts_alone_tell_is_part_of_a_jobs_history() -> None:
+async def test_moves_that_only_attempts_record_are_part_of_a_jobs_history() -> None:
     source = ScriptedSource()
     job = next(job for job in source.jobs if job.state is JobState.SUCCEEDED)
     detail = source.detail(RUN, job.no)
     attempt = replace(detail.attempts[0], verdict=Verdict.ACCEPTED, took=2.0)
     bare = replace(detail, attempts=[attempt], events=detail.events[1:])
-    found = [(event.to, event.text) for event in job_history.moves(bare)]
+    found = [(event.to, event.text) for event in detail_text.history(bare)]
     assert found == [
         (JobState.SUBMITTING, "attempt 1"),
         (JobState.RUNNING, "accepted"),
         (JobState.SUCCEEDED, None),
     ]
-    assert Wall(job_history.moves(bare)[1].at) == attempt.sent_at + 2
+    assert Wall(detail_text.history(bare)[1].at) == attempt.sent_at + 2
 
 
 @pytest.mark.parametrize(
@@ -79,13 +78,13 @@ async def test_what_the_attempts_alone_tell_is_part_of_a_jobs_history() -> None:
         (None, "deadline", "deadline"),
     ],
 )
-async def test_a_failure_is_named_by_what_there_is(
+async def test_a_failure_is_named_by_its_status_its_code_or_both(
     status: int | None, code: str | None, words_for_it: str
 ) -> None:
     assert formatting.failure(status, code) == words_for_it
 
 
-async def test_attempts_that_did_not_count_are_told_where_there_are_any() -> None:
+async def test_attempts_that_did_not_count_are_shown_if_there_are_any() -> None:
     failed = next(job for job in ScriptedSource().jobs if job.state is JobState.FAILED)
     why = detail_text.why(replace(failed, attempts=5, uncharged=2), NOW)
     assert why.endswith("(5 attempts, 2 of them not counted)")
@@ -102,7 +101,7 @@ async def test_an_accepted_create_has_no_code_to_be_explained() -> None:
         assert ("code means" in shown) is (job.code is not None), job
 
 
-async def test_a_job_whose_engine_is_gone_says_so() -> None:
+async def test_a_job_shows_that_its_engine_is_gone() -> None:
     async with opened() as stage:
         await stage.press("enter")
         assert "engine gone" not in stage.text
@@ -154,7 +153,7 @@ async def test_an_id_is_copied_to_the_clipboard() -> None:
         assert stage.app.said == ["copied: req-2-4"]
 
 
-async def test_what_is_copied_is_cleaned() -> None:
+async def test_copied_text_is_cleaned() -> None:
     async with opened(ScriptedSource(hostile="\x1b]2;x\x07\n")) as stage:
         await stage.press("enter", "y")
         await stage.until(lambda: isinstance(stage.app.screen, Pick))

@@ -10,12 +10,11 @@ from vbsbatch.errors import UsageError
 from vbsbatch.tui import bindings, themes
 from vbsbatch.tui.app import MonitorApp
 from vbsbatch.tui.bindings import KEYS
-from vbsbatch.tui.comparison import ComparisonScreen
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.job_table import JobTable
-from vbsbatch.tui.key_line import MOST, chosen
+from vbsbatch.tui.line_widgets import MOST, chosen
 from vbsbatch.tui.overview import OverviewScreen
-from vbsbatch.tui.runs import RunsScreen
+from vbsbatch.tui.runs import ComparisonScreen, RunsScreen
 
 SCREENS: dict[str, type] = {
     "overview": OverviewScreen,
@@ -69,7 +68,7 @@ def test_a_keymap_that_makes_no_sense_is_refused(keymap: dict[str, Any], words: 
 
 
 @pytest.mark.anyio
-async def test_a_remapped_key_works_and_is_what_footer_and_help_show() -> None:
+async def test_a_remapped_key_works_and_is_shown_in_footer_and_help() -> None:
     keymap = {"filter": "f5", "stop": "ctrl+k", "failures": "/"}
     async with opened(keymap=keymap) as stage:
         assert "f5 Filter" in stage.lines[-1]
@@ -82,7 +81,7 @@ async def test_a_remapped_key_works_and_is_what_footer_and_help_show() -> None:
 
 
 @pytest.mark.anyio
-async def test_help_tells_how_an_action_without_a_key_is_called() -> None:
+async def test_help_shows_how_to_call_an_action_without_a_key() -> None:
     async with opened(keymap={"pause": "ctrl+p", "more": ":"}) as stage:
         await stage.press("question_mark")
         assert " ^p         Pause" in stage.text
@@ -91,7 +90,7 @@ async def test_help_tells_how_an_action_without_a_key_is_called() -> None:
 
 
 @pytest.mark.anyio
-async def test_help_and_palette_hold_every_action_of_the_screen() -> None:
+async def test_help_and_palette_list_every_action_of_the_screen() -> None:
     async with opened(size=(100, 200)) as stage:
         screen: Screen[Any] = stage.app.screen
         names = {c.title.partition(":")[0] for c in stage.app.get_system_commands(screen)}
@@ -116,7 +115,7 @@ async def test_t_goes_through_the_themes_and_the_palette_names_them() -> None:
 
 @pytest.mark.parametrize("theme", list(themes.THEMES))
 @pytest.mark.parametrize("role", themes.ROLES)
-def test_every_theme_has_a_look_for_every_role(theme: str, role: str) -> None:
+def test_every_theme_has_a_style_for_every_role(theme: str, role: str) -> None:
     assert themes.style(theme, role) is not None
 
 

@@ -15,9 +15,8 @@ from vbsbatch.store import Event
 from vbsbatch.tui import event_pane, formatting, header, panes
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.dialogs import Confirm
-from vbsbatch.tui.failures import Failures
 from vbsbatch.tui.overview import OverviewScreen
-from vbsbatch.tui.panes import SidePane
+from vbsbatch.tui.panes import Failures, SidePane
 from vbsbatch.tui.runs import RunsScreen
 from vbsbatch.tui.view_models import Sort, SortKey
 
@@ -65,7 +64,7 @@ async def test_the_cursor_stays_on_its_job_and_line_while_rows_move() -> None:
         assert f"{job:05d}" in next(text for text in stage.lines if text.startswith(">"))
 
 
-async def test_keys_and_clicks_are_meant_for_what_is_seen_whatever_moved_since() -> None:
+async def test_keys_and_clicks_apply_to_the_jobs_that_are_visible_even_if_rows_moved() -> None:
     async with opened() as stage:
         await stage.press("f", *["j"] * 20)
         table, source = stage.table, stage.source
@@ -208,7 +207,7 @@ async def test_the_slowest_jobs_are_as_old_beside_the_table_as_in_it() -> None:
             assert set(ages) == {f"{20 + second}s"}
 
 
-async def test_f_shows_failures_only_and_then_what_was_there_before() -> None:
+async def test_f_shows_failures_only_and_then_the_former_view() -> None:
     async with opened() as stage:
         await stage.press("f")
         assert {job.state for job in stage.table._rows} == {JobState.FAILED}
@@ -257,7 +256,7 @@ async def test_no_failure_is_denied_before_anything_is_known() -> None:
     assert "none" not in str(Failures().lines)
 
 
-async def test_what_is_told_in_passing_leaves_the_line_that_says_what_is_requested() -> None:
+async def test_a_short_message_does_not_cover_the_line_of_pending_requests() -> None:
     app = Monitor(ScriptedSource(), run_id=RUN)
     async with app.run_test(notifications=True) as pilot:
         stage = Stage(app, ScriptedSource(), pilot)
@@ -277,7 +276,7 @@ async def test_long_figures_leave_a_bar() -> None:
     assert len(line) == 80
 
 
-async def test_in_little_room_what_there_is_none_of_goes_first() -> None:
+async def test_a_narrow_header_leaves_out_zero_counts_first() -> None:
     source = ScriptedSource()
     counts = {
         JobState.RUNNING: 42,
@@ -301,7 +300,7 @@ async def test_in_little_room_what_there_is_none_of_goes_first() -> None:
         (50, RunState.STOPPED, "> active 42 "),
     ],
 )
-async def test_the_cap_is_shown_where_it_is_what_creates_wait_for(
+async def test_the_cap_is_shown_when_creates_wait_for_it(
     cap: int, state: RunState, shown: str
 ) -> None:
     source = ScriptedSource()
@@ -438,7 +437,7 @@ async def test_a_long_name_leaves_room_for_what_happened() -> None:
     assert "as-they-come-in-s~: failed: attempt 5 -> 400 VB.0040, gave up" in told(140, event, job)
 
 
-async def test_a_failure_that_was_tried_again_is_still_told_as_one() -> None:
+async def test_a_failure_that_was_retried_is_still_listed_as_a_failure() -> None:
     source = ScriptedSource()
     job = next(job for job in source.jobs if job.state is JobState.FAILED)
     event = Event(id=1, at=NOW, no=job.no, kind="move", to=JobState.FAILED, text="gave up")
@@ -483,7 +482,7 @@ async def test_an_engine_without_a_heartbeat_for_ten_seconds_is_shown_and_can_be
 
 
 @pytest.mark.parametrize("state", [RunState.RUNNING, RunState.PAUSED])
-async def test_what_a_live_run_waits_for_is_said_above_everything(state: RunState) -> None:
+async def test_the_banner_shows_what_a_live_run_waits_for(state: RunState) -> None:
     async with opened(size=(140, 40)) as stage:
         assert "waits" not in stage.text
         reason = "wave canary ended with 3 failed, 0 are allowed: wave rest waits"
@@ -553,7 +552,7 @@ async def test_the_screen_goes_on_while_a_new_engine_starts() -> None:
         assert stage.app.said == [f"engine started for run {RUN}"]
 
 
-async def test_keys_typed_at_once_reach_what_the_ones_before_opened() -> None:
+async def test_keys_typed_in_a_burst_reach_the_screen_that_earlier_ones_opened() -> None:
     async with opened() as stage:
         await stage.burst("slash", *"mail", "enter")
         await stage.until(lambda: stage.table.view.terms.text == "mail")
@@ -569,7 +568,7 @@ async def test_keys_typed_at_once_reach_what_the_ones_before_opened() -> None:
         assert "scope: all that failed with 429 APIG.0308" in stage.text
 
 
-async def test_no_question_to_confirm_is_answered_by_what_was_typed_before_it() -> None:
+async def test_keys_typed_before_a_confirmation_do_not_answer_it() -> None:
     async with opened() as stage:
         await stage.burst("f", "r", "y", "y")
         await stage.until(lambda: "Retry 1 job?" in stage.text)
@@ -584,7 +583,7 @@ async def test_a_stopped_run_says_why_and_how_to_go_on() -> None:
         assert "stopped: quota used up; press c to resume" in stage.text
 
 
-async def test_the_terminal_is_told_once_when_a_run_ends() -> None:
+async def test_the_terminal_is_notified_once_when_a_run_ends() -> None:
     async with opened() as stage:
         stage.source.tell(state=RunState.ENDED, ended_at=NOW)
         await stage.look()
@@ -609,7 +608,7 @@ async def test_any_size_of_terminal_is_survived(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("size", [(20, 3), (40, 5)])
-async def test_what_was_asked_for_is_seen_in_the_least_room(size: tuple[int, int]) -> None:
+async def test_pending_requests_are_visible_on_the_smallest_terminal(size: tuple[int, int]) -> None:
     async with opened(size=size) as stage:
         await stage.press("question_mark")
         assert "The run" in stage.text
@@ -624,7 +623,7 @@ async def test_what_was_asked_for_is_seen_in_the_least_room(size: tuple[int, int
         assert any(line.startswith(">  LIVE") for line in stage.lines)
 
 
-async def test_the_footer_tells_the_keys_of_the_place_that_has_the_focus() -> None:
+async def test_the_footer_shows_the_keys_of_the_focused_part() -> None:
     async with opened() as stage:
         usual = stage.lines[-1]
         await stage.press("slash")

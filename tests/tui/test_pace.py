@@ -59,7 +59,7 @@ def test_the_time_left_leaves_a_night_without_an_engine_out() -> None:
     assert left == pytest.approx(200, rel=0.1)
 
 
-def test_nobody_can_tell_the_time_left_from_too_little() -> None:
+def test_there_is_no_estimate_from_too_few_jobs() -> None:
     assert pace.remaining_time(tally(), 5, NOW, NOW - 100, []) is None
     assert pace.remaining_time(tally(ends=[NOW - 50] * 2), 5, NOW, NOW - 100, []) is None
 
@@ -75,7 +75,7 @@ def test_a_pause_ends_with_the_first_create_of_the_next_engine() -> None:
     assert pace.pauses([(101.0, True), (800.0, False)], creates, 900.0) == [(101.0, 500.0)]
 
 
-def test_completions_are_told_for_thirty_minutes() -> None:
+def test_completions_are_shown_for_thirty_minutes() -> None:
     minute = int(NOW) // 60
     completed = Counter({minute: 3, minute - 29: 2, minute - 30: 7})
     assert pace.per_minute(completed, NOW) == [2, *[0] * 28, 3]

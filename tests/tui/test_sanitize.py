@@ -60,6 +60,6 @@ def test_the_last_wall_lets_no_control_character_through(text: str) -> None:
         ("\u5bbf\u6cca e\u0301", "\u5bbf\u6cca e\u0301"),
     ],
 )
-def test_a_column_holds_nothing_whose_width_terminals_do_not_agree_on(name: str, seen: str) -> None:
+def test_a_column_has_no_characters_of_ambiguous_width(name: str, seen: str) -> None:
     assert cut(name, 20) == seen
     assert cell_len(seen) == sum(map(cell_len, seen))

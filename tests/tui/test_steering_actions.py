@@ -134,7 +134,7 @@ async def test_above_a_hundred_jobs_the_number_must_be_typed() -> None:
         assert argument == {"volumes": [job.volume_id for job in failed]}
 
 
-async def test_x_cancels_what_was_not_sent() -> None:
+async def test_x_cancels_jobs_that_were_not_sent() -> None:
     async with opened() as stage:
         waiting = jobs_in(stage.source, JobState.WAITING)
         await stage.press("slash")
@@ -170,7 +170,7 @@ async def test_pause_is_asked_at_once_and_shown_until_it_is_answered() -> None:
         assert stage.app.said == ["pause: done: as you say"]
 
 
-async def test_several_answers_are_told_together() -> None:
+async def test_several_answers_are_shown_in_one_message() -> None:
     async with opened() as stage:
         await stage.press("p", "plus", "plus", "minus", "plus")
         assert "and 4 more requested" in stage.text
@@ -186,7 +186,7 @@ async def test_p_lets_a_paused_run_go_on() -> None:
         assert stage.source.commands == [("unpause", {})]
 
 
-async def test_the_rate_goes_up_and_down_from_what_was_asked_for_last() -> None:
+async def test_the_rate_goes_up_and_down_from_the_last_requested_rate() -> None:
     async with opened() as stage:
         await stage.press("plus", "plus", "minus")
         counts = [argument["count"] for _, argument in stage.source.commands]
@@ -231,7 +231,7 @@ async def test_stopping_is_explicit_and_confirmed(verb: str) -> None:
 
 
 @pytest.mark.parametrize("size", [(20, 3), (40, 5), (40, 10), (80, 24)])
-async def test_what_answers_a_question_is_seen_at_any_size(size: tuple[int, int]) -> None:
+async def test_the_answers_of_a_question_are_visible_at_any_size(size: tuple[int, int]) -> None:
     async with opened() as stage:
         await stage.call("stop-now")
         await dialog(stage, Confirm)
@@ -342,7 +342,7 @@ async def test_the_list_says_at_once_that_an_engine_is_being_started() -> None:
         await stage.until(lambda: len(stage.app.said) == 2)
 
 
-async def test_what_failed_in_an_older_run_is_retried_from_the_list() -> None:
+async def test_failures_of_an_older_run_can_be_retried_from_the_list() -> None:
     async with opened(run_id=None) as stage:
         await stage.press("j", "r")
         text = await dialog(stage, Confirm)

@@ -138,7 +138,7 @@ def test_a_change_is_noticed_once_whoever_made_it(desk: Desk) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_header_tells_counts_failures_and_pace(desk: Desk) -> None:
+async def test_the_header_shows_counts_failures_and_pace(desk: Desk) -> None:
     limits = Settings(limits=Limits(rate=Rate(count=7)))
     create(desk, 100, settings=limits, started_at=NOW)
     async with desk.store.journal(RUN) as journal:
@@ -194,7 +194,7 @@ async def test_a_screen_that_attaches_late_knows_the_pace_at_once(desk: Desk) ->
 
 
 @pytest.mark.anyio
-async def test_nobody_tells_the_end_of_a_run_that_nobody_drives_or_that_is_paused(
+async def test_a_paused_run_and_one_without_an_engine_have_no_estimate(
     desk: Desk,
 ) -> None:
     create(desk, 100, started_at=NOW)
@@ -229,7 +229,7 @@ async def test_pages_rows_and_sizes_of_a_view_agree(desk: Desk) -> None:
 
 
 @pytest.mark.anyio
-async def test_an_order_is_made_anew_when_the_run_changed_and_not_at_every_look(
+async def test_an_order_is_made_again_when_the_run_changed_and_not_at_every_read(
     desk: Desk,
 ) -> None:
     create(desk, 9)
@@ -308,7 +308,7 @@ async def test_the_newest_events_of_a_run(desk: Desk) -> None:
 
 
 @pytest.mark.anyio
-async def test_no_look_keeps_the_write_ahead_log_from_being_emptied(desk: Desk) -> None:
+async def test_reading_does_not_keep_the_write_ahead_log_from_being_emptied(desk: Desk) -> None:
     create(desk, 60)
     source = desk.source
     async with desk.store.journal(RUN) as journal:
@@ -385,7 +385,7 @@ async def test_a_request_is_shown_until_the_engine_answers(desk: Desk) -> None:
     assert desk.source.asked(done) is done
 
 
-def test_a_request_that_no_engine_lived_to_take_is_told_so(desk: Desk) -> None:
+def test_a_request_that_no_engine_took_is_reported_as_not_taken(desk: Desk) -> None:
     create(desk, 2)
     with desk.store.lock(RUN):
         request = desk.source.ask(RUN, "stop", {})
@@ -423,7 +423,7 @@ async def test_without_an_engine_a_retry_starts_one_and_a_cancel_is_done_at_once
     assert desk.store.counts(RUN) == {JobState.WAITING: 3, JobState.CANCELLED: 1}
 
 
-def test_what_needs_an_engine_is_refused_without_one(desk: Desk) -> None:
+def test_commands_that_need_an_engine_are_refused_without_one(desk: Desk) -> None:
     create(desk, 1)
     for verb in ("pause", "unpause", "stop", "stop-now", "frobnicate"):
         with pytest.raises(UsageError, match="resume it first"):

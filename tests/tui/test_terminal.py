@@ -100,7 +100,7 @@ def test_hostile_text_comes_out_as_replacement_characters_in_runs_and_comparison
         assert terminal.process.poll() is None
 
 
-def test_what_a_user_copies_reaches_the_clipboard_clean() -> None:
+def test_copied_text_reaches_the_clipboard_cleaned() -> None:
     with Terminal("hostile", size=(140, 40)) as terminal:
         terminal.until(READY)
         terminal.send([b"n", b"y", b"j", b"\r"])
@@ -159,7 +159,7 @@ def test_a_terminal_that_is_gone_ends_the_screen(controlling: bool) -> None:
         assert terminal.process.wait(timeout=20) != 0
 
 
-def test_a_crash_in_a_task_of_its_own_is_named_by_what_broke() -> None:
+def test_a_crash_in_a_worker_is_reported_by_its_cause() -> None:
     app = MonitorApp(ScriptedSource())
     app._return_code = 1
     try:

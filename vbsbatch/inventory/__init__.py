@@ -1,5 +1,5 @@
-"""What a cloud has, held against what a plan wants. Pure: imports `model`, `errors` and `plan`.
+"""What a cloud has, compared with what a plan wants. Pure: imports `model`, `errors` and `plan`.
 
-`Fleet` is what the cloud showed; `chosen` picks volumes out of it; `plan_text` writes a plan of
-them, `differences` holds an older plan against it, `look` finds what would go wrong in a run.
+`VolumesByServer` is what the cloud returned. `chosen` selects volumes, `plan_text` writes a plan of
+them, `differences` compares an older plan with them, `look` finds what would go wrong in a run.
 """

@@ -1,4 +1,4 @@
-"""What the cloud showed before a run, and which of it nobody could find out."""
+"""What the cloud returned before a run, and which questions got no answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vbsbatch.inventory.volumes_by_server import VolumesByServer
 from vbsbatch.model import Backup, Quota, ServiceFacts
-from vbsbatch.plan.checks import volume_uuid
+from vbsbatch.plan.units import volume_uuid
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +23,7 @@ class Gap:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CloudSnapshot:
-    """One look at a project. None stands for what could not be found out; `gaps` say why."""
+    """A project as the cloud returned it. None is what could not be read; `gaps` say why."""
 
     service: ServiceFacts
     now: float
@@ -32,13 +32,13 @@ class CloudSnapshot:
     """Every volume, or those of the plan among them."""
     backups: Sequence[Backup] | None = None
     whole: bool = True
-    """False when older backups than these were not looked at."""
+    """False when older backups than these were not read."""
     quotas: Sequence[Quota] | None = None
     gaps: tuple[Gap, ...] = ()
 
 
 def by_volume(backups: Sequence[Backup] | None) -> Mapping[str, list[Backup]]:
-    """The backups of each volume, in their order; those that name no volume are nobody's."""
+    """The backups of each volume, in their order; those that name no volume are left out."""
     found: defaultdict[str, list[Backup]] = defaultdict(list)
     for backup in backups or ():
         try:

@@ -1,4 +1,4 @@
-"""Which volumes of a fleet a selection means."""
+"""Which volumes of a project a selection selects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vbsbatch.errors import UsageError
 from vbsbatch.inventory.volumes_by_server import VolumesByServer, is_hopeless
 from vbsbatch.model import CloudVolume
 from vbsbatch.plan import VolumeSelection
-from vbsbatch.plan.checks import volume_uuid
+from vbsbatch.plan.units import volume_uuid
 
 
 def chosen(fleet: VolumesByServer, selection: VolumeSelection) -> dict[str, CloudVolume]:
@@ -27,14 +27,14 @@ def chosen(fleet: VolumesByServer, selection: VolumeSelection) -> dict[str, Clou
 
 
 def usable(volumes: dict[str, CloudVolume], selection: VolumeSelection) -> dict[str, CloudVolume]:
-    """Those that a plan may hold: who names states means them, else hopeless ones are left out."""
+    """Those that a plan may hold: all if states are named, else those that can be backed up."""
     if selection.status:
         return volumes
     return {key: volume for key, volume in volumes.items() if not is_hopeless(volume.status)}
 
 
 def check_servers(fleet: VolumesByServer, wanted: Sequence[str], *, names_known: bool) -> None:
-    """Raise `UsageError` for a server that nobody knows, with what could be meant."""
+    """Raise `UsageError` for an unknown server, with the closest name."""
     attached = {each for volume in fleet.volumes.values() for each in volume.server_ids}
     for word in wanted:
         if _matching(fleet, word) or word in attached:
@@ -50,7 +50,7 @@ def check_servers(fleet: VolumesByServer, wanted: Sequence[str], *, names_known:
 
 
 def _servers(fleet: VolumesByServer, wanted: Collection[str]) -> frozenset[str]:
-    """Ids of the servers that are meant; a word that is no name is an id."""
+    """Ids of the servers; a word that is no name is an id."""
     return frozenset(each for word in wanted for each in (*_matching(fleet, word), word))
 
 

@@ -1,4 +1,4 @@
-"""A plan held against the fleet as it is now: volumes gone, new, changed."""
+"""A plan compared with the project as it is now: volumes gone, new, changed."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _new(
 
 
 def _changes(volume: PlanVolume, now: CloudVolume, fleet: VolumesByServer) -> Iterator[Change]:
-    """What the plan knows is compared; what it does not say cannot have changed."""
+    """Compare what the plan records; what it does not say cannot have changed."""
     name, seen = shown_name(now.name) or volume.id, volume.seen
     nameless = seen is None and volume.name == volume.id
     if name != volume.name and not nameless:
@@ -104,7 +104,7 @@ def _changes(volume: PlanVolume, now: CloudVolume, fleet: VolumesByServer) -> It
 
 
 def _other_state(was: str | None, now: str | None) -> bool:
-    """A state that passes by itself (`backing-up`) is no change that anybody asked about."""
+    """Whether the state changed, other than to a temporary one such as `backing-up`."""
     passing = not is_ready(now) and not is_hopeless(now)
     return was is not None and now is not None and was != now and not passing
 

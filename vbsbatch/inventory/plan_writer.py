@@ -13,7 +13,7 @@ from vbsbatch.inventory.volumes_by_server import VolumesByServer
 from vbsbatch.masking import masked
 from vbsbatch.model import CloudVolume
 from vbsbatch.plan import VolumeSelection
-from vbsbatch.plan.checks import UUID_PATTERN
+from vbsbatch.plan.units import UUID_PATTERN
 from vbsbatch.plan.volume_collector import shown_name
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[.-][A-Za-z0-9_]+)*", re.ASCII)
@@ -59,7 +59,7 @@ def plan_text(
 
 
 def scalar(text: str) -> str:
-    """A text as YAML writes it, on one line; quoted wherever any reader might see something else.
+    """A text as YAML writes it, on one line; quoted where any reader might read something else.
 
     JSON's strings are YAML's double-quoted ones.
     """
@@ -98,7 +98,7 @@ def _heading(
 
 
 def _command(heading: Heading) -> str:
-    """What to type to choose the same volumes again."""
+    """The command that selects the same volumes again."""
     words = ["vbsbatch", "plan", "new"]
     if heading.cloud is not None:
         words += ["--cloud", heading.cloud]
@@ -109,7 +109,7 @@ def _command(heading: Heading) -> str:
 
 
 def _said(selection: VolumeSelection) -> Iterator[tuple[str, list[str]]]:
-    """What the selection says, key by key."""
+    """The keys of the selection with their values."""
     for field in fields(VolumeSelection):
         value = getattr(selection, field.name)
         if isinstance(value, int):
@@ -122,7 +122,7 @@ def _said(selection: VolumeSelection) -> Iterator[tuple[str, list[str]]]:
 
 
 def _selection(selection: VolumeSelection) -> Iterator[str]:
-    """The key of this name; a plan of all volumes says nothing."""
+    """The `selection` of the plan; empty for a plan of all volumes."""
     lines = [
         f"  {key}: {values[0]}"
         if key in _NUMBERS
@@ -155,7 +155,7 @@ def _group(
 
 
 def _seen(fleet: VolumesByServer, volume: CloudVolume) -> list[str]:
-    """Facts that `plan diff` compares, as they stand in the plan."""
+    """Facts that `plan diff` compares, as the plan has them."""
     facts = {
         "status": _shown(volume.status)[:64],
         "type": _shown(volume.volume_type),
@@ -169,13 +169,13 @@ def _seen(fleet: VolumesByServer, volume: CloudVolume) -> list[str]:
 def _place(
     fleet: VolumesByServer, volume_id: str, volume: CloudVolume
 ) -> tuple[bool, str, str, str, str]:
-    """Server by server, those of none last; there by name."""
+    """Order by server, volumes without one last, then by name."""
     group, name = fleet.group(volume), volume.name or ""
     return group is None, (group or "").casefold(), group or "", name.casefold(), volume_id
 
 
 def _shown(text: str | None) -> str:
-    """What the cloud calls something, as a plan may hold it; no secret of ours is in it."""
+    """A name of the cloud, as a plan may hold it, without secrets."""
     return shown_name(None if text is None else masked(text))
 
 

@@ -1,19 +1,20 @@
-"""The look before a run: what would surely fail, what may, and what needs no backup now."""
+"""The check before a run: what would surely fail, what may, what needs no backup; a forecast."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from statistics import median
 
 from vbsbatch.inventory.cloud_snapshot import CloudSnapshot, Gap, by_volume
-from vbsbatch.inventory.forecast import Forecast, forecast
 from vbsbatch.inventory.plan_writer import counted
 from vbsbatch.inventory.volumes_by_server import is_hopeless, is_ready
-from vbsbatch.model import Backup, CloudVolume, Quota, Settings
+from vbsbatch.model import Backup, CloudVolume, Limits, Quota, Settings
 from vbsbatch.plan import Plan, PlanVolume
-from vbsbatch.plan.volumes import Choices
+from vbsbatch.plan.plan import Choices
 
 _GOING = frozenset({"deleting", "deleted"})
 _UNITS = {"backups": "backups", "backup_gigabytes": "GB of backups"}
@@ -29,7 +30,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreflightFinding:
-    """One thing that was found out; about one volume, or about the run as a whole."""
+    """One result, about one volume or about the whole run."""
 
     severity: Severity
     about: str
@@ -52,7 +53,7 @@ class Preflight:
     forecast: Forecast
 
     def found(self, severity: Severity) -> int:
-        """How many findings matter so much."""
+        """How many findings have this severity."""
         return sum(finding.severity is severity for finding in self.findings)
 
     @property
@@ -62,7 +63,7 @@ class Preflight:
 
     @property
     def blind(self) -> bool:
-        """True when the backups could not be listed, and it matters as much as it can."""
+        """True when the backups could not be listed and that is an error."""
         return any(
             finding.severity is Severity.ERROR and finding.about == "backups"
             for finding in self.findings
@@ -70,27 +71,27 @@ class Preflight:
 
     @property
     def blocked(self) -> bool:
-        """True when something would surely fail that skipping volumes does not mend."""
+        """True when something would surely fail, and skipping volumes does not help."""
         return any(
             finding.severity is Severity.ERROR and finding.volume_id is None
             for finding in self.findings
         )
 
 
-def look(plan: Plan, sight: CloudSnapshot, *, unanswered: Severity) -> Preflight:
-    """Hold the plan against what the cloud showed.
+def look(plan: Plan, snapshot: CloudSnapshot, *, unanswered: Severity) -> Preflight:
+    """Compare the plan with what the cloud returned.
 
-    `unanswered` is how much it matters that a question got no answer this time. One that the cloud
-    refuses for good is a warning, and of the list of backups an error, in any case.
+    `unanswered` is the severity of a question that got no answer this time. One that the cloud
+    refuses for good is always a warning, for the list of backups an error.
     """
-    backups = by_volume(sight.backups)
-    findings = [_of_gap(gap, unanswered) for gap in sight.gaps]
+    backups = by_volume(snapshot.backups)
+    findings = [_of_gap(gap, unanswered) for gap in snapshot.gaps]
     recent: dict[str, str] = {}
     hopeless: dict[str, str] = {}
     sizes = []
     for volume in plan.volumes:
-        now = sight.fleet.volumes.get(volume.id) if sight.fleet is not None else None
-        found = list(_of_volume(plan, volume, now, sight, backups.get(volume.id, [])))
+        now = snapshot.fleet.volumes.get(volume.id) if snapshot.fleet is not None else None
+        found = list(_of_volume(plan, volume, now, snapshot, backups.get(volume.id, [])))
         findings += found
         for finding in found:
             if finding.about == "recent":
@@ -99,10 +100,10 @@ def look(plan: Plan, sight: CloudSnapshot, *, unanswered: Severity) -> Preflight
                 hopeless.setdefault(volume.id, finding.text)
         if volume.id not in recent and volume.id not in hopeless:
             sizes.append(_size(volume, now))
-    ahead = forecast(sizes, plan.settings.limits, sight.backups or ())
+    ahead = forecast(sizes, plan.settings.limits, snapshot.backups or ())
     ahead = replace(ahead, uncounted=tuple(_uncounted(plan.settings)))
-    findings += _of_quotas(sight.quotas or (), ahead)
-    findings += _of_run(plan, sight, ahead)
+    findings += _of_quotas(snapshot.quotas or (), ahead)
+    findings += _of_run(plan, snapshot, ahead)
     return Preflight(findings=tuple(findings), recent=recent, hopeless=hopeless, forecast=ahead)
 
 
@@ -117,7 +118,7 @@ def _uncounted(settings: Settings) -> Iterator[str]:
 
 
 def _of_gap(gap: Gap, unanswered: Severity) -> PreflightFinding:
-    needed = gap.what == "backups"  # a run follows its backups in this list alone
+    needed = gap.what == "backups"  # the only source of the state of a run's backups
     for_good = Severity.ERROR if needed else Severity.WARNING
     severity = for_good if gap.refused else unanswered
     return PreflightFinding(
@@ -129,20 +130,20 @@ def _of_volume(
     plan: Plan,
     volume: PlanVolume,
     now: CloudVolume | None,
-    sight: CloudSnapshot,
+    snapshot: CloudSnapshot,
     backups: Sequence[Backup],
 ) -> Iterator[PreflightFinding]:
-    """What is to be said of one volume; nothing more than the first reason to leave it out."""
+    """The findings about one volume; if there is a reason to leave it out, only the first one."""
 
     def told(severity: Severity, about: str, text: str) -> PreflightFinding:
         return PreflightFinding(
             severity=severity, about=about, text=text, volume_id=volume.id, name=volume.name
         )
 
-    if (why := _recent(plan, volume, backups, sight.now)) is not None:
+    if (why := _recent(plan, volume, backups, snapshot.now)) is not None:
         yield told(Severity.NOTE, "recent", why)
         return
-    if (error := _error(plan, volume, now, sight, backups)) is not None:
+    if (error := _error(plan, volume, now, snapshot, backups)) is not None:
         yield told(Severity.ERROR, *error)
         return
     later = f"the run tries again for up to {_span(plan.settings.retry.later_for)}"
@@ -158,33 +159,33 @@ def _error(
     plan: Plan,
     volume: PlanVolume,
     now: CloudVolume | None,
-    sight: CloudSnapshot,
+    snapshot: CloudSnapshot,
     backups: Sequence[Backup],
 ) -> tuple[str, str] | None:
     """Why a backup of the volume would surely fail, as (about, text); None when it need not."""
-    if now is None and sight.fleet is not None:
+    if now is None and snapshot.fleet is not None:
         return "missing", "the cloud has no such volume in this project"
     if now is not None and is_hopeless(now.status):
         return "state", f"is in state {now.status}: it must be available or in-use"
-    most = sight.service.backups_most
+    most = snapshot.service.backups_most
     kept = sum(backup.status not in _GOING for backup in backups)
     if most is not None and kept >= most:
         return "limit", f"has {kept} backups of the {most} there can be: delete some"
     wanted = volume.own.over(plan.defaults)
     in_use = now is not None and now.status == "in-use"
-    if sight.service.refuses_in_use and wanted.force is False and in_use:
+    if snapshot.service.refuses_in_use and wanted.force is False and in_use:
         return "settings", "is in use, and the plan says force: false"
-    if sight.service.needs_parent and _lacks_parent(wanted, sight, backups):
+    if snapshot.service.needs_parent and _lacks_parent(wanted, snapshot, backups):
         return "settings", "has no backup that an incremental one (full: false) could build on"
     return None
 
 
-def _lacks_parent(wanted: Choices, sight: CloudSnapshot, backups: Sequence[Backup]) -> bool:
+def _lacks_parent(wanted: Choices, snapshot: CloudSnapshot, backups: Sequence[Backup]) -> bool:
     """Whether an incremental backup is asked for that surely has nothing to build on."""
     if wanted.full is not False or wanted.full_if_no_parent:
         return False
     based = any(backup.status == "available" for backup in backups)
-    return sight.backups is not None and sight.whole and not based
+    return snapshot.backups is not None and snapshot.whole and not based
 
 
 def _recent(plan: Plan, volume: PlanVolume, backups: Sequence[Backup], now: float) -> str | None:
@@ -228,9 +229,9 @@ def _of_quotas(quotas: Sequence[Quota], ahead: Forecast) -> Iterator[PreflightFi
             yield PreflightFinding(severity=Severity.NOTE, about="quota", text=text)
 
 
-def _of_run(plan: Plan, sight: CloudSnapshot, ahead: Forecast) -> Iterator[PreflightFinding]:
-    if not sight.whole:
-        text = f"only the newest {len(sight.backups or ())} were looked at"
+def _of_run(plan: Plan, snapshot: CloudSnapshot, ahead: Forecast) -> Iterator[PreflightFinding]:
+    if not snapshot.whole:
+        text = f"only the newest {len(snapshot.backups or ())} were looked at"
         yield PreflightFinding(severity=Severity.NOTE, about="backups", text=text)
     deadline = plan.settings.deadline
     if deadline is not None and ahead.submitting > deadline:
@@ -260,3 +261,70 @@ def in_words(ahead: Forecast) -> str:
         pace = f"{ahead.samples} backups lately took {_span(ahead.each)} in the median"
         text += f", about {_span(ahead.seconds)} ({pace})"
     return text + (f", not counting its {', '.join(ahead.uncounted)}" if ahead.uncounted else "")
+
+
+_SAMPLES = 50
+_ENOUGH = 3
+_LONGEST = 2 * 86400.0  # a backup that took longer was changed long after it was made
+# The engine's budget of list pages, and their distance beyond it: docs/operations.md.
+_PAGES, _PAGES_EACH, _APART = 20, 0.12, 90.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forecast:
+    """What a run of so many volumes will need."""
+
+    volumes: int
+    gigabytes: int
+    unsized: int
+    """Volumes of unknown size."""
+    calls: int
+    """About, with as many list pages as the budget allows; retries not counted."""
+    submitting: float
+    """Seconds until the last create has left, however fast the cloud is."""
+    each: float | None = None
+    """Median seconds of recent backups; None where not known."""
+    samples: int = 0
+    seconds: float | None = None
+    """The whole run at that pace."""
+    uncounted: tuple[str, ...] = ()
+    """Parts of the plan that may make it take longer still."""
+
+
+def forecast(sizes: Sequence[int | None], limits: Limits, backups: Iterable[Backup]) -> Forecast:
+    """The forecast for volumes of these sizes in GB; `backups` are the project's, newest first."""
+    count, rate = len(sizes), limits.rate.per_second
+    took = _took(backups)
+    each = median(took) if len(took) >= _ENOUGH else None
+    submitting = max(count - 1, 0) / rate
+    if each is None or not count:
+        seconds = None
+    else:
+        # In a steady state a place is freed every `each / in_flight` seconds.
+        seconds = max(submitting, (math.ceil(count / limits.in_flight) - 1) * each) + each
+    return Forecast(
+        volumes=count,
+        gigabytes=sum(size or 0 for size in sizes),
+        unsized=sum(size is None for size in sizes),
+        calls=count + math.ceil(max(_PAGES + _PAGES_EACH * count, (seconds or 0.0) / _APART))
+        if count
+        else 0,
+        submitting=submitting,
+        each=each,
+        samples=len(took),
+        seconds=seconds,
+    )
+
+
+def _took(backups: Iterable[Backup]) -> list[float]:
+    """How long the newest finished backups took, as far as the cloud reports it."""
+    found = []
+    for backup in backups:
+        if backup.status != "available" or backup.created_at is None or backup.updated_at is None:
+            continue
+        seconds = backup.updated_at - backup.created_at
+        if 0 < seconds <= _LONGEST:
+            found.append(seconds)
+        if len(found) == _SAMPLES:
+            break
+    return found

@@ -1,4 +1,4 @@
-"""The volumes and servers that a cloud showed, each once, and what the servers are called."""
+"""The volumes and servers that a cloud returned, each once, and the names of the servers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from vbsbatch.model import CloudServer, CloudVolume
-from vbsbatch.plan.checks import volume_uuid
+from vbsbatch.plan.units import volume_uuid
 from vbsbatch.plan.volume_collector import shown_name
 
 _READY = frozenset({"available", "in-use"})
@@ -16,21 +16,21 @@ _LABEL_MOST = 200
 
 
 def is_ready(status: str | None) -> bool:
-    """True when a volume in this state can be backed up now; a state not told counts as such."""
+    """True when a volume in this state can be backed up now; an unknown state counts as ready."""
     return status is None or status in _READY
 
 
 def is_hopeless(status: str | None) -> bool:
-    """True when no waiting makes a volume in this state one that can be backed up.
+    """True when waiting does not help: the volume cannot be backed up from this state.
 
-    Block storage's own words: `error` and all that begin like it stay until somebody acts.
+    These are block storage's states. Those that begin with `error` stay until somebody acts.
     """
     return status is not None and (status in _GONE or status.startswith("error"))
 
 
 @dataclass(frozen=True, slots=True)
 class VolumesByServer:
-    """What the cloud showed: volumes by id (the one spelling of a plan), server names by id."""
+    """Volumes by id (spelled as in a plan), server names by id."""
 
     volumes: Mapping[str, CloudVolume]
     names: Mapping[str, str]
@@ -39,8 +39,7 @@ class VolumesByServer:
     def of(
         cls, volumes: Iterable[CloudVolume], servers: Iterable[CloudServer] = ()
     ) -> VolumesByServer:
-        """The fleet of these; volumes that were listed twice, or without a UUID, count once or not
-        at all: no plan can name the latter."""
+        """These volumes, each once. One without a UUID is left out: no plan can name it."""
         by_id: dict[str, CloudVolume] = {}
         for volume in volumes:
             try:
@@ -57,7 +56,7 @@ class VolumesByServer:
         return min((self.label(server_id) for server_id in volume.server_ids), default=None)
 
     def label(self, server_id: str) -> str:
-        """What people call the server."""
+        """The server's name, else its id."""
         return self.names.get(server_id, server_id)
 
     def server_id(self, volume: CloudVolume) -> str | None:
@@ -67,7 +66,7 @@ class VolumesByServer:
 
 
 def _labels(servers: Iterable[CloudServer]) -> dict[str, str]:
-    """Names by id; servers of the same name are told apart by the beginning of their ids."""
+    """Names by id; to equal names the beginning of the id is added."""
     shown = {server.id: shown_name(server.name)[:_LABEL_MOST] for server in servers}
     often = Counter(shown.values())
     return {

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vbsbatch.plan.loading import load
-    from vbsbatch.plan.plan import Plan, VolumeSelection
+    from vbsbatch.plan.plan import Plan, PlanVolume, Seen, VolumeSelection
     from vbsbatch.plan.schema import json_schema
     from vbsbatch.plan.units import parse_duration, parse_rate
-    from vbsbatch.plan.volumes import PlanVolume, Seen
 
 __all__ = [
     "Plan",
@@ -28,9 +27,9 @@ __all__ = [
 
 _HOMES = {
     "Plan": "plan",
-    "Seen": "volumes",
+    "Seen": "plan",
     "VolumeSelection": "plan",
-    "PlanVolume": "volumes",
+    "PlanVolume": "plan",
     "json_schema": "schema",
     "load": "loading",
     "parse_duration": "units",

@@ -1,4 +1,4 @@
-"""Backup names from templates: only what the API takes, at most 64 long, no two alike in a run.
+"""Backup names from templates: only what the API takes, at most 64 long, no two equal in a run.
 
 The rules for a name (1-64 of `A-Z a-z 0-9 _ -`, not starting with `auto`) are the API reference's.
 """
@@ -55,13 +55,13 @@ def _check_field(name: str, decorated: bool) -> None:
 
 
 class Names:
-    """Hands out the names of one run; remembers eight bytes of each to keep them apart."""
+    """Makes the names of one run; remembers eight bytes of each, so that no two are equal."""
 
     def __init__(self) -> None:
         self._taken: set[int] = set()
 
     def name(self, template: str, values: Mapping[str, str], volume_id: str) -> str:
-        """The name that `template` gives with `values`, made acceptable and unlike all before.
+        """The name that `template` gives with `values`, made valid and different from all before.
 
         A name that is too long or taken (upper and lower case count as the same, as they do in the
         cloud's search) ends in a hash of the whole name and the volume id: the same plan in the
@@ -80,7 +80,7 @@ class Names:
         return name
 
     def _take(self, name: str) -> bool:
-        """Whether nobody had it: equal names have equal hashes, so none is handed out twice."""
+        """Whether it is new: equal names have equal hashes, so none is used twice."""
         mark = _hash(name.lower())
         if mark in self._taken:
             return False

@@ -1,39 +1,36 @@
-"""What one value of a plan may be: each check says what is wrong in a person's words.
+"""Which values a key of a plan may have: each check says what is wrong in plain words.
 
-A check stands in an annotation of a pydantic model, validates one value and describes itself in
+A check is part of an annotation of a pydantic model. It validates one value and describes itself in
 JSON Schema. Its texts continue a sentence that begins with the key: "in_flight: must be ...".
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from vbsbatch.model import Rate, Service, Verdict
+from vbsbatch.model import MOST_IN_FLIGHT, Rate, Service, Verdict
 from vbsbatch.plan.backup_names import DEFAULT_TEMPLATE, FIELDS, template_fields
 from vbsbatch.plan.units import (
     DURATION_PATTERN,
     RATE_PATTERN,
+    UUID_PATTERN,
+    described,
     parse_duration,
     parse_rate,
     quoted,
+    text_of,
+    volume_uuid,
 )
 
-UUID_PATTERN = r"^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$"
-_PLAIN_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
-"""What spreadsheets leave around a text beside blanks."""
-_HEX = re.compile(r"[0-9a-f]{32}")
-_ID_LIKE = re.compile(
-    r"[0-9a-fA-F-]{28,36}|[0-9a-zA-Z]{6,9}(-[0-9a-zA-Z]{3,5}){3}-[0-9a-zA-Z]{9,14}"
-)
-_UUID = re.compile(UUID_PATTERN.strip("^$"))
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LONGEST = 30 * 24 * 3600.0
 
@@ -48,53 +45,11 @@ RULE_VERDICTS = tuple(
         Verdict.STOP,
     )
 )
-"""What a rule may say; `accepted` and `reauth` follow from the answer itself."""
+"""The verdicts of rules; `accepted` and `reauth` follow from the answer itself."""
 
 AUTO = "auto"
 SERVICES = (AUTO, *map(str, Service))
-"""What `service` may say."""
-
-
-def kind_of(value: Any) -> str:
-    """What sort of thing a value is, for messages about what may be a secret."""
-    if isinstance(value, str):
-        return "text"
-    return "a number" if type(value) in (int, float) else described(value)
-
-
-def _not_an_id(text: str) -> str:
-    """What was meant as an id is quoted only where it looks like one.
-
-    A list may be no list but a file of passwords, and messages end in logs.
-    """
-    return f"not {quoted(text)}" if _ID_LIKE.fullmatch(text) else "which this is not"
-
-
-def described(value: Any) -> str:
-    """A value as a person would name it."""
-    if isinstance(value, str):
-        return quoted(value)
-    if isinstance(value, dict):
-        return "a map"
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "nothing" if value is None else str(value)
-
-
-def volume_uuid(value: Any) -> str:
-    """The one spelling of a UUID (lower case, hyphens) from any; ValueError when it is none."""
-    text = _text(value).strip().strip(_INVISIBLE).strip()
-    if _PLAIN_UUID.fullmatch(text):
-        return text
-    plain = text.replace("-", "").lower()
-    if not _HEX.fullmatch(plain) or not _UUID.fullmatch(text):
-        raise ValueError(
-            "must be a UUID such as 6ba7b810-9dad-11d1-80b4-00c04fd430c8 "
-            f"(hyphens may be missing), {_not_an_id(text)}"
-        )
-    return "-".join((plain[:8], plain[8:12], plain[12:16], plain[16:20], plain[20:]))
+"""The values of `service`."""
 
 
 class Check:
@@ -170,7 +125,7 @@ class Text(Check):
 
     def check(self, value: Any) -> str:
         """The text itself."""
-        text = _text(value)
+        text = text_of(value)
         if not self.low <= len(text) <= self.high:
             long = f"must have {self.low} to {self.high} characters, not {len(text)}"
             raise ValueError("must not be empty" if not text else long)
@@ -210,7 +165,7 @@ class MetadataPair(Text):
 
 @dataclass(frozen=True)
 class Name(Text):
-    """Text that is the key of a map, so that JSON knows it as nothing but a string."""
+    """Text that is the key of a map, which in JSON is always a string."""
 
     def json(self) -> dict[str, Any]:
         """A string with its lengths and characters."""
@@ -226,7 +181,7 @@ class Duration(Check):
 
     def check(self, value: Any) -> float:
         """Seconds."""
-        seconds = parse_duration(_text(value))
+        seconds = parse_duration(text_of(value))
         if seconds < self.low:
             least = "must be more than 0" if not seconds else f"must be at least {self.low:g}s"
             raise ValueError(least)
@@ -246,7 +201,7 @@ class RateText(Check):
 
     def check(self, value: Any) -> Rate:
         """The rate as a value."""
-        return parse_rate(_text(value))
+        return parse_rate(text_of(value))
 
     def json(self) -> dict[str, Any]:
         """A string such as `5/s`."""
@@ -289,16 +244,11 @@ class Template(Check):
 
 @dataclass(frozen=True)
 class RuleVerdict(Check):
-    """What a rule makes of an answer."""
+    """The verdict of a rule."""
 
     def check(self, value: Any) -> Verdict:
         """The verdict."""
-        if value in RULE_VERDICTS:
-            return Verdict(value)
-        close = get_close_matches(str(value), RULE_VERDICTS, 1)
-        hint = f': did you mean "{close[0]}"?' if close else ""
-        known = ", ".join(RULE_VERDICTS)
-        raise ValueError(f"must be one of {known}, not {described(value)}{hint}")
+        return Verdict(_one_of(value, RULE_VERDICTS, f"one of {', '.join(RULE_VERDICTS)}"))
 
     def json(self) -> dict[str, Any]:
         """One of the verdicts."""
@@ -311,11 +261,8 @@ class ServiceName(Check):
 
     def check(self, value: Any) -> Service | None:
         """The service, None for `auto`."""
-        if value in SERVICES:
-            return None if value == AUTO else Service(value)
-        close = get_close_matches(str(value), SERVICES, 1)
-        hint = f': did you mean "{close[0]}"?' if close else ""
-        raise ValueError(f"must be one of {', '.join(SERVICES)}, not {described(value)}{hint}")
+        word = _one_of(value, SERVICES, f"one of {', '.join(SERVICES)}")
+        return None if word == AUTO else Service(word)
 
     def json(self) -> dict[str, Any]:
         """One of the words."""
@@ -331,23 +278,80 @@ class OneOf(Check):
     def check(self, value: Any) -> StrEnum:
         """The member that the word names."""
         known = [str(word) for word in self.words]
-        if value in known:
-            return self.words(value)
-        close = get_close_matches(str(value), known, 1)
-        hint = f': did you mean "{close[0]}"?' if close else ""
-        raise ValueError(f"must be {' or '.join(known)}, not {described(value)}{hint}")
+        return self.words(_one_of(value, known, " or ".join(known)))
 
     def json(self) -> dict[str, Any]:
         """One of the words."""
         return {"type": "string", "enum": [str(word) for word in self.words]}
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
+def _one_of(value: Any, words: Sequence[str], listed: str) -> str:
+    """`value` if it is one of `words`; else a ValueError that names them, and the closest one."""
+    if value in words:
         return str(value)
-    if isinstance(value, bool):
-        word = described(value)
-        raise ValueError(f'must be text: write "{word}" in quotes if you mean the word')  # noqa: TRY004
-    raise ValueError(f"must be text, not {described(value)}")
+    close = get_close_matches(str(value), words, 1)
+    hint = f': did you mean "{close[0]}"?' if close else ""
+    raise ValueError(f"must be {listed}, not {described(value)}{hint}")
+
+
+_TIME = re.compile(r"(?:([01]?[0-9]|2[0-3]):([0-5][0-9])|24:00)")
+_CAP = Whole(1, MOST_IN_FLIGHT)
+
+
+@dataclass(frozen=True)
+class TimeOfDay(Check):
+    """A time of the day, as a clock shows it."""
+
+    def check(self, value: Any) -> int:
+        """Minutes since midnight; 24:00 is midnight too."""
+        found = _TIME.fullmatch(value) if isinstance(value, str) else None
+        if found is None:
+            raise ValueError(f'must be a time such as "22:00", not {described(value)}')
+        return int(found[1] or 0) * 60 + int(found[2] or 0)
+
+    def json(self) -> dict[str, Any]:
+        """A string of hours and minutes."""
+        return {"type": "string", "pattern": f"^{_TIME.pattern}$", "examples": ["22:00"]}
+
+
+@dataclass(frozen=True)
+class TimeZone(Check):
+    """A name of the time zone database."""
+
+    def check(self, value: Any) -> str:
+        """The name itself, known to be one."""
+        name = Text(64).check(value)
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            close = get_close_matches(name, available_timezones(), 1)
+            hint = f'did you mean "{close[0]}"?' if close else "one is Europe/Berlin"
+            raise ValueError(f"there is no time zone {quoted(name)}: {hint}") from None
+        return name
+
+    def json(self) -> dict[str, Any]:
+        """A string; there are hundreds of names."""
+        return {"type": "string", "minLength": 1, "examples": ["Europe/Berlin", "UTC"]}
+
+
+@dataclass(frozen=True)
+class PerZone(Check):
+    """A cap for each availability zone: one for all, or a map."""
+
+    def check(self, value: Any) -> tuple[tuple[str, int], ...]:
+        """Zones with their caps; `*` is each zone that is not named."""
+        if not isinstance(value, dict):
+            return (("*", _CAP.check(value)),)
+        caps, wrong = [], []
+        for zone, cap in value.items():
+            try:
+                caps.append((Text(255).check(zone), _CAP.check(cap)))
+            except ValueError as error:
+                wrong.append(f"{quoted(zone)} {error}")
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return tuple(caps)
+
+    def json(self) -> dict[str, Any]:
+        """An integer, or an object of them."""
+        return {"anyOf": [_CAP.json(), {"type": "object", "additionalProperties": _CAP.json()}]}

@@ -27,22 +27,22 @@ from vbsbatch.model import (
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.ASCII)
 
 RESTORE_SETTLE = 4.0
-"""How many times the plan's `settle` the cloud gets to show a restore whose answer was lost: it may
-queue it, and to send it again too soon costs more than to wait."""
+"""Factor on the plan's `settle` for a restore whose answer was lost: the cloud may have queued it,
+and sending it again too soon costs more than waiting."""
 
 PRUNE_LATER = (15.0, 120.0)
 """Seconds: how often, and for how long, a deletion waits for what depends on the backup to go."""
 
 
 PRUNE_SETTLE = 30.0
-"""Seconds: a deletion that is sent twice deletes once, so it is not waited for longer."""
+"""Seconds: a deletion that is sent twice deletes once, so a longer wait is not needed."""
 
 
 def with_backup(jobs: Iterable[Job], volumes: Sequence[str], *, errored: bool = False) -> list[Job]:
     """The jobs of a run that left a backup, all or those of the named volumes (ids or names).
 
     `errored` takes in jobs that failed and left a backup in error. Each comes with the backup that
-    it names as `source_backup_id`. Raises `UsageError` with every name that fits nothing.
+    it names as `source_backup_id`. Raises `UsageError` with every name that matches no job.
     """
     found, seen, known = [], set[str](), set[str]()
     wanted = {plain_id(name) for name in volumes}
@@ -93,7 +93,7 @@ def restores(sources: Sequence[Job], to: Sequence[str]) -> list[Job]:
 
 
 def called(jobs: Iterable[Job], volumes: Mapping[str, CloudVolume]) -> list[Job]:
-    """The jobs with the names of volumes of which the run knew but the id: where `to` led."""
+    """The jobs, with the names of volumes of which the run knew only the id (targets of `to`)."""
     found = []
     for job in jobs:
         volume = volumes.get(job.volume_id)
@@ -119,9 +119,9 @@ def deletions(sources: Sequence[Job], made_at: Mapping[str, float]) -> list[Job]
 def settings_for(
     operation: Operation, source: Run, *, rate: Rate | None, in_flight: int | None
 ) -> Settings:
-    """Settings of a run on the backups of `source`: as patient, as fast, and on the same service.
+    """Settings of a run on the backups of `source`: the same waits, rates and service.
 
-    The plan's own rules, deadline and the like were about making backups, and are not taken over.
+    The plan's rules, deadline and the like are about making backups, and are not taken over.
     """
     limits, retry = source.settings.limits, replace(source.settings.retry, rules=())
     if operation is Operation.RESTORE:
@@ -152,7 +152,7 @@ def settings_for(
 def objections_to_restore(
     jobs: Iterable[Job], backups: Mapping[str, Backup], volumes: Mapping[str, CloudVolume]
 ) -> list[str]:
-    """What of the cloud as it is keeps these restores from being accepted."""
+    """Why the cloud would not accept these restores now."""
     found = []
     for job in jobs:
         backup = backups.get(job.settings.source_backup_id or "")
@@ -189,7 +189,7 @@ def objection_to_deletion(job: Job, backup: Backup | None) -> str | None:
 
 
 def _moves(sources: Sequence[Job], to: Sequence[str]) -> tuple[dict[int, str], list[str]]:
-    """Where jobs are moved by their number, and what is wrong with how that was said."""
+    """The new volume of each job that is moved, by its number; and what is wrong with `to`."""
     moved: dict[int, str] = {}
     problems = []
     bearers: defaultdict[str, list[Job]] = defaultdict(list)
@@ -211,7 +211,7 @@ def _moves(sources: Sequence[Job], to: Sequence[str]) -> tuple[dict[int, str], l
 
 
 def _fresh(no: int, job: Job, volume_id: str, volume_name: str) -> Job:
-    """A job that was never sent; the backup and its name stay."""
+    """A job that was never sent, with the same backup and name."""
     return Job(
         no=no,
         volume_id=volume_id,

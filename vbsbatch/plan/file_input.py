@@ -1,6 +1,6 @@
 """A file (or standard input) -> bytes that are UTF-8, of bounded size, without hidden bytes.
 
-A plan may come from anywhere: nothing here waits on a pipe, fills the memory or reads a device.
+A plan is untrusted: nothing here waits on a pipe, fills the memory or reads a device.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _KINDS = {
     stat.S_IFBLK: "a device",
 }
 _ZIP = b"PK\x03\x04"
-"""How the workbooks of spreadsheets begin."""
+"""The first bytes of a spreadsheet's workbook."""
 # Control characters except tab and line ends; C1 is C2 80 to C2 9F, where C2 85 is a line end.
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x84\x86-\x9f]")
 
@@ -98,7 +98,7 @@ def _bytes_of(source: str | Path) -> bytes:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """Opening a pipe that nobody writes to must not wait for a writer."""
+    """Opening a pipe without a writer must not block."""
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
@@ -129,5 +129,5 @@ def _check_controls(file: str, data: bytes) -> None:
     raise _refused(file, f"holds a control character (U+{code:04X}): remove it", line, column)
 
 
-def _refused(file: str, message: str, line: int = 1, column: int = 1) -> PlanError:
-    return PlanError([Problem(file=file, line=line, column=column, text=message)])
+def _refused(file: str, text: str, line: int = 1, column: int = 1) -> PlanError:
+    return PlanError([Problem(file=file, line=line, column=column, text=text)])

@@ -1,4 +1,4 @@
-"""What is wrong in a file, first by path into its data, then by line and column."""
+"""The problems of a file, found by path into its data, reported by line and column."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from vbsbatch.errors import Problem
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 """From the top of a document: keys and list indexes."""
 
 Spot = tuple[int, int]
@@ -21,17 +21,17 @@ COUNTED = 10_000
 
 
 class TooMany(Exception):
-    """So much is wrong that the rest of the file is not worth reading."""
+    """There are so many problems that the rest of the file is not read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One thing wrong at `path`; `first` is where the same volume stood before, if that is it."""
+    """One problem at `path`; for a volume that is listed twice, `first` is its first path."""
 
-    path: Path
+    path: KeyPath
     message: str
     at_key: bool = False
-    first: Path | None = None
+    first: KeyPath | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -42,7 +42,7 @@ class Findings:
     more: int = 0
 
     def add(
-        self, path: Path, message: str, *, at_key: bool = False, first: Path | None = None
+        self, path: KeyPath, message: str, *, at_key: bool = False, first: KeyPath | None = None
     ) -> None:
         """Keep one finding, or count it."""
         if len(self.items) < SHOWN:
@@ -50,21 +50,21 @@ class Findings:
         else:
             self.more += 1
 
-    def wanted(self) -> set[Path]:
-        """Every path whose place in the file is needed, with all that enclose it."""
+    def wanted(self) -> set[KeyPath]:
+        """Every path whose place in the file is needed, with all paths around it."""
         paths = {item.path for item in self.items} | {i.first for i in self.items if i.first}
         return {path[:length] for path in paths for length in range(len(path) + 1)}
 
-    def placed(self, file: str, spots: Mapping[Path, tuple[Spot, Spot]]) -> list[Problem]:
+    def placed(self, file: str, spots: Mapping[KeyPath, tuple[Spot, Spot]]) -> list[Problem]:
         """Problems with line and column; `spots` holds the places of a path's key and value."""
         problems = []
         for item in self.items:
             key, value = _nearest(item.path, spots)
             line, column = key if item.at_key else value
-            message = item.message
+            text = item.message
             if item.first is not None:
-                message += f" at line {_nearest(item.first, spots)[0][0]}"
-            problems.append(Problem(file=file, line=line, column=column, text=message))
+                text += f" at line {_nearest(item.first, spots)[0][0]}"
+            problems.append(Problem(file=file, line=line, column=column, text=text))
         return problems
 
 
@@ -86,8 +86,8 @@ def _place(problem: Problem) -> tuple[int, int, str]:
     return problem.line, problem.column, problem.text
 
 
-def _nearest(path: Path, spots: Mapping[Path, tuple[Spot, Spot]]) -> tuple[Spot, Spot]:
-    """The place of `path`, or of the innermost thing around it that has one."""
+def _nearest(path: KeyPath, spots: Mapping[KeyPath, tuple[Spot, Spot]]) -> tuple[Spot, Spot]:
+    """The place of `path`, or of the innermost path around it that has one."""
     for length in range(len(path), -1, -1):
         if path[:length] in spots:
             return spots[path[:length]]

@@ -1,9 +1,11 @@
-"""The door of the room: a plan file in, a `Plan` out, or every reason why not."""
+"""A plan file -> a `Plan`, or a `PlanError` with every problem."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,20 +14,18 @@ from pydantic import ValidationError
 from vbsbatch import model
 from vbsbatch.errors import PlanError, Problem
 from vbsbatch.plan.backup_names import DEFAULT_TEMPLATE, template_fields
-from vbsbatch.plan.checks import kind_of
 from vbsbatch.plan.file_input import read_file, read_stream
-from vbsbatch.plan.findings import Findings, listed
-from vbsbatch.plan.plan import Plan, VolumeSelection
+from vbsbatch.plan.findings import Findings, KeyPath, listed
+from vbsbatch.plan.plan import NO_CHOICES, Choices, Plan, PlanVolume, VolumeSelection
 from vbsbatch.plan.pydantic_messages import report
 from vbsbatch.plan.reading import Document
-from vbsbatch.plan.schema import MAPS, PlanKeys, RetryKeys, SelectionKeys
+from vbsbatch.plan.schema import MAPS, PlanKeys, RetryKeys, SelectionKeys, WaveKeys
+from vbsbatch.plan.units import kind_of, quoted
 from vbsbatch.plan.volume_collector import VolumeCollector, choices
 from vbsbatch.plan.volume_lists import holds_volumes, read_list
-from vbsbatch.plan.volumes import NO_CHOICES, Choices, PlanVolume
-from vbsbatch.plan.wave_checks import check_waves
 
 STDIN = "<stdin>"
-"""How standard input is called in problems."""
+"""The name of standard input in problems."""
 
 
 def load(
@@ -33,9 +33,9 @@ def load(
 ) -> Plan:
     """Read and check the plan in file `source`.
 
-    `volumes` names a list of volumes that replaces the plan's own; `-` reads standard input, or
-    `stdin` where given; `-` as `source` likewise. Raises PlanError with every problem of the plan
-    and of the list, by place.
+    `volumes` names a list of volumes that replaces the plan's own. `-` for either is standard
+    input, or `stdin` where given. Raises `PlanError`, whose `problems` are all problems of the plan
+    and of the list, each with file, line, column and text, ordered by place.
     """
     file, data = _plan_text(source, volumes, stdin)
     document = Document(file, data)
@@ -50,7 +50,7 @@ def load(
     problems = [*document.problems, *document.place(findings), *document.place(gathered.findings)]
     more = document.more + gathered.findings.more + findings.more
     own = gathered.volumes
-    del document, gathered, data  # the text is not needed any more, and a list may be as long again
+    del document, gathered, data  # free the text: a list of volumes may be as long
     found, list_problems, list_more = _listed_volumes(source, volumes, keys, stdin)
     problems = listed([*problems, *list_problems], more + list_more)
     if problems:
@@ -73,7 +73,7 @@ def _plan_text(
 def _plan_keys(
     top: Any, gathered: VolumeCollector, findings: Findings, *, others: bool
 ) -> dict[str, Any]:
-    """What the plan says apart from its volumes; of keys that have problems, nothing."""
+    """The plan's keys apart from its volumes, without those that have problems."""
     if not isinstance(top, dict):
         findings.add((), f"a plan is a map of keys such as name and volumes, not {kind_of(top)}")
         return {}
@@ -93,7 +93,7 @@ def _plan_keys(
 
 
 def _sound_keys(rest: dict[str, Any], findings: Findings) -> dict[str, Any]:
-    """The keys without a problem of their own, so that what they say together is checked too."""
+    """The keys without a problem of their own, so that they can be checked together."""
     try:
         return PlanKeys.model_validate(rest).given()
     except ValidationError as error:
@@ -102,7 +102,7 @@ def _sound_keys(rest: dict[str, Any], findings: Findings) -> dict[str, Any]:
 
 
 def _without(rest: dict[str, Any], error: ValidationError) -> dict[str, Any]:
-    """`rest` without the keys that `error` is about; a map that must have them goes as a whole."""
+    """`rest` without the keys that `error` is about; of a map that requires them, the whole map."""
     sound = dict(rest)
     for one in error.errors(include_url=False):
         top, *inner = map(str, one["loc"])
@@ -153,7 +153,7 @@ def _listed_volumes(
     keys: dict[str, Any],
     stdin: BinaryIO | None,
 ) -> tuple[list[PlanVolume] | None, list[Problem], int]:
-    """The volumes of the list that the command line or the plan names, if either does."""
+    """The volumes of the list that the command line or the plan names; None without one."""
     if volumes is None and "volumes_from" not in keys:
         return None, [], 0
     try:
@@ -209,6 +209,54 @@ def _settings(keys: dict[str, Any], names_unique: bool) -> model.Settings:
 
 
 def _names_unique(defaults: Choices, volumes: list[PlanVolume]) -> bool:
-    """Whether the run's id is in every name: the one part that no other run has."""
+    """Whether every name holds the run's id, which no other run has."""
     used = {volume.own.backup_name or defaults.backup_name for volume in volumes}
     return all("run" in template_fields(name or DEFAULT_TEMPLATE) for name in used)
+
+
+def check_waves(
+    waves: Sequence[WaveKeys],
+    default: str | None,
+    gathered: VolumeCollector | None,
+    findings: Findings,
+) -> None:
+    """Check that each wave has its own name and volumes, and that every wave that is named exists.
+
+    `default` is the wave of `defaults`; `gathered` is None where the volumes come from a list,
+    which names no waves.
+    """
+    names = [wave.name for wave in waves]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            text = f"waves.name: {quoted(name)} is the name of an earlier wave"
+            findings.add(("waves", index, "name"), text)
+    _check_wave(default, names, ("defaults", "wave"), findings)
+    used = {default}
+    sound = True
+    if gathered is not None:
+        _check_volumes(gathered, names, findings)
+        used = {volume.own.wave or default for volume in gathered.volumes}
+        sound = not gathered.findings.items
+    for index, name in enumerate(names[:-1] if sound and not findings.items else []):
+        if name not in used:
+            text = f"waves.name: no volume is in the wave {quoted(name)}"
+            findings.add(("waves", index, "name"), text)
+
+
+def _check_volumes(gathered: VolumeCollector, names: Sequence[str], findings: Findings) -> None:
+    for volume in gathered.volumes:
+        path = ("volumes", gathered.place(volume), "wave")
+        _check_wave(volume.own.wave, names, path, findings)
+
+
+def _check_wave(name: str | None, names: Sequence[str], path: KeyPath, findings: Findings) -> None:
+    if name is None or name in names:
+        return
+    text = f"{path[0]}.wave: there is no wave {quoted(name)}"
+    if close := get_close_matches(name, names, 1):
+        text += f': did you mean "{close[0]}"?'
+    elif names:
+        text += f": there are {', '.join(map(quoted, names))}"
+    else:
+        text += ": the plan has no waves"
+    findings.add(path, text)

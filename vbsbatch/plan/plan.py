@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 
 from vbsbatch.model import (
     BackupSettings,
@@ -14,20 +15,72 @@ from vbsbatch.model import (
     Settings,
 )
 from vbsbatch.plan.backup_names import DEFAULT_TEMPLATE, Names
-from vbsbatch.plan.group_order import ranks
-from vbsbatch.plan.volumes import Choices, PlanVolume
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choices:
+    """Settings of backups, for all volumes or for one; None where the plan says nothing."""
+
+    backup_name: str | None = None
+    description: str | None = None
+    tags: tuple[tuple[str, str], ...] | None = None
+    full: bool | None = None
+    full_if_no_parent: bool | None = None
+    force: bool | None = None
+    wave: str | None = None
+
+    def over(self, others: Choices) -> Choices:
+        """These choices, and those of `others` where these are None."""
+        said = {
+            each.name: value
+            for each in fields(self)
+            if (value := getattr(self, each.name)) is not None
+        }
+        return replace(others, **said)
+
+
+NO_CHOICES = Choices()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """A volume as the cloud returned it when a plan was made from it."""
+
+    size: int | None = None
+    """GB."""
+    status: str | None = None
+    type: str | None = None
+    server: str | None = None
+    """The id of the server it was attached to; None for none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanVolume:
+    """One volume of a plan; volumes with equal choices share one `own`."""
+
+    id: str
+    """Lower case, with hyphens."""
+    name: str
+    priority: int = 0
+    group: str | None = None
+    az: str | None = None
+    snapshot_id: str | None = None
+    own: Choices = NO_CHOICES
+    skip_if_newer_than: float | None = None
+    """Seconds; instead of the plan's."""
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VolumeSelection:
-    """Which of a cloud's volumes a plan was made of: one word of each key fits; empty fits all.
+    """Which volumes a plan was made of: one word of each key must match; empty matches all.
 
     `name` and `exclude` are patterns as in a shell, sizes are in GB.
     """
 
     name: tuple[str, ...] = ()
     metadata: tuple[tuple[str, str], ...] = ()
-    """Every key must have one of the values that stand here beside it."""
+    """Every key must have one of the values given for it."""
     status: tuple[str, ...] = ()
     az: tuple[str, ...] = ()
     server: tuple[str, ...] = ()
@@ -41,7 +94,7 @@ class VolumeSelection:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """A plan without a fault; `len()` is the number of its volumes, each in it once."""
+    """A valid plan; `len()` is the number of its volumes, all different."""
 
     name: str
     cloud: str | None
@@ -49,21 +102,21 @@ class Plan:
     defaults: Choices
     volumes: Sequence[PlanVolume]
     service: Service | None = None
-    """None for whichever the cloud offers."""
+    """None for the one the cloud offers."""
     names_unique: bool
-    """Whether every name holds the run's id; otherwise another run may have made one like it."""
+    """Whether every name holds the run's id; otherwise another run may use the same name."""
     skip_if_newer_than: float | None = None
     """Seconds: a volume with a newer available backup needs none now."""
     on_preflight: OnPreflight = OnPreflight.FAIL
     selection: VolumeSelection | None = None
     settle_said: bool = False
-    """Whether the plan says `retry.settle`; else the service does, see `settings_on`."""
+    """Whether the plan sets `retry.settle`; else it depends on the service, see `settings_on`."""
 
     def __len__(self) -> int:
         return len(self.volumes)
 
     def settings_on(self, facts: ServiceFacts) -> Settings:
-        """What a run of the plan is frozen with when the service of `facts` makes the backups."""
+        """The settings of a run of the plan on the service of `facts`."""
         settings = replace(self.settings, service=facts.service)
         if self.settle_said:
             return settings
@@ -72,7 +125,7 @@ class Plan:
     def jobs(self, run_id: str) -> Iterator[Job]:
         """The jobs of the run `run_id` in plan order, one per volume, numbered from 1.
 
-        Backup names are unique in the run and come out the same every time.
+        Backup names are unique in the run and the same every time.
         """
         names = Names()
         merged: dict[Choices, tuple[str, BackupSettings]] = {}
@@ -99,12 +152,12 @@ class Plan:
             )
 
     def backup_settings(self) -> set[BackupSettings]:
-        """What its creates say beside volume, snapshot and name, each once."""
+        """The settings of its creates beside volume, snapshot and name, each once."""
         own = {volume.own for volume in self.volumes}
         return {_merged(choices.over(self.defaults))[1] for choices in own}
 
     def waves(self) -> list[int]:
-        """The index of each volume's wave, in plan order; the last wave's where none is said."""
+        """The index of each volume's wave, in plan order; the last wave's where none is given."""
         if not self.settings.waves:
             return [0] * len(self.volumes)
         numbers = {wave.name: number for number, wave in enumerate(self.settings.waves)}
@@ -112,7 +165,7 @@ class Plan:
         return [numbers.get(volume.own.wave or "", default) for volume in self.volumes]
 
     def _values(self, no: int, volume: PlanVolume, run_id: str) -> dict[str, str]:
-        """What the fields of a template stand for; a run's id begins with its date."""
+        """The values of a template's fields; a run's id begins with its date."""
         return {
             "plan": self.name,
             "volume": volume.name,
@@ -133,3 +186,31 @@ def _merged(choices: Choices) -> tuple[str, BackupSettings]:
         force=choices.force is not False,
     )
     return choices.backup_name or DEFAULT_TEMPLATE, settings
+
+
+def ranks(volumes: Sequence[PlanVolume], waves: Sequence[int]) -> list[int] | None:
+    """Ranks that keep groups together: the order is by wave, rank, priority and place.
+
+    A group takes the place that its best member would have alone. `waves` has each volume's wave.
+    None where priority and place alone give that order, as in every plan without groups.
+    """
+    if all(volume.group is None for volume in volumes):
+        return None
+    alone = [(-volume.priority, place) for place, volume in enumerate(volumes)]
+    best: dict[tuple[int, str], tuple[int, int]] = {}
+    for place, volume in enumerate(volumes):
+        if volume.group is not None:
+            unit = waves[place], volume.group
+            best[unit] = min(best.get(unit, alone[place]), alone[place])
+
+    def stands(place: int) -> tuple[int, tuple[int, int], tuple[int, int]]:
+        group = volumes[place].group
+        unit = alone[place] if group is None else best[waves[place], group]
+        return waves[place], unit, alone[place]
+
+    order = sorted(range(len(volumes)), key=stands)
+    found = [0] * len(volumes)
+    for before, after in pairwise(order):
+        same_wave = waves[before] == waves[after]
+        found[after] = (found[before] + (alone[after] < alone[before])) if same_wave else 0
+    return found

@@ -1,4 +1,4 @@
-"""pydantic's errors -> findings in a person's words."""
+"""pydantic's errors -> findings in plain words."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vbsbatch.plan.checks import described
-from vbsbatch.plan.findings import Findings, Path
+from vbsbatch.plan.findings import Findings, KeyPath
 from vbsbatch.plan.reading import Broken
 from vbsbatch.plan.schema import MAPS, Keys
-from vbsbatch.plan.units import quoted
+from vbsbatch.plan.units import described, quoted
 
 
-def report(error: ValidationError, findings: Findings, under: Path = ()) -> None:
+def report(error: ValidationError, findings: Findings, under: KeyPath = ()) -> None:
     """Add everything that `error` says about the value at path `under`."""
     for one in error.errors(include_url=False):
         path = (*under, *one["loc"])
@@ -48,13 +47,13 @@ def _reason(one: Any) -> str:
     return f"cannot be {described(value)}"
 
 
-def _where(path: Path) -> str:
+def _where(path: KeyPath) -> str:
     """`limits.rate: `; nothing for the plan itself."""
     names = [part if part.isprintable() else quoted(part) for part in _names(path)]
     return ".".join(names)[:120] + ": " if names else ""
 
 
-def _unknown(path: Path) -> str:
+def _unknown(path: KeyPath) -> str:
     key, around = str(path[-1]), _names(path[:-1])
     known = MAPS[around].names() if around in MAPS else []
     text = f"{_where(path[:-1])}unknown key {quoted(key)}"
@@ -71,5 +70,5 @@ def _takes(keys: type[Keys], key: str) -> bool:
     return key in keys.names()
 
 
-def _names(path: Path) -> tuple[str, ...]:
+def _names(path: KeyPath) -> tuple[str, ...]:
     return tuple(part for part in path if isinstance(part, str))

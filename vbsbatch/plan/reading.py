@@ -1,10 +1,10 @@
 """YAML (and JSON) text -> plain values, from a stream of events.
 
-No node graph is built, so 100,000 volumes cost little, and what a plan has no use for is refused
-where it stands: anchors and aliases, tags, several documents, a key said twice, deep nesting.
-Scalars follow YAML 1.2: `true`, `false`, `null` and whole numbers are what they look like; `on`,
-`22:00`, dates, `007`, `1.10` stay the text that was written (no key of a plan takes a fraction).
-Places are only looked up, in a second pass, when there is something to report.
+No node graph is built, so 100,000 volumes cost little. What a plan does not need is refused with
+its place: anchors and aliases, tags, several documents, repeated keys, deep nesting.
+Scalars follow YAML 1.2: `true`, `false`, `null` and whole numbers have their types; `on`, `22:00`,
+dates, `007`, `1.10` stay text (no key of a plan takes a fraction). Places are looked up in a second
+pass, only when there is something to report.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from yaml.events import (
 
 from vbsbatch.errors import Problem
 from vbsbatch.plan.file_input import position
-from vbsbatch.plan.findings import COUNTED, SHOWN, Findings, Path, Spot, TooMany
+from vbsbatch.plan.findings import COUNTED, SHOWN, Findings, KeyPath, Spot, TooMany
 from vbsbatch.plan.units import quoted
 
 MAX_DEPTH = 20
@@ -43,7 +43,7 @@ _WORDS: Final = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _NO_START = "found character that cannot start any token"
-"""What the parser says of a tab before a key, and of `@`, `%` and the back quote before a text."""
+"""The parser's message for a tab before a key, and for `@`, `%` or a back quote before a text."""
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,14}")
 _ESCAPE = re.compile(
     rb"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|.)", re.DOTALL
@@ -51,11 +51,11 @@ _ESCAPE = re.compile(
 
 
 class Broken:
-    """Stands for a value that was refused where it was read; nothing more is said about it."""
+    """Stands for a value that was refused when it was read; nothing more is reported about it."""
 
 
 class _Stop(Exception):
-    """The rest of the document is not worth reading."""
+    """The rest of the document is not read."""
 
 
 Each = Callable[[int, Any], None]
@@ -65,11 +65,11 @@ Each = Callable[[int, Any], None]
 class Document:
     """One YAML or JSON file.
 
-    `problems` holds what its form alone has wrong; `broken` tells that the reading ended early.
+    `problems` holds the errors of form; `broken` says that the reading ended early.
     """
 
     def __init__(self, file: str, data: bytes, *, quotes: bool = True) -> None:
-        """Without `quotes` no message repeats a word of the file, which may be no plan at all."""
+        """Without `quotes` no message repeats a word of the file, which may not be a plan."""
         self.file = file
         self._quotes = quotes
         self.data = _json_as_yaml(data)
@@ -79,10 +79,10 @@ class Document:
         self.broken = False
 
     def read(self, each: Each, *, under: str | None) -> Any:
-        """The document as plain values; None and `broken` when it makes no sense to go on.
+        """The document as plain values; None and `broken` when it cannot be read on.
 
-        The items of the top-level key `under` (None: of the top-level list itself) are handed to
-        `each` one by one and not kept; a list stays in their place, empty or `[...]`.
+        The items of the top-level key `under` (None: of the top-level list itself) are passed
+        to `each` one by one and not kept; an empty list or `[...]` replaces them.
         """
         builder = _Builder(self, each, under)
         try:
@@ -95,7 +95,7 @@ class Document:
         return None
 
     def word(self, text: object, sign: str = "") -> str:
-        """A word of the file for a message, in quotes or behind its sign."""
+        """A word of the file for a message, in quotes or after its sign."""
         if not self._quotes:
             return "what stands here"
         return f"{sign}{text}" if sign else quoted(str(text))
@@ -127,8 +127,8 @@ class Document:
         else:
             line, column = position(self.data, int(getattr(error, "position", 0)))
             text = getattr(error, "reason", None)
-        message = f"not valid YAML (or JSON): {text or 'cannot be read'}"
-        return Problem(file=self.file, line=line, column=column, text=message)
+        words = f"not valid YAML (or JSON): {text or 'cannot be read'}"
+        return Problem(file=self.file, line=line, column=column, text=words)
 
     def _character(self, line: int, column: int) -> bytes:
         """The character at a place, if it is of ASCII."""
@@ -147,7 +147,7 @@ class _Builder:
         self.under = under
         self.values = 0
         self.aliases: set[tuple[str, int]] = set()
-        """Of each line those that were reported."""
+        """Aliases that were reported, with their lines."""
 
     def document(self) -> Any:
         next(self.events)
@@ -254,9 +254,9 @@ def _spot(mark: Any) -> Spot:
     return mark.line + 1, mark.column + 1
 
 
-def _spots(data: bytes, wanted: set[Path]) -> dict[Path, tuple[Spot, Spot]]:
+def _spots(data: bytes, wanted: set[KeyPath]) -> dict[KeyPath, tuple[Spot, Spot]]:
     """Where the keys and values of the wanted paths stand, as far as the text can be read."""
-    spots: dict[Path, tuple[Spot, Spot]] = {}
+    spots: dict[KeyPath, tuple[Spot, Spot]] = {}
     try:
         for path, key, value in _walk(_events(data)):
             if path in wanted:
@@ -269,18 +269,18 @@ def _spots(data: bytes, wanted: set[Path]) -> dict[Path, tuple[Spot, Spot]]:
 
 
 class _Frame:
-    """One open list or map of the walk: where it is and what comes next in it."""
+    """One open list or map of the walk: its path, and the next key or index."""
 
     __slots__ = ("index", "key", "mapping", "path")
 
-    def __init__(self, path: Path, mapping: bool) -> None:
+    def __init__(self, path: KeyPath, mapping: bool) -> None:
         self.path = path
         self.mapping = mapping
         self.index = 0
         self.key: ScalarEvent | None = None
 
 
-def _walk(events: Iterator[Any]) -> Iterator[tuple[Path, Any, Any]]:
+def _walk(events: Iterator[Any]) -> Iterator[tuple[KeyPath, Any, Any]]:
     """Every value's path, with the marks of its key (its own, in a list) and of itself."""
     open_frames: list[_Frame] = []
     for event in events:
@@ -303,7 +303,7 @@ def _walk(events: Iterator[Any]) -> Iterator[tuple[Path, Any, Any]]:
             open_frames.append(_Frame(path, isinstance(event, MappingStartEvent)))
 
 
-def _step(frame: _Frame | None, event: Any) -> tuple[Path, Any]:
+def _step(frame: _Frame | None, event: Any) -> tuple[KeyPath, Any]:
     if frame is None:
         return (), event
     if frame.key is not None:
@@ -315,7 +315,7 @@ def _step(frame: _Frame | None, event: Any) -> tuple[Path, Any]:
 
 
 def _json_as_yaml(data: bytes) -> bytes:
-    """JSON is YAML but for two things, which are put right here without moving a line.
+    """JSON is YAML except for two things, which are corrected here without moving a line.
 
     Tabs may indent it, and a character beyond U+FFFF is escaped as two surrogates. (Only a column
     to the right of such an escape, in the same line, comes out smaller than an editor shows it.)

@@ -1,4 +1,4 @@
-"""The keys of a plan file, as pydantic models: the door between a file and the program.
+"""The keys of a plan file, as pydantic models.
 
 The API's rules for descriptions, tags and ids come from its reference for creating backups.
 """
@@ -17,16 +17,18 @@ from vbsbatch.plan.checks import (
     MetadataPair,
     Name,
     OneOf,
+    PerZone,
     RateText,
     RuleVerdict,
     ServiceName,
     Template,
     Text,
+    TimeOfDay,
+    TimeZone,
     Uuid,
     Whole,
     YesNo,
 )
-from vbsbatch.plan.order_checks import PerZone, TimeOfDay, TimeZone
 
 CINDER_SETTLE = "2m"
 """What the class of the service says, in words."""
@@ -40,9 +42,9 @@ _TIMEOUTS = model.Timeouts()
 
 
 def _key(description: str, default: Any = None, **more: Any) -> Any:
-    """A key that may be missing; `default` is only told, `model` sets it.
+    """A key that may be missing; `default` is only documented, `model` sets it.
 
-    The attribute is None then, which its type does not say: ask `given()`, which has no such key.
+    The attribute is then None, which its type does not say: use `given()`, which leaves it out.
     """
 
     def shown(schema: dict[str, Any]) -> None:
@@ -74,7 +76,7 @@ class Keys(BaseModel):
 
     @classmethod
     def required(cls) -> bool:
-        """Whether some key must be said."""
+        """Whether some key is required."""
         return any(field.is_required() for field in cls.model_fields.values())
 
     def given(self) -> dict[str, Any]:
@@ -334,7 +336,7 @@ MAPS: dict[tuple[str, ...], type[Keys]] = {
     ("waves",): WaveKeys,
     ("window",): WindowKeys,
 }
-"""Which map stands where, list indexes left out."""
+"""The map at each path, list indexes left out."""
 
 
 def json_schema() -> dict[str, Any]:

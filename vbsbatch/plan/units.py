@@ -1,8 +1,12 @@
-"""Rates and durations as people write them: `5/s`, `100/min`, `200ms`, `30s`, `5m`, `2h`."""
+"""Rates, durations and ids as people write them: `5/s`, `100/min`, `200ms`, `30s`, `5m`, `2h`.
+
+The texts of a ValueError continue a sentence that begins with the key: "rate: must be ...".
+"""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from vbsbatch.model import Rate
 
@@ -15,6 +19,16 @@ _RATE_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _FASTEST = 10_000.0
 _SLOWEST = 1 / 86_400
+
+UUID_PATTERN = r"^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$"
+_PLAIN_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
+"""What spreadsheets leave around a text beside blanks."""
+_HEX = re.compile(r"[0-9a-f]{32}")
+_ID_LIKE = re.compile(
+    r"[0-9a-fA-F-]{28,36}|[0-9a-zA-Z]{6,9}(-[0-9a-zA-Z]{3,5}){3}-[0-9a-zA-Z]{9,14}"
+)
+_UUID = re.compile(UUID_PATTERN.strip("^$"))
 
 
 def parse_rate(text: str) -> Rate:
@@ -63,6 +77,60 @@ def parse_duration(text: str) -> float:
 
 
 def quoted(text: str, limit: int = 60) -> str:
-    """`text` in quotes, cut to `limit` characters, with nothing a terminal would act on."""
+    """`text` in quotes, cut to `limit` characters, without characters that drive a terminal."""
     cut = text if len(text) <= limit else text[:limit] + "…"
     return '"' + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut) + '"'
+
+
+def kind_of(value: Any) -> str:
+    """The kind of a value, for messages about what may be a secret."""
+    if isinstance(value, str):
+        return "text"
+    return "a number" if type(value) in (int, float) else described(value)
+
+
+def _not_an_id(text: str) -> str:
+    """Quote what should be an id only if it looks like one.
+
+    The file may hold passwords instead of ids, and messages end in logs.
+    """
+    return f"not {quoted(text)}" if _ID_LIKE.fullmatch(text) else "which this is not"
+
+
+def described(value: Any) -> str:
+    """A value for a message."""
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, dict):
+        return "a map"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "nothing" if value is None else str(value)
+
+
+def volume_uuid(value: Any) -> str:
+    """The one spelling of a UUID (lower case, hyphens) from any; ValueError when it is none."""
+    text = text_of(value).strip().strip(_INVISIBLE).strip()
+    if _PLAIN_UUID.fullmatch(text):
+        return text
+    plain = text.replace("-", "").lower()
+    if not _HEX.fullmatch(plain) or not _UUID.fullmatch(text):
+        raise ValueError(
+            "must be a UUID such as 6ba7b810-9dad-11d1-80b4-00c04fd430c8 "
+            f"(hyphens may be missing), {_not_an_id(text)}"
+        )
+    return "-".join((plain[:8], plain[8:12], plain[12:16], plain[16:20], plain[20:]))
+
+
+def text_of(value: Any) -> str:
+    """The text that was written, a whole number as text; ValueError for anything else."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, bool):
+        word = described(value)
+        raise ValueError(f'must be text: write "{word}" in quotes if you mean the word')  # noqa: TRY004
+    raise ValueError(f"must be text, not {described(value)}")

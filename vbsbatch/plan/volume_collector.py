@@ -1,4 +1,4 @@
-"""The volumes of a plan as they are read, one by one: checked, each once, kept small."""
+"""The volumes of a plan, collected one by one as they are read: checked, each once, kept small."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vbsbatch.plan.checks import described, volume_uuid
-from vbsbatch.plan.findings import COUNTED, Findings, Path, TooMany
+from vbsbatch.plan.findings import COUNTED, Findings, KeyPath, TooMany
+from vbsbatch.plan.plan import NO_CHOICES, Choices, PlanVolume, Seen
 from vbsbatch.plan.pydantic_messages import report
 from vbsbatch.plan.schema import SeenKeys, VolumeKeys
-from vbsbatch.plan.volumes import NO_CHOICES, Choices, PlanVolume, Seen
+from vbsbatch.plan.units import described, volume_uuid
 
 
 class VolumeCollector:
     """Volumes so far, and what is wrong with those that are not among them.
 
-    An entry's place is one number (its index, its line); `path_of` makes the path of its id of it.
+    An entry's place is one number (index or line); `path_of` turns it into the path of its id.
     """
 
-    def __init__(self, path_of: Callable[[int], Path]) -> None:
+    def __init__(self, path_of: Callable[[int], KeyPath]) -> None:
         self.path_of = path_of
         self.volumes: list[PlanVolume] = []
         self.findings = Findings()
@@ -34,7 +34,7 @@ class VolumeCollector:
     def add_entry(self, index: int, entry: Any) -> None:
         """Take one item of a plan's `volumes`; raises TooMany like all that take one."""
         self._count()
-        path: Path = ("volumes", index)
+        path: KeyPath = ("volumes", index)
         try:
             keys = VolumeKeys.model_validate(entry).given()
         except ValidationError as error:
@@ -46,10 +46,10 @@ class VolumeCollector:
         if self._is_first(volume_id, index, (*path, "id")) and keys:
             self.volumes.append(self._volume(keys))
 
-    def add_listed(self, place: int, path: Path, given_id: Any, given_name: Any) -> None:
+    def add_listed(self, place: int, path: KeyPath, given_id: Any, given_name: Any) -> None:
         """Take the id and name of one row of a list; `path` leads to the id.
 
-        A list comes from a machine: what cannot be shown in a name is replaced, not refused.
+        Lists are exports: characters of a name that cannot be shown are replaced, not refused.
         """
         self._count()
         try:
@@ -62,11 +62,11 @@ class VolumeCollector:
             self.volumes.append(PlanVolume(id=volume_id, name=name))
 
     def place(self, volume: PlanVolume) -> int:
-        """Where the volume stands."""
+        """The place of the volume."""
         return self._places[volume.id]
 
-    def refuse(self, path: Path, message: str) -> None:
-        """Take something that is no volume at all."""
+    def refuse(self, path: KeyPath, message: str) -> None:
+        """Take an entry that is not a volume."""
         self._count()
         self.findings.add(path, message)
 
@@ -75,8 +75,8 @@ class VolumeCollector:
         if self.findings.more > COUNTED:
             raise TooMany
 
-    def _is_first(self, volume_id: str, place: int, path: Path) -> bool:
-        """Whether this volume, however it is spelt, stands in no earlier place."""
+    def _is_first(self, volume_id: str, place: int, path: KeyPath) -> bool:
+        """Whether this volume, however its id is written, has no earlier place."""
         first = self._places.setdefault(volume_id, place)
         if first != place:
             text = f"volume {volume_id} is already listed"
@@ -102,7 +102,7 @@ class VolumeCollector:
         )
 
     def _seen(self, keys: SeenKeys | None) -> Seen | None:
-        """Volumes of which the same was seen share it."""
+        """Volumes with equal values share one `Seen`."""
         if keys is None:
             return None
         seen = Seen(**keys.given())
@@ -110,7 +110,7 @@ class VolumeCollector:
 
 
 def choices(keys: Mapping[str, Any]) -> Choices:
-    """What a map of a plan says about backups."""
+    """The choices in a map of a plan."""
     tags = keys.get("tags")
     return Choices(
         backup_name=keys.get("backup_name"),
@@ -124,7 +124,7 @@ def choices(keys: Mapping[str, Any]) -> Choices:
 
 
 def _id_of(entry: Any) -> str | None:
-    """The id of an entry that has something else wrong, so that its twin is found all the same."""
+    """The id of an entry with another problem, so that a second entry of it is still reported."""
     try:
         return volume_uuid(entry["id"])
     except (TypeError, KeyError, ValueError):
@@ -132,6 +132,6 @@ def _id_of(entry: Any) -> str | None:
 
 
 def shown_name(name: Any) -> str:
-    """A name that a machine gave as a plan may hold it: one line, nothing that cannot be seen."""
+    """A name from the cloud as a plan may hold it: one line, no invisible characters."""
     text = name if isinstance(name, str) else described(name) if isinstance(name, int) else ""
     return "".join(c if c.isprintable() else " " for c in text[:255]).strip()

@@ -1,6 +1,6 @@
 """Lists of volumes that other tools write: CSV, JSON, or bare ids.
 
-Understood as they are: `openstack volume list -f json|csv` (`--long` too), a console's export with
+Accepted: `openstack volume list -f json|csv` (`--long` too), a console's export with
 a header row, separated by comma, semicolon or tab or what a first line `sep=;` says, and a text of
 one id per line with `#` comments.
 """
@@ -15,11 +15,11 @@ from contextlib import suppress
 from typing import Any
 
 from vbsbatch.errors import Problem
-from vbsbatch.plan.checks import kind_of
 from vbsbatch.plan.findings import Findings, TooMany
+from vbsbatch.plan.plan import PlanVolume
 from vbsbatch.plan.reading import Document
+from vbsbatch.plan.units import kind_of
 from vbsbatch.plan.volume_collector import VolumeCollector
-from vbsbatch.plan.volumes import PlanVolume
 
 ID_COLUMNS = ("volumeid", "diskid", "evsdiskid", "id", "uuid")
 """Headers of the id, best first, without case, blanks, `_` and `-`."""
@@ -27,12 +27,12 @@ ID_COLUMNS = ("volumeid", "diskid", "evsdiskid", "id", "uuid")
 NAME_COLUMNS = ("name", "volumename", "diskname", "displayname")
 
 _SEPARATOR = re.compile(r"\"?sep=([^\"])\"?[,;\t]*", re.IGNORECASE)
-"""What spreadsheets write above the header to say what separates the cells."""
+"""The line above the header in which spreadsheets name the separator."""
 _UUID_LIKE = re.compile(r"[\"']?[0-9a-fA-F-]{32,36}[\"']?")
 
 
 def holds_volumes(data: bytes) -> bool:
-    """Whether this is a list of volumes, with faults or without."""
+    """Whether this is a list of volumes, with or without problems."""
     return bool(read_list("", data)[0])
 
 
@@ -144,7 +144,7 @@ def _placed(file: str, findings: Findings) -> list[Problem]:
 
 
 class _Lines:
-    """The lines of a text; knows the number of the last and the text of the record it ends."""
+    """The lines of a text, with the number of the last one and the text of the current record."""
 
     def __init__(self, data: bytes, skip: int = 0) -> None:
         self._text = io.TextIOWrapper(io.BytesIO(data), "utf-8", newline="")
@@ -165,12 +165,12 @@ class _Lines:
         return line
 
     def begin(self) -> None:
-        """A new record starts with the next line."""
+        """Start a new record with the next line."""
         self.first = self.number + 1
         self._record = []
 
     def spot(self, field: int, delimiter: str) -> tuple[int, int]:
-        """Line and column where a field of the current record starts (or the record lacks it)."""
+        """Line and column of a field of the current record (of the record, if it is missing)."""
         line, column, inside = self.first, 1, False
         for character in "".join(self._record):
             if not field:

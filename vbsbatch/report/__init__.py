@@ -1,8 +1,8 @@
 """A finished or running run -> table, JSON, CSV, Markdown, HTML, JUnit; and the lines of progress.
 
-Pure functions from values to text: this room sees `model` only, and the command line hands it what
-the store's queries found. Every text that a server or a plan had a say in goes through
-`text.clean`. Importing this package is cheap; each format is imported when it is asked for.
+Pure functions from values to text: this room sees `model` only; the command line passes in what the
+store's queries found. Every text that a server or a plan can influence goes through `text.clean`.
+Importing this package is cheap; each format is imported when it is requested.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from vbsbatch.report.data import ReportData
 from vbsbatch.report.documents import JOB_FIELDS, job_document
 from vbsbatch.report.text import cleaned
 
-# What a spreadsheet skips before it looks for a formula: blanks and invisible characters.
+# What a spreadsheet skips before a formula: blanks and invisible characters.
 _BLANK = re.compile(r"[\s\u00ad\u200b-\u200d\u2060\ufeff\ufffd]*")
 # Where `;` separates cells, a comma-separated file breaks here, and the rest starts a cell.
 _AFTER_SEMICOLON = re.compile(r";(?=([\s\"'\u00ad\u200b-\u200d\u2060\ufeff\ufffd]*)(.))")
@@ -45,7 +45,7 @@ def _write(
 
 
 def cell(value: object) -> object:
-    """`value` such that no spreadsheet computes it: an apostrophe before what starts a formula."""
+    """`value` with an apostrophe before what a spreadsheet would take for a formula."""
     if not isinstance(value, str):
         return value
     safe = _AFTER_SEMICOLON.sub(lambda m: ";'" if _starts_formula(m.group(2)) else ";", value)
@@ -55,5 +55,5 @@ def cell(value: object) -> object:
 
 
 def _starts_formula(character: str) -> bool:
-    """Full-width and small forms count as what they look like."""
+    """Full-width and small forms count as the ASCII character."""
     return unicodedata.normalize("NFKC", character)[:1] in _TRIGGERS

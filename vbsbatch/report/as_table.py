@@ -25,7 +25,7 @@ from vbsbatch.report.sections import Cell, Section
 from vbsbatch.report.text import clean, cut, span
 
 MEASURED = 500
-"""Jobs that set the widths of the columns; the rest streams through them."""
+"""Jobs that determine the widths of the columns; later ones are streamed."""
 
 PIPE_WIDTH = 1_000_000
 LONGEST_ON_A_TERMINAL = 300
@@ -38,7 +38,7 @@ _STYLES = {
     ">": "cyan",
 }
 
-# Texts without a known length; ids and figures stay whole, to be copied and compared.
+# Columns of any length are folded; ids and figures stay whole, to be copied and compared.
 _FOLDED = frozenset({"", "PLAN", "CODE", "MEANING", "TOP FAILURE"})
 
 
@@ -110,7 +110,7 @@ def write_runs(runs: Iterable[ReportData], stream: TextIO) -> None:
 
 
 def write_jobs(jobs: Iterable[Job], stream: TextIO, *, now: float) -> None:
-    """Write one line a job, streaming; `now` in epoch seconds is what durations are told until."""
+    """Write one line a job, streaming; durations are until `now`, in epoch seconds."""
     rows = (_job_cells(job, now) for job in jobs)
     titles = tuple(column.title for column in _JOB_COLUMNS)
     first = [titles, *islice(rows, MEASURED)]
@@ -128,7 +128,7 @@ def write_jobs(jobs: Iterable[Job], stream: TextIO, *, now: float) -> None:
 
 
 def _console(stream: TextIO) -> Console:
-    """Whether `stream` is a terminal decides alone: no variable forces escapes into a pipe."""
+    """Only whether `stream` is a terminal counts: no variable forces escapes into a pipe."""
     on_terminal = stream.isatty()
     return Console(
         file=stream,
@@ -152,7 +152,7 @@ def _say(console: Console, text: Text, *, one_line: bool = False) -> None:
 
 
 def _totals(counts: Iterable[tuple[Cell, ...]]) -> Iterator[Text]:
-    """Every state that people ask after, and the rarer ones where there is something in them."""
+    """The usual states, and the rarer ones if any job is in them."""
     for name, count in counts:
         glyph = str(name)[0]
         if count:

@@ -1,4 +1,4 @@
-"""What a report is made of, and the figures that every format shows."""
+"""The values of a report, and the figures that every format shows."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def _no_jobs(*, states: Iterable[JobState] = ()) -> Iterator[Job]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportData:
-    """One run as the store's queries tell it.
+    """One run as the store's queries return it.
 
-    `jobs()` gives all of them anew, in plan order; `jobs(states=...)` only those in these states.
+    `jobs()` reads all of them again, in plan order; `jobs(states=...)` only those in these states.
     """
 
     run: Run
@@ -55,15 +55,15 @@ class ReportData:
     retrying: int = 0
     """How many of the waiting jobs have been tried before."""
     live: bool | None = False
-    """An engine drives the run at this moment; None where that cannot be told."""
+    """Whether an engine drives the run at this moment; None where that is not known."""
     service: str | None = None
     """How output names the service that made the backups; None for the usual one."""
     db_option: str = ""
-    """What a command about this run must say to find its store, with a blank before it."""
+    """The option by which a command about this run finds its store, with a blank before it."""
     holders: Sequence[BlockingRun] = ()
     """Other runs of the store that hold volumes which wait in this one."""
     temporary: bool = False
-    """The run's cloud and store go when this command has ended: there is nothing to type next."""
+    """The run's cloud and store are removed when this command ends: there is no next command."""
     waves: Mapping[int, Mapping[JobState, int]] = field(default_factory=dict)
     """Jobs by the index of their wave, and by state; of a run with waves."""
 
@@ -79,7 +79,7 @@ class ReportData:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """How many jobs failed with one (status, code), and what that means; None: never documented."""
+    """How many jobs failed with one (status, code), and its meaning; None if not documented."""
 
     http_status: int | None
     code: str | None
@@ -88,7 +88,7 @@ class Failure:
 
 
 def percent(counts: Mapping[JobState, int]) -> float:
-    """Ended jobs of all jobs, to one decimal; 100.0 is said of a complete run only."""
+    """Percent of jobs that have ended, to one decimal; 100.0 only for a complete run."""
     total, done = sum(counts.values()), ended(counts)
     if not total or done == total:
         return 100.0 if total else 0.0
@@ -128,7 +128,7 @@ def failures(data: ReportData) -> list[Failure]:
 
 
 def unknown_codes(data: ReportData) -> list[Failure]:
-    """Every status and code the cloud answered with that no table of ours knows, with its count."""
+    """Every status and code of an answer that no table knows, with its count."""
     seen = {(status, code): count for status, code, count in data.failures}
     seen |= {(status, code): count for status, code, count in data.answers}
     rows = [_with_meaning(data.meaning, (*key, count)) for key, count in seen.items()]
@@ -146,9 +146,9 @@ def _with_meaning(meaning: Meaning, row: CodeCount) -> Failure:
 
 
 def next_commands(data: ReportData) -> list[str]:
-    """What to type next, most useful first; nothing while a live run goes its way.
+    """What to type next, most useful first; nothing while a live run needs no help.
 
-    What frees volumes that other runs hold is among it."""
+    It includes commands that free volumes which other runs hold."""
     return [] if data.temporary else [command + data.db_option for command in _next(data)]
 
 
@@ -166,15 +166,15 @@ def _next(data: ReportData) -> list[str]:
 
 
 def _about_holders(data: ReportData) -> list[str]:
-    """What frees the volumes that runs without an engine hold."""
+    """Commands that free the volumes which runs without an engine hold."""
     idle = [f"vbsbatch resume {quote(each.run_id)}" for each in data.holders if not each.driven]
     return [*idle[:_MOST_COMMANDS], f"vbsbatch take-over {quote(data.run.id)}"] if idle else []
 
 
 def _retries(data: ReportData) -> list[str]:
-    """One `retry` for each of the most frequent failures, the one that takes all of them last.
+    """One `retry` for each of the most frequent failures, the one for all failures last.
 
-    A code is a stranger's text: only one that no shell can misread is put into a command.
+    A code is untrusted text: only one that no shell can misread is put into a command.
     """
     options = []
     for row in failures(data):
@@ -194,8 +194,8 @@ def _retries(data: ReportData) -> list[str]:
 def standing(data: ReportData) -> str:
     """The run in one word: LIVE, PAUSED, DONE, PART, STOP, STALE, LIVE?.
 
-    PART ended with jobs that have no backup; STALE was never ended by its engine, which is gone.
-    LIVE? was not ended either, and whether its engine is gone cannot be told.
+    PART ended with jobs that have no backup. STALE has not ended, and its engine is gone. LIVE? has
+    not ended, and whether its engine is gone is not known.
     """
     state = data.run.state
     if state is RunState.ENDED:

@@ -1,4 +1,4 @@
-"""Where a report goes: standard output, or a file that is there whole or not at all."""
+"""The output of a report: standard output, or a file that is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from vbsbatch.report.text import clean
 def opened(target: str | None, stdout: TextIO | None = None) -> Iterator[TextIO]:
     """A text stream to `target`; None and `-` are standard output.
 
-    A file is written beside its place, with mode 0600, and put there when the block ends well: an
-    error or a kill leaves what was there before. Raises `UsageError` where that cannot be done.
+    A file is written beside its target, with mode 0600, and renamed when the block succeeds: an
+    error or a kill leaves the file that was there before. Raises `UsageError` where that cannot be
+    done.
     """
     if target is None or target == "-":
         yield _tolerant(sys.stdout if stdout is None else stdout)

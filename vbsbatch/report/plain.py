@@ -2,7 +2,7 @@
 
 ``07:27:39Z fail     job=04733 attempt=5/5 http=500 code=- vol="billing-archive-2021"``
 
-No line holds a line break, a carriage return or an escape; `jsonlines` says the same to programs.
+No line holds a line break, a carriage return or an escape; `jsonlines` does it for programs.
 """
 
 from __future__ import annotations

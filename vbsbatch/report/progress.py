@@ -1,4 +1,4 @@
-"""How far a run is: the values behind its progress lines, and when it will be done."""
+"""The values of a run's progress lines, and the estimate of its end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ENOUGH_JOBS = 5
 ENOUGH_SECONDS = 10.0
 
 LOUD_NOTES = frozenset({"limiter", "breaker", "command", "session", "run"})
-"""Kinds of `RunNoted` that are told without being asked for."""
+"""Kinds of `RunNoted` that are printed by default."""
 
 Outcome: TypeAlias = Literal["done", "partial", "refused", "stopped", "aborted", "failed"]
 
@@ -32,7 +32,7 @@ OUTCOMES: Mapping[int, Outcome] = {
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
     """How many jobs had succeeded or failed at one instant, and whether the run was paused from
-    then on. Those that were cancelled or skipped took no time, and tell nothing of the pace."""
+    then on. Cancelled or skipped jobs took no time, and say nothing about the pace."""
 
     at: float
     ended: int
@@ -50,7 +50,7 @@ class Progress:
     rate: float
     """Creates a second, lately."""
     eta: float | None
-    """Seconds until the end; None: nobody can tell yet."""
+    """Seconds until the end; None: not known yet."""
     waits_for: str | None = None
     """What must happen before another create is sent: the plan's window, a gate."""
 
@@ -70,8 +70,8 @@ class End:
 def eta(samples: Sequence[Sample], remaining: int) -> float | None:
     """Seconds until `remaining` more jobs have ended, at the pace of the last `WINDOW` seconds.
 
-    `samples` are in order of time. Paused intervals count for nothing, a job that an operator sent
-    back counts as remaining. None until enough jobs have ended over enough time to tell.
+    `samples` are in order of time. Paused intervals do not count; a job that an operator retried
+    counts as remaining. None until enough jobs have ended over enough time.
     """
     if remaining <= 0:
         return 0.0
@@ -87,7 +87,7 @@ def _pace(samples: Sequence[Sample]) -> tuple[float, int]:
     for index in range(len(samples) - 1, 0, -1):
         before, after = samples[index - 1], samples[index]
         took = after.at - before.at
-        if before.paused or took <= 0:  # a clock that was set back tells nothing
+        if before.paused or took <= 0:  # a clock that was set back gives no pace
             continue
         if seconds + took > WINDOW and jobs:
             break
@@ -97,7 +97,7 @@ def _pace(samples: Sequence[Sample]) -> tuple[float, int]:
 
 
 def wanted(event: JobMoved | RunNoted, *, verbose: bool) -> bool:
-    """Whether the plain output prints `event`: failures and what befell the run, or everything."""
+    """Whether the plain output prints `event`: failures and events of the run, or everything."""
     if verbose:
         return True
     if isinstance(event, JobMoved):

@@ -1,4 +1,4 @@
-"""Text of strangers made harmless, and times and durations as people and programs read them."""
+"""Untrusted text made harmless, and times and durations for people and programs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vbsbatch.masking import masked
 from vbsbatch.model import Cloud, Wall
 
 REPLACEMENT = "\ufffd"
-"""What stands where a character was that must not be shown."""
+"""Replaces a character that must not be shown."""
 
 # The last two of each plane are no characters: XML forbids them, HTML has no reference for them.
 _NO_CHARACTERS = "".join(
@@ -26,10 +26,10 @@ _BARE = re.compile(r"[A-Za-z0-9_.:/+-]{1,64}")
 
 
 def clean(text: str) -> str:
-    """`text` as anybody may see it: `harmless`, and `***` for every secret of this process.
+    """`text` without control characters (`harmless`), and `***` for each secret of this process.
 
-    To be called with the whole text, before it is cut, escaped or put into JSON: a secret in two
-    pieces is not found, and a document that is masked as a whole may lose a quotation mark.
+    Call it with the whole text, before it is cut, escaped or put into JSON: a secret in two pieces
+    is not found, and masking a whole document may remove a quotation mark.
     """
     return masked(harmless(text))
 
@@ -37,7 +37,7 @@ def clean(text: str) -> str:
 def harmless(text: str) -> str:
     """`text` with every control, bidi, line-breaking and unencodable character as U+FFFD.
 
-    What is left is one line and is to be shown literally; the length in characters is kept.
+    The result is one line to be shown literally; the length in characters is kept.
     """
     # `isprintable` is False for all of the above, and costs a tenth of the substitution.
     return text if text.isprintable() else _UNSAFE.sub(REPLACEMENT, text)
@@ -67,7 +67,7 @@ def word(text: str | None) -> str:
 
 
 Moment: TypeAlias = float | Wall | Cloud
-"""What can be shown as a time of day: epoch seconds."""
+"""Times that can be shown: epoch seconds."""
 
 
 def utc(at: Moment) -> str:

@@ -25,7 +25,7 @@ ELIGIBLE = {
 
 @dataclass(kw_only=True, slots=True)
 class ActionTargets:
-    """The jobs that an action fits, and what was chosen beside them."""
+    """The jobs that an action can be applied to, out of those that were chosen."""
 
     verb: str
     scope: str
@@ -43,7 +43,7 @@ class ActionTargets:
             self.kinds[kind if job.state is JobState.FAILED else str(job.state)] += 1
 
     def described(self) -> list[str]:
-        """Count, scope and codes, as a question to confirm says them."""
+        """Count, scope and codes: the lines of the question."""
         jobs = "1 job" if len(self.volumes) == 1 else f"{len(self.volumes)} jobs"
         lines = [f"{self.verb.capitalize()} {jobs}?", f"scope: {self.scope}"]
         if len(self.volumes) < self.chosen:
@@ -65,7 +65,7 @@ async def freeze(
 ) -> ActionTargets:
     """Fill `targets` with the jobs of these numbers (of the whole view when None).
 
-    The loop gets its turn between chunks: a hundred thousand jobs do not hold the screen up.
+    It yields to the event loop between chunks: 100,000 jobs do not freeze the screen.
     """
     numbers = set(source.numbers(run_id, view, 0, None)) if wanted is None else set(wanted)
     async for job in _jobs(source, run_id, view, numbers):

@@ -1,7 +1,7 @@
 """The screen as an application: an attached client of the store, which any number may be.
 
-It reads, and asks by writing requests; it never drives a run. Leaving it, killing it or a crash of
-it leaves the run alone.
+It reads, and asks by writing requests; it never drives a run. Closing, killing or crashing it does
+not affect the run.
 """
 
 from __future__ import annotations
@@ -27,33 +27,32 @@ from textual.worker import WorkerFailed
 
 from vbsbatch.errors import VbsbatchError
 from vbsbatch.model import JobState, Run, RunState
+from vbsbatch.report.data import ended
 from vbsbatch.report.text import clean
-from vbsbatch.tui import bindings, exporting, header, help, terminal_notices, themes
-from vbsbatch.tui.bindings import Key, Keymap
-from vbsbatch.tui.leave_dialog import LeaveContainer, driven_runs
+from vbsbatch.tui import bindings, exporting, header, help, sanitize, themes
+from vbsbatch.tui.bindings import Keymap
+from vbsbatch.tui.dialogs import LeaveContainer, driven_runs
+from vbsbatch.tui.help import Actions
 from vbsbatch.tui.overview import OverviewScreen
-from vbsbatch.tui.palette import Actions
-from vbsbatch.tui.pending_requests import Requests
 from vbsbatch.tui.runs import RunsScreen
 from vbsbatch.tui.sanitize import LiteralFilter
-from vbsbatch.tui.screen_protocols import LiveScreen, reading
-from vbsbatch.tui.type_ahead import TypedAhead
+from vbsbatch.tui.screen_protocols import LiveScreen, Requests, TypedAhead, reading
 from vbsbatch.tui.view_models import Overview, Source
 
 LOOK_EVERY = 0.25
-"""Seconds between two looks at the store."""
+"""Seconds between two reads of the store."""
 
 _SECOND = 4
-"""Looks in a second."""
+"""Reads in a second."""
 
 _SHARE = 0.25
-"""Part of the time that looking may take: a slow store slows the looks, not the keys."""
+"""Share of the time that reading may take: a slow store is read less often, keys stay fast."""
 
 _LAST_RESORT = 3.0
-"""Seconds after which a screen whose terminal is gone leaves without tidying up."""
+"""Seconds after which a screen whose terminal is gone exits without cleaning up."""
 
 _LONGEST = 400
-"""Characters of a message in passing."""
+"""Characters of a short message."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -137,26 +136,26 @@ class MonitorApp(App[None]):
         self.set_keymap(self.keymap)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Textual's filters, then ours: nothing reaches the terminal that could drive it."""
+        """Textual's filters, then ours: no control character reaches the terminal."""
         return [*super().get_line_filters(), *self._walls]
 
     async def on_event(self, event: events.Event) -> None:
-        """Textual's way of events, apart from keys that are typed ahead."""
+        """Handle events as Textual does, except keys that are typed ahead."""
         if not self.typed_ahead.takes(event):
             await super().on_event(event)
 
     def on_mount(self) -> None:
-        """Open the run that was asked for, or the list; begin to look; mind the signals."""
+        """Open the requested run or the list, start to read, and handle signals."""
         self.push_screen(RunsScreen() if self.last_run is None else OverviewScreen(self.last_run))
         self.set_interval(self._look_every, self._look_if_rested)
         loop = asyncio.get_running_loop()
         with suppress(ValueError, RuntimeError, NotImplementedError):  # not in the main thread
             for number in _SIGNALS:
                 loop.add_signal_handler(number, self._signalled, number)
-        self.to_terminal(terminal_notices.PUSH_TITLE)
+        self.to_terminal(sanitize.PUSH_TITLE)
 
     def on_unmount(self) -> None:
-        """Give the signals back."""
+        """Remove the signal handlers."""
         loop = asyncio.get_running_loop()
         with suppress(ValueError, RuntimeError, NotImplementedError):
             for number in _SIGNALS:
@@ -169,22 +168,22 @@ class MonitorApp(App[None]):
         last_resort.start()
         self.exit(return_code=128 + number)
 
-    # Looking
+    # Reading the store
 
     @property
     def even(self) -> bool:
-        """True at every second look."""
+        """True at every second read."""
         return self._looks % 2 == 0
 
     def _look_if_rested(self) -> None:
         if self._on_terminal and not _on_terminal():
-            # Gone without a signal, as under setsid: Textual would read its end for ever.
+            # It went without a signal, as under setsid: Textual would read end of file for ever.
             self._signalled(signal.SIGHUP)
         if time.monotonic() >= self._rest_until:
             self.look()
 
     def look(self) -> None:
-        """Have every screen of the stack show what is new."""
+        """Let every open screen show what is new."""
         began = time.monotonic()
         self._looks += 1
         failed_before, self._failed = self._failed, False
@@ -202,29 +201,29 @@ class MonitorApp(App[None]):
         self._rest_until = ended + (ended - began) * (1 / _SHARE - 1)
 
     def store_failed(self, text: str) -> None:
-        """Say that the store could not be read; looking goes on."""
+        """Show that the store could not be read, and go on reading."""
         self._failed = True
         for screen in self.screen_stack:
             if isinstance(screen, LiveScreen) and screen.is_mounted:
                 screen.banner(f"{text}; trying again")
 
     def follow_run(self, seen: Overview, before: Run | None) -> None:
-        """Tell the terminal how the run stands, and loudly when it has just ended or stopped."""
+        """Show the run's state in the terminal's title; notify when it has ended or stopped."""
         run = seen.run
         state = header.state_word(seen, self.clock()).lower()
-        share = 100 * header.ended(seen) // seen.total if seen.total else 0
+        share = 100 * ended(seen.counts) // seen.total if seen.total else 0
         self._set_title(f"vbsbatch {run.id} {share}% {state}")
         over = (RunState.ENDED, RunState.STOPPED)
         if before is not None and before.state not in over and run.state in over:
             failed = seen.counts.get(JobState.FAILED, 0)
-            text = f"run {run.id} {run.state}: {header.ended(seen)}/{seen.total}, {failed} failed"
-            self.to_terminal(terminal_notices.notice(text))
+            text = f"run {run.id} {run.state}: {ended(seen.counts)}/{seen.total}, {failed} failed"
+            self.to_terminal(sanitize.notice(text))
             self.say(text, error=bool(failed))
 
     def _set_title(self, text: str) -> None:
         if text != self._title:
             self._title = text
-            self.to_terminal(terminal_notices.title(text))
+            self.to_terminal(sanitize.title(text))
 
     def to_terminal(self, sequence: str) -> None:
         """Send a control sequence to a real terminal; a browser and a test have none."""
@@ -232,15 +231,15 @@ class MonitorApp(App[None]):
             self._driver.write(sequence)
 
     def say(self, text: str, *, error: bool = False) -> None:
-        """Tell the user something in passing; shown literally."""
+        """Show a short message, literally."""
         self.notify(
             clean(text)[:_LONGEST], severity="error" if error else "information", markup=False
         )
 
-    # Asking
+    # Requests
 
     def requests(self, run_id: str) -> Requests:
-        """What was asked of the run's engine, from whichever screen."""
+        """The requests to the run's engine, from all screens."""
         return self._requests.setdefault(run_id, Requests(self.source, run_id))
 
     def start_engine(self, run_id: str) -> None:
@@ -260,7 +259,7 @@ class MonitorApp(App[None]):
         finally:
             self.starting.discard(run_id)
 
-    # Going places
+    # Navigation
 
     def show_run(self, run_id: str) -> None:
         """Open a run instead of the list."""
@@ -272,24 +271,11 @@ class MonitorApp(App[None]):
         self.switch_screen(RunsScreen(run_id))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Every action of this screen and of everywhere, from the table of keys."""
-        where = screen.WHERE if isinstance(screen, LiveScreen) else "everywhere"
-        for key in bindings.here(where, "everywhere", "move"):
-            if key.id != "more" and screen.check_action(key.action.partition("(")[0], ()):
-                shown = bindings.shown(key, self.keymap, every=True)
-                yield SystemCommand(
-                    f"{key.id}: {key.what}",
-                    f"key {shown}" if shown else "",
-                    self._doing(key, screen),
-                )
+        """Every action of this screen and of everywhere."""
+        yield from help.commands(screen, self.keymap)
         for name in themes.THEMES:
-            yield SystemCommand(
-                f"theme-{name}", "Change the colours", partial(self._look_like, name)
-            )
-
-    def _doing(self, key: Key, screen: Screen[object]) -> Callable[[], object]:
-        space = {"everywhere": "app.", "move": "focused."}.get(key.where, "screen.")
-        return partial(screen.run_action, f"{space}{key.action}")
+            look = partial(self._look_like, name)
+            yield SystemCommand(f"theme-{name}", "Change the colours", look)
 
     # Actions of every screen
 
@@ -321,7 +307,7 @@ class MonitorApp(App[None]):
             self.screen.begin(exporting.export_picture(self.screen, name))
 
     def action_detach(self) -> None:
-        """Leave; the run goes on, unless its engine ends with us: then ask first."""
+        """Leave; the run goes on. Where its engine would end with this process, ask first."""
         live = driven_runs(self.source) if self._ends_engines else []
         if not live:
             self.exit()
@@ -333,7 +319,7 @@ class MonitorApp(App[None]):
             self.exit()
 
     async def action_quit(self) -> None:
-        """Textual's own word for it."""
+        """Textual's name for it."""
         self.action_detach()
 
     def action_help_quit(self) -> None:
@@ -343,7 +329,7 @@ class MonitorApp(App[None]):
     # A crash
 
     def _fatal_error(self) -> None:
-        # Textual would print a traceback with the values of all locals: tokens among them.
+        # Textual would print a traceback with the values of all locals, including tokens.
         self.bell()
         self._close_messages_no_wait()
 
@@ -357,7 +343,7 @@ class MonitorApp(App[None]):
 
     @property
     def crash(self) -> str | None:
-        """What broke the screen, without any value in it; None when nothing did."""
+        """Why the screen crashed, without any value in it; None when it did not."""
         if not self.return_code or self.return_code > 128:
             return None
         return "the screen broke" + (f" ({_place_of(self._exception)})" if self._exception else "")
@@ -369,7 +355,7 @@ def _on_terminal() -> bool:
 
 
 def _place_of(error: BaseException) -> str:
-    """The kind of an error and where in this package it came up; never its text."""
+    """The type of an error and where in this package it was raised; never its text."""
     if isinstance(error, WorkerFailed):
         error = error.error
     frames = traceback.extract_tb(error.__traceback__)
@@ -397,7 +383,7 @@ def show(
     app = MonitorApp(source, run_id=run_id, keymap=keymap, theme=theme, ends_engines=ends_engines)
     app.run(mouse=mouse)
     if sys.__stderr__ is not None and sys.__stderr__.isatty():
-        sys.__stderr__.write(terminal_notices.POP_TITLE)
+        sys.__stderr__.write(sanitize.POP_TITLE)
     if app.crash is not None:
         print(clean(f"{app.crash}; the run is not touched"), file=sys.stderr)
     return ScreenResult(return_code=app.return_code or 0, run_id=app.last_run)

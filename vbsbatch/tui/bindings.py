@@ -21,7 +21,7 @@ class Key:
     """One action: what a user calls it, where it works, which keys call it by default."""
 
     id: str
-    """What a user remaps it by."""
+    """The name by which a user remaps it."""
     action: str
     """Textual's name of the action, without its namespace."""
     where: str
@@ -121,7 +121,7 @@ def _named(name: str, footer: str) -> Key:
 
 
 def _fixed(keys: str, footer: str) -> Key:
-    """What a key does in one place only: neither in the help nor to be remapped."""
+    """A key of one place only: not in the help, and not remapped."""
     return Key(id="", action="", where="", what="", keys=keys, footer=footer, rank=2)
 
 
@@ -171,7 +171,7 @@ def of(where: str) -> list[BindingType]:
 
 
 def hidden(*lines: str) -> list[BindingType]:
-    """Bindings of a dialog or a widget (`keys action` each) that explain themselves there."""
+    """Bindings of a dialog or a widget (`keys action` each), not shown in footer and help."""
     pairs = (line.split(" ", 1) for line in lines)
     return [Binding(keys, action, show=False) for keys, action in pairs]
 

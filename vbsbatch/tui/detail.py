@@ -6,14 +6,13 @@ import asyncio
 
 from textual.app import ComposeResult
 
-from vbsbatch.tui import banner, bindings, detail_text
-from vbsbatch.tui.banner import Banner
-from vbsbatch.tui.clipboard import pick_and_copy
+from vbsbatch.tui import bindings, detail_text, header
+from vbsbatch.tui.exporting import pick_and_copy
 from vbsbatch.tui.formatting import Line
-from vbsbatch.tui.key_line import KeyLine
-from vbsbatch.tui.line_widgets import Lines, Rows
+from vbsbatch.tui.header import Banner
+from vbsbatch.tui.line_widgets import KeyLine, Lines, Rows
 from vbsbatch.tui.screen_protocols import reading
-from vbsbatch.tui.steerable_screen import Chosen, SteerableScreen
+from vbsbatch.tui.steering_actions import Chosen, SteerableScreen
 from vbsbatch.tui.view_models import Detail, Sent, View
 
 
@@ -38,11 +37,11 @@ class DetailScreen(SteerableScreen):
         self._part = 0
         self._detail: Detail | None = None
         self._sent: tuple[int, Sent | None] = (no, None)
-        """Of which job, and its request."""
+        """The number of a job, and its request."""
         self._fault = ""
 
     def compose(self) -> ComposeResult:
-        """What the job is, the parts' names, one part."""
+        """The job, the names of the parts, one part."""
         yield Banner()
         yield Lines(id="job")
         yield Lines(id="parts")
@@ -100,7 +99,7 @@ class DetailScreen(SteerableScreen):
         return line
 
     def banner(self, text: str) -> None:
-        """Say what is wrong with the store; the empty text takes it back."""
+        """Show what is wrong with the store; an empty text removes it."""
         self._fault = text
         self._draw_banner()
 
@@ -110,9 +109,9 @@ class DetailScreen(SteerableScreen):
     def _engine_words(self) -> str:
         """What is wrong with the engine of the run, which the screen below follows."""
         seen = self.monitor.seen.get(self.run_id)
-        if seen is None or not banner.needs_engine(seen, self.now):
+        if seen is None or not header.needs_engine(seen, self.now):
             return ""
-        return banner.without_engine(seen, self.now, "go back to the run to resume it")
+        return header.without_engine(seen, self.now, "go back to the run to resume it")
 
     def on_resize(self) -> None:
         """Fit the lines to the new width."""

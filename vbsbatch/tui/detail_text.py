@@ -1,4 +1,4 @@
-"""One job in lines: what it is, why it stands where it stands, and each part below that."""
+"""One job in lines: what it is, why it is in its state, and the parts below that."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 from rich.cells import chop_cells
 
-from vbsbatch.model import Attempt, Job, JobState, Operation, Wall, as_wall
+from vbsbatch.model import Attempt, Job, JobState, Operation, Verdict, Wall, as_wall
 from vbsbatch.report.text import clean, moment, span
 from vbsbatch.store import Event
-from vbsbatch.tui import event_pane, formatting, job_history
+from vbsbatch.tui import event_pane, formatting
 from vbsbatch.tui.formatting import Line
 from vbsbatch.tui.sanitize import cut, fit
 from vbsbatch.tui.view_models import Detail, Sent
@@ -162,8 +162,8 @@ def part(name: str, detail: Detail, now: float, width: int, sent: Sent | None) -
             return attempts(detail.attempts, width)
         case "events":
             total = detail.job.no
-            moves = job_history.moves(detail)
-            return [event_pane.line(event, None, width, total) for event in moves] or _nothing()
+            found = history(detail)
+            return [event_pane.line(event, None, width, total) for event in found] or _nothing()
         case "exchange":
             return exchange(detail, width, sent)
         case _:
@@ -175,7 +175,7 @@ def _nothing() -> list[Line]:
 
 
 def attempts(found: Sequence[Attempt], width: int) -> list[Line]:
-    """One line for each create: when, how long, what came back, what followed."""
+    """One line for each create: when, how long, the answer, the verdict."""
     heads = (" #", 3), ("SENT", 15), ("TOOK", 7), ("HTTP", 5), ("CODE", 11), ("AFTER", 6)
     lines: list[Line] = [
         ((" ".join(fit(text, size) for text, size in heads) + " VERDICT   MESSAGE", "dim"),)
@@ -234,12 +234,12 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def timeline(detail: Detail, now: float, width: int) -> list[Line]:
-    """A strip from the first wait to now, a glyph of the state for each slice of time."""
+    """A strip from the first wait to now: one glyph of the state per slice of time."""
     queued_at = float(detail.run.created_at)
     queued = Event(id=0, at=queued_at, no=detail.job.no, kind="move", text="queued")
     moves = [
         replace(queued, to=JobState.WAITING),
-        *(event for event in job_history.moves(detail) if event.to is not None),
+        *(event for event in history(detail) if event.to is not None),
     ]
     ended = detail.job.ended_at
     end = max(now if ended is None else float(ended), moves[-1].at)
@@ -272,3 +272,46 @@ def _phases(moves: Sequence[Event], end: float, width: int) -> list[Line]:
             ((f" {mark.glyph} {mark.word:<6} ", mark.role), (cut(text, width - 10), "plain"))
         )
     return lines
+
+
+def history(detail: Detail) -> list[Event]:
+    """Everything that happened to the job, oldest first.
+
+    Of a create that was sent and accepted the store keeps only the attempt: its moves are added.
+    """
+    found = list(detail.events)
+    for position, attempt in enumerate(detail.attempts):
+        found.append(_create_sent(detail, attempt))
+        newer = detail.attempts[position + 1 : position + 2]
+        until = float(newer[0].sent_at) if newer else float("inf")
+        told = any(
+            event.came_from is JobState.SUBMITTING and float(attempt.sent_at) <= event.at < until
+            for event in detail.events
+        )
+        if attempt.verdict is Verdict.ACCEPTED and not told:
+            found.append(_create_accepted(detail, attempt))
+    return sorted(found, key=lambda event: event.at)
+
+
+def _create_sent(detail: Detail, attempt: Attempt) -> Event:
+    return Event(
+        id=0,
+        at=float(attempt.sent_at),
+        no=detail.job.no,
+        kind="move",
+        came_from=JobState.WAITING,
+        to=JobState.SUBMITTING,
+        text=f"attempt {attempt.number}",
+    )
+
+
+def _create_accepted(detail: Detail, attempt: Attempt) -> Event:
+    return Event(
+        id=0,
+        at=float(attempt.sent_at) + (attempt.took or 0.0),
+        no=detail.job.no,
+        kind="move",
+        came_from=JobState.SUBMITTING,
+        to=JobState.RUNNING,
+        text="accepted",
+    )

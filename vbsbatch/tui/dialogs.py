@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -13,13 +14,14 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from vbsbatch.errors import VbsbatchError
 from vbsbatch.report.text import clean
 from vbsbatch.tui import bindings
 from vbsbatch.tui.formatting import Line
 from vbsbatch.tui.line_widgets import Lines, Rows
 from vbsbatch.tui.sanitize import cut
-from vbsbatch.tui.screen_protocols import monitor
-from vbsbatch.tui.type_ahead import TypedLine
+from vbsbatch.tui.screen_protocols import TypedLine, monitor
+from vbsbatch.tui.view_models import Source
 
 TYPE_ABOVE = 100
 """From this many jobs on, a key is too little: the number must be typed."""
@@ -45,10 +47,10 @@ Dialog.-bare > Vertical { border: none; }
 
 
 class Dialog(ModalScreen[Result], Generic[Result]):
-    """A question over the screen, which goes on living behind it."""
+    """A question over the screen, which stays up to date behind it."""
 
     TAKES_TYPED = True
-    """Whether keys count that were typed before the question was there."""
+    """Whether keys that were typed before the question was shown are used."""
     DEFAULT_CSS = _CSS
     BINDINGS = bindings.hidden("escape refuse")
 
@@ -63,7 +65,7 @@ class Dialog(ModalScreen[Result], Generic[Result]):
             yield from self.answers()
 
     def on_mount(self) -> None:
-        """Take what was typed before the question was there, unless it would be an answer blind."""
+        """Use what was typed before the question was shown, unless that would answer it unseen."""
         self._fit()
         release = partial(monitor(self).typed_ahead.release, again=self.TAKES_TYPED)
         self.call_after_refresh(release)
@@ -168,9 +170,9 @@ class Confirm(Dialog[bool]):
 
 
 class Typed(Dialog[str]):
-    """One line to type; Enter takes it once `fault` has nothing to say against it.
+    """One line to type; Enter takes it if `fault` finds nothing wrong.
 
-    `value` is proposed: it is selected, so that whatever is typed takes its place.
+    `value` is proposed, and selected: typing replaces it.
     """
 
     def __init__(
@@ -199,7 +201,7 @@ class Typed(Dialog[str]):
 
 
 class TypedCount(Typed):
-    """The number of jobs, typed by whoever means all of them."""
+    """The number of jobs, typed to confirm that all of them are meant."""
 
     TAKES_TYPED = False
 
@@ -264,3 +266,29 @@ class Pick(Listed[int]):
     def action_take(self) -> None:
         """Answer with the row under the cursor."""
         self.dismiss(self.query_one(Rows).cursor)
+
+
+_DRIVEN = ("LIVE", "PAUSED")
+
+
+class LeaveContainer(Confirm):
+    """Whether to end the container (this is its first process), and the engines in it."""
+
+    def __init__(self, runs: Sequence[str]) -> None:
+        engines = "The engine" if len(runs) == 1 else "The engines"
+        run_id = runs[0]
+        super().__init__(
+            [
+                "Leave, and end this container?",
+                "vbsbatch is its first process: with it the container ends.",
+                f"{engines} of {', '.join(runs)} would end too, as if killed.",
+                f"Resume later: vbsbatch resume {run_id}",
+            ]
+        )
+
+
+def driven_runs(source: Source) -> list[str]:
+    """The runs that an engine drives at this moment; none where that cannot be read."""
+    with suppress(VbsbatchError):
+        return [each.run.id for each in source.runs() if each.standing in _DRIVEN]
+    return []

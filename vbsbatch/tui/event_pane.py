@@ -30,9 +30,9 @@ class EventPane(Lines, can_focus=True):
         self._run_id = run_id
         self._back = 0
         self.every = False
-        """Whether every move of every job is shown, or what the plain output would tell."""
+        """Whether every move of every job is shown, or only what the plain output shows."""
         self.total = 0
-        """Jobs of the run: how wide their numbers are."""
+        """Jobs of the run, which decides how wide their numbers are."""
 
     def reload(self) -> None:
         """Fetch and show the newest again, or what was scrolled back to."""
@@ -61,7 +61,7 @@ class EventPane(Lines, can_focus=True):
         self.action_move(10_000 if last else -10_000)
 
     def focus_on_click(self) -> bool:
-        """Small, it only tells: the keys go on moving in the jobs."""
+        """A click does not focus the small pane: the keys still move in the jobs."""
         return self.has_focus
 
     def on_mouse_scroll_down(self) -> None:
@@ -82,7 +82,7 @@ class EventPane(Lines, can_focus=True):
 def line(event: Event, job: Job | None, width: int, total: int) -> Line:
     """One event: when, to which job (or to the run), what.
 
-    `job` is how the job stands now; None where everybody knows which one it is.
+    `job` is the job as it is now; None where the screen shows only this job.
     """
     when = f" {clock(event.at)[:-1]} "
     if event.no is None:
@@ -104,7 +104,7 @@ def _told(event: Event, job: Job, room: int) -> str:
 
 
 def _outcome(event: Event, job: Job) -> str:
-    """What happened to the job; of a failure that still stands, also how often what came back."""
+    """What happened to the job; for its newest failure also the attempts and the answer."""
     if event.to is not JobState.FAILED:
         return what(event)
     note = f", {event.text}" if event.text else ""

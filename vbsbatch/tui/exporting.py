@@ -1,14 +1,22 @@
-"""Out of the screen into a file: the filtered jobs as CSV or JSON, the picture as SVG."""
+"""What leaves the screen: jobs (CSV, JSON) and pictures (SVG) into files, ids into the clipboard.
+
+The clipboard is the terminal's (OSC 52). It is also set through tmux, which swallows OSC 52 by
+default.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import re
+import shutil
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from vbsbatch.errors import VbsbatchError
 from vbsbatch.report.output import opened
+from vbsbatch.report.text import clean
 from vbsbatch.tui.dialogs import Pick, Typed
 from vbsbatch.tui.screen_protocols import LiveScreen
 from vbsbatch.tui.view_models import View
@@ -81,8 +89,53 @@ def _fault(text: str) -> str | None:
 def write_picture(screen: LiveScreen, path: str) -> None:
     """Write the screen as SVG; `UsageError` or `OSError` when that cannot be done.
 
-    Whoever looks at it fetches no font from elsewhere: any of fixed width will do.
+    It loads no font from the network: any font of fixed width will do.
     """
     picture = _FONTS.sub("", screen.app.export_screenshot(title="vbsbatch"))
     with opened(path) as stream:
         stream.write(picture)
+
+
+_PATIENCE = 2.0
+"""Seconds for tmux to take the text."""
+
+
+def copy(screen: LiveScreen, text: str) -> None:
+    """Put `text`, cleaned, into the clipboard, and say so."""
+    text = clean(text)
+    screen.app.copy_to_clipboard(text)
+    how = " (and tmux)" if _to_tmux(text) else ""
+    screen.say(f"copied{how}: {text}")
+
+
+def _to_tmux(text: str) -> bool:
+    """Give the text to tmux, which sets the outer terminal's clipboard; whether that worked."""
+    tmux = shutil.which("tmux")
+    if not os.environ.get("TMUX") or tmux is None:
+        return False
+    try:
+        done = subprocess.run(  # noqa: S603 (fixed words; the text goes in by standard input)
+            [tmux, "load-buffer", "-w", "-"],
+            input=text.encode(),
+            timeout=_PATIENCE,
+            check=False,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+async def pick_and_copy(screen: LiveScreen, ids: Sequence[tuple[str, str | None]]) -> None:
+    """Copy one of these (name, id) that the user chooses; the only one without a question."""
+    there = [(name, value) for name, value in ids if value]
+    if not there:
+        screen.say("nothing to copy")
+        return
+    picked: int | None = 0
+    if len(there) > 1:
+        options = [f"{name:<13} {clean(value)}" for name, value in there]
+        picked = await screen.put(Pick(["Copy"], options))
+    if picked is not None:
+        copy(screen, there[picked][1])

@@ -39,7 +39,7 @@ STATE_WORDS: Mapping[str, frozenset[JobState]] = {
     "active": OPEN_STATES,
     **{state.value: frozenset({state}) for state in JobState},
 }
-"""What `state:` takes beside the states' own names; `retry` is a criterion of its own."""
+"""What `state:` accepts beside the states' own names; `retry` is a criterion of its own."""
 
 RETRY_WORDS = ("retry", "retrying")
 
@@ -61,7 +61,7 @@ _Token = Sequence[_Character]
 class _Value(NamedTuple):
     text: str
     quoted: bool
-    """Whether any of it was: then nothing in it is an abbreviation."""
+    """Whether any of it was quoted: then nothing in it is an abbreviation."""
 
 
 def parse(text: str) -> FilterTerms:
@@ -113,7 +113,7 @@ def _parts(terms: FilterTerms) -> Iterable[str]:
 
 
 def _code(code: str) -> str:
-    """As the screen writes it: a line has no room for `VolumeBackup.` before each."""
+    """The short form that the screen shows: a line has no room for `VolumeBackup.`."""
     short = _LONG.sub("VB.", code, count=1)
     return short if short != code and _PLAIN.fullmatch(short) else _quoted(code)
 
@@ -126,7 +126,7 @@ def _quoted(value: str) -> str:
 
 
 def _tokens(text: str) -> Iterable[_Token]:
-    """Runs of characters between unquoted blanks; the quotes themselves are gone."""
+    """Runs of characters between unquoted blanks, without the quotes."""
     token: list[_Character] = []
     started = quoted = False
     characters = iter(text)

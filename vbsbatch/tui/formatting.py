@@ -14,7 +14,7 @@ GONE_AFTER = 10.0
 _LONGEST_CODE = 40
 
 Piece = tuple[str, str]
-"""A text and the role (see `themes`) that colours it; colour only repeats what the text says."""
+"""A text and the role (see `themes`) that colours it; colour only repeats the text."""
 
 Line = tuple[Piece, ...]
 """One line of the screen."""
@@ -52,7 +52,7 @@ RUN_ROLES: Mapping[str, str] = {
 
 
 def mark_of(job: Job) -> StateMark:
-    """The mark of a job's state, a retry told from a first wait."""
+    """The mark of a job's state; a retry differs from a first wait."""
     return RETRY if job.state is JobState.WAITING and job.attempts else MARKS[job.state]
 
 
@@ -91,7 +91,7 @@ def next_step(job: Job, now: float) -> str:
 
 
 def is_gone(run: Run, holder: Holder | None, age: float | None) -> bool:
-    """Whether a run that should have an engine has none, or one that shows no sign of life."""
+    """Whether a run that should have an engine has none, or one without a recent heartbeat."""
     if run.state not in (RunState.RUNNING, RunState.PAUSED):
         return False
     return holder is None or (age is not None and age > GONE_AFTER)

@@ -1,19 +1,26 @@
-"""The top of the overview: which run, how far, and how many jobs are where."""
+"""The top of a screen: which run, how far, how many jobs are where; above it what is wrong."""
 
 from __future__ import annotations
 
-from vbsbatch.model import ENDED_STATES, JobState, RunState
-from vbsbatch.report.text import span
-from vbsbatch.tui import formatting
+import math
+import textwrap
+from shlex import quote
+
+from vbsbatch.model import JobState, RunState
+from vbsbatch.report.data import ended
+from vbsbatch.report.text import clean, span
+from vbsbatch.tui import bindings, formatting
 from vbsbatch.tui.formatting import MARKS, RETRY, RUN_ROLES, Line, StateMark
+from vbsbatch.tui.line_widgets import Lines
 from vbsbatch.tui.sanitize import cut
+from vbsbatch.tui.screen_protocols import Monitor
 from vbsbatch.tui.view_models import Overview
 
 _PLAN = 24
 """Cells for the name of the plan at most."""
 
 WITHOUT_ENGINE = ("GONE", "SILENT")
-"""Words for runs that should go on and do not."""
+"""States of runs that should go on and do not."""
 
 
 def lines(seen: Overview, now: float, width: int, *, read_only: bool) -> list[Line]:
@@ -22,8 +29,8 @@ def lines(seen: Overview, now: float, width: int, *, read_only: bool) -> list[Li
 
 
 def state_word(seen: Overview, now: float) -> str:
-    """The run's state in one word; GONE when its engine should be there and is not, SILENT when it
-    is there and gives no sign of life."""
+    """The run's state in one word; GONE when it should have an engine and has none, SILENT when its
+    engine sends no heartbeat."""
     beat = seen.run.heartbeat_at
     gone = formatting.is_gone(seen.run, seen.holder, None if beat is None else now - float(beat))
     if gone:
@@ -72,13 +79,8 @@ def _minute(now: float) -> str:
     return f"{whole // 60 % 24:02d}:{whole % 60:02d}Z"
 
 
-def ended(seen: Overview) -> int:
-    """Jobs in a terminal state."""
-    return sum(seen.counts.get(state, 0) for state in ENDED_STATES)
-
-
 def _how_far(seen: Overview, width: int) -> Line:
-    done, total = ended(seen), seen.total
+    done, total = ended(seen.counts), seen.total
     share = done / total if total else 0.0
     eta = "-" if seen.eta is None else f"~{span(seen.eta)}"
     parts: list[tuple[int, Line]] = [
@@ -93,7 +95,7 @@ def _how_far(seen: Overview, width: int) -> Line:
 
 
 def _bar(share: float, size: int) -> Line:
-    """As a rule of the same size, so that it stands still; smaller where the figures are long."""
+    """Usually of the same size, so that it does not move; smaller where the figures are long."""
     full = int(share * size)
     return (("[", "dim"), ("#" * full, "ok"), ("." * (size - full), "dim"), ("]", "dim"))
 
@@ -135,7 +137,76 @@ def _counts(seen: Overview, width: int) -> Line:
 
 
 def _full(seen: Overview, open_jobs: int) -> str:
-    """The in-flight cap, where it is what the next create waits for."""
+    """The in-flight cap, if the next create waits for it."""
     cap = seen.run.in_flight or seen.run.settings.limits.in_flight
     live = seen.run.state in (RunState.RUNNING, RunState.PAUSED)
     return f"/{cap}" if live and open_jobs >= cap else ""
+
+
+_ROOMY = 14
+"""Lines of a terminal that has room for two lines of a banner."""
+
+_LONGEST = 1000
+
+
+class Banner(Lines):
+    """Hidden while there is nothing to say."""
+
+    DEFAULT_CSS = "Banner { height: auto; display: none; }"
+
+    def say(self, text: str) -> None:
+        """Show a text; an empty one hides the banner."""
+        width, height = self.app.size
+        pieces = [text]
+        if height >= _ROOMY:
+            first, *more = textwrap.wrap(clean(text[:_LONGEST]), max(9, width - 2)) or [text]
+            pieces = [first, *filter(None, [" ".join(more)])]
+        self.display = bool(text)
+        self.show([((cut(f"! {piece}", max(1, width)), "warn"),) for piece in pieces])
+
+
+def of_engine(monitor: Monitor, run_id: str, seen: Overview | None, now: float) -> str:
+    """What is wrong with the run's engine or what it waits for, empty when nothing is."""
+    if seen is None or not needs_engine(seen, now):
+        monitor.started.pop(run_id, None)
+        return waits_for(seen)
+    if run_id in monitor.starting:
+        return "starting a new engine"
+    if now < monitor.started.get(run_id, -math.inf) + formatting.GONE_AFTER:
+        return "waiting for the new engine's first sign of life"
+    if monitor.source.read_only:
+        return without_engine(seen, now, f"type vbsbatch resume {quote(run_id)}")
+    key = bindings.names(monitor.keymap)["resume"]
+    return without_engine(seen, now, f"press {key} to resume")
+
+
+def needs_engine(seen: Overview, now: float) -> bool:
+    """Whether the run is unfinished and nothing drives it."""
+    stopped = seen.run.state is RunState.STOPPED and seen.holder is None
+    return stopped or state_word(seen, now) in WITHOUT_ENGINE
+
+
+def without_engine(seen: Overview, now: float, how: str) -> str:
+    """Why nothing drives the run, and `how` to change that."""
+    run = seen.run
+    if run.state is RunState.STOPPED:
+        return f"stopped: {run.reason or 'no reason recorded'}; {how}"
+    if run.heartbeat_at is None:
+        return f"engine gone, resume? it never gave a sign of life; {how}"
+    ago = span(now - float(run.heartbeat_at))
+    if seen.holder is not None:
+        there = (
+            f"its {seen.holder.who.removeprefix('a ')} is still there: wait, or end it and {how}"
+        )
+        if seen.holder.doubt is not None:
+            there = f"whether it is gone cannot be told: {seen.holder.doubt}"
+        return f"engine silent, last sign of life {ago} ago; {there}"
+    return f"engine gone, resume? last sign of life {ago} ago; {how}"
+
+
+def waits_for(seen: Overview | None) -> str:
+    """What a live run waits for before it sends more: its window, a gate between waves, the
+    service."""
+    if seen is None or seen.run.state not in (RunState.RUNNING, RunState.PAUSED):
+        return ""
+    return seen.run.reason or ""

@@ -1,15 +1,20 @@
-"""The keys, made from the one table of them; whatever a user has remapped is shown as it is."""
+"""The keys and the palette of actions, both made from the table of keys, as a user remapped it."""
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
+from collections.abc import Iterator
+from functools import partial
+
+from textual.app import ComposeResult, SystemCommand
+from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.containers import Vertical
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 
 from vbsbatch.tui import bindings
 from vbsbatch.tui.bindings import Keymap
 from vbsbatch.tui.formatting import Line
 from vbsbatch.tui.line_widgets import Lines, Rows
+from vbsbatch.tui.screen_protocols import LiveScreen
 
 _TITLES = {
     "overview": "The run",
@@ -71,3 +76,39 @@ class HelpScreen(ModalScreen[None]):
     def action_close(self) -> None:
         """Leave."""
         self.dismiss()
+
+
+class Actions(Provider):
+    """The actions of the application and of the screen that the palette was opened on."""
+
+    async def discover(self) -> Hits:
+        """All actions, before anything is typed."""
+        for name, what, do, *_ in self.app.get_system_commands(self.screen):
+            yield DiscoveryHit(name, do, help=what)
+
+    async def search(self, query: str) -> Hits:
+        """Those that fit, the best first."""
+        matcher = self.matcher(query)
+        for name, what, do, *_ in self.app.get_system_commands(self.screen):
+            score = matcher.match(name)
+            if score > 0:
+                yield Hit(_rank(name, query) + score, matcher.highlight(name), do, help=what)
+
+
+def _rank(name: str, query: str) -> float:
+    """More than any score where the name is, or begins with, what was typed."""
+    wanted, found = query.strip().lower(), name.partition(":")[0]
+    if found == wanted:
+        return 2_000.0
+    return 1_000.0 if name.startswith(wanted) else 0.0
+
+
+def commands(screen: Screen[object], keymap: Keymap) -> Iterator[SystemCommand]:
+    """The actions that can be called on this screen, with their keys."""
+    where = screen.WHERE if isinstance(screen, LiveScreen) else "everywhere"
+    for key in bindings.here(where, "everywhere", "move"):
+        if key.id != "more" and screen.check_action(key.action.partition("(")[0], ()):
+            shown = bindings.shown(key, keymap, every=True)
+            space = {"everywhere": "app.", "move": "focused."}.get(key.where, "screen.")
+            call = partial(screen.run_action, f"{space}{key.action}")
+            yield SystemCommand(f"{key.id}: {key.what}", f"key {shown}" if shown else "", call)

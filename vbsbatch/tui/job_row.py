@@ -1,4 +1,4 @@
-"""One job as one row of the table: which columns a width has room for, and what stands in them.
+"""One job as one row of the table: which columns fit a width, and their cells.
 
 At 80 cells::
 
@@ -41,7 +41,7 @@ SORTED_BY = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """A column: its head, its width in cells, and whether it stands at the right."""
+    """A column: its head, its width in cells, and whether it is aligned right."""
 
     head: str
     width: int
@@ -51,7 +51,7 @@ class Column:
 def columns(width: int, total: int, *, grouped: bool) -> tuple[Column, ...]:
     """The columns for a table of `width` cells over a run of `total` jobs, `grouped` or not.
 
-    The volume takes what the others leave; when that is too little, columns go from the right.
+    The volume takes what the others leave; if that is too little, the last columns are left out.
     """
     found = [
         Column(head="ST", width=8),
@@ -83,7 +83,7 @@ def _room(found: list[Column], width: int) -> int:
 
 
 def head(found: tuple[Column, ...], sorts: Sequence[Sort]) -> Line:
-    """The line above the rows; a column that is sorted by is marked by a role and by its sign."""
+    """The line above the rows; a column that is sorted by has a role and a sign."""
     line: list[formatting.Piece] = [(" " * _LEAD, "dim")]
     for column in found:
         by = next((sort for sort in sorts if sort.key is SORTED_BY.get(column.head)), None)
@@ -107,7 +107,7 @@ def column_at(found: tuple[Column, ...], x: int) -> SortKey | None:
 
 
 def row(job: Job, found: tuple[Column, ...], now: float, total: int) -> Line:
-    """The job's cells: the state in its colour, the rest plain, so that little is sent."""
+    """The job's cells: the state in its colour, the rest plain, so that few bytes are sent."""
     mark = formatting.mark_of(job)
     cells = {
         "#": formatting.number(job.no, total),

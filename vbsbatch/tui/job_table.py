@@ -14,10 +14,11 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from vbsbatch.model import Job
-from vbsbatch.tui import bindings, job_row
+from vbsbatch.tui import bindings, formatting, job_row, sorting
 from vbsbatch.tui.formatting import Line
 from vbsbatch.tui.job_row import Column
 from vbsbatch.tui.line_widgets import painted
+from vbsbatch.tui.sanitize import cut
 from vbsbatch.tui.screen_protocols import monitor, reading
 from vbsbatch.tui.view_models import FilterTerms, Overview, Source, View
 
@@ -61,7 +62,7 @@ class JobTable(ScrollView, can_focus=True):
         self._rows: list[Job] = []
         self._now = 0.0
 
-    # What is there
+    # State
 
     @property
     def cursor_job(self) -> Job | None:
@@ -74,7 +75,7 @@ class JobTable(ScrollView, can_focus=True):
 
     @property
     def place(self) -> str:
-        """Where the cursor is in the view: `12/1400`."""
+        """The cursor's row in the view: `12/1400`."""
         return f"{min(self.cursor_row + 1, self.size_of_view)}/{self.size_of_view}"
 
     @property
@@ -91,7 +92,7 @@ class JobTable(ScrollView, can_focus=True):
     # Following the source
 
     def follow(self, seen: Overview) -> None:
-        """Take in what the whole run says of its jobs."""
+        """Use the run's figures: how many jobs, whether they have groups."""
         self.total = seen.total
         if self.grouped != seen.grouped:
             self.grouped = seen.grouped
@@ -114,7 +115,7 @@ class JobTable(ScrollView, can_focus=True):
             self._repaint(before)
 
     def tick(self, now: float) -> None:
-        """Let the ages grow to `now`."""
+        """Show ages as of `now`."""
         before = self._painted()
         self._now = now
         self._repaint(before)
@@ -230,7 +231,7 @@ class JobTable(ScrollView, can_focus=True):
         self.go_to(self.size_of_view - 1 if last else 0)
 
     def on_click(self, event: events.Click) -> None:
-        """A click moves the cursor to the job that is seen there, a double click opens it."""
+        """A click moves the cursor to the job that is shown there, a double click opens it."""
         at = round(self.scroll_y) + event.y - self._first
         if 0 <= at < len(self._rows):
             before = self._painted()
@@ -241,7 +242,7 @@ class JobTable(ScrollView, can_focus=True):
                 self.post_message(self.Opened())
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """The wheel moves as the keys do: what they act on stays in sight."""
+        """The wheel moves as the keys do: the cursor stays visible."""
         self._wheel(event, 1)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
@@ -268,7 +269,7 @@ class JobTable(ScrollView, can_focus=True):
     def mark_range(self) -> None:
         """Begin a range at the cursor, or mark everything from where it began to here."""
         if self.anchor_no is not None:
-            self.reload()  # where the two jobs are by now, if the range's first is still there
+            self.reload()  # where the two jobs are now, if the range's first is still in the view
         if self.anchor_no is None:
             self.anchor_no, self._anchor_row = self.cursor_no, self.cursor_row
         else:
@@ -298,3 +299,29 @@ class JobTable(ScrollView, can_focus=True):
         self.refresh()
         self.post_message(self.Moved())
         return had
+
+
+_FILTER = 44
+"""Cells for the filter at most."""
+
+
+def status_line(table: JobTable, width: int, *, waiting: str, all_events: bool) -> Line:
+    """The line in `width` cells; `waiting` says what was asked and not answered."""
+    view = table.view
+    parts: list[tuple[int, Line]] = []
+    if waiting:
+        parts.append((1, ((waiting, "warn"),)))
+    parts += [
+        (3, (("view ", "dim"), (cut(view.terms.text or "all", _FILTER), "plain"))),
+        (4, (("sort ", "dim"), (sorting.told(view.sorts), "plain"))),
+    ]
+    if table.marks:
+        parts.append((2, ((f"{len(table.marks)} marked", "strong"),)))
+    if table.anchor_no is not None:
+        parts.append((2, (("range open", "warn"),)))
+    parts.append((0, ((f"{table.place} of {table.total}", "plain"),)))
+    if all_events:
+        parts.append((6, (("all events", "plain"),)))
+    if table.new_rows:
+        parts.append((5, ((f"new rows: {table.new_rows}", "retry"),)))
+    return formatting.packed(parts, width)

@@ -1,8 +1,9 @@
-"""Lines of text that repaint only where they differ, and lists of them with a cursor."""
+"""Lines of text that repaint only where they differ, lists of them with a cursor, the footer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.segment import Segment
 from textual import events
@@ -13,11 +14,12 @@ from textual.widget import Widget
 
 from vbsbatch.report.text import clean
 from vbsbatch.tui import bindings, themes
+from vbsbatch.tui.bindings import Key, Keymap
 from vbsbatch.tui.formatting import Line
 
 
 def painted(widget: Widget, line: Line, width: int, role: str = "plain") -> Strip:
-    """A line in exactly `width` cells, `role` underneath; whatever it says is shown literally."""
+    """A line in exactly `width` cells, `role` as its base style; its text is shown literally."""
     theme = widget.app.theme
     base = widget.rich_style + themes.style(theme, role)
     segments = [Segment(clean(text), base + themes.style(theme, name)) for text, name in line]
@@ -25,7 +27,7 @@ def painted(widget: Widget, line: Line, width: int, role: str = "plain") -> Stri
 
 
 class Lines(Widget):
-    """Lines from the top down. `show` repaints those that changed, nothing else."""
+    """Lines from the top down. `show` repaints only those that changed."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = "Lines { height: auto; width: 1fr; }"
@@ -71,7 +73,7 @@ class RuleLine(Lines):
 
 
 class Rows(Widget, can_focus=True):
-    """A list to move in: a cursor (`>` and a colour) on one row, or none and it only scrolls."""
+    """A list with a cursor (`>` and a colour) on one row, or without one: then it only scrolls."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = "Rows { height: 1fr; width: 1fr; }"
@@ -169,3 +171,68 @@ class Rows(Widget, can_focus=True):
             self.action_move(self.top + event.y - self.cursor)
             if event.chain > 1:
                 self.post_message(self.Chosen())
+
+
+MOST = 9
+"""More keys than this are hard to read."""
+
+
+def chosen(keys: list[Key], keymap: Keymap, width: int) -> list[tuple[Key, str]]:
+    """The keys that fit into `width` cells in their order, those of the lowest rank first."""
+    entries = [(key, f"{bindings.shown(key, keymap)} {key.footer}") for key in keys if key.footer]
+    while len(entries) > MOST or sum(len(word) + 2 for _, word in entries) - 2 > width:
+        if len(entries) <= 1:
+            break
+        entries.remove(max(entries, key=lambda entry: entry[0].rank))
+    return entries
+
+
+class KeyLine(Lines):
+    """The footer of a screen; a click does what the key does."""
+
+    DEFAULT_CSS = "KeyLine { height: 1; dock: bottom; }"
+
+    def __init__(self, where: str, *, read_only: bool, keymap: Keymap) -> None:
+        super().__init__()
+        keys = bindings.here(where, "everywhere")
+        self._keys = [key for key in keys if not (read_only and key.steers)]
+        self._usual = self._keys
+        self._keymap = keymap
+        self._ends: list[tuple[int, Key]] = []
+
+    def show_keys(self, keys: list[Key] | None) -> None:
+        """Show the keys of a part of the screen; None shows the screen's own again."""
+        self._keys = self._usual if keys is None else keys
+        self._draw()
+
+    def call(self, name: str, footer: str) -> None:
+        """Change the word of a key in the footer."""
+        before = self._usual
+        after = [replace(key, footer=footer) if key.id == name else key for key in before]
+        if after != before:
+            self._usual = after
+            if self._keys is before:
+                self.show_keys(None)
+
+    def on_resize(self) -> None:
+        """Choose again what fits."""
+        self._draw()
+
+    def _draw(self) -> None:
+        line: Line = ()
+        self._ends = []
+        end = 0
+        for key, word in chosen(self._keys, self._keymap, self.size.width):
+            name, _, what = word.partition(" ")
+            line += ((name, "title"), (f" {what}  ", "dim"))
+            end += len(word) + 2
+            self._ends.append((end, key))
+        self.show([line])
+
+    async def on_click(self, event: events.Click) -> None:
+        """Do what the word under the pointer says."""
+        for end, key in self._ends:
+            if event.x < end and key.action:
+                space = "app." if key.where == "everywhere" else "screen."
+                await self.run_action(f"{space}{key.action}")
+                return

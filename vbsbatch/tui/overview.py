@@ -11,38 +11,27 @@ from textual.containers import Horizontal, Vertical
 from vbsbatch.model import JobState, RunState
 from vbsbatch.store.ports import NO_CODE
 from vbsbatch.tui import (
-    banner,
     bindings,
-    detail_text,
-    exporting,
-    filter_syntax,
     header,
     job_row,
-    sorting,
-    status_line,
+    job_table,
 )
-from vbsbatch.tui.banner import Banner
-from vbsbatch.tui.clipboard import pick_and_copy
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.event_pane import EventPane
-from vbsbatch.tui.failure_search import next_failure
-from vbsbatch.tui.failures import Failures
-from vbsbatch.tui.filter_line import FilterLine
+from vbsbatch.tui.header import Banner
 from vbsbatch.tui.job_table import JobTable
-from vbsbatch.tui.key_line import KeyLine
-from vbsbatch.tui.line_widgets import Lines, RuleLine
-from vbsbatch.tui.panes import SidePane
+from vbsbatch.tui.jobs_screen import FilterLine, JobsScreen
+from vbsbatch.tui.line_widgets import KeyLine, Lines, RuleLine
+from vbsbatch.tui.panes import Failures, SidePane
 from vbsbatch.tui.screen_protocols import reading
-from vbsbatch.tui.sorting import SortBy, Sorts
-from vbsbatch.tui.steerable_screen import Chosen, SteerableScreen
 from vbsbatch.tui.steering_actions import NONE_FAILED
 from vbsbatch.tui.view_models import FilterTerms, Overview, Panes, View
 
 _PANES_EVERY = 2
-"""Seconds between two looks at the figures of the side pane."""
+"""Seconds between two reads of the figures of the side pane."""
 
 
-class OverviewScreen(SteerableScreen):
+class OverviewScreen(JobsScreen):
     """One run."""
 
     WHERE = "overview"
@@ -81,10 +70,9 @@ class OverviewScreen(SteerableScreen):
         self._panes_due = 0.0
         self._fault = ""
         self._wrong = ""
-        self._before_failures: View | None = None
 
     def compose(self) -> ComposeResult:
-        """The widgets from top to bottom; the layout is drawn in docs and tests at 80x24."""
+        """The widgets from top to bottom; docs and tests show the layout at 80x24."""
         yield Lines([(("vbsbatch  ", "title"), (f"run {self.run_id}", "plain"))], id="header")
         yield Banner()
         yield Failures()
@@ -104,7 +92,7 @@ class OverviewScreen(SteerableScreen):
     def on_mount(self) -> None:
         """Read everything once, the jobs first; after this only what changed.
 
-        The figures of a large run take the source a moment: the jobs are there before them.
+        The figures of a large run take a moment: the jobs are shown before them.
         """
         self.set_focus(self.table)
         self.table.show(View())
@@ -116,11 +104,6 @@ class OverviewScreen(SteerableScreen):
     async def _begin_to_look(self) -> None:
         await self.prepare(self.run_id)
         self._look_at_run()
-
-    @property
-    def table(self) -> JobTable:
-        """The jobs."""
-        return self.query_one(JobTable)
 
     # Following the run
 
@@ -179,16 +162,16 @@ class OverviewScreen(SteerableScreen):
         self._draw_banner()
 
     def banner(self, text: str) -> None:
-        """Say what is wrong with the store; the empty text takes it back."""
+        """Show what is wrong with the store; an empty text removes it."""
         self._fault = text
         self._draw_banner()
 
     def _draw_banner(self) -> None:
-        words = banner.of_engine(self.monitor, self.run_id, self.seen, self.now)
+        words = header.of_engine(self.monitor, self.run_id, self.seen, self.now)
         self.query_one(Banner).say(self._fault or self._wrong or words)
 
     def _draw_status(self) -> None:
-        shown = status_line.line(
+        shown = job_table.status_line(
             self.table,
             max(1, self.size.width),
             waiting=self.steering.requests.waiting,
@@ -204,7 +187,7 @@ class OverviewScreen(SteerableScreen):
         self.call_after_refresh(self._redraw)
 
     def _redraw(self) -> None:
-        if self.focused is None:  # what had the focus is hidden in so little room
+        if self.focused is None:  # its widget is hidden: there is too little room
             self.set_focus(self.table)
         self._draw_header()
         self._draw_status()
@@ -216,7 +199,7 @@ class OverviewScreen(SteerableScreen):
     def _table_moved(self) -> None:
         self._draw_status()
 
-    # Looking closer
+    # Details
 
     @on(JobTable.Opened)
     def action_open(self) -> None:
@@ -226,7 +209,7 @@ class OverviewScreen(SteerableScreen):
             self.app.push_screen(DetailScreen(self.run_id, no, self.table.view))
 
     def action_up(self) -> None:
-        """Drop the range, the filter or the marks; with none of them, go up to the runs."""
+        """Drop the range, the filter or the marks; without any, go up to the runs."""
         table = self.table
         if self.has_class("-log"):
             self.action_log()
@@ -244,7 +227,7 @@ class OverviewScreen(SteerableScreen):
         self._show_keys()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Nothing is done to jobs that the events hide."""
+        """No action on jobs while the events hide them."""
         if action in bindings.ON_JOBS and self.has_class("-log"):
             return False
         return super().check_action(action, parameters)
@@ -252,7 +235,7 @@ class OverviewScreen(SteerableScreen):
     @on(events.DescendantFocus)
     @on(events.DescendantBlur)
     def _show_keys(self) -> None:
-        """The keys of the place that has the focus in the footer."""
+        """Show the keys of the focused part in the footer."""
         here = None
         line = self.query_one(FilterLine)
         if line.display and self.focused is not None and not line.has_focus_within:
@@ -282,34 +265,6 @@ class OverviewScreen(SteerableScreen):
         else:
             self.set_focus(failures)
 
-    def action_failure(self, by: int) -> None:
-        """To the next failed job of the view, or the one before."""
-        with reading(self):
-            table = self.table
-            table.reload()
-            row = next_failure(self.source, self.run_id, table.view, table.cursor_row, by)
-            if row is None:
-                self.say("no failed job in that direction")
-            else:
-                table.go_to(row)
-
-    # Filter and order
-
-    def action_filter(self) -> None:
-        """Type a filter; the table follows each key."""
-        line = self.query_one(FilterLine)
-        self.add_class("-typing")
-        line.open(self.table.view.terms)
-
-    @on(FilterLine.Typed)
-    def _filter_typed(self, event: FilterLine.Typed) -> None:
-        self.table.show(replace(self.table.view, terms=event.terms))
-
-    @on(FilterLine.Closed)
-    def _filter_closed(self) -> None:
-        self.remove_class("-typing")
-        self.set_focus(self.table)
-
     @on(FilterLine.Wrong)
     def _filter_wrong(self, event: FilterLine.Wrong) -> None:
         self._wrong = event.text
@@ -317,104 +272,23 @@ class OverviewScreen(SteerableScreen):
 
     @on(Failures.Wanted)
     def _failure_wanted(self, event: Failures.Wanted) -> None:
-        status_line, code, _ = event.failure
+        status, code, _ = event.failure
         if self.has_class("-log"):
             self.action_log()
-        self._show_terms(
+        self.show_terms(
             FilterTerms(
                 states=frozenset({JobState.FAILED}),
-                statuses=frozenset({status_line or 0}),
+                statuses=frozenset({status or 0}),
                 codes=(code or NO_CODE,),
             )
         )
         self.set_focus(self.table)
 
-    def _show_terms(self, wanted: FilterTerms) -> None:
-        named = replace(wanted, text=filter_syntax.text(wanted))
-        self.table.show(replace(self.table.view, terms=named))
-
-    def action_failures(self) -> None:
-        """Failed jobs only; again: what was shown before."""
-        view = self.table.view
-        if self._before_failures is not None and view.terms.states == {JobState.FAILED}:
-            self.table.show(self._before_failures)
-            self._before_failures = None
-        else:
-            self._before_failures = view
-            self._show_terms(FilterTerms(states=frozenset({JobState.FAILED})))
-
-    def action_sort(self) -> None:
-        """Choose what to sort by."""
-        self.begin(self._sort())
-
-    async def _sort(self) -> None:
-        self._sort_by(await self.put(SortBy(self.table.view.sorts, self._sort_by)))
-
-    def _sort_by(self, sorts: Sorts | None) -> None:
-        if sorts is not None:
-            self.table.show(replace(self.table.view, sorts=sorts))
-
-    def action_reverse(self) -> None:
-        """Turn the order round."""
-        self._sort_by(sorting.turned(self.table.view.sorts))
-
-    def on_click(self, event: events.Click) -> None:
-        """A click on a column's head sorts by it; a second one turns it round."""
-        if event.widget is self.query_one("#head"):
-            by = job_row.column_at(self.table.shape, event.x)
-            if by is not None:
-                self._sort_by(sorting.clicked(self.table.view.sorts, by))
-
-    # Marks
-
-    def action_mark(self) -> None:
-        """Mark the cursor's job, or end a range."""
-        self.table.mark()
-
-    def action_mark_range(self) -> None:
-        """Begin or end a range."""
-        self.table.mark_range()
-
-    def action_mark_all(self) -> None:
-        """Mark all filtered jobs."""
-        self.table.mark_all()
-
-    # What steering, copying and exporting are about
-
-    def chosen(self) -> Chosen | None:
-        """The marked jobs, or the cursor's."""
-        table = self.table
-        if table.marks:
-            return table.view, set(table.marks), f"{len(table.marks)} marked"
-        if table.cursor_no is None:
-            return None
-        return table.view, {table.cursor_no}, f"job {table.cursor_no:05d}"
-
     def requested(self, what: str) -> None:
-        """The status line says what is requested until it is answered."""
+        """Show in the status line what is requested until it is answered."""
         self._draw_status()
-
-    def asked(self) -> None:
-        """The marks have served."""
-        self.table.drop_marks()
-
-    def filtered(self) -> Chosen:
-        """Every job of the view."""
-        text = self.table.view.terms.text
-        return self.table.view, None, f"all jobs that fit {text!r}" if text else "all jobs"
 
     def action_resume(self) -> None:
         """Continue a run whose engine is gone."""
         super().action_resume()
         self._draw_banner()
-
-    def action_copy(self) -> None:
-        """Copy one of the ids of the cursor's job."""
-        with reading(self):
-            if self.table.cursor_no is not None:
-                found = self.source.detail(self.run_id, self.table.cursor_no)
-                self.begin(pick_and_copy(self, detail_text.ids(found)))
-
-    def action_export(self) -> None:
-        """Write the filtered jobs, or the picture, to a file."""
-        self.begin(exporting.export(self, self.run_id, self.table.view))

@@ -1,6 +1,6 @@
-"""How fast a run goes and when it will be done, from what the store kept: right at once on attach.
+"""How fast a run goes and when it will be done, from the store: known as soon as a screen attaches.
 
-Pure arithmetic on a `RunStats` and on the pauses that the run's commands tell of.
+Pure arithmetic on a `RunStats` and on the pauses found in the run's commands.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from vbsbatch.report import Sample, eta
 from vbsbatch.store.run_stats import STEP, RunStats
 
 SHORT, LONG = 10, 60
-"""Seconds that the rate looks back: the short time when enough was sent in it."""
+"""Seconds that the rate looks back: the short time if enough was sent in it."""
 
 ENOUGH = 20
-"""Creates that make the short time tell enough."""
+"""Creates that are enough for the short time."""
 
 LOOK_BACK = 256
 """Intervals with an end in them that an estimate may need: its window holds at most half."""
@@ -43,7 +43,7 @@ def rate(tally: RunStats, now: float, started_at: float | None) -> float:
 def remaining_time(
     tally: RunStats, remaining: int, now: float, started_at: float | None, pauses: Sequence[Pause]
 ) -> float | None:
-    """Seconds until `remaining` more jobs have ended; None while nobody can tell."""
+    """Seconds until `remaining` more jobs have ended; None while it cannot be estimated."""
     return eta(_samples(tally, now, started_at, pauses), remaining)
 
 
@@ -52,7 +52,7 @@ def pauses(
 ) -> list[Pause]:
     """The times without creates: from a pause to its unpause, or to the first create after it.
 
-    The latter ends a pause whose engine was stopped: the next engine begins unpaused.
+    The latter ends a pause whose engine was stopped, since the next engine begins unpaused.
     """
     found: list[Pause] = []
     sent = sorted(at * STEP for at, count in creates.items() if count > 0)

@@ -1,4 +1,4 @@
-"""The list of runs: history, what each came to, and from here into one or two of them."""
+"""The list of runs, from which one run is opened, or two are compared."""
 
 from __future__ import annotations
 
@@ -8,23 +8,21 @@ from textual import on
 from textual.app import ComposeResult
 
 from vbsbatch.errors import VbsbatchError
-from vbsbatch.model import JobState
+from vbsbatch.model import Job, JobState
 from vbsbatch.report.text import span
 from vbsbatch.tui import bindings, formatting
-from vbsbatch.tui.banner import Banner
-from vbsbatch.tui.clipboard import copy
-from vbsbatch.tui.comparison import ComparisonScreen
 from vbsbatch.tui.dialogs import Pick
+from vbsbatch.tui.exporting import copy
 from vbsbatch.tui.formatting import Line
-from vbsbatch.tui.key_line import KeyLine
-from vbsbatch.tui.line_widgets import Lines, Rows
+from vbsbatch.tui.header import Banner
+from vbsbatch.tui.line_widgets import KeyLine, Lines, Rows
 from vbsbatch.tui.sanitize import cut, fit
 from vbsbatch.tui.screen_protocols import LiveScreen, reading
 from vbsbatch.tui.steering_actions import OVER, Steering
-from vbsbatch.tui.view_models import FilterTerms, RunLine, View
+from vbsbatch.tui.view_models import Comparison, FilterTerms, RunLine, View
 
 _UNFINISHED = frozenset({"STALE", "STOP"})
-"""Unfinished, and no engine drives it."""
+"""Unfinished, without an engine."""
 
 _ENDED = frozenset({"DONE", "PART"})
 
@@ -35,7 +33,7 @@ _LEAD = 3
 
 
 def columns(width: int) -> list[tuple[str, int, bool]]:
-    """Head, cells and whether it stands at the right, for each column that `width` has room for."""
+    """Head, cells and whether it is aligned right, for each column that fits `width`."""
     wide = width >= _RATE_FROM
     found = [
         *(("STATE", 6, False), ("RUN", 18, False), ("PLAN", 18 if wide else 10, False)),
@@ -114,7 +112,7 @@ class RunsScreen(LiveScreen):
         self._load()
 
     def look(self, changed: bool, second: bool) -> None:
-        """Read them again once a second: a dead engine writes nothing."""
+        """Read them again once a second: an engine that died writes nothing."""
         if second and self.ready:
             self._load()
 
@@ -163,7 +161,7 @@ class RunsScreen(LiveScreen):
 
     @on(Rows.Chosen)
     def action_open(self) -> None:
-        """Open the run; ask first when it is unfinished and nothing drives it."""
+        """Open the run; ask first if it is unfinished and has no engine."""
         here = self._here
         if here is None:
             return
@@ -215,7 +213,7 @@ class RunsScreen(LiveScreen):
         )
 
     def action_mark(self) -> None:
-        """Mark the run; of more than two, the oldest mark goes."""
+        """Mark the run; with a third mark the oldest one is dropped."""
         if self._here is not None:
             run_id = self._here.run.id
             if run_id in self._marks:
@@ -245,3 +243,89 @@ class RunsScreen(LiveScreen):
         """Drop the marks."""
         self._marks = []
         self._draw()
+
+
+_WITH_MESSAGE = 100
+"""From this width on there is room for a message."""
+
+
+def comparison_lines(found: Comparison, width: int) -> list[Line]:
+    """The three lists, one after another."""
+    left, right = found.left.id, found.right.id
+    both: list[Line] = [
+        _row(one, width, formatting.failure(one.http_status, one.code), _short(other))
+        for one, other in found.failed_in_both
+    ]
+    heads = _cells("VOLUME", left, right, "MESSAGE of the first", width)
+    return [
+        *_titled(f"failed in both: {len(both)}", [((heads, "dim"),), *both] if both else []),
+        *_titled(f"failed only in {left}: {len(found.failed_only_left)}", _rows(found, 0, width)),
+        *_titled(f"failed only in {right}: {len(found.failed_only_right)}", _rows(found, 1, width)),
+    ]
+
+
+def _rows(found: Comparison, side: int, width: int) -> list[Line]:
+    jobs: Sequence[Job] = (found.failed_only_left, found.failed_only_right)[side]
+    return [_row(job, width, _short(job), "") for job in jobs]
+
+
+def _short(job: Job) -> str:
+    return formatting.failure(job.http_status, job.code)
+
+
+def _row(job: Job, width: int, left: str, right: str) -> Line:
+    return ((_cells(job.volume_name, left, right, job.message or "", width), "plain"),)
+
+
+def _cells(volume: str, left: str, right: str, message: str, width: int) -> str:
+    name = fit(volume, max(8, min(40, width - 40)))
+    cells = f" {name} {fit(left, 18)} {fit(right, 18)}"
+    return cut(f"{cells} {message}" if width >= _WITH_MESSAGE else cells, width)
+
+
+def _titled(title: str, body: list[Line]) -> list[Line]:
+    return [((title, "title"),), *(body or [((" none", "dim"),)]), ()]
+
+
+class ComparisonScreen(LiveScreen):
+    """A comparison, as of the moment it was requested."""
+
+    WHERE = "comparison"
+    BINDINGS = bindings.of("comparison")
+    DEFAULT_CSS = """
+    ComparisonScreen { layout: vertical; overflow: hidden; }
+    ComparisonScreen #title { height: 1; }
+    """
+
+    def __init__(self, found: Comparison) -> None:
+        super().__init__()
+        self._found = found
+
+    def compose(self) -> ComposeResult:
+        """A title, the lists, the keys."""
+        yield Lines(id="title")
+        yield Rows(cursor=False)
+        app = self.monitor
+        yield KeyLine("comparison", read_only=self.source.read_only, keymap=app.keymap)
+
+    def on_mount(self) -> None:
+        """Move with the keys at once."""
+        self.set_focus(self.query_one(Rows))
+
+    def on_resize(self) -> None:
+        """Fit the lines to the width."""
+        width = max(1, self.size.width)
+        text = cut(f"{self._found.left.id} and {self._found.right.id}", max(1, width - 10))
+        title: Line = (("compare   ", "title"), (text, "strong"))
+        self.query_one("#title", Lines).show([title])
+        self.query_one(Rows).show(comparison_lines(self._found, width))
+
+    def look(self, changed: bool, second: bool) -> None:
+        """A comparison does not change."""
+
+    def banner(self, text: str) -> None:
+        """A comparison reads nothing."""
+
+    def action_up(self) -> None:
+        """Back to the runs."""
+        self.dismiss()

@@ -1,4 +1,4 @@
-"""Text of strangers on a terminal: cleaned, cut and padded by the cells it takes, never obeyed."""
+"""Untrusted text on a terminal: cleaned, cut and padded by the cells it takes, never obeyed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from textual.filter import LineFilter
 from vbsbatch.report.text import clean, harmless
 
 _MOST = 4
-"""Characters looked at for each cell wanted: enough for combining marks, and never thousands."""
+"""Characters looked at for each cell wanted: enough for combining marks."""
 
 _UNSURE = dict.fromkeys(
     (
@@ -21,7 +21,7 @@ _UNSURE = dict.fromkeys(
     )
 )
 """Characters left out of columns: terminals do not agree on the cells that they take, or make the
-ones around them take, and what stands to the right would be moved."""
+ones around them take, and what is to the right would be moved."""
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:
@@ -43,7 +43,7 @@ def cut(text: str, width: int) -> str:
 
 
 class LiteralFilter(LineFilter):
-    """The last wall before the terminal: no control or bidi character of any widget gets out.
+    """The last filter before the terminal: no control or bidi character of any widget passes.
 
     Textual passes such characters through; a server's error text could then set the clipboard or
     the window's title. Only Textual's own control segments are left alone.
@@ -57,3 +57,22 @@ class LiteralFilter(LineFilter):
             else Segment(harmless(segment.text), segment.style)
             for segment in segments
         ]
+
+
+PUSH_TITLE = "\x1b[22;0t"
+"""Keep the title that the terminal has (XTWINOPS)."""
+
+POP_TITLE = "\x1b[23;0t"
+"""Restore it."""
+
+_LONGEST = 120
+
+
+def title(text: str) -> str:
+    """The sequence that sets the window's title (OSC 2), whatever the text holds."""
+    return f"\x1b]2;{clean(text)[:_LONGEST]}\x1b\\"
+
+
+def notice(text: str) -> str:
+    """The sequence that has the terminal show a notice (OSC 9), with a bell for all others."""
+    return f"\x1b]9;{clean(text)[:_LONGEST]}\x1b\\\a"

@@ -1,4 +1,4 @@
-"""What the table of jobs is sorted by: chosen in a list, one thing alone or several in turn."""
+"""What the table of jobs is sorted by: one column, or several in order, chosen in a list."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FIRST: dict[SortKey, str] = {
 
 
 def turned(sorts: Sorts) -> Sorts:
-    """The same the other way round; plan order is nothing to sort by."""
+    """The same in the other direction; plan order is the empty order."""
     if not sorts:
         return (Sort(SortKey.NUMBER, True),)
     if sorts == (Sort(SortKey.NUMBER, True),):
@@ -42,13 +42,13 @@ def alone(key: SortKey) -> Sorts:
 
 
 def clicked(sorts: Sorts, key: SortKey) -> Sorts:
-    """What a click on a column's head makes of it: by this alone, or turned round."""
+    """The order after a click on a column's head: by this alone, or turned round."""
     first = sorts[0] if sorts else Sort(SortKey.NUMBER)
     return turned(sorts[:1]) if first.key is key else alone(key)
 
 
 def stepped(sorts: Sorts, key: SortKey) -> Sorts:
-    """Sorted by `key` too, behind the others; else down by it; else not by it any more."""
+    """The next step for `key`: sorted by it last, then descending, then not at all."""
     if Sort(key) in sorts:
         return tuple(replace(sort, descending=True) if sort.key is key else sort for sort in sorts)
     if Sort(key, True) in sorts:
@@ -57,7 +57,7 @@ def stepped(sorts: Sorts, key: SortKey) -> Sorts:
 
 
 def told(sorts: Sequence[Sort]) -> str:
-    """As the status line says it: `state,-age`."""
+    """As the status line shows it: `state,-age`."""
     return ",".join(map(str, sorts)) or str(SortKey.NUMBER)
 
 
@@ -74,14 +74,14 @@ class SortBy(Listed[Sorts]):
         self._show = show
 
     def on_mount(self) -> None:
-        """Begin at what decides now."""
+        """Begin at the column that is sorted by first."""
         rows = self.query_one(Rows)
         here = self._sorts[0].key if self._sorts else SortKey.NUMBER
         rows.show(self.options(), list(SortKey).index(here))
         self.set_focus(rows)
 
     def options(self) -> list[Line]:
-        """What can be sorted by, and which place it has."""
+        """Each column, and its place in the order."""
         places = {sort.key: (place, sort) for place, sort in enumerate(self._sorts, 1)}
         lines: list[Line] = []
         for key in SortKey:
@@ -97,7 +97,7 @@ class SortBy(Listed[Sorts]):
         return list(SortKey)[self.query_one(Rows).cursor]
 
     def action_step(self) -> None:
-        """By this too, or down, or not."""
+        """Sort by this too, then descending, then not."""
         self._stepped = True
         self._sorts = stepped(self._sorts, self._here)
         self.query_one(Rows).show(self.options())

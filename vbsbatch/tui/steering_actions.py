@@ -1,7 +1,7 @@
 """What a user asks of a run's engine, with the questions that come before it.
 
-What cannot be undone is confirmed; which jobs it is about is frozen before the question is put, so
-that a yes never reaches a job that the user did not see counted. Pause and rate are not confirmed.
+What cannot be undone is confirmed. Its jobs are frozen before the question is put, so that a yes
+never reaches a job that the user did not see counted. Pause and rate are not confirmed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from vbsbatch.errors import VbsbatchError
@@ -17,8 +18,7 @@ from vbsbatch.model import MOST_IN_FLIGHT, Job, JobState, Operation, Rate, RunSt
 from vbsbatch.tui import formatting
 from vbsbatch.tui.action_targets import ActionTargets, freeze
 from vbsbatch.tui.dialogs import TYPE_ABOVE, Confirm, Pick, Typed, TypedCount
-from vbsbatch.tui.pending_requests import Request
-from vbsbatch.tui.screen_protocols import LiveScreen
+from vbsbatch.tui.screen_protocols import LiveScreen, Request
 from vbsbatch.tui.view_models import FilterTerms, Overview, View
 
 NONE_FAILED = "no job has failed"
@@ -32,7 +32,7 @@ _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
 class Steering:
-    """The steering of one run from one screen."""
+    """What one screen can ask of one run's engine."""
 
     def __init__(self, screen: LiveScreen, run_id: str) -> None:
         self._screen = screen
@@ -41,7 +41,7 @@ class Steering:
         self.requests = screen.monitor.requests(run_id)
 
     def look(self) -> None:
-        """Tell what has been answered since the last look, all of it at once."""
+        """Show all answers since the last call in one message."""
         found = self.requests.answered()
         if found:
             more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
@@ -49,7 +49,7 @@ class Steering:
             self._monitor.say(told + more)
 
     def ask(self, verb: str, argument: Mapping[str, Any], what: str) -> None:
-        """Ask the engine, whatever screen comes next; the answer is told when it comes."""
+        """Ask the engine; the answer is shown when it comes, on whatever screen."""
         request = self.requests.begin(verb, argument, what)
         self._screen.requested(what)
         self._screen.app.run_worker(self._ask(request), name="request", group="requests")
@@ -65,7 +65,7 @@ class Steering:
 
     @property
     def seen(self) -> Overview | None:
-        """The run as it was seen last."""
+        """The run as it was last read."""
         return self._monitor.seen.get(self._run_id)
 
     @property
@@ -74,7 +74,7 @@ class Steering:
         return self.seen is not None and self.seen.holder is not None
 
     def _refused(self) -> bool:
-        """Say so when there is no engine to ask."""
+        """Whether there is no engine to ask; then say so."""
         if self._over():
             return True
         if not self.live:
@@ -82,7 +82,7 @@ class Steering:
         return not self.live
 
     def _over(self) -> bool:
-        """Say so when the run has ended: only a retry is left to ask for."""
+        """Whether the run has ended, so that only a retry makes sense; then say so."""
         over = self.seen is not None and not self.live and self.seen.run.state is RunState.ENDED
         if over:
             self._screen.say(OVER, error=True)
@@ -125,7 +125,7 @@ class Steering:
         return True
 
     def _consequence(self) -> list[str]:
-        """What a retry of this run does that cannot be undone."""
+        """What a retry of this run changes for good."""
         operation = self.seen.run.settings.operation if self.seen else Operation.BACKUP
         return {
             Operation.RESTORE: ["Each overwrites its volume with a backup."],
@@ -162,7 +162,7 @@ class Steering:
     # The run
 
     def pause(self) -> None:
-        """Pause a running run, let a paused one go on."""
+        """Pause a running run, or unpause a paused one."""
         if self._refused() or self.seen is None:
             return
         verb = "unpause" if self.seen.run.state is RunState.PAUSED else "pause"
@@ -194,7 +194,7 @@ class Steering:
     # The rate
 
     def ceiling(self) -> Rate:
-        """The rate as asked for last, answered or not."""
+        """The rate that was requested last, answered or not."""
         assert self.seen is not None
         newest = self.requests.newest("rate")
         if newest is not None:
@@ -241,7 +241,7 @@ class Steering:
 
 
 def rate_of(text: str) -> Rate | None:
-    """`5/s`, `100/min`, `1/2s` as a rate; None for anything else and for nothing at all."""
+    """`5/s`, `100/min`, `1/2s` as a rate; None for anything else."""
     found = _RATE.fullmatch(text)
     if found is None:
         return None
@@ -260,3 +260,93 @@ def stepped(rate: Rate, up: bool) -> Rate:
     step = 10.0 ** math.floor(math.log10(rate.count / 2))
     count = rate.count + (step if up else -step)
     return replace(rate, count=float(f"{count:.6g}"))
+
+
+Chosen = tuple[View, set[int] | None, str]
+"""A view, the numbers of the jobs in it (None: all), and a name for them."""
+
+
+class SteerableScreen(LiveScreen):
+    """A screen whose actions are asked of a run's engine."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__()
+        self.run_id = run_id
+
+    @cached_property
+    def steering(self) -> Steering:
+        """Sends requests to the engine and shows its answers."""
+        return Steering(self, self.run_id)
+
+    def chosen(self) -> Chosen | None:
+        """The jobs that an action applies to; None without any."""
+        raise NotImplementedError
+
+    def asked(self) -> None:
+        """Called when the engine was asked to move the chosen jobs."""
+
+    def filtered(self) -> Chosen:
+        """Every job of the view."""
+        raise NotImplementedError
+
+    def _move(self, verb: str, chosen: Chosen | None) -> None:
+        if chosen is None:
+            self.say(f"no job to {verb}")
+        else:
+            self.begin(self._moving(verb, chosen))
+
+    async def _moving(self, verb: str, chosen: Chosen) -> None:
+        if await self.steering.move(verb, *chosen):
+            self.asked()
+
+    def action_retry(self) -> None:
+        """Retry the marked jobs, or the cursor's."""
+        self._move("retry", self.chosen())
+
+    def action_cancel(self) -> None:
+        """Cancel the marked jobs, or the cursor's."""
+        self._move("cancel", self.chosen())
+
+    def action_retry_filtered(self) -> None:
+        """Retry every job of the view."""
+        self._move("retry", self.filtered())
+
+    def action_cancel_filtered(self) -> None:
+        """Cancel every job of the view."""
+        self._move("cancel", self.filtered())
+
+    def action_retry_code(self) -> None:
+        """Retry what failed in one way."""
+        self.begin(self.steering.retry_by_code())
+
+    def action_pause(self) -> None:
+        """Pause, or go on."""
+        self.steering.pause()
+
+    def action_rate_up(self) -> None:
+        """Raise the rate."""
+        self.steering.step_rate(True)
+
+    def action_rate_down(self) -> None:
+        """Lower the rate."""
+        self.steering.step_rate(False)
+
+    def action_rate(self) -> None:
+        """Set the rate."""
+        self.begin(self.steering.type_rate())
+
+    def action_in_flight(self) -> None:
+        """Set how many backups run at once."""
+        self.begin(self.steering.type_in_flight())
+
+    def action_stop(self) -> None:
+        """Stop the run."""
+        self.begin(self.steering.stop(now=False))
+
+    def action_stop_now(self) -> None:
+        """Stop the run at once."""
+        self.begin(self.steering.stop(now=True))
+
+    def action_resume(self) -> None:
+        """Continue a run whose engine is gone."""
+        self.steering.resume()

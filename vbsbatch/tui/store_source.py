@@ -1,4 +1,4 @@
-"""Where the screens get everything from: `values.Source` over the store file."""
+"""Where the screens get everything from: `view_models.Source` over the store file."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ from vbsbatch.store import RunStore
 from vbsbatch.store.ports import ScreenReader
 from vbsbatch.store.run_stats import RunStats
 from vbsbatch.tui import pace
-from vbsbatch.tui.row_order import RowOrders
-from vbsbatch.tui.run_stats_cache import RunStatsCache
+from vbsbatch.tui.store_caches import RowOrders, RunStatsCache
 from vbsbatch.tui.view_models import (
     Asked,
     Comparison,
@@ -52,11 +51,11 @@ NOT_TAKEN = "not taken: the engine ended before it took this, and no other will"
 
 
 class StoreSource:
-    """`values.Source` over one store; not for two threads at a time, but for what says so.
+    """`view_models.Source` over one store; for one thread at a time, except where a method says so.
 
     `meaning(code, status)` puts a failure into words, `request(run, job)` is what it
     sends, `starter(run_id)` starts an engine process,
-    `asked_by` says who sits at the screen. All text is raw: whoever prints it cleans it.
+    `asked_by` says who uses the screen. All text is raw: whoever prints it cleans it.
     """
 
     def __init__(
@@ -94,7 +93,7 @@ class StoreSource:
         return before != self._version
 
     def prepare(self, run_id: str | None) -> None:
-        """Find out what takes long once: the figures of a run, or of all that are listed.
+        """Read what takes long the first time: the figures of one run, or of all runs.
 
         On a thread of its own beside any other call.
         """
@@ -175,7 +174,7 @@ class StoreSource:
         return False if holder is None else holder.live
 
     def _rate_limit(self, run: Run, *, live: bool) -> Rate:
-        """What the engine says it sends at most; without one, what the next will begin with."""
+        """The engine's present limit; without an engine, the one the next will begin with."""
         said = self._screen.sending_rate(run.id) if live else None
         return said or run.rate or run.settings.limits.rate
 
@@ -260,7 +259,7 @@ class StoreSource:
 
         Without an engine, what needs none is done at once: a rate or a cap is kept for the next
         engine, jobs are cancelled, and jobs to be retried get a new engine. Anything else is a
-        `UsageError`: the next engine would obey it out of the blue.
+        `UsageError`: the next engine would carry it out unexpectedly.
         """
         self._check_writable()
         self._keep_limit(run_id, verb, argument)
@@ -272,7 +271,7 @@ class StoreSource:
         return Asked(id=number, verb=verb, argument=argument)
 
     def asked(self, request: Asked) -> Asked:
-        """The same request, with the engine's word on it once there is one."""
+        """The same request, with the engine's answer once there is one."""
         if request.result is not None:
             return request
         run_id = self._asked_of.get(request.id)

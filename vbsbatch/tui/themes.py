@@ -1,4 +1,4 @@
-"""The looks: dark, light, high contrast, and one that colour-blind eyes can tell apart."""
+"""The themes: dark, light, high contrast, and one for colour-blind people."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ ROLES = (
     *("plain", "dim", "strong", "ok", "fail", "retry", "run", "unknown", "warn"),
     *("cursor", "chosen", "title"),
 )
-"""What a piece of text can be; `style` says how each looks."""
+"""The roles that a piece of text can have; `style` has the style of each."""
 
 
 @cache
 def style(theme: str, role: str) -> Style:
-    """How `role` looks in `theme`; bold and underline carry it where there is no colour."""
+    """The style of `role` in `theme`; bold and underline work without colour too."""
     look = THEMES.get(theme, THEMES["dark"])
     name = look.name
     words = {

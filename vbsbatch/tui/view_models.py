@@ -32,7 +32,7 @@ class SortKey(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """One thing to sort by, and which way."""
+    """One column to sort by, and the direction."""
 
     key: SortKey
     descending: bool = False
@@ -45,7 +45,7 @@ class Sort:
 class FilterTerms:
     """A filter, parsed: every criterion that is set must fit; words within one are alternatives.
 
-    `retrying` is not a state of the model but a word of the screen: waiting, and tried before.
+    `retrying` is not a state of the model: it stands for waiting jobs that were tried before.
     """
 
     text: str = ""
@@ -68,7 +68,7 @@ class View:
 
     terms: FilterTerms = FilterTerms()
     sorts: tuple[Sort, ...] = ()
-    """The first decides, each other where those before it say nothing; plan order breaks ties."""
+    """Later ones break the ties of earlier ones; plan order breaks the last."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +77,7 @@ class Overview:
 
     run: Run
     holder: Holder | None
-    """Who drives it; None when no process does."""
+    """The engine that drives it; None without one."""
     counts: Mapping[JobState, int]
     retrying: int
     """Waiting jobs that were tried before."""
@@ -121,7 +121,7 @@ class Detail:
     attempts: Sequence[Attempt]
     events: Sequence[Event]
     meaning: str | None
-    """What the job's code says, in words."""
+    """What the job's code means, in words."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,7 +158,7 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """A command on its way: shown as requested until the engine acknowledges it."""
+    """A command that was sent: shown as requested until the engine answers."""
 
     id: int
     verb: str
@@ -167,7 +167,7 @@ class Asked:
 
 
 Told = tuple[Event, Job | None]
-"""An event and the job that it is about, as that stands now; None for the run as a whole."""
+"""An event and its job as it is now; None for the run as a whole."""
 
 
 class Source(Protocol):
@@ -182,68 +182,51 @@ class Source(Protocol):
 
     def changed(self) -> bool:
         """Whether anything was written since the last call; costs microseconds."""
-        ...
 
     def prepare(self, run_id: str | None) -> None:
-        """Find out what takes long once: the figures of a run, or (None) of all that are listed."""
-        ...
+        """Read what takes long the first time: the figures of one run, or (None) of all runs."""
 
     def runs(self) -> list[RunLine]:
         """Every run of the store, newest first."""
-        ...
 
     def overview(self, run_id: str) -> Overview:
         """The run as it stands."""
-        ...
 
     def size(self, run_id: str, view: View) -> int:
         """How many jobs the view has."""
-        ...
 
     def page(self, run_id: str, view: View, first: int, count: int) -> list[Job]:
         """`count` jobs of the view from row `first` on."""
-        ...
 
     def row_of(self, run_id: str, view: View, no: int) -> int | None:
         """The row that job `no` has in the view; None when the view does not have it."""
-        ...
 
     def numbers(self, run_id: str, view: View, first: int, count: int | None) -> list[int]:
         """The numbers of the jobs in these rows (of all rows from `first` on when None)."""
-        ...
 
     def panes(self, run_id: str) -> Panes:
         """The right-hand pane."""
-        ...
 
     def events(self, run_id: str, *, limit: int, every: bool = False) -> list[Told]:
         """The newest `limit` events that matter (all there are, when `every`), oldest first."""
-        ...
 
     def detail(self, run_id: str, no: int) -> Detail:
         """Everything about one job."""
-        ...
 
     def request(self, detail: Detail) -> Sent:
         """The job's request; reads no store and may take a moment the first time."""
-        ...
 
     def compare(self, left: str, right: str) -> Comparison:
         """What failed in both runs, and in either."""
-        ...
 
     def ask(self, run_id: str, verb: str, argument: Mapping[str, Any]) -> Asked:
         """Ask the run's engine for something (`model.Command` lists the verbs)."""
-        ...
 
     def asked(self, request: Asked) -> Asked:
-        """The same request, with the engine's word on it once there is one."""
-        ...
+        """The same request, with the engine's answer once there is one."""
 
     def resume(self, run_id: str) -> None:
         """Start a new engine for a run without one; raises `VbsbatchError` when that fails."""
-        ...
 
     def export(self, run_id: str, view: View, form: str, path: str) -> int:
         """Write the jobs of the view to a file as `csv` or `json`; how many."""
-        ...
