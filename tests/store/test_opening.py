@@ -282,9 +282,7 @@ def test_a_migration_adds_to_an_older_file_and_keeps_its_runs(
     with SqliteStore.open(path, create=True) as store:
         store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
 
-    def one_more(database: object) -> None:
-        database.execute("ALTER TABLE runs ADD COLUMN more TEXT")  # type: ignore[attr-defined]
-
+    one_more = "ALTER TABLE runs ADD COLUMN more TEXT;"
     monkeypatch.setattr(opening, "MIGRATIONS", (*opening.MIGRATIONS, one_more))
     with SqliteStore.open(path, readonly=True) as store:
         assert list(store.jobs(RUN)) == [a_job(1)]
@@ -311,10 +309,7 @@ def test_a_migration_that_breaks_off_leaves_the_older_file(
 ) -> None:
     SqliteStore.open(path, create=True).close()
 
-    def one_more(database: object) -> None:
-        database.execute("CREATE TABLE half (a)")  # type: ignore[attr-defined]
-        database.execute("no sql")  # type: ignore[attr-defined]
-
+    one_more = "CREATE TABLE half (a); no sql;"
     with monkeypatch.context() as patch:
         patch.setattr(opening, "MIGRATIONS", (*opening.MIGRATIONS, one_more))
         with pytest.raises(StoreUnusable):

@@ -37,21 +37,18 @@ from vbsbatch.store.concurrency_caps import ConcurrencyCaps
 from vbsbatch.store.records import STATES, Acknowledged, Entry, ms, one_of
 from vbsbatch.store.selection import JobSelection
 from vbsbatch.store.sqlite import journal_sql
+from vbsbatch.store.sqlite.codec import rate_text, rows_of, storable
 from vbsbatch.store.sqlite.opening import BUSY_TIMEOUT, connect
-from vbsbatch.store.sqlite.row_checks import Row, json_object, rows_of
 from vbsbatch.store.sqlite.rows import (
     attempt_row,
     by_wave,
     event_row,
+    is_told_by_attempt,
     mutable_row,
-    rate_text,
+    read_commands,
     read_job,
-    storable,
-    told_by_attempt,
 )
 from vbsbatch.store.sqlite.writer import Writer
-
-_COMMAND = Row("commands", ("id", "verb", "argument", "asked_by", "asked_at"))
 
 
 class SqliteJournal:
@@ -140,7 +137,7 @@ class SqliteJournal:
             match entry:
                 case JobMoved(job=job, attempt=attempt):
                     jobs[job.no] = job
-                    if not told_by_attempt(entry):
+                    if not is_told_by_attempt(entry):
                         events.append(entry)
                     if attempt is not None:
                         attempts.append((job.no, attempt))
@@ -328,16 +325,7 @@ class SqliteJournal:
         found = await self._writer.wait(lambda db, rev: _one(db, query, (self._run,)), writes=False)
         if found != "[]":  # the usual look writes nothing
             found = await self._writer.wait(take, writes=True)
-        return [
-            Command(
-                id=number,
-                verb=verb,
-                argument=json_object(argument),
-                asked_by=asked_by,
-                asked_at=Wall(asked_at / 1000),
-            )
-            for number, verb, argument, asked_by, asked_at in _COMMAND.checked(rows_of(found))
-        ]
+        return read_commands(found)
 
     async def heartbeat(
         self,
@@ -363,7 +351,7 @@ class SqliteJournal:
             "run": self._run,
             "state": state,
             "at": ms(at),
-            "reason": storable(reason),
+            "reason": None if reason is None else storable(reason),
             "live": state in (RunState.RUNNING, RunState.PAUSED),
             "pid": os.getpid(),
             "host": socket.gethostname(),

@@ -15,7 +15,8 @@ from sqlite3 import Connection
 from typing import Any
 
 from vbsbatch.store.selection import JobSelection
-from vbsbatch.store.sqlite.rows import ATTEMPT, FIXED, JOB_COLUMNS, MUTABLE, STATE_NUMBER, selected
+from vbsbatch.store.sqlite.codec import STATE_NUMBER
+from vbsbatch.store.sqlite.rows import ATTEMPT, FIXED, JOB, JOB_COLUMNS, MUTABLE
 
 CHUNK = 64
 """Rows in one statement at most; a power of two."""
@@ -34,8 +35,7 @@ _FIRST_CLOUD = (
 )
 """The first create by the cloud's clock: NULL stands for the newest, which it most often is."""
 
-_CLAIMED = selected(
-    FIXED + MUTABLE,
+_CLAIMED = JOB.selected(
     "j",
     state="1",
     attempts="j.attempts + 1",
@@ -252,9 +252,10 @@ def _values(rows: int, columns: int) -> str:
 
 @cache
 def _update_jobs(rows: int) -> str:
-    assignments = ", ".join(f"{name} = c.{name}" for name in MUTABLE)
+    assignments = ", ".join(f"{name} = c.{name}" for name in MUTABLE.names)
     return (
-        f"WITH c(no, {', '.join(MUTABLE)}) AS (VALUES {_values(rows, 1 + len(MUTABLE))}) "
+        f"WITH c(no, {', '.join(MUTABLE.names)}) AS "
+        f"(VALUES {_values(rows, 1 + len(MUTABLE.names))}) "
         f"UPDATE jobs SET {assignments}, rev = ? FROM c WHERE jobs.run = ? AND jobs.no = c.no"
     )
 
@@ -266,15 +267,15 @@ def _insert(table: str, columns: tuple[str, ...], rows: int) -> str:
 
 @cache
 def _insert_untouched(rows: int) -> str:
-    row = "(" + "?, " * (1 + len(FIXED)) + "0, 0, 0, 0)"
-    columns = ", ".join(("run", *FIXED, "state", "attempts", "free", "due_at"))
+    row = "(" + "?, " * (1 + len(FIXED.names)) + "0, 0, 0, 0)"
+    columns = ", ".join(("run", *FIXED.names, "state", "attempts", "free", "due_at"))
     return f"INSERT INTO jobs ({columns}) VALUES {', '.join([row] * rows)}"
 
 
 _UNLESS_THERE = " ON CONFLICT DO NOTHING"
-_ATTEMPT_COLUMNS = ("run", "job", *ATTEMPT)
+_ATTEMPT_COLUMNS = ("run", "job", *ATTEMPT.names)
 _EVENT_COLUMNS = ("run", "at", "job", "kind", "text")
-_JOB_COLUMNS = ("run", *FIXED, *MUTABLE)
+_JOB_COLUMNS = ("run", *JOB.names)
 
 
 def _chunks(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:

@@ -11,8 +11,8 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from vbsbatch.errors import StoreUnusable
@@ -21,13 +21,8 @@ from vbsbatch.private_files import make_folders
 from vbsbatch.store.sqlite import file_aliases, locks
 from vbsbatch.store.sqlite.descriptors import Hold, hold
 from vbsbatch.store.sqlite.file_owner import doubt
-from vbsbatch.store.sqlite.foreign_schema import check_schema
-from vbsbatch.store.sqlite.schema import APPLICATION_ID, CLOCKS, HOLDER, ORDER, PLACE, TABLES
+from vbsbatch.store.sqlite.schema import APPLICATION_ID, MIGRATIONS, VIEWS, check_schema, statements
 from vbsbatch.store.sqlite.sqlite_errors import DAMAGED, unusable
-from vbsbatch.store.sqlite.views import VIEWS
-
-if TYPE_CHECKING:
-    from sqlite_utils import Database
 
 BUSY_TIMEOUT = 30.0
 """Seconds to wait for another program's write lock."""
@@ -238,40 +233,11 @@ def _bring_up_to_date(path: Path) -> None:
         connection.execute("BEGIN IMMEDIATE")
         done = connection.execute("PRAGMA user_version").fetchone()[0]
         database = Database(connection, execute_plugins=False, recursive_triggers=False)
-        for step in MIGRATIONS[done:]:
-            step(database)
+        for statement in chain.from_iterable(map(statements, MIGRATIONS[done:])):
+            database.execute(statement)
         for name, query in VIEWS.items():
             database.create_view(name, query, replace=True)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
         connection.execute("COMMIT")
     connect(path).close()
-
-
-def _version_1(database: Database) -> None:
-    _execute(database, TABLES)
-
-
-def _version_2(database: Database) -> None:
-    _execute(database, ORDER)
-
-
-def _version_3(database: Database) -> None:
-    _execute(database, HOLDER)
-
-
-def _execute(database: Database, statements: str) -> None:
-    for statement in filter(str.strip, statements.split(";")):
-        database.execute(statement)
-
-
-def _version_4(database: Database) -> None:
-    _execute(database, CLOCKS)
-
-
-def _version_5(database: Database) -> None:
-    _execute(database, PLACE)
-
-
-MIGRATIONS = (_version_1, _version_2, _version_3, _version_4, _version_5)
-"""What makes version n + 1 of version n, in order; none may drop a run. Append only."""

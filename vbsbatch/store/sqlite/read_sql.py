@@ -5,12 +5,10 @@
 from __future__ import annotations
 
 from vbsbatch.store.sqlite.rows import ATTEMPT_COLUMNS, JOB_COLUMNS
+from vbsbatch.store.sqlite.rows import RUN as RUN_ROW
 
-RUN_COLUMNS = """no, id, plan, cloud, project_id, state, settings, created_at, started_at,
-  ended_at, reason, deadline_at, rate, in_flight, pid, host, heartbeat_at, create_calls,
-  read_calls, wave, created_cloud_at, clock_step, adopted, region, project_name, endpoint,
-  defaults, sending_rate"""
-"""What `Reader` reads of a run."""
+RUN_COLUMNS = f"no, {', '.join(RUN_ROW.names)}, defaults, sending_rate"
+"""What `SqliteReader` reads of a run."""
 
 RUNS = f"SELECT {RUN_COLUMNS} FROM runs ORDER BY no DESC"
 
@@ -53,11 +51,9 @@ SELECT {JOB_COLUMNS} FROM jobs j WHERE j.run = :run AND j.no IN (
   SELECT job FROM events WHERE id > :event AND run = :run AND job IS NOT NULL)
 ORDER BY j.no"""
 
-NEW_RUN = """
-INSERT INTO runs (id, plan, cloud, project_id, state, reason, settings, created_at, started_at,
-  ended_at, deadline_at, rate, in_flight, pid, host, heartbeat_at, create_calls, read_calls,
-  created_cloud_at, clock_step, adopted, region, project_name, endpoint, defaults, first_event, rev)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_NEW_RUN = (*RUN_ROW.names, "defaults", "first_event", "rev")
+
+NEW_RUN = f"INSERT INTO runs ({', '.join(_NEW_RUN)}) VALUES ({', '.join('?' * len(_NEW_RUN))})"
 
 ASK = "INSERT INTO commands (run, verb, argument, asked_by, asked_at) VALUES (?, ?, ?, ?, ?)"
 

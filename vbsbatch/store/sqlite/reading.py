@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,33 +19,25 @@ from vbsbatch.model import (
     JobState,
     Rate,
     Run,
-    RunState,
-    Settings,
-    Wall,
 )
 from vbsbatch.store.ports import Event, ReadPosition
 from vbsbatch.store.records import STATES, damaged, one_of
 from vbsbatch.store.selection import JobSelection
 from vbsbatch.store.sqlite import journal_sql, locks, read_sql
+from vbsbatch.store.sqlite.codec import read_backup_settings, read_rate
 from vbsbatch.store.sqlite.descriptors import hold
 from vbsbatch.store.sqlite.opening import connect
-from vbsbatch.store.sqlite.row_checks import Row, check_run_id
 from vbsbatch.store.sqlite.rows import (
+    CODE_COUNT,
     by_wave,
-    cloud_time,
     read_attempt,
-    read_backup_settings,
+    read_event,
     read_job,
-    read_rate,
-    wall_time,
+    read_run,
 )
-from vbsbatch.store.sqlite.settings import read_settings
 from vbsbatch.store.sqlite.sqlite_errors import translated
 
-_RUN = Row("runs", read_sql.RUN_COLUMNS.replace(",", " ").split())
-_EVENT = Row("events", ("id", "at", "job", "kind", "text"), kind=(str, int))
-
-_ANSWER = Row("attempts", ("http_status", "code", "number"))
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 LISTED = 5
 """So many run ids are named where one was not found."""
@@ -131,66 +124,18 @@ class SqliteReader:
     def sending_rate(self, run_id: str) -> Rate | None:
         """The rate at which the run's engine last said it sends."""
         self._about(run_id)
-        return read_rate(next(self._rows(read_sql.RUN, (run_id,)))[-1])
+        rate = next(self._rows(read_sql.RUN, (run_id,)))[-1]
+        return None if rate is None else read_rate(rate)
 
     def _run(self, row: Any) -> Run:
-        _RUN.check(row)
-        check_run_id(row[1])
-        (
-            _,
-            run_id,
-            plan,
-            cloud,
-            project_id,
-            state,
-            settings,
-            created_at,
-            started_at,
-            ended_at,
-            *rest,
-        ) = row
-        reason, deadline_at, rate, in_flight, pid, host, heartbeat_at, *rest = rest
-        create_calls, read_calls, wave, created_cloud_at, clock_step, adopted, *rest = rest
-        region, project_name, endpoint, *_ = rest
-        return Run(
-            id=run_id,
-            plan=plan,
-            cloud=cloud,
-            project_id=project_id,
-            project_name=project_name,
-            region=region,
-            endpoint=endpoint,
-            state=self._run_state(state),
-            settings=self._settings(settings),
-            created_at=Wall(created_at / 1000),
-            created_cloud_at=cloud_time(created_cloud_at),
-            started_at=wall_time(started_at),
-            ended_at=wall_time(ended_at),
-            deadline_at=wall_time(deadline_at),
-            reason=reason,
-            rate=read_rate(rate),
-            in_flight=in_flight,
-            pid=pid,
-            host=host,
-            heartbeat_at=wall_time(heartbeat_at),
-            clock_step=clock_step / 1000,
-            create_calls=create_calls,
-            read_calls=read_calls,
-            wave=wave,
-            adopted=adopted,
-        )
-
-    def _run_state(self, word: str) -> RunState:
+        _, *values, _, _ = row
         try:
-            return RunState(word)
-        except ValueError as error:
-            raise damaged("a state of a run") from error
-
-    def _settings(self, text: str) -> Settings:
-        try:
-            return read_settings(text)
+            run = read_run(values)
         except (ValueError, KeyError, RecursionError) as error:
             raise StoreFailed(f"{self.path}: the settings of a run are damaged") from error
+        if not _RUN_ID.fullmatch(run.id):  # ids stand in commands that people are told to type
+            raise damaged("an id of a run")
+        return run
 
     def _about(self, run_id: str) -> _Known:
         if run_id not in self._known:
@@ -268,12 +213,12 @@ class SqliteReader:
     def failures(self, run_id: str) -> list[tuple[int | None, str | None, int]]:
         """HTTP status, code and number of the failed jobs, the most frequent first."""
         rows = self._rows(read_sql.FAILURES, (self._about(run_id).number,))
-        return [(status, code, jobs) for status, code, jobs in _ANSWER.checked(rows)]
+        return [(status, code, jobs) for status, code, jobs in CODE_COUNT.checked(rows)]
 
     def answers(self, run_id: str) -> list[tuple[int | None, str | None, int]]:
         """HTTP status, code and number of all answers to creates, the most frequent first."""
         rows = self._rows(read_sql.ANSWERS, (self._about(run_id).number,))
-        return [(status, code, answers) for status, code, answers in _ANSWER.checked(rows)]
+        return [(status, code, answers) for status, code, answers in CODE_COUNT.checked(rows)]
 
     def retrying(self, run_id: str) -> int:
         """How many waiting jobs have been tried before."""
@@ -349,21 +294,3 @@ def _resolve(ref: str, ids: list[str]) -> str:
     hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(ids[:LISTED])}"
     more = " ..." if not close and len(ids) > LISTED else ""
     raise UsageError(f"there is no run {ref!r}: {hint}{more}")
-
-
-def read_event(row: Any) -> Event:
-    """An event from the columns id, at, job, kind, text."""
-    _EVENT.check(row)
-    number, at, no, kind, text = row
-    if not isinstance(kind, int):
-        return Event(id=number, at=at / 1000, no=no, kind=kind, text=text)
-    came_from, to = divmod(kind, 8)
-    return Event(
-        id=number,
-        at=at / 1000,
-        no=no,
-        kind="move",
-        came_from=one_of(STATES, came_from, "a move"),
-        to=one_of(STATES, to, "a move"),
-        text=text,
-    )

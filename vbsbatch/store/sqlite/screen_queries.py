@@ -19,9 +19,18 @@ from vbsbatch.model import Job
 from vbsbatch.store.ports import NO_CODE, Criteria, Event, ReadPosition, ScreenReader
 from vbsbatch.store.run_stats import RunStats
 from vbsbatch.store.sqlite import read_sql
-from vbsbatch.store.sqlite.reading import SqliteReader, read_event
-from vbsbatch.store.sqlite.row_checks import Row, rows_of
-from vbsbatch.store.sqlite.rows import JOB_COLUMNS, STATE_NUMBER, storable
+from vbsbatch.store.sqlite.codec import (
+    SECONDS,
+    STATE_NUMBER,
+    TEXT,
+    WALL,
+    Row,
+    column,
+    rows_of,
+    storable,
+)
+from vbsbatch.store.sqlite.reading import SqliteReader
+from vbsbatch.store.sqlite.rows import JOB_COLUMNS, read_event
 
 REV = "SELECT rev FROM runs WHERE no = ?"
 
@@ -73,8 +82,8 @@ PAUSES = """
 SELECT verb, done_at FROM commands
 WHERE run = ? AND done_at IS NOT NULL AND verb IN ('pause', 'unpause') ORDER BY done_at, id"""
 
-_TOOK = Row("attempts", ("took",))
-_PAUSE = Row("commands", ("verb", "done_at"))
+_TOOK = Row("attempts", column("took", SECONDS))
+_PAUSE = Row("commands", column("verb", TEXT), column("done_at", WALL))
 
 _NAME = """coalesce(j.volume_name, CASE typeof(j.volume_id) WHEN 'blob' THEN hex(j.volume_id)
   ELSE j.volume_id END) COLLATE NOCASE"""
@@ -237,7 +246,7 @@ def _conditions(criteria: Criteria, parameters: dict[str, Any]) -> Iterable[str]
 
 def _occurs(word: str, name: str, parameters: dict[str, Any]) -> str:
     """SQL for "this word occurs somewhere in the job's texts"."""
-    word = storable(_fold(word)) or ""
+    word = storable(word.lower())
     parameters[name] = word
     parameters[f"{name}_like"] = f"%{_pattern(word)}%"
     fits = "{0} LIKE :{1}_like ESCAPE '\\'"
@@ -278,7 +287,7 @@ def _places(word: str) -> Iterable[int]:
 def _begins(code: str, name: str, parameters: dict[str, Any]) -> str:
     if code == NO_CODE:
         return "j.code IS NULL AND j.attempts > 0"
-    parameters[name] = f"{_pattern(storable(code) or '')}%"
+    parameters[name] = f"{_pattern(storable(code))}%"
     return f"j.code LIKE :{name} ESCAPE '\\'"
 
 

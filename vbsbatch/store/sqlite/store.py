@@ -28,7 +28,6 @@ from vbsbatch.model import (
     Run,
     RunNoted,
     RunState,
-    Settings,
     Wall,
     check_move,
     renewed,
@@ -39,21 +38,12 @@ from vbsbatch.store.ports import NO_DEFAULTS, RunStore, ScreenReader
 from vbsbatch.store.records import begun_as, ms
 from vbsbatch.store.selection import JobSelection
 from vbsbatch.store.sqlite import journal_sql, locks, read_sql
+from vbsbatch.store.sqlite.codec import backup_settings_text, rate_text, storable
 from vbsbatch.store.sqlite.descriptors import held
 from vbsbatch.store.sqlite.file_owner import doubt
 from vbsbatch.store.sqlite.opening import BUSY_TIMEOUT, connect, prepared
 from vbsbatch.store.sqlite.reading import SqliteReader
-from vbsbatch.store.sqlite.rows import (
-    backup_settings_text,
-    event_row,
-    fixed_row,
-    mutable_row,
-    rate_text,
-    read_job,
-    storable,
-    time_ms,
-    untouched,
-)
+from vbsbatch.store.sqlite.rows import RUN, event_row, fixed_row, mutable_row, read_job, untouched
 from vbsbatch.store.sqlite.screen_queries import ScreenQueries
 from vbsbatch.store.sqlite.sqlite_errors import failure, translated, unusable
 
@@ -136,7 +126,7 @@ class SqliteStore(SqliteReader):
         waiting = iter(jobs)
         with self._writing(unusable) as (db, rev):
             first_event = db.execute(read_sql.LAST_EVENT).fetchone()[0]
-            values = (*_run_row(run), backup_settings_text(defaults), first_event, rev)
+            values = (*RUN.encode(run), backup_settings_text(defaults), first_event, rev)
             number = db.execute(read_sql.NEW_RUN, values).lastrowid
             assert number is not None
             while chunk := list(islice(waiting, journal_sql.CHUNK)):
@@ -148,7 +138,7 @@ class SqliteStore(SqliteReader):
         self, run_id: str, *, rate: Rate | None = None, in_flight: int | None = None
     ) -> None:
         """Remember what an operator set, for this run's next engine; None leaves as it is."""
-        values = (rate_text(rate), in_flight, self._about(run_id).number)
+        values = (None if rate is None else rate_text(rate), in_flight, self._about(run_id).number)
         with self._writing() as (db, _):
             db.execute(read_sql.SET_LIMITS, values)
 
@@ -244,7 +234,8 @@ class SqliteStore(SqliteReader):
         with self._without_engine(run_id), self._writing() as (db, rev):
             moved = self._move(db, rev, run_id, _narrowed(selection, allowed), requeued)
             if moved:
-                db.execute(read_sql.REOPEN_RUN, (time_ms(deadline), number))
+                until = None if deadline is None else ms(deadline)
+                db.execute(read_sql.REOPEN_RUN, (until, number))
         return moved
 
     def cancel(self, run_id: str, selection: Mapping[str, Any]) -> int:
@@ -388,37 +379,6 @@ def released(job: Job, at: Wall, taker: str) -> JobMoved:
         progress=None,
     )
     return JobMoved(job=given_up, came_from=job.state, at=at, note=words)
-
-
-def _run_row(run: Run) -> tuple[Any, ...]:
-    from pydantic import TypeAdapter  # slow to import, needed only where a run is made
-
-    return (
-        run.id,
-        storable(run.plan),
-        storable(run.cloud),
-        storable(run.project_id),
-        run.state,
-        storable(run.reason),
-        TypeAdapter(Settings).dump_json(run.settings).decode(),
-        ms(run.created_at),
-        time_ms(run.started_at),
-        time_ms(run.ended_at),
-        time_ms(run.deadline_at),
-        rate_text(run.rate),
-        run.in_flight,
-        run.pid,
-        run.host,
-        time_ms(run.heartbeat_at),
-        run.create_calls,
-        run.read_calls,
-        time_ms(run.created_cloud_at),
-        ms(run.clock_step),
-        run.adopted,
-        storable(run.region),
-        storable(run.project_name),
-        storable(run.endpoint),
-    )
 
 
 _: type[RunStore] = SqliteStore  # mypy compares the two
