@@ -28,10 +28,13 @@ from vbsbatch.model import (
 
 if TYPE_CHECKING:
     from vbsbatch.engine.ports import Journal
-    from vbsbatch.store.run_stats import RunStats
 
 CodeCount: TypeAlias = tuple[int | None, str | None, int]
 """HTTP status (None: no answer), code of the service, and how many had both."""
+
+Glance: TypeAlias = tuple[int, int, int, int | None, str | None, int | None, int | None]
+"""A job in short: number, state as a place in `records.STATES`, attempts, HTTP status and code if
+it failed, intent and end in milliseconds."""
 
 NO_CODE = "-"
 """In `Criteria.codes`: the job was tried and has no code."""
@@ -92,6 +95,13 @@ class Criteria(Protocol):
     @property
     def groups(self) -> Collection[str]:
         """Groups, compared exactly."""
+
+
+class Follower(Protocol):
+    """What is told of the jobs of a run, as `RunStats` is."""
+
+    def see(self, glances: Iterable[Glance], /) -> None:
+        """Take in how these jobs are now; the first time they are all there, in plan order."""
 
 
 class RunReader(Protocol):
@@ -330,8 +340,8 @@ class ScreenReader(RunReader, Protocol):
         """The jobs with these numbers, in the order of the numbers; missing ones are left out."""
         ...
 
-    def follow(self, run_id: str, stats: RunStats, since: ReadPosition | None) -> ReadPosition:
-        """Put all jobs of the run (None), or those that changed since then, into `stats`.
+    def follow(self, run_id: str, stats: Follower, since: ReadPosition | None) -> ReadPosition:
+        """Show `stats` all jobs of the run (None), or those that changed since then.
 
         Returns the position to ask with next.
         """

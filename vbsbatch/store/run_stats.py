@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from vbsbatch.model import ENDED_STATES, JobState
-from vbsbatch.store.records import STATES, one_of
+from vbsbatch.store.ports import CodeCount, Glance
+from vbsbatch.store.records import STATES, most_frequent, one_of
 
 STEP = 5
 """Seconds of an interval in which creates and ends are counted."""
@@ -22,10 +23,6 @@ NEWEST = 500
 
 ROOM = 1024
 """Places that are made at a time."""
-
-Glance: TypeAlias = tuple[int, int, int, int | None, str | None, int | None, int | None]
-"""number, state, attempts, HTTP status and code if failed, intent and end in milliseconds."""
-
 
 _Kind: TypeAlias = tuple[int, int, int | None, str | None]
 """What is counted apart: state, attempts, and HTTP status and code if failed."""
@@ -129,14 +126,13 @@ class RunStats:
         return sum(jobs for (state, tried, *_), jobs in present if state == _WAITING and tried)
 
     @property
-    def failures(self) -> list[tuple[int | None, str | None, int]]:
+    def failures(self) -> list[CodeCount]:
         """HTTP status, code and number of the failed jobs, the most frequent first."""
         failed: Counter[tuple[int | None, str | None]] = Counter()
         for (state, _, status, code), jobs in self._present():
             if state == _FAILED:
                 failed[status, code] += jobs
-        rows = [(status, code, jobs) for (status, code), jobs in failed.items()]
-        return sorted(rows, key=lambda row: (-row[2], row[0] or 0, row[1] or ""))
+        return most_frequent(failed)
 
     @property
     def newest(self) -> list[int]:

@@ -1,13 +1,17 @@
-"""Which jobs a person means: the selection that commands, `jobs`, `retry` and `cancel` share."""
+"""Which run and which jobs a person means, and what new runs are called."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import secrets
+import string
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Any
 
 from vbsbatch.errors import UsageError
-from vbsbatch.model import Job, JobState, plain_id
+from vbsbatch.model import Job, JobState, Wall, plain_id
 
 KEYS = ("states", "status", "codes", "volumes", "all")
 """What the argument of a selection may hold."""
@@ -51,6 +55,11 @@ class JobSelection:
             codes=_mapped("codes", criteria["codes"], lambda value: str(value or "")),
             volumes=_mapped("volumes", criteria["volumes"], str),
         )
+
+    def narrowed(self, *states: JobState) -> JobSelection:
+        """The same jobs, of these states alone."""
+        allowed = frozenset(states)
+        return replace(self, states=allowed if self.states is None else allowed & self.states)
 
     @property
     def volume_spellings(self) -> frozenset[str] | None:
@@ -103,3 +112,36 @@ def _mapped(key: str, values: tuple[Any, ...] | None, word: Any) -> frozenset[An
         return frozenset(map(word, values))
     except (TypeError, ValueError):
         raise SelectionError(f"selection {key!r}: {values!r} makes no sense") from None
+
+
+_LISTED = 5
+"""So many run ids are named where one was not found."""
+
+_RANDOM = string.ascii_lowercase + string.digits
+
+
+def new_run_id(now: Wall, taken: Collection[str]) -> str:
+    """An id like `20261123-0715-k3f9` (UTC) that is not taken."""
+    minute = datetime.fromtimestamp(float(now), UTC).strftime("%Y%m%d-%H%M")
+    while True:
+        run_id = f"{minute}-{''.join(secrets.choice(_RANDOM) for _ in range(4))}"
+        if run_id not in taken:
+            return run_id
+
+
+def resolved(ref: str, ids: Sequence[str], store: str) -> str:
+    """The one of the ids, newest first, that `ref` names; `UsageError` where none or several."""
+    if not ids:
+        raise UsageError(f"there is no run in {store} yet")
+    if ref == "latest":
+        return ids[0]
+    fits = [run_id for run_id in ids if run_id.startswith(ref)] if ref else []
+    if ref in fits or len(fits) == 1:
+        return ref if ref in fits else fits[0]
+    if fits:
+        more = f" and {len(fits) - _LISTED} more" if len(fits) > _LISTED else ""
+        raise UsageError(f"{ref!r} fits several runs: {', '.join(fits[:_LISTED])}{more}")
+    close = get_close_matches(ref, ids, n=1, cutoff=0.7)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(ids[:_LISTED])}"
+    more = " ..." if not close and len(ids) > _LISTED else ""
+    raise UsageError(f"there is no run {ref!r}: {hint}{more}")

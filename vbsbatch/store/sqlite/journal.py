@@ -34,7 +34,7 @@ from vbsbatch.model import (
     check_move,
 )
 from vbsbatch.store.concurrency_caps import ConcurrencyCaps
-from vbsbatch.store.records import STATES, Acknowledged, Entry, ms, one_of
+from vbsbatch.store.records import STATES, Acknowledged, Entry, is_told_by_attempt, ms, one_of
 from vbsbatch.store.selection import JobSelection
 from vbsbatch.store.sqlite import journal_sql
 from vbsbatch.store.sqlite.codec import rate_text, rows_of, storable
@@ -43,7 +43,6 @@ from vbsbatch.store.sqlite.rows import (
     attempt_row,
     by_wave,
     event_row,
-    is_told_by_attempt,
     mutable_row,
     read_commands,
     read_job,

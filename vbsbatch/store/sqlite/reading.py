@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from vbsbatch.model import (
 )
 from vbsbatch.store.ports import Event, ReadPosition
 from vbsbatch.store.records import STATES, damaged, one_of
-from vbsbatch.store.selection import JobSelection
+from vbsbatch.store.selection import JobSelection, resolved
 from vbsbatch.store.sqlite import journal_sql, locks, read_sql
 from vbsbatch.store.sqlite.codec import read_backup_settings, read_rate
 from vbsbatch.store.sqlite.descriptors import hold
@@ -38,9 +37,6 @@ from vbsbatch.store.sqlite.rows import (
 from vbsbatch.store.sqlite.sqlite_errors import translated
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
-
-LISTED = 5
-"""So many run ids are named where one was not found."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,10 +105,7 @@ class SqliteReader:
 
         `UsageError` otherwise, with the ids that it may have meant.
         """
-        ids = [row[0] for row in self._rows(read_sql.RUN_IDS)]
-        if not ids:
-            raise UsageError(f"there is no run in {self.path} yet")
-        run_id = ids[0] if ref == "latest" else _resolve(ref, ids)
+        run_id = resolved(ref, [row[0] for row in self._rows(read_sql.RUN_IDS)], self.name)
         return self._run(next(self._rows(read_sql.RUN, (run_id,))))
 
     def newest_unfinished(self) -> Run | None:
@@ -281,16 +274,3 @@ class SqliteReader:
         for (result,) in self._rows(read_sql.COMMAND_RESULT, (command_id,)):
             return str(result)
         return None
-
-
-def _resolve(ref: str, ids: list[str]) -> str:
-    fits = [run_id for run_id in ids if run_id.startswith(ref)] if ref else []
-    if ref in fits or len(fits) == 1:
-        return ref if ref in fits else fits[0]
-    if fits:
-        more = f" and {len(fits) - LISTED} more" if len(fits) > LISTED else ""
-        raise UsageError(f"{ref!r} fits several runs: {', '.join(fits[:LISTED])}{more}")
-    close = get_close_matches(ref, ids, n=1, cutoff=0.7)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(ids[:LISTED])}"
-    more = " ..." if not close and len(ids) > LISTED else ""
-    raise UsageError(f"there is no run {ref!r}: {hint}{more}")

@@ -226,12 +226,6 @@ def read_attempt(row: Sequence[Any]) -> Attempt:
     return Attempt(**attempt, answer=Answer(**answer))
 
 
-def is_told_by_attempt(move: JobMoved) -> bool:
-    """Whether the row of its attempt says all there is to say about the move: accepted."""
-    accepted = move.attempt is not None and move.attempt.verdict is Verdict.ACCEPTED
-    return accepted and move.job.state is JobState.RUNNING and move.note is None
-
-
 def event_row(event: JobMoved | RunNoted) -> tuple[Any, ...]:
     """The columns at, job, kind, text; the kind of a move is a number."""
     if isinstance(event, RunNoted):

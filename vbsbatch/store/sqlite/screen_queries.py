@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vbsbatch.model import Job
-from vbsbatch.store.ports import NO_CODE, Criteria, Event, ReadPosition, ScreenReader
-from vbsbatch.store.run_stats import RunStats
+from vbsbatch.store.ports import NO_CODE, Criteria, Event, Follower, ReadPosition, ScreenReader
 from vbsbatch.store.sqlite import read_sql
 from vbsbatch.store.sqlite.codec import (
     SECONDS,
@@ -162,7 +161,7 @@ SELECT json_group_array(no) FROM (
 
     # Following a run
 
-    def follow(self, run_id: str, stats: RunStats, since: ReadPosition | None) -> ReadPosition:
+    def follow(self, run_id: str, stats: Follower, since: ReadPosition | None) -> ReadPosition:
         """Put all jobs of the run (None), or of those that changed since the mark;
         returns the mark to ask with next."""
         number = self._about(run_id).number

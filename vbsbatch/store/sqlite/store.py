@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import string
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from sqlite3 import Connection
@@ -26,17 +23,14 @@ from vbsbatch.model import (
     JobState,
     Rate,
     Run,
-    RunNoted,
     RunState,
     Wall,
-    check_move,
-    renewed,
 )
 from vbsbatch.model.clocks import wall
 from vbsbatch.store.paths import db_option, default_path
 from vbsbatch.store.ports import NO_DEFAULTS, RunStore, ScreenReader
-from vbsbatch.store.records import begun_as, ms
-from vbsbatch.store.selection import JobSelection
+from vbsbatch.store.records import RETRIED, begun_as, cancelled, ms, released, requeued, taken_over
+from vbsbatch.store.selection import JobSelection, new_run_id
 from vbsbatch.store.sqlite import journal_sql, locks, read_sql
 from vbsbatch.store.sqlite.codec import backup_settings_text, rate_text, storable
 from vbsbatch.store.sqlite.descriptors import held
@@ -49,8 +43,6 @@ from vbsbatch.store.sqlite.sqlite_errors import failure, translated, unusable
 
 if TYPE_CHECKING:
     from vbsbatch.store.sqlite.journal import SqliteJournal
-
-_RANDOM = string.ascii_lowercase + string.digits
 
 
 class SqliteStore(SqliteReader):
@@ -106,12 +98,7 @@ class SqliteStore(SqliteReader):
 
     def new_run_id(self, now: Wall) -> str:
         """An id like `20261123-0715-k3f9` (UTC) that no run of this store has."""
-        taken = {row[0] for row in self._rows(read_sql.RUN_IDS)}
-        minute = datetime.fromtimestamp(float(now), UTC).strftime("%Y%m%d-%H%M")
-        while True:
-            run_id = f"{minute}-{''.join(secrets.choice(_RANDOM) for _ in range(4))}"
-            if run_id not in taken:
-                return run_id
+        return new_run_id(now, {row[0] for row in self._rows(read_sql.RUN_IDS)})
 
     def create_run(
         self, run: Run, jobs: Iterable[Job], defaults: BackupSettings = NO_DEFAULTS
@@ -230,9 +217,9 @@ class SqliteStore(SqliteReader):
         length = self.run(run_id).settings.deadline
         deadline = None if length is None else self._clock() + length
         number = self._about(run_id).number
-        allowed = frozenset({JobState.FAILED, JobState.CANCELLED})
         with self._without_engine(run_id), self._writing() as (db, rev):
-            moved = self._move(db, rev, run_id, _narrowed(selection, allowed), requeued)
+            chosen = JobSelection.of(selection).narrowed(*RETRIED)
+            moved = self._move(db, rev, run_id, chosen, requeued)
             if moved:
                 until = None if deadline is None else ms(deadline)
                 db.execute(read_sql.REOPEN_RUN, (until, number))
@@ -240,7 +227,7 @@ class SqliteStore(SqliteReader):
 
     def cancel(self, run_id: str, selection: Mapping[str, Any]) -> int:
         """Waiting jobs of the selection are cancelled. Returns and raises as `requeue` does."""
-        chosen = _narrowed(selection, frozenset({JobState.WAITING}))
+        chosen = JobSelection.of(selection).narrowed(JobState.WAITING)
         with self._without_engine(run_id), self._writing() as (db, rev):
             return self._move(db, rev, run_id, chosen, cancelled)
 
@@ -274,9 +261,8 @@ class SqliteStore(SqliteReader):
             number = self._about(holder.run_id).number
             with self.lock(holder.run_id), self._writing() as (db, rev):
                 volumes = self._release(db, rev, holder.run_id, run_id)
-                words = f"{asked_by}: take-over: run {run_id} has {volumes} of the volumes now"
+                note = taken_over(self._clock(), asked_by, run_id, volumes)
                 for about in (number, taker):
-                    note = RunNoted(at=self._clock(), kind="command", text=words)
                     journal_sql.insert_events(db, about, [event_row(note)])
             gave_up.append(replace(holder, volumes=volumes))
         return gave_up
@@ -342,43 +328,6 @@ def _insert(db: Connection, run: int, jobs: Sequence[Job], defaults: BackupSetti
     else:
         rows = [(*fixed_row(job, defaults), *mutable_row(job)) for job in jobs]
         journal_sql.insert_jobs(db, run, rows)
-
-
-def _narrowed(argument: Mapping[str, Any], allowed: frozenset[JobState]) -> JobSelection:
-    selection = JobSelection.of(argument)
-    states = allowed if selection.states is None else allowed & selection.states
-    return replace(selection, states=states)
-
-
-def requeued(job: Job, at: Wall) -> JobMoved:
-    """The failed or cancelled job waits again, at once and with all its attempts."""
-    check_move(job.state, JobState.WAITING)
-    waiting = replace(job, state=JobState.WAITING, **renewed(job))
-    return JobMoved(job=waiting, came_from=job.state, at=at, note="retry asked for")
-
-
-def cancelled(job: Job, at: Wall) -> JobMoved:
-    """The operator takes the waiting job back."""
-    check_move(job.state, JobState.CANCELLED)
-    taken_back = replace(job, state=JobState.CANCELLED, ended_at=at)
-    return JobMoved(job=taken_back, came_from=job.state, at=at)
-
-
-def released(job: Job, at: Wall, taker: str) -> JobMoved:
-    """The open job is given up for good: another run took its volume over."""
-    check_move(job.state, JobState.FAILED)
-    words = f"run {taker} took the volume over; what the cloud makes of this backup stays there"
-    given_up = replace(
-        job,
-        state=JobState.FAILED,
-        ended_at=at,
-        code="released",
-        message=words,
-        unknown_at=None,
-        later_since=None,
-        progress=None,
-    )
-    return JobMoved(job=given_up, came_from=job.state, at=at, note=words)
 
 
 _: type[RunStore] = SqliteStore  # mypy compares the two
