@@ -20,7 +20,6 @@ from vbsbatch.model import near_path
 from vbsbatch.private_files import make_folders
 from vbsbatch.store.sqlite import file_aliases, locks
 from vbsbatch.store.sqlite.descriptors import Hold, hold
-from vbsbatch.store.sqlite.file_owner import doubt
 from vbsbatch.store.sqlite.schema import APPLICATION_ID, MIGRATIONS, VIEWS, check_schema, statements
 from vbsbatch.store.sqlite.sqlite_errors import DAMAGED, unusable
 
@@ -31,6 +30,9 @@ _GLANCE = 0.02
 """Seconds between two tries for a lock that SQLite does not wait for."""
 
 _MAGIC = b"SQLite format 3\0"
+
+_BESIDE = ("", "-wal", "-shm", "-journal", ".lock")
+_WRITABLE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def connect(
@@ -241,3 +243,36 @@ def _bring_up_to_date(path: Path) -> None:
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
         connection.execute("COMMIT")
     connect(path).close()
+
+
+def doubt(path: Path) -> str | None:
+    """Why the store must not be driven, in words; None when it is this user's alone.
+
+    Raises `OSError`. A folder that its group may write is trusted: many systems give each user a
+    group of their own.
+    """
+    place = path.resolve()
+    for suffix in _BESIDE:
+        beside = place.with_name(place.name + suffix)
+        if why := _doubt_of_file(beside):
+            return f"{beside} {why}"
+    folder = place.parent.stat()
+    if folder.st_uid not in (os.geteuid(), 0):
+        return f"the folder {place.parent} belongs to another user, who may replace what is in it"
+    if folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX:
+        return f"anybody may write in the folder {place.parent}"
+    return None
+
+
+def _doubt_of_file(path: Path) -> str | None:
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return "is no regular file"
+    if status.st_uid != os.geteuid():
+        return "belongs to another user"
+    if status.st_mode & _WRITABLE:
+        return "can be written by others (chmod 600 makes it yours)"
+    return None

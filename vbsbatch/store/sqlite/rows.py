@@ -251,6 +251,11 @@ def read_commands(text: str) -> list[Command]:
     return [Command(**COMMAND.decode(row)) for row in rows_of(text)]
 
 
+def by_state(text: str) -> dict[JobState, int]:
+    """Jobs by state, from what `journal_sql.COUNTS` finds."""
+    return {one_of(STATES, state, "a state"): jobs for state, jobs in rows_of(text)}
+
+
 def by_wave(text: str) -> dict[int, dict[JobState, int]]:
     """Jobs by wave and state, from what `journal_sql.WAVES` finds."""
     found: dict[int, dict[JobState, int]] = {}

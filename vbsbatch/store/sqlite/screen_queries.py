@@ -17,7 +17,6 @@ from typing import Any
 
 from vbsbatch.model import Job
 from vbsbatch.store.ports import NO_CODE, Criteria, Event, Follower, ReadPosition, ScreenReader
-from vbsbatch.store.sqlite import read_sql
 from vbsbatch.store.sqlite.codec import (
     SECONDS,
     STATE_NUMBER,
@@ -28,7 +27,7 @@ from vbsbatch.store.sqlite.codec import (
     rows_of,
     storable,
 )
-from vbsbatch.store.sqlite.reading import SqliteReader
+from vbsbatch.store.sqlite.reading import CHANGED_SINCE, LAST_EVENT, SOME_JOBS, SqliteReader
 from vbsbatch.store.sqlite.rows import JOB_COLUMNS, read_event
 
 REV = "SELECT rev FROM runs WHERE no = ?"
@@ -37,21 +36,12 @@ SPAN = "SELECT coalesce(min(no), 0), coalesce(max(no), -1), count(*) FROM jobs W
 
 GROUPED = "SELECT EXISTS (SELECT 1 FROM jobs WHERE run = ? AND grp IS NOT NULL)"
 
-AT = f"""
-SELECT {JOB_COLUMNS} FROM jobs j
-WHERE j.run = ? AND j.no IN (SELECT value FROM json_each(?))"""
-
 _GLANCE = """j.no, j.state, j.attempts, iif(j.state = 5, j.http_status, NULL),
   iif(j.state = 5, j.code, NULL), j.intent_at, j.ended_at"""
 
 GLANCES = f"SELECT {_GLANCE} FROM jobs j WHERE j.run = ? ORDER BY j.no"
 
-CHANGED_GLANCES = f"""
-SELECT {_GLANCE} FROM jobs j WHERE j.run = :run AND j.no IN (
-  SELECT no FROM jobs INDEXED BY jobs_rev
-  WHERE rev > :rev AND rev > 0 AND state < 4 AND run = :run
-  UNION
-  SELECT job FROM events WHERE id > :event AND run = :run AND job IS NOT NULL)"""
+CHANGED_GLANCES = f"SELECT {_GLANCE} FROM jobs j WHERE {CHANGED_SINCE}"
 
 _EVENT = "e.id, e.at, e.job, e.kind, e.text"
 
@@ -155,7 +145,7 @@ SELECT json_group_array(no) FROM (
         """The jobs with these numbers, in the order of the numbers."""
         known = self._about(run_id)
         wanted = list(numbers)
-        rows = self._rows(AT, (known.number, json.dumps(wanted)))
+        rows = self._rows(SOME_JOBS, (known.number, json.dumps(wanted)))
         found = {job.no: job for job in self._read_jobs(rows, known)}
         return [found[no] for no in wanted if no in found]
 
@@ -166,9 +156,7 @@ SELECT json_group_array(no) FROM (
         returns the mark to ask with next."""
         number = self._about(run_id).number
         with self._snapshot():
-            mark = ReadPosition(
-                rev=self._value(REV, (number,)), event=self._value(read_sql.LAST_EVENT)
-            )
+            mark = ReadPosition(rev=self._value(REV, (number,)), event=self._value(LAST_EVENT))
             if since is None:
                 stats.see(self._rows(GLANCES, (number,)))
             else:

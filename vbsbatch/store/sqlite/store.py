@@ -1,5 +1,7 @@
 """The store file as commands see it: what `Reader` reads, and the writes beside the journal."""
 
+# ruff: noqa: S608 - every part of these statements is a constant of this package
+
 from __future__ import annotations
 
 import json
@@ -31,18 +33,39 @@ from vbsbatch.store.paths import db_option, default_path
 from vbsbatch.store.ports import NO_DEFAULTS, RunStore, ScreenReader
 from vbsbatch.store.records import RETRIED, begun_as, cancelled, ms, released, requeued, taken_over
 from vbsbatch.store.selection import JobSelection, new_run_id
-from vbsbatch.store.sqlite import journal_sql, locks, read_sql
+from vbsbatch.store.sqlite import journal_sql, locks
 from vbsbatch.store.sqlite.codec import backup_settings_text, rate_text, storable
 from vbsbatch.store.sqlite.descriptors import held
-from vbsbatch.store.sqlite.file_owner import doubt
-from vbsbatch.store.sqlite.opening import BUSY_TIMEOUT, connect, prepared
-from vbsbatch.store.sqlite.reading import SqliteReader
+from vbsbatch.store.sqlite.opening import BUSY_TIMEOUT, connect, doubt, prepared
+from vbsbatch.store.sqlite.reading import LAST_EVENT, RUN_IDS, SqliteReader
 from vbsbatch.store.sqlite.rows import RUN, event_row, fixed_row, mutable_row, read_job, untouched
 from vbsbatch.store.sqlite.screen_queries import ScreenQueries
 from vbsbatch.store.sqlite.sqlite_errors import failure, translated, unusable
 
 if TYPE_CHECKING:
     from vbsbatch.store.sqlite.journal import SqliteJournal
+
+_NEW_RUN = (*RUN.names, "defaults", "first_event", "rev")
+
+NEW_RUN = f"INSERT INTO runs ({', '.join(_NEW_RUN)}) VALUES ({', '.join('?' * len(_NEW_RUN))})"
+
+ASK = "INSERT INTO commands (run, verb, argument, asked_by, asked_at) VALUES (?, ?, ?, ?, ?)"
+
+WITHDRAW = """
+UPDATE commands SET done_at = ?, result = ? WHERE id = ? AND done_at IS NULL AND taken_at IS NULL"""
+
+HOLDER = "SELECT pid, host, held_since, held_in FROM runs WHERE no = ?"
+
+SET_HOLDER = "UPDATE runs SET pid = ?, host = ?, held_since = ?, held_in = ? WHERE no = ?"
+
+SET_LIMITS = """
+UPDATE runs SET rate = coalesce(?, rate), in_flight = coalesce(?, in_flight) WHERE no = ?"""
+
+REOPEN_RUN = """
+UPDATE runs SET deadline_at = ?, ended_at = NULL,
+  reason = CASE state WHEN 'ended' THEN 'retry asked for' ELSE reason END,
+  state = CASE state WHEN 'ended' THEN 'stopped' ELSE state END
+WHERE no = ?"""
 
 
 class SqliteStore(SqliteReader):
@@ -98,7 +121,7 @@ class SqliteStore(SqliteReader):
 
     def new_run_id(self, now: Wall) -> str:
         """An id like `20261123-0715-k3f9` (UTC) that no run of this store has."""
-        return new_run_id(now, {row[0] for row in self._rows(read_sql.RUN_IDS)})
+        return new_run_id(now, {row[0] for row in self._rows(RUN_IDS)})
 
     def create_run(
         self, run: Run, jobs: Iterable[Job], defaults: BackupSettings = NO_DEFAULTS
@@ -108,13 +131,13 @@ class SqliteStore(SqliteReader):
         A job that is skipped from the start has that in its history. Raises StoreUnusable when
         there is no room for it: then nothing was stored.
         """
-        if any(run.id == row[0] for row in self._rows(read_sql.RUN_IDS)):
+        if any(run.id == row[0] for row in self._rows(RUN_IDS)):
             raise UsageError(f"run {run.id} is in the store already")
         waiting = iter(jobs)
         with self._writing(unusable) as (db, rev):
-            first_event = db.execute(read_sql.LAST_EVENT).fetchone()[0]
+            first_event = db.execute(LAST_EVENT).fetchone()[0]
             values = (*RUN.encode(run), backup_settings_text(defaults), first_event, rev)
-            number = db.execute(read_sql.NEW_RUN, values).lastrowid
+            number = db.execute(NEW_RUN, values).lastrowid
             assert number is not None
             while chunk := list(islice(waiting, journal_sql.CHUNK)):
                 _insert(db, number, chunk, defaults)
@@ -127,7 +150,7 @@ class SqliteStore(SqliteReader):
         """Remember what an operator set, for this run's next engine; None leaves as it is."""
         values = (None if rate is None else rate_text(rate), in_flight, self._about(run_id).number)
         with self._writing() as (db, _):
-            db.execute(read_sql.SET_LIMITS, values)
+            db.execute(SET_LIMITS, values)
 
     # Engines
 
@@ -141,7 +164,7 @@ class SqliteStore(SqliteReader):
             host, space = locks.this_host()
             holder = (os.getpid(), storable(host), ms(self._clock()), space)
             with self._writing() as (db, _):
-                db.execute(read_sql.SET_HOLDER, (*holder, self._about(run_id).number))
+                db.execute(SET_HOLDER, (*holder, self._about(run_id).number))
             yield
 
     @contextmanager
@@ -164,7 +187,7 @@ class SqliteStore(SqliteReader):
     def is_live(self, run_id: str) -> Holder | None:
         """Who drives the run, None when certainly no process does."""
         number = self._about(run_id).number
-        return locks.find(self._file, number, lambda: next(self._rows(read_sql.HOLDER, (number,))))
+        return locks.find(self._file, number, lambda: next(self._rows(HOLDER, (number,))))
 
     def journal(
         self,
@@ -194,7 +217,7 @@ class SqliteStore(SqliteReader):
         text = json.dumps(dict(argument))
         values = (self._about(run_id).number, verb, text, storable(asked_by), ms(self._clock()))
         with self._writing() as (db, _):
-            number = db.execute(read_sql.ASK, values).lastrowid
+            number = db.execute(ASK, values).lastrowid
         if number is None:
             raise StoreFailed(f"{self.path} did not take the command {verb}")
         return number
@@ -203,7 +226,7 @@ class SqliteStore(SqliteReader):
         """Take back a command: true when no engine took it, and none will."""
         with self._writing() as (db, _):
             values = (ms(self._clock()), WITHDRAWN, command_id)
-            return db.execute(read_sql.WITHDRAW, values).rowcount == 1
+            return db.execute(WITHDRAW, values).rowcount == 1
 
     # What an operator does to a run without an engine
 
@@ -222,7 +245,7 @@ class SqliteStore(SqliteReader):
             moved = self._move(db, rev, run_id, chosen, requeued)
             if moved:
                 until = None if deadline is None else ms(deadline)
-                db.execute(read_sql.REOPEN_RUN, (until, number))
+                db.execute(REOPEN_RUN, (until, number))
         return moved
 
     def cancel(self, run_id: str, selection: Mapping[str, Any]) -> int:
@@ -284,9 +307,15 @@ class SqliteStore(SqliteReader):
         change: Callable[[Job, Wall], JobMoved],
     ) -> int:
         now = self._clock()
-        pages = self._selected(db, run_id, selection)
+        known = self._about(run_id)
+
+        def read(page: dict[str, Any]) -> list[Job]:
+            rows = db.execute(journal_sql.SELECTED, page)
+            return [read_job(row, known.defaults) for row in rows]
+
+        pages = journal_sql.pages(read, known.number, selection)
         moves = ([change(job, now) for job in page] for page in pages)
-        return self._record(db, rev, self._about(run_id).number, moves)
+        return self._record(db, rev, known.number, moves)
 
     def _record(
         self, db: Connection, rev: int, number: int, pages: Iterable[Sequence[JobMoved]]
@@ -304,22 +333,6 @@ class SqliteStore(SqliteReader):
     def _without_engine(self, run_id: str) -> AbstractContextManager[None]:
         here = locks.held_here(self._file, self._about(run_id).number)
         return nullcontext() if here else self._locked(run_id)
-
-    def _selected(
-        self, db: Connection, run_id: str, selection: JobSelection
-    ) -> Iterator[list[Job]]:
-        """Page after page; what has been yielded may be changed before the next."""
-        known = self._about(run_id)
-        asked, named = selection.by_pages()
-        parameters = journal_sql.selection_parameters(asked) | {"run": known.number}
-        after = journal_sql.FIRST
-        while True:
-            page = parameters | {"after": after, "limit": journal_sql.PAGE}
-            jobs = [read_job(row, known.defaults) for row in db.execute(journal_sql.SELECTED, page)]
-            if not jobs:
-                return
-            yield list(filter(named, jobs))
-            after = jobs[-1].no
 
 
 def _insert(db: Connection, run: int, jobs: Sequence[Job], defaults: BackupSettings) -> None:
