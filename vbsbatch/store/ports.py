@@ -98,7 +98,7 @@ class Criteria(Protocol):
 
 
 class Follower(Protocol):
-    """What is told of the jobs of a run, as `RunStats` is."""
+    """Takes in the jobs of a run as they change; `RunStats` does."""
 
     def see(self, glances: Iterable[Glance], /) -> None:
         """Take in how these jobs are now; the first time they are all there, in plan order."""
@@ -200,7 +200,7 @@ class RunReader(Protocol):
         ...
 
     def data_version(self) -> int:
-        """A number that changes when anybody else has written to the store; costs microseconds.
+        """A number that changes when somebody else has written to the store; costs microseconds.
 
         Raises `StoreFailed` when the store was moved or deleted.
         """
@@ -284,9 +284,9 @@ class RunStore(RunReader, Protocol):
     def requeue(self, run_id: str, selection: Mapping[str, Any]) -> int:
         """Failed and cancelled jobs of the selection wait again, with no attempt counted.
 
-        Returns how many. The run's deadline begins anew; a run that had ended becomes `stopped`, to
-        be resumed. Raises `RunIsLive` while another process drives the run, `SelectionError` for a
-        selection that makes no sense.
+        Returns how many. The run's deadline starts again; a run that had ended becomes `stopped`,
+        to be resumed. Raises `RunIsLive` while another process drives the run, `SelectionError` for
+        a selection that makes no sense.
         """
         ...
 
@@ -310,7 +310,7 @@ class RunStore(RunReader, Protocol):
 class ScreenReader(RunReader, Protocol):
     """Views of very many jobs by their numbers, many times a second; not for two threads at once.
 
-    Only the order of a view and the first look at a run touch every job.
+    Only the order of a view and the first read of a run touch every job.
     """
 
     def rev(self, run_id: str) -> int:

@@ -1,4 +1,4 @@
-"""What every store records: words by their numbers, what a journal queues, first moves of jobs."""
+"""What all stores record in the same way: numbers of states, queued writes, moves of operators."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vbsbatch.model import (
 from vbsbatch.store.ports import CodeCount
 
 RETRIED = (JobState.FAILED, JobState.CANCELLED)
-"""What an operator's retry sends back to waiting."""
+"""The states of jobs that an operator may retry."""
 
 STATES = (
     JobState.WAITING,
@@ -114,7 +114,7 @@ def requeued(job: Job, at: Wall) -> JobMoved:
 
 
 def cancelled(job: Job, at: Wall) -> JobMoved:
-    """The operator takes the waiting job back."""
+    """An operator cancels the waiting job."""
     check_move(job.state, JobState.CANCELLED)
     taken_back = replace(job, state=JobState.CANCELLED, ended_at=at)
     return JobMoved(job=taken_back, came_from=job.state, at=at)

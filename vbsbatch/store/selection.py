@@ -18,16 +18,16 @@ KEYS = ("states", "status", "codes", "volumes", "all")
 
 
 MANY = 256
-"""More volumes than this are compared here, not by SQLite."""
+"""More volumes than this are compared in Python, not by SQLite."""
 
 
 class SelectionError(UsageError, ValueError):
-    """A selection that makes no sense. To an engine, which reads it from a command, a bad value."""
+    """A selection that makes no sense; also a `ValueError`, for engines that read commands."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobSelection:
-    """Jobs that fit every criterion that is set; a criterion holds the values that fit it."""
+    """Jobs that fit every criterion that is set; a job fits one by any of its values."""
 
     states: frozenset[JobState] | None = None
     status: frozenset[int] | None = None
@@ -42,7 +42,7 @@ class JobSelection:
         """Read a command's argument; `SelectionError` for a key or a value that makes no sense.
 
         Criteria of different keys must all fit. An argument without any criterion selects nothing,
-        unless it says ``{"all": true}``: a slip must never touch a whole run.
+        unless it is ``{"all": true}``, so that a mistake never affects a whole run.
         """
         if unknown := sorted(set(argument) - set(KEYS)):
             raise SelectionError(f"unknown selection {unknown[0]!r}: use {', '.join(KEYS)}")
@@ -63,13 +63,13 @@ class JobSelection:
 
     @property
     def volume_spellings(self) -> frozenset[str] | None:
-        """`volumes` in the one spelling that volume ids are compared in."""
+        """`volumes` in the spelling in which volume ids are compared."""
         return None if self.volumes is None else frozenset(map(plain_id, self.volumes))
 
     def by_pages(self) -> tuple[JobSelection, Callable[[Job], bool]]:
-        """What to ask SQLite page by page, and what to hold each job it finds against.
+        """The selection to query page by page, and the check that each found job must pass.
 
-        SQLite would read thousands of volumes anew for each page: 100,000 took it minutes.
+        SQLite would parse thousands of volumes again for each page: 100,000 took it minutes.
         """
         if self.volumes is None or len(self.volumes) <= MANY:
             return self, lambda job: True
@@ -81,7 +81,7 @@ class JobSelection:
         return replace(self, volumes=None), named
 
     def fits(self, job: Job) -> bool:
-        """Whether this job is meant."""
+        """Whether the job fits every criterion."""
         if self.states is not None and job.state not in self.states:
             return False
         if self.status is not None and (job.http_status or 0) not in self.status:

@@ -49,7 +49,7 @@ class MemoryJournal:
         self._failure: StoreFailed | None = None
         self._broken = anyio.Event()
         self.commits = 0
-        """Transactions that the real store would have made durable, lingering not counted."""
+        """Transactions that the SQLite store would have made durable."""
 
     async def __aenter__(self) -> MemoryJournal:
         return self
@@ -59,13 +59,13 @@ class MemoryJournal:
             self._write()
 
     def break_down(self, reason: str) -> None:
-        """From now on fail as the real store does on a full disk; what was pending is lost."""
+        """Fail from now on as the SQLite store does on a full disk; what was pending is lost."""
         self._failure = StoreFailed(reason)
         self._pending.clear()
         self._broken.set()
 
     def crash(self, keep: int = 0) -> None:
-        """Lose what is pending but the first `keep` entries, as a kill may; use it no more."""
+        """Lose what is pending except the first `keep` entries, as a kill may; then fail."""
         del self._pending[keep:]
         self._write()
         self.break_down("this journal's engine was killed")
@@ -226,7 +226,7 @@ class MemoryJournal:
         return [job for _, job in sorted(self._kept.jobs.items()) if selection.fits(job)]
 
     async def named(self, names: Sequence[str]) -> list[Job]:
-        """Waiting jobs whose backups bear one of these names, in plan order."""
+        """Waiting jobs whose backups have one of these names, in plan order."""
         await self._in_order()
         wanted = frozenset(names)
         waiting = self._kept.in_states([JobState.WAITING])
@@ -254,7 +254,7 @@ class MemoryJournal:
         return sum(job.attempts > 0 for job in self._kept.in_states([JobState.WAITING]))
 
     async def commands(self, at: Wall) -> list[Command]:
-        """Take the commands that nobody has taken or withdrawn yet, oldest first."""
+        """Take the commands that are not yet taken or withdrawn, oldest first."""
         await self._in_order()
         gone = self._held.taken | self._held.answered.keys()
         found = {

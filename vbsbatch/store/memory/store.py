@@ -51,7 +51,7 @@ class MemoryStore(MemoryReader):
         self.close()
 
     def untrusted(self) -> str | None:
-        """See `RunStore.untrusted`: nobody else reaches this process."""
+        """See `RunStore.untrusted`: no other user can write here."""
         return None
 
     def screen(self) -> MemoryScreen:

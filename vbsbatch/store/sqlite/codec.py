@@ -2,7 +2,7 @@
 
 SQLite takes any value in any column. A store that was edited, damaged or forged must end a command
 with one line, and must not put into an engine what no vbsbatch wrote: so rows are checked before
-they are converted. Rows whose types have been seen to be right cost one look into a set.
+they are converted. Types that were checked once cost one look-up in a set.
 """
 
 from __future__ import annotations

@@ -55,9 +55,9 @@ from vbsbatch.store.sqlite.writer import Writer
 class SqliteJournal:
     """The journal of one run; an async context manager. Made by `SqliteStore.journal`.
 
-    `holder` tells of another run, by its id, state and number of volumes, who drives it;
-    `inline` writes on the calling thread, for virtual time; `factory` makes its connection, for a
-    measurement to slow it down. Every call after a failed write raises `StoreFailed`.
+    `holder` finds out who drives another run, given its id, state and number of volumes. `inline`
+    writes on the calling thread, for virtual time; `factory` makes the connection, so that a
+    benchmark can slow it down. Every call after a failed write raises `StoreFailed`.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class SqliteJournal:
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Write what is queued. An error that is under way is not hidden by the journal's own."""
+        """Write what is queued; does not replace an error that is being raised by its own."""
         with anyio.CancelScope(shield=True):
             try:
                 await self.close()
@@ -129,7 +129,7 @@ class SqliteJournal:
     def _write(self, db: Connection, rev: int, entries: Sequence[Entry]) -> None:
         """Each job's newest fields, every attempt, every event, in few statements.
 
-        An accepted create is told by its attempt alone: an event would say it again, for each job.
+        An accepted create is recorded by its attempt alone: an event would repeat it for each job.
         """
         jobs: dict[int, Job] = {}
         attempts: list[tuple[int, Attempt]] = []
@@ -217,7 +217,7 @@ class SqliteJournal:
         return ConcurrencyCaps(self._limits, rows_of(_one(db, journal_sql.OPEN_BY, (self._run,))))
 
     def _full(self, room: ConcurrencyCaps) -> dict[str, Any]:
-        """What the statements under caps need to know."""
+        """The parameters of the statements under caps."""
         groups, azs = json.dumps(room.full_groups()), json.dumps(room.full_azs())
         return {"run": self._run, "groups": groups, "azs": azs}
 
@@ -280,7 +280,7 @@ class SqliteJournal:
         return await self._writer.wait(read, writes=False)
 
     async def named(self, names: Sequence[str]) -> list[Job]:
-        """Waiting jobs whose backups bear one of these names, in plan order."""
+        """Waiting jobs whose backups have one of these names, in plan order."""
         return self._jobs(await self._found(journal_sql.NAMED, json.dumps(list(names))))
 
     async def counts(self) -> Mapping[JobState, int]:
@@ -300,7 +300,7 @@ class SqliteJournal:
         return int(await self._found(journal_sql.RETRYING))
 
     async def commands(self, at: Wall) -> list[Command]:
-        """Take the commands that nobody has taken or withdrawn yet, oldest first."""
+        """Take the commands that are not yet taken or withdrawn, oldest first."""
 
         def take(db: Connection, rev: int) -> str:
             found = str(_one(db, journal_sql.COMMANDS, (self._run,)))
@@ -324,8 +324,8 @@ class SqliteJournal:
         adopted: int,
     ) -> None:
         """Record that the engine lives; see `engine.ports.Journal.heartbeat`."""
-        told = (ms(clock_step), rate_text(rate), create_calls, read_calls, adopted)
-        await self._do(journal_sql.HEARTBEAT, (ms(at), *told, self._run))
+        said = (ms(clock_step), rate_text(rate), create_calls, read_calls, adopted)
+        await self._do(journal_sql.HEARTBEAT, (ms(at), *said, self._run))
 
     async def deadline(self, at: Wall) -> None:
         """Record after which time no create is to be sent."""

@@ -1,7 +1,7 @@
 """The journal's statements, each named.
 
-Several rows go into one statement, and results come as one JSON row: Python lets go of its global
-lock at each step of SQLite, and to get it back beside a busy event loop can take 5 ms.
+Several rows go into one statement, and results come as one JSON row: Python releases its global
+lock at each step of SQLite, and getting it back beside a busy event loop can take 5 ms.
 """
 
 # ruff: noqa: S608 - every part of these statements is a constant of this package
@@ -34,7 +34,7 @@ _HELD = """EXISTS (SELECT 1 FROM jobs o INDEXED BY jobs_open
 _FIRST_CLOUD = (
     "iif({0}first_sent_at IS NULL, NULL, coalesce({0}first_cloud_at, {0}intent_cloud_at))"
 )
-"""The first create by the cloud's clock: NULL stands for the newest, which it most often is."""
+"""The first create by the cloud's clock; NULL when it is the newest one, as it mostly is."""
 
 _CLAIMED = JOB.selected(
     "j",
@@ -68,13 +68,13 @@ SELECT json_group_array(json(row)) FROM (
   WHERE {_MAY_GO} AND w.due_at <= :now AND NOT {_HELD} AND {_NOT_FULL}
     AND w.no NOT IN (SELECT value FROM json_each(:taken))
   ORDER BY {_IN_TURN} LIMIT {PAGE})"""
-"""Under caps: the jobs that come next, whose groups and zones are not full, but those taken."""
+"""Under caps: the next jobs whose groups and zones are not full, without those taken."""
 
 LEAST_TRIED_FIRST = {
     query: query.replace(_IN_TURN, f"w.wave, j.attempts, {_IN_TURN}")
     for query in (CLAIMABLE, CANDIDATES)
 }
-"""Each of them in another order, which no index has."""
+"""Both in another order, for which there is no index."""
 
 CLAIMABLE_ONES = f"""
 SELECT json_group_array(json_array({_CLAIMED})) FROM jobs j
@@ -94,13 +94,13 @@ WHERE run = :run AND no IN (SELECT value FROM json_each(:numbers))"""
 
 OTHERS_OPEN = """
 SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_open WHERE state IN (1, 2, 3) AND run <> ?)"""
-"""Run: whether any other run has an open job, so that one of this run may be held up."""
+"""Run: whether any other run has an open job, which may block one of this run."""
 
 NEXT_DUE = f"SELECT min(w.due_at) FROM jobs w INDEXED BY jobs_waiting WHERE {_MAY_GO}"
-"""The earliest time at which a job may be sent, when no other run has an open job."""
+"""The earliest time at which a job may be sent, if no other run has an open job."""
 
 NEXT_DUE_NOT_HELD = f"{NEXT_DUE} AND NOT {_HELD.replace('j.', 'w.')}"
-"""The same, when another run has."""
+"""The same if another run has one."""
 
 WITHIN = {query: f"{query} AND {_NOT_FULL}" for query in (NEXT_DUE, NEXT_DUE_NOT_HELD)}
 """Each of them under caps: of jobs whose groups and zones are not full."""
@@ -114,7 +114,7 @@ SELECT json_group_array(json(row)) FROM (
      ORDER BY o.run LIMIT 1)) AS row
   FROM jobs w INDEXED BY jobs_waiting CROSS JOIN jobs j ON j.run = w.run AND j.no = w.no
   WHERE {_MAY_GO} AND w.due_at <= :now AND {_HELD} ORDER BY j.no)"""
-"""Due jobs that another run holds up, each with that run's id and state."""
+"""Due jobs that another run blocks, each with that run's id and state."""
 
 HOLDERS = """
 SELECT r.id, r.state, count(*)
@@ -157,7 +157,7 @@ SELECT json_group_array(json(row)) FROM (
   SELECT json_array({JOB_COLUMNS}) AS row FROM jobs j INDEXED BY jobs_open
   WHERE j.run = :run AND j.no > :after AND j.state IN (1, 2, 3)
     AND j.state IN (SELECT value FROM json_each(:states)) ORDER BY j.no LIMIT :limit)"""
-"""The same for open states alone, without a look at any other job."""
+"""The same for open states only, without reading any other job."""
 
 RETRYING = "SELECT count(*) FROM jobs WHERE run = ? AND state = 0 AND attempts > 0"
 
@@ -171,7 +171,7 @@ SELECT json_group_array(json(row)) FROM (
   SELECT json_array(id, verb, argument, asked_by, asked_at) AS row
   FROM commands INDEXED BY commands_open
   WHERE run = ? AND done_at IS NULL AND taken_at IS NULL ORDER BY id)"""
-"""Run: what nobody has taken, withdrawn or acknowledged."""
+"""Run: commands that are not taken, withdrawn or acknowledged."""
 
 TAKE = """
 UPDATE commands SET taken_at = ?
@@ -180,14 +180,14 @@ WHERE id IN (SELECT value FROM json_each(?)) AND done_at IS NULL AND taken_at IS
 
 LEFT_BEHIND = """
 UPDATE commands SET done_at = :at, result = :result WHERE run = :run AND done_at IS NULL"""
-"""What was asked of an engine that is gone."""
+"""Withdraws the commands to an engine that is gone."""
 
 NAMED = f"""
 SELECT json_group_array(json(row)) FROM (
   SELECT json_array({JOB_COLUMNS}) AS row FROM jobs j
   WHERE j.run = ? AND j.state = 0 AND j.backup_name IN (SELECT value FROM json_each(?))
   ORDER BY j.no)"""
-"""Run, names as JSON: the waiting jobs that bear one of them."""
+"""Run, names as JSON: the waiting jobs whose backups have one of them."""
 
 BEGIN_WAITS = """
 UPDATE jobs SET
@@ -196,8 +196,8 @@ UPDATE jobs SET
   intent_at = min(intent_at + :step, :now),
   unknown_at = iif(state = 2, :now, unknown_at)
 WHERE run = :run AND state < 4 AND (state > 0 OR due_at > 0 OR later_since IS NOT NULL)"""
-"""Times of the clock of an engine that is gone, whose last heartbeat was at `last` by it, become
-times of another's: `step` is what lies between the two, as far as the machine's clock can tell."""
+"""Converts times by the clock of an engine that is gone, whose last heartbeat was at `last`, to the
+clock of another: `step` is the difference of the two, as far as the machine's clock shows it."""
 
 ACKNOWLEDGE = "UPDATE commands SET done_at = ?, result = ? WHERE id = ? AND done_at IS NULL"
 
@@ -231,7 +231,7 @@ SET_REV = "UPDATE runs SET rev = ? WHERE no = ?"
 
 
 def selection_parameters(selection: JobSelection) -> dict[str, Any]:
-    """What the `SELECTED` statements need of a selection."""
+    """The parameters of the `SELECTED` statements for a selection."""
     states = selection.states
     return {
         "states": _list(None if states is None else [STATE_NUMBER[state] for state in states]),
@@ -303,7 +303,7 @@ def _insert_untouched(rows: int) -> str:
 
 
 def _chunks(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
-    """Slices of a power of two rows each, so that few different statements need preparing."""
+    """Slices of a power of two rows each, so that few different statements are prepared."""
     at, size = 0, CHUNK
     while at < len(rows):
         while size > len(rows) - at:

@@ -130,8 +130,8 @@ class SqliteReader:
 
     def _rows(self, query: str, parameters: Any = ()) -> Iterator[Any]:
         with translated(self.path):
-            # No `yield from`: it would close the cursor when a reader that had enough is collected,
-            # perhaps after the file was closed.
+            # No `yield from`: it would close the cursor when a generator that was not exhausted is
+            # collected, perhaps after the file was closed.
             for row in self._db.execute(query, parameters):  # noqa: UP028
                 yield row
 
@@ -170,7 +170,7 @@ class SqliteReader:
         return None
 
     def sending_rate(self, run_id: str) -> Rate | None:
-        """The rate at which the run's engine last said it sends."""
+        """See `RunReader.sending_rate`."""
         self._about(run_id)
         rate = next(self._rows(RUN, (run_id,)))[-1]
         return None if rate is None else read_rate(rate)
@@ -181,7 +181,7 @@ class SqliteReader:
             run = read_run(values)
         except (ValueError, KeyError, RecursionError) as error:
             raise StoreFailed(f"{self.path}: the settings of a run are damaged") from error
-        if not _RUN_ID.fullmatch(run.id):  # ids stand in commands that people are told to type
+        if not _RUN_ID.fullmatch(run.id):  # messages have ids in commands to be typed
             raise damaged("an id of a run")
         return run
 
@@ -215,11 +215,10 @@ class SqliteReader:
         after: int | None = None,
         limit: int | None = None,
     ) -> Iterator[Job]:
-        """Jobs in plan order, one by one; an empty criterion is none; see `JobSelection`.
+        """See `RunReader.jobs`.
 
-        `after` is the number of the job before the first. They are read page by page, each as it
-        is at that moment: whoever takes them may be slow (a pager waits for a key, for hours), and
-        a query that is left open keeps the write-ahead log from being emptied.
+        They are read page by page: the caller may be slow (a pager waits for a key, for hours), and
+        an open query keeps the write-ahead log from being emptied.
         """
         selection = JobSelection(
             states=frozenset(states) or None,
@@ -287,17 +286,17 @@ class SqliteReader:
         return map(read_event, self._rows(EVENTS, page))
 
     def data_version(self) -> int:
-        """A number that changes when anybody else has written to the file; costs microseconds.
+        """A number that changes when another connection has written to the file.
 
-        Raises `StoreFailed` when the file is not there any more: what is open goes on being read,
-        and nobody will ever write to it again.
+        Raises `StoreFailed` when the file is gone: the open one could still be read, but nobody
+        will write to it any more.
         """
         if not self.path.exists():
             raise StoreFailed(f"{self.path} is gone: it was moved or deleted")
         return int(self._value("PRAGMA data_version"))
 
     def mark(self) -> ReadPosition:
-        """Now: what follows is new."""
+        """The present position: whatever is written later is new."""
         with self._snapshot():
             return self._mark()
 
@@ -316,7 +315,7 @@ class SqliteReader:
             return self._mark(), self._read_jobs(rows, known)
 
     def command_result(self, command_id: int) -> str | None:
-        """What became of a command, None while nobody acknowledged it."""
+        """The engine's answer to a command, None while there is none."""
         for (result,) in self._rows(COMMAND_RESULT, (command_id,)):
             return str(result)
         return None

@@ -182,7 +182,7 @@ def fixed_row(job: Job, defaults: BackupSettings) -> tuple[Any, ...]:
 
 
 def mutable_row(job: Job) -> tuple[Any, ...]:
-    """The job's `MUTABLE` columns; its first create is mostly its newest, and told once."""
+    """The job's `MUTABLE` columns; a first create that is also the newest is stored once."""
     once = job.first_cloud_at == job.intent_cloud_at
     return MUTABLE.encode(job, absent=("first_cloud_at",) if once else ())
 

@@ -2,7 +2,7 @@
 
 Times are whole milliseconds since the Unix epoch (UTC); states and verdicts are small numbers, in
 the order of `STATES` and `VERDICTS`; ids take 16 bytes where they have their usual spelling. The
-views show all of it as text. `docs/store.md` explains every column; a test holds it to that.
+views show all of it as text. `docs/store.md` explains every column; a test compares the two.
 """
 
 # ruff: noqa: S608 - every part of these queries is a constant of this package
@@ -19,7 +19,7 @@ from vbsbatch.errors import StoreUnusable
 from vbsbatch.store.records import STATES, VERDICTS
 
 APPLICATION_ID = 0x76627362
-"""`PRAGMA application_id`: "vbsb"; tells our files from everybody else's SQLite files."""
+"""`PRAGMA application_id`: "vbsb"; distinguishes our files from other SQLite files."""
 
 TABLES = """
 CREATE TABLE runs (
@@ -115,11 +115,10 @@ CREATE INDEX commands_open ON commands (run) WHERE done_at IS NULL;
 """
 """Version 1.
 
-Claims find jobs in `jobs_waiting` alone: `state` is in it, or SQLite would look each job up.
-Version 2 makes it anew.
-`jobs_open` keeps two runs off one volume. `jobs_rev` leaves out jobs that never changed and
-those that ended (25 bytes for each): whoever follows a run finds the latter in `events`, which has
-a row for every move but waiting -> submitting -> running; the attempt's row tells those.
+Claims read `jobs_waiting` alone: without `state` in it, SQLite would look each job up. Version 2
+makes it again. `jobs_open` finds volumes on which another run works. `jobs_rev` leaves out jobs
+that never changed and those that ended (25 bytes each): followers find the latter in `events`,
+which has a row for every move except waiting -> submitting -> running, which an attempt records.
 """
 
 ORDER = """
@@ -142,7 +141,7 @@ ALTER TABLE runs ADD COLUMN held_in TEXT;
 """
 """Version 3: since when `pid` holds the run, and in which space of process ids (boot, container).
 
-The kernel does not tell who holds the lock on the file: see `locks`.
+The kernel does not say who holds the lock on the file: see `locks`.
 """
 
 CLOCKS = """
@@ -155,7 +154,7 @@ ALTER TABLE commands ADD COLUMN taken_at INTEGER;
 """
 """Version 4: what is compared with times of the cloud, by its clock; by how much the machine's
 clock was set since the engine began whose waits are in `jobs`; what an engine found that the store
-did not know of; when an engine took a command, which nobody can withdraw from then on.
+did not know of; when an engine took a command, which cannot be withdrawn from then on.
 """
 
 PLACE = """
@@ -235,7 +234,7 @@ SELECT e.id AS id, r.id AS run, {_time("e.at")} AS at, e.job AS job,
   e.text AS text
 FROM events e JOIN runs r ON r.no = e.run""",
 }
-"""Each view's name and its query. Every table column of interest is there under its own name."""
+"""Each view's name and its query. Columns have the names they have in the tables."""
 
 _MANY = 1000
 """No store in use has so many tables, indexes and views."""

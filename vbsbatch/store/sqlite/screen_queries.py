@@ -1,8 +1,8 @@
-"""The store file as the screens see it: views of many jobs by their numbers, pages, what changed.
+"""The store file for screens: views of many jobs by their numbers, pages, what changed.
 
-A screen looks at a run many times a second: nothing here but a view's order and the first look at a
-run touches every job. SQLite answers such a question with one JSON array, in one step: Python lets
-go of its global lock meanwhile.
+A screen reads a run many times a second. Only the order of a view and the first read of a run touch
+every job. SQLite answers such a query with one JSON array, in one step: meanwhile Python's global
+lock is free.
 """
 
 # ruff: noqa: S608 - every part of these statements is a constant of this package
@@ -80,7 +80,7 @@ _NAME = """coalesce(j.volume_name, CASE typeof(j.volume_id) WHEN 'blob' THEN hex
 _RANK = """CASE j.state WHEN 5 THEN 0 WHEN 2 THEN 1 WHEN 0 THEN iif(j.attempts > 0, 2, 5)
   WHEN 3 THEN 3 WHEN 1 THEN 4 WHEN 4 THEN 6 WHEN 6 THEN 7 ELSE 8 END"""
 
-# Each with the word for ascending; a job that has no such thing comes last either way.
+# Each with whether it ascends in SQL; a job that has no such value comes last either way.
 _SORTS: Mapping[str, tuple[str, bool]] = {
     "number": ("j.no", True),
     "state": (_RANK, True),
@@ -127,8 +127,8 @@ class ScreenQueries(SqliteReader):
     ) -> Sequence[int]:
         """The numbers of the jobs that fit, sorted by `sorts`, the first of them first.
 
-        Each is a word that `_SORTS` lists and whether it goes down; a job without the thing to sort
-        by comes last either way. Plan order breaks ties.
+        Each is a key of `_SORTS` and whether it descends; a job without such a value comes last
+        either way. Plan order breaks ties.
         """
         parameters: dict[str, Any] = {"run": self._about(run_id).number}
         where = " AND ".join(_conditions(criteria, parameters)) or "TRUE"
@@ -172,7 +172,7 @@ SELECT json_group_array(no) FROM (
     def loud_events(
         self, run_id: str, kinds: Iterable[str], *, after: int, until: int, limit: int
     ) -> list[Event]:
-        """What was noted of these kinds about the run as a whole, and the jobs that failed.
+        """Notes of these kinds about the run as a whole, and moves of jobs to `failed`.
 
         The newest `limit` of the events from the one behind `after` to `until`, oldest first.
         """
@@ -245,7 +245,7 @@ def _occurs(word: str, name: str, parameters: dict[str, Any]) -> str:
 
 
 def _occurs_in_id(word: str, name: str, parameters: dict[str, Any]) -> str:
-    """The same for the volume id; a word without a hyphen may run across those of the id."""
+    """The same for the volume id; a word without hyphens matches across those of the id."""
     plain = f"typeof(j.volume_id) = 'text' AND j.volume_id LIKE :{name}_like ESCAPE '\\'"
     digits = word.replace("-", "")
     if digits.strip("0123456789abcdef"):
@@ -264,7 +264,7 @@ def _occurs_in_id(word: str, name: str, parameters: dict[str, Any]) -> str:
 
 
 def _places(word: str) -> Iterable[int]:
-    """Where among the digits of a UUID (from 1) its hyphens leave room for the word's."""
+    """The positions among the digits of a UUID (from 1) at which the hyphens of the word fit."""
     for start in range(len(_UUID) + 1 - len(word)):
         room = _UUID[start : start + len(word)]
         if all((at == "-") == (of == "-") for at, of in zip(room, word, strict=True)):
@@ -279,7 +279,7 @@ def _begins(code: str, name: str, parameters: dict[str, Any]) -> str:
 
 
 def _pattern(text: str) -> str:
-    """The text for LIKE, its wildcards taken literally, `%` for what LIKE would compare by case."""
+    """The text for LIKE: wildcards escaped, `%` for letters that LIKE compares by case."""
     escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return "".join("%" if _cased(character) else character for character in escaped)
 

@@ -1,4 +1,4 @@
-"""The store file as commands see it: what `Reader` reads, and the writes beside the journal."""
+"""The store file for commands: what `SqliteReader` reads, and the writes beside the journal."""
 
 # ruff: noqa: S608 - every part of these statements is a constant of this package
 
@@ -109,10 +109,10 @@ class SqliteStore(SqliteReader):
 
     @contextmanager
     def _writing(
-        self, told: Callable[[Exception, Path], StoreError] = failure
+        self, made: Callable[[Exception, Path], StoreError] = failure
     ) -> Iterator[tuple[Connection, int]]:
         """One transaction and the rev of what it writes; all or nothing."""
-        with translated(self.path, told), held(self.path), closing(connect(self.path)) as db:
+        with translated(self.path, made), held(self.path), closing(connect(self.path)) as db:
             db.execute("BEGIN IMMEDIATE")
             yield db, db.execute(journal_sql.NEXT_REV).fetchone()[0]
             db.execute("COMMIT")  # closing rolls back what did not come this far
@@ -126,7 +126,7 @@ class SqliteStore(SqliteReader):
     def create_run(
         self, run: Run, jobs: Iterable[Job], defaults: BackupSettings = NO_DEFAULTS
     ) -> None:
-        """Freeze a run with its jobs, all or nothing; the jobs are never held all at once.
+        """Store a run with its jobs, all or nothing; the jobs are never in memory all at once.
 
         A job that is skipped from the start has that in its history. Raises StoreUnusable when
         there is no room for it: then nothing was stored.
@@ -147,7 +147,7 @@ class SqliteStore(SqliteReader):
     def set_limits(
         self, run_id: str, *, rate: Rate | None = None, in_flight: int | None = None
     ) -> None:
-        """Remember what an operator set, for this run's next engine; None leaves as it is."""
+        """Remember what an operator set, for this run's next engine; None changes nothing."""
         values = (None if rate is None else rate_text(rate), in_flight, self._about(run_id).number)
         with self._writing() as (db, _):
             db.execute(SET_LIMITS, values)
@@ -156,7 +156,7 @@ class SqliteStore(SqliteReader):
 
     @contextmanager
     def lock(self, run_id: str) -> Iterator[None]:
-        """Drive the run: hold its lock until the context or the process ends.
+        """Hold the run's lock until the context or the process ends.
 
         Raises `RunIsLive`, naming the process that holds it.
         """
@@ -213,7 +213,7 @@ class SqliteStore(SqliteReader):
         )
 
     def ask(self, run_id: str, verb: str, argument: Mapping[str, Any], asked_by: str) -> int:
-        """Ask something of the run's engine; `command_result` of the id tells what became of it."""
+        """Ask the run's engine for something; `command_result` of the id has its answer."""
         text = json.dumps(dict(argument))
         values = (self._about(run_id).number, verb, text, storable(asked_by), ms(self._clock()))
         with self._writing() as (db, _):
@@ -231,12 +231,7 @@ class SqliteStore(SqliteReader):
     # What an operator does to a run without an engine
 
     def requeue(self, run_id: str, selection: Mapping[str, Any]) -> int:
-        """Failed and cancelled jobs of the selection wait again, their attempts budget renewed.
-
-        Returns how many. The run's deadline begins anew; a run that had ended becomes `stopped`, to
-        be resumed. Raises `RunIsLive` while an engine drives the run, `UsageError` for a selection
-        that makes no sense.
-        """
+        """See `RunStore.requeue`."""
         length = self.run(run_id).settings.deadline
         deadline = None if length is None else self._clock() + length
         number = self._about(run_id).number
@@ -249,13 +244,13 @@ class SqliteStore(SqliteReader):
         return moved
 
     def cancel(self, run_id: str, selection: Mapping[str, Any]) -> int:
-        """Waiting jobs of the selection are cancelled. Returns and raises as `requeue` does."""
+        """See `RunStore.cancel`."""
         chosen = JobSelection.of(selection).narrowed(JobState.WAITING)
         with self._without_engine(run_id), self._writing() as (db, rev):
             return self._move(db, rev, run_id, chosen, cancelled)
 
     def holders(self, run_id: str) -> list[BlockingRun]:
-        """The other runs that hold volumes which wait in this run, oldest first."""
+        """See `RunStore.holders`."""
         number = self._about(run_id).number
         if not self._value(journal_sql.OTHERS_OPEN, (number,)):
             return []
@@ -271,11 +266,7 @@ class SqliteStore(SqliteReader):
         )
 
     def take_over(self, run_id: str, asked_by: str) -> list[BlockingRun]:
-        """Have the runs that no engine drives give up for good what holds volumes of this run.
-
-        Their jobs fail as `released`; what the cloud makes of them stays in the cloud. Returns who
-        gave up how many. Raises `RunIsLive` when one of them gets an engine at this very moment.
-        """
+        """See `RunStore.take_over`: under the lock of each run that gives up."""
         taker = self._about(run_id).number
         gave_up = []
         for holder in self.holders(run_id):
