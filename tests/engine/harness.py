@@ -320,7 +320,7 @@ class EngineHarness:
         return list(self.store.jobs(self.run_id))
 
     def job(self, no: int = 1) -> Job:
-        return self.store.runs[self.run_id].jobs[no]
+        return self.store.held.runs[self.run_id].jobs[no]
 
     def states(self) -> list[JobState]:
         return [job.state for job in self.jobs()]

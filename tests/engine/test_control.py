@@ -125,7 +125,7 @@ def test_an_operators_rate_is_used_from_then_on() -> None:
     assert stage.engine.rate == Rate(count=10)
     late = [at for at in stage.sent() if at > 4.0]
     assert len([at for at in late if at < 6.0]) >= 15
-    assert stage.store.runs["run-1"].sending_rate == Rate(count=10)
+    assert stage.store.sending_rate("run-1") == Rate(count=10)
 
 
 def test_a_lower_in_flight_cap_holds_at_once_even_for_what_was_claimed_ahead() -> None:

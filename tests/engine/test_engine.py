@@ -223,7 +223,7 @@ def test_the_heartbeat_tells_the_rate_and_all_calls_of_all_lives() -> None:
     assert run.read_calls == 50 + stage.cloud.read_calls
     assert run.heartbeat_at
     assert run.heartbeat_at - NOW == pytest.approx(stage.clock.passed, abs=0.1)
-    assert stage.store.runs["run-1"].sending_rate == Rate(count=5)
+    assert stage.store.sending_rate("run-1") == Rate(count=5)
 
 
 def test_an_operators_rate_and_cap_outlive_the_engine() -> None:

@@ -150,10 +150,10 @@ def test_loading_twice_keeps_what_was_unknown_as_it_was() -> None:
 
     desk.play(claim)
     desk.play(nothing)
-    first = desk.store.runs["r"].jobs[1]
+    first = desk.store.held.runs["r"].jobs[1]
     desk.clock.passed += 99.0
     desk.play(nothing)
-    assert desk.store.runs["r"].jobs[1] == first
+    assert desk.store.held.runs["r"].jobs[1] == first
 
 
 def test_touching_changes_fields_and_tells_nobody() -> None:
@@ -166,7 +166,7 @@ def test_touching_changes_fields_and_tells_nobody() -> None:
         assert len(desk.heard) == heard
 
     desk.play(scene)
-    assert desk.store.runs["r"].jobs[1].progress == 5
+    assert desk.store.held.runs["r"].jobs[1].progress == 5
 
 
 class SlowAnswers(MemoryJournal):
@@ -194,4 +194,4 @@ def test_a_job_that_comes_back_while_the_next_due_time_is_asked_for_is_not_forgo
         assert ledger.earliest_due == Elapsed(NOW + 7.0)
         assert set(ledger.open) == {three.no}
 
-    desk.play(scene, journal=lambda store: SlowAnswers(store, "r"))
+    desk.play(scene, journal=lambda store: SlowAnswers(store.held, "r"))

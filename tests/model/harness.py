@@ -6,10 +6,9 @@ When the engine's construction, its clock, its journal or its service change, on
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
@@ -27,7 +26,8 @@ from vbsbatch.engine import Engine, EngineResult, Listener, Tuning
 from vbsbatch.model import BackupSettings, Elapsed, Job, Run, Settings, Wall
 from vbsbatch.simulator.virtual import START, VirtualClock
 from vbsbatch.simulator.virtual import run as run_virtual
-from vbsbatch.store.memory import MemoryJournal, MemoryRun, MemoryStore
+from vbsbatch.store.memory import MemoryJournal, MemoryStore
+from vbsbatch.store.memory.runs import Held
 from vbsbatch.store.sqlite.store import SqliteStore
 
 RUN = "20260923-2200-test"
@@ -103,7 +103,7 @@ class MemoryKept:
     """The in-memory twin; a copy holds what is written, not what is pending."""
 
     def __init__(self) -> None:
-        self.store = MemoryStore()
+        self.store = MemoryStore(clock=lambda: Wall(0.0))
 
     def create(self, run: Run, jobs: Iterable[Job]) -> None:
         self.store.create_run(run, jobs)
@@ -121,15 +121,11 @@ class MemoryKept:
     def jobs(self) -> list[Job]:
         return list(self.store.jobs(RUN))
 
-    def copy(self) -> tuple[MemoryRun, dict[int, Any], dict[int, Any], set[int]]:
-        store = self.store
-        return _copied(store.runs[RUN]), dict(store.asked), dict(store.answered), set(store.taken)
+    def copy(self) -> Held:
+        return self.store.held.copy()
 
-    def put_back(self, copy: tuple[MemoryRun, dict[int, Any], dict[int, Any], set[int]]) -> None:
-        kept, asked, answered, taken = copy
-        self.store.runs[RUN] = _copied(kept)
-        self.store.asked, self.store.answered = dict(asked), dict(answered)
-        self.store.taken = set(taken)
+    def put_back(self, copy: Held) -> None:
+        self.store.held = copy.copy()
 
     def ask(self, verb: str, argument: dict[str, Any]) -> int:
         return self.store.ask(RUN, verb, argument, "operator")
@@ -141,24 +137,12 @@ class MemoryKept:
     def unanswered(self) -> list[str]:
         return [
             command.verb
-            for number, (_, command) in sorted(self.store.asked.items())
-            if number not in self.store.answered
+            for number, (_, command) in sorted(self.store.held.asked.items())
+            if number not in self.store.held.answered
         ]
 
     def close(self) -> None:
         """Nothing to close."""
-
-
-def _copied(kept: MemoryRun) -> MemoryRun:
-    return replace(
-        kept,
-        jobs=dict(kept.jobs),
-        attempts=dict(kept.attempts),
-        events=list(kept.events),
-        by_state={state: set(numbers) for state, numbers in kept.by_state.items()},
-        queue=list(kept.queue),
-        busy=Counter(kept.busy),
-    )
 
 
 _empty: dict[Path, bytes] = {}

@@ -11,7 +11,6 @@ from typing import Any
 from vbsbatch.model import (
     Answer,
     Attempt,
-    BackupSettings,
     Job,
     JobMoved,
     JobState,
@@ -75,10 +74,7 @@ class StoreFixture:
     inline: bool | None
 
     def create_run(self, run: Run, jobs: Iterable[Job]) -> None:
-        if isinstance(self.store, SqliteStore):
-            self.store.create_run(run, jobs, BackupSettings())
-        else:
-            self.store.create_run(run, jobs)
+        self.store.create_run(run, jobs)
 
     def journal(self, run_id: str) -> Any:
         if self.inline is None:

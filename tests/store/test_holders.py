@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
 from tests.store.fixtures import NOW, a_job, a_run, moved
 from vbsbatch.errors import RunIsLive
 from vbsbatch.model import BackupSettings, Cloud, Elapsed, JobState, RunState, Wall
+from vbsbatch.store import RunStore
 from vbsbatch.store.sqlite import journal_sql
 from vbsbatch.store.sqlite.store import SqliteStore
 
@@ -17,9 +19,12 @@ A, B, C = "20261118-1200-aaaa", "20261118-1300-bbbb", "20261118-1400-cccc"
 pytestmark = pytest.mark.anyio
 
 
-async def hold(
-    store: SqliteStore, run_id: str, states: Iterable[JobState], *, stopped: bool
-) -> None:
+@pytest.fixture
+def store(any_store: RunStore) -> RunStore:
+    return any_store
+
+
+async def hold(store: RunStore, run_id: str, states: Iterable[JobState], *, stopped: bool) -> None:
     """A run of as many volumes, each left in its state by an engine that is no more."""
     states = list(states)
     store.create_run(a_run(run_id), [a_job(no + 1) for no in range(len(states))], BackupSettings())
@@ -36,18 +41,17 @@ async def hold(
 OPEN = (JobState.SUBMITTING, JobState.UNKNOWN, JobState.RUNNING)
 
 
-async def test_only_open_jobs_of_volumes_that_wait_are_held(store: SqliteStore) -> None:
+async def test_only_open_jobs_of_volumes_that_wait_are_held(store: RunStore) -> None:
     await hold(store, A, [*OPEN, JobState.WAITING, JobState.FAILED], stopped=True)
     jobs = [*(a_job(no) for no in range(2, 9)), a_job(1, state=JobState.SKIPPED)]
     store.create_run(a_run(C), jobs, BackupSettings())
     (holder,) = store.holders(C)
     assert (holder.run_id, holder.volumes, holder.standing) == (A, 2, "stopped")
-    assert holder.resume == f"vbsbatch resume {A} --db {store.path}"
     assert store.holders(A) == []
 
 
 async def test_a_run_that_is_taken_over_gives_up_those_jobs_for_good_and_no_other(
-    store: SqliteStore,
+    store: RunStore,
 ) -> None:
     await hold(store, A, OPEN, stopped=True)
     store.create_run(a_run(B), [a_job(no) for no in (1, 2, 3)], BackupSettings())
@@ -73,7 +77,7 @@ async def test_a_run_that_is_taken_over_gives_up_those_jobs_for_good_and_no_othe
         )
 
 
-async def test_a_run_whose_engine_is_gone_gives_up_too(store: SqliteStore) -> None:
+async def test_a_run_whose_engine_is_gone_gives_up_too(store: RunStore) -> None:
     await hold(store, A, OPEN, stopped=False)
     store.create_run(a_run(C), [a_job(1)], BackupSettings())
     assert store.holders(C)[0].standing == "its engine is gone"
@@ -81,7 +85,7 @@ async def test_a_run_whose_engine_is_gone_gives_up_too(store: SqliteStore) -> No
 
 
 async def test_a_run_that_is_driven_gives_up_nothing(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await hold(store, A, OPEN, stopped=False)
     store.create_run(a_run(C), [a_job(1)], BackupSettings())
@@ -89,16 +93,25 @@ async def test_a_run_that_is_driven_gives_up_nothing(
         assert store.holders(C)[0].standing == "at work"
         assert store.take_over(C, "ops") == []
         # Its engine came between the look and the deed: its lock decides.
-        monkeypatch.setattr(SqliteStore, "is_live", lambda *_: None)
+        monkeypatch.setattr(type(store), "is_live", lambda *_: None)
         with pytest.raises(RunIsLive):
             store.take_over(C, "ops")
     assert [job.state for job in store.jobs(A)] == list(OPEN)
 
 
-async def test_holders_are_found_without_a_look_at_every_job(store: SqliteStore) -> None:
+async def test_a_holder_is_told_with_the_command_that_resumes_it(path: Path) -> None:
+    with SqliteStore.open(path, create=True) as store:
+        await hold(store, A, OPEN, stopped=True)
+        store.create_run(a_run(C), [a_job(1)], BackupSettings())
+        (holder,) = store.holders(C)
+    assert holder.resume == f"vbsbatch resume {A} --db {path}"
+
+
+async def test_holders_are_found_without_a_look_at_every_job(path: Path) -> None:
     """Waiting jobs and open ones, each through its index."""
-    await hold(store, A, OPEN, stopped=True)
-    store.create_run(a_run(C), [a_job(1)], BackupSettings())
-    plan = store._db.execute(f"EXPLAIN QUERY PLAN {journal_sql.HOLDERS}", {"run": 2}).fetchall()
-    steps = [row[-1] for row in plan]
+    query = f"EXPLAIN QUERY PLAN {journal_sql.HOLDERS}"
+    with SqliteStore.open(path, create=True) as store:
+        await hold(store, A, OPEN, stopped=True)
+        store.create_run(a_run(C), [a_job(1)], BackupSettings())
+        steps = [row[-1] for row in store._db.execute(query, {"run": 2}).fetchall()]
     assert all("SCAN" not in step for step in steps), steps

@@ -1,4 +1,4 @@
-"""Stores that earlier versions wrote: what is stored stays the same and is read as it was meant."""
+"""A store that an earlier version wrote: what is stored stays the same, and what it means."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from tests.store.test_opening import nobody
 from tests.store.without_locks import without_locks
 from vbsbatch.errors import RunIsLive, StoreUnusable
 from vbsbatch.model import BackupSettings, Cloud, Elapsed, Holder, JobState
-from vbsbatch.store.sqlite import lock_file, locks, opening
+from vbsbatch.store.sqlite import lock_file, locks, opening, schema
 from vbsbatch.store.sqlite.descriptors import held
 from vbsbatch.store.sqlite.store import SqliteStore
 
@@ -201,7 +201,7 @@ def test_a_live_engine_of_the_version_before_is_respected(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(opening, "MIGRATIONS", opening.MIGRATIONS[:2])
+        patch.setattr(opening, "MIGRATIONS", schema.MIGRATIONS[:2])
         SqliteStore.open(path, create=True).close()
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (2,)

@@ -200,6 +200,12 @@ class Machine(RuleBasedStateMachine):
         self.both(run_id, "select", {"status": [0, 400], "codes": [""]})
         assert list(self.disk.jobs(run_id)) == list(self.memory.jobs(run_id))
         assert self.disk.run(run_id) == self.memory.run(run_id)
+        for count in ("counts", "wave_counts", "failures", "answers", "retrying", "attempt_total"):
+            assert getattr(self.disk, count)(run_id) == getattr(self.memory, count)(run_id), count
+        told = [
+            [replace(e, id=0) for e in each.events(run_id)] for each in (self.disk, self.memory)
+        ]
+        assert told[0] == told[1]
         for no in range(1, 7):
             assert self.disk.attempts(run_id, no) == self.memory.attempts(run_id, no)
 

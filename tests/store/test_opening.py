@@ -15,7 +15,7 @@ from tests.store.fixtures import NOW, a_job, a_run, volume
 from vbsbatch.errors import StoreFailed, StoreUnusable
 from vbsbatch.model import BackupSettings, Cloud, Elapsed
 from vbsbatch.store import db_option, default_path, open_store
-from vbsbatch.store.sqlite import opening
+from vbsbatch.store.sqlite import opening, schema
 from vbsbatch.store.sqlite.schema import APPLICATION_ID, TABLES
 from vbsbatch.store.sqlite.store import SqliteStore
 
@@ -69,7 +69,7 @@ def test_the_file_says_whose_it_is_and_of_which_version(path: Path) -> None:
     SqliteStore.open(path, create=True).close()
     head = path.read_bytes()[:100]
     assert int.from_bytes(head[68:72]) == APPLICATION_ID
-    assert int.from_bytes(head[60:64]) == len(opening.MIGRATIONS)
+    assert int.from_bytes(head[60:64]) == len(schema.MIGRATIONS)
 
 
 def nothing(path: Path) -> None:
@@ -284,10 +284,8 @@ def test_a_migration_adds_to_an_older_file_and_keeps_its_runs(
     with SqliteStore.open(path, create=True) as store:
         store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
 
-    def one_more(database: object) -> None:
-        database.execute("ALTER TABLE runs ADD COLUMN more TEXT")  # type: ignore[attr-defined]
-
-    monkeypatch.setattr(opening, "MIGRATIONS", (*opening.MIGRATIONS, one_more))
+    one_more = "ALTER TABLE runs ADD COLUMN more TEXT;"
+    monkeypatch.setattr(opening, "MIGRATIONS", (*schema.MIGRATIONS, one_more))
     with SqliteStore.open(path, readonly=True) as store:
         assert list(store.jobs(RUN)) == [a_job(1)]
         assert "more" in store_rows(path, "SELECT * FROM runs")[0].keys()  # noqa: SIM118
@@ -313,12 +311,9 @@ def test_a_migration_that_breaks_off_leaves_the_older_file(
 ) -> None:
     SqliteStore.open(path, create=True).close()
 
-    def one_more(database: object) -> None:
-        database.execute("CREATE TABLE half (a)")  # type: ignore[attr-defined]
-        database.execute("no sql")  # type: ignore[attr-defined]
-
+    one_more = "CREATE TABLE half (a); no sql;"
     with monkeypatch.context() as patch:
-        patch.setattr(opening, "MIGRATIONS", (*opening.MIGRATIONS, one_more))
+        patch.setattr(opening, "MIGRATIONS", (*schema.MIGRATIONS, one_more))
         with pytest.raises(StoreUnusable):
             SqliteStore.open(path)
     with SqliteStore.open(path) as store:

@@ -190,7 +190,7 @@ def test_claims_of_any_size_take_what_one_look_at_each_job_in_turn_would(
     per_az: tuple[tuple[str, int], ...],
     chunks: list[int],
 ) -> None:
-    run_id = f"20261118-1200-{len(ground.runs) if ground.inline is None else len(ground.runs()):04}"
+    run_id = f"20261118-1200-{len(ground.runs()):04}"
     number = int(run_id[-4:]) * 100
     jobs = [
         a_job(no, volume_id=volume(number + no), group=group, az=az, rank=rank)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -10,10 +13,15 @@ from hypothesis import strategies as st
 
 from tests.store.fixtures import a_job
 from vbsbatch.model import BackupSettings, JobState, Rate
-from vbsbatch.store.sqlite.rows import (
-    MUTABLE_FIELDS,
+from vbsbatch.store.sqlite import rows
+from vbsbatch.store.sqlite.codec import (
+    HEX,
+    REQUEST,
+    UUID,
+    Kind,
+    Row,
     backup_settings_text,
-    fixed_row,
+    column,
     pack_hex,
     pack_request,
     pack_uuid,
@@ -21,9 +29,9 @@ from vbsbatch.store.sqlite.rows import (
     read_backup_settings,
     read_rate,
     storable,
-    untouched,
 )
-from vbsbatch.store.sqlite.views import hex_text, request_text, uuid_text
+from vbsbatch.store.sqlite.rows import MUTABLE, fixed_row, untouched
+from vbsbatch.store.sqlite.store import SqliteStore
 
 hexes = st.text("0123456789abcdefABCDEF- ", min_size=30, max_size=37)
 uuids = st.uuids().flatmap(
@@ -32,19 +40,23 @@ uuids = st.uuids().flatmap(
 names = st.text(st.characters(exclude_categories=["Cs"]))
 
 
-def back(expression: str, value: object) -> object:
+def back(kind: Kind, value: object) -> object:
+    """What is read of a value that was stored."""
+    row = Row("t", column("x", kind, null=True), column("y", kind, null=True))
     db = sqlite3.connect(":memory:")
     try:
-        return db.execute(f"SELECT {expression} FROM (SELECT ? AS x)", (value,)).fetchone()[0]
+        stored = row.encode(SimpleNamespace(x=value, y=None))
+        query = f"SELECT {row.selected('t')} FROM (SELECT ? AS x, ? AS y) AS t"
+        return row.decode(db.execute(query, stored).fetchone())["x"]
     finally:
         db.close()
 
 
 @given(st.none() | uuids | hexes | names)
 def test_an_id_comes_back_as_it_went_in(text: str | None) -> None:
-    assert back(uuid_text("x"), pack_uuid(text)) == text
-    assert back(hex_text("x"), pack_hex(text)) == text
-    assert back(request_text("x"), pack_request(text)) == text
+    assert back(UUID, text) == text
+    assert back(HEX, text) == text
+    assert back(REQUEST, text) == text
 
 
 def test_usual_ids_take_sixteen_bytes() -> None:
@@ -84,8 +96,22 @@ def test_what_equals_the_defaults_of_the_run_takes_no_room() -> None:
     assert fixed_row(a_job(1, volume_name=a_job(1).volume_id), usual)[2] is None
 
 
-@pytest.mark.parametrize("column", MUTABLE_FIELDS)
+@pytest.mark.parametrize("column", MUTABLE.fields)
 def test_a_job_is_untouched_only_while_every_column_of_the_engine_is_as_new(column: str) -> None:
     assert untouched(a_job(1, priority=3, group="db"))
     changed = JobState.FAILED if column == "state" else 7
     assert not untouched(a_job(1, **{column: changed}))
+
+
+@pytest.mark.parametrize("row", [rows.RUN, rows.JOB, rows.ATTEMPT, rows.EVENT, rows.COMMAND])
+def test_columns_have_the_types_that_the_schema_gives_them(path: Path, row: Row) -> None:
+    types = {"INTEGER": (int,), "TEXT": (str,)}
+    SqliteStore.open(path, create=True).close()
+    query = f"SELECT name, type, \"notnull\", pk FROM pragma_table_info('{row._table}')"
+    with closing(sqlite3.connect(path)) as db:
+        known = {name: (kind, null) for name, kind, null, key in db.execute(query) if not key}
+    for each in row.columns:
+        if each.name in known:
+            kind, never_null = known[each.name]
+            assert each.null is not bool(never_null), each.name
+            assert each.kind.types == types.get(kind, each.kind.types), each.name

@@ -1,9 +1,10 @@
-"""The store file as the screens see it."""
+"""The store as the screens see it: the same for every store."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,9 @@ from vbsbatch.model import (
     Verdict,
     Wall,
 )
-from vbsbatch.store import ReadPosition
+from vbsbatch.store import ReadPosition, RunStore, ScreenReader
+from vbsbatch.store.memory import MemoryStore
 from vbsbatch.store.run_stats import RunStats
-from vbsbatch.store.sqlite.screen_queries import ScreenQueries
 from vbsbatch.store.sqlite.store import SqliteStore
 
 RUN, OTHER = "20261118-1200-aaaa", "20261118-1300-bbbb"
@@ -98,15 +99,22 @@ def sundry(count: int, seed: int = 1) -> list[Job]:
 JOBS = sundry(150)
 
 
-@pytest.fixture(scope="module")
-def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScreenQueries]:
+@pytest.fixture
+def store(any_store: RunStore) -> RunStore:
+    return any_store
+
+
+@pytest.fixture(scope="module", params=["memory", "sqlite"])
+def screen(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ScreenReader]:
     path = tmp_path_factory.mktemp("screen") / "vbsbatch.db"
-    with SqliteStore.open(path, create=True) as store:
+    memory = request.param == "memory"
+    with MemoryStore() if memory else SqliteStore.open(path, create=True) as store:
         store.create_run(a_run(OTHER), sundry(20, 2), BackupSettings())
         store.create_run(a_run(RUN), JOBS, BackupSettings())
-    opened = ScreenQueries(path)
-    yield opened
-    opened.close()
+        with closing(store.screen()) as opened:
+            yield opened
 
 
 def fits(job: Job, wanted: Wanted) -> bool:
@@ -148,9 +156,7 @@ criteria = st.builds(
 
 
 @given(wanted=criteria)
-def test_a_view_has_the_jobs_that_fit_every_criterion(
-    screen: ScreenQueries, wanted: Wanted
-) -> None:
+def test_a_view_has_the_jobs_that_fit_every_criterion(screen: ScreenReader, wanted: Wanted) -> None:
     found = screen.numbers(RUN, wanted)
     assert list(found) == [job.no for job in JOBS if fits(job, wanted)]
 
@@ -197,7 +203,7 @@ SORTS: dict[str, Callable[[Job], Any]] = {
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("sort", SORTS)
 def test_a_view_is_sorted_with_plan_order_in_ties_and_what_lacks_the_key_last(
-    screen: ScreenQueries, sort: str, descending: bool
+    screen: ScreenReader, sort: str, descending: bool
 ) -> None:
     key = SORTS[sort]
     having = [job for job in JOBS if key(job) is not None]
@@ -213,7 +219,7 @@ def test_a_view_is_sorted_with_plan_order_in_ties_and_what_lacks_the_key_last(
     sorts=st.lists(st.tuples(st.sampled_from(list(SORTS)), st.booleans()), min_size=2, max_size=4)
 )
 def test_where_one_key_says_nothing_the_next_one_decides(
-    screen: ScreenQueries, sorts: list[tuple[str, bool]]
+    screen: ScreenReader, sorts: list[tuple[str, bool]]
 ) -> None:
     wanted = list(JOBS)
     for sort, descending in reversed(sorts):  # sorts are stable: the last one decides first
@@ -226,21 +232,27 @@ def test_where_one_key_says_nothing_the_next_one_decides(
     assert list(found) == [job.no for job in wanted]
 
 
-def test_all_jobs_cost_nothing_to_number(screen: ScreenQueries) -> None:
-    assert screen.all_numbers(RUN) == range(1, 151)
+def test_all_jobs_are_numbered_in_plan_order(screen: ScreenReader) -> None:
+    assert list(screen.all_numbers(RUN)) == [*range(1, 151)]
 
 
-def test_gaps_between_the_numbers_are_no_jobs(store: SqliteStore) -> None:
+def test_numbers_without_gaps_cost_nothing(path: Path) -> None:
+    with SqliteStore.open(path, create=True) as store, closing(store.screen()) as screen:
+        store.create_run(a_run(RUN), JOBS)
+        assert screen.all_numbers(RUN) == range(1, 151)
+
+
+def test_gaps_between_the_numbers_are_no_jobs(store: RunStore) -> None:
     store.create_run(a_run(RUN), [a_job(2), a_job(5)], BackupSettings())
     store.create_run(a_run(OTHER), [], BackupSettings())
-    screen = ScreenQueries(store.path)
+    screen = store.screen()
     assert list(screen.all_numbers(RUN)) == [2, 5]
     assert list(screen.all_numbers(OTHER)) == []
     screen.close()
 
 
 def test_jobs_come_in_the_order_of_their_numbers_and_missing_ones_not_at_all(
-    screen: ScreenQueries,
+    screen: ScreenReader,
 ) -> None:
     found = screen.jobs_at(RUN, [9, 3, 9999, 150])
     assert found == [JOBS[8], JOBS[2], JOBS[149]]
@@ -248,7 +260,7 @@ def test_jobs_come_in_the_order_of_their_numbers_and_missing_ones_not_at_all(
 
 
 def test_half_a_surrogate_pair_in_a_filter_finds_nothing_and_breaks_nothing(
-    screen: ScreenQueries,
+    screen: ScreenReader,
 ) -> None:
     for wanted in (Wanted(words=("\ud800",)), Wanted(codes=("\ud800",))):
         assert not screen.numbers(RUN, wanted)
@@ -258,7 +270,7 @@ def test_half_a_surrogate_pair_in_a_filter_finds_nothing_and_breaks_nothing(
 
 @pytest.mark.anyio
 async def test_the_newest_events_come_oldest_first_and_other_runs_not_at_all(
-    store: SqliteStore,
+    store: RunStore,
 ) -> None:
     for run_id in (OTHER, RUN):
         store.create_run(a_run(run_id), [a_job(1)], BackupSettings())
@@ -266,7 +278,7 @@ async def test_the_newest_events_come_oldest_first_and_other_runs_not_at_all(
             for number in range(9):
                 kind = "limiter" if number % 2 else "session"
                 journal.record(RunNoted(at=Wall(NOW), kind=kind, text=f"{run_id} {number}"))
-    screen = ScreenQueries(store.path)
+    screen = store.screen()
     newest = screen.newest_events(RUN, limit=3)
     assert [event.text for event in newest] == [f"{RUN} {number}" for number in (6, 7, 8)]
     until = newest[0].id
@@ -279,14 +291,14 @@ async def test_the_newest_events_come_oldest_first_and_other_runs_not_at_all(
 
 
 @pytest.mark.anyio
-async def test_of_the_moves_only_failures_are_loud(store: SqliteStore) -> None:
+async def test_of_the_moves_only_failures_are_loud(store: RunStore) -> None:
     store.create_run(a_run(RUN), [a_job(no) for no in range(1, 9)], BackupSettings())
     async with store.journal(RUN) as journal:
         for state in (JobState.FAILED, JobState.RUNNING, JobState.WAITING, JobState.UNKNOWN):
             [job] = await journal.claim(Elapsed(NOW), 1, cloud_now=Cloud(NOW))
             journal.record(moved(job, state, note="so it is"))
         journal.record(RunNoted(at=Wall(NOW), kind="sweep", text="cannot read"))
-    screen = ScreenQueries(store.path)
+    screen = store.screen()
     [event] = screen.loud_events(RUN, ["limiter"], after=0, until=99, limit=9)
     assert (event.no, event.to, event.text) == (1, JobState.FAILED, "so it is")
     assert len(screen.newest_events(RUN, limit=9)) == 5
@@ -294,7 +306,7 @@ async def test_of_the_moves_only_failures_are_loud(store: SqliteStore) -> None:
 
 
 @pytest.mark.anyio
-async def test_slowest_jobs_and_times_of_answers(store: SqliteStore) -> None:
+async def test_slowest_jobs_and_times_of_answers(store: RunStore) -> None:
     store.create_run(a_run(RUN), [a_job(no) for no in range(1, 5)], BackupSettings())
     async with store.journal(RUN) as journal:
         for step, took in enumerate((0.5, None, 0.25)):
@@ -302,7 +314,7 @@ async def test_slowest_jobs_and_times_of_answers(store: SqliteStore) -> None:
             attempt = an_attempt(sent_at=NOW + step, took=took)
             journal.record(moved(job, JobState.RUNNING, attempt=attempt))
         await journal.claim(Elapsed(NOW + 9), 1, cloud_now=Cloud(NOW + 9))
-    screen = ScreenQueries(store.path)
+    screen = store.screen()
     assert [job.no for job in screen.slowest(RUN, limit=2)] == [1, 2]
     assert screen.took(RUN, [1, 2, 3, 4], limit=9) == [0.25, 0.5]
     assert screen.took(RUN, [1, 2, 3, 4], limit=1) == [0.25]
@@ -310,28 +322,29 @@ async def test_slowest_jobs_and_times_of_answers(store: SqliteStore) -> None:
 
 
 @pytest.mark.anyio
-async def test_pauses_are_those_that_the_engine_obeyed(store: SqliteStore) -> None:
+async def test_pauses_are_those_that_the_engine_obeyed(store: RunStore) -> None:
     store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
     for verb in ("pause", "rate", "unpause", "pause"):
         store.ask(RUN, verb, {}, "me")
     async with store.journal(RUN) as journal:
         for step, command in enumerate((await journal.commands(Wall(NOW)))[:3]):
             journal.acknowledge(command, Wall(NOW + step), "done")
-    screen = ScreenQueries(store.path)
+    screen = store.screen()
     assert screen.pauses(RUN) == [(NOW, True), (NOW + 2, False)]
     screen.close()
 
 
-def test_the_settings_of_a_run_are_read_as_any_reader_reads_them(screen: ScreenQueries) -> None:
+def test_the_settings_of_a_run_are_read_as_any_reader_reads_them(screen: ScreenReader) -> None:
     assert screen.run(RUN) == screen.run(RUN) == a_run(RUN)
 
 
-def test_a_file_that_goes_bad_is_a_store_error(store: SqliteStore) -> None:
-    store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
-    screen = ScreenQueries(store.path)
-    screen.close()
-    with pytest.raises(StoreError):
-        screen.rev(RUN)
+def test_a_file_that_goes_bad_is_a_store_error(path: Path) -> None:
+    with SqliteStore.open(path, create=True) as store:
+        store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
+        screen = store.screen()
+        screen.close()
+        with pytest.raises(StoreError):
+            screen.rev(RUN)
 
 
 def a_move(job: Job, chance: random.Random, at: float) -> JobMoved:
@@ -354,12 +367,12 @@ def a_move(job: Job, chance: random.Random, at: float) -> JobMoved:
 @pytest.mark.anyio
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_tally_that_follows_the_changes_says_what_sql_says(
-    store: SqliteStore, seed: int
+    store: RunStore, seed: int
 ) -> None:
     chance = random.Random(seed)
     store.create_run(a_run(OTHER), [a_job(no + 500) for no in range(9)], BackupSettings())
     store.create_run(a_run(RUN), [a_job(no) for no in range(1, 60)], BackupSettings())
-    screen = ScreenQueries(store.path)
+    screen = store.screen()
     tally, mark = RunStats(), None
     async with store.journal(RUN) as journal, store.journal(OTHER) as other:
         await other.claim(Elapsed(NOW), 3, cloud_now=Cloud(NOW))
@@ -382,7 +395,7 @@ async def test_a_tally_that_follows_the_changes_says_what_sql_says(
 
 
 def follow_and_compare(
-    screen: ScreenQueries, store: SqliteStore, tally: RunStats, mark: ReadPosition | None
+    screen: ScreenReader, store: RunStore, tally: RunStats, mark: ReadPosition | None
 ) -> ReadPosition:
     mark = screen.follow(RUN, tally, mark)
     fresh = RunStats()
@@ -393,9 +406,9 @@ def follow_and_compare(
     return mark
 
 
-def test_a_view_of_a_file_that_moved_on_is_read_fresh(store: SqliteStore, path: Path) -> None:
+def test_a_view_of_a_store_that_moved_on_is_read_fresh(store: RunStore) -> None:
     store.create_run(a_run(RUN), [a_job(1), a_job(2)], BackupSettings())
-    screen = ScreenQueries(path)
+    screen = store.screen()
     before, version = screen.rev(RUN), screen.data_version()
     store.cancel(RUN, {"volumes": [volume(1)]})
     assert screen.rev(RUN) > before

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
 from vbsbatch.model import (
     Limits,
@@ -22,7 +21,7 @@ from vbsbatch.model import (
     Wave,
     Window,
 )
-from vbsbatch.store.sqlite.settings import read_settings
+from vbsbatch.store.sqlite.codec import read_settings, settings_text
 
 numbers = st.floats(0.001, 1e6)
 rules = st.builds(
@@ -59,8 +58,7 @@ settings = st.builds(
 
 @given(settings)
 def test_what_was_frozen_comes_back(frozen: Settings) -> None:
-    text = TypeAdapter(Settings).dump_json(frozen).decode()
-    assert read_settings(text) == frozen
+    assert read_settings(settings_text(frozen)) == frozen
 
 
 def test_a_part_that_an_older_version_did_not_write_is_as_in_a_new_plan() -> None:

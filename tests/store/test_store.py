@@ -1,18 +1,13 @@
-"""Runs and their jobs as commands and screens see them."""
+"""Runs and their jobs as commands and screens see them: the same for every store."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from tests.store.fixtures import NOW, a_job, a_run, an_attempt, moved, volume
-from vbsbatch.errors import RunIsLive, StoreUnusable, UsageError
+from vbsbatch.errors import StoreUnusable, UsageError
 from vbsbatch.model import (
     Answer,
     BackupSettings,
@@ -29,22 +24,25 @@ from vbsbatch.model import (
     Verdict,
     Wall,
 )
-from vbsbatch.store import ReadPosition
+from vbsbatch.store import ReadPosition, RunStore
 from vbsbatch.store.selection import MANY, JobSelection
 from vbsbatch.store.sqlite.journal_sql import PAGE
-from vbsbatch.store.sqlite.opening import connect
-from vbsbatch.store.sqlite.store import SqliteStore
 
 A, B, C = "20261118-1200-aaaa", "20261118-1300-bbbb", "20261119-0100-cccc"
 DEFAULTS = BackupSettings(description="nightly", full=True)
 
 
-def three_runs(store: SqliteStore) -> None:
+@pytest.fixture
+def store(any_store: RunStore) -> RunStore:
+    return any_store
+
+
+def three_runs(store: RunStore) -> None:
     for run_id in (A, B, C):
         store.create_run(a_run(run_id), [], DEFAULTS)
 
 
-def test_a_run_comes_back_as_it_was_frozen(store: SqliteStore) -> None:
+def test_a_run_comes_back_as_it_was_frozen(store: RunStore) -> None:
     settings = Settings(
         limits=Limits(rate=Rate(count=100, per=60), in_flight=7),
         retry=Retry(rules=(Rule(verdict=Verdict.RETRY, status=503, code="VolumeBackup.09*"),)),
@@ -56,7 +54,7 @@ def test_a_run_comes_back_as_it_was_frozen(store: SqliteStore) -> None:
     assert store.run(A) == run
 
 
-def test_jobs_come_back_as_they_were_planned(store: SqliteStore) -> None:
+def test_jobs_come_back_as_they_were_planned(store: RunStore) -> None:
     jobs = [
         a_job(1, settings=DEFAULTS, priority=3),
         a_job(2, settings=BackupSettings(tags=(("wave", "1"),)), group="db"),
@@ -69,7 +67,7 @@ def test_jobs_come_back_as_they_were_planned(store: SqliteStore) -> None:
     assert store.job(A, 2) == jobs[1]
 
 
-def test_a_run_is_made_whole_or_not_at_all(store: SqliteStore) -> None:
+def test_a_run_is_made_whole_or_not_at_all(store: RunStore) -> None:
     def broken() -> object:
         yield from (a_job(no) for no in range(1, 200))
         raise RuntimeError("the plan broke off")
@@ -81,17 +79,17 @@ def test_a_run_is_made_whole_or_not_at_all(store: SqliteStore) -> None:
     assert store.runs() == []
 
 
-def test_a_run_id_is_never_used_twice(store: SqliteStore) -> None:
+def test_a_run_id_is_never_used_twice(store: RunStore) -> None:
     store.create_run(a_run(A), [], DEFAULTS)
     with pytest.raises(UsageError):
         store.create_run(a_run(A), [], DEFAULTS)
 
 
-def test_a_new_run_id_tells_the_minute(store: SqliteStore) -> None:
+def test_a_new_run_id_tells_the_minute(store: RunStore) -> None:
     assert re.fullmatch(r"20261118-1106-[a-z0-9]{4}", store.new_run_id(Wall(1795000000)))
 
 
-def test_a_run_is_found_by_id_prefix_or_latest(store: SqliteStore) -> None:
+def test_a_run_is_found_by_id_prefix_or_latest(store: RunStore) -> None:
     three_runs(store)
     assert store.run(B).id == B
     assert store.run("20261119").id == C
@@ -109,7 +107,7 @@ def test_a_run_is_found_by_id_prefix_or_latest(store: SqliteStore) -> None:
     ],
 )
 def test_a_run_that_is_not_clear_is_refused_with_candidates(
-    store: SqliteStore, ref: str, words: list[str]
+    store: RunStore, ref: str, words: list[str]
 ) -> None:
     three_runs(store)
     with pytest.raises(UsageError) as refusal:
@@ -117,14 +115,14 @@ def test_a_run_that_is_not_clear_is_refused_with_candidates(
     assert all(word in str(refusal.value) for word in words)
 
 
-def test_without_any_run_latest_says_so(store: SqliteStore) -> None:
+def test_without_any_run_latest_says_so(store: RunStore) -> None:
     with pytest.raises(UsageError, match="no run"):
         store.run("latest")
     assert store.newest_unfinished() is None
 
 
 @pytest.mark.anyio
-async def test_the_newest_unfinished_run_is_the_one_to_resume(store: SqliteStore) -> None:
+async def test_the_newest_unfinished_run_is_the_one_to_resume(store: RunStore) -> None:
     three_runs(store)
     async with store.journal(C) as journal:
         await journal.run_state(RunState.ENDED, Wall(NOW))
@@ -137,7 +135,7 @@ def failed(no: int, **fields: object) -> object:
     return a_job(no, state=JobState.FAILED, ended_at=NOW, attempts=6, **fields)
 
 
-def test_jobs_are_filtered_and_paged(store: SqliteStore) -> None:
+def test_jobs_are_filtered_and_paged(store: RunStore) -> None:
     jobs = [
         a_job(1),
         failed(2, http_status=400, code="VolumeBackup.0040"),
@@ -160,7 +158,7 @@ def test_jobs_are_filtered_and_paged(store: SqliteStore) -> None:
     assert store.attempt_total(A) == 24
 
 
-def test_asking_about_no_run_or_job_is_refused(store: SqliteStore) -> None:
+def test_asking_about_no_run_or_job_is_refused(store: RunStore) -> None:
     store.create_run(a_run(A), [], DEFAULTS)
     with pytest.raises(UsageError):
         store.counts("gone")
@@ -168,35 +166,34 @@ def test_asking_about_no_run_or_job_is_refused(store: SqliteStore) -> None:
         store.job(A, 1)
 
 
-def test_requeue_renews_the_budget_and_the_deadline_and_reopens_the_run(path: Path) -> None:
-    with SqliteStore.open(path, create=True, clock=lambda: Wall(NOW + 99)) as store:
-        jobs = [
-            failed(1, http_status=400, code="X", later_since=NOW, backup_id="b"),
-            failed(2, http_status=503),
-            a_job(3, state=JobState.CANCELLED),
-            a_job(4, state=JobState.SUCCEEDED, http_status=400),
-        ]
-        run = a_run(A, settings=Settings(deadline=60), state=RunState.ENDED, ended_at=NOW)
-        store.create_run(run, jobs, DEFAULTS)  # type: ignore[arg-type]
-        assert store.requeue(A, {"status": [400]}) == 1
-        job = store.job(A, 1)
-        assert (job.state, job.charged, job.due_at) == (JobState.WAITING, 0, Elapsed(0.0))
-        assert (job.ended_at, job.later_since, job.backup_id, job.code) == (None, None, None, "X")
-        after = store.run(A)
-        assert (after.state, after.ended_at, after.deadline_at) == (
-            RunState.STOPPED,
-            None,
-            Wall(NOW + 159),
-        )
-        (event,) = store.events(A)
-        assert (event.no, event.came_from, event.to) == (1, JobState.FAILED, JobState.WAITING)
-        assert event.text == "retry asked for"
-        assert store.requeue(A, {"all": True}) == 2
-        assert store.requeue(A, {"all": True}) == 0
-        assert store.requeue(A, {"states": ["succeeded"]}) == 0
+def test_requeue_renews_the_budget_and_the_deadline_and_reopens_the_run(store: RunStore) -> None:
+    jobs = [
+        failed(1, http_status=400, code="X", later_since=NOW, backup_id="b"),
+        failed(2, http_status=503),
+        a_job(3, state=JobState.CANCELLED),
+        a_job(4, state=JobState.SUCCEEDED, http_status=400),
+    ]
+    run = a_run(A, settings=Settings(deadline=60), state=RunState.ENDED, ended_at=NOW)
+    store.create_run(run, jobs, DEFAULTS)  # type: ignore[arg-type]
+    assert store.requeue(A, {"status": [400]}) == 1
+    job = store.job(A, 1)
+    assert (job.state, job.charged, job.due_at) == (JobState.WAITING, 0, Elapsed(0.0))
+    assert (job.ended_at, job.later_since, job.backup_id, job.code) == (None, None, None, "X")
+    after = store.run(A)
+    assert (after.state, after.ended_at, after.deadline_at) == (
+        RunState.STOPPED,
+        None,
+        Wall(NOW + 159),
+    )
+    (event,) = store.events(A)
+    assert (event.no, event.came_from, event.to) == (1, JobState.FAILED, JobState.WAITING)
+    assert event.text == "retry asked for"
+    assert store.requeue(A, {"all": True}) == 2
+    assert store.requeue(A, {"all": True}) == 0
+    assert store.requeue(A, {"states": ["succeeded"]}) == 0
 
 
-def test_thousands_of_volumes_are_compared_once_in_any_spelling(store: SqliteStore) -> None:
+def test_thousands_of_volumes_are_compared_once_in_any_spelling(store: RunStore) -> None:
     store.create_run(a_run(A), [a_job(no) for no in range(1, 2001)], DEFAULTS)
     wanted = [volume(no) for no in range(501, 1801)]
     spelled = [name.replace("-", "").upper() for name in wanted[:650]] + wanted[650:]
@@ -209,26 +206,14 @@ def test_thousands_of_volumes_are_compared_once_in_any_spelling(store: SqliteSto
     assert store.requeue(A, {"volumes": [job.volume_name for job in store.jobs(A)]}) == 1300
 
 
-def test_a_slow_reader_of_jobs_does_not_keep_the_log_from_being_emptied(
-    store: SqliteStore, path: Path
-) -> None:
-    store.create_run(a_run(A), (a_job(no) for no in range(3 * PAGE)), DEFAULTS)
-    jobs = store.jobs(A)
-    read = [next(jobs).no]
-    store.cancel(A, {"volumes": ["db-001"]})
-    with closing(connect(path, busy_timeout=0)) as db:
-        assert db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
-    assert [*read, *(job.no for job in jobs)] == list(range(3 * PAGE))
-
-
 @pytest.mark.parametrize("limit", [0, 1, PAGE, PAGE + 1, 5 * PAGE])
-def test_jobs_beyond_a_page_are_limited_too(store: SqliteStore, limit: int) -> None:
+def test_jobs_beyond_a_page_are_limited_too(store: RunStore, limit: int) -> None:
     store.create_run(a_run(A), (a_job(no) for no in range(2 * PAGE)), DEFAULTS)
     after = [job.no for job in store.jobs(A, after=9, limit=limit)]
     assert after == list(range(10, min(10 + limit, 2 * PAGE)))
 
 
-def test_requeue_and_cancel_work_on_more_jobs_than_a_page(store: SqliteStore) -> None:
+def test_requeue_and_cancel_work_on_more_jobs_than_a_page(store: RunStore) -> None:
     store.create_run(a_run(A), (a_job(no) for no in range(1, 1001)), DEFAULTS)
     assert store.cancel(A, {"all": True}) == 1000
     assert store.counts(A) == {JobState.CANCELLED: 1000}
@@ -237,14 +222,14 @@ def test_requeue_and_cancel_work_on_more_jobs_than_a_page(store: SqliteStore) ->
     assert sum(1 for _ in store.events(A)) == 2000
 
 
-def test_an_empty_selection_touches_nothing(store: SqliteStore) -> None:
+def test_an_empty_selection_touches_nothing(store: RunStore) -> None:
     store.create_run(a_run(A), [a_job(1)], DEFAULTS)
     assert store.cancel(A, {}) == 0
     with pytest.raises(UsageError):
         store.cancel(A, {"everything": True})
 
 
-def test_operators_limits_are_kept_for_the_next_engine(store: SqliteStore) -> None:
+def test_operators_limits_are_kept_for_the_next_engine(store: RunStore) -> None:
     store.create_run(a_run(A), [], DEFAULTS)
     store.set_limits(A, rate=Rate(count=2))
     store.set_limits(A, in_flight=9)
@@ -253,7 +238,7 @@ def test_operators_limits_are_kept_for_the_next_engine(store: SqliteStore) -> No
 
 
 @pytest.mark.anyio
-async def test_the_rate_of_the_last_heartbeat_is_told(store: SqliteStore) -> None:
+async def test_the_rate_of_the_last_heartbeat_is_told(store: RunStore) -> None:
     store.create_run(a_run(A), [], DEFAULTS)
     assert store.sending_rate(A) is None
     async with store.journal(A) as journal:
@@ -264,7 +249,7 @@ async def test_the_rate_of_the_last_heartbeat_is_told(store: SqliteStore) -> Non
 
 
 @pytest.mark.anyio
-async def test_history_tells_every_move_that_no_attempt_tells(store: SqliteStore) -> None:
+async def test_history_tells_every_move_that_no_attempt_tells(store: RunStore) -> None:
     store.create_run(a_run(A), [a_job(1), a_job(2)], DEFAULTS)
     store.create_run(a_run(B), [], DEFAULTS)
     async with store.journal(A) as journal, store.journal(B) as other:
@@ -291,7 +276,7 @@ async def test_history_tells_every_move_that_no_attempt_tells(store: SqliteStore
 
 
 @pytest.mark.anyio
-async def test_a_follower_is_told_each_changed_job_and_no_other(store: SqliteStore) -> None:
+async def test_a_follower_is_told_each_changed_job_and_no_other(store: RunStore) -> None:
     store.create_run(a_run(A), (a_job(no) for no in range(1, 9)), DEFAULTS)
     store.create_run(a_run(B), [a_job(1, volume_id=volume(99))], DEFAULTS)
     mark, version = store.mark(), store.data_version()
@@ -317,72 +302,3 @@ async def test_a_follower_is_told_each_changed_job_and_no_other(store: SqliteSto
         assert [(job.no, job.state) for job in jobs] == [(1, JobState.SUCCEEDED)]
     assert store.changed(A, mark)[1] == []
     assert [job.no for job in store.changed(A, ReadPosition())[1]] == [1, 2]
-
-
-HOLD = """
-import sys
-from vbsbatch.store.sqlite.store import SqliteStore
-with SqliteStore.open(sys.argv[1]) as store, store.lock(sys.argv[2]):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-def pid_of(store: SqliteStore, run_id: str) -> int | None:
-    holder = store.is_live(run_id)
-    assert holder is not None
-    return holder.pid
-
-
-def test_a_second_engine_is_refused_and_told_who_drives(store: SqliteStore, path: Path) -> None:
-    three_runs(store)
-    command = [sys.executable, "-c", HOLD, str(path), A]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as engine:
-        assert engine.stdout is not None
-        assert engine.stdout.readline() == "held\n"
-        assert pid_of(store, A) == engine.pid
-        assert store.is_live(B) is None
-        with pytest.raises(RunIsLive, match=str(engine.pid)), store.lock(A):
-            pass
-        with pytest.raises(RunIsLive, match=str(engine.pid)):
-            store.requeue(A, {"all": True})
-        with store.lock(B):
-            # Asking, and letting another lock go, must not let go of this one.
-            assert pid_of(store, B) == os.getpid()
-        assert pid_of(store, A) == engine.pid
-        engine.kill()
-    assert store.is_live(A) is None
-    with store.lock(A):
-        assert store.requeue(A, {"all": True}) == 0
-        with pytest.raises(RunIsLive), store.lock(A):
-            pass
-    assert (path.parent / "vbsbatch.db.lock").stat().st_mode & 0o777 == 0o600
-
-
-LOOK = """
-import sys
-from vbsbatch.store.sqlite.store import SqliteStore
-with SqliteStore.open(sys.argv[1], readonly=True) as store:
-    print(store.is_live(sys.argv[2]).pid)
-"""
-
-
-def test_other_processes_see_who_drives_even_after_this_one_looked(
-    store: SqliteStore, path: Path
-) -> None:
-    three_runs(store)
-    with store.lock(A):
-        assert store.is_live(B) is None
-        looked = subprocess.run(
-            [sys.executable, "-c", LOOK, str(path), A], capture_output=True, text=True, check=True
-        )
-    assert looked.stdout == f"{os.getpid()}\n"
-
-
-def test_importing_the_room_is_light() -> None:
-    heavy = ("pydantic", "sqlite_utils", "asyncio", "anyio")
-    code = f"import sys, vbsbatch.store; print([m for m in {heavy!r} if m in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout == "[]\n"

@@ -1,4 +1,4 @@
-"""How many more open jobs a group or an availability zone may have: the same for both journals."""
+"""How many more open jobs a group or an availability zone may have; all journals count with it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from vbsbatch.model import Limits
 
 ANY = "*"
-"""In `Limits.per_az`: each zone that is not named itself."""
+"""In `Limits.per_az`: every zone that has no entry of its own."""
 
 
 class ConcurrencyCaps:
-    """What one claim may still take, beside the jobs that are open already."""
+    """What one claim may still take besides the jobs that are open already."""
 
     def __init__(
         self, limits: Limits, taken: Iterable[tuple[str | None, str | None, int]] = ()
@@ -26,18 +26,18 @@ class ConcurrencyCaps:
             self._add(group, az, jobs)
 
     def take(self, group: str | None, az: str | None) -> bool:
-        """Make a job open; false when its group or its zone has no room for it."""
+        """Count one more open job; false, and no change, when its group or zone is at its cap."""
         if self._group_is_full(group) or self._az_is_full(az):
             return False
         self._add(group, az, 1)
         return True
 
     def full_groups(self) -> list[str]:
-        """The groups that take no more."""
+        """The groups that are at their cap."""
         return [group for group in self._groups if self._group_is_full(group)]
 
     def full_azs(self) -> list[str]:
-        """The zones that take no more."""
+        """The zones that are at their cap."""
         return [az for az in self._azs if self._az_is_full(az)]
 
     def _add(self, group: str | None, az: str | None, jobs: int) -> None:

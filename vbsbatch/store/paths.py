@@ -1,4 +1,4 @@
-"""Where the store lies, and how a command line names it."""
+"""Where the default store is, and the option that names another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HOMELESS = "no home folder is known (HOME), so there is no usual store: name on
 
 
 def default_path() -> Path:
-    """Where the store is without `--db`: `$VBSBATCH_DB`, or in the user's state folder.
+    """The store without `--db`: `$VBSBATCH_DB`, or a file in the user's state folder.
 
     Raises `StoreUnusable` for a user without a home folder.
     """
@@ -24,7 +24,7 @@ def default_path() -> Path:
         usual = user_state_path("vbsbatch", appauthor=False) / "vbsbatch.db"
     except RuntimeError:
         raise StoreUnusable(_HOMELESS) from None
-    if not usual.is_absolute():  # `~` that nobody could resolve
+    if not usual.is_absolute():  # a `~` that was not resolved
         raise StoreUnusable(_HOMELESS)
     return usual
 

@@ -28,10 +28,13 @@ from vbsbatch.model import (
 
 if TYPE_CHECKING:
     from vbsbatch.engine.ports import Journal
-    from vbsbatch.store.run_stats import RunStats
 
 CodeCount: TypeAlias = tuple[int | None, str | None, int]
 """HTTP status (None: no answer), code of the service, and how many had both."""
+
+Glance: TypeAlias = tuple[int, int, int, int | None, str | None, int | None, int | None]
+"""A job in short: number, state as a place in `records.STATES`, attempts, HTTP status and code if
+it failed, intent and end in milliseconds."""
 
 NO_CODE = "-"
 """In `Criteria.codes`: the job was tried and has no code."""
@@ -92,6 +95,13 @@ class Criteria(Protocol):
     @property
     def groups(self) -> Collection[str]:
         """Groups, compared exactly."""
+
+
+class Follower(Protocol):
+    """Takes in the jobs of a run as they change; `RunStats` does."""
+
+    def see(self, glances: Iterable[Glance], /) -> None:
+        """Take in how these jobs are now; the first time they are all there, in plan order."""
 
 
 class RunReader(Protocol):
@@ -190,7 +200,7 @@ class RunReader(Protocol):
         ...
 
     def data_version(self) -> int:
-        """A number that changes when anybody else has written to the store; costs microseconds.
+        """A number that changes when somebody else has written to the store; costs microseconds.
 
         Raises `StoreFailed` when the store was moved or deleted.
         """
@@ -274,9 +284,9 @@ class RunStore(RunReader, Protocol):
     def requeue(self, run_id: str, selection: Mapping[str, Any]) -> int:
         """Failed and cancelled jobs of the selection wait again, with no attempt counted.
 
-        Returns how many. The run's deadline begins anew; a run that had ended becomes `stopped`, to
-        be resumed. Raises `RunIsLive` while another process drives the run, `SelectionError` for a
-        selection that makes no sense.
+        Returns how many. The run's deadline starts again; a run that had ended becomes `stopped`,
+        to be resumed. Raises `RunIsLive` while another process drives the run, `SelectionError` for
+        a selection that makes no sense.
         """
         ...
 
@@ -300,7 +310,7 @@ class RunStore(RunReader, Protocol):
 class ScreenReader(RunReader, Protocol):
     """Views of very many jobs by their numbers, many times a second; not for two threads at once.
 
-    Only the order of a view and the first look at a run touch every job.
+    Only the order of a view and the first read of a run touch every job.
     """
 
     def rev(self, run_id: str) -> int:
@@ -330,8 +340,8 @@ class ScreenReader(RunReader, Protocol):
         """The jobs with these numbers, in the order of the numbers; missing ones are left out."""
         ...
 
-    def follow(self, run_id: str, stats: RunStats, since: ReadPosition | None) -> ReadPosition:
-        """Put all jobs of the run (None), or those that changed since then, into `stats`.
+    def follow(self, run_id: str, stats: Follower, since: ReadPosition | None) -> ReadPosition:
+        """Show `stats` all jobs of the run (None), or those that changed since then.
 
         Returns the position to ask with next.
         """

@@ -1,13 +1,30 @@
-"""What every store records: words by their numbers, what a journal queues, first moves of jobs."""
+"""What all stores record in the same way: numbers of states, queued writes, moves of operators."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vbsbatch.errors import StoreUnusable
-from vbsbatch.model import Cloud, Command, Elapsed, Job, JobMoved, JobState, RunNoted, Verdict, Wall
+from vbsbatch.model import (
+    Cloud,
+    Command,
+    Elapsed,
+    Job,
+    JobMoved,
+    JobState,
+    RunNoted,
+    Verdict,
+    Wall,
+    check_move,
+    renewed,
+)
+from vbsbatch.store.ports import CodeCount
+
+RETRIED = (JobState.FAILED, JobState.CANCELLED)
+"""The states of jobs that an operator may retry."""
 
 STATES = (
     JobState.WAITING,
@@ -52,13 +69,6 @@ def ms(seconds: float | Elapsed | Wall | Cloud) -> int:
     return round(float(seconds) * 1000)
 
 
-def begun_as(job: Job, at: Wall) -> JobMoved | None:
-    """The first move of a job that a new run skips; None for any other."""
-    if job.state is not JobState.SKIPPED:
-        return None
-    return JobMoved(job=job, came_from=JobState.WAITING, at=at, note=job.message)
-
-
 def one_of(words: Sequence[Any], number: object, what: str) -> Any:
     """The word that a number stands for; raises `StoreUnusable` where it stands for none."""
     if type(number) is not int or not 0 <= number < len(words):
@@ -72,3 +82,62 @@ def damaged(what: str) -> StoreUnusable:
         f"the store holds {what} that no vbsbatch wrote: put back a backup of it, or name another"
         " with --db"
     )
+
+
+def most_frequent(counts: Counter[tuple[int | None, str | None]]) -> list[CodeCount]:
+    """The counts of status and code, the highest first; ties in the order of their values."""
+    rows = [(status, code, number) for (status, code), number in counts.items()]
+    return sorted(rows, key=lambda row: (-row[2], row[0] or 0, row[1] or ""))
+
+
+def is_told_by_attempt(move: JobMoved) -> bool:
+    """Whether the move is a create that was accepted: its attempt says all there is to say."""
+    accepted = move.attempt is not None and move.attempt.verdict is Verdict.ACCEPTED
+    return accepted and move.job.state is JobState.RUNNING and move.note is None
+
+
+# Moves that no engine makes
+
+
+def begun_as(job: Job, at: Wall) -> JobMoved | None:
+    """The first move of a job that a new run skips; None for any other."""
+    if job.state is not JobState.SKIPPED:
+        return None
+    return JobMoved(job=job, came_from=JobState.WAITING, at=at, note=job.message)
+
+
+def requeued(job: Job, at: Wall) -> JobMoved:
+    """The failed or cancelled job waits again, at once and with all its attempts."""
+    check_move(job.state, JobState.WAITING)
+    waiting = replace(job, state=JobState.WAITING, **renewed(job))
+    return JobMoved(job=waiting, came_from=job.state, at=at, note="retry asked for")
+
+
+def cancelled(job: Job, at: Wall) -> JobMoved:
+    """An operator cancels the waiting job."""
+    check_move(job.state, JobState.CANCELLED)
+    taken_back = replace(job, state=JobState.CANCELLED, ended_at=at)
+    return JobMoved(job=taken_back, came_from=job.state, at=at)
+
+
+def released(job: Job, at: Wall, taker: str) -> JobMoved:
+    """The open job is given up for good: another run took its volume over."""
+    check_move(job.state, JobState.FAILED)
+    words = f"run {taker} took the volume over; what the cloud makes of this backup stays there"
+    given_up = replace(
+        job,
+        state=JobState.FAILED,
+        ended_at=at,
+        code="released",
+        message=words,
+        unknown_at=None,
+        later_since=None,
+        progress=None,
+    )
+    return JobMoved(job=given_up, came_from=job.state, at=at, note=words)
+
+
+def taken_over(at: Wall, asked_by: str, taker: str, volumes: int) -> RunNoted:
+    """What both runs note when one took volumes of the other."""
+    words = f"{asked_by}: take-over: run {taker} has {volumes} of the volumes now"
+    return RunNoted(at=at, kind="command", text=words)

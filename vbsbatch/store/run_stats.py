@@ -1,7 +1,7 @@
-"""What a follower of one run keeps in memory: figures that would cost a look at every job.
+"""Statistics of one run that would otherwise need a query over every job.
 
-Four bytes a job, and counters by intervals of time: the tally is told of the jobs that changed, as
-rows of `screen.GLANCES` or `CHANGED_GLANCES`, and never asks.
+They take four bytes a job, and counters by intervals of time. `ScreenReader.follow` passes in the
+jobs that changed; `RunStats` itself never reads the store.
 """
 
 from __future__ import annotations
@@ -12,23 +12,20 @@ from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from vbsbatch.model import ENDED_STATES, JobState
-from vbsbatch.store.records import STATES, one_of
+from vbsbatch.store.ports import CodeCount, Glance
+from vbsbatch.store.records import STATES, most_frequent, one_of
 
 STEP = 5
 """Seconds of an interval in which creates and ends are counted."""
 
 NEWEST = 500
-"""So many of the newest creates are remembered by the numbers of their jobs."""
+"""The job numbers of this many of the newest creates are kept."""
 
 ROOM = 1024
-"""Places that are made at a time."""
-
-Glance: TypeAlias = tuple[int, int, int, int | None, str | None, int | None, int | None]
-"""number, state, attempts, HTTP status and code if failed, intent and end in milliseconds."""
-
+"""Jobs for which space is allocated at a time."""
 
 _Kind: TypeAlias = tuple[int, int, int | None, str | None]
-"""What is counted apart: state, attempts, and HTTP status and code if failed."""
+"""What is counted separately: state, attempts, and HTTP status and code if failed."""
 
 _ENDED = frozenset(number for number, state in enumerate(STATES) if state in ENDED_STATES)
 _WAITING, _SUCCEEDED, _FAILED = map(
@@ -51,7 +48,7 @@ class RunStats:
         self.creates: Counter[int] = Counter()
         """Create requests by interval: epoch seconds divided by `STEP`."""
         self.ends: Counter[int] = Counter()
-        """Jobs that succeeded or failed, by interval, whatever became of them later."""
+        """Jobs that succeeded or failed, by interval, even if they were tried again later."""
         self.completed: Counter[int] = Counter()
         """Backups that completed, by epoch minute."""
 
@@ -75,14 +72,14 @@ class RunStats:
                 self._compare(no, self._kinds[before], now, intent_at, ended_at)
 
     def _number(self, kind: _Kind) -> int:
-        """The number of a kind that has none yet."""
+        """Give a new kind its number."""
         number = self._kind_numbers[kind] = len(self._kinds)
         self._kinds.append(kind)
         self._jobs.append(0)
         return number
 
     def _make_place(self, no: int) -> int:
-        """Make room for the kind of a job that was never seen, and of more to come."""
+        """Allocate space for a job that is new, and for more to come."""
         if not self._kind_of:
             self._first = no
         place = no - self._first
@@ -92,7 +89,7 @@ class RunStats:
     def _compare(
         self, no: int, before: _Kind | None, now: _Kind, intent_at: int | None, ended_at: int | None
     ) -> None:
-        """Count what must have happened between two looks at the job."""
+        """Count what must have happened since the job was seen before."""
         if intent_at is not None and (creates := _sent_since(before, now)):
             self.creates[intent_at // (1000 * STEP)] += creates
             if creates > 0:
@@ -108,7 +105,7 @@ class RunStats:
             del newest[:-NEWEST]
 
     def _ended(self, state: int, ended_at: int) -> None:
-        if state not in _WORKED:  # taken back or left out: tells nothing of how fast the run goes
+        if state not in _WORKED:  # cancelled or skipped: no measure of how fast the run goes
             return
         self.ends[ended_at // (1000 * STEP)] += 1
         if state == _SUCCEEDED:
@@ -129,14 +126,13 @@ class RunStats:
         return sum(jobs for (state, tried, *_), jobs in present if state == _WAITING and tried)
 
     @property
-    def failures(self) -> list[tuple[int | None, str | None, int]]:
+    def failures(self) -> list[CodeCount]:
         """HTTP status, code and number of the failed jobs, the most frequent first."""
         failed: Counter[tuple[int | None, str | None]] = Counter()
         for (state, _, status, code), jobs in self._present():
             if state == _FAILED:
                 failed[status, code] += jobs
-        rows = [(status, code, jobs) for (status, code), jobs in failed.items()]
-        return sorted(rows, key=lambda row: (-row[2], row[0] or 0, row[1] or ""))
+        return most_frequent(failed)
 
     @property
     def newest(self) -> list[int]:
@@ -149,9 +145,9 @@ class RunStats:
 
 
 def _sent_since(before: _Kind | None, now: _Kind) -> int:
-    """Creates between two looks; of a job never seen before only the newest one's time is known.
+    """Creates since the job was seen before; of a new job only the newest one's time is known.
 
-    Less than none when a claimed job was given back unsent.
+    Negative when a claimed job went back to waiting without being sent.
     """
     return min(now[1], 1) if before is None else now[1] - before[1]
 

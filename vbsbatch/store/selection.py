@@ -1,29 +1,33 @@
-"""Which jobs a person means: the selection that commands, `jobs`, `retry` and `cancel` share."""
+"""Which run and which jobs a person means, and what new runs are called."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import secrets
+import string
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Any
 
 from vbsbatch.errors import UsageError
-from vbsbatch.model import Job, JobState, plain_id
+from vbsbatch.model import Job, JobState, Wall, plain_id
 
 KEYS = ("states", "status", "codes", "volumes", "all")
 """What the argument of a selection may hold."""
 
 
 MANY = 256
-"""More volumes than this are compared here, not by SQLite."""
+"""More volumes than this are compared in Python, not by SQLite."""
 
 
 class SelectionError(UsageError, ValueError):
-    """A selection that makes no sense. To an engine, which reads it from a command, a bad value."""
+    """A selection that makes no sense; also a `ValueError`, for engines that read commands."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobSelection:
-    """Jobs that fit every criterion that is set; a criterion holds the values that fit it."""
+    """Jobs that fit every criterion that is set; a job fits one by any of its values."""
 
     states: frozenset[JobState] | None = None
     status: frozenset[int] | None = None
@@ -38,7 +42,7 @@ class JobSelection:
         """Read a command's argument; `SelectionError` for a key or a value that makes no sense.
 
         Criteria of different keys must all fit. An argument without any criterion selects nothing,
-        unless it says ``{"all": true}``: a slip must never touch a whole run.
+        unless it is ``{"all": true}``, so that a mistake never affects a whole run.
         """
         if unknown := sorted(set(argument) - set(KEYS)):
             raise SelectionError(f"unknown selection {unknown[0]!r}: use {', '.join(KEYS)}")
@@ -52,15 +56,20 @@ class JobSelection:
             volumes=_mapped("volumes", criteria["volumes"], str),
         )
 
+    def narrowed(self, *states: JobState) -> JobSelection:
+        """The same jobs, of these states alone."""
+        allowed = frozenset(states)
+        return replace(self, states=allowed if self.states is None else allowed & self.states)
+
     @property
     def volume_spellings(self) -> frozenset[str] | None:
-        """`volumes` in the one spelling that volume ids are compared in."""
+        """`volumes` in the spelling in which volume ids are compared."""
         return None if self.volumes is None else frozenset(map(plain_id, self.volumes))
 
     def by_pages(self) -> tuple[JobSelection, Callable[[Job], bool]]:
-        """What to ask SQLite page by page, and what to hold each job it finds against.
+        """The selection to query page by page, and the check that each found job must pass.
 
-        SQLite would read thousands of volumes anew for each page: 100,000 took it minutes.
+        SQLite would parse thousands of volumes again for each page: 100,000 took it minutes.
         """
         if self.volumes is None or len(self.volumes) <= MANY:
             return self, lambda job: True
@@ -72,7 +81,7 @@ class JobSelection:
         return replace(self, volumes=None), named
 
     def fits(self, job: Job) -> bool:
-        """Whether this job is meant."""
+        """Whether the job fits every criterion."""
         if self.states is not None and job.state not in self.states:
             return False
         if self.status is not None and (job.http_status or 0) not in self.status:
@@ -103,3 +112,36 @@ def _mapped(key: str, values: tuple[Any, ...] | None, word: Any) -> frozenset[An
         return frozenset(map(word, values))
     except (TypeError, ValueError):
         raise SelectionError(f"selection {key!r}: {values!r} makes no sense") from None
+
+
+_LISTED = 5
+"""So many run ids are named where one was not found."""
+
+_RANDOM = string.ascii_lowercase + string.digits
+
+
+def new_run_id(now: Wall, taken: Collection[str]) -> str:
+    """An id like `20261123-0715-k3f9` (UTC) that is not taken."""
+    minute = datetime.fromtimestamp(float(now), UTC).strftime("%Y%m%d-%H%M")
+    while True:
+        run_id = f"{minute}-{''.join(secrets.choice(_RANDOM) for _ in range(4))}"
+        if run_id not in taken:
+            return run_id
+
+
+def resolved(ref: str, ids: Sequence[str], store: str) -> str:
+    """The one of the ids, newest first, that `ref` names; `UsageError` where none or several."""
+    if not ids:
+        raise UsageError(f"there is no run in {store} yet")
+    if ref == "latest":
+        return ids[0]
+    fits = [run_id for run_id in ids if run_id.startswith(ref)] if ref else []
+    if ref in fits or len(fits) == 1:
+        return ref if ref in fits else fits[0]
+    if fits:
+        more = f" and {len(fits) - _LISTED} more" if len(fits) > _LISTED else ""
+        raise UsageError(f"{ref!r} fits several runs: {', '.join(fits[:_LISTED])}{more}")
+    close = get_close_matches(ref, ids, n=1, cutoff=0.7)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(ids[:_LISTED])}"
+    more = " ..." if not close and len(ids) > _LISTED else ""
+    raise UsageError(f"there is no run {ref!r}: {hint}{more}")

@@ -1,10 +1,10 @@
 """One descriptor of each store file, for as long as this process has the file open.
 
-SQLite locks with POSIX record locks, and a process loses all of those that it has on a file as soon
-as it closes *any* descriptor of it. Then another process takes itself for the last user of the
-store and deletes its write-ahead log, with commits that this process goes on making. So whoever
-opens the store with SQLite takes a `Hold` first and releases it last, and whatever else wants to
-know something of the file (its size, its header, who has locked it) asks this one descriptor.
+SQLite locks with POSIX record locks, and a process loses all of its locks on a file as soon as it
+closes *any* descriptor of it. Then another process, taking itself for the last user of the store,
+deletes the write-ahead log, with commits that this process goes on making. So code that opens the
+store with SQLite takes a `Hold` first and releases it last, and all other code that needs the file
+(its size, its header, its locks) uses this one descriptor.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Name: TypeAlias = tuple[int, int, str]
 """A name of a file: device and inode of the folder, name in it."""
 
 GUARD = threading.RLock()
-"""For whoever changes what this process has open or locked; held while the process forks."""
+"""Guards what this process has open or locked; held while the process forks."""
 
 _FLAGS = os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 _NO_WRITING = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -41,7 +41,7 @@ class _Opened:
     writable: bool
     holds: int = 0
     spare: list[int] = field(default_factory=list)
-    """More descriptors of the same file: to be closed with it, not before."""
+    """More descriptors of the same file; closed together with it, not before."""
 
 
 _opened: dict[Key, _Opened] = {}
@@ -92,7 +92,7 @@ class Hold:
             return Hold(self._opened, self.path)
 
     def release(self) -> None:
-        """Let go; the last one closes the descriptor. Calling it again does nothing."""
+        """Release it; the last release closes the descriptor. Calling it again does nothing."""
         with GUARD:
             if self._released:
                 return
@@ -116,7 +116,7 @@ def hold(path: Path, *, make: bool = False) -> Hold:
         descriptor, writable = _open(path, make=make)
         status = os.fstat(descriptor)
         key = (status.st_dev, status.st_ino)
-        if opened := _opened.get(key):  # the name led elsewhere a moment ago
+        if opened := _opened.get(key):  # the name meant another file a moment ago
             opened.spare.append(descriptor)
         else:
             opened = _Opened(key=key, name=name_of(path), descriptor=descriptor, writable=writable)
@@ -135,14 +135,14 @@ def held(path: Path) -> Iterator[Hold]:
 
 
 def name_of(path: Path) -> Name:
-    """The file's own name: symbolic links followed, the folder by what it is."""
+    """The file's own name: symbolic links followed, the folder by device and inode."""
     real = path.resolve()
     folder = real.parent.stat()
     return folder.st_dev, folder.st_ino, real.name
 
 
 def _open(path: Path, *, make: bool) -> tuple[int, bool]:
-    """A descriptor, and whether it is open for writing: a lock needs that, a question does not."""
+    """A descriptor, and whether it is open for writing: only setting a lock needs that."""
     if make:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600), True
     try:

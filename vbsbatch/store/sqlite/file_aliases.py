@@ -20,7 +20,7 @@ _MOUNTS = Path("/proc/self/mountinfo")
 _SHARED = 0x40000002, 510
 """Bytes of the store that SQLite locks for as long as it has a store in WAL mode open."""
 _INDEX = 128, 1
-"""Likewise of the log's index (`-shm`)."""
+"""The same of the log's index (`-shm`)."""
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
@@ -31,7 +31,7 @@ def log_of(path: Path) -> Path:
 
 
 def check(path: Path, file: Hold) -> None:
-    """Refuse a name that is not certainly the one beside which the log lies."""
+    """Refuse a name unless the write-ahead log is certainly the one beside it."""
     if _is_mount_point(path):
         raise StoreUnusable(
             f"{path} is mounted as a single file, so its write-ahead log would be another file "
@@ -46,13 +46,13 @@ def check(path: Path, file: Hold) -> None:
 
 
 def _is_in_use(path: Path, file: Hold) -> bool:
-    """Whether the log beside this name is certainly that of the store."""
+    """Whether the log beside this name certainly belongs to the store."""
     if not file.alone:
         return file.name == name_of(path)
     log = log_of(path)
     if not log.exists():
         return False
-    # A log may be left from another time: whoever has the store open has locked this one's index.
+    # A log may be an old one. A process that has the store open locks the index of the right one.
     if not _locked(file.descriptor, *_SHARED):
         return True
     try:
@@ -78,7 +78,7 @@ def _locked(descriptor: int, first: int, length: int) -> bool:
 
 
 def _is_mount_point(path: Path) -> bool:
-    """Also of a bind mount of one file, which has the device of its folder."""
+    """Whether something is mounted there; a bind mount of one file has its folder's device."""
     real = os.fsencode(path.resolve())
     try:
         lines = _MOUNTS.read_bytes().splitlines()
@@ -88,7 +88,7 @@ def _is_mount_point(path: Path) -> bool:
 
 
 def mount_point(line: bytes) -> bytes:
-    """The mount point in a line of mountinfo; blanks and the like are octal there."""
+    """The mount point in a line of mountinfo, which has blanks as octal numbers."""
     fields = line.split(b" ")
     escaped = fields[4] if len(fields) > 4 else b""
     return _ESCAPED.sub(lambda found: bytes([int(found[1], 8) & 0xFF]), escaped)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
@@ -34,32 +35,29 @@ from vbsbatch.model import (
     check_move,
 )
 from vbsbatch.store.concurrency_caps import ConcurrencyCaps
-from vbsbatch.store.records import STATES, Acknowledged, Entry, ms, one_of
+from vbsbatch.store.records import Acknowledged, Entry, is_told_by_attempt, ms
 from vbsbatch.store.selection import JobSelection
 from vbsbatch.store.sqlite import journal_sql
+from vbsbatch.store.sqlite.codec import rate_text, rows_of, storable
 from vbsbatch.store.sqlite.opening import BUSY_TIMEOUT, connect
-from vbsbatch.store.sqlite.row_checks import Row, json_object, rows_of
 from vbsbatch.store.sqlite.rows import (
     attempt_row,
+    by_state,
     by_wave,
     event_row,
     mutable_row,
-    rate_text,
+    read_commands,
     read_job,
-    storable,
-    told_by_attempt,
 )
 from vbsbatch.store.sqlite.writer import Writer
-
-_COMMAND = Row("commands", ("id", "verb", "argument", "asked_by", "asked_at"))
 
 
 class SqliteJournal:
     """The journal of one run; an async context manager. Made by `SqliteStore.journal`.
 
-    `holder` tells of another run, by its id, state and number of volumes, who drives it;
-    `inline` writes on the calling thread, for virtual time; `factory` makes its connection, for a
-    measurement to slow it down. Every call after a failed write raises `StoreFailed`.
+    `holder` finds out who drives another run, given its id, state and number of volumes. `inline`
+    writes on the calling thread, for virtual time; `factory` makes the connection, so that a
+    benchmark can slow it down. Every call after a failed write raises `StoreFailed`.
     """
 
     def __init__(
@@ -91,7 +89,7 @@ class SqliteJournal:
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Write what is queued. An error that is under way is not hidden by the journal's own."""
+        """Write what is queued; does not replace an error that is being raised by its own."""
         with anyio.CancelScope(shield=True):
             try:
                 await self.close()
@@ -131,7 +129,7 @@ class SqliteJournal:
     def _write(self, db: Connection, rev: int, entries: Sequence[Entry]) -> None:
         """Each job's newest fields, every attempt, every event, in few statements.
 
-        An accepted create is told by its attempt alone: an event would say it again, for each job.
+        An accepted create is recorded by its attempt alone: an event would repeat it for each job.
         """
         jobs: dict[int, Job] = {}
         attempts: list[tuple[int, Attempt]] = []
@@ -140,7 +138,7 @@ class SqliteJournal:
             match entry:
                 case JobMoved(job=job, attempt=attempt):
                     jobs[job.no] = job
-                    if not told_by_attempt(entry):
+                    if not is_told_by_attempt(entry):
                         events.append(entry)
                     if attempt is not None:
                         attempts.append((job.no, attempt))
@@ -219,7 +217,7 @@ class SqliteJournal:
         return ConcurrencyCaps(self._limits, rows_of(_one(db, journal_sql.OPEN_BY, (self._run,))))
 
     def _full(self, room: ConcurrencyCaps) -> dict[str, Any]:
-        """What the statements under caps need to know."""
+        """The parameters of the statements under caps."""
         groups, azs = json.dumps(room.full_groups()), json.dumps(room.full_azs())
         return {"run": self._run, "groups": groups, "azs": azs}
 
@@ -271,39 +269,27 @@ class SqliteJournal:
         return await self._pages(journal_sql.SELECTED_PAGE, JobSelection.of(argument), None)
 
     async def _pages(self, query: str, selection: JobSelection, limit: int | None) -> list[Job]:
-        def pages(db: Connection, rev: int) -> list[Job]:
-            jobs: list[Job] = []
-            asked, named = selection.by_pages()
-            parameters = journal_sql.selection_parameters(asked) | {"run": self._run}
-            after = journal_sql.FIRST
-            for size in _sizes(limit):
-                page = self._jobs(_one(db, query, parameters | {"after": after, "limit": size}))
-                jobs += filter(named, page)
-                if len(page) < size:
-                    break
-                after = page[-1].no
-            return jobs
+        size = journal_sql.PAGE if limit is None else max(1, min(limit, journal_sql.PAGE))
 
-        return await self._writer.wait(pages, writes=False)
+        def read(db: Connection, rev: int) -> list[Job]:
+            pages = journal_sql.pages(
+                lambda values: self._jobs(_one(db, query, values)), self._run, selection, size=size
+            )
+            return list(islice(chain.from_iterable(pages), limit))
+
+        return await self._writer.wait(read, writes=False)
 
     async def named(self, names: Sequence[str]) -> list[Job]:
-        """Waiting jobs whose backups bear one of these names, in plan order."""
-        values = (self._run, json.dumps(list(names)))
-        return await self._writer.wait(
-            lambda db, rev: self._jobs(_one(db, journal_sql.NAMED, values)), writes=False
-        )
+        """Waiting jobs whose backups have one of these names, in plan order."""
+        return self._jobs(await self._found(journal_sql.NAMED, json.dumps(list(names))))
 
     async def counts(self) -> Mapping[JobState, int]:
         """How many jobs are in each state."""
-        query = journal_sql.COUNTS
-        found = await self._writer.wait(lambda db, rev: _one(db, query, (self._run,)), writes=False)
-        return {one_of(STATES, state, "a state"): jobs for state, jobs in rows_of(found)}
+        return by_state(await self._found(journal_sql.COUNTS))
 
     async def wave_counts(self) -> Mapping[int, Mapping[JobState, int]]:
         """How many jobs of each wave are in each state."""
-        query = journal_sql.WAVES
-        found = await self._writer.wait(lambda db, rev: _one(db, query, (self._run,)), writes=False)
-        return by_wave(found)
+        return by_wave(await self._found(journal_sql.WAVES))
 
     async def open_wave(self, wave: int) -> None:
         """Record up to which wave jobs may be claimed; durable when it returns."""
@@ -311,33 +297,21 @@ class SqliteJournal:
 
     async def retrying(self) -> int:
         """How many waiting jobs have been tried before."""
-        query = journal_sql.RETRYING
-        found = await self._writer.wait(lambda db, rev: _one(db, query, (self._run,)), writes=False)
-        return int(found)
+        return int(await self._found(journal_sql.RETRYING))
 
     async def commands(self, at: Wall) -> list[Command]:
-        """Take the commands that nobody has taken or withdrawn yet, oldest first."""
-        query = journal_sql.COMMANDS
+        """Take the commands that are not yet taken or withdrawn, oldest first."""
 
         def take(db: Connection, rev: int) -> str:
-            found = str(_one(db, query, (self._run,)))
+            found = str(_one(db, journal_sql.COMMANDS, (self._run,)))
             numbers = json.dumps([row[0] for row in rows_of(found)])
             db.execute(journal_sql.TAKE, (ms(at), numbers)).close()
             return found
 
-        found = await self._writer.wait(lambda db, rev: _one(db, query, (self._run,)), writes=False)
-        if found != "[]":  # the usual look writes nothing
+        found = await self._found(journal_sql.COMMANDS)
+        if found != "[]":  # mostly there is nothing to write
             found = await self._writer.wait(take, writes=True)
-        return [
-            Command(
-                id=number,
-                verb=verb,
-                argument=json_object(argument),
-                asked_by=asked_by,
-                asked_at=Wall(asked_at / 1000),
-            )
-            for number, verb, argument, asked_by, asked_at in _COMMAND.checked(rows_of(found))
-        ]
+        return read_commands(found)
 
     async def heartbeat(
         self,
@@ -350,8 +324,8 @@ class SqliteJournal:
         adopted: int,
     ) -> None:
         """Record that the engine lives; see `engine.ports.Journal.heartbeat`."""
-        told = (ms(clock_step), rate_text(rate), create_calls, read_calls, adopted)
-        await self._do(journal_sql.HEARTBEAT, (ms(at), *told, self._run))
+        said = (ms(clock_step), rate_text(rate), create_calls, read_calls, adopted)
+        await self._do(journal_sql.HEARTBEAT, (ms(at), *said, self._run))
 
     async def deadline(self, at: Wall) -> None:
         """Record after which time no create is to be sent."""
@@ -363,27 +337,23 @@ class SqliteJournal:
             "run": self._run,
             "state": state,
             "at": ms(at),
-            "reason": storable(reason),
+            "reason": None if reason is None else storable(reason),
             "live": state in (RunState.RUNNING, RunState.PAUSED),
             "pid": os.getpid(),
             "host": socket.gethostname(),
         }
         await self._do(journal_sql.RUN_STATE, values)
 
+    async def _found(self, query: str, *values: Any) -> Any:
+        """The one value of a query about this run."""
+        values = (self._run, *values)
+        return await self._writer.wait(lambda db, rev: _one(db, query, values), writes=False)
+
     async def _do(self, statement: str, values: Any) -> None:
         await self._writer.wait(lambda db, rev: db.execute(statement, values).close(), writes=True)
 
     def _jobs(self, text: str) -> list[Job]:
         return [read_job(row, self._defaults) for row in rows_of(text)]
-
-
-def _sizes(limit: int | None) -> Iterator[int]:
-    """Page after page: how many jobs to ask for until the limit is reached."""
-    left = limit
-    while left is None or left > 0:
-        size = journal_sql.PAGE if left is None else min(journal_sql.PAGE, left)
-        yield size
-        left = None if left is None else left - size
 
 
 def _one(db: Connection, query: str, parameters: Any) -> Any:

@@ -1,7 +1,7 @@
 """The journal's statements, each named.
 
-Several rows go into one statement, and results come as one JSON row: Python lets go of its global
-lock at each step of SQLite, and to get it back beside a busy event loop can take 5 ms.
+Several rows go into one statement, and results come as one JSON row: Python releases its global
+lock at each step of SQLite, and getting it back beside a busy event loop can take 5 ms.
 """
 
 # ruff: noqa: S608 - every part of these statements is a constant of this package
@@ -9,13 +9,15 @@ lock at each step of SQLite, and to get it back beside a busy event loop can tak
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from sqlite3 import Connection
 from typing import Any
 
+from vbsbatch.model import Job
 from vbsbatch.store.selection import JobSelection
-from vbsbatch.store.sqlite.rows import ATTEMPT, FIXED, JOB_COLUMNS, MUTABLE, STATE_NUMBER, selected
+from vbsbatch.store.sqlite.codec import STATE_NUMBER
+from vbsbatch.store.sqlite.rows import ATTEMPT, FIXED, JOB, JOB_COLUMNS, MUTABLE
 
 CHUNK = 64
 """Rows in one statement at most; a power of two."""
@@ -32,10 +34,9 @@ _HELD = """EXISTS (SELECT 1 FROM jobs o INDEXED BY jobs_open
 _FIRST_CLOUD = (
     "iif({0}first_sent_at IS NULL, NULL, coalesce({0}first_cloud_at, {0}intent_cloud_at))"
 )
-"""The first create by the cloud's clock: NULL stands for the newest, which it most often is."""
+"""The first create by the cloud's clock; NULL when it is the newest one, as it mostly is."""
 
-_CLAIMED = selected(
-    FIXED + MUTABLE,
+_CLAIMED = JOB.selected(
     "j",
     state="1",
     attempts="j.attempts + 1",
@@ -67,13 +68,13 @@ SELECT json_group_array(json(row)) FROM (
   WHERE {_MAY_GO} AND w.due_at <= :now AND NOT {_HELD} AND {_NOT_FULL}
     AND w.no NOT IN (SELECT value FROM json_each(:taken))
   ORDER BY {_IN_TURN} LIMIT {PAGE})"""
-"""Under caps: the jobs that come next, whose groups and zones are not full, but those taken."""
+"""Under caps: the next jobs whose groups and zones are not full, without those taken."""
 
 LEAST_TRIED_FIRST = {
     query: query.replace(_IN_TURN, f"w.wave, j.attempts, {_IN_TURN}")
     for query in (CLAIMABLE, CANDIDATES)
 }
-"""Each of them in another order, which no index has."""
+"""Both in another order, for which there is no index."""
 
 CLAIMABLE_ONES = f"""
 SELECT json_group_array(json_array({_CLAIMED})) FROM jobs j
@@ -93,13 +94,13 @@ WHERE run = :run AND no IN (SELECT value FROM json_each(:numbers))"""
 
 OTHERS_OPEN = """
 SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_open WHERE state IN (1, 2, 3) AND run <> ?)"""
-"""Run: whether any other run has an open job, so that one of this run may be held up."""
+"""Run: whether any other run has an open job, which may block one of this run."""
 
 NEXT_DUE = f"SELECT min(w.due_at) FROM jobs w INDEXED BY jobs_waiting WHERE {_MAY_GO}"
-"""The earliest time at which a job may be sent, when no other run has an open job."""
+"""The earliest time at which a job may be sent, if no other run has an open job."""
 
 NEXT_DUE_NOT_HELD = f"{NEXT_DUE} AND NOT {_HELD.replace('j.', 'w.')}"
-"""The same, when another run has."""
+"""The same if another run has one."""
 
 WITHIN = {query: f"{query} AND {_NOT_FULL}" for query in (NEXT_DUE, NEXT_DUE_NOT_HELD)}
 """Each of them under caps: of jobs whose groups and zones are not full."""
@@ -113,7 +114,7 @@ SELECT json_group_array(json(row)) FROM (
      ORDER BY o.run LIMIT 1)) AS row
   FROM jobs w INDEXED BY jobs_waiting CROSS JOIN jobs j ON j.run = w.run AND j.no = w.no
   WHERE {_MAY_GO} AND w.due_at <= :now AND {_HELD} ORDER BY j.no)"""
-"""Due jobs that another run holds up, each with that run's id and state."""
+"""Due jobs that another run blocks, each with that run's id and state."""
 
 HOLDERS = """
 SELECT r.id, r.state, count(*)
@@ -156,7 +157,7 @@ SELECT json_group_array(json(row)) FROM (
   SELECT json_array({JOB_COLUMNS}) AS row FROM jobs j INDEXED BY jobs_open
   WHERE j.run = :run AND j.no > :after AND j.state IN (1, 2, 3)
     AND j.state IN (SELECT value FROM json_each(:states)) ORDER BY j.no LIMIT :limit)"""
-"""The same for open states alone, without a look at any other job."""
+"""The same for open states only, without reading any other job."""
 
 RETRYING = "SELECT count(*) FROM jobs WHERE run = ? AND state = 0 AND attempts > 0"
 
@@ -170,7 +171,7 @@ SELECT json_group_array(json(row)) FROM (
   SELECT json_array(id, verb, argument, asked_by, asked_at) AS row
   FROM commands INDEXED BY commands_open
   WHERE run = ? AND done_at IS NULL AND taken_at IS NULL ORDER BY id)"""
-"""Run: what nobody has taken, withdrawn or acknowledged."""
+"""Run: commands that are not taken, withdrawn or acknowledged."""
 
 TAKE = """
 UPDATE commands SET taken_at = ?
@@ -179,14 +180,14 @@ WHERE id IN (SELECT value FROM json_each(?)) AND done_at IS NULL AND taken_at IS
 
 LEFT_BEHIND = """
 UPDATE commands SET done_at = :at, result = :result WHERE run = :run AND done_at IS NULL"""
-"""What was asked of an engine that is gone."""
+"""Withdraws the commands to an engine that is gone."""
 
 NAMED = f"""
 SELECT json_group_array(json(row)) FROM (
   SELECT json_array({JOB_COLUMNS}) AS row FROM jobs j
   WHERE j.run = ? AND j.state = 0 AND j.backup_name IN (SELECT value FROM json_each(?))
   ORDER BY j.no)"""
-"""Run, names as JSON: the waiting jobs that bear one of them."""
+"""Run, names as JSON: the waiting jobs whose backups have one of them."""
 
 BEGIN_WAITS = """
 UPDATE jobs SET
@@ -195,8 +196,8 @@ UPDATE jobs SET
   intent_at = min(intent_at + :step, :now),
   unknown_at = iif(state = 2, :now, unknown_at)
 WHERE run = :run AND state < 4 AND (state > 0 OR due_at > 0 OR later_since IS NOT NULL)"""
-"""Times of the clock of an engine that is gone, whose last heartbeat was at `last` by it, become
-times of another's: `step` is what lies between the two, as far as the machine's clock can tell."""
+"""Converts times by the clock of an engine that is gone, whose last heartbeat was at `last`, to the
+clock of another: `step` is the difference of the two, as far as the machine's clock shows it."""
 
 ACKNOWLEDGE = "UPDATE commands SET done_at = ?, result = ? WHERE id = ? AND done_at IS NULL"
 
@@ -230,7 +231,7 @@ SET_REV = "UPDATE runs SET rev = ? WHERE no = ?"
 
 
 def selection_parameters(selection: JobSelection) -> dict[str, Any]:
-    """What the `SELECTED` statements need of a selection."""
+    """The parameters of the `SELECTED` statements for a selection."""
     states = selection.states
     return {
         "states": _list(None if states is None else [STATE_NUMBER[state] for state in states]),
@@ -239,6 +240,29 @@ def selection_parameters(selection: JobSelection) -> dict[str, Any]:
         "volumes": _list(selection.volumes),
         "spellings": _list(selection.volume_spellings),
     }
+
+
+def pages(
+    read: Callable[[dict[str, Any]], list[Job]],
+    run: int,
+    selection: JobSelection,
+    *,
+    after: int = FIRST,
+    size: int = PAGE,
+) -> Iterator[list[Job]]:
+    """The jobs of a selection in plan order, page by page.
+
+    `read` asks one of the `SELECTED` statements. Jobs that were given may change before the next
+    page is asked for.
+    """
+    asked, named = selection.by_pages()
+    parameters = selection_parameters(asked) | {"run": run, "limit": size}
+    full = True
+    while full:
+        jobs = read(parameters | {"after": after})
+        yield list(filter(named, jobs))
+        full = len(jobs) == size
+        after = jobs[-1].no if jobs else after
 
 
 def _list(values: Any) -> str | None:
@@ -252,9 +276,10 @@ def _values(rows: int, columns: int) -> str:
 
 @cache
 def _update_jobs(rows: int) -> str:
-    assignments = ", ".join(f"{name} = c.{name}" for name in MUTABLE)
+    assignments = ", ".join(f"{name} = c.{name}" for name in MUTABLE.names)
     return (
-        f"WITH c(no, {', '.join(MUTABLE)}) AS (VALUES {_values(rows, 1 + len(MUTABLE))}) "
+        f"WITH c(no, {', '.join(MUTABLE.names)}) AS "
+        f"(VALUES {_values(rows, 1 + len(MUTABLE.names))}) "
         f"UPDATE jobs SET {assignments}, rev = ? FROM c WHERE jobs.run = ? AND jobs.no = c.no"
     )
 
@@ -265,20 +290,20 @@ def _insert(table: str, columns: tuple[str, ...], rows: int) -> str:
 
 
 @cache
+def _insert_attempts(rows: int) -> str:
+    columns = ("run", "job", *ATTEMPT.names)
+    return f"{_insert('attempts', columns, rows)} ON CONFLICT DO NOTHING"
+
+
+@cache
 def _insert_untouched(rows: int) -> str:
-    row = "(" + "?, " * (1 + len(FIXED)) + "0, 0, 0, 0)"
-    columns = ", ".join(("run", *FIXED, "state", "attempts", "free", "due_at"))
+    row = "(" + "?, " * (1 + len(FIXED.names)) + "0, 0, 0, 0)"
+    columns = ", ".join(("run", *FIXED.names, "state", "attempts", "free", "due_at"))
     return f"INSERT INTO jobs ({columns}) VALUES {', '.join([row] * rows)}"
 
 
-_UNLESS_THERE = " ON CONFLICT DO NOTHING"
-_ATTEMPT_COLUMNS = ("run", "job", *ATTEMPT)
-_EVENT_COLUMNS = ("run", "at", "job", "kind", "text")
-_JOB_COLUMNS = ("run", *FIXED, *MUTABLE)
-
-
 def _chunks(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
-    """Slices of a power of two rows each, so that few different statements need preparing."""
+    """Slices of a power of two rows each, so that few different statements are prepared."""
     at, size = 0, CHUNK
     while at < len(rows):
         while size > len(rows) - at:
@@ -297,31 +322,28 @@ def update_jobs(db: Connection, run: int, rev: int, rows: Sequence[tuple[Any, ..
         db.execute(_update_jobs(len(chunk)), [*_flat(chunk), rev, run]).close()
 
 
-def insert_attempts(db: Connection, run: int, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Append attempts; one that is there already stays as it was first told."""
+def _write(
+    db: Connection, run: int, rows: Sequence[tuple[Any, ...]], statement: Callable[[int], str]
+) -> None:
     for chunk in _chunks(rows):
-        values = _flat([(run, *row) for row in chunk])
-        db.execute(
-            _insert("attempts", _ATTEMPT_COLUMNS, len(chunk)) + _UNLESS_THERE, values
-        ).close()
+        db.execute(statement(len(chunk)), _flat([(run, *row) for row in chunk])).close()
+
+
+def insert_attempts(db: Connection, run: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Append attempts; one that is there already stays as it was first recorded."""
+    _write(db, run, rows, _insert_attempts)
 
 
 def insert_events(db: Connection, run: int, rows: Sequence[tuple[Any, ...]]) -> None:
     """Append events."""
-    for chunk in _chunks(rows):
-        values = _flat([(run, *row) for row in chunk])
-        db.execute(_insert("events", _EVENT_COLUMNS, len(chunk)), values).close()
+    _write(db, run, rows, partial(_insert, "events", ("run", "at", "job", "kind", "text")))
 
 
 def insert_jobs(db: Connection, run: int, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert jobs, `FIXED` and `MUTABLE` columns, with the rev 0 of what has never changed."""
-    for chunk in _chunks(rows):
-        values = _flat([(run, *row) for row in chunk])
-        db.execute(_insert("jobs", _JOB_COLUMNS, len(chunk)), values).close()
+    _write(db, run, rows, partial(_insert, "jobs", ("run", *JOB.names)))
 
 
 def insert_untouched_jobs(db: Connection, run: int, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert jobs by their `FIXED` columns alone: a quarter less time for 100,000."""
-    for chunk in _chunks(rows):
-        values = _flat([(run, *row) for row in chunk])
-        db.execute(_insert_untouched(len(chunk)), values).close()
+    _write(db, run, rows, _insert_untouched)

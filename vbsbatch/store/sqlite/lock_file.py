@@ -1,11 +1,11 @@
 """The lock of versions before store version 3: one byte of `<store>.lock`. For one release only.
 
-The byte's offset is the number of the run. It is taken beside the lock on the store itself (see
-`locks`), and asked: an engine that was started before this version was installed has no other.
-Where there are no open-file-description locks (not on Linux) it is the only lock.
+The byte's offset is the number of the run. It is locked, and checked, in addition to the lock on
+the store itself (see `locks`): an engine that was started before this version was installed has no
+other. Without open-file-description locks (not on Linux) it is the only lock.
 
-POSIX record locks belong to the process and vanish when it closes *any* descriptor of the file:
-therefore one descriptor per file and process, kept open while this process holds any run.
+POSIX record locks belong to the process and vanish when it closes *any* descriptor of the file.
+So there is one descriptor per file and process, kept open while this process holds any run.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def free(store: Path, number: int) -> None:
 def holder(store: Path, number: int) -> int | None:
     """The pid of another process that has locked run `number`, None when there is none.
 
-    0 for a process of another namespace or host. Raises `OSError` where that cannot be told.
+    0 for a process of another namespace or host. Raises `OSError` where that is unknown.
     """
     path = path_of(store)
     if path in _descriptors:

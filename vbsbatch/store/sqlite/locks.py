@@ -2,8 +2,8 @@
 
 The lock is one byte of the store file itself, far behind its last page: `FIRST` and the number of
 the run. It is an open-file-description lock, so SQLite's own descriptors of the file do not undo
-it, and everybody meets it who reaches the file: by whatever name, as whatever user, from whatever
-container. The kernel does not tell who holds such a lock: the store does (`runs.pid`, `host`).
+it, and it holds for every process that opens the file: by any name, as any user, in any container.
+The kernel does not say who holds such a lock; the run's row does (`runs.pid`, `host`).
 
 Only Linux has these locks. Elsewhere the lock file of `lock_file` is the only lock, and removing
 that file under a live engine lets a second one in.
@@ -28,7 +28,7 @@ from vbsbatch.store.sqlite import lock_file
 from vbsbatch.store.sqlite.descriptors import GUARD, Hold, Key
 
 FIRST = 0x7000000000000000
-"""The byte of run 0, which does not exist: on it `missing` tries whether locks work."""
+"""The byte of run 0, which does not exist: `missing` tests locks on it."""
 
 _FLOCK = "hhqqi4x"
 
@@ -45,11 +45,11 @@ Recorded: TypeAlias = tuple[int | None, str | None, int | None, str | None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Missing:
-    """That the file system has no locks."""
+    """The file system has no locks."""
 
     reason: str
     for_sqlite: bool
-    """Whether those are missing that SQLite itself needs."""
+    """Whether the locks that SQLite itself needs are missing."""
 
 
 _held: dict[tuple[Key, int], tuple[Hold, Path]] = {}
@@ -57,7 +57,7 @@ os.register_at_fork(after_in_child=_held.clear)  # the locks stay with the paren
 
 
 def take(file: Hold, number: int) -> bool:
-    """Hold run `number` until `free` or the end of the process; False when it is held already.
+    """Lock run `number` until `free` or the end of the process; False when it is locked already.
 
     `StoreUnusable` where the file system has no locks.
     """
@@ -77,7 +77,7 @@ def take(file: Hold, number: int) -> bool:
 
 
 def free(file: Hold, number: int) -> None:
-    """Let run `number` go; does nothing in a process that does not hold it."""
+    """Unlock run `number`; does nothing in a process that has not locked it."""
     with GUARD:
         if (file.key, number) in _held:
             own, path = _held.pop((file.key, number))
@@ -87,7 +87,7 @@ def free(file: Hold, number: int) -> None:
 
 
 def held_here(file: Hold, number: int) -> bool:
-    """Whether this very process holds the run."""
+    """Whether this process holds the run."""
     return (file.key, number) in _held
 
 
@@ -104,7 +104,7 @@ def find(file: Hold, number: int, recorded: Callable[[], Recorded]) -> Holder | 
         return _named(pid or None, recorded())
     if held is None or not asked:
         known, host, since, _ = recorded()
-        # Whoever opened the store since `held_since` was written holds the lock on the file too.
+        # An engine that wrote `held_since` also holds the lock on the file; an older one may not.
         if held is None or (known is not None and since is None):
             unread = f"{lock_file.path_of(file.path)} cannot be read"
             doubt = "this file system has no locks" if held is None else unread
@@ -113,9 +113,9 @@ def find(file: Hold, number: int, recorded: Callable[[], Recorded]) -> Holder | 
 
 
 def missing(file: Hold) -> Missing | None:
-    """Whether the file system lacks one of the two kinds of locks; tried with a shared lock.
+    """Which of the two kinds of locks the file system lacks; tested with a shared lock.
 
-    SQLite takes a lock that cannot be set for one that another program has, and waits for it.
+    SQLite cannot distinguish that from a lock that another program has, and would wait for it.
     """
     for for_sqlite, (setting, getting) in _KINDS.items():
         try:
@@ -129,7 +129,7 @@ def missing(file: Hold) -> Missing | None:
 
 
 def without_locks(path: Path, reason: str) -> StoreUnusable:
-    """Why a store on such a file system is not written to."""
+    """The error for writing to a store on such a file system."""
     return StoreUnusable(
         f"the file system of {path} has no locks ({reason}; a network file system without its lock "
         "service, such as NFS, perhaps): two engines could drive one run: "
@@ -138,7 +138,7 @@ def without_locks(path: Path, reason: str) -> StoreUnusable:
 
 
 def this_host() -> tuple[str, str | None]:
-    """The host's name, and what tells the process ids of one container from another's."""
+    """The host's name, and an id of its boot and of this container's process ids."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
         return socket.gethostname(), f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
@@ -184,7 +184,7 @@ def _set_old(file: Hold, path: Path, number: int) -> bool:
 
 
 def _asked(file: Hold, number: int) -> bool | None:
-    """Whether another process holds the byte; None where that cannot be told."""
+    """Whether another process holds the byte; None where that cannot be found out."""
     if not _GET:
         return False
     try:
@@ -195,7 +195,7 @@ def _asked(file: Hold, number: int) -> bool | None:
 
 
 def _asked_old(path: Path, number: int) -> tuple[int | None, bool]:
-    """Who holds the run by the lock file, and whether that could be asked."""
+    """Who holds the run by the lock file, and whether the file could be read."""
     try:
         return lock_file.holder(path, number), True
     except OSError:
@@ -203,7 +203,7 @@ def _asked_old(path: Path, number: int) -> tuple[int | None, bool]:
 
 
 def _named(pid: int | None, recorded: Recorded) -> Holder:
-    """Whoever holds the lock, by what the kernel says (perhaps no pid) and the store."""
+    """The holder of the lock, from what the kernel (perhaps no pid) and the store say."""
     known, host, since, space = recorded
     this = this_host()
     if pid is not None:
@@ -213,7 +213,9 @@ def _named(pid: int | None, recorded: Recorded) -> Holder:
         return Holder()
     if (host, space) != this:
         return Holder(pid=known, host=host, since=_seconds(since))
-    if not _exists(known):  # the row is of an engine that was killed, the lock of somebody else
+    if not _exists(
+        known
+    ):  # the row is from an engine that was killed, the lock from another process
         return Holder()
     return Holder(pid=known, host=host, since=_seconds(since), visible=True)
 

@@ -1,4 +1,4 @@
-"""Opening the store file: where it is, whether it is ours, making it, bringing it up to date.
+"""Opening the store file: checks, creation, migration.
 
 A file that is refused is left as it was: everything is checked before anything is written.
 """
@@ -11,8 +11,8 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from vbsbatch.errors import StoreUnusable
@@ -20,22 +20,19 @@ from vbsbatch.model import near_path
 from vbsbatch.private_files import make_folders
 from vbsbatch.store.sqlite import file_aliases, locks
 from vbsbatch.store.sqlite.descriptors import Hold, hold
-from vbsbatch.store.sqlite.file_owner import doubt
-from vbsbatch.store.sqlite.foreign_schema import check_schema
-from vbsbatch.store.sqlite.schema import APPLICATION_ID, CLOCKS, HOLDER, ORDER, PLACE, TABLES
+from vbsbatch.store.sqlite.schema import APPLICATION_ID, MIGRATIONS, VIEWS, check_schema, statements
 from vbsbatch.store.sqlite.sqlite_errors import DAMAGED, unusable
-from vbsbatch.store.sqlite.views import VIEWS
-
-if TYPE_CHECKING:
-    from sqlite_utils import Database
 
 BUSY_TIMEOUT = 30.0
 """Seconds to wait for another program's write lock."""
 
 _GLANCE = 0.02
-"""Seconds between two tries for a lock that SQLite does not wait for."""
+"""Seconds between two attempts to get a lock that SQLite does not wait for."""
 
 _MAGIC = b"SQLite format 3\0"
+
+_BESIDE = ("", "-wal", "-shm", "-journal", ".lock")
+_WRITABLE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def connect(
@@ -48,12 +45,12 @@ def connect(
 ) -> sqlite3.Connection:
     """A connection to an existing file, no implicit transactions; may raise `sqlite3.Error`.
 
-    Whoever makes one has a `Hold` of the file before and until after. `unlocked` reads where the
-    file system has no locks that SQLite could wait for.
+    The caller keeps a `Hold` of the file from before until after. `unlocked` reads where the file
+    system has no locks that SQLite could wait for.
     """
     mode = "ro" if readonly else "rw"
     if readonly and (unlocked or _never_changes(path)):
-        mode = "ro&immutable=1"  # or SQLite would insist on making the log's index beside it
+        mode = "ro&immutable=1"  # otherwise SQLite insists on creating the index of the log
     db = sqlite3.connect(
         f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
         uri=True,
@@ -75,7 +72,7 @@ def connect(
 def _log_ahead(db: sqlite3.Connection, patience: float) -> None:
     """Put the file into WAL mode, which is for good.
 
-    SQLite does not wait by itself where others are about to do the same to a new store.
+    SQLite does not wait by itself when another process does the same to a new store.
     """
     deadline = time.monotonic() + patience
     while True:
@@ -98,11 +95,11 @@ def _never_changes(path: Path) -> bool:
 
 @contextmanager
 def prepared(path: Path, *, create: bool = False, readonly: bool = False) -> Iterator[None]:
-    """Make sure that a usable store of this version lies at `path`; `StoreUnusable` if none can.
+    """Make sure that there is a usable store of this version at `path`; raises `StoreUnusable`.
 
     With `create`, a missing or empty file becomes a new store (folders 0700, file 0600). An older
-    store is brought up to date, with `readonly` too. The file's descriptor is kept within the
-    context, for whoever opens it there.
+    store is migrated, with `readonly` too. The file's descriptor is kept open within the context,
+    in which the caller opens the file.
     """
     file = None
     try:
@@ -126,7 +123,7 @@ def _opened(path: Path, *, create: bool) -> Hold:
     """The file's descriptor; with `create` of a new file that only its owner may read."""
     if create and not path.exists():
         make_folders(path.parent)
-        # A file that is there now: another process was faster, or a dangling link: the checks tell.
+        # There is a file now: another process was faster, or it is a dangling link. Checks follow.
         with suppress(FileExistsError):
             return hold(path, make=True)
     _check_kind(path)
@@ -180,7 +177,7 @@ def _check_kind(path: Path) -> None:
 
 
 def _check_file(path: Path, file: Hold, *, create: bool) -> None:
-    """What can be told before SQLite opens the file, from its one descriptor."""
+    """The checks before SQLite opens the file, through its one descriptor."""
     file_aliases.check(path, file)
     size = os.fstat(file.descriptor).st_size
     if size == 0 and create:
@@ -197,7 +194,7 @@ def _check_file(path: Path, file: Hold, *, create: bool) -> None:
 
 
 def _check_owner(path: Path) -> None:
-    """What others may write is not driven: an engine would do what they wrote."""
+    """Refuse a file that others can write: an engine would do what they wrote."""
     if why := doubt(path):
         raise StoreUnusable(f"the store is not safe to work with: {why}: it can only be read")
 
@@ -210,7 +207,7 @@ def _check_writable(path: Path) -> None:
 
 
 def _version(path: Path, *, unlocked: bool) -> int:
-    """The file's schema version; reads enough to notice a damaged or truncated file."""
+    """The file's schema version; notices a damaged or truncated file."""
     with closing(connect(path, readonly=True, unlocked=unlocked)) as db:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version < 1:
@@ -223,7 +220,7 @@ def _version(path: Path, *, unlocked: bool) -> int:
 def _bring_up_to_date(path: Path) -> None:
     """Run the migrations that the file has not seen, all in one transaction.
 
-    Whoever only looks does so too: nobody wants to start a run to see how the last one went.
+    Commands that only read do so too: nobody should have to start a run to see the last one.
     """
     if not (os.access(path, os.W_OK) and os.access(path.resolve().parent, os.W_OK)):
         raise StoreUnusable(
@@ -233,13 +230,13 @@ def _bring_up_to_date(path: Path) -> None:
     _check_owner(path)
     from sqlite_utils import Database
 
-    # Not in WAL mode yet if new: so the file's own header says whose it is from its first moment.
+    # A new file is not in WAL mode yet, so that its own header has our id from the first moment.
     with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         done = connection.execute("PRAGMA user_version").fetchone()[0]
         database = Database(connection, execute_plugins=False, recursive_triggers=False)
-        for step in MIGRATIONS[done:]:
-            step(database)
+        for statement in chain.from_iterable(map(statements, MIGRATIONS[done:])):
+            database.execute(statement)
         for name, query in VIEWS.items():
             database.create_view(name, query, replace=True)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -248,30 +245,34 @@ def _bring_up_to_date(path: Path) -> None:
     connect(path).close()
 
 
-def _version_1(database: Database) -> None:
-    _execute(database, TABLES)
+def doubt(path: Path) -> str | None:
+    """Why others may have forged the store, in words; None when only this user can write it.
+
+    An engine would act on what they wrote. Raises `OSError`. A folder that its group may write is
+    trusted: many systems give each user a group of their own.
+    """
+    place = path.resolve()
+    for suffix in _BESIDE:
+        beside = place.with_name(place.name + suffix)
+        if why := _doubt_of_file(beside):
+            return f"{beside} {why}"
+    folder = place.parent.stat()
+    if folder.st_uid not in (os.geteuid(), 0):
+        return f"the folder {place.parent} belongs to another user, who may replace what is in it"
+    if folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX:
+        return f"anybody may write in the folder {place.parent}"
+    return None
 
 
-def _version_2(database: Database) -> None:
-    _execute(database, ORDER)
-
-
-def _version_3(database: Database) -> None:
-    _execute(database, HOLDER)
-
-
-def _execute(database: Database, statements: str) -> None:
-    for statement in filter(str.strip, statements.split(";")):
-        database.execute(statement)
-
-
-def _version_4(database: Database) -> None:
-    _execute(database, CLOCKS)
-
-
-def _version_5(database: Database) -> None:
-    _execute(database, PLACE)
-
-
-MIGRATIONS = (_version_1, _version_2, _version_3, _version_4, _version_5)
-"""What makes version n + 1 of version n, in order; none may drop a run. Append only."""
+def _doubt_of_file(path: Path) -> str | None:
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return "is no regular file"
+    if status.st_uid != os.geteuid():
+        return "belongs to another user"
+    if status.st_mode & _WRITABLE:
+        return "can be written by others (chmod 600 makes it yours)"
+    return None

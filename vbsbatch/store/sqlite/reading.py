@@ -1,11 +1,13 @@
 """The store file as screens and reports see it: read-only, beside any number of engines."""
 
+# ruff: noqa: S608 - every part of these statements is a constant of this package
+
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -18,36 +20,78 @@ from vbsbatch.model import (
     JobState,
     Rate,
     Run,
-    RunState,
-    Settings,
-    Wall,
 )
-from vbsbatch.store.ports import Event, ReadPosition
-from vbsbatch.store.records import STATES, damaged, one_of
-from vbsbatch.store.selection import JobSelection
-from vbsbatch.store.sqlite import journal_sql, locks, read_sql
+from vbsbatch.store.ports import CodeCount, Event, ReadPosition
+from vbsbatch.store.records import damaged
+from vbsbatch.store.selection import JobSelection, resolved
+from vbsbatch.store.sqlite import journal_sql, locks
+from vbsbatch.store.sqlite.codec import read_backup_settings, read_rate
 from vbsbatch.store.sqlite.descriptors import hold
 from vbsbatch.store.sqlite.opening import connect
-from vbsbatch.store.sqlite.row_checks import Row, check_run_id
 from vbsbatch.store.sqlite.rows import (
+    ATTEMPT_COLUMNS,
+    CODE_COUNT,
+    JOB_COLUMNS,
+    by_state,
     by_wave,
-    cloud_time,
     read_attempt,
-    read_backup_settings,
+    read_event,
     read_job,
-    read_rate,
-    wall_time,
+    read_run,
 )
-from vbsbatch.store.sqlite.settings import read_settings
+from vbsbatch.store.sqlite.rows import RUN as RUN_ROW
 from vbsbatch.store.sqlite.sqlite_errors import translated
 
-_RUN = Row("runs", read_sql.RUN_COLUMNS.replace(",", " ").split())
-_EVENT = Row("events", ("id", "at", "job", "kind", "text"), kind=(str, int))
+RUN_COLUMNS = f"no, {', '.join(RUN_ROW.names)}, defaults, sending_rate"
+"""What `SqliteReader` reads of a run."""
 
-_ANSWER = Row("attempts", ("http_status", "code", "number"))
+RUNS = f"SELECT {RUN_COLUMNS} FROM runs ORDER BY no DESC"
 
-LISTED = 5
-"""So many run ids are named where one was not found."""
+RUN_IDS = "SELECT id FROM runs ORDER BY no DESC"
+
+RUN = f"SELECT {RUN_COLUMNS} FROM runs WHERE id = ?"
+
+NEWEST_UNFINISHED = "SELECT id FROM runs WHERE state <> 'ended' ORDER BY no DESC LIMIT 1"
+
+FAILURES = """
+SELECT http_status, code, count(*) FROM jobs WHERE run = ? AND state = 5
+GROUP BY http_status, code ORDER BY count(*) DESC, http_status, code"""
+
+ANSWERS = """
+SELECT http_status, code, count(*) FROM attempts WHERE run = ?
+GROUP BY http_status, code ORDER BY count(*) DESC, http_status, code"""
+
+ATTEMPTS = f"SELECT {ATTEMPT_COLUMNS} FROM attempts a WHERE a.run = ? AND a.job = ? ORDER BY number"
+
+ATTEMPT_TOTAL = "SELECT coalesce(sum(attempts), 0) FROM jobs WHERE run = ?"
+
+EVENTS = """
+SELECT e.id, e.at, e.job, e.kind, e.text FROM events e
+WHERE e.id > max(:after, (SELECT first_event FROM runs WHERE no = :run)) AND e.run = :run
+  AND (:job IS NULL OR e.job = :job) ORDER BY e.id LIMIT :limit"""
+
+LAST_EVENT = "SELECT coalesce(max(id), 0) FROM events"
+
+LAST_REV = "SELECT coalesce(max(rev), 0) FROM runs"
+
+SOME_JOBS = f"""
+SELECT {JOB_COLUMNS} FROM jobs j
+WHERE j.run = ? AND j.no IN (SELECT value FROM json_each(?))"""
+"""Run, numbers as JSON."""
+
+CHANGED_SINCE = """j.run = :run AND j.no IN (
+  SELECT no FROM jobs INDEXED BY jobs_rev
+  WHERE rev > :rev AND rev > 0 AND state < 4 AND run = :run
+  UNION
+  SELECT job FROM events WHERE id > :event AND run = :run AND job IS NOT NULL)"""
+
+CHANGED = f"SELECT {JOB_COLUMNS} FROM jobs j WHERE {CHANGED_SINCE} ORDER BY j.no"
+
+CLOCK_STEP = "SELECT clock_step FROM runs WHERE no = ?"
+
+COMMAND_RESULT = "SELECT result FROM commands WHERE id = ? AND done_at IS NOT NULL"
+
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,8 +130,8 @@ class SqliteReader:
 
     def _rows(self, query: str, parameters: Any = ()) -> Iterator[Any]:
         with translated(self.path):
-            # No `yield from`: it would close the cursor when a reader that had enough is collected,
-            # perhaps after the file was closed.
+            # No `yield from`: it would close the cursor when a generator that was not exhausted is
+            # collected, perhaps after the file was closed.
             for row in self._db.execute(query, parameters):  # noqa: UP028
                 yield row
 
@@ -109,92 +153,41 @@ class SqliteReader:
 
     def runs(self) -> list[Run]:
         """All runs, newest first."""
-        return [self._run(row) for row in self._rows(read_sql.RUNS)]
+        return [self._run(row) for row in self._rows(RUNS)]
 
     def run(self, ref: str) -> Run:
         """The run that `ref` names: an id, the beginning of just one id, or `latest`.
 
         `UsageError` otherwise, with the ids that it may have meant.
         """
-        ids = [row[0] for row in self._rows(read_sql.RUN_IDS)]
-        if not ids:
-            raise UsageError(f"there is no run in {self.path} yet")
-        run_id = ids[0] if ref == "latest" else _resolve(ref, ids)
-        return self._run(next(self._rows(read_sql.RUN, (run_id,))))
+        run_id = resolved(ref, [row[0] for row in self._rows(RUN_IDS)], self.name)
+        return self._run(next(self._rows(RUN, (run_id,))))
 
     def newest_unfinished(self) -> Run | None:
         """The newest run that has not ended, if there is one."""
-        for (run_id,) in self._rows(read_sql.NEWEST_UNFINISHED):
+        for (run_id,) in self._rows(NEWEST_UNFINISHED):
             return self.run(run_id)
         return None
 
     def sending_rate(self, run_id: str) -> Rate | None:
-        """The rate at which the run's engine last said it sends."""
+        """See `RunReader.sending_rate`."""
         self._about(run_id)
-        return read_rate(next(self._rows(read_sql.RUN, (run_id,)))[-1])
+        rate = next(self._rows(RUN, (run_id,)))[-1]
+        return None if rate is None else read_rate(rate)
 
     def _run(self, row: Any) -> Run:
-        _RUN.check(row)
-        check_run_id(row[1])
-        (
-            _,
-            run_id,
-            plan,
-            cloud,
-            project_id,
-            state,
-            settings,
-            created_at,
-            started_at,
-            ended_at,
-            *rest,
-        ) = row
-        reason, deadline_at, rate, in_flight, pid, host, heartbeat_at, *rest = rest
-        create_calls, read_calls, wave, created_cloud_at, clock_step, adopted, *rest = rest
-        region, project_name, endpoint, *_ = rest
-        return Run(
-            id=run_id,
-            plan=plan,
-            cloud=cloud,
-            project_id=project_id,
-            project_name=project_name,
-            region=region,
-            endpoint=endpoint,
-            state=self._run_state(state),
-            settings=self._settings(settings),
-            created_at=Wall(created_at / 1000),
-            created_cloud_at=cloud_time(created_cloud_at),
-            started_at=wall_time(started_at),
-            ended_at=wall_time(ended_at),
-            deadline_at=wall_time(deadline_at),
-            reason=reason,
-            rate=read_rate(rate),
-            in_flight=in_flight,
-            pid=pid,
-            host=host,
-            heartbeat_at=wall_time(heartbeat_at),
-            clock_step=clock_step / 1000,
-            create_calls=create_calls,
-            read_calls=read_calls,
-            wave=wave,
-            adopted=adopted,
-        )
-
-    def _run_state(self, word: str) -> RunState:
+        _, *values, _, _ = row
         try:
-            return RunState(word)
-        except ValueError as error:
-            raise damaged("a state of a run") from error
-
-    def _settings(self, text: str) -> Settings:
-        try:
-            return read_settings(text)
+            run = read_run(values)
         except (ValueError, KeyError, RecursionError) as error:
             raise StoreFailed(f"{self.path}: the settings of a run are damaged") from error
+        if not _RUN_ID.fullmatch(run.id):  # messages have ids in commands to be typed
+            raise damaged("an id of a run")
+        return run
 
     def _about(self, run_id: str) -> _Known:
         if run_id not in self._known:
-            for row in self._rows(read_sql.RUN, (run_id,)):
+            for row in self._rows(RUN, (run_id,)):
                 known = _Known(number=row[0], defaults=read_backup_settings(row[-2]))
                 self._known[run_id] = known
         if run_id not in self._known:
@@ -205,8 +198,7 @@ class SqliteReader:
 
     def counts(self, run_id: str) -> dict[JobState, int]:
         """How many jobs of the run are in each state; states without a job are absent."""
-        rows = self._rows(read_sql.COUNTS, (self._about(run_id).number,))
-        return {one_of(STATES, state, "a state"): jobs for state, jobs in rows}
+        return by_state(self._value(journal_sql.COUNTS, (self._about(run_id).number,)))
 
     def wave_counts(self, run_id: str) -> Mapping[int, Mapping[JobState, int]]:
         """The same for each wave, by its index."""
@@ -223,11 +215,10 @@ class SqliteReader:
         after: int | None = None,
         limit: int | None = None,
     ) -> Iterator[Job]:
-        """Jobs in plan order, one by one; an empty criterion is none; see `JobSelection`.
+        """See `RunReader.jobs`.
 
-        `after` is the number of the job before the first. They are read page by page, each as it
-        is at that moment: whoever takes them may be slow (a pager waits for a key, for hours), and
-        a query that is left open keeps the write-ahead log from being emptied.
+        They are read page by page: the caller may be slow (a pager waits for a key, for hours), and
+        an open query keeps the write-ahead log from being emptied.
         """
         selection = JobSelection(
             states=frozenset(states) or None,
@@ -237,43 +228,35 @@ class SqliteReader:
         )
         first = journal_sql.FIRST if after is None else after
         size = journal_sql.PAGE if limit is None else max(1, min(limit, journal_sql.PAGE))
-        pages = self._pages(self._about(run_id), selection, first, size)
-        return islice(chain.from_iterable(pages), limit)
+        known = self._about(run_id)
 
-    def _pages(
-        self, known: _Known, selection: JobSelection, after: int, size: int
-    ) -> Iterator[list[Job]]:
-        asked, named = selection.by_pages()
-        parameters = journal_sql.selection_parameters(asked) | {"run": known.number, "limit": size}
-        full = True
-        while full:
-            rows = list(self._rows(journal_sql.SELECTED, parameters | {"after": after}))
-            jobs = self._read_jobs(rows, known)
-            yield list(filter(named, jobs))
-            full = len(jobs) == size
-            after = jobs[-1].no if jobs else after
+        def read(page: dict[str, Any]) -> list[Job]:
+            return self._read_jobs(list(self._rows(journal_sql.SELECTED, page)), known)
+
+        pages = journal_sql.pages(read, known.number, selection, after=first, size=size)
+        return islice(chain.from_iterable(pages), limit)
 
     def _read_jobs(self, rows: Iterable[Any], known: _Known) -> list[Job]:
         """The jobs, with the times of their engine's clock as the machine's clock shows them."""
-        step = self._value(read_sql.CLOCK_STEP, (known.number,)) / 1000
+        step = self._value(CLOCK_STEP, (known.number,)) / 1000
         return [read_job(row, known.defaults, step) for row in rows]
 
     def job(self, run_id: str, no: int) -> Job:
         """One job of the run."""
         known = self._about(run_id)
-        for row in self._rows(read_sql.JOB, (known.number, no)):
+        for row in self._rows(SOME_JOBS, (known.number, f"[{no}]")):
             return self._read_jobs([row], known)[0]
         raise UsageError(f"run {run_id} has no job {no}")
 
-    def failures(self, run_id: str) -> list[tuple[int | None, str | None, int]]:
+    def failures(self, run_id: str) -> list[CodeCount]:
         """HTTP status, code and number of the failed jobs, the most frequent first."""
-        rows = self._rows(read_sql.FAILURES, (self._about(run_id).number,))
-        return [(status, code, jobs) for status, code, jobs in _ANSWER.checked(rows)]
+        rows = self._rows(FAILURES, (self._about(run_id).number,))
+        return [(status, code, jobs) for status, code, jobs in CODE_COUNT.checked(rows)]
 
-    def answers(self, run_id: str) -> list[tuple[int | None, str | None, int]]:
+    def answers(self, run_id: str) -> list[CodeCount]:
         """HTTP status, code and number of all answers to creates, the most frequent first."""
-        rows = self._rows(read_sql.ANSWERS, (self._about(run_id).number,))
-        return [(status, code, answers) for status, code, answers in _ANSWER.checked(rows)]
+        rows = self._rows(ANSWERS, (self._about(run_id).number,))
+        return [(status, code, answers) for status, code, answers in CODE_COUNT.checked(rows)]
 
     def retrying(self, run_id: str) -> int:
         """How many waiting jobs have been tried before."""
@@ -281,12 +264,12 @@ class SqliteReader:
 
     def attempts(self, run_id: str, no: int) -> list[Attempt]:
         """The recorded attempts of one job, in the order of their numbers."""
-        rows = self._rows(read_sql.ATTEMPTS, (self._about(run_id).number, no))
+        rows = self._rows(ATTEMPTS, (self._about(run_id).number, no))
         return [read_attempt(row) for row in rows]
 
     def attempt_total(self, run_id: str) -> int:
         """Create requests of the whole run."""
-        return int(self._value(read_sql.ATTEMPT_TOTAL, (self._about(run_id).number,)))
+        return int(self._value(ATTEMPT_TOTAL, (self._about(run_id).number,)))
 
     # History and changes
 
@@ -300,27 +283,27 @@ class SqliteReader:
             "limit": -1 if limit is None else limit,
             "job": no,
         }
-        return map(read_event, self._rows(read_sql.EVENTS, page))
+        return map(read_event, self._rows(EVENTS, page))
 
     def data_version(self) -> int:
-        """A number that changes when anybody else has written to the file; costs microseconds.
+        """A number that changes when another connection has written to the file.
 
-        Raises `StoreFailed` when the file is not there any more: what is open goes on being read,
-        and nobody will ever write to it again.
+        Raises `StoreFailed` when the file is gone: the open one could still be read, but nobody
+        will write to it any more.
         """
         if not self.path.exists():
             raise StoreFailed(f"{self.path} is gone: it was moved or deleted")
         return int(self._value("PRAGMA data_version"))
 
     def mark(self) -> ReadPosition:
-        """Now: what follows is new."""
+        """The present position: whatever is written later is new."""
         with self._snapshot():
             return self._mark()
 
     def _mark(self) -> ReadPosition:
         return ReadPosition(
-            rev=self._value(read_sql.LAST_REV),
-            event=self._value(read_sql.LAST_EVENT),
+            rev=self._value(LAST_REV),
+            event=self._value(LAST_EVENT),
         )
 
     def changed(self, run_id: str, since: ReadPosition) -> tuple[ReadPosition, list[Job]]:
@@ -328,42 +311,11 @@ class SqliteReader:
         known = self._about(run_id)
         parameters = {"run": known.number, "rev": since.rev, "event": since.event}
         with self._snapshot():
-            rows = self._rows(read_sql.CHANGED, parameters)
+            rows = self._rows(CHANGED, parameters)
             return self._mark(), self._read_jobs(rows, known)
 
     def command_result(self, command_id: int) -> str | None:
-        """What became of a command, None while nobody acknowledged it."""
-        for (result,) in self._rows(read_sql.COMMAND_RESULT, (command_id,)):
+        """The engine's answer to a command, None while there is none."""
+        for (result,) in self._rows(COMMAND_RESULT, (command_id,)):
             return str(result)
         return None
-
-
-def _resolve(ref: str, ids: list[str]) -> str:
-    fits = [run_id for run_id in ids if run_id.startswith(ref)] if ref else []
-    if ref in fits or len(fits) == 1:
-        return ref if ref in fits else fits[0]
-    if fits:
-        more = f" and {len(fits) - LISTED} more" if len(fits) > LISTED else ""
-        raise UsageError(f"{ref!r} fits several runs: {', '.join(fits[:LISTED])}{more}")
-    close = get_close_matches(ref, ids, n=1, cutoff=0.7)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(ids[:LISTED])}"
-    more = " ..." if not close and len(ids) > LISTED else ""
-    raise UsageError(f"there is no run {ref!r}: {hint}{more}")
-
-
-def read_event(row: Any) -> Event:
-    """An event from the columns id, at, job, kind, text."""
-    _EVENT.check(row)
-    number, at, no, kind, text = row
-    if not isinstance(kind, int):
-        return Event(id=number, at=at / 1000, no=no, kind=kind, text=text)
-    came_from, to = divmod(kind, 8)
-    return Event(
-        id=number,
-        at=at / 1000,
-        no=no,
-        kind="move",
-        came_from=one_of(STATES, came_from, "a move"),
-        to=one_of(STATES, to, "a move"),
-        text=text,
-    )

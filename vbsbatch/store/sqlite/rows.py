@@ -1,12 +1,8 @@
-"""Between values and rows: packing of ids, times, states; one order of columns for all queries."""
+"""Which columns keep a run, a job, an attempt, an event and a command; all queries use these."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from math import inf
-from operator import attrgetter
-from types import NoneType
+from collections.abc import Sequence
 from typing import Any
 
 from vbsbatch.model import (
@@ -14,271 +10,181 @@ from vbsbatch.model import (
     Answer,
     Attempt,
     BackupSettings,
-    Cloud,
+    Command,
     Elapsed,
     Job,
     JobMoved,
     JobState,
-    Rate,
+    Run,
     RunNoted,
     Verdict,
-    Wall,
 )
-from vbsbatch.store.records import STATES, VERDICTS, damaged, ms, one_of
-from vbsbatch.store.sqlite.row_checks import Row, rows_of
-from vbsbatch.store.sqlite.views import hex_text, request_text, uuid_text
-
-STATE_NUMBER = {state: number for number, state in enumerate(STATES)}
-VERDICT_NUMBER = {verdict: number for number, verdict in enumerate(VERDICTS)}
-
-FIXED = (
-    "no",
-    "volume_id",
-    "volume_name",
-    "backup_name",
-    "settings",
-    "priority",
-    "grp",
-    "az",
-    "wave",
-    "rank",
+from vbsbatch.store.ports import Event
+from vbsbatch.store.records import STATES, ms, one_of
+from vbsbatch.store.sqlite.codec import (
+    ARGUMENT,
+    BACKUP_SETTINGS,
+    CLOUD,
+    ELAPSED,
+    EVENT_KIND,
+    HEX,
+    JOB_STATE,
+    NUMBER,
+    RATE,
+    REQUEST,
+    RUN_STATE,
+    SECONDS,
+    SETTINGS,
+    STATE_NUMBER,
+    TEXT,
+    UUID,
+    VERDICT,
+    WALL,
+    Row,
+    column,
+    rows_of,
+    storable,
 )
-"""Columns of a job that never change after its run was created."""
 
-MUTABLE = (
-    "state",
+RUN = Row(
+    "runs",
+    column("id", TEXT),
+    column("plan", TEXT),
+    column("cloud", TEXT, null=True),
+    column("project_id", TEXT, null=True),
+    column("state", RUN_STATE),
+    column("settings", SETTINGS),
+    column("created_at", WALL),
+    column("started_at", WALL, null=True),
+    column("ended_at", WALL, null=True),
+    column("reason", TEXT, null=True),
+    column("deadline_at", WALL, null=True),
+    column("rate", RATE, null=True),
+    column("in_flight", NUMBER, null=True),
+    column("pid", NUMBER, null=True),
+    column("host", TEXT, null=True),
+    column("heartbeat_at", WALL, null=True),
+    column("create_calls", NUMBER),
+    column("read_calls", NUMBER),
+    column("wave", NUMBER),
+    column("created_cloud_at", CLOUD, null=True),
+    column("clock_step", SECONDS),
+    column("adopted", NUMBER),
+    column("region", TEXT, null=True),
+    column("project_name", TEXT, null=True),
+    column("endpoint", TEXT, null=True),
+)
+
+FIXED = Row(
+    "jobs",
+    column("no", NUMBER),
+    column("volume_id", UUID),
+    column("volume_name", TEXT, null=True),
+    column("backup_name", TEXT),
+    column("settings", BACKUP_SETTINGS, null=True),
+    column("priority", NUMBER),
+    column("grp", TEXT, "group", null=True),
+    column("az", TEXT, null=True),
+    column("wave", NUMBER),
+    column("rank", NUMBER),
+)
+"""What never changes about a job after its run was created."""
+
+MUTABLE = Row(
+    "jobs",
+    column("state", JOB_STATE),
+    column("attempts", NUMBER),
+    column("free", NUMBER, "uncharged"),
+    column("due_at", ELAPSED),
+    column("intent_at", ELAPSED, null=True),
+    column("unknown_at", ELAPSED, null=True),
+    column("later_since", ELAPSED, null=True),
+    column("first_sent_at", WALL, null=True),
+    column("ended_at", WALL, null=True),
+    column("http_status", NUMBER, null=True),
+    column("code", TEXT, null=True),
+    column("message", TEXT, null=True),
+    column("cloud_job_id", HEX, null=True),
+    column("backup_id", UUID, null=True),
+    column("errored_backup_id", UUID, null=True),
+    column("progress", NUMBER, null=True),
+    column("intent_cloud_at", CLOUD, null=True),
+    column("first_cloud_at", CLOUD, null=True),
+)
+"""What a job's engine writes."""
+
+JOB = Row("jobs", *FIXED.columns, *MUTABLE.columns)
+
+ATTEMPT = Row(
     "attempts",
-    "free",
-    "due_at",
-    "intent_at",
-    "unknown_at",
-    "later_since",
-    "first_sent_at",
-    "ended_at",
-    "http_status",
-    "code",
-    "message",
-    "cloud_job_id",
-    "backup_id",
-    "errored_backup_id",
-    "progress",
-    "intent_cloud_at",
-    "first_cloud_at",
+    column("number", NUMBER),
+    column("sent_at", WALL),
+    column("took", SECONDS, null=True),
+    column("verdict", VERDICT),
+    column("http_status", NUMBER, "answer.status", null=True),
+    column("code", TEXT, "answer.code", null=True),
+    column("message", TEXT, "answer.message", null=True),
+    column("request_id", REQUEST, "answer.request_id", null=True),
+    column("cloud_job_id", HEX, "answer.cloud_job_id", null=True),
+    column("backup_id", UUID, "answer.backup_id", null=True),
 )
-"""Columns of a job that its engine writes."""
 
-MUTABLE_FIELDS = tuple({"free": "uncharged"}.get(column, column) for column in MUTABLE)
-"""The fields of `Job` that are in these columns."""
-
-_AS_TEXT: dict[str, Callable[[str], str]] = {
-    "volume_id": uuid_text,
-    "cloud_job_id": hex_text,
-    "backup_id": uuid_text,
-    "errored_backup_id": uuid_text,
-    "request_id": request_text,
-}
-
-ATTEMPT = (
-    "number",
-    "sent_at",
-    "took",
-    "verdict",
-    "http_status",
-    "code",
-    "message",
-    "request_id",
-    "cloud_job_id",
-    "backup_id",
+EVENT = Row(
+    "events",
+    column("id", NUMBER),
+    column("at", WALL),
+    column("job", NUMBER, "no", null=True),
+    column("kind", EVENT_KIND),
+    column("text", TEXT, null=True),
 )
-"""Columns of an attempt beside its run and job."""
 
+COMMAND = Row(
+    "commands",
+    column("id", NUMBER),
+    column("verb", TEXT),
+    column("argument", ARGUMENT),
+    column("asked_by", TEXT),
+    column("asked_at", WALL),
+)
 
-_JOB = Row("jobs", FIXED + MUTABLE)
-_ATTEMPT = Row("attempts", ATTEMPT)
+CODE_COUNT = Row(
+    "attempts",
+    column("http_status", NUMBER, null=True),
+    column("code", TEXT, null=True),
+    column("number", NUMBER),
+)
+"""What counts jobs or answers by status and code gives."""
 
-
-def selected(columns: Sequence[str], table: str, **instead: str) -> str:
-    """The SQL list of these columns with ids as text, in the order the readers below expect.
-
-    `instead` names expressions that take the place of columns.
-    """
-
-    def expression(name: str) -> str:
-        return _AS_TEXT[name](f"{table}.{name}") if name in _AS_TEXT else f"{table}.{name}"
-
-    return ", ".join(instead.get(name) or expression(name) for name in columns)
-
-
-JOB_COLUMNS = selected(FIXED + MUTABLE, "j")
+JOB_COLUMNS = JOB.selected("j")
 """What `read_job` reads, of a table called `j`."""
 
-ATTEMPT_COLUMNS = selected(ATTEMPT, "a")
+ATTEMPT_COLUMNS = ATTEMPT.selected("a")
 """What `read_attempt` reads, of a table called `a`."""
 
+_UNTOUCHED = MUTABLE.values_of(Job(no=0, volume_id="", volume_name="", backup_name=""))
 
-def storable(text: str | None) -> str | None:
-    """The text as SQLite can hold it: a server's JSON may smuggle in half a surrogate pair."""
-    if text is None or text.isascii():
-        return text
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def pack_hex(text: str | None) -> bytes | str | None:
-    """32 lower-case hexadecimal digits as 16 bytes, anything else as the text it is."""
-    if text is None or len(text) != 32:
-        return storable(text)
-    try:
-        packed = bytes.fromhex(text)
-    except ValueError:
-        return storable(text)
-    return packed if packed.hex() == text else storable(text)
-
-
-def pack_uuid(text: str | None) -> bytes | str | None:
-    """A lower-case UUID with its hyphens as 16 bytes, anything else as the text it is."""
-    if text is None or len(text) != 36:
-        return storable(text)
-    if not text[8] == text[13] == text[18] == text[23] == "-":
-        return storable(text)
-    packed = pack_hex(text.replace("-", ""))
-    return packed if isinstance(packed, bytes) else storable(text)
-
-
-def pack_request(text: str | None) -> bytes | str | None:
-    """A request id `req-<uuid>` as 16 bytes, anything else as the text it is."""
-    if text is None or not text.startswith("req-"):
-        # Not packed, though a bare UUID could be: 16 bytes in this column mean `req-<uuid>`.
-        return storable(text)
-    packed = pack_uuid(text[4:])
-    return packed if isinstance(packed, bytes) else storable(text)
-
-
-def time_ms(at: float | Elapsed | Wall | Cloud | None) -> int | None:
-    """A time or duration as the store keeps it, None for none."""
-    return None if at is None else ms(at)
-
-
-def seconds(milliseconds: int | None) -> float | None:
-    """The inverse of `time_ms`."""
-    return None if milliseconds is None else milliseconds / 1000
-
-
-def backup_settings_text(settings: BackupSettings) -> str:
-    """Backup settings as JSON, absent parts left out."""
-    parts: dict[str, Any] = {}
-    if settings.description is not None:
-        parts["description"] = settings.description
-    if settings.tags:
-        parts["tags"] = dict(settings.tags)
-    if settings.full is not None:
-        parts["full"] = settings.full
-    if settings.snapshot_id is not None:
-        parts["snapshot_id"] = settings.snapshot_id
-    if not settings.force:
-        parts["force"] = False
-    if settings.full_if_no_parent:
-        parts["full_if_no_parent"] = True
-    if settings.source_backup_id is not None:
-        parts["source_backup_id"] = settings.source_backup_id
-    return json.dumps(parts, separators=(",", ":"))
-
-
-def read_backup_settings(text: str) -> BackupSettings:
-    """The inverse of `backup_settings_text`."""
-    try:
-        parts = json.loads(text)
-        tags = tuple(parts.get("tags", {}).items())
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise damaged("settings of a backup") from error
-    if not (_are(str, *(word for pair in tags for word in pair)) and _are_settings(parts)):
-        raise damaged("settings of a backup")
-    return BackupSettings(
-        description=parts.get("description"),
-        tags=tags,
-        full=parts.get("full"),
-        snapshot_id=parts.get("snapshot_id"),
-        force=parts.get("force", True),
-        full_if_no_parent=parts.get("full_if_no_parent", False),
-        source_backup_id=parts.get("source_backup_id"),
-    )
-
-
-def _are_settings(parts: dict[str, Any]) -> bool:
-    """Whether each part is of its type, or absent."""
-    texts = (parts.get(name) for name in ("description", "snapshot_id", "source_backup_id"))
-    flags = (parts.get(name) for name in ("full", "force", "full_if_no_parent"))
-    return _are((str, NoneType), *texts) and _are((bool, NoneType), *flags)
-
-
-def _are(kind: type | tuple[type, ...], *values: object) -> bool:
-    return all(isinstance(value, kind) for value in values)
-
-
-def rate_text(rate: Rate | None) -> str | None:
-    """A rate as `count/seconds`."""
-    return None if rate is None else f"{rate.count:.15g}/{rate.per:.15g}"
-
-
-def read_rate(text: str | None) -> Rate | None:
-    """The inverse of `rate_text`."""
-    if text is None:
-        return None
-    try:
-        count, per = map(float, text.split("/"))
-    except (ValueError, AttributeError) as error:
-        raise damaged("a rate") from error
-    if not (0 < count < inf and 0 < per < inf):
-        raise damaged("a rate")
-    return Rate(count=count, per=per)
-
-
-def mutable_row(job: Job) -> tuple[Any, ...]:
-    """The job's `MUTABLE` columns."""
-    return (
-        STATE_NUMBER[job.state],
-        job.attempts,
-        job.uncharged,
-        ms(job.due_at),
-        time_ms(job.intent_at),
-        time_ms(job.unknown_at),
-        time_ms(job.later_since),
-        time_ms(job.first_sent_at),
-        time_ms(job.ended_at),
-        job.http_status,
-        storable(job.code),
-        storable(job.message),
-        pack_hex(job.cloud_job_id),
-        pack_uuid(job.backup_id),
-        pack_uuid(job.errored_backup_id),
-        job.progress,
-        time_ms(job.intent_cloud_at),
-        None if job.first_cloud_at == job.intent_cloud_at else time_ms(job.first_cloud_at),
-    )
+_WAITS = ("intent_at", "unknown_at", "later_since")
 
 
 def untouched(job: Job) -> bool:
-    """Whether the engine's columns of the job are as those of any job that nothing happened to."""
-    return bool(_MUTABLE_OF(job) == _UNTOUCHED)
-
-
-_MUTABLE_OF = attrgetter(*MUTABLE_FIELDS)
-_UNTOUCHED = _MUTABLE_OF(Job(no=0, volume_id="", volume_name="", backup_name=""))
+    """Whether the engine's columns are as those of any job that nothing happened to."""
+    return bool(MUTABLE.values_of(job) == _UNTOUCHED)
 
 
 def fixed_row(job: Job, defaults: BackupSettings) -> tuple[Any, ...]:
     """The job's `FIXED` columns; what equals the defaults is left out."""
-    return (
-        job.no,
-        pack_uuid(job.volume_id),
-        None if job.volume_name == job.volume_id else storable(job.volume_name),
-        storable(job.backup_name),
-        None if job.settings == defaults else backup_settings_text(job.settings),
-        job.priority,
-        storable(job.group),
-        storable(job.az),
-        job.wave,
-        job.rank,
-    )
+    absent = []
+    if job.volume_name == job.volume_id:
+        absent.append("volume_name")
+    if job.settings == defaults:
+        absent.append("settings")
+    return FIXED.encode(job, absent=absent)
+
+
+def mutable_row(job: Job) -> tuple[Any, ...]:
+    """The job's `MUTABLE` columns; a first create that is also the newest is stored once."""
+    once = job.first_cloud_at == job.intent_cloud_at
+    return MUTABLE.encode(job, absent=("first_cloud_at",) if once else ())
 
 
 def read_job(row: Sequence[Any], defaults: BackupSettings, step: float = 0.0) -> Job:
@@ -287,123 +193,72 @@ def read_job(row: Sequence[Any], defaults: BackupSettings, step: float = 0.0) ->
     Its waits are times of its engine's clock; with the run's `clock_step` they become times that
     the machine's clock shows. `StoreUnusable` for what is no job.
     """
-    _JOB.check(row)
-    no, volume_id, volume_name, backup_name, settings, priority, group, *rest = row
-    az, wave, rank, *rest = rest
-    state, attempts, uncharged, due_at, intent_at, unknown_at, later_since, *rest = rest
-    first_sent_at, ended_at, http_status, code, message, *rest = rest
-    cloud_job_id, backup_id, errored_backup_id, progress, *rest = rest
-    intent_cloud_at, first_cloud_at = rest
-    return Job(
-        no=no,
-        volume_id=volume_id,
-        volume_name=volume_id if volume_name is None else volume_name,
-        backup_name=backup_name,
-        settings=defaults if settings is None else read_backup_settings(settings),
-        priority=priority,
-        group=group,
-        az=az,
-        wave=wave,
-        rank=rank,
-        state=one_of(STATES, state, "a state"),
-        attempts=attempts,
-        uncharged=uncharged,
-        due_at=_moved(due_at or None, step) or AT_ONCE,
-        intent_at=_moved(intent_at, step),
-        unknown_at=_moved(unknown_at, step),
-        later_since=_moved(later_since, step),
-        first_sent_at=wall_time(first_sent_at),
-        ended_at=wall_time(ended_at),
-        http_status=http_status,
-        code=code,
-        message=message,
-        cloud_job_id=cloud_job_id,
-        backup_id=backup_id,
-        errored_backup_id=errored_backup_id,
-        progress=progress,
-        intent_cloud_at=cloud_time(intent_cloud_at),
-        first_cloud_at=cloud_time(
-            first_cloud_at or (None if first_sent_at is None else intent_cloud_at)
-        ),
-    )
+    job = JOB.decode(row)
+    if job["volume_name"] is None:
+        job["volume_name"] = job["volume_id"]
+    if job["settings"] is None:
+        job["settings"] = defaults
+    if job["first_sent_at"] is not None and not job["first_cloud_at"]:
+        job["first_cloud_at"] = job["intent_cloud_at"]
+    if step:
+        for name in _WAITS if job["due_at"] == AT_ONCE else ("due_at", *_WAITS):
+            if job[name] is not None:
+                job[name] = Elapsed((ms(job[name]) + ms(step)) / 1000)
+    return Job(**job)
 
 
-def _moved(milliseconds: int | None, step: float) -> Elapsed | None:
-    return None if milliseconds is None else Elapsed((milliseconds + ms(step)) / 1000)
-
-
-def wall_time(milliseconds: int | None) -> Wall | None:
-    """A record of the machine's clock."""
-    return None if milliseconds is None else Wall(milliseconds / 1000)
-
-
-def cloud_time(milliseconds: int | None) -> Cloud | None:
-    """A time of the cloud's clock."""
-    return None if milliseconds is None else Cloud(milliseconds / 1000)
-
-
-def by_wave(text: str) -> dict[int, dict[JobState, int]]:
-    """Jobs by wave and state, from what `statements.WAVES` finds."""
-    found: dict[int, dict[JobState, int]] = {}
-    for wave, state, jobs in rows_of(text):
-        found.setdefault(wave, {})[one_of(STATES, state, "a state")] = jobs
-    return found
+def read_run(row: Sequence[Any]) -> Run:
+    """A run from the columns of `RUN`; `ValueError` for settings that are none."""
+    return Run(**RUN.decode(row))
 
 
 def attempt_row(no: int, attempt: Attempt) -> tuple[Any, ...]:
     """Job number and the `ATTEMPT` columns; a success keeps no message, it says nothing new."""
-    answer = attempt.answer
     accepted = attempt.verdict is Verdict.ACCEPTED
-    return (
-        no,
-        attempt.number,
-        ms(attempt.sent_at),
-        time_ms(attempt.took),
-        VERDICT_NUMBER[attempt.verdict],
-        answer.status,
-        storable(answer.code),
-        None if accepted else storable(answer.message),
-        pack_request(answer.request_id),
-        pack_hex(answer.cloud_job_id),
-        pack_uuid(answer.backup_id),
-    )
+    return (no, *ATTEMPT.encode(attempt, absent=("answer.message",) if accepted else ()))
 
 
 def read_attempt(row: Sequence[Any]) -> Attempt:
     """An attempt from the columns of `ATTEMPT_COLUMNS`; what else its answer said is not kept."""
-    _ATTEMPT.check(row)
-    number, sent_at, took, verdict, status, code, message, *rest = row
-    request_id, cloud_job_id, backup_id = rest
-    return Attempt(
-        number=number,
-        sent_at=Wall(sent_at / 1000),
-        took=seconds(took),
-        verdict=one_of(VERDICTS, verdict, "a verdict"),
-        answer=Answer(
-            status=status,
-            code=code,
-            message=message,
-            request_id=request_id,
-            cloud_job_id=cloud_job_id,
-            backup_id=backup_id,
-        ),
-    )
-
-
-def move_kind(came_from: JobState, to: JobState) -> int:
-    """The number that stands for a move in `events.kind`."""
-    return STATE_NUMBER[came_from] * 8 + STATE_NUMBER[to]
-
-
-def told_by_attempt(move: JobMoved) -> bool:
-    """Whether the row of its attempt says all there is to say about the move: accepted."""
-    accepted = move.attempt is not None and move.attempt.verdict is Verdict.ACCEPTED
-    return accepted and move.job.state is JobState.RUNNING and move.note is None
+    attempt = ATTEMPT.decode(row)
+    parts = [name for name in attempt if name.startswith("answer.")]
+    answer = {name.removeprefix("answer."): attempt.pop(name) for name in parts}
+    return Attempt(**attempt, answer=Answer(**answer))
 
 
 def event_row(event: JobMoved | RunNoted) -> tuple[Any, ...]:
-    """The columns at, job, kind, text."""
+    """The columns at, job, kind, text; the kind of a move is a number."""
     if isinstance(event, RunNoted):
         return (ms(event.at), None, storable(event.kind), storable(event.text))
-    kind = move_kind(event.came_from, event.job.state)
-    return (ms(event.at), event.job.no, kind, storable(event.note))
+    kind = STATE_NUMBER[event.came_from] * 8 + STATE_NUMBER[event.job.state]
+    text = None if event.note is None else storable(event.note)
+    return (ms(event.at), event.job.no, kind, text)
+
+
+def read_event(row: Any) -> Event:
+    """An event from the columns of `EVENT`."""
+    event = EVENT.decode(row)
+    if isinstance(event["kind"], str):
+        return Event(**event)
+    came_from, to = divmod(event["kind"], 8)
+    moved = {"came_from": came_from, "to": to}
+    words = {name: one_of(STATES, number, "a move") for name, number in moved.items()}
+    return Event(**event | {"kind": "move"} | words)
+
+
+def read_commands(text: str) -> list[Command]:
+    """Commands from the JSON of `COMMAND` rows."""
+    return [Command(**COMMAND.decode(row)) for row in rows_of(text)]
+
+
+def by_state(text: str) -> dict[JobState, int]:
+    """Jobs by state, from what `journal_sql.COUNTS` finds."""
+    return {one_of(STATES, state, "a state"): jobs for state, jobs in rows_of(text)}
+
+
+def by_wave(text: str) -> dict[int, dict[JobState, int]]:
+    """Jobs by wave and state, from what `journal_sql.WAVES` finds."""
+    found: dict[int, dict[JobState, int]] = {}
+    for wave, state, jobs in rows_of(text):
+        found.setdefault(wave, {})[one_of(STATES, state, "a state")] = jobs
+    return found

@@ -1,8 +1,8 @@
-"""The store file as the screens see it: views of many jobs by their numbers, pages, what changed.
+"""The store file for screens: views of many jobs by their numbers, pages, what changed.
 
-A screen looks at a run many times a second: nothing here but a view's order and the first look at a
-run touches every job. SQLite answers such a question with one JSON array, in one step: Python lets
-go of its global lock meanwhile.
+A screen reads a run many times a second. Only the order of a view and the first read of a run touch
+every job. SQLite answers such a query with one JSON array, in one step: meanwhile Python's global
+lock is free.
 """
 
 # ruff: noqa: S608 - every part of these statements is a constant of this package
@@ -16,12 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from vbsbatch.model import Job
-from vbsbatch.store.ports import NO_CODE, Criteria, Event, ReadPosition, ScreenReader
-from vbsbatch.store.run_stats import RunStats
-from vbsbatch.store.sqlite import read_sql
-from vbsbatch.store.sqlite.reading import SqliteReader, read_event
-from vbsbatch.store.sqlite.row_checks import Row, rows_of
-from vbsbatch.store.sqlite.rows import JOB_COLUMNS, STATE_NUMBER, storable
+from vbsbatch.store.ports import NO_CODE, Criteria, Event, Follower, ReadPosition, ScreenReader
+from vbsbatch.store.sqlite.codec import (
+    SECONDS,
+    STATE_NUMBER,
+    TEXT,
+    WALL,
+    Row,
+    column,
+    rows_of,
+    storable,
+)
+from vbsbatch.store.sqlite.reading import CHANGED_SINCE, LAST_EVENT, SOME_JOBS, SqliteReader
+from vbsbatch.store.sqlite.rows import JOB_COLUMNS, read_event
 
 REV = "SELECT rev FROM runs WHERE no = ?"
 
@@ -29,21 +36,12 @@ SPAN = "SELECT coalesce(min(no), 0), coalesce(max(no), -1), count(*) FROM jobs W
 
 GROUPED = "SELECT EXISTS (SELECT 1 FROM jobs WHERE run = ? AND grp IS NOT NULL)"
 
-AT = f"""
-SELECT {JOB_COLUMNS} FROM jobs j
-WHERE j.run = ? AND j.no IN (SELECT value FROM json_each(?))"""
-
 _GLANCE = """j.no, j.state, j.attempts, iif(j.state = 5, j.http_status, NULL),
   iif(j.state = 5, j.code, NULL), j.intent_at, j.ended_at"""
 
 GLANCES = f"SELECT {_GLANCE} FROM jobs j WHERE j.run = ? ORDER BY j.no"
 
-CHANGED_GLANCES = f"""
-SELECT {_GLANCE} FROM jobs j WHERE j.run = :run AND j.no IN (
-  SELECT no FROM jobs INDEXED BY jobs_rev
-  WHERE rev > :rev AND rev > 0 AND state < 4 AND run = :run
-  UNION
-  SELECT job FROM events WHERE id > :event AND run = :run AND job IS NOT NULL)"""
+CHANGED_GLANCES = f"SELECT {_GLANCE} FROM jobs j WHERE {CHANGED_SINCE}"
 
 _EVENT = "e.id, e.at, e.job, e.kind, e.text"
 
@@ -73,8 +71,8 @@ PAUSES = """
 SELECT verb, done_at FROM commands
 WHERE run = ? AND done_at IS NOT NULL AND verb IN ('pause', 'unpause') ORDER BY done_at, id"""
 
-_TOOK = Row("attempts", ("took",))
-_PAUSE = Row("commands", ("verb", "done_at"))
+_TOOK = Row("attempts", column("took", SECONDS))
+_PAUSE = Row("commands", column("verb", TEXT), column("done_at", WALL))
 
 _NAME = """coalesce(j.volume_name, CASE typeof(j.volume_id) WHEN 'blob' THEN hex(j.volume_id)
   ELSE j.volume_id END) COLLATE NOCASE"""
@@ -82,7 +80,7 @@ _NAME = """coalesce(j.volume_name, CASE typeof(j.volume_id) WHEN 'blob' THEN hex
 _RANK = """CASE j.state WHEN 5 THEN 0 WHEN 2 THEN 1 WHEN 0 THEN iif(j.attempts > 0, 2, 5)
   WHEN 3 THEN 3 WHEN 1 THEN 4 WHEN 4 THEN 6 WHEN 6 THEN 7 ELSE 8 END"""
 
-# Each with the word for ascending; a job that has no such thing comes last either way.
+# Each with whether it ascends in SQL; a job that has no such value comes last either way.
 _SORTS: Mapping[str, tuple[str, bool]] = {
     "number": ("j.no", True),
     "state": (_RANK, True),
@@ -129,8 +127,8 @@ class ScreenQueries(SqliteReader):
     ) -> Sequence[int]:
         """The numbers of the jobs that fit, sorted by `sorts`, the first of them first.
 
-        Each is a word that `_SORTS` lists and whether it goes down; a job without the thing to sort
-        by comes last either way. Plan order breaks ties.
+        Each is a key of `_SORTS` and whether it descends; a job without such a value comes last
+        either way. Plan order breaks ties.
         """
         parameters: dict[str, Any] = {"run": self._about(run_id).number}
         where = " AND ".join(_conditions(criteria, parameters)) or "TRUE"
@@ -147,20 +145,18 @@ SELECT json_group_array(no) FROM (
         """The jobs with these numbers, in the order of the numbers."""
         known = self._about(run_id)
         wanted = list(numbers)
-        rows = self._rows(AT, (known.number, json.dumps(wanted)))
+        rows = self._rows(SOME_JOBS, (known.number, json.dumps(wanted)))
         found = {job.no: job for job in self._read_jobs(rows, known)}
         return [found[no] for no in wanted if no in found]
 
     # Following a run
 
-    def follow(self, run_id: str, stats: RunStats, since: ReadPosition | None) -> ReadPosition:
+    def follow(self, run_id: str, stats: Follower, since: ReadPosition | None) -> ReadPosition:
         """Put all jobs of the run (None), or of those that changed since the mark;
         returns the mark to ask with next."""
         number = self._about(run_id).number
         with self._snapshot():
-            mark = ReadPosition(
-                rev=self._value(REV, (number,)), event=self._value(read_sql.LAST_EVENT)
-            )
+            mark = ReadPosition(rev=self._value(REV, (number,)), event=self._value(LAST_EVENT))
             if since is None:
                 stats.see(self._rows(GLANCES, (number,)))
             else:
@@ -176,7 +172,7 @@ SELECT json_group_array(no) FROM (
     def loud_events(
         self, run_id: str, kinds: Iterable[str], *, after: int, until: int, limit: int
     ) -> list[Event]:
-        """What was noted of these kinds about the run as a whole, and the jobs that failed.
+        """Notes of these kinds about the run as a whole, and moves of jobs to `failed`.
 
         The newest `limit` of the events from the one behind `after` to `until`, oldest first.
         """
@@ -237,7 +233,7 @@ def _conditions(criteria: Criteria, parameters: dict[str, Any]) -> Iterable[str]
 
 def _occurs(word: str, name: str, parameters: dict[str, Any]) -> str:
     """SQL for "this word occurs somewhere in the job's texts"."""
-    word = storable(_fold(word)) or ""
+    word = storable(word.lower())
     parameters[name] = word
     parameters[f"{name}_like"] = f"%{_pattern(word)}%"
     fits = "{0} LIKE :{1}_like ESCAPE '\\'"
@@ -249,7 +245,7 @@ def _occurs(word: str, name: str, parameters: dict[str, Any]) -> str:
 
 
 def _occurs_in_id(word: str, name: str, parameters: dict[str, Any]) -> str:
-    """The same for the volume id; a word without a hyphen may run across those of the id."""
+    """The same for the volume id; a word without hyphens matches across those of the id."""
     plain = f"typeof(j.volume_id) = 'text' AND j.volume_id LIKE :{name}_like ESCAPE '\\'"
     digits = word.replace("-", "")
     if digits.strip("0123456789abcdef"):
@@ -268,7 +264,7 @@ def _occurs_in_id(word: str, name: str, parameters: dict[str, Any]) -> str:
 
 
 def _places(word: str) -> Iterable[int]:
-    """Where among the digits of a UUID (from 1) its hyphens leave room for the word's."""
+    """The positions among the digits of a UUID (from 1) at which the hyphens of the word fit."""
     for start in range(len(_UUID) + 1 - len(word)):
         room = _UUID[start : start + len(word)]
         if all((at == "-") == (of == "-") for at, of in zip(room, word, strict=True)):
@@ -278,12 +274,12 @@ def _places(word: str) -> Iterable[int]:
 def _begins(code: str, name: str, parameters: dict[str, Any]) -> str:
     if code == NO_CODE:
         return "j.code IS NULL AND j.attempts > 0"
-    parameters[name] = f"{_pattern(storable(code) or '')}%"
+    parameters[name] = f"{_pattern(storable(code))}%"
     return f"j.code LIKE :{name} ESCAPE '\\'"
 
 
 def _pattern(text: str) -> str:
-    """The text for LIKE, its wildcards taken literally, `%` for what LIKE would compare by case."""
+    """The text for LIKE: wildcards escaped, `%` for letters that LIKE compares by case."""
     escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return "".join("%" if _cased(character) else character for character in escaped)
 

@@ -1,4 +1,4 @@
-"""SQLite's errors in the words of a person who has to do something about them."""
+"""SQLite's errors as one line that says what to do."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def failure(error: BaseException, path: Path) -> StoreFailed:
 
 
 def unusable(error: Exception, path: Path) -> StoreUnusable:
-    """The same where no run was stored yet: there is none to resume, the command is repeated."""
+    """The same before a run was stored: there is none to resume, the command is repeated."""
     return StoreUnusable(_words(error, path, "the same command again"))
 
 
@@ -55,7 +55,7 @@ def _words(error: BaseException, path: Path, again: str) -> str:
 
 
 def _not_ours(path: Path) -> str | None:
-    """Name a file beside the store that belongs to somebody else, as after one command as root."""
+    """A file beside the store that belongs to another user, as after a command run as root."""
     for suffix in ("-wal", "-shm"):
         beside = path.absolute().parent / f"{path.name}{suffix}"
         try:
@@ -81,10 +81,10 @@ def _called(user: int) -> str:
 
 @contextmanager
 def translated(
-    path: Path, told: Callable[[Exception, Path], StoreError] = failure
+    path: Path, made: Callable[[Exception, Path], StoreError] = failure
 ) -> Iterator[None]:
-    """Raise what `told` makes of whatever SQLite, or a look at the file, raises inside."""
+    """Convert every `sqlite3.Error` and `OSError` that is raised inside, with `made`."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise told(error, path) from error
+        raise made(error, path) from error

@@ -1,15 +1,14 @@
-"""The store file as commands see it: what `Reader` reads, and the writes beside the journal."""
+"""The store file for commands: what `SqliteReader` reads, and the writes beside the journal."""
+
+# ruff: noqa: S608 - every part of these statements is a constant of this package
 
 from __future__ import annotations
 
 import json
 import os
-import secrets
-import string
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from sqlite3 import Connection
@@ -26,41 +25,47 @@ from vbsbatch.model import (
     JobState,
     Rate,
     Run,
-    RunNoted,
     RunState,
-    Settings,
     Wall,
-    check_move,
-    renewed,
 )
 from vbsbatch.model.clocks import wall
 from vbsbatch.store.paths import db_option, default_path
 from vbsbatch.store.ports import NO_DEFAULTS, RunStore, ScreenReader
-from vbsbatch.store.records import begun_as, ms
-from vbsbatch.store.selection import JobSelection
-from vbsbatch.store.sqlite import journal_sql, locks, read_sql
+from vbsbatch.store.records import RETRIED, begun_as, cancelled, ms, released, requeued, taken_over
+from vbsbatch.store.selection import JobSelection, new_run_id
+from vbsbatch.store.sqlite import journal_sql, locks
+from vbsbatch.store.sqlite.codec import backup_settings_text, rate_text, storable
 from vbsbatch.store.sqlite.descriptors import held
-from vbsbatch.store.sqlite.file_owner import doubt
-from vbsbatch.store.sqlite.opening import BUSY_TIMEOUT, connect, prepared
-from vbsbatch.store.sqlite.reading import SqliteReader
-from vbsbatch.store.sqlite.rows import (
-    backup_settings_text,
-    event_row,
-    fixed_row,
-    mutable_row,
-    rate_text,
-    read_job,
-    storable,
-    time_ms,
-    untouched,
-)
+from vbsbatch.store.sqlite.opening import BUSY_TIMEOUT, connect, doubt, prepared
+from vbsbatch.store.sqlite.reading import LAST_EVENT, RUN_IDS, SqliteReader
+from vbsbatch.store.sqlite.rows import RUN, event_row, fixed_row, mutable_row, read_job, untouched
 from vbsbatch.store.sqlite.screen_queries import ScreenQueries
 from vbsbatch.store.sqlite.sqlite_errors import failure, translated, unusable
 
 if TYPE_CHECKING:
     from vbsbatch.store.sqlite.journal import SqliteJournal
 
-_RANDOM = string.ascii_lowercase + string.digits
+_NEW_RUN = (*RUN.names, "defaults", "first_event", "rev")
+
+NEW_RUN = f"INSERT INTO runs ({', '.join(_NEW_RUN)}) VALUES ({', '.join('?' * len(_NEW_RUN))})"
+
+ASK = "INSERT INTO commands (run, verb, argument, asked_by, asked_at) VALUES (?, ?, ?, ?, ?)"
+
+WITHDRAW = """
+UPDATE commands SET done_at = ?, result = ? WHERE id = ? AND done_at IS NULL AND taken_at IS NULL"""
+
+HOLDER = "SELECT pid, host, held_since, held_in FROM runs WHERE no = ?"
+
+SET_HOLDER = "UPDATE runs SET pid = ?, host = ?, held_since = ?, held_in = ? WHERE no = ?"
+
+SET_LIMITS = """
+UPDATE runs SET rate = coalesce(?, rate), in_flight = coalesce(?, in_flight) WHERE no = ?"""
+
+REOPEN_RUN = """
+UPDATE runs SET deadline_at = ?, ended_at = NULL,
+  reason = CASE state WHEN 'ended' THEN 'retry asked for' ELSE reason END,
+  state = CASE state WHEN 'ended' THEN 'stopped' ELSE state END
+WHERE no = ?"""
 
 
 class SqliteStore(SqliteReader):
@@ -104,10 +109,10 @@ class SqliteStore(SqliteReader):
 
     @contextmanager
     def _writing(
-        self, told: Callable[[Exception, Path], StoreError] = failure
+        self, made: Callable[[Exception, Path], StoreError] = failure
     ) -> Iterator[tuple[Connection, int]]:
         """One transaction and the rev of what it writes; all or nothing."""
-        with translated(self.path, told), held(self.path), closing(connect(self.path)) as db:
+        with translated(self.path, made), held(self.path), closing(connect(self.path)) as db:
             db.execute("BEGIN IMMEDIATE")
             yield db, db.execute(journal_sql.NEXT_REV).fetchone()[0]
             db.execute("COMMIT")  # closing rolls back what did not come this far
@@ -116,28 +121,23 @@ class SqliteStore(SqliteReader):
 
     def new_run_id(self, now: Wall) -> str:
         """An id like `20261123-0715-k3f9` (UTC) that no run of this store has."""
-        taken = {row[0] for row in self._rows(read_sql.RUN_IDS)}
-        minute = datetime.fromtimestamp(float(now), UTC).strftime("%Y%m%d-%H%M")
-        while True:
-            run_id = f"{minute}-{''.join(secrets.choice(_RANDOM) for _ in range(4))}"
-            if run_id not in taken:
-                return run_id
+        return new_run_id(now, {row[0] for row in self._rows(RUN_IDS)})
 
     def create_run(
         self, run: Run, jobs: Iterable[Job], defaults: BackupSettings = NO_DEFAULTS
     ) -> None:
-        """Freeze a run with its jobs, all or nothing; the jobs are never held all at once.
+        """Store a run with its jobs, all or nothing; the jobs are never in memory all at once.
 
         A job that is skipped from the start has that in its history. Raises StoreUnusable when
         there is no room for it: then nothing was stored.
         """
-        if any(run.id == row[0] for row in self._rows(read_sql.RUN_IDS)):
+        if any(run.id == row[0] for row in self._rows(RUN_IDS)):
             raise UsageError(f"run {run.id} is in the store already")
         waiting = iter(jobs)
         with self._writing(unusable) as (db, rev):
-            first_event = db.execute(read_sql.LAST_EVENT).fetchone()[0]
-            values = (*_run_row(run), backup_settings_text(defaults), first_event, rev)
-            number = db.execute(read_sql.NEW_RUN, values).lastrowid
+            first_event = db.execute(LAST_EVENT).fetchone()[0]
+            values = (*RUN.encode(run), backup_settings_text(defaults), first_event, rev)
+            number = db.execute(NEW_RUN, values).lastrowid
             assert number is not None
             while chunk := list(islice(waiting, journal_sql.CHUNK)):
                 _insert(db, number, chunk, defaults)
@@ -147,16 +147,16 @@ class SqliteStore(SqliteReader):
     def set_limits(
         self, run_id: str, *, rate: Rate | None = None, in_flight: int | None = None
     ) -> None:
-        """Remember what an operator set, for this run's next engine; None leaves as it is."""
-        values = (rate_text(rate), in_flight, self._about(run_id).number)
+        """Remember what an operator set, for this run's next engine; None changes nothing."""
+        values = (None if rate is None else rate_text(rate), in_flight, self._about(run_id).number)
         with self._writing() as (db, _):
-            db.execute(read_sql.SET_LIMITS, values)
+            db.execute(SET_LIMITS, values)
 
     # Engines
 
     @contextmanager
     def lock(self, run_id: str) -> Iterator[None]:
-        """Drive the run: hold its lock until the context or the process ends.
+        """Hold the run's lock until the context or the process ends.
 
         Raises `RunIsLive`, naming the process that holds it.
         """
@@ -164,7 +164,7 @@ class SqliteStore(SqliteReader):
             host, space = locks.this_host()
             holder = (os.getpid(), storable(host), ms(self._clock()), space)
             with self._writing() as (db, _):
-                db.execute(read_sql.SET_HOLDER, (*holder, self._about(run_id).number))
+                db.execute(SET_HOLDER, (*holder, self._about(run_id).number))
             yield
 
     @contextmanager
@@ -187,7 +187,7 @@ class SqliteStore(SqliteReader):
     def is_live(self, run_id: str) -> Holder | None:
         """Who drives the run, None when certainly no process does."""
         number = self._about(run_id).number
-        return locks.find(self._file, number, lambda: next(self._rows(read_sql.HOLDER, (number,))))
+        return locks.find(self._file, number, lambda: next(self._rows(HOLDER, (number,))))
 
     def journal(
         self,
@@ -213,11 +213,11 @@ class SqliteStore(SqliteReader):
         )
 
     def ask(self, run_id: str, verb: str, argument: Mapping[str, Any], asked_by: str) -> int:
-        """Ask something of the run's engine; `command_result` of the id tells what became of it."""
+        """Ask the run's engine for something; `command_result` of the id has its answer."""
         text = json.dumps(dict(argument))
         values = (self._about(run_id).number, verb, text, storable(asked_by), ms(self._clock()))
         with self._writing() as (db, _):
-            number = db.execute(read_sql.ASK, values).lastrowid
+            number = db.execute(ASK, values).lastrowid
         if number is None:
             raise StoreFailed(f"{self.path} did not take the command {verb}")
         return number
@@ -226,35 +226,31 @@ class SqliteStore(SqliteReader):
         """Take back a command: true when no engine took it, and none will."""
         with self._writing() as (db, _):
             values = (ms(self._clock()), WITHDRAWN, command_id)
-            return db.execute(read_sql.WITHDRAW, values).rowcount == 1
+            return db.execute(WITHDRAW, values).rowcount == 1
 
     # What an operator does to a run without an engine
 
     def requeue(self, run_id: str, selection: Mapping[str, Any]) -> int:
-        """Failed and cancelled jobs of the selection wait again, their attempts budget renewed.
-
-        Returns how many. The run's deadline begins anew; a run that had ended becomes `stopped`, to
-        be resumed. Raises `RunIsLive` while an engine drives the run, `UsageError` for a selection
-        that makes no sense.
-        """
+        """See `RunStore.requeue`."""
         length = self.run(run_id).settings.deadline
         deadline = None if length is None else self._clock() + length
         number = self._about(run_id).number
-        allowed = frozenset({JobState.FAILED, JobState.CANCELLED})
         with self._without_engine(run_id), self._writing() as (db, rev):
-            moved = self._move(db, rev, run_id, _narrowed(selection, allowed), requeued)
+            chosen = JobSelection.of(selection).narrowed(*RETRIED)
+            moved = self._move(db, rev, run_id, chosen, requeued)
             if moved:
-                db.execute(read_sql.REOPEN_RUN, (time_ms(deadline), number))
+                until = None if deadline is None else ms(deadline)
+                db.execute(REOPEN_RUN, (until, number))
         return moved
 
     def cancel(self, run_id: str, selection: Mapping[str, Any]) -> int:
-        """Waiting jobs of the selection are cancelled. Returns and raises as `requeue` does."""
-        chosen = _narrowed(selection, frozenset({JobState.WAITING}))
+        """See `RunStore.cancel`."""
+        chosen = JobSelection.of(selection).narrowed(JobState.WAITING)
         with self._without_engine(run_id), self._writing() as (db, rev):
             return self._move(db, rev, run_id, chosen, cancelled)
 
     def holders(self, run_id: str) -> list[BlockingRun]:
-        """The other runs that hold volumes which wait in this run, oldest first."""
+        """See `RunStore.holders`."""
         number = self._about(run_id).number
         if not self._value(journal_sql.OTHERS_OPEN, (number,)):
             return []
@@ -270,11 +266,7 @@ class SqliteStore(SqliteReader):
         )
 
     def take_over(self, run_id: str, asked_by: str) -> list[BlockingRun]:
-        """Have the runs that no engine drives give up for good what holds volumes of this run.
-
-        Their jobs fail as `released`; what the cloud makes of them stays in the cloud. Returns who
-        gave up how many. Raises `RunIsLive` when one of them gets an engine at this very moment.
-        """
+        """See `RunStore.take_over`: under the lock of each run that gives up."""
         taker = self._about(run_id).number
         gave_up = []
         for holder in self.holders(run_id):
@@ -283,9 +275,8 @@ class SqliteStore(SqliteReader):
             number = self._about(holder.run_id).number
             with self.lock(holder.run_id), self._writing() as (db, rev):
                 volumes = self._release(db, rev, holder.run_id, run_id)
-                words = f"{asked_by}: take-over: run {run_id} has {volumes} of the volumes now"
+                note = taken_over(self._clock(), asked_by, run_id, volumes)
                 for about in (number, taker):
-                    note = RunNoted(at=self._clock(), kind="command", text=words)
                     journal_sql.insert_events(db, about, [event_row(note)])
             gave_up.append(replace(holder, volumes=volumes))
         return gave_up
@@ -307,9 +298,15 @@ class SqliteStore(SqliteReader):
         change: Callable[[Job, Wall], JobMoved],
     ) -> int:
         now = self._clock()
-        pages = self._selected(db, run_id, selection)
+        known = self._about(run_id)
+
+        def read(page: dict[str, Any]) -> list[Job]:
+            rows = db.execute(journal_sql.SELECTED, page)
+            return [read_job(row, known.defaults) for row in rows]
+
+        pages = journal_sql.pages(read, known.number, selection)
         moves = ([change(job, now) for job in page] for page in pages)
-        return self._record(db, rev, self._about(run_id).number, moves)
+        return self._record(db, rev, known.number, moves)
 
     def _record(
         self, db: Connection, rev: int, number: int, pages: Iterable[Sequence[JobMoved]]
@@ -328,22 +325,6 @@ class SqliteStore(SqliteReader):
         here = locks.held_here(self._file, self._about(run_id).number)
         return nullcontext() if here else self._locked(run_id)
 
-    def _selected(
-        self, db: Connection, run_id: str, selection: JobSelection
-    ) -> Iterator[list[Job]]:
-        """Page after page; what has been yielded may be changed before the next."""
-        known = self._about(run_id)
-        asked, named = selection.by_pages()
-        parameters = journal_sql.selection_parameters(asked) | {"run": known.number}
-        after = journal_sql.FIRST
-        while True:
-            page = parameters | {"after": after, "limit": journal_sql.PAGE}
-            jobs = [read_job(row, known.defaults) for row in db.execute(journal_sql.SELECTED, page)]
-            if not jobs:
-                return
-            yield list(filter(named, jobs))
-            after = jobs[-1].no
-
 
 def _insert(db: Connection, run: int, jobs: Sequence[Job], defaults: BackupSettings) -> None:
     if all(map(untouched, jobs)):
@@ -351,74 +332,6 @@ def _insert(db: Connection, run: int, jobs: Sequence[Job], defaults: BackupSetti
     else:
         rows = [(*fixed_row(job, defaults), *mutable_row(job)) for job in jobs]
         journal_sql.insert_jobs(db, run, rows)
-
-
-def _narrowed(argument: Mapping[str, Any], allowed: frozenset[JobState]) -> JobSelection:
-    selection = JobSelection.of(argument)
-    states = allowed if selection.states is None else allowed & selection.states
-    return replace(selection, states=states)
-
-
-def requeued(job: Job, at: Wall) -> JobMoved:
-    """The failed or cancelled job waits again, at once and with all its attempts."""
-    check_move(job.state, JobState.WAITING)
-    waiting = replace(job, state=JobState.WAITING, **renewed(job))
-    return JobMoved(job=waiting, came_from=job.state, at=at, note="retry asked for")
-
-
-def cancelled(job: Job, at: Wall) -> JobMoved:
-    """The operator takes the waiting job back."""
-    check_move(job.state, JobState.CANCELLED)
-    taken_back = replace(job, state=JobState.CANCELLED, ended_at=at)
-    return JobMoved(job=taken_back, came_from=job.state, at=at)
-
-
-def released(job: Job, at: Wall, taker: str) -> JobMoved:
-    """The open job is given up for good: another run took its volume over."""
-    check_move(job.state, JobState.FAILED)
-    words = f"run {taker} took the volume over; what the cloud makes of this backup stays there"
-    given_up = replace(
-        job,
-        state=JobState.FAILED,
-        ended_at=at,
-        code="released",
-        message=words,
-        unknown_at=None,
-        later_since=None,
-        progress=None,
-    )
-    return JobMoved(job=given_up, came_from=job.state, at=at, note=words)
-
-
-def _run_row(run: Run) -> tuple[Any, ...]:
-    from pydantic import TypeAdapter  # slow to import, needed only where a run is made
-
-    return (
-        run.id,
-        storable(run.plan),
-        storable(run.cloud),
-        storable(run.project_id),
-        run.state,
-        storable(run.reason),
-        TypeAdapter(Settings).dump_json(run.settings).decode(),
-        ms(run.created_at),
-        time_ms(run.started_at),
-        time_ms(run.ended_at),
-        time_ms(run.deadline_at),
-        rate_text(run.rate),
-        run.in_flight,
-        run.pid,
-        run.host,
-        time_ms(run.heartbeat_at),
-        run.create_calls,
-        run.read_calls,
-        time_ms(run.created_cloud_at),
-        ms(run.clock_step),
-        run.adopted,
-        storable(run.region),
-        storable(run.project_name),
-        storable(run.endpoint),
-    )
 
 
 _: type[RunStore] = SqliteStore  # mypy compares the two

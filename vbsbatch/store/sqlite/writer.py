@@ -1,7 +1,7 @@
 """One thread writes one run: whatever waits goes into one transaction (group commit).
 
-While a commit waits for the disk, new work queues up: that is the grouping. A batch of nothing but
-write-behind entries lingers a moment for company; an operation that somebody waits for never does.
+While a commit waits for the disk, new work queues up, and goes into the next one together. A batch
+of write-behind entries alone waits a moment for more; an operation with a waiting caller does not.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ LINGER = 0.1
 """Seconds that write-behind entries wait for more of their kind."""
 
 FULL = 256
-"""So many entries are written without lingering."""
+"""This many entries are written at once, without waiting for more."""
 
 T = TypeVar("T")
 Operation = Callable[[Connection, int], T]
-"""What runs inside a transaction; gets the connection and the rev of all that it writes."""
+"""Runs inside a transaction; gets the connection and the rev for all it writes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,8 +46,8 @@ _Outcome = tuple[asyncio.Future[Any], Any]
 
 
 class Writer:
-    """The queue, the thread and its connection. With `inline` there is no thread: the caller's
-    writes, through the very same code, when it waits or `FULL` entries are there.
+    """The queue, the thread and its connection. With `inline` there is no thread: the calling one
+    writes, with the same code, when it waits or when `FULL` entries are queued.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Writer:
     # The event loop's side
 
     def behind(self, entry: Entry) -> None:
-        """Queue an entry that nobody waits for."""
+        """Queue an entry for which no caller waits."""
         with self._wake:
             self._check()
             self._queue.append(entry)
@@ -179,9 +179,9 @@ class Writer:
                 while items := self._take():
                     self._deliver(self._transact(db, items))
                 _tidy(db)
-        except BaseException as error:  # nothing may vanish with the thread
+        except BaseException as error:  # no error may vanish with the thread
             self._fail(error, items)
-        self._tell(self._end)
+        self._call(self._end)
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
@@ -221,7 +221,7 @@ class Writer:
         return outcomes
 
     def _check_place(self) -> None:
-        """SQLite goes on writing to a file that was deleted or moved: to no use for a resume."""
+        """Fail if the file was deleted or moved: SQLite goes on writing, but no resume finds it."""
         try:
             found = self._path.stat()
         except FileNotFoundError:
@@ -256,10 +256,10 @@ class Writer:
 
     def _deliver(self, outcomes: Sequence[_Outcome]) -> None:
         if outcomes:
-            self._tell(lambda: _resolve(outcomes))
+            self._call(lambda: _resolve(outcomes))
 
-    def _tell(self, call: Callable[[], None]) -> None:
-        """Have the event loop do it; a loop that is gone has nobody left to tell."""
+    def _call(self, call: Callable[[], None]) -> None:
+        """Call it in the event loop, unless that is closed."""
         assert self._loop is not None
         if self._inline:
             call()
@@ -268,7 +268,7 @@ class Writer:
                 self._loop.call_soon_threadsafe(call)
 
     def _fail(self, error: BaseException, items: Sequence[Entry | _Waiting]) -> None:
-        """Remember the failure and tell everybody who waits for anything."""
+        """Keep the failure and pass it to every caller that waits."""
         broken = failure(error, self._path)
         broken.__cause__ = error
         with self._wake:
@@ -276,7 +276,7 @@ class Writer:
             items = [*items, *self._take_all()]
             watchers = list(self._watchers)
         waiting = [item.future for item in items if isinstance(item, _Waiting)]
-        self._tell(lambda: _reject(waiting, watchers, broken))
+        self._call(lambda: _reject(waiting, watchers, broken))
 
     def _end(self) -> None:
         if self._ended is not None and not self._ended.done():
@@ -303,7 +303,7 @@ class Writer:
 
 
 def _tidy(db: Connection) -> None:
-    """Move the write-ahead log into the file, unless somebody else is at work on it."""
+    """Move the write-ahead log into the file, unless another process uses it."""
     with suppress(sqlite3.Error):
         db.execute("PRAGMA busy_timeout = 0").close()
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()

@@ -1,0 +1,352 @@
+"""How values are stored: each kind of column with its types, its check, and both conversions.
+
+SQLite takes any value in any column. A store that was edited, damaged or forged must end a command
+with one line, and must not put into an engine what no vbsbatch wrote: so rows are checked before
+they are converted. Types that were checked once cost one look-up in a set.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from functools import lru_cache
+from math import inf
+from operator import attrgetter
+from typing import Any
+
+from vbsbatch.model import (
+    BackupSettings,
+    Cloud,
+    Elapsed,
+    Limits,
+    Operation,
+    Rate,
+    Retry,
+    Rule,
+    RunState,
+    Service,
+    Settings,
+    Timeouts,
+    Verdict,
+    Wall,
+    Wave,
+    Window,
+)
+from vbsbatch.store.records import STATES, VERDICTS, damaged, ms, one_of
+from vbsbatch.store.sqlite.schema import hex_text, request_text, uuid_text
+
+_LAST = 253_402_300_799_999
+"""The last millisecond of the year 9999, after which no time can be shown."""
+_LARGE = 2**53
+
+STATE_NUMBER = {state: number for number, state in enumerate(STATES)}
+VERDICT_NUMBER = {verdict: number for number, verdict in enumerate(VERDICTS)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kind:
+    """A kind of value. Neither conversion ever gets None, which is NULL."""
+
+    types: tuple[type, ...]
+    """What a query may give."""
+    most: int | None = None
+    """Numbers lie between this and its negative."""
+    encode: Callable[[Any], Any] | None = None
+    """None for a value that is stored as it is."""
+    decode: Callable[[Any], Any] | None = None
+    text: Callable[[str], str] | None = None
+    """For a column whose values may be packed: the SQL that gives their text."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """A column of a table, and the attribute of the value that it keeps."""
+
+    name: str
+    kind: Kind
+    field: str
+    null: bool
+
+
+def column(name: str, kind: Kind, field: str = "", *, null: bool = False) -> Column:
+    """A column that keeps the attribute of its own name, unless `field` names another."""
+    return Column(name=name, kind=kind, field=field or name, null=null)
+
+
+class Row:
+    """Some columns of one table, in the order in which they are read and written."""
+
+    def __init__(self, table: str, *columns: Column) -> None:
+        self.columns = columns
+        self.names = tuple(each.name for each in columns)
+        self.fields = tuple(each.field for each in columns)
+        self.values_of = attrgetter(*self.fields)
+        self._table = table
+        self._encoders = tuple(each.kind.encode for each in columns)
+        self._decoders = tuple(each.kind.decode for each in columns)
+        self._types = tuple(
+            (*each.kind.types, *([type(None)] if each.null else [])) for each in columns
+        )
+        self._numbers = [
+            (at, each.kind.most) for at, each in enumerate(columns) if each.kind.most is not None
+        ]
+        self._seen: set[tuple[type, ...]] = set()
+
+    def selected(self, alias: str, **instead: str) -> str:
+        """The SQL list of these columns, ids as text; `instead` has expressions for some."""
+        return ", ".join(
+            instead.get(each.name) or _as_text(f"{alias}.{each.name}", each.kind)
+            for each in self.columns
+        )
+
+    def encode(self, value: Any, *, absent: Collection[str] = ()) -> tuple[Any, ...]:
+        """The row that keeps the value; what is in the fields `absent` is not stored."""
+        values = list(self.values_of(value))
+        for field in absent:
+            values[self.fields.index(field)] = None
+        return tuple(
+            [
+                each if each is None or encode is None else encode(each)
+                for encode, each in zip(self._encoders, values, strict=True)
+            ]
+        )
+
+    def decode(self, row: Sequence[Any]) -> dict[str, Any]:
+        """The fields of the value that a row keeps; `StoreUnusable` for what is no such row."""
+        self.check(row)
+        triples = zip(self.fields, self._decoders, row, strict=True)
+        return {
+            field: each if each is None or decode is None else decode(each)
+            for field, decode, each in triples
+        }
+
+    def check(self, row: Sequence[Any]) -> None:
+        """Raise `StoreUnusable` for a row with a value that no vbsbatch wrote."""
+        types = tuple(map(type, row))
+        if types not in self._seen:
+            self._check_types(types)
+        for at, most in self._numbers:
+            value = row[at]
+            if value is not None and not -most <= value <= most:
+                raise damaged(f"a row of {self._table}")
+
+    def checked(self, rows: Iterable[Any]) -> Iterator[Any]:
+        """The rows as they are, each of them checked."""
+        for row in rows:
+            self.check(row)
+            yield row
+
+    def _check_types(self, types: tuple[type, ...]) -> None:
+        if len(types) != len(self._types):
+            raise damaged(f"a row of {self._table}")
+        for name, found, right in zip(self.names, types, self._types, strict=True):
+            if found not in right:
+                raise damaged(f"a {name} of {self._table}")
+        self._seen.add(types)
+
+
+def _as_text(name: str, kind: Kind) -> str:
+    return name if kind.text is None else kind.text(name)
+
+
+# Texts and ids
+
+
+def storable(text: str) -> str:
+    """The text as SQLite can hold it: a server's JSON may contain half a surrogate pair."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def pack_hex(text: str) -> bytes | str:
+    """32 lower-case hexadecimal digits as 16 bytes, anything else as the text it is."""
+    if len(text) != 32:
+        return storable(text)
+    try:
+        packed = bytes.fromhex(text)
+    except ValueError:
+        return storable(text)
+    return packed if packed.hex() == text else storable(text)
+
+
+def pack_uuid(text: str) -> bytes | str:
+    """A lower-case UUID with its hyphens as 16 bytes, anything else as the text it is."""
+    if len(text) != 36 or not text[8] == text[13] == text[18] == text[23] == "-":
+        return storable(text)
+    packed = pack_hex(text.replace("-", ""))
+    return packed if isinstance(packed, bytes) else storable(text)
+
+
+def pack_request(text: str) -> bytes | str:
+    """A request id `req-<uuid>` as 16 bytes, anything else as the text it is.
+
+    A bare UUID stays text: 16 bytes in this column mean `req-<uuid>`.
+    """
+    packed = pack_uuid(text[4:]) if text.startswith("req-") else text
+    return packed if isinstance(packed, bytes) else storable(text)
+
+
+# Values that are stored as text
+
+
+def rate_text(rate: Rate) -> str:
+    """A rate as `count/seconds`."""
+    return f"{rate.count:.15g}/{rate.per:.15g}"
+
+
+def read_rate(text: str) -> Rate:
+    """The inverse of `rate_text`."""
+    try:
+        count, per = map(float, text.split("/"))
+    except (ValueError, AttributeError) as error:
+        raise damaged("a rate") from error
+    if not (0 < count < inf and 0 < per < inf):
+        raise damaged("a rate")
+    return Rate(count=count, per=per)
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """What a command's argument is; raises `StoreUnusable`."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise damaged("an argument of a command") from error
+    if not isinstance(found, dict):
+        raise damaged("an argument of a command")
+    return found
+
+
+def rows_of(text: str) -> Any:
+    """The rows that SQLite grouped as JSON; raises `StoreUnusable` for a value JSON cannot hold, as
+    it writes `Inf` for a number beyond all others."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise damaged("a value") from error
+
+
+def _run_state(word: str) -> RunState:
+    try:
+        return RunState(word)
+    except ValueError as error:
+        raise damaged("a state of a run") from error
+
+
+def settings_text(settings: Settings) -> str:
+    """The settings that a run is frozen with, as JSON."""
+    from pydantic import TypeAdapter  # slow to import, needed only where a run is made
+
+    return TypeAdapter(Settings).dump_json(settings).decode()
+
+
+def read_settings(text: str) -> Settings:
+    """The inverse; a part that is absent is as in a new plan, an unknown one is ignored.
+
+    Raises `ValueError` for anything else than what `Settings` may hold. Without pydantic: to import
+    it takes longer than all else that a command or a screen does before its first line.
+    """
+    try:
+        settings = _made(Settings, json.loads(text))
+    except TypeError as error:  # a rule without its verdict, or no list of rules
+        raise ValueError(str(error)) from error
+    assert isinstance(settings, Settings)
+    return settings
+
+
+def backup_settings_text(settings: BackupSettings) -> str:
+    """Backup settings as JSON, without the parts that are as usual."""
+    parts = {
+        each.name: value
+        for each in fields(BackupSettings)
+        if (value := getattr(settings, each.name)) != each.default
+    }
+    if settings.tags:
+        parts["tags"] = dict(settings.tags)
+    return json.dumps(parts, separators=(",", ":"))
+
+
+@lru_cache(maxsize=256)  # most jobs of a run have the same
+def read_backup_settings(text: str) -> BackupSettings:
+    """The inverse of `backup_settings_text`; raises `StoreUnusable`."""
+    try:
+        parts = json.loads(text)
+        if "tags" in parts:
+            parts["tags"] = list(parts["tags"].items())
+        settings = _made(BackupSettings, parts)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise damaged("settings of a backup") from error
+    assert isinstance(settings, BackupSettings)
+    return settings
+
+
+_PARTS: dict[str, type[Any]] = {
+    part.__name__: part for part in (Limits, Rate, Retry, Rule, Timeouts, Wave, Window)
+}
+_WORDS: dict[str, type[StrEnum]] = {kind.__name__: kind for kind in (Operation, Service, Verdict)}
+_PLAIN: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "float": (int, float),
+    "int": (int,),
+    "str": (str,),
+}
+"""Type of a field -> types of the value in JSON."""
+
+
+def _made(kind: type[Any], found: Any) -> Any:
+    """The dataclass that a JSON object stands for."""
+    if not isinstance(found, dict):
+        raise ValueError(f"{kind.__name__}: {found!r}")  # noqa: TRY004 - a fault of the text
+    known = [each for each in fields(kind) if each.name in found]
+    return kind(**{each.name: _value(str(each.type), found[each.name]) for each in known})
+
+
+def _value(wanted: str, value: Any) -> Any:
+    """The value of a field whose annotation is `wanted`."""
+    plain = wanted.removesuffix(" | None")
+    if value is None and plain != wanted:
+        return None
+    if plain in _PLAIN:
+        if type(value) not in _PLAIN[plain]:
+            raise ValueError(f"{wanted}: {value!r}")
+        return float(value) if plain == "float" else value
+    if plain in _PARTS:
+        return _made(_PARTS[plain], value)
+    if plain in _WORDS:
+        return _WORDS[plain](value)
+    inner = wanted.removeprefix("tuple[").removesuffix("]")
+    if inner.endswith(", ..."):
+        return tuple(_value(inner.removesuffix(", ..."), each) for each in value)
+    return tuple(_value(*pair) for pair in zip(inner.split(", "), value, strict=True))
+
+
+def _time(clock: Callable[[float], Any]) -> Kind:
+    """A moment in whole milliseconds."""
+    return Kind(types=(int,), most=_LAST, encode=ms, decode=lambda at: clock(at / 1000))
+
+
+NUMBER = Kind(types=(int,), most=_LARGE)
+SECONDS = Kind(types=(int,), most=_LARGE, encode=ms, decode=lambda value: value / 1000)
+WALL, CLOUD, ELAPSED = _time(Wall), _time(Cloud), _time(Elapsed)
+TEXT = Kind(types=(str,), encode=storable)
+UUID = Kind(types=(str,), encode=pack_uuid, text=uuid_text)
+HEX = Kind(types=(str,), encode=pack_hex, text=hex_text)
+REQUEST = Kind(types=(str,), encode=pack_request, text=request_text)
+JOB_STATE = Kind(
+    types=(int,),
+    most=_LARGE,
+    encode=STATE_NUMBER.__getitem__,
+    decode=lambda number: one_of(STATES, number, "a state"),
+)
+VERDICT = Kind(
+    types=(int,),
+    most=_LARGE,
+    encode=VERDICT_NUMBER.__getitem__,
+    decode=lambda number: one_of(VERDICTS, number, "a verdict"),
+)
+RUN_STATE = Kind(types=(str,), decode=_run_state)
+RATE = Kind(types=(str,), encode=rate_text, decode=read_rate)
+ARGUMENT = Kind(types=(str,), decode=json_object)
+SETTINGS = Kind(types=(str,), encode=settings_text, decode=read_settings)
+BACKUP_SETTINGS = Kind(types=(str,), encode=backup_settings_text, decode=read_backup_settings)
+EVENT_KIND = Kind(types=(str, int))
