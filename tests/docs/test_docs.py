@@ -24,6 +24,7 @@ DOCUMENTS = [
     README,
     ROOT / "CHANGELOG.md",
     ROOT / "SECURITY.md",
+    ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").glob("*.md")),
     DECISIONS / "README.md",
 ]
