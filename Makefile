@@ -7,7 +7,7 @@ DEPTH ?= 4
 # Tests wait for processes more than they compute: more of them at a time than there are cores.
 WORKERS ?= 4
 
-.PHONY: demo test test-tools test-openstack check bench sim model lock clean
+.PHONY: demo test test-tools test-openstack check nox hooks bench sim model lock clean
 
 demo: $(VENV)/.ready  ## back up a simulated fleet of 600 volumes
 	$(BIN)/vbsbatch demo
@@ -26,6 +26,12 @@ check: $(VENV)/.ready  ## lint, format, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+nox: $(VENV)/.ready  ## check and test on each Python 3.11 to 3.13 that is installed
+	$(BIN)/nox
+
+hooks: $(VENV)/.ready  ## run ruff, mypy and lint-imports before each commit
+	$(BIN)/pre-commit install
 
 bench: $(VENV)/.ready  ## every figure of docs/benchmarks.md, measured here
 	$(BIN)/python -m benchmarks
@@ -49,4 +55,4 @@ lock: $(VENV)/.ready  ## renew requirements.lock from pyproject.toml
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --output-file requirements.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .nox .mypy_cache .ruff_cache .hypothesis .import_linter_cache

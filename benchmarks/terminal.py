@@ -19,14 +19,20 @@ PATIENCE = 40.0
 """Seconds until what is awaited counts as never painted."""
 
 
+def open_terminal(columns: int, lines: int) -> tuple[int, int]:
+    """Open a pseudo-terminal of a size; the descriptors of its main and its child side."""
+    main, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+    return main, child
+
+
 class Terminal:
     """Starts a command and reads all that it writes, at once, on a thread of its own."""
 
     def __init__(
         self, command: Sequence[str], environment: Mapping[str, str], folder: Path
     ) -> None:
-        self._main, child = pty.openpty()
-        fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+        self._main, child = open_terminal(COLUMNS, LINES)
         self._output = bytearray()
         self._news = threading.Condition()
         self.began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Questions are repeated, but not for ever, and lists are read to their end, if they have one."""
+"""Reads are repeated up to a limit, and lists are read to their end, if they have one."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ async def read(cloud: Cloud, **how: Any) -> int:
     return len(await read_volumes(cast(Any, cloud), nobody_counts, tries=QUICK, **how))
 
 
-async def test_a_question_is_repeated_as_often_as_it_may_be() -> None:
+async def test_a_read_is_repeated_up_to_its_limit() -> None:
     answers: list[Any] = [TIRED, TIRED, 7]
 
     async def ask() -> int:
@@ -120,12 +120,12 @@ async def test_a_question_is_repeated_as_often_as_it_may_be() -> None:
         await ask_again(ask, QUICK)
 
 
-async def test_an_answer_that_never_comes_is_not_waited_for() -> None:
+async def test_a_missing_answer_ends_at_its_timeout() -> None:
     with pytest.raises(CloudUnavailable, match=r"no answer within 0\.01 s"):
         await ask_again(anyio.sleep_forever, Tries(pauses=(0.0,), patience=0.01))
 
 
-async def test_a_list_is_read_to_its_end_or_until_what_is_wanted_was_in_it() -> None:
+async def test_a_list_is_read_to_its_end_or_until_the_wanted_entries_are_found() -> None:
     cloud = Cloud(lambda number: a_page(number, last=5))
     assert await read(cloud) == 6
     assert cloud.asked == [None, "1", "2", "3", "4", "5"]
@@ -133,7 +133,7 @@ async def test_a_list_is_read_to_its_end_or_until_what_is_wanted_was_in_it() -> 
     assert await read(some, wanted={a_page(2).volumes[0].id}) == 3
 
 
-async def test_a_list_that_goes_no_further_has_not_been_read_and_is_not_asked_for_again() -> None:
+async def test_a_list_that_stops_early_is_an_error_and_is_not_requested_again() -> None:
     stuck = Cloud(ListIncomplete("the list of volumes does not go on after 4 entries"))
     with pytest.raises(ListIncomplete):
         await read(stuck)
@@ -146,7 +146,7 @@ async def test_a_list_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch
         await read(Cloud(a_page))
 
 
-async def test_names_of_servers_that_nobody_tells_are_no_error() -> None:
+async def test_missing_server_names_are_no_error() -> None:
     volumes = lambda number: a_page(number, last=0)  # noqa: E731
     fleet, why = await survey(cast(Any, Cloud(volumes)), nobody_counts)
     assert (dict(fleet.names), why) == ({"s": "web01"}, None)
@@ -193,7 +193,7 @@ class Shrinking(Cloud):
         return BackupPage(backups=(Backup(id=f"b{page}"),), next=self._turn(page))
 
 
-async def test_a_list_of_backups_without_end_is_not_read_for_ever(
+async def test_an_endless_list_of_backups_ends_at_a_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cloud_lists, "PAGES", 20)
@@ -212,7 +212,7 @@ READERS: list[Callable[[Any], Any]] = [
 
 
 @pytest.mark.parametrize("read", READERS)
-async def test_a_list_that_changed_while_it_was_read_is_read_from_its_beginning(
+async def test_a_list_that_changed_while_it_was_read_is_read_again(
     read: Callable[[Any], Any],
 ) -> None:
     cloud = Shrinking(times=2)
@@ -234,7 +234,7 @@ async def test_a_look_at_lists_that_change_begins_again() -> None:
     ]
 
 
-async def test_a_look_at_nobody_is_no_look() -> None:
+async def test_preflight_of_an_unreachable_service_is_refused() -> None:
     silent = CloudUnavailable("connection refused")
     with pytest.raises(SignInError, match="cannot reach the backup service"):
         await take_snapshot(cast(Any, Cloud(NO, quota=silent)), (), nobody_counts)
@@ -250,7 +250,7 @@ class Undecided:
         raise CloudUnavailable("cannot find out: 500", status=500)
 
 
-async def test_what_a_service_can_do_is_asked_again_and_else_refused_not_a_stop(
+async def test_an_unknown_ability_of_a_service_is_asked_again_then_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sessions, "REACHING", QUICK)

@@ -1,4 +1,4 @@
-"""Simulated clouds for tests: a real port each, in this process or in one of their own.
+"""Simulated clouds for tests, each on a real port, in this process or in another.
 
 A cloud in this process starts at once and shows everything in it; what the simulator does as a
 process is tested with the simulator.

@@ -1,4 +1,4 @@
-"""A forward proxy as a process: CONNECT and plain requests, with a sign-in if one is named.
+"""A forward proxy as a process: CONNECT and plain requests, with optional credentials.
 
     python connect_proxy.py [USER:PASSWORD]
 

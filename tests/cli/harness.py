@@ -1,4 +1,4 @@
-"""The program as its users have it: processes of its own, against a simulated cloud."""
+"""The program as users run it: separate processes, against a simulated cloud."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ Done: TypeAlias = "subprocess.CompletedProcess[str]"
 PATIENCE = 180.0
 
 
-def until(condition: Callable[[], Any], patience: float = PATIENCE) -> Any:
-    """Wait for a condition and give its value; fail when it does not come true."""
+def until(condition: Callable[[], Any], patience: float = PATIENCE, every: float = 0.04) -> Any:
+    """Check a condition every so many seconds until it is true, and return its value; or fail."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if found := condition():
             return found
-        time.sleep(0.04)
+        time.sleep(every)
     raise AssertionError("the condition did not come true in time")
 
 

@@ -1,4 +1,4 @@
-"""A whole run with an access key instead of a password, and what becomes of a wrong one."""
+"""Runs with an access key instead of a password, and with a wrong key."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def test_a_wrong_key_is_one_line_and_no_run(
     assert cloud.ledger("create") == []
 
 
-def test_a_wrong_key_is_found_out_even_where_identity_is_never_asked(keyed: Harness) -> None:
+def test_a_wrong_key_is_found_even_without_a_request_to_the_identity_service(
+    keyed: Harness,
+) -> None:
     cloud = keyed.cloud(volumes=1)
     key, url = cloud.world.identity.keys.permanent, cloud.url
     for sk, outcome in (("wrong", 2), (key.sk, 0)):
@@ -68,7 +70,7 @@ def test_a_wrong_key_is_found_out_even_where_identity_is_never_asked(keyed: Harn
     assert cloud.calls("other") == 0
 
 
-def test_a_key_revoked_in_mid_run_stops_it_and_a_new_one_goes_on(keyed: Harness) -> None:
+def test_a_run_stops_when_its_key_is_revoked_and_continues_with_a_new_key(keyed: Harness) -> None:
     cloud = keyed.cloud(volumes=20)
     ids = [volume["ID"] for volume in cloud.volumes()]
     faults = f"faults:\n  - {{on: create, do: revoke_keys, volumes: [{ids[9]}], first: 1}}\n"
@@ -90,7 +92,7 @@ def test_a_key_revoked_in_mid_run_stops_it_and_a_new_one_goes_on(keyed: Harness)
     assert cloud.summary()["duplicates"] == 0
 
 
-def test_a_clock_that_is_hours_off_does_not_keep_a_key_out(keyed: Harness) -> None:
+def test_a_key_works_although_the_clock_is_hours_off(keyed: Harness) -> None:
     cloud = keyed.cloud(FAST + "clock_ahead: 3h\n", volumes=3)
     keyed("run", "plan.yaml")
     assert len(cloud.live()) == 3

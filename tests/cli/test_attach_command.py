@@ -1,4 +1,4 @@
-"""What `attach` tells of a run in plain and JSON lines: each event as it was."""
+"""What `attach` prints about a run in plain and JSON lines."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def seen(event: JobMoved) -> Sequence[Any]:
 
 
 @pytest.mark.anyio
-async def test_a_failure_that_was_retried_since_is_told_as_the_failure_it_was(life: Life) -> None:
+async def test_a_failure_is_shown_as_a_failure_even_after_its_retry(life: Life) -> None:
     busy = {"uncharged": 1, "due_at": life.at}
     await life.answer(Verdict.LATER, 400, "VolumeBackup.0012", **busy)
     failed = {"state": JobState.FAILED, "ended_at": life.at + 10.1}
@@ -102,7 +102,7 @@ async def test_a_failure_that_was_retried_since_is_told_as_the_failure_it_was(li
 
 
 @pytest.mark.anyio
-async def test_what_was_given_back_unsent_is_no_attempt(life: Life) -> None:
+async def test_a_job_given_back_unsent_has_no_attempt(life: Life) -> None:
     job = await life.claim()
     await life.move(job, state=JobState.WAITING, attempts=0, note="not sent")
     await life.answer(Verdict.ACCEPTED, 200, None, state=JobState.RUNNING)
@@ -112,7 +112,7 @@ async def test_what_was_given_back_unsent_is_no_attempt(life: Life) -> None:
 
 
 @pytest.mark.anyio
-async def test_what_an_outage_did_not_cost_is_not_told_as_an_attempt(life: Life) -> None:
+async def test_an_excused_attempt_is_not_counted_in_the_output(life: Life) -> None:
     unknown = {"state": JobState.UNKNOWN, "uncharged": 1}
     job = await life.answer(Verdict.UNKNOWN, 503, None, **unknown)
     job = await life.move(job, state=JobState.WAITING)
@@ -122,7 +122,7 @@ async def test_what_an_outage_did_not_cost_is_not_told_as_an_attempt(life: Life)
 
 
 @pytest.mark.anyio
-async def test_notes_about_the_run_are_told_as_they_are(life: Life) -> None:
+async def test_notes_about_the_run_are_shown_unchanged(life: Life) -> None:
     life.journal.record(RunNoted(at=Wall(NOW), kind="run", text="stopped: by hand"))
     await life.journal.flush()
     (event,) = life.store.events(RUN)

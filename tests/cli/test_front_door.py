@@ -1,4 +1,4 @@
-"""Help, completion, schema, check, demo, simulate: what needs no cloud of one's own."""
+"""Help, completion, schema, check, demo, simulate: commands that need no cloud."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vbsbatch.store import open_store
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_a_help_that_goes_on(command: str) -> None:
+def test_every_command_has_a_full_help_text(command: str) -> None:
     done = CliRunner().invoke(app, [command, "--help"], prog_name="vbsbatch")
     assert done.exit_code == 0
     text = done.stdout
@@ -75,7 +75,7 @@ def test_the_schema_is_json(stage: Harness) -> None:
     assert json.loads(stage("schema").stdout)["properties"].keys() >= {"volumes", "limits", "retry"}
 
 
-def test_a_demo_takes_no_run_of_others_for_its_own(tmp_path: Path) -> None:
+def test_a_demo_does_not_take_an_earlier_run_for_its_own(tmp_path: Path) -> None:
     path = tmp_path / "own.db"
     assert simulate_command._runs(path) == []
     with open_store(path, create=True) as store:
@@ -119,7 +119,7 @@ def test_a_simulators_clouds_yaml_is_used_as_it_is_printed(stage: Harness) -> No
     stage("run", "plan.yaml", env=environment)
 
 
-def test_a_sign_in_that_hangs_in_its_thread_holds_up_no_end() -> None:
+def test_a_hanging_sign_in_thread_does_not_delay_the_exit() -> None:
     """A second Ctrl-C ended the wait, with a traceback."""
     program = (
         "import threading, time; from vbsbatch.cli import _leave; "
@@ -131,7 +131,7 @@ def test_a_sign_in_that_hangs_in_its_thread_holds_up_no_end() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (3, "said\n", "")
 
 
-def test_an_interruption_while_another_is_told_shows_no_traceback() -> None:
+def test_a_second_interrupt_during_the_message_shows_no_traceback() -> None:
     program = (
         "import vbsbatch.cli as cli\n"
         "def twice(): raise KeyboardInterrupt\n"

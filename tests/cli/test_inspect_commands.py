@@ -1,4 +1,4 @@
-"""Commands that look at a run that has ended: one run, looked at in every way."""
+"""Every command that inspects an ended run, on one run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from vbsbatch.store.sqlite.store import SqliteStore
         ("report", "--format", "json"),
     ],
 )
-def test_a_process_of_its_own_says_the_same(
+def test_a_separate_process_prints_the_same(
     ended: tuple[Harness, Cloud], words: tuple[str, ...]
 ) -> None:
     """What the other tests look at without one is what a script gets."""
@@ -109,7 +109,7 @@ def test_jobs_as_csv_have_the_columns_of_the_json(ended: tuple[Harness, Cloud]) 
     assert bad["message"].startswith("'=1+1"), "no formula"
 
 
-def test_a_job_in_json_tells_everything(ended: tuple[Harness, Cloud]) -> None:
+def test_a_job_in_json_has_every_member(ended: tuple[Harness, Cloud]) -> None:
     stage, _ = ended
     good = stage.jobs("--state", "succeeded")[0]
     assert good["attempts"] == 1
@@ -120,7 +120,7 @@ def test_a_job_in_json_tells_everything(ended: tuple[Harness, Cloud]) -> None:
     assert good["ended_at"] > good["first_sent_at"]
 
 
-def test_status_tells_failures_with_their_meaning_and_what_to_do(
+def test_status_shows_failures_with_their_meaning_and_what_to_do(
     ended: tuple[Harness, Cloud],
 ) -> None:
     stage, _ = ended
@@ -161,12 +161,12 @@ def test_reports_can_be_read_by_other_programs(ended: tuple[Harness, Cloud]) -> 
     assert len(list(suite.iter("failure"))) == 2
 
 
-def test_a_report_to_nowhere_is_refused(ended: tuple[Harness, Cloud]) -> None:
+def test_a_report_into_a_missing_folder_is_refused(ended: tuple[Harness, Cloud]) -> None:
     stage, _ = ended
     assert "folder does not exist" in stage.refused("report", "--output", "none/report.txt")
 
 
-def test_a_reader_that_has_seen_enough_is_no_fault(ended: tuple[Harness, Cloud]) -> None:
+def test_a_reader_that_closes_the_pipe_causes_no_error(ended: tuple[Harness, Cloud]) -> None:
     stage, _ = ended
     done = stage.finish(
         stage.shell("vbsbatch report --format json | head -c 1; exit ${PIPESTATUS[0]}")
@@ -174,7 +174,7 @@ def test_a_reader_that_has_seen_enough_is_no_fault(ended: tuple[Harness, Cloud])
     assert (done.returncode, done.stdout, done.stderr) == (0, "{", "")
 
 
-def test_verify_tells_what_the_cloud_does_not_have_any_more(ended: tuple[Harness, Cloud]) -> None:
+def test_verify_reports_backups_that_are_gone(ended: tuple[Harness, Cloud]) -> None:
     stage, cloud = ended
     assert "the cloud has what the store says" in stage("verify").stdout
     good = stage.jobs("--state", "succeeded")

@@ -1,4 +1,4 @@
-"""Who holds a store is a matter of the file itself: the command line, with real processes."""
+"""The lock is on the store file itself: the command line, with real processes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def under_way(stage: Harness) -> tuple[Process, GlassCloud]:
 
 
 @linux
-def test_a_lock_file_that_is_tidied_away_lets_no_second_engine_in(stage: Harness) -> None:
+def test_removing_the_lock_file_lets_no_second_engine_in(stage: Harness) -> None:
     engine, cloud = under_way(stage)
     stage.store.with_name("vbsbatch.db.lock").unlink()
     assert "running (LIVE)" in stage.look("status")
@@ -47,7 +47,7 @@ def test_a_lock_file_that_is_tidied_away_lets_no_second_engine_in(stage: Harness
 
 @linux
 @root
-def test_a_container_that_is_given_the_store_as_one_file_is_refused(stage: Harness) -> None:
+def test_a_store_mounted_as_a_single_file_is_refused(stage: Harness) -> None:
     engine, cloud = under_way(stage)
     target = stage.folder / "data" / "a store.db"
     target.parent.mkdir()
@@ -112,7 +112,7 @@ def test_another_user_who_may_read_the_store_sees_that_its_run_is_live(
 
 @linux
 @pytest.mark.parametrize("kinds", ["posix ofd", "ofd"])
-def test_on_a_file_system_without_locks_nothing_is_sent_and_what_can_be_read_is(
+def test_without_file_locks_nothing_is_sent_and_reading_still_works(
     stage: Harness, tmp_path: Path, kinds: str
 ) -> None:
     engine, cloud = under_way(stage)

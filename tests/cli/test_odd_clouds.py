@@ -1,4 +1,4 @@
-"""Clouds that answer oddly for a while, or always: a night on them ends as on any other."""
+"""Runs on clouds that answer oddly, for a while or always, end as on any other cloud."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_null_is_the_empty_list_map_and_text_in_every_answer(stage: Harness, ser
     ],
     ids=["links in a circle", "no links", "nothing heeded", "a short list"],
 )
-def test_a_list_that_does_not_go_on_hides_no_backup(
+def test_a_list_without_working_pages_hides_no_backup(
     stage: Harness, services: str, odd: tuple[str, str]
 ) -> None:
     """What was lost on its way back is found, or looked for; it is never made anew."""
@@ -118,7 +118,7 @@ def test_a_throttled_sign_in_is_repeated(stage: Harness, saying: str) -> None:
     ],
     ids=["list 404", "cinder list 200", "cinder create 404", "create 403", "job 404"],
 )
-def test_a_gateway_that_reloads_is_waited_for(
+def test_a_run_waits_for_a_gateway_that_reloads(
     stage: Harness, services: str, kind: str, status: int
 ) -> None:
     page = f"do: html, status: {status}, first: 3"
@@ -141,7 +141,7 @@ def test_a_prune_waits_for_a_gateway_that_reloads(stage: Harness, services: str)
 
 
 @BOTH
-def test_pages_that_are_too_long_for_the_cloud_are_asked_for_in_shorter_ones(
+def test_pages_that_are_too_long_for_the_cloud_are_requested_with_fewer_entries(
     stage: Harness, services: str
 ) -> None:
     slow = "do: html, status: 504, longer: 200"
@@ -153,7 +153,7 @@ def test_pages_that_are_too_long_for_the_cloud_are_asked_for_in_shorter_ones(
 
 
 @BOTH
-def test_a_fresh_token_that_some_node_does_not_know_yet_stops_nothing(
+def test_a_fresh_token_that_a_node_does_not_know_yet_does_not_stop_the_run(
     stage: Harness, services: str
 ) -> None:
     unknown = "do: status, status: 401, first: 2"
@@ -173,9 +173,7 @@ OFF = {
 
 
 @pytest.mark.parametrize("off", OFF)
-def test_a_service_that_is_switched_off_is_said_to_be_before_anything_is_sent(
-    stage: Harness, off: str
-) -> None:
+def test_a_disabled_service_is_reported_before_anything_is_sent(stage: Harness, off: str) -> None:
     cloud = stage.cloud(FAST + faults(*(f"on: {k}, {OFF[off]}" for k in ("quota", "create"))))
     for options in ((), ("--no-preflight",)):
         line = stage.refused("run", "plan.yaml", *options)
@@ -186,9 +184,7 @@ def test_a_service_that_is_switched_off_is_said_to_be_before_anything_is_sent(
 
 
 @BOTH
-def test_a_create_that_is_answered_with_410_stops_the_run_and_fails_no_volume(
-    stage: Harness, services: str
-) -> None:
+def test_a_410_stops_the_run_and_fails_no_volume(stage: Harness, services: str) -> None:
     cloud = stage.cloud(services + faults(f"on: create, {OFF['gone']}"))
     stage.write_plan(limits={"rate": "5/s"})
     done = stage("run", "plan.yaml", code=3)

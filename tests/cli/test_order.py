@@ -1,4 +1,4 @@
-"""Waves, groups, caps and a window, from the command line to a real cloud's door."""
+"""Waves, groups, caps and a window, from the command line to a simulated cloud."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write_waves(stage: Harness, cloud: Cloud, **changes: Any) -> None:
     )
 
 
-def test_a_gate_that_failures_keep_shut_is_told_and_waived(stage: Harness) -> None:
+def test_a_gate_closed_by_failures_is_shown_and_can_be_opened(stage: Harness) -> None:
     cloud = stage.cloud(FAST, volumes=9)
     write_waves(stage, cloud, limits={"per_group": 1, "per_az": {"a": 2}})
     checked = stage("check", "plan.yaml").stdout
@@ -48,7 +48,9 @@ def test_a_gate_that_failures_keep_shut_is_told_and_waived(stage: Harness) -> No
     assert any(line.startswith("paused: wave canary") for line in told(done, "run"))
 
 
-def test_outside_its_window_a_run_says_when_that_opens_and_stops_cleanly(stage: Harness) -> None:
+def test_outside_its_window_a_run_shows_when_the_window_opens_and_stops_cleanly(
+    stage: Harness,
+) -> None:
     cloud = stage.cloud(FAST, volumes=9)
     opens = datetime.now(UTC) + timedelta(hours=5)
     window = {

@@ -1,4 +1,4 @@
-"""What a run tells: whole plain lines, JSON lines or nothing, to whoever listens or does not."""
+"""The output of a run: plain lines, JSON lines or nothing, also when nobody reads it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_json_progress_is_one_documented_object_a_line(stage: Harness) -> None:
         assert not problems(line, "line")
 
 
-def test_json_progress_of_what_follows_a_run_is_json_too(stage: Harness) -> None:
+def test_json_progress_of_a_following_command_is_json_too(stage: Harness) -> None:
     cloud = stage.cloud(
         FAST + "faults: [{on: create, do: status, status: 400, code: VolumeBackup.0040, first: 1}]",
         volumes=2,
@@ -56,13 +56,13 @@ def test_json_progress_of_what_follows_a_run_is_json_too(stage: Harness) -> None
         assert not [each for each in told if problems(each, "line")], words
 
 
-def test_quiet_says_only_what_run_it_is(stage: Harness) -> None:
+def test_quiet_prints_only_the_run_id(stage: Harness) -> None:
     stage.cloud(volumes=1)
     done = stage("run", "plan.yaml", "--progress", "quiet")
     assert len(done.stderr.splitlines()) <= 1
 
 
-def test_a_servers_text_never_reaches_the_terminal_as_it_is(stage: Harness) -> None:
+def test_text_from_a_server_is_cleaned_before_it_reaches_the_terminal(stage: Harness) -> None:
     hostile = r'"\e]0;owned\a\u202e\r\n[b]x[/b]"'
     cloud = stage.cloud(volumes=1)
     cloud.behave(
@@ -75,7 +75,7 @@ def test_a_servers_text_never_reaches_the_terminal_as_it_is(stage: Harness) -> N
     assert "[b]x[/b]" in stage("jobs").stdout, "literally"
 
 
-def test_what_the_terminals_encoding_lacks_is_shown_as_an_escape(stage: Harness) -> None:
+def test_characters_missing_in_the_terminals_encoding_are_shown_as_escapes(stage: Harness) -> None:
     cloud = stage.cloud(volumes=1)
     stage.write_plan(
         volumes_from=None, volumes=[{"id": cloud.volumes()[0]["ID"], "name": "größe-\u4e2d"}]
@@ -85,7 +85,7 @@ def test_what_the_terminals_encoding_lacks_is_shown_as_an_escape(stage: Harness)
     assert r"gr\xf6\xdfe-\u4e2d" in stage("jobs", env=ascii_only).stdout
 
 
-def test_a_run_goes_on_when_nobody_listens(stage: Harness) -> None:
+def test_a_run_continues_when_its_output_is_closed(stage: Harness) -> None:
     """Five runs side by side, each with its volumes and its store, each unheard in another way."""
     ways = ("2>&-", ">&- 2>&-", "<&-", "2>/dev/full", "2>&1 | head -c 1")
     cloud = stage.cloud(volumes=2 * len(ways))
@@ -101,7 +101,7 @@ def test_a_run_goes_on_when_nobody_listens(stage: Harness) -> None:
     assert cloud.summary()["backed_up"] == cloud.summary()["creates"] == 2 * len(ways)
 
 
-def test_a_full_disk_under_the_output_is_said_in_one_line(ended: tuple[Harness, Cloud]) -> None:
+def test_a_full_disk_under_the_output_is_reported_in_one_line(ended: tuple[Harness, Cloud]) -> None:
     stage, _ = ended
     done = stage.finish(stage.shell("vbsbatch status > /dev/full"), 2)
     assert "vbsbatch: cannot write" in done.stderr

@@ -46,7 +46,7 @@ def test_a_plan_of_the_cloud_is_checked_and_run_as_it_is(stage: Harness) -> None
     )
 
 
-def test_volumes_of_a_server_stand_together_under_its_name(stage: Harness) -> None:
+def test_volumes_are_grouped_by_server_name(stage: Harness) -> None:
     cloud = stage.cloud(volumes=30)
     attached = {v.id: v.server_name for v in cloud.world.project.volumes.values() if v.server_id}
     plan = written(stage)
@@ -70,7 +70,7 @@ def test_volumes_of_a_server_stand_together_under_its_name(stage: Harness) -> No
         ),
     ],
 )
-def test_only_what_fits_the_options_is_in_the_plan(
+def test_only_volumes_that_match_the_options_are_in_the_plan(
     shared: GlassCloud, stage: Harness, words: Any, fits: Any
 ) -> None:
     plan = written(stage, *words)
@@ -144,7 +144,7 @@ def test_hostile_names_are_harmless_and_the_plan_is_fine(stage: Harness) -> None
     assert "\x1b" not in (stage.folder / "fleet.yaml").read_text()
 
 
-def test_volumes_that_cannot_be_backed_up_are_told_of_and_not_in_the_plan(stage: Harness) -> None:
+def test_volumes_that_cannot_be_backed_up_are_listed_and_not_in_the_plan(stage: Harness) -> None:
     cloud = stage.cloud(volumes=4)
     broken = next(iter(cloud.world.project.volumes.values()))
     broken.status = "error"
@@ -157,7 +157,7 @@ def test_volumes_that_cannot_be_backed_up_are_told_of_and_not_in_the_plan(stage:
     assert "no volume that fits can be" in stage.refused(*NEW, "--name", broken.name)
 
 
-def test_a_file_that_exists_is_replaced_only_when_forced(stage: Harness) -> None:
+def test_an_existing_file_is_replaced_only_with_force(stage: Harness) -> None:
     stage.cloud(volumes=2)
     own = stage.folder / "own.yaml"
     own.write_text("precious")
@@ -176,7 +176,7 @@ def test_a_file_that_exists_is_replaced_only_when_forced(stage: Harness) -> None
         (("--cloud", "nowhere"), "no cloud named 'nowhere'"),
     ],
 )
-def test_what_gives_no_plan_is_one_line(
+def test_a_selection_without_volumes_is_refused_in_one_line(
     shared: GlassCloud, stage: Harness, words: tuple[str, ...], says: str
 ) -> None:
     assert says in stage.refused(*NEW, *words)
@@ -191,13 +191,13 @@ def test_what_gives_no_plan_is_one_line(
         (("--min-size", "-1"), "--min-size"),
     ],
 )
-def test_bad_options_of_plan_new_say_what_would_be_right(
+def test_wrong_options_of_plan_new_are_refused_with_the_right_form(
     stage: Harness, words: tuple[str, ...], says: str
 ) -> None:
     assert says in stage(*NEW, *words, code=2).stderr
 
 
-def test_a_list_that_does_not_come_is_asked_for_again_and_then_an_error(stage: Harness) -> None:
+def test_a_failed_list_is_retried_and_then_an_error(stage: Harness) -> None:
     cloud = stage.cloud(FAST + "faults: [{on: volumes, do: status, status: 503, first: 2}]")
     assert len(written(stage)["volumes"]) == 10
     cloud.behave(FAST + "faults: [{on: volumes, do: status, status: 403}]")
@@ -206,7 +206,7 @@ def test_a_list_that_does_not_come_is_asked_for_again_and_then_an_error(stage: H
     assert done.stdout == ""
 
 
-def test_diff_tells_what_is_gone_new_and_changed_and_ends_with_1(stage: Harness) -> None:
+def test_diff_lists_gone_new_and_changed_volumes_and_exits_with_1(stage: Harness) -> None:
     cloud = stage.cloud(volumes=10)
     stage(*NEW, "--exclude", "*-swap", "-o", "fleet.yaml")
     volumes = cloud.world.project.volumes

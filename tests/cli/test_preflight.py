@@ -1,4 +1,4 @@
-"""check --online, and the look with which a run begins."""
+"""check --online, and the preflight of a run."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def spoil(cloud: GlassCloud) -> dict[str, str]:
     }
 
 
-def test_everything_is_found_in_five_reads_and_told_in_one_table(stage: Harness) -> None:
+def test_everything_is_found_in_five_reads_and_shown_in_one_table(stage: Harness) -> None:
     cloud = stage.cloud(SLOW + "quota: {backups: 25}", volumes=8)
     stage.write_plan(skip_if_newer_than="24h")
     spoilt = spoil(cloud)
@@ -76,7 +76,7 @@ def test_everything_is_found_in_five_reads_and_told_in_one_table(stage: Harness)
     assert not stage.store.exists()
 
 
-def test_a_fine_plan_is_0_with_a_forecast(stage: Harness) -> None:
+def test_a_good_plan_exits_with_0_and_a_forecast(stage: Harness) -> None:
     cloud = stage.cloud(volumes=3)
     size = sum(volume["Size"] for volume in cloud.volumes())
     out = stage.ask("check", str(stage.plan), "--online")
@@ -88,7 +88,7 @@ def test_a_fine_plan_is_0_with_a_forecast(stage: Harness) -> None:
     assert f"0 errors, 0 warnings; 3 volumes, {size} GB, about 24 calls, at least 0 s" in out
 
 
-def test_a_run_whose_plan_would_surely_fail_begins_nothing(stage: Harness) -> None:
+def test_a_run_whose_volumes_would_surely_fail_does_not_start(stage: Harness) -> None:
     cloud = stage.cloud(volumes=4)
     gone = ids(cloud)[1]
     del cloud.world.project.volumes[gone]
@@ -104,7 +104,7 @@ def test_a_run_whose_plan_would_surely_fail_begins_nothing(stage: Harness) -> No
 
 
 @pytest.mark.parametrize("way", ["plan", "option"])
-def test_what_would_surely_fail_is_skipped_with_its_reason_where_that_is_the_policy(
+def test_volumes_that_would_surely_fail_are_skipped_with_a_reason_under_the_skip_policy(
     stage: Harness, way: str
 ) -> None:
     cloud = stage.cloud(volumes=5)
@@ -127,7 +127,7 @@ def test_what_would_surely_fail_is_skipped_with_its_reason_where_that_is_the_pol
     assert "nothing to do" in stage("resume", "latest").stderr
 
 
-def test_a_quota_that_does_not_suffice_is_no_volume_s_fault(stage: Harness) -> None:
+def test_too_little_quota_fails_no_single_volume(stage: Harness) -> None:
     cloud = stage.cloud(FAST + "quota: {backups: 2}", volumes=4)
     stage.write_plan(limits={"connections": 1})
     refused = stage("run", "plan.yaml", "--yes", code=2).stderr
@@ -157,7 +157,7 @@ def test_a_second_run_of_the_night_skips_what_has_its_backup(stage: Harness) -> 
     assert cloud.creates() == 4
 
 
-def test_no_preflight_asks_for_nothing_but_whether_anybody_answers(stage: Harness) -> None:
+def test_no_preflight_only_checks_that_the_service_answers(stage: Harness) -> None:
     cloud = stage.cloud(volumes=3)
     del cloud.world.project.volumes[ids(cloud)[0]]
     stage.write_plan(retry={"attempts": 1})
@@ -167,7 +167,7 @@ def test_no_preflight_asks_for_nothing_but_whether_anybody_answers(stage: Harnes
     assert cloud.calls("quota") == 1
 
 
-def test_a_plan_of_which_everything_would_surely_fail_is_none_to_skip(stage: Harness) -> None:
+def test_a_run_whose_volumes_would_all_fail_does_not_start_even_with_skip(stage: Harness) -> None:
     """The wrong project, most likely: a run of which all is skipped would pass for a success."""
     stage.cloud(volumes=2)
     stage.write_plan(
@@ -179,7 +179,7 @@ def test_a_plan_of_which_everything_would_surely_fail_is_none_to_skip(stage: Har
     assert stage.runs() == []
 
 
-def test_findings_come_as_the_run_tells_its_progress(stage: Harness) -> None:
+def test_findings_are_printed_in_the_format_of_the_progress(stage: Harness) -> None:
     stage.cloud(FAST + "faults: [{on: volumes, do: status, status: 403}]", volumes=1)
     first, *_ = stage("run", "plan.yaml", "--progress", "json").stderr.splitlines()
     note = json.loads(first)
@@ -196,7 +196,7 @@ faults:
 """
 
 
-def test_what_a_cloud_does_not_offer_is_a_warning_and_keeps_nobody_from_running(
+def test_a_list_that_a_cloud_does_not_offer_is_only_a_warning(
     stage: Harness,
 ) -> None:
     cloud = stage.cloud(FAST + NOT_OFFERED, volumes=3)
@@ -211,9 +211,7 @@ def test_what_a_cloud_does_not_offer_is_a_warning_and_keeps_nobody_from_running(
 
 
 @pytest.mark.parametrize("policy", ["fail", "skip"])
-def test_a_run_that_could_not_follow_its_backups_begins_nothing(
-    stage: Harness, policy: str
-) -> None:
+def test_a_run_that_cannot_follow_its_backups_does_not_start(stage: Harness, policy: str) -> None:
     cloud = stage.cloud("faults: [{on: list, do: status, status: 403}]", volumes=2)
     assert found(stage, code=2) == [("error", "backups", None)]
     done = stage("run", "plan.yaml", "--on-preflight", policy, code=2)
@@ -222,7 +220,7 @@ def test_a_run_that_could_not_follow_its_backups_begins_nothing(
     assert cloud.creates() == 0
 
 
-def test_a_quota_that_cinder_does_not_tell_this_user_is_a_warning_too(stage: Harness) -> None:
+def test_a_quota_that_cinder_hides_from_the_user_is_a_warning_too(stage: Harness) -> None:
     stage.cloud(
         FAST + "services: cinder\nfaults: [{on: quota, do: status, status: 403}]", volumes=2
     )
@@ -231,7 +229,7 @@ def test_a_quota_that_cinder_does_not_tell_this_user_is_a_warning_too(stage: Har
 
 @pytest.mark.parametrize(("status", "why"), [(302, "a redirect to nowhere"), (401, "401: ")])
 @pytest.mark.parametrize("words", [(), ("--no-preflight",)])
-def test_a_service_that_lets_nobody_in_is_told_before_anything_is_stored(
+def test_a_service_that_refuses_everybody_is_reported_before_anything_is_stored(
     stage: Harness, status: int, why: str, words: tuple[str, ...]
 ) -> None:
     cloud = stage.cloud(f"faults: [{{on: quota, do: status, status: {status}}}]", volumes=2)
@@ -256,7 +254,7 @@ def test_an_outage_is_2_in_check_and_a_warning_in_run(stage: Harness) -> None:
     assert told(done, "end") == ["done ok=2 fail=0 exit=0"]
 
 
-def test_one_answer_that_is_lost_is_asked_for_again(stage: Harness) -> None:
+def test_a_lost_answer_is_requested_again(stage: Harness) -> None:
     every = ("volumes", "list", "quota")
     faults = ", ".join(f"{{on: {kind}, do: drop_before, first: 1}}" for kind in every)
     stage.cloud(FAST + f"faults: [{faults}]", volumes=2)
@@ -275,7 +273,7 @@ def test_credentials_and_endpoints_that_do_not_work_are_findings_too(stage: Harn
     assert out.splitlines()[-1] == "plan.yaml: could not be looked at"
 
 
-def test_options_for_a_cloud_are_for_a_check_online(stage: Harness) -> None:
+def test_options_for_a_cloud_need_check_online(stage: Harness) -> None:
     stage.cloud(volumes=1)
     for words in (("--json",), ("--cloud", "simulator"), ("--service", "vbs")):
         assert "are for --online" in stage("check", "plan.yaml", *words, code=2).stderr
@@ -290,7 +288,7 @@ def test_hostile_text_of_the_cloud_is_shown_literally(stage: Harness) -> None:
     assert not {"\x1b", "\x07", "\u202e"} & set(out)
 
 
-def test_a_big_project_is_looked_at_in_as_many_pages_as_it_has(stage: Harness) -> None:
+def test_a_large_project_is_read_page_by_page(stage: Harness) -> None:
     cloud = stage.cloud(volumes=1500)
     some = ids(cloud)[-2:]
     for number in range(1200):
@@ -302,7 +300,7 @@ def test_a_big_project_is_looked_at_in_as_many_pages_as_it_has(stage: Harness) -
     assert cloud.calls("volumes") <= 3
 
 
-def test_a_plan_for_cinder_is_looked_at_too(stage: Harness) -> None:
+def test_preflight_also_checks_a_plan_for_cinder(stage: Harness) -> None:
     faults = FAST + "services: cinder\nquota: {gigabytes: 1}"
     stage.cloud(faults, volumes=2)
     assert found(stage, code=2) == [("error", "quota", None)]

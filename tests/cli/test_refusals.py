@@ -46,7 +46,9 @@ def tries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cloud, dic
 
 
 @pytest.mark.parametrize("way", WAYS_IN)
-def test_no_way_in_is_one_line_and_no_run(tries: tuple[Cloud, dict[str, Try]], way: str) -> None:
+def test_a_failed_sign_in_is_one_line_and_no_run(
+    tries: tuple[Cloud, dict[str, Try]], way: str
+) -> None:
     cloud, begun = tries
     stage, process = begun[way]
     line = stage.refusal(process)
@@ -57,7 +59,7 @@ def test_no_way_in_is_one_line_and_no_run(tries: tuple[Cloud, dict[str, Try]], w
     assert cloud.ledger("create") == []
 
 
-def test_a_backup_service_that_cannot_be_reached_begins_no_run(stage: Harness) -> None:
+def test_an_unreachable_backup_service_starts_no_run(stage: Harness) -> None:
     stage.cloud(volumes=2)
     line = stage.refused("run", "plan.yaml", "--vbs-endpoint", "http://127.0.0.1:1/")
     assert "cannot reach the backup service: connection refused" in line
@@ -67,13 +69,13 @@ def test_a_backup_service_that_cannot_be_reached_begins_no_run(stage: Harness) -
     assert stage.runs() == []
 
 
-def test_without_any_configuration_the_line_says_so(stage: Harness) -> None:
+def test_without_any_configuration_the_message_says_so(stage: Harness) -> None:
     stage.cloud(volumes=1)
     stage.clouds.unlink()
     assert str(stage.clouds) in stage.refused("run", "plan.yaml")
 
 
-def test_a_plan_with_problems_names_all_of_them_with_their_places(stage: Harness) -> None:
+def test_all_problems_of_a_plan_are_listed_with_their_places(stage: Harness) -> None:
     stage.plan.write_text(
         "name: x\nlimts: {rate: 5/s}\nretry: {attempts: 0}\nvolumes:\n  - {id: 5}\n"
     )
@@ -107,7 +109,7 @@ def test_a_hostile_plan_is_one_line(stage: Harness, kind: str) -> None:
     assert not (stage.folder / "pwned").exists()
 
 
-def test_a_store_that_is_none_is_refused_and_left_alone(stage: Harness) -> None:
+def test_a_file_that_is_no_store_is_refused_and_left_unchanged(stage: Harness) -> None:
     cloud = stage.cloud(volumes=1)
     other = stage.folder / "notes.txt"
     other.write_text("precious\n" * 50)
@@ -146,7 +148,7 @@ def test_a_damaged_store_is_refused(stage: Harness, ended: tuple[Harness, Cloud]
         (("simulate", "--faults", "none.yaml"), "none.yaml"),
     ],
 )
-def test_bad_usage_says_what_would_be_right(
+def test_wrong_usage_is_refused_with_the_right_form(
     stage: Harness, words: tuple[str, ...], says: str
 ) -> None:
     done = stage(*words, code=2)
@@ -155,6 +157,6 @@ def test_bad_usage_says_what_would_be_right(
 
 
 @pytest.mark.parametrize("verb", ["pause", "unpause", "stop"])
-def test_a_live_engine_is_needed_to_be_steered(ended: tuple[Harness, Cloud], verb: str) -> None:
+def test_steering_needs_a_live_engine(ended: tuple[Harness, Cloud], verb: str) -> None:
     stage, _ = ended
     assert "has ended" in stage.refused(verb, "latest")

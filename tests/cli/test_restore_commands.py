@@ -1,4 +1,4 @@
-"""restore and prune: what is refused, what is asked, and what then happens in the cloud."""
+"""restore and prune: refusals, questions, and what happens in the cloud."""
 
 from __future__ import annotations
 
@@ -89,7 +89,9 @@ def test_one_volume_may_be_restored_onto_another(stage: Harness) -> None:
     assert [job["name"] for job in stage.jobs()] == [second["name"]]
 
 
-def test_what_the_cloud_would_refuse_is_told_at_once_and_nothing_is_stored(stage: Harness) -> None:
+def test_what_the_cloud_would_refuse_is_reported_at_once_and_nothing_is_stored(
+    stage: Harness,
+) -> None:
     cloud = stage.cloud(volumes=6)
     stage("run", "plan.yaml", "--progress", "quiet")
     in_use = [v["Name"] for v in cloud.volumes() if v["Status"] == "in-use"]
@@ -102,7 +104,7 @@ def test_what_the_cloud_would_refuse_is_told_at_once_and_nothing_is_stored(stage
     assert overwritten(cloud) == {}
 
 
-def test_what_makes_no_sense_is_refused_before_the_cloud_is_asked(
+def test_impossible_requests_are_refused_before_the_cloud_is_asked(
     made: tuple[Harness, Cloud, str],
 ) -> None:
     stage, cloud, source = made
@@ -117,7 +119,7 @@ def test_what_makes_no_sense_is_refused_before_the_cloud_is_asked(
     assert cloud.summary()["calls"] == calls
 
 
-def test_a_prune_only_tells_what_it_would_delete(made: tuple[Harness, Cloud, str]) -> None:
+def test_a_prune_without_delete_only_lists_backups(made: tuple[Harness, Cloud, str]) -> None:
     stage, cloud, source = made
     done = stage("prune", source)
     *lines, last = done.stdout.splitlines()
@@ -128,7 +130,7 @@ def test_a_prune_only_tells_what_it_would_delete(made: tuple[Harness, Cloud, str
     assert cloud.ledger("delete") == []
 
 
-def test_without_a_look_at_the_cloud_nothing_is_stored(made: tuple[Harness, Cloud, str]) -> None:
+def test_nothing_is_stored_if_the_cloud_cannot_be_checked(made: tuple[Harness, Cloud, str]) -> None:
     stage, cloud, source = made
     cloud.behave("faults:\n  - {on: volumes, do: status, status: 503}\n")
     assert "cannot look first, so nothing was done" in stage.refused("restore", source, "--yes")
@@ -158,7 +160,7 @@ def test_a_prune_deletes_the_backups_of_its_run_and_no_other(stage: Harness) -> 
     assert "0 backups" in again.stdout
 
 
-def test_what_a_prune_is_deleting_is_no_difference(stage: Harness) -> None:
+def test_backups_that_a_prune_is_deleting_are_no_difference(stage: Harness) -> None:
     cloud = stage.cloud(volumes=3)
     source = a_run(stage, cloud)
     cloud.behave("backups: {delete: 60s}\n")
@@ -169,7 +171,7 @@ def test_what_a_prune_is_deleting_is_no_difference(stage: Harness) -> None:
     stage.finish(engine, 3)
 
 
-def test_backups_that_a_restore_still_needs_are_not_pruned(stage: Harness) -> None:
+def test_backups_that_a_restore_needs_are_not_pruned(stage: Harness) -> None:
     cloud = stage.cloud(volumes=3)
     source = a_run(stage, cloud)
     cloud.behave(SLOW)
@@ -207,7 +209,7 @@ def test_a_restore_that_is_killed_overwrites_nothing_twice(stage: Harness) -> No
     assert len(stage.runs()) == 2
 
 
-def test_leftovers_in_error_are_pruned_when_asked_for(stage: Harness) -> None:
+def test_errored_backups_are_pruned_with_errored(stage: Harness) -> None:
     cloud = stage.cloud(volumes=4)
     broken = cloud.volumes()[2]["ID"]
     fault = f"faults:\n  - {{on: create, do: fail, code: VolumeBackup.0064, volumes: [{broken}]}}\n"

@@ -1,4 +1,4 @@
-"""run, resume, retry: what is submitted, how it ends, and which exit code says so."""
+"""run, resume, retry: what is submitted, how the run ends, and the exit code."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_what_the_plan_says_reaches_the_cloud(stage: Harness) -> None:
     }
 
 
-def test_a_name_that_an_older_backup_has_does_not_pass_for_a_new_one(stage: Harness) -> None:
+def test_an_older_backup_of_the_same_name_is_not_taken_for_the_new_one(stage: Harness) -> None:
     """Names that are not unique: every answer is lost, and yet nothing is missing or twice."""
     cloud = stage.cloud(FAST + "faults: [{on: create, do: drop_after, first: 4}]", volumes=4)
     stage.write_plan(defaults={"backup_name": "{volume}"})
@@ -98,7 +98,7 @@ def test_a_name_that_an_older_backup_has_does_not_pass_for_a_new_one(stage: Harn
     assert "the cloud has" in stage("verify").stdout
 
 
-def test_failures_by_code_end_with_1_and_can_be_retried(stage: Harness) -> None:
+def test_failures_exit_with_1_and_can_be_retried_by_code(stage: Harness) -> None:
     cloud = stage.cloud(volumes=6)
     ids = [volume["ID"] for volume in cloud.volumes()]
     faults = (
@@ -127,12 +127,12 @@ def test_failures_by_code_end_with_1_and_can_be_retried(stage: Harness) -> None:
     assert cloud.creates() == 9
 
 
-def test_retry_wants_to_know_which(ended: tuple[Harness, Cloud]) -> None:
+def test_retry_needs_a_selection(ended: tuple[Harness, Cloud]) -> None:
     stage, _ = ended
     assert "--all-failed" in stage("retry", "latest", code=2).stderr
 
 
-def test_a_used_up_quota_stops_the_run_which_goes_on_when_it_is_lifted(stage: Harness) -> None:
+def test_a_used_up_quota_stops_the_run_and_more_quota_lets_it_continue(stage: Harness) -> None:
     cloud = stage.cloud(FAST + "quota: {backups: 4}", volumes=12)
     stage.write_plan(limits={"connections": 2})
     done = stage("run", "plan.yaml", "--no-preflight", code=3)
@@ -163,7 +163,7 @@ def test_credentials_of_another_project_cannot_resume_a_run(stage: Harness) -> N
     assert other.ledger("create") == []
 
 
-def test_a_second_engine_is_refused_and_told_who_drives(stage: Harness) -> None:
+def test_a_second_engine_is_refused_and_the_message_names_the_first(stage: Harness) -> None:
     stage.cloud(SLOW, volumes=3)
     engine = stage.start("run", "plan.yaml")
     until(lambda: any(run["live"] for run in stage.runs()))
@@ -182,7 +182,7 @@ def test_another_run_of_an_unfinished_plan_is_noted(stage: Harness) -> None:
 
 
 @pytest.mark.parametrize(("said", "refused"), [("y", False), ("n", True), ("", True)])
-def test_whoever_wants_no_other_run_gets_none(
+def test_answering_no_starts_no_other_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, refused: bool
 ) -> None:
     monkeypatch.setattr(run_commands, "is_terminal", lambda _: True)
@@ -198,7 +198,7 @@ def test_whoever_wants_no_other_run_gets_none(
     assert isinstance(done.exception, UsageError) is refused
 
 
-def test_a_run_under_way_is_to_be_watched_not_resumed(
+def test_resume_of_a_live_run_refers_to_attach(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with open_store(tmp_path / "own.db", create=True) as store:
@@ -209,7 +209,7 @@ def test_a_run_under_way_is_to_be_watched_not_resumed(
     assert f"is under way (vbsbatch attach {a_run().id} --db {tmp_path}/own.db)" in told
 
 
-def test_what_cannot_ask_because_it_has_no_standard_input_goes_on_or_says_so(
+def test_without_standard_input_a_command_continues_or_says_why_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", None)
@@ -229,7 +229,7 @@ def test_a_list_of_volumes_may_come_on_standard_input(stage: Harness) -> None:
     assert cloud.summary()["backed_up"] == 2
 
 
-def test_the_command_line_wins_over_the_limits_of_the_plan(stage: Harness) -> None:
+def test_the_command_line_overrides_the_limits_of_the_plan(stage: Harness) -> None:
     cloud = stage.cloud(volumes=4)
     stage("run", "plan.yaml", "--in-flight", "2", "--rate", "100/s")
     assert cloud.summary()["peak_running"] == 2
@@ -248,7 +248,7 @@ def limit_file_size() -> None:
 FULL = 220_000
 
 
-def test_a_full_disk_stops_the_run_and_with_space_it_goes_on(stage: Harness) -> None:
+def test_a_full_disk_stops_the_run_and_with_space_it_continues(stage: Harness) -> None:
     cloud = stage.cloud(FAST + LOST_ANSWERS, volumes=300)
     done = stage("run", "plan.yaml", code=3, preexec_fn=limit_file_size)
     words = [line for line in done.stderr.splitlines() if line.startswith("vbsbatch: ")]
@@ -278,7 +278,7 @@ def test_the_environment_may_name_the_store_and_the_cloud(stage: Harness) -> Non
     assert document["run"]["cloud"] == "simulator"
 
 
-def test_an_engine_takes_no_module_from_the_folder_it_is_started_in(
+def test_an_engine_imports_no_module_from_its_start_folder(
     stage: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud = stage.cloud(FAST + "quota: {backups: 0}", volumes=2)
@@ -300,7 +300,7 @@ def test_an_engine_whose_log_cannot_be_written_is_told_in_one_line(tmp_path: Pat
             start_engine(store, "r1")
 
 
-def test_what_to_type_next_can_be_typed_as_it_is_printed(stage: Harness) -> None:
+def test_the_suggested_command_works_as_it_is_printed(stage: Harness) -> None:
     cloud = stage.cloud(volumes=2)
     refused = cloud.volumes()[0]["ID"]
     cloud.behave(

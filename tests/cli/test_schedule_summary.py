@@ -1,4 +1,4 @@
-"""What `check` says about the order and the hours of a plan."""
+"""What `check` prints about the order and the window of a plan."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def plan(path: Path, head: str, *volumes: str) -> Plan:
     return load(path)
 
 
-def test_a_plan_that_says_nothing_about_its_order_has_no_lines(path: Path) -> None:
+def test_a_plan_without_order_has_no_lines(path: Path) -> None:
     assert order_lines(plan(path, "name: plain", "", ""), NOON) == []
 
 
-def test_a_zone_that_no_volume_is_in_is_a_note_for_it_may_be_misspelt(path: Path) -> None:
+def test_a_capped_zone_without_volumes_is_a_note(path: Path) -> None:
     head = 'limits: {per_az: {eu-de-1: 3, "*": 9}}'
     assert order_lines(plan(path, head, ", az: eu-de-01", ""), NOON) == [
         "zones: eu-de-1 at most 3 in flight, * at most 9 in flight",
@@ -45,7 +45,7 @@ def test_a_zone_that_no_volume_is_in_is_a_note_for_it_may_be_misspelt(path: Path
         ('from: "12:00", to: "14:30"', "open, closes Thu 26 Nov 14:30 CET"),
     ],
 )
-def test_the_window_is_told_as_it_is_now(path: Path, window: str, now: str) -> None:
+def test_the_window_is_shown_with_its_present_state(path: Path, window: str, now: str) -> None:
     found = order_lines(plan(path, f"window: {{{window}, timezone: Europe/Berlin}}", ""), NOON)
     assert len(found) == 1
     assert found[0].endswith(f"Europe/Berlin, now {now}")

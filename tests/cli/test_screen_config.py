@@ -19,13 +19,13 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return found
 
 
-def test_without_a_file_everything_is_as_usual(file: Path) -> None:
+def test_without_a_file_the_defaults_apply(file: Path) -> None:
     assert screen_file() == ScreenFile()
     file.write_text("# nothing yet\n")
     assert screen_file() == ScreenFile()
 
 
-def test_theme_mouse_and_keys_are_as_the_file_says(file: Path) -> None:
+def test_the_file_sets_theme_mouse_and_keys(file: Path) -> None:
     file.write_text(
         'theme: light\nmouse: false\nkeys: {retry: "f5, R", help: "H,?", retry-code: z}'
     )
@@ -34,7 +34,7 @@ def test_theme_mouse_and_keys_are_as_the_file_says(file: Path) -> None:
     assert found.keys == {"retry": "f5,R", "help": "H,question_mark", "retry-code": "z"}
 
 
-def test_the_example_in_the_docs_is_one(file: Path) -> None:
+def test_the_example_in_the_docs_is_valid(file: Path) -> None:
     docs = (Path(__file__).parents[2] / "docs" / "screen.md").read_text()
     file.write_text(docs.partition("```yaml\n")[2].partition("```")[0])
     found = screen_file()
@@ -42,7 +42,7 @@ def test_the_example_in_the_docs_is_one(file: Path) -> None:
     assert found.keys == {"retry": "f5,r", "pause": "ctrl+p", "more": "colon"}
 
 
-def test_another_file_can_be_named_and_must_then_be_there(
+def test_another_file_can_be_named_and_must_exist(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VBSBATCH_SCREEN", str(tmp_path / "mine.yaml"))
@@ -72,7 +72,7 @@ def test_another_file_can_be_named_and_must_then_be_there(
         ("x" * 70_000, "too large"),
     ],
 )
-def test_a_file_that_makes_no_sense_is_refused_by_name(file: Path, text: str, words: str) -> None:
+def test_a_wrong_file_is_refused_by_name(file: Path, text: str, words: str) -> None:
     file.write_text(text)
     with pytest.raises(UsageError, match=words) as caught:
         screen_file()

@@ -1,4 +1,4 @@
-"""Which service makes the backups: asked for, found, frozen, refused."""
+"""Which service makes the backups: requested, detected, frozen, refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CINDER = FAST + "services: cinder\n"
 GONE = "faults: [{on: create, do: status, status: 404, message: The resource could not be found.}]"
 
 
-def test_plain_openstack_is_found_frozen_and_used_again_whatever_is_offered_by_then(
+def test_plain_openstack_is_found_frozen_and_used_again_by_resume(
     stage: Harness,
 ) -> None:
     cloud = stage.cloud(CINDER + "quota: {backups: 4}", volumes=12)
@@ -82,7 +82,7 @@ def test_an_api_that_is_gone_stops_the_run_instead_of_failing_every_volume(stage
     assert cloud.accepted() == []
 
 
-def test_what_cinder_refuses_for_one_volume_is_told_with_a_code_of_ours(stage: Harness) -> None:
+def test_a_refusal_of_cinder_for_one_volume_has_a_code(stage: Harness) -> None:
     cloud = stage.cloud(CINDER, volumes=12)
     used = {v["ID"] for v in cloud.volumes() if v["Status"] == "in-use"}
     assert used
@@ -94,7 +94,7 @@ def test_what_cinder_refuses_for_one_volume_is_told_with_a_code_of_ours(stage: H
     assert "force: false" in stage.look("report", "latest")
 
 
-def test_a_simulated_cloud_offers_the_service_that_it_is_told_to(stage: Harness) -> None:
+def test_a_simulated_cloud_offers_the_service_named_on_the_command_line(stage: Harness) -> None:
     options = ("--service", "cinder", "--volumes", "3", "--clouds-file", str(stage.clouds))
     simulator = stage.start("simulate", *options)
     assert simulator.stdout is not None

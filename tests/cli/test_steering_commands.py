@@ -66,7 +66,7 @@ def test_pause_unpause_rate_and_stop(stage: Harness) -> None:
     assert "cancelled 6" in stage("cancel", "latest").stdout, "without an engine too"
 
 
-def test_stop_now_leaves_what_is_unanswered_to_the_resume(stage: Harness) -> None:
+def test_stop_now_leaves_unanswered_creates_to_the_resume(stage: Harness) -> None:
     cloud = stage.cloud(FAST + "faults: [{on: create, do: hang_after, first: 2}]", volumes=6)
     engine = stage.start("run", "plan.yaml")
     until(lambda: cloud.creates() == 6)
@@ -117,7 +117,7 @@ def test_retry_reaches_a_live_engine_by_code_by_status_and_all(stage: Harness) -
     stage.finish(engine, 3)
 
 
-def test_the_word_of_an_engine_drives_no_terminal() -> None:
+def test_an_answer_of_an_engine_cannot_control_the_terminal() -> None:
     class Answering:
         def ask(self, *_: object) -> int:
             return 1
@@ -173,7 +173,7 @@ def test_a_second_signal_aborts(stage: Harness, second: signal.Signals) -> None:
     assert stage.runs()[0]["counts"]["succeeded"] == 4
 
 
-def test_a_run_that_stops_still_obeys_and_can_be_stopped_at_once(stage: Harness) -> None:
+def test_a_stopping_run_still_takes_commands_and_can_be_stopped_at_once(stage: Harness) -> None:
     engine = hanging(stage)
     engine.send_signal(signal.SIGINT)
     assert engine.stderr is not None
@@ -198,7 +198,7 @@ SOON, LATER = ECHO / 3, ECHO * 1.5
         ([("SIGINT", 0.0), ("SIGINT", SOON), ("SIGINT", 60.0)], True),
     ],
 )
-def test_only_the_same_signal_at_once_is_an_echo_of_the_one_before(
+def test_only_the_same_signal_within_milliseconds_is_an_echo(
     signals: Sequence[tuple[str, float]], aborted: bool
 ) -> None:
     seen = Interruption()
@@ -219,7 +219,7 @@ def test_a_ctrl_c_pressed_twice_aborts_however_fast_the_run_stops(stage: Harness
     assert stage.runs()[0]["state"] == "stopped"
 
 
-def test_signals_after_the_end_was_told_change_nothing(stage: Harness) -> None:
+def test_signals_after_the_last_line_change_nothing(stage: Harness) -> None:
     stage.cloud(SLOW, volumes=3)
     engine = begin(stage)
     engine.send_signal(signal.SIGINT)

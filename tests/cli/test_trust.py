@@ -26,7 +26,7 @@ SIGN_IN = "porter:open-sesame"
 
 
 @dataclass(kw_only=True)
-class Ground:
+class TrustHarness:
     """Clouds, authorities and proxies."""
 
     folder: Path
@@ -164,8 +164,8 @@ WAYS: Mapping[str, Way] = {
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    made = Ground(folder=tmp_path_factory.mktemp("trust"))
+def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrustHarness]:
+    made = TrustHarness(folder=tmp_path_factory.mktemp("trust"))
     made.make_certificates()
     Path(made.file("empty.pem")).write_text("no certificate\n")
     made.open_cloud("private")
@@ -182,17 +182,17 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
 
 
 @pytest.fixture
-def go(ground: Ground, stage: Harness) -> Callable[[str], Prepared]:
+def go(trust: TrustHarness, stage: Harness) -> Callable[[str], Prepared]:
     """Prepare a run of one volume by the way of that name."""
 
     def prepare(name: str) -> Prepared:
         way, number = WAYS[name], list(WAYS).index(name)
-        names = {**ground.files(), **ground.ports, "sign_in": SIGN_IN}
-        stage.clouds.write_bytes((ground.folder / f"{way.cloud}.yaml").read_bytes())
+        names = {**trust.files(), **trust.ports, "sign_in": SIGN_IN}
+        stage.clouds.write_bytes((trust.folder / f"{way.cloud}.yaml").read_bytes())
         stage.edit_clouds(r"127\.0\.0\.1", way.host)
         for option in filter(None, way.entry.format(**names).split(", ")):
             stage.edit_clouds("    region_name:", f"    {option}\n    region_name:")
-        volume = ground.clouds[way.cloud].volumes()[number]["ID"]
+        volume = trust.clouds[way.cloud].volumes()[number]["ID"]
         (stage.folder / "fleet.json").write_text(f'["{volume}"]')
         environment = {k: v for k, v in stage.environment.items() if k.upper()[-6:] != "_PROXY"}
         for setting in way.environment.format(**names).split():
@@ -221,25 +221,25 @@ class Prepared:
         monkeypatch.setattr(sys, "argv", ["vbsbatch", "run", "plan.yaml"])
         return command_line()
 
-    def succeeded(self, ground: Ground) -> None:
+    def succeeded(self, trust: TrustHarness) -> None:
         (job,) = self.stage.jobs()
-        live = ground.clouds[self.way.cloud].live()
+        live = trust.clouds[self.way.cloud].live()
         assert live[job["volume_id"]] == [job["backup_id"]]
 
     def refused(self, line: str) -> None:
         assert str(self.way.refused) in line
         assert self.stage.runs() == []
 
-    def assert_no_secret(self, ground: Ground, *texts: str) -> None:
-        secrets = [SIGN_IN.split(":")[1], *(cloud.password for cloud in ground.clouds.values())]
+    def assert_no_secret(self, trust: TrustHarness, *texts: str) -> None:
+        secrets = [SIGN_IN.split(":")[1], *(cloud.password for cloud in trust.clouds.values())]
         kept = [path.read_bytes() for path in self.stage.state.rglob("*") if path.is_file()]
         everything = b"\n".join([*kept, *(text.encode() for text in texts)])
         assert not [secret for secret in secrets if secret.encode() in everything]
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_every_way_does_or_is_refused_in_one_line(
-    ground: Ground,
+def test_every_configuration_works_or_is_refused_in_one_line(
+    trust: TrustHarness,
     go: Callable[[str], Prepared],
     name: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -250,36 +250,38 @@ def test_every_way_does_or_is_refused_in_one_line(
     said = capsys.readouterr()
     if prepared.way.refused is None:
         assert code == 0, said.err
-        prepared.succeeded(ground)
+        prepared.succeeded(trust)
     else:
         assert (code, said.out) == (2, "")
         (line,) = said.err.splitlines()
         prepared.refused(line)
-    prepared.assert_no_secret(ground, said.out, said.err)
+    prepared.assert_no_secret(trust, said.out, said.err)
 
 
 @pytest.mark.parametrize("name", ["another authority", "a proxy that wants a sign-in"])
-def test_a_process_of_its_own_is_refused_in_the_same_way(
-    ground: Ground, go: Callable[[str], Prepared], name: str
+def test_a_separate_process_is_refused_in_the_same_way(
+    trust: TrustHarness, go: Callable[[str], Prepared], name: str
 ) -> None:
     prepared = go(name)
     stage = prepared.stage
     prepared.refused(stage.refused("run", "plan.yaml", env=prepared.environment))
-    prepared.assert_no_secret(ground, *stage.heard)
+    prepared.assert_no_secret(trust, *stage.heard)
 
 
-def test_everything_goes_through_the_proxy_that_is_named(ground: Ground, stage: Harness) -> None:
-    cloud = ground.clouds["private"]
+def test_everything_goes_through_the_proxy_that_is_named(
+    trust: TrustHarness, stage: Harness
+) -> None:
+    cloud = trust.clouds["private"]
     environment = {k: v for k, v in stage.environment.items() if k.upper()[-6:] != "_PROXY"}
-    environment["HTTPS_PROXY"] = f"http://{SIGN_IN}@127.0.0.1:{ground.open_proxy('own', SIGN_IN)}"
-    stage.clouds.write_bytes((ground.folder / "private.yaml").read_bytes())
+    environment["HTTPS_PROXY"] = f"http://{SIGN_IN}@127.0.0.1:{trust.open_proxy('own', SIGN_IN)}"
+    stage.clouds.write_bytes((trust.folder / "private.yaml").read_bytes())
     stage.edit_clouds(r"127\.0\.0\.1", NOWHERE)
-    stage.edit_clouds("    region_name:", f"    cacert: {ground.files()['ca']}\n    region_name:")
+    stage.edit_clouds("    region_name:", f"    cacert: {trust.files()['ca']}\n    region_name:")
     ids = [volume["ID"] for volume in cloud.volumes()[len(WAYS) :]]
     (stage.folder / "fleet.json").write_text(json.dumps(ids))
     stage("run", "plan.yaml", env=environment)
     live = cloud.live()
     assert all(len(live[volume]) == 1 for volume in ids)
-    asked = ground.asked("own")
+    asked = trust.asked("own")
     assert set(asked) == {f"CONNECT {NOWHERE}:{cloud.url.rpartition(':')[2]} "}
     assert 3 <= len(asked) < 3 + 2 * len(ids), "a tunnel for each connection, not for each request"

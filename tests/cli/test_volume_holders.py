@@ -1,4 +1,4 @@
-"""A run whose volumes a stopped run holds: what is said of it, and how they are taken over."""
+"""A run whose volumes a stopped run holds: what is shown, and how they are taken over."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def lines_until(engine: Process, *words: str) -> str:
     raise AssertionError(said)
 
 
-def test_who_holds_the_volumes_is_said_wherever_one_looks_and_yes_takes_nothing(
+def test_every_view_shows_who_holds_the_volumes_and_yes_takes_nothing_over(
     stage: Harness,
 ) -> None:
     cloud, first = stop_one(stage)
@@ -73,14 +73,14 @@ def test_who_holds_the_volumes_is_said_wherever_one_looks_and_yes_takes_nothing(
     assert "another run took the volume over" in stage.look("report", first)
 
 
-def test_volumes_are_taken_over_at_the_start_where_that_is_asked_for(stage: Harness) -> None:
+def test_take_over_at_the_start_takes_the_volumes(stage: Harness) -> None:
     cloud, first = stop_one(stage)
     stage.start("run", "plan.yaml", "--take-over", *UNASKED)
     until(lambda: cloud.creates() >= 5)
     assert {job["code"] for job in stage.json("jobs", first)["jobs"]} == {"released"}
 
 
-def test_what_a_driven_run_holds_is_not_to_be_had(stage: Harness) -> None:
+def test_volumes_of_a_live_run_cannot_be_taken_over(stage: Harness) -> None:
     cloud, first = stop_one(stage, volumes=3)
     engine = stage.start("resume", first)
     until(lambda: stage.json("status", first)["run"]["live"])
@@ -94,7 +94,7 @@ def test_what_a_driven_run_holds_is_not_to_be_had(stage: Harness) -> None:
     assert engine.poll() is None
 
 
-def test_there_may_be_nothing_to_take_over(stage: Harness) -> None:
+def test_take_over_with_nothing_to_take_says_so(stage: Harness) -> None:
     _, first = stop_one(stage)
     assert stage("take-over", first).stdout == f"run {first}: no other run holds a volume of it\n"
     assert "no run 'nope'" in stage.refused("take-over", "nope")

@@ -1,4 +1,4 @@
-"""Which cloud is meant is shown everywhere, and near misses are named with what there is."""
+"""Every command shows its cloud, and misspelt names get the nearest existing ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLACE = (
 )
 
 
-def test_every_command_says_in_which_cloud_it_works(stage: Harness) -> None:
+def test_every_command_prints_its_cloud(stage: Harness) -> None:
     cloud = stage.cloud(volumes=2)
     done = stage("plan", "new", "--cloud", "simulator", "-o", "new.yaml")
     assert re.search(rf"^in {PLACE}$", done.stderr, re.M)
@@ -38,7 +38,7 @@ def test_every_command_says_in_which_cloud_it_works(stage: Harness) -> None:
     assert run["project_id"] == cloud.world.project.id
 
 
-def test_a_run_is_not_gone_on_with_in_another_region(stage: Harness) -> None:
+def test_a_run_cannot_be_resumed_in_another_region(stage: Harness) -> None:
     """The regions of a cloud share their projects: nothing of it would be found there."""
     cloud = stage.cloud(volumes=2)
     stage("run", "plan.yaml")
@@ -52,14 +52,16 @@ def test_a_run_is_not_gone_on_with_in_another_region(stage: Harness) -> None:
     assert cloud.summary()["creates"] == 2
 
 
-def test_a_region_that_is_not_there_sends_nothing(stage: Harness) -> None:
+def test_an_unknown_region_sends_nothing(stage: Harness) -> None:
     stage.cloud(volumes=1)
     stage.edit_clouds(r"region_name: *\S+", "region_name: sim-l")
     line = stage.refused("run", "plan.yaml")
     assert "nothing in region 'sim-l', only in sim-1; did you mean 'sim-1'?" in line
 
 
-def test_a_sign_in_that_cannot_be_renewed_is_told_at_the_start_with_its_end(stage: Harness) -> None:
+def test_a_sign_in_that_cannot_be_renewed_is_shown_at_the_start_with_its_expiry(
+    stage: Harness,
+) -> None:
     stage.cloud(volumes=1)
     token, signs = a_token(stage)
     project = {"project_name": signs["project_name"], "project_domain_name": "Default"}
@@ -87,7 +89,7 @@ def a_token(stage: Harness) -> tuple[str, dict[str, str]]:
 # People
 
 
-def test_states_are_taken_as_on_the_screen(ended: tuple[Harness, GlassCloud]) -> None:
+def test_states_are_written_as_on_the_screen(ended: tuple[Harness, GlassCloud]) -> None:
     stage, _ = ended
     failed = stage.jobs("--state", "failed")
     assert len(failed) == 2
@@ -109,20 +111,20 @@ def test_states_are_taken_as_on_the_screen(ended: tuple[Harness, GlassCloud]) ->
         (("retry", "latest", "--volume", "nothing-like-it"), "has no volume 'nothing-like-it'"),
     ],
 )
-def test_a_slip_of_the_pen_is_named_with_the_nearest_there_is(
+def test_a_misspelt_name_gets_the_nearest_existing_one(
     ended: tuple[Harness, GlassCloud], words: tuple[str, ...], says: str
 ) -> None:
     done = ended[0](*words, code=2)
     assert says in done.stderr
 
 
-def test_a_volume_is_named_with_the_nearest_of_the_run(ended: tuple[Harness, GlassCloud]) -> None:
+def test_a_misspelt_volume_gets_the_nearest_of_the_run(ended: tuple[Harness, GlassCloud]) -> None:
     stage, _ = ended
     name = stage.jobs()[0]["name"]
     assert f"did you mean {name!r}?" in stage.refused("retry", "latest", "--volume", f"{name}x")
 
 
-def test_a_code_that_no_answer_had_is_told_and_lists_nothing(
+def test_an_unused_code_is_reported_and_lists_nothing(
     ended: tuple[Harness, GlassCloud],
 ) -> None:
     stage, _ = ended
@@ -131,7 +133,7 @@ def test_a_code_that_no_answer_had_is_told_and_lists_nothing(
     assert len(done.stdout.splitlines()) == 1
 
 
-def test_a_restore_without_a_terminal_only_tells_what_it_would_do(stage: Harness) -> None:
+def test_a_restore_without_a_terminal_only_prints_what_it_would_do(stage: Harness) -> None:
     cloud = stage.cloud(volumes=2)
     stage("run", "plan.yaml")
     cloud.detach()
@@ -170,9 +172,7 @@ def test_a_list_given_as_the_plan_is_recognised(stage: Harness) -> None:
 # Machines
 
 
-def test_no_current_folder_is_needed_where_every_path_is_whole(
-    stage: Harness, tmp_path: Path
-) -> None:
+def test_absolute_paths_need_no_current_folder(stage: Harness, tmp_path: Path) -> None:
     cloud = stage.cloud(volumes=1)
     program = (
         f'mkdir {tmp_path}/gone; cd {tmp_path}/gone; rmdir ../gone; vbsbatch run "$0" --db "$1"'
@@ -187,7 +187,7 @@ def test_no_current_folder_is_needed_where_every_path_is_whole(
     assert "no such file" in done.stderr or "the current folder was deleted" in done.stderr
 
 
-def test_without_a_home_a_store_has_to_be_named_and_is_then_enough(stage: Harness) -> None:
+def test_without_a_home_folder_a_store_must_be_named(stage: Harness) -> None:
     """A user of a container: no HOME, and no entry in passwd."""
     stage.cloud(volumes=1)
     nobody = (

@@ -1,4 +1,4 @@
-"""A small Keystone on the loopback, which says what the test wants it to say."""
+"""A small Keystone on the loopback interface whose answers a test sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of this room share: a VBS service over a handler, a clock, a key-cutter."""
+"""Fixtures of the cloud tests: a VBS service over a handler, a clock, an identity service."""
 
 from __future__ import annotations
 

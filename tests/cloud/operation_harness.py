@@ -1,4 +1,4 @@
-"""A cloud in memory for services that restore or delete: what it has, and what it was asked."""
+"""A cloud in memory for restores and deletions, with a record of its requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which key counts: the entry's own before the environment, and a password before a stray key."""
+"""Which key is used: the entry's before the environment's, and a password before a stray key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Restores and deletions as requests: what goes out, once, and what their answers are read as."""
+"""Requests to restore and delete: what is sent, once, and how the answers are read."""
 
 from __future__ import annotations
 

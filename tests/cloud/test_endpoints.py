@@ -1,4 +1,4 @@
-"""Roots are found in whatever form a catalog or a person gives an endpoint."""
+"""The root of an endpoint is found in every form that catalogs and users give."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cloud that is entered with a key: what is known is not asked, what is missing is told."""
+"""A cloud with an access key: known values are not looked up, missing ones are reported."""
 
 from __future__ import annotations
 

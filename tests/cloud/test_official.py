@@ -1,4 +1,4 @@
-"""Which cloud is meant, held against what openstacksdk makes of the same files and variables.
+"""Which cloud is chosen, compared with openstacksdk on the same files and variables.
 
 `openstack` hands its options, which the environment fills in, to openstacksdk; so does this test.
 """

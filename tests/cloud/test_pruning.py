@@ -1,4 +1,4 @@
-"""A run that deletes: looks before each deletion, and tells the engine what is gone."""
+"""A run that deletes: it checks each backup first, and reports deleted ones to the engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists of every kind of cloud, honest or not: read to their end, or not read at all."""
+"""Lists of every kind of cloud, honest or not: read completely, or an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every envelope is read for what it says, and no bytes at all make the reader raise."""
+"""Every envelope is read, and no bytes make the parser raise."""
 
 from __future__ import annotations
 

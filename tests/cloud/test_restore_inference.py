@@ -1,4 +1,4 @@
-"""What became of a restore that nobody confirmed: proved only where backup and volume agree."""
+"""The outcome of an unconfirmed restore is proved only if backup and volume agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that restores: one request a volume, and for a lost answer what the cloud can prove."""
+"""A run that restores: one request per volume, and what the cloud proves after a lost answer."""
 
 from __future__ import annotations
 

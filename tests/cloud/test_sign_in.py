@@ -1,4 +1,4 @@
-"""Where a sign-in leads, what the identity service says about it, and how long it lasts."""
+"""Signing in: the endpoints it finds, the errors it reports, and how long it lasts."""
 
 # ruff: noqa: F811 - fixtures of another module, by name
 

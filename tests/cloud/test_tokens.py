@@ -1,4 +1,4 @@
-"""One token serves everybody, is renewed once for all, and an outage does not take it away."""
+"""All workers share one token; it is renewed once, and survives an outage."""
 
 from __future__ import annotations
 

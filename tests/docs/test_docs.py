@@ -19,14 +19,20 @@ from vbsbatch.cli.app import COMMANDS, app
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
+DECISIONS = ROOT / "docs" / "decisions"
 DOCUMENTS = [
     README,
     ROOT / "CHANGELOG.md",
     ROOT / "SECURITY.md",
+    ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").glob("*.md")),
+    DECISIONS / "README.md",
 ]
+RECORDS = sorted(DECISIONS.glob("[0-9]*.md"))
 
-every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+every_document = pytest.mark.parametrize(
+    "document", [*DOCUMENTS, *RECORDS], ids=lambda path: str(path.relative_to(ROOT))
+)
 
 
 def _code(text: str) -> list[str]:
@@ -123,6 +129,21 @@ def test_every_document_is_linked_from_the_readme() -> None:
         assert f"]({document.relative_to(ROOT)})" in text
 
 
+def test_every_decision_is_listed_and_numbered_in_order() -> None:
+    listed = re.findall(r"^(\d+)\. \[(.+)\]\((.+)\)$", (DECISIONS / "README.md").read_text(), re.M)
+    assert [name for _, _, name in listed] == [record.name for record in RECORDS]
+    for place, (number, title, name) in enumerate(listed, 1):
+        assert int(number) == int(name.partition("-")[0]) == place
+        assert (DECISIONS / name).read_text("utf-8").startswith(f"# {number}. {title}\n")
+
+
+def test_every_decision_has_context_decision_and_consequences_on_one_page() -> None:
+    for record in RECORDS:
+        text = record.read_text("utf-8")
+        assert re.findall(r"^## (.+)$", text, re.M) == ["Context", "Decision", "Consequences"]
+        assert len(text.splitlines()) <= 60
+
+
 def test_every_dependency_has_its_row_in_the_readme_and_no_other_has() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     wanted = chain(project["dependencies"], *project["optional-dependencies"].values())
@@ -135,7 +156,7 @@ def test_every_dependency_has_its_row_in_the_readme_and_no_other_has() -> None:
 
 def test_every_make_target_that_is_named_exists() -> None:
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
-    for document in DOCUMENTS:
+    for document in [*DOCUMENTS, *RECORDS]:
         named = [re.match(r"make (\w+)", line) for line in _code(document.read_text("utf-8"))]
         assert {found.group(1) for found in named if found} <= targets
 
@@ -172,7 +193,7 @@ def test_the_job_states_and_promises_are_told_in_full() -> None:
 
 
 def test_no_machine_and_no_registry_is_named() -> None:
-    for document in DOCUMENTS:
+    for document in [*DOCUMENTS, *RECORDS]:
         text = document.read_text("utf-8")
         assert not re.search(r"/root/|/home/\w|pypi\.|index-url", text), document
 

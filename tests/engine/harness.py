@@ -1,4 +1,4 @@
-"""A stage for the engine: a scripted cloud, the in-memory store, and virtual time."""
+"""A harness for the engine: a scripted cloud, the in-memory store, and virtual time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Three clocks that cannot be mixed, and what an engine notices of them."""
+"""Three clocks that cannot be mixed, and what an engine notices when they are set."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_elapsed_clock_counts_on_from_the_wall_clock_and_is_not_set() -> Non
     assert elapsed() <= elapsed()
 
 
-def test_a_wall_clock_that_is_set_moves_no_wait() -> None:
+def test_setting_the_wall_clock_changes_no_wait() -> None:
     """Every wait ends when it would have: settle, backoff, the deadline, the rate."""
     ends = []
     for by in (0.0, 3600.0, -3600.0):
@@ -78,7 +78,7 @@ def test_a_machine_that_sleeps_is_noticed_within_seconds_of_waking() -> None:
     assert any("the machine slept for 7200 s" in note for note in stage.notes("run"))
 
 
-def test_waking_is_followed_by_no_burst() -> None:
+def test_waking_up_causes_no_burst() -> None:
     stage = EngineHarness(40, settings(limits={"rate": Rate(count=2), "in_flight": 40}))
 
     async def sleep() -> None:
@@ -90,7 +90,7 @@ def test_waking_is_followed_by_no_burst() -> None:
     assert all(later - before > 0.99 for before, later in zip(times, times[2:], strict=False))
 
 
-def test_the_display_puts_the_waits_of_an_engine_on_the_machines_clock() -> None:
+def test_waits_of_an_engine_are_displayed_by_the_machines_clock() -> None:
     stage = EngineHarness(1)
     stage.cloud.duration = 100.0
 

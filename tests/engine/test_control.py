@@ -43,7 +43,7 @@ def test_a_stop_ends_the_run_resumable_and_is_acknowledged() -> None:
     assert stage.drive().state is RunState.ENDED
 
 
-def test_a_stop_now_does_not_await_answers() -> None:
+def test_a_stop_now_does_not_wait_for_answers() -> None:
     stage = EngineHarness(20, SLOW)
     stage.cloud.took = 500.0
     number: list[int] = []
@@ -75,7 +75,7 @@ def drained(*steps: tuple[float, str, dict[str, Any]]) -> tuple[EngineHarness, l
     return stage, said
 
 
-def test_a_stopping_run_goes_on_telling_that_it_lives() -> None:
+def test_a_stopping_run_keeps_its_heartbeat() -> None:
     beats: list[float] = []
     stage = EngineHarness(20, SLOW)
     stage.cloud.took = 60.0
@@ -93,7 +93,7 @@ def test_a_stopping_run_goes_on_telling_that_it_lives() -> None:
     assert stage.notes("run")[0] == "stopping: answers still under way: 1"
 
 
-def test_a_stopping_run_still_obeys_and_sends_nothing_new() -> None:
+def test_a_stopping_run_still_takes_commands_and_sends_nothing_new() -> None:
     stage, said = drained((1.0, "rate", {"count": 9, "per": 1.0}), (1.0, "unpause", {}))
     assert said == ["rate is 9/s", "going on"]
     assert stage.engine.rate == Rate(count=9)
@@ -128,7 +128,7 @@ def test_an_operators_rate_is_used_from_then_on() -> None:
     assert stage.store.sending_rate("run-1") == Rate(count=10)
 
 
-def test_a_lower_in_flight_cap_holds_at_once_even_for_what_was_claimed_ahead() -> None:
+def test_a_lower_in_flight_cap_applies_at_once_even_to_claimed_jobs() -> None:
     stage = EngineHarness(60, settings(limits={"rate": Rate(count=100), "in_flight": 60}))
     said = asked(stage, "in-flight", after=0.2, count=5)
     assert said == "at most 5 in flight"
@@ -172,7 +172,7 @@ def test_a_higher_in_flight_cap_lets_more_go_at_once() -> None:
         ("cancel", {"status": ["x"]}),
     ],
 )
-def test_an_argument_that_makes_no_sense_is_refused_and_changes_nothing(
+def test_an_invalid_argument_is_refused_and_changes_nothing(
     verb: str, argument: dict[str, Any]
 ) -> None:
     stage = EngineHarness(6, SLOW)
@@ -181,7 +181,7 @@ def test_an_argument_that_makes_no_sense_is_refused_and_changes_nothing(
     assert stage.states() == [JobState.SUCCEEDED] * 6
 
 
-def test_a_command_nobody_knows_is_said_to_be_so() -> None:
+def test_an_unknown_command_is_refused() -> None:
     assert asked(EngineHarness(6, SLOW), "explode") == "unknown command"
 
 
@@ -199,7 +199,7 @@ def test_waiting_jobs_are_cancelled_and_sent_ones_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize("first", [[], ["pause"]], ids=["at once", "after a pause"])
-def test_jobs_that_were_claimed_ahead_and_not_sent_are_cancelled_too(first: list[str]) -> None:
+def test_claimed_jobs_that_were_not_sent_are_cancelled_too(first: list[str]) -> None:
     stage = EngineHarness(
         60, settings(limits={"rate": Rate(count=100), "connections": 2, "in_flight": 60})
     )
@@ -219,7 +219,7 @@ def test_jobs_that_were_claimed_ahead_and_not_sent_are_cancelled_too(first: list
     assert len(stage.sent()) == 2
 
 
-def test_a_pause_gives_back_at_once_what_was_claimed_ahead() -> None:
+def test_a_pause_gives_back_claimed_jobs_at_once() -> None:
     stage = EngineHarness(9, settings(limits={"rate": Rate(count=1, per=60.0), "in_flight": 9}))
 
     async def meanwhile() -> None:
@@ -294,13 +294,13 @@ def test_failed_and_cancelled_jobs_are_tried_again_with_all_their_attempts() -> 
     assert stage.job(1).charged == 2
 
 
-def test_a_retry_leaves_alone_what_has_not_failed() -> None:
+def test_a_retry_does_not_affect_jobs_that_have_not_failed() -> None:
     stage = EngineHarness(8, SLOW)
     assert asked(stage, "retry", all=True) == "to be tried again: 0"
     assert len(stage.sent()) == 8
 
 
-def test_a_retry_after_the_deadline_begins_it_anew() -> None:
+def test_a_retry_after_the_deadline_restarts_the_deadline() -> None:
     stage = EngineHarness(
         12, settings(limits={"rate": Rate(count=1), "in_flight": 12}, deadline=5.0)
     )
@@ -313,7 +313,7 @@ def test_a_retry_after_the_deadline_begins_it_anew() -> None:
     assert 20.0 <= float(ends) - NOW <= 21.0
 
 
-def test_a_retry_that_fits_no_job_leaves_the_deadline_as_it_is() -> None:
+def test_a_retry_without_matching_jobs_keeps_the_deadline() -> None:
     stage = EngineHarness(4, settings(deadline=60.0))
     assert asked(stage, "retry", codes=["VolumeBackup.0012"]) == "to be tried again: 0"
     assert stage.store.run("run-1").deadline_at == Wall(NOW + 60.0)
@@ -339,7 +339,7 @@ def test_a_retry_after_the_deadline_does_not_end_an_operators_pause() -> None:
     assert len(stage.sent()) > 4
 
 
-def test_many_waiting_jobs_fail_at_the_deadline_in_manageable_portions() -> None:
+def test_many_waiting_jobs_fail_at_the_deadline_in_batches() -> None:
     stage = EngineHarness(3500, settings(limits={"in_flight": 3}, deadline=10.0))
     stage.drive()
     late = [job for job in stage.jobs() if job.code == "deadline"]
@@ -350,7 +350,7 @@ def test_many_waiting_jobs_fail_at_the_deadline_in_manageable_portions() -> None
 # Commands keep their order ----------------------------------------------------------------------
 
 
-def test_commands_are_obeyed_in_the_order_they_were_given() -> None:
+def test_commands_are_executed_in_order() -> None:
     stage = EngineHarness(20, SLOW)
 
     async def meanwhile() -> None:
@@ -368,7 +368,7 @@ def test_commands_are_obeyed_in_the_order_they_were_given() -> None:
     ]  # fmt: skip
 
 
-def test_a_command_for_another_run_is_not_obeyed() -> None:
+def test_a_command_for_another_run_is_not_executed() -> None:
     stage = EngineHarness(3)
     jobs: list[Job] = [a_job(9)]
     other = EngineHarness(jobs, beside=stage, run_id="run-2")
@@ -384,7 +384,7 @@ def test_a_command_for_another_run_is_not_obeyed() -> None:
     assert stage.store.command_result(number[0]) == WITHDRAWN
 
 
-def test_what_was_asked_and_withdrawn_is_not_obeyed() -> None:
+def test_a_withdrawn_command_is_not_executed() -> None:
     stage = EngineHarness(3, SLOW)
 
     async def meanwhile() -> None:
@@ -398,7 +398,7 @@ def test_what_was_asked_and_withdrawn_is_not_obeyed() -> None:
     assert not stage.notes("command")
 
 
-def test_what_the_engine_took_cannot_be_withdrawn() -> None:
+def test_a_command_taken_by_the_engine_cannot_be_withdrawn() -> None:
     stage = EngineHarness(3, SLOW)
 
     async def meanwhile() -> None:

@@ -37,7 +37,7 @@ def test_a_throttled_create_is_sent_again_and_all_slow_down() -> None:
     assert stage.notes("limiter") == ["10/s->5/s reason=429 retry_after=20s"]
 
 
-def test_workers_never_exceed_the_rate_between_them() -> None:
+def test_workers_together_never_exceed_the_rate() -> None:
     stage = EngineHarness(200, settings(limits=QUICK))
     stage.cloud.took = 1.0
     stage.drive()
@@ -51,7 +51,7 @@ def test_no_more_creates_are_under_way_than_there_are_connections() -> None:
     assert most_in(stage.sent(), 10.0) == 3
 
 
-def test_what_may_be_a_used_up_quota_slows_down_first_and_stops_the_run_when_it_persists() -> None:
+def test_a_possible_quota_refusal_first_throttles_and_then_stops_the_run() -> None:
     doubtful = Answer(status=413, retry_after=0.0)
     stage = EngineHarness(10, settings(retry={"attempts": 1}))
     stage.cloud.script[2].extend([doubtful] * 2)
@@ -66,7 +66,7 @@ def test_what_may_be_a_used_up_quota_slows_down_first_and_stops_the_run_when_it_
     assert ending.counts == {JobState.WAITING: 10}
 
 
-def test_a_service_that_is_busy_and_names_a_time_is_given_it_at_no_cost() -> None:
+def test_a_busy_service_with_retry_after_is_waited_for_at_no_cost() -> None:
     stage = EngineHarness(10, settings(retry={"attempts": 1}))
     stage.cloud.script[2].append(Answer(status=503, retry_after=20.0))
     stage.drive()
@@ -74,7 +74,7 @@ def test_a_service_that_is_busy_and_names_a_time_is_given_it_at_no_cost() -> Non
     assert stage.notes("limiter")[0].endswith("reason=503 retry_after=20s")
 
 
-def test_a_way_that_is_blocked_is_waited_for_at_no_cost() -> None:
+def test_a_blocked_gateway_is_waited_for_at_no_cost() -> None:
     blocked = Answer(status=404, json=False, passing=True)
     stage = EngineHarness(10, settings(retry={"attempts": 1}))
     stage.cloud.always = lambda job: (
@@ -136,7 +136,7 @@ def test_an_outage_pauses_probes_and_costs_no_job_and_no_attempt(attempts: int) 
     assert stage.notes("breaker")[-1].startswith("the service answers again")
 
 
-def test_what_is_down_is_the_reason_of_the_run_while_it_lasts() -> None:
+def test_an_outage_is_the_reason_of_the_run_while_it_lasts() -> None:
     stage = EngineHarness(20, settings(limits=QUICK))
     during(stage, 600.0, DOWN)
     reasons: list[str | None] = []
@@ -153,7 +153,7 @@ def test_what_is_down_is_the_reason_of_the_run_while_it_lasts() -> None:
     assert stage.store.run("run-1").reason is None
 
 
-def test_while_even_reads_fail_no_create_is_risked() -> None:
+def test_no_create_is_sent_while_reads_fail() -> None:
     stage = EngineHarness(20, settings(limits=QUICK))
     during(stage, 3600.0, DOWN)
     stage.cloud.failing = lambda kind, what: (
@@ -224,7 +224,7 @@ def test_a_fresh_token_that_is_refused_for_some_seconds_stops_the_run() -> None:
     assert len(stage.sent()) <= 8 + stage.store.run("run-1").settings.limits.connections
 
 
-def test_a_fresh_token_that_some_nodes_do_not_know_yet_is_no_reason_to_stop() -> None:
+def test_a_fresh_token_unknown_to_some_nodes_does_not_stop_the_run() -> None:
     """One node in three refuses whatever it does not know, others take it."""
     stage = EngineHarness(20)
     refused = iter((number % 15 in (9, 10) or number % 7 == 0) for number in range(9, 1000))
@@ -244,7 +244,7 @@ def test_the_refused_create_goes_first_with_the_fresh_token() -> None:
     assert len(stage.sent(1)) >= 5, "until it steps back"
 
 
-def test_a_volume_whose_token_is_always_refused_stops_the_run_though_others_pass() -> None:
+def test_a_volume_whose_token_is_always_refused_stops_the_run() -> None:
     stage = EngineHarness(30)
     stage.cloud.script[3].extend([UNAUTHORIZED] * 50)
     ending = stage.drive()
@@ -266,7 +266,7 @@ def test_an_identity_service_that_is_down_pauses_the_run() -> None:
     assert "cannot sign in now" in stage.notes("breaker")[0]
 
 
-def test_an_identity_service_that_is_down_is_told_once_though_every_worker_meets_it() -> None:
+def test_an_identity_outage_is_reported_once_for_all_workers() -> None:
     stage = EngineHarness(20, settings(limits={"rate": Rate(count=50), "connections": 8}))
     stage.cloud.took = 1.0
     stage.cloud.always = lambda job: (
@@ -351,7 +351,7 @@ def test_an_unanswered_create_that_arrived_is_found_and_never_sent_again() -> No
     assert stage.path(2) == ["unknown", "running", "succeeded"]
 
 
-def test_an_unanswered_create_that_got_lost_is_sent_again_only_after_the_settle_time() -> None:
+def test_a_lost_create_is_sent_again_only_after_the_settle_time() -> None:
     stage = EngineHarness(1)
     stage.cloud.script[1].append(Answer())
     stage.drive()

@@ -81,7 +81,7 @@ def test_a_claim_takes_only_what_is_due_and_counts_it() -> None:
     assert desk.states() == [JobState.SUBMITTING, JobState.WAITING, JobState.SUBMITTING]
 
 
-def test_a_move_is_checked_written_and_told() -> None:
+def test_a_move_is_checked_written_and_passed_to_listeners() -> None:
     desk = Desk()
 
     async def scene(ledger: Ledger) -> None:
@@ -105,7 +105,7 @@ def test_a_move_is_checked_written_and_told() -> None:
     assert desk.states()[0] is JobState.SUCCEEDED
 
 
-def test_it_ends_when_nothing_is_open_or_waiting() -> None:
+def test_the_run_ends_when_no_job_is_open_or_waiting() -> None:
     desk = Desk()
 
     async def scene(ledger: Ledger) -> None:
@@ -119,7 +119,7 @@ def test_it_ends_when_nothing_is_open_or_waiting() -> None:
     desk.play(scene)
 
 
-def test_what_an_engine_left_between_intent_and_answer_is_unknown_from_now_on() -> None:
+def test_a_job_left_between_intent_and_answer_is_unknown_from_now_on() -> None:
     desk = Desk()
 
     async def die(ledger: Ledger) -> None:
@@ -139,7 +139,7 @@ def test_what_an_engine_left_between_intent_and_answer_is_unknown_from_now_on() 
     assert desk.states()[0] is JobState.UNKNOWN
 
 
-def test_loading_twice_keeps_what_was_unknown_as_it_was() -> None:
+def test_loading_twice_keeps_unknown_jobs_unchanged() -> None:
     desk = Desk()
 
     async def claim(ledger: Ledger) -> None:
@@ -156,7 +156,7 @@ def test_loading_twice_keeps_what_was_unknown_as_it_was() -> None:
     assert desk.store.held.runs["r"].jobs[1] == first
 
 
-def test_touching_changes_fields_and_tells_nobody() -> None:
+def test_touching_changes_fields_and_calls_no_listener() -> None:
     desk = Desk()
 
     async def scene(ledger: Ledger) -> None:

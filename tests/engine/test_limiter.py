@@ -120,7 +120,7 @@ lateness = st.sampled_from([0.0, 0.001, 0.01])
 
 @settings(max_examples=40)
 @given(rates, lateness, st.integers(0, 99))
-def test_no_window_holds_more_than_the_rate_and_98_percent_of_it_are_used(
+def test_no_window_exceeds_the_rate_and_98_percent_of_it_are_used(
     rate: Rate, late: float, seed: int
 ) -> None:
     sender = Sender(rate, late=late, seed=seed)
@@ -140,7 +140,7 @@ def test_the_bucket_keeps_the_window_by_arithmetic(rate: Rate) -> None:
 
 @settings(max_examples=20)
 @given(rates, lateness, st.integers(0, 99))
-def test_permits_taken_in_passing_keep_the_window_beside_those_waited_for(
+def test_permits_taken_without_waiting_also_keep_the_rate(
     rate: Rate, late: float, seed: int
 ) -> None:
     sender = Sender(rate, late=late, seed=seed)
@@ -160,7 +160,7 @@ def test_permits_taken_in_passing_keep_the_window_beside_those_waited_for(
     assert_within(sorted(sender.play(scene)), rate)
 
 
-def test_no_permit_is_taken_in_passing_while_a_429_holds() -> None:
+def test_no_permit_is_taken_without_waiting_while_a_429_holds() -> None:
     sender = Sender(Rate(count=5))
 
     async def scene() -> None:
@@ -174,7 +174,7 @@ def test_no_permit_is_taken_in_passing_while_a_429_holds() -> None:
     assert second - first >= 31.0
 
 
-def test_it_does_not_begin_with_a_burst() -> None:
+def test_the_limiter_does_not_start_with_a_burst() -> None:
     rate = Rate(count=500)
     sender = Sender(rate)
     times = sender.play(lambda: sender.send(500))
@@ -182,7 +182,7 @@ def test_it_does_not_begin_with_a_burst() -> None:
     assert times[-1] - times[0] >= 0.99
 
 
-def test_nor_come_bursts_after_a_pause() -> None:
+def test_a_pause_is_not_followed_by_a_burst() -> None:
     rate = Rate(count=100)
     sender = Sender(rate)
 
@@ -211,7 +211,7 @@ def test_a_second_engine_that_resumes_at_once_adds_no_burst() -> None:
 # Throttling -------------------------------------------------------------------------------------
 
 
-def test_a_429_halves_the_rate_at_once_and_rests_a_moment() -> None:
+def test_a_429_halves_the_rate_at_once_and_pauses_briefly() -> None:
     sender = Sender(Rate(count=10))
 
     async def scene() -> None:
@@ -225,7 +225,7 @@ def test_a_429_halves_the_rate_at_once_and_rests_a_moment() -> None:
     assert most(times[10:], 1.0) <= 5
 
 
-def test_retry_after_is_waited_for_even_by_whoever_waits_already() -> None:
+def test_retry_after_applies_to_waiting_workers_too() -> None:
     sender = Sender(Rate(count=2))
 
     async def scene() -> None:
@@ -250,7 +250,7 @@ def test_an_absurd_retry_after_is_capped() -> None:
     assert sender.play(scene)[0] <= TUNING.throttle_hold_longest + 2
 
 
-def test_the_gateways_own_figure_is_honoured_with_a_little_room() -> None:
+def test_the_gateways_own_limit_is_used_with_a_margin() -> None:
     sender = Sender(Rate(count=100))
 
     async def scene() -> None:
@@ -260,7 +260,7 @@ def test_the_gateways_own_figure_is_honoured_with_a_little_room() -> None:
     assert most(sender.play(scene), 1.0) <= 18
 
 
-def test_a_figure_of_the_gateway_that_is_no_lower_is_no_reason_to_go_on_as_before() -> None:
+def test_a_gateway_limit_that_is_not_lower_still_lowers_the_rate() -> None:
     sender = Sender(Rate(count=10))
 
     async def scene() -> None:
@@ -270,7 +270,7 @@ def test_a_figure_of_the_gateway_that_is_no_lower_is_no_reason_to_go_on_as_befor
 
 
 @pytest.mark.parametrize("limit", [Rate(count=290, per=60.0), Rate(count=1, per=0.5)])
-def test_a_figure_in_another_unit_lets_no_window_of_the_plan_exceed_the_plan(limit: Rate) -> None:
+def test_a_gateway_limit_in_another_unit_keeps_the_plans_rate(limit: Rate) -> None:
     rate = Rate(count=5)
     sender = Sender(rate)
 
@@ -285,7 +285,7 @@ def test_a_figure_in_another_unit_lets_no_window_of_the_plan_exceed_the_plan(lim
     assert most(times, limit.per) <= limit.count
 
 
-def test_answers_to_creates_sent_before_the_lowering_do_not_lower_it_again() -> None:
+def test_answers_to_earlier_creates_do_not_lower_the_rate_again() -> None:
     sender = Sender(Rate(count=64))
 
     async def scene() -> None:
@@ -301,7 +301,7 @@ def test_answers_to_creates_sent_before_the_lowering_do_not_lower_it_again() -> 
     sender.play(scene)
 
 
-def test_it_never_sinks_below_the_lowest_rate() -> None:
+def test_the_rate_never_falls_below_the_lowest_rate() -> None:
     sender = Sender(Rate(count=1))
 
     async def scene() -> None:
@@ -323,7 +323,7 @@ def test_a_plan_that_is_slower_than_the_lowest_rate_is_not_sped_up() -> None:
     assert sender.limiter.rate == Rate(count=1, per=3600.0)
 
 
-def test_it_climbs_back_by_equal_steps_and_no_further_than_the_plan() -> None:
+def test_the_rate_climbs_back_in_equal_steps_up_to_the_plan() -> None:
     sender = Sender(Rate(count=20))
     seen: list[tuple[float, float]] = []
 
@@ -340,7 +340,7 @@ def test_it_climbs_back_by_equal_steps_and_no_further_than_the_plan() -> None:
     assert back_at == pytest.approx(10 * TUNING.climb_every + TUNING.throttle_hold, abs=1.0)
 
 
-def test_the_time_that_it_must_rest_does_not_count_for_the_climb() -> None:
+def test_the_hold_after_a_throttle_does_not_count_for_the_climb() -> None:
     sender = Sender(Rate(count=20))
 
     async def scene() -> None:
@@ -366,7 +366,7 @@ def test_time_without_any_create_counts_for_the_climb() -> None:
 # The operator's rate ----------------------------------------------------------------------------
 
 
-def test_an_operators_rate_takes_effect_for_whoever_waits_already() -> None:
+def test_an_operators_rate_applies_to_waiting_workers() -> None:
     sender = Sender(Rate(count=1, per=3600.0))
 
     async def scene() -> None:
@@ -413,7 +413,7 @@ def test_an_operators_lower_rate_is_the_new_ceiling() -> None:
     ),
     lateness,
 )
-def test_whatever_happens_no_window_holds_more_than_the_plan(
+def test_no_window_ever_exceeds_the_plans_rate(
     rate: Rate, acts: list[tuple[str, Any]], late: float
 ) -> None:
     sender = Sender(rate, late=late)

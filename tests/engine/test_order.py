@@ -1,4 +1,4 @@
-"""Waves, a window, groups and caps all at once, in plans nobody thought of."""
+"""Waves, a window, groups and caps together, in generated plans."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ ordered = st.builds(
 
 @trials(max_examples=30)
 @given(ordered)
-def test_whatever_a_plan_says_about_the_order_is_kept_and_all_jobs_end(plan: Ordered) -> None:
+def test_any_order_of_a_plan_is_kept_and_all_jobs_end(plan: Ordered) -> None:
     stage = plan.stage()
 
     async def waive() -> None:

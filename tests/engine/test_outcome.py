@@ -113,7 +113,7 @@ def test_throttling_busy_volumes_tokens_and_stops_cost_no_attempt(answer: Answer
     assert job.state is JobState.WAITING or answer in (BUSY, Answer(status=409))
 
 
-def test_throttled_jobs_come_back_at_once_and_leave_the_pace_to_the_limiter() -> None:
+def test_throttled_jobs_are_due_at_once_and_the_limiter_sets_the_pace() -> None:
     job, _ = after(sent(1, later_since=NOW - 50), Answer(status=429, retry_after=30.0))
     assert job.due_at == Elapsed(NOW)
     assert job.later_since == Elapsed(NOW - 50)
@@ -137,7 +137,7 @@ def test_a_stop_says_why_and_its_job_is_the_first_of_the_next_engine() -> None:
     assert str(outcome.stop).startswith("HTTP 403: ")
 
 
-def test_a_key_that_cannot_be_had_twice_stops_the_run() -> None:
+def test_a_key_that_cannot_be_obtained_twice_stops_the_run() -> None:
     answer = Answer(status=400, code="VolumeBackup.0009")
     first, outcome = after(sent(1), answer)
     assert outcome.stop is None
@@ -165,11 +165,11 @@ def test_a_busy_volume_is_tried_again_on_a_time_budget_of_its_own() -> None:
     assert outcome.note == "gave up after later_for"
 
 
-def test_a_conflict_on_the_first_create_is_somebody_elses() -> None:
+def test_a_conflict_on_the_first_create_is_a_foreign_backup() -> None:
     assert after(sent(1), BUSY)[0].state is JobState.WAITING
 
 
-def test_a_conflict_on_a_later_create_is_looked_into_before_it_is_waited_for() -> None:
+def test_a_conflict_on_a_later_create_is_looked_up_first() -> None:
     job, _ = after(sent(2), BUSY)
     assert (job.state, job.unknown_at, job.later_since) == (
         JobState.UNKNOWN,
@@ -214,7 +214,7 @@ def test_an_increment_without_a_parent_fails_with_its_code() -> None:
     assert (job.state, job.code) == (JobState.FAILED, NO_PARENT)
 
 
-def test_where_the_plan_allows_a_full_backup_instead_it_is_due_at_once_and_at_no_cost() -> None:
+def test_a_full_backup_instead_is_due_at_once_and_at_no_cost() -> None:
     job, _ = after(sent(settings=FALLBACK), PARENTLESS)
     assert (job.state, job.code, job.due_at, job.charged) == (
         JobState.WAITING,
@@ -224,7 +224,7 @@ def test_where_the_plan_allows_a_full_backup_instead_it_is_due_at_once_and_at_no
     )
 
 
-def test_a_full_backup_that_is_told_the_same_fails() -> None:
+def test_a_full_backup_with_the_same_refusal_fails() -> None:
     job, _ = after(sent(2, settings=FALLBACK, code=NO_PARENT), PARENTLESS)
     assert (job.state, job.code) == (JobState.FAILED, NO_PARENT)
 
@@ -234,7 +234,7 @@ def test_other_failures_are_failures_whatever_the_plan_allows() -> None:
     assert after(sent(settings=FALLBACK), answer)[0].state is JobState.FAILED
 
 
-def test_the_wait_for_a_service_goes_on_although_every_create_is_accepted() -> None:
+def test_the_wait_for_a_service_continues_although_every_create_is_accepted() -> None:
     waiting = sent(2, later_since=NOW - 599.0)
     accepted, _ = after(waiting, Answer(status=202, backup_id="b-2"))
     assert (accepted.state, accepted.later_since) == (JobState.RUNNING, Elapsed(NOW - 599.0))
@@ -250,7 +250,7 @@ def test_the_wait_for_a_service_goes_on_although_every_create_is_accepted() -> N
 # Unknown jobs, proved absent --------------------------------------------------------------------
 
 
-def test_an_absent_backup_is_made_anew_at_the_cost_of_its_attempt() -> None:
+def test_an_absent_backup_is_made_again_and_charged() -> None:
     job = sent(2, state=JobState.UNKNOWN, unknown_at=NOW - 60)
     outcome = of_absence(job, rules())
     assert (outcome.to, outcome.changes["unknown_at"]) == (JobState.WAITING, None)
@@ -258,7 +258,7 @@ def test_an_absent_backup_is_made_anew_at_the_cost_of_its_attempt() -> None:
     assert outcome.to is JobState.FAILED
 
 
-def test_a_backup_that_was_accepted_once_is_never_made_anew() -> None:
+def test_an_accepted_backup_is_never_made_again() -> None:
     job = sent(1, state=JobState.UNKNOWN, unknown_at=NOW - 60, cloud_job_id="j")
     outcome = of_absence(job, rules())
     assert (outcome.to, outcome.changes["code"]) == (JobState.FAILED, "lost")
@@ -279,7 +279,7 @@ def test_after_the_deadline_nothing_waits_for_another_create(answer: Answer) -> 
     assert job.ended_at == Wall(NOW)
 
 
-def test_what_the_cloud_holds_is_followed_beyond_the_deadline() -> None:
+def test_running_backups_are_followed_beyond_the_deadline() -> None:
     accepted, _ = after(sent(1), Answer(status=200, cloud_job_id="j"), closed=True)
     unanswered, _ = after(sent(1), Answer(), closed=True)
     assert (accepted.state, unanswered.state) == (JobState.RUNNING, JobState.UNKNOWN)

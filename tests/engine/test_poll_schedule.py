@@ -39,11 +39,11 @@ def due(
     return float(at) - LAST
 
 
-def test_with_nothing_open_it_hardly_looks() -> None:
+def test_without_open_jobs_the_list_is_read_seldom() -> None:
     assert due(cadence()) == TUNING.stale
 
 
-def test_a_young_backup_is_looked_at_soon_and_an_old_one_every_ten_seconds() -> None:
+def test_a_young_backup_is_checked_soon_and_an_old_one_every_ten_seconds() -> None:
     assert due(cadence(), sent=[LAST]) == TUNING.freshest
     assert due(cadence(), sent=[LAST - 6.0]) == 3.0
     assert due(cadence(), sent=[LAST - 3600.0]) == TUNING.fresh
@@ -78,13 +78,13 @@ def test_an_unknown_job_with_much_time_to_appear_is_looked_for_in_between() -> N
     assert due(cadence(), settle=[LAST + 50.0]) == 50.0
 
 
-def test_out_of_budget_it_looks_in_proportion_to_how_long_backups_take() -> None:
+def test_beyond_the_budget_reads_depend_on_how_long_backups_take() -> None:
     assert due(cadence(took=600.0, sweeps=500), sent=[LAST - 600.0]) == TUNING.thrifty
     assert due(cadence(took=4.0, sweeps=500), sent=[LAST - 4.0]) == 12.0
     assert due(cadence(sweeps=500), sent=[LAST - 3600.0]) == TUNING.thrifty
 
 
-def test_few_places_get_a_larger_budget() -> None:
+def test_a_small_in_flight_cap_has_a_larger_budget() -> None:
     assert due(cadence(in_flight=1, took=600.0, sweeps=500), sent=[LAST - 600.0]) == TUNING.fresh
 
 
@@ -99,7 +99,7 @@ past = st.floats(0.0, 1e5).map(lambda age: LAST - age)
     st.lists(past, max_size=5),
     st.lists(st.floats(LAST - 1e5, LAST + 1e5), max_size=5),
 )
-def test_it_looks_neither_more_often_than_the_freshest_nor_forgets_what_is_open(
+def test_reads_are_never_too_frequent_and_never_stop(
     in_flight: int,
     took: list[float],
     sweeps: int,

@@ -50,7 +50,7 @@ def test_progress_and_the_backups_id_are_known_while_it_runs() -> None:
 # Failed cloud jobs ------------------------------------------------------------------------------
 
 
-def test_an_errored_backup_is_deleted_and_made_anew() -> None:
+def test_an_errored_backup_is_deleted_and_made_again() -> None:
     stage = EngineHarness(2)
     stage.cloud.script[1].append(accepting(stage, **FAILS))
     stage.drive()
@@ -70,7 +70,7 @@ def test_an_errored_backup_whose_cloud_job_tells_no_code_gets_ours(untold: dict[
     assert (stage.states(), stage.job(1).code) == ([JobState.FAILED], "error")
 
 
-def test_an_errored_backup_stays_when_the_settings_say_so() -> None:
+def test_an_errored_backup_is_kept_if_the_settings_say_so() -> None:
     stage = EngineHarness(1, settings(delete_errored=False))
     stage.cloud.script[1].append(accepting(stage, **FAILS))
     stage.drive()
@@ -79,7 +79,7 @@ def test_an_errored_backup_stays_when_the_settings_say_so() -> None:
     assert not stage.cloud.asked("delete")
 
 
-def test_a_deletion_that_is_refused_is_noted_and_no_obstacle() -> None:
+def test_a_refused_deletion_is_noted_and_does_not_block() -> None:
     stage = EngineHarness(1)
     stage.cloud.script[1].append(accepting(stage, **FAILS))
     stage.cloud.failing = lambda kind, what: CloudRefused("409: no") if kind == "delete" else None
@@ -88,7 +88,7 @@ def test_a_deletion_that_is_refused_is_noted_and_no_obstacle() -> None:
     assert "backup-1 stays: 409" in stage.notes("run")[0]
 
 
-def test_a_deletion_without_answer_is_asked_for_again_before_anything_is_made_anew() -> None:
+def test_an_unanswered_deletion_is_repeated_before_the_next_create() -> None:
     stage = EngineHarness(1)
     stage.cloud.script[1].append(accepting(stage, **FAILS))
     failing(stage, "delete", until=100.0)
@@ -146,7 +146,7 @@ def test_a_cloud_job_that_failed_before_any_backup_is_seen_is_found_by_its_query
     assert not stage.cloud.deleted
 
 
-def test_one_that_may_have_left_a_backup_is_looked_for_before_it_is_made_anew() -> None:
+def test_a_job_that_may_have_left_a_backup_is_looked_up_before_the_next_create() -> None:
     stage = EngineHarness(1)
     stage.cloud.script[1].append(accepting(stage, **EARLY, code="VolumeBackup.0027"))
     stage.drive()
@@ -154,7 +154,7 @@ def test_one_that_may_have_left_a_backup_is_looked_for_before_it_is_made_anew() 
     assert stage.states() == [JobState.SUCCEEDED]
 
 
-def test_a_backup_that_is_creating_is_neither_deleted_nor_made_anew() -> None:
+def test_a_creating_backup_is_neither_deleted_nor_made_again() -> None:
     stage = EngineHarness(1)
     stuck = {"ready_at": NOW + 1.0, "end": "creating", "job_end": CloudJobStatus.FAIL}
     stage.cloud.script[1].append(accepting(stage, **stuck, code="VolumeBackup.0064"))
@@ -166,7 +166,7 @@ def test_a_backup_that_is_creating_is_neither_deleted_nor_made_anew() -> None:
     assert float(stage.job().ended_at or 0) - NOW >= 60.0
 
 
-def test_a_backup_whose_status_nobody_knows_is_done_when_its_cloud_job_says_so() -> None:
+def test_a_backup_with_an_unknown_status_succeeds_when_its_cloud_job_does() -> None:
     stage = EngineHarness(1)
     stage.cloud.script[1].append(accepting(stage, ready_at=NOW + 1.0, end="protected"))
     stage.drive()
@@ -217,7 +217,7 @@ def test_a_hidden_backup_succeeds_when_its_cloud_job_says_so() -> None:
     assert stage.job().backup_id == "backup-1"
 
 
-def test_a_backup_whose_id_is_known_before_it_can_be_seen_is_waited_for() -> None:
+def test_a_backup_with_a_known_id_is_waited_for_until_it_is_listed() -> None:
     stage = EngineHarness(1)
     stage.cloud.duration = 900.0
     stage.cloud.script[1].append(accepting(stage, visible_at=NOW + 400.0))
@@ -239,7 +239,7 @@ def test_a_backup_that_an_answer_named_has_the_settle_time_to_appear() -> None:
     assert len(stage.sent()) == 1
 
 
-def test_a_cloud_job_is_asked_for_more_and_more_seldom() -> None:
+def test_a_cloud_job_is_queried_less_and_less_often() -> None:
     stage = EngineHarness(1)
     stage.cloud.duration = 4 * 3600.0
     stage.cloud.script[1].append(accepting(stage, visible_at=HIDDEN, tells_id=False))
@@ -251,7 +251,7 @@ def test_a_cloud_job_is_asked_for_more_and_more_seldom() -> None:
     assert asked[-1] - asked[-2] <= 900.0
 
 
-def test_a_cloud_job_that_nobody_knows_any_more_ends_as_lost_without_a_new_create() -> None:
+def test_a_forgotten_cloud_job_ends_as_lost_without_a_new_create() -> None:
     stage = EngineHarness(1)
     stage.cloud.script[1].append(accepting(stage, visible_at=HIDDEN, forgotten=True))
     stage.drive()
@@ -269,7 +269,7 @@ def test_a_forgotten_cloud_job_whose_backup_shows_up_late_succeeds() -> None:
     assert len(stage.sent()) == 1
 
 
-def test_an_operators_retry_of_a_lost_job_may_create_anew() -> None:
+def test_an_operators_retry_of_a_lost_job_may_create_again() -> None:
     stage = EngineHarness(1)
     stage.cloud.script[1].append(accepting(stage, visible_at=HIDDEN, forgotten=True))
     stage.drive()

@@ -82,7 +82,7 @@ def test_a_volume_is_known_in_every_spelling_of_its_id(spelt: str) -> None:
 @pytest.mark.parametrize(
     "name", ["Nightly-1", "nightly-1 ", " nightly-1", "nightly-11", "níghtly-1"]
 )
-def test_a_name_is_known_only_as_it_was_given(name: str) -> None:
+def test_a_name_must_match_exactly(name: str) -> None:
     assert Index([unknown()]).job_of(a_backup(name=name)) is None
 
 
@@ -90,7 +90,7 @@ def test_the_name_on_another_volume_is_not_ours() -> None:
     assert Index([unknown()]).job_of(a_backup(volume_id=volume(2))) is None
 
 
-def test_a_backup_whose_volume_the_cloud_does_not_tell_is_known_by_its_name() -> None:
+def test_a_backup_without_a_reported_volume_is_recognised_by_its_name() -> None:
     assert finding(unknown(), a_backup(volume_id=None)) is Observed.WORKING
     assert finding(unknown(), a_backup(volume_id=None, name="nightly-2")) is Observed.ABSENT
 
@@ -115,7 +115,7 @@ def test_a_unique_name_is_proof_whatever_the_age_says() -> None:
         assert is_ours(unknown(), a_backup(created_at=created_at), sight()) is True
 
 
-def test_a_name_used_before_is_proof_only_for_a_backup_made_since_the_first_create() -> None:
+def test_a_reused_name_proves_only_backups_made_since_the_first_create() -> None:
     common = sight(names_unique=False, started_at=NOW + 700.0)
     job = unknown(first_sent_at=NOW, intent_at=NOW + 500.0)
     assert is_ours(job, a_backup(created_at=NOW), common) is True
@@ -123,13 +123,13 @@ def test_a_name_used_before_is_proof_only_for_a_backup_made_since_the_first_crea
     assert is_ours(job, a_backup(created_at=NOW - 60.0), common) is False
 
 
-def test_a_backup_from_a_time_yet_to_come_cannot_be_told() -> None:
+def test_a_backup_from_the_future_is_uncertain() -> None:
     """The cloud's clock was set back since it was made, and nobody knows when that was."""
     common = sight(names_unique=False)
     assert is_ours(unknown(), a_backup(created_at=NOW + 3600.0), common) is None
 
 
-def test_what_lies_between_the_two_times_of_a_cloud_whose_clock_was_set_cannot_be_told() -> None:
+def test_a_backup_between_the_two_times_of_a_set_cloud_clock_is_uncertain() -> None:
     job = unknown(intent_at=NOW, intent_cloud_at=NOW, first_sent_at=NOW, first_cloud_at=NOW)
     common = sight(names_unique=False, clock_ahead=-3600.0, started_at=NOW + 3700.0)
     assert is_ours(job, a_backup(created_at=NOW + 1.0), common) is True
@@ -163,7 +163,7 @@ def test_whole_seconds_on_both_sides_do_not_make_a_backup_of_ours_too_old() -> N
     assert is_ours(unknown(intent_at=NOW + 0.9), a_backup(created_at=NOW - 1.0), common) is True
 
 
-def test_a_name_used_before_on_a_backup_without_age_cannot_be_told() -> None:
+def test_a_reused_name_on_a_backup_without_age_is_uncertain() -> None:
     nameless = a_backup(created_at=None)
     assert is_ours(unknown(), nameless, sight(names_unique=False)) is None
     assert finding(unknown(), nameless, names_unique=False) is Observed.UNCERTAIN
@@ -180,7 +180,7 @@ def test_doubt_about_an_old_backup_is_no_verdict_before_ours_had_time_to_show() 
 
 
 @pytest.mark.parametrize("word", ["error", "deleting", "error_deleting", "deleted"])
-def test_what_an_earlier_attempt_left_in_error_is_not_the_newest_attempts(word: str) -> None:
+def test_an_errored_backup_of_an_earlier_attempt_is_not_the_newest_ones(word: str) -> None:
     job = unknown(first_sent_at=NOW - 900.0, attempts=2)
     left = a_backup(status=word, created_at=NOW - 899.0)
     assert is_ours(job, left, sight()) is False
@@ -220,7 +220,7 @@ def test_a_job_that_knows_its_backup_takes_no_other() -> None:
         ("deleted", Observed.DELETED),
     ],
 )
-def test_every_status_means_one_thing(word: str | None, means: Observed) -> None:
+def test_every_status_has_one_meaning(word: str | None, means: Observed) -> None:
     assert status(a_backup(status=word)) is means
     assert finding(running(backup_id="backup-1"), a_backup(status=word)) is means
 
@@ -243,7 +243,7 @@ def test_absence_is_proved_only_by_a_whole_look_that_began_after_the_settle_time
     assert finding(unknown(unknown_at=None), started_at=settled) is Observed.UNSEEN
 
 
-def test_the_settle_time_begins_anew_when_lists_can_be_read_again() -> None:
+def test_the_settle_time_restarts_when_lists_can_be_read_again() -> None:
     back = NOW + 5.0
     early, late = back + SETTLE - 0.1, back + SETTLE
     assert finding(unknown(), started_at=early, readable_since=back) is Observed.UNSEEN
@@ -264,7 +264,7 @@ def test_a_page_sorted_newest_first_that_ends_before_the_oldest_create_is_the_la
     assert not reaches_back(page(*range(0, 50, 5), 59), Cloud(NOW - 60.0))
 
 
-def test_a_page_that_is_not_surely_sorted_reaches_nowhere() -> None:
+def test_a_page_that_may_be_unsorted_proves_nothing() -> None:
     many = range(0, 50, 5)
     assert not reaches_back(page(100, *reversed(many)), Cloud(NOW - 60.0))
     assert not reaches_back(page(*many, None, 100), Cloud(NOW - 60.0))

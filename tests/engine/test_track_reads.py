@@ -1,4 +1,4 @@
-"""What the tracker makes of lists and queries: failing, paged, few."""
+"""How the tracker handles lists and queries: failures, pages, budgets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .harness import FAILS, HIDDEN, NOW, EngineHarness, Made, accepting, failing
 # Reads that fail --------------------------------------------------------------------------------
 
 
-def test_a_list_that_fails_proves_nothing() -> None:
+def test_a_failed_list_proves_nothing() -> None:
     stage = EngineHarness(1)
     stage.cloud.script[1].append(stage.cloud.lose)
     failing(stage, "backups", until=1800.0)
@@ -33,7 +33,7 @@ def test_a_list_that_fails_proves_nothing() -> None:
     assert len(stage.cloud.asked("backups")) < 60
 
 
-def test_what_an_outage_held_back_has_the_settle_time_to_appear_once_lists_can_be_read() -> None:
+def test_after_an_outage_a_delayed_backup_has_the_settle_time_to_appear() -> None:
     stage = EngineHarness(1)
     settle = stage.store.run(stage.run_id).settings.retry.settle
     stage.cloud.script[1].append(lambda job: stage.cloud.lose(job, visible_at=float("inf")))
@@ -69,7 +69,7 @@ def test_a_list_without_an_end_is_an_outage_and_no_proof() -> None:
     assert len(stage.sent()) == 1
 
 
-def test_lists_that_fail_every_other_time_do_not_keep_a_job_unknown_for_ever() -> None:
+def test_lists_that_fail_half_the_time_still_settle_an_unknown_job() -> None:
     stage = EngineHarness(1)
     stage.cloud.script[1].append(Answer(message="the connection was reset"))
     turns = cycle([CloudUnavailable("503: no"), None])
@@ -151,7 +151,7 @@ def test_retry_after_is_honoured_by_reads() -> None:
 
 
 @pytest.mark.parametrize("stuck", [1, 3, 5])
-def test_a_query_that_always_fails_holds_up_no_other_job(stuck: int) -> None:
+def test_a_query_that_always_fails_blocks_no_other_job(stuck: int) -> None:
     stage = EngineHarness(10, settings(limits={"rate": Rate(count=50), "in_flight": 10}))
     for no in range(1, stuck + 1):
         stage.cloud.script[no].append(accepting(stage, **FAILS))
@@ -172,7 +172,7 @@ def test_a_query_that_always_fails_holds_up_no_other_job(stuck: int) -> None:
     assert stage.states() == [JobState.SUCCEEDED] * 10
 
 
-def test_hidden_jobs_whose_query_always_fails_hold_up_no_other_either() -> None:
+def test_hidden_jobs_whose_query_always_fails_block_no_other_either() -> None:
     stage = EngineHarness(8, settings(limits={"rate": Rate(count=50), "in_flight": 10}))
     for no in range(1, 9):
         stage.cloud.script[no].append(accepting(stage, visible_at=HIDDEN))
@@ -226,7 +226,7 @@ def test_an_unknown_job_is_absent_only_after_the_pages_that_could_hold_it() -> N
     assert len(stage.sent(1)) == 1
 
 
-def test_a_few_stragglers_beyond_the_first_page_are_asked_for_one_by_one() -> None:
+def test_a_few_backups_beyond_the_first_page_are_queried_one_by_one() -> None:
     stage = EngineHarness(3, settings(limits={"rate": Rate(count=50)}))
     stage.cloud.page_size = 10
     stage.cloud.duration = 600.0
@@ -268,7 +268,7 @@ def test_a_server_whose_clock_differs_is_understood(ahead: float) -> None:
     assert len(stage.cloud.made) == 34
 
 
-def test_a_name_of_an_older_backup_whose_age_nobody_tells_fails_as_uncertain() -> None:
+def test_a_reused_name_without_a_reported_age_fails_as_uncertain() -> None:
     stage = EngineHarness(1, settings(names_unique=False))
     made = stage.cloud.make(stage.job(), ready_at=0.0)
     tell_all = stage.cloud._as_listed

@@ -1,4 +1,4 @@
-"""Volumes, servers and fleets for the tests of this room."""
+"""Volumes, servers and inventories for the tests of this folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A selection means what a person would expect of its words."""
+"""What a selection matches."""
 
 from __future__ import annotations
 

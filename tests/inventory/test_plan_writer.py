@@ -1,4 +1,4 @@
-"""The plan that is written can be read: by a person, and by `check`, whatever the names are."""
+"""A written plan can be read by people and by `check`, whatever the names are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The look before a run tells what would surely fail, what may, and what needs no backup."""
+"""Preflight reports what would surely fail, what may fail, and what needs no backup."""
 
 from __future__ import annotations
 

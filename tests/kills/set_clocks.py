@@ -1,4 +1,4 @@
-"""A machine whose clocks are set, or that sleeps: the C library's clocks, preloaded.
+"""Sets the clocks of a process, by preloading the C library's clock functions.
 
 The wall clock and CLOCK_BOOTTIME are moved by what a file says; CLOCK_MONOTONIC, which the event
 loop's timers count, is left as it is: so it is after a suspend. (SIGSTOP moves all of them.)

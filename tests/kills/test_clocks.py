@@ -1,4 +1,4 @@
-"""Real processes on a machine whose clocks are set, or that sleeps: nothing twice, nothing lost."""
+"""Real processes whose clocks are set, or whose machine sleeps: nothing twice, nothing lost."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def nothing_twice_nothing_lost(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("by", [120, 2 * 86400, -3600])
-def test_a_wall_clock_that_is_set_in_mid_run_changes_nothing(
+def test_setting_the_wall_clock_during_a_run_changes_nothing(
     stage: Harness, clocks: SetClocks, by: int
 ) -> None:
     cloud, notes = night(stage, clocks, lambda: clocks.set_wall(by))
@@ -61,7 +61,7 @@ def test_a_wall_clock_that_is_set_in_mid_run_changes_nothing(
     assert any(f"clock was set {way} by" in note for note in notes)
 
 
-def test_a_machine_that_sleeps_in_mid_run_goes_on_within_seconds(
+def test_a_run_continues_within_seconds_after_the_machine_slept(
     stage: Harness, clocks: SetClocks
 ) -> None:
     cloud, notes = night(stage, clocks, lambda: clocks.sleep_machine(3600))

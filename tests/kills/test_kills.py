@@ -1,4 +1,4 @@
-"""Promise 2, for real: the engine is killed twenty times in one run, and nothing shows."""
+"""Promise 2 with real processes: the engine is killed twenty times in one run."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def kill_in_mid_work(
     engine.communicate()
 
 
-def test_twenty_kills_lose_nothing_and_make_nothing_twice(stage: Harness) -> None:
+def test_twenty_kills_lose_no_backup_and_make_none_twice(stage: Harness) -> None:
     random = Random(SEED)
     cloud = stage.simulator(NIGHT.removesuffix("faults:\n"), volumes=VOLUMES)
     refused, failing = hopeless(cloud)
@@ -126,7 +126,7 @@ faults:
 """A Cinder that takes every create, also for a volume whose backup it is just making."""
 
 
-def test_kills_make_nothing_twice_where_the_cloud_would_not_refuse_it(stage: Harness) -> None:
+def test_kills_make_no_backup_twice_on_a_cloud_that_would_allow_it(stage: Harness) -> None:
     random = Random(SEED)
     cloud = stage.simulator(BLIND, volumes=100)
     stage.write_plan(limits={"rate": "40/s", "in_flight": 50, "connections": 6})

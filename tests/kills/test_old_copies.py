@@ -55,7 +55,7 @@ def once_each(stage: Harness, cloud: CloudProcess) -> None:
     assert "the cloud has what the store says" in stage("verify").stdout
 
 
-def test_an_old_copy_of_the_store_makes_nothing_twice(stage: Harness) -> None:
+def test_an_old_copy_of_the_store_makes_no_backup_twice(stage: Harness) -> None:
     cloud = begun(stage, 30)
     copied(stage.folder / "copy.db", stage.store)
     done = stage.finish(stage.start("resume"), 0, patience=120)
@@ -67,7 +67,7 @@ def test_an_old_copy_of_the_store_makes_nothing_twice(stage: Harness) -> None:
     assert f"{adopted} backups that the store did not know of" in stage.look("status", "latest")
 
 
-def test_a_lost_store_is_made_anew_under_the_runs_old_id(stage: Harness) -> None:
+def test_a_lost_store_is_created_again_under_the_runs_old_id(stage: Harness) -> None:
     cloud = begun(stage, 30)
     run_id = stage.run_id()
     lose(stage)
@@ -79,7 +79,7 @@ def test_a_lost_store_is_made_anew_under_the_runs_old_id(stage: Harness) -> None
     assert "is in" in stage.refused(*words), "it is in the store now"
 
 
-def test_names_that_do_not_tell_the_run_are_taken_over_by_their_age(stage: Harness) -> None:
+def test_backups_with_plain_names_are_taken_over_by_their_age(stage: Harness) -> None:
     cloud = begun(stage, 30, defaults={"backup_name": "nightly-{volume}"})
     copied(stage.folder / "copy.db", stage.store)
     stage.finish(stage.start("resume"), 0, patience=120)
@@ -87,7 +87,7 @@ def test_names_that_do_not_tell_the_run_are_taken_over_by_their_age(stage: Harne
     assert stage.json("status", "latest")["run"]["adopted"] >= 10
 
 
-def test_a_plan_that_was_changed_is_not_the_plan_of_a_lost_run(stage: Harness) -> None:
+def test_a_changed_plan_cannot_recreate_a_lost_run(stage: Harness) -> None:
     cloud = begun(stage, 20)
     run_id = stage.run_id()
     lose(stage)

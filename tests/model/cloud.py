@@ -1,4 +1,4 @@
-"""A small cloud whose every answer is decided from outside: two services, a few backups.
+"""A small cloud with two services and a few backups, whose answers the schedule decides.
 
 It refuses nothing by itself: that a volume is busy, say, is no protection the engine may rely on.
 What changes in it is stamped with the cloud's clock at that moment; its lists can be shown as they

@@ -1,4 +1,4 @@
-"""The one place where the model meets the code under test: its clocks, its store, its engine.
+"""The only module of the model that uses the code under test: clocks, store, engine.
 
 When the engine's construction, its clock, its journal or its service change, only this file does.
 """

@@ -1,4 +1,4 @@
-"""When two schedules have led to the same state: all that decides how the night goes on.
+"""The state that a schedule leads to: everything that decides how the night continues.
 
 Times are told relative to the clock whose they are; what was, and counts for nothing any more, is
 left out. Chance is: a backoff may differ by some seconds between two states that are taken for one.

@@ -84,7 +84,9 @@ def test_a_night_that_went_wrong_once_keeps_every_promise(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_it_does_so_on_a_real_file(name: str, on_file: Make) -> None:
+def test_a_night_that_went_wrong_once_keeps_every_promise_on_a_real_file(
+    name: str, on_file: Make
+) -> None:
     check(KNOWN[name], on_file)
 
 

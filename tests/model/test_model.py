@@ -1,4 +1,4 @@
-"""The small nights that every run of the suite can afford, and whether the model can be believed.
+"""The small nights that the suite plays, and tests of the model itself.
 
 `make model` explores further; a violation is replayed with the line that it prints.
 """
@@ -41,7 +41,7 @@ def test_every_small_night_keeps_its_promises(opening: str, depth: int) -> None:
 
 
 @pytest.mark.parametrize("opening", OPENINGS)
-def test_it_keeps_them_on_a_real_file(opening: str) -> None:
+def test_every_small_night_keeps_its_promises_on_a_real_file(opening: str) -> None:
     with on_sqlite() as make:
         none_broken(explore(opening, 1, make=make, merge=False))
 
@@ -56,7 +56,7 @@ def none_broken(found: Explored) -> None:
     assert not lines, "\n".join(lines)
 
 
-def test_a_plan_that_does_not_settle_is_found_out(hasty: str) -> None:
+def test_the_model_finds_a_plan_without_settle_time(hasty: str) -> None:
     found = explore(hasty, 3, without=FEW)
     assert ("late", "accepted", "stale") in {each.schedule for each in found.violations}
 
@@ -90,7 +90,7 @@ WRONG: dict[str, Callable[[Night], None]] = {
 
 
 @pytest.mark.parametrize("words", WRONG)
-def test_a_promise_that_is_not_kept_is_told(words: str) -> None:
+def test_a_broken_promise_is_reported(words: str) -> None:
     assert [told for told in tampered(WRONG[words]) if words in told]
 
 
@@ -132,7 +132,7 @@ SCHEDULES = [
 
 
 @pytest.mark.parametrize("steps", SCHEDULES)
-def test_a_schedule_tells_the_same_night_each_time_and_on_either_store(
+def test_a_schedule_plays_the_same_each_time_and_on_either_store(
     steps: str, tmp_path: Path
 ) -> None:
     schedule = tuple(steps.split())
@@ -158,7 +158,7 @@ def test_a_violation_is_replayed_by_one_line() -> None:
         ("backup: ends-well", "step 2 of complete ends-well: no ends-well at create"),
     ],
 )
-def test_a_schedule_that_cannot_be_played_is_refused_in_a_line(text: str, words: str) -> None:
+def test_an_impossible_schedule_is_refused_in_one_line(text: str, words: str) -> None:
     found = replay(text)
     assert found.returncode == 2
     assert words in found.stderr
@@ -170,6 +170,6 @@ def replay(text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_all_that_may_happen_has_a_price() -> None:
+def test_every_step_has_a_price() -> None:
     known = {step for opening in OPENINGS.values() for step in opening.meanwhile}
     assert known <= set(COSTS)

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on."""
+"""The progress lines of a run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def told(file: Path, *moments: Any) -> str:
     return file.read_text()
 
 
-def test_jobs_that_are_cancelled_bring_the_end_no_nearer_than_by_themselves(tmp_path: Path) -> None:
+def test_cancelled_jobs_do_not_change_the_pace(tmp_path: Path) -> None:
     moments = [engine(waiting=300 - 10 * n, succeeded=10 * n) for n in range(4)]
     assert "eta=4m30s" in told(tmp_path / "before", *moments)
     cancelled = engine(waiting=130, succeeded=30, cancelled=140)
@@ -46,7 +46,7 @@ def test_jobs_that_are_cancelled_bring_the_end_no_nearer_than_by_themselves(tmp_
         {"state": RunState.STOPPED, "heartbeat_at": START},
     ],
 )
-def test_the_last_lines_have_the_time_of_the_run_s_end_whenever_they_are_told(
+def test_the_last_lines_show_when_the_run_ended_even_if_printed_later(
     tmp_path: Path, how: dict[str, Any]
 ) -> None:
     run = a_run(**how)

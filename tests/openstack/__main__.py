@@ -1,4 +1,4 @@
-"""`make test-openstack`: bring a real cloud up, run the tests against it, take it down.
+"""`make test-openstack`: start a real cloud, run the tests against it, stop it.
 
     python -m tests.openstack [PYTEST ARGUMENTS]   all of it
     python -m tests.openstack up                   only bring it up, and say where it is

@@ -1,4 +1,4 @@
-"""Projects, users, roles and the catalog, and the `clouds.yaml` that leads to them."""
+"""Projects, users, roles and the catalog, and their `clouds.yaml`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""With which command and in which environment each service of a site is started."""
+"""The command and environment of each service of the real cloud."""
 
 from __future__ import annotations
 

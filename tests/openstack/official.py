@@ -1,4 +1,4 @@
-"""What the official client, `openstack`, says of the real cloud."""
+"""What the official client, `openstack`, reports about the real cloud."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where no real cloud can be had this is said, and what is started can be found and ended again."""
+"""Without a real cloud the tests say so, and started services can be found and ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's backups become the jobs of a restore or a prune, or a refusal that says all at once."""
+"""A run's backups become the jobs of a restore or a prune, or one error with all problems."""
 
 from __future__ import annotations
 

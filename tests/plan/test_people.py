@@ -1,4 +1,4 @@
-"""What people do with files: misname them, swap them, send them through spreadsheets."""
+"""Common mistakes with files: wrong names, swapped files, spreadsheets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON Schema of plans before a judge of its own: what it takes, and what it refuses."""
+"""The JSON Schema of plans, checked by an independent validator."""
 
 from __future__ import annotations
 

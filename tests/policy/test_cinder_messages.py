@@ -1,4 +1,4 @@
-"""What Cinder says, in its own words, and the codes and verdicts that follow from them."""
+"""Messages of Cinder, and the codes and verdicts that they get."""
 
 from __future__ import annotations
 

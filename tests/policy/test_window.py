@@ -1,4 +1,4 @@
-"""The window's arithmetic against an oracle that looks at every minute."""
+"""The window's arithmetic compared with an oracle that checks every minute."""
 
 from __future__ import annotations
 

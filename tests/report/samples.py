@@ -1,4 +1,4 @@
-"""Runs and jobs to report on, and the texts that a hostile cloud would put into them."""
+"""Runs and jobs for reports, with the texts of a hostile cloud."""
 
 from __future__ import annotations
 

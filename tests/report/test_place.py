@@ -1,4 +1,4 @@
-"""Which cloud a run was started in is in every report."""
+"""Every report names the cloud in which its run was started."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""`make test-tools`: install the terminal and the browser in which the screen is tested.
+"""`make test-tools`: install tmux and Chromium for the tests of the screen.
 
 Where that cannot be done the tests that need them are skipped, and say so; the exit code is 0.
 """

@@ -1,4 +1,4 @@
-"""Restore and prune at a real terminal: they ask first, and the screen says what they do."""
+"""Restore and prune at a real terminal: they ask first, and the screen shows what they do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from tests.screen.tmux import Tmux
 STEADY = "backups: {duration: [3s, 4s], visible_after: 20ms, delete: 3s}\n"
 
 
-def test_what_will_be_lost_is_named_and_only_yes_begins_it(stage: Harness, tmux: Tmux) -> None:
+def test_the_question_names_what_will_be_lost_and_only_yes_starts_it(
+    stage: Harness, tmux: Tmux
+) -> None:
     cloud = stage.simulator(FAST, volumes=3)
     stage("run", "plan.yaml", "--progress", "quiet")
     cloud.detach()

@@ -1,4 +1,4 @@
-"""On a terminal the look before a run is shown as a table, and a person decides."""
+"""On a terminal preflight is shown as a table, and the operator decides."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ def lose(stage: Harness, faults: str = FAST) -> str:
     return gone
 
 
-def test_a_person_may_skip_what_would_surely_fail_or_start_nothing(
-    stage: Harness, tmux: Tmux
-) -> None:
+def test_the_operator_may_skip_failing_volumes_or_start_nothing(stage: Harness, tmux: Tmux) -> None:
     gone = lose(stage)
     question = r"Skip the 1 that would surely fail, and back up the other 2\? \[y/N\]"
     refused = tmux.open("run", "plan.yaml", *PLAIN)
@@ -42,9 +40,7 @@ def test_a_person_may_skip_what_would_surely_fail_or_start_nothing(
     assert len(stage.jobs("--state", "succeeded")) == 2
 
 
-def test_nobody_is_asked_with_yes_nor_when_there_is_nothing_to_ask(
-    stage: Harness, tmux: Tmux
-) -> None:
+def test_yes_or_a_clean_preflight_asks_no_question(stage: Harness, tmux: Tmux) -> None:
     lose(stage)
     window = tmux.open("run", "plan.yaml", "--yes", *PLAIN)
     code, text = window.left()
@@ -54,7 +50,7 @@ def test_nobody_is_asked_with_yes_nor_when_there_is_nothing_to_ask(
     assert tmux.open("run", "plan.yaml", *PLAIN).left()[0] == 0
 
 
-def test_a_warning_is_worth_a_question_too(stage: Harness, tmux: Tmux) -> None:
+def test_a_warning_asks_a_question_too(stage: Harness, tmux: Tmux) -> None:
     stage.cloud(FAST + "faults: [{on: volumes, do: status, status: 403}]", volumes=2)
     window = tmux.open("run", "plan.yaml", *PLAIN)
     window.until(r"warning  volumes[\s\S]*Start the run\? \[Y/n\]")
@@ -84,7 +80,7 @@ def test_reading_many_volumes_shows_a_bar_on_a_terminal_only(stage: Harness, tmu
     assert "reading" not in stage(*NEW, "-o", "-").stderr
 
 
-def test_a_person_is_asked_before_a_stopped_run_loses_its_volumes(
+def test_the_operator_is_asked_before_a_stopped_run_loses_its_volumes(
     stage: Harness, tmux: Tmux
 ) -> None:
     cloud, first = stop_one(stage)
@@ -106,7 +102,7 @@ def test_a_person_is_asked_before_a_stopped_run_loses_its_volumes(
     until(lambda: cloud.creates() >= 5)
 
 
-def test_the_screen_says_who_holds_the_volumes(stage: Harness, tmux: Tmux) -> None:
+def test_the_screen_shows_who_holds_the_volumes(stage: Harness, tmux: Tmux) -> None:
     _, first = stop_one(stage, volumes=3)
     window = tmux.open("run", "plan.yaml", "--no-preflight", "--yes")
     window.until(rf"3 volumes wait for another run: run {first} holds 3 \(stopped\)")

@@ -1,4 +1,4 @@
-"""The screen in a browser: read-only, for this machine, for whoever has the address."""
+"""The screen in a browser: read-only, for this machine only, and only with the address."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def screens(store: Path) -> set[int]:
 
 
 @SERVED
-def test_only_who_has_the_address_is_let_in_and_only_from_this_machine(stage: Harness) -> None:
+def test_the_browser_screen_needs_the_address_and_this_machine(stage: Harness) -> None:
     finished_run(stage)
     process, address = served(stage)
     found = re.fullmatch(r"(http://127\.0\.0\.1:\d+)/([\w-]{30,})/", address)
@@ -86,7 +86,7 @@ def test_without_textual_serve_one_line_says_what_to_install(stage: Harness) -> 
     assert "pip install textual-serve" in line
 
 
-def test_a_screen_file_that_makes_no_sense_is_told_before_anything_is_served(
+def test_a_wrong_screen_file_is_reported_before_anything_is_served(
     stage: Harness,
 ) -> None:
     finished_run(stage)

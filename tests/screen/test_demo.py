@@ -1,4 +1,4 @@
-"""The demo at a terminal: the same screen, and nothing is left behind, however it is left."""
+"""The demo at a terminal: the same screen, and nothing is left behind, however it ends."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ def busy_in(folder: Path) -> set[int]:
     return found
 
 
-def test_a_demo_that_is_left_stops_its_run_and_removes_its_files(
-    stage: Harness, tmux: Tmux
-) -> None:
+def test_leaving_a_demo_stops_its_run_and_removes_its_files(stage: Harness, tmux: Tmux) -> None:
     window, folder = demo(tmux)
     assert len(busy_in(folder)) == 3, "simulator, engine, screen"
     window.press("q")
@@ -53,7 +51,7 @@ def test_a_demo_whose_terminal_is_closed_leaves_nothing_behind(tmux: Tmux) -> No
     until(lambda: not folder.exists() and not busy_in(folder))
 
 
-def test_a_demo_that_is_killed_takes_its_cloud_its_engine_and_its_screen_along(tmux: Tmux) -> None:
+def test_killing_a_demo_ends_its_cloud_its_engine_and_its_screen(tmux: Tmux) -> None:
     window, folder = demo(tmux)
     assert len(busy_in(folder)) == 3
     os.kill(window.pid(), signal.SIGKILL)

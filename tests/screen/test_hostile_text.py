@@ -1,4 +1,4 @@
-"""What a server or a plan may say must not drive the terminal: a real run, a real pty."""
+"""Text of a server or a plan cannot control the terminal: a real run, a real pty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever ends a screen, the run goes on; whatever ends an engine, the screen says so."""
+"""However a screen ends, the run continues; however an engine ends, the screen says so."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STEADY = "backups: {duration: 600ms, visible_after: 50ms}\n"
 ONE_BY_ONE = {"rate": "200/s", "in_flight": 2, "connections": 2}
 
 
-def test_no_way_of_leaving_a_screen_ends_the_run(stage: Harness, tmux: Tmux) -> None:
+def test_leaving_a_screen_in_any_way_does_not_end_the_run(stage: Harness, tmux: Tmux) -> None:
     stage.write_plan(limits=ONE_BY_ONE)
     stage.simulator(STEADY, volumes=24)
     started = tmux.open("run", "plan.yaml")
@@ -66,7 +66,7 @@ def test_a_terminated_screen_leaves_the_terminal_as_it_was(stage: Harness, tmux:
     stage("stop", "latest", "--db", named)
 
 
-def test_a_killed_engine_is_told_of_in_time_and_replaced_from_the_screen(
+def test_a_killed_engine_is_shown_in_time_and_replaced_from_the_screen(
     stage: Harness, tmux: Tmux
 ) -> None:
     stage.write_plan(limits={"rate": "200/s", "in_flight": 4, "connections": 2})
@@ -88,7 +88,7 @@ def test_a_killed_engine_is_told_of_in_time_and_replaced_from_the_screen(
     assert len(cloud.accepted()) == 12, "nothing twice"
 
 
-def test_an_engine_that_cannot_start_is_told_of_on_the_screen(stage: Harness, tmux: Tmux) -> None:
+def test_an_engine_that_cannot_start_is_reported_on_the_screen(stage: Harness, tmux: Tmux) -> None:
     stage.cloud("backups: {duration: 60s, visible_after: 50ms}\n", volumes=2)
     window = tmux.open("run", "plan.yaml")
     window.until(r"active 2 [\s\S]*q Detach")
@@ -103,7 +103,7 @@ def test_an_engine_that_cannot_start_is_told_of_on_the_screen(stage: Harness, tm
     assert f'next="vbsbatch resume {stage.run_id()}"' in text.replace("\n", "")
 
 
-def test_nonsense_in_the_store_is_told_on_the_screen_which_goes_on(
+def test_invalid_values_in_the_store_are_reported_and_the_screen_continues(
     stage: Harness, tmux: Tmux
 ) -> None:
     stage.cloud("backups: {duration: 60s, visible_after: 50ms}\n", volumes=3)
@@ -121,7 +121,9 @@ def test_nonsense_in_the_store_is_told_on_the_screen_which_goes_on(
     assert "Traceback" not in text
 
 
-def test_a_crash_of_the_screen_says_so_and_leaves_the_run_alone(stage: Harness, tmux: Tmux) -> None:
+def test_a_crash_of_the_screen_is_reported_and_does_not_affect_the_run(
+    stage: Harness, tmux: Tmux
+) -> None:
     cloud = stage.cloud("backups: {duration: 60s, visible_after: 50ms}\n", volumes=3)
     (stage.folder / "faulty").mkdir()
     (stage.folder / "faulty" / "sitecustomize.py").write_text(

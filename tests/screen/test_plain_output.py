@@ -1,4 +1,4 @@
-"""Where there is no terminal for a screen there is not one control character either."""
+"""Without a terminal for a screen the output has no control characters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.screen.tmux import Tmux
 VOLUMES = 3
 
 
-def test_without_a_terminal_that_can_show_a_screen_all_is_plain(stage: Harness, tmux: Tmux) -> None:
+def test_without_a_suitable_terminal_the_output_is_plain(stage: Harness, tmux: Tmux) -> None:
     fleet = stage.cloud(volumes=4 * VOLUMES).volumes()
     ways: dict[str, dict[str, Any]] = {
         "no keyboard": {"shell": "</dev/null"},
@@ -41,7 +41,7 @@ def test_without_a_terminal_that_can_show_a_screen_all_is_plain(stage: Harness, 
         assert b"\r" not in output, way
 
 
-def test_a_screen_that_is_asked_for_where_none_can_be_is_refused(stage: Harness) -> None:
+def test_a_screen_requested_without_a_terminal_is_refused(stage: Harness) -> None:
     for words in (("run", "plan.yaml"), ("runs",), ("attach",)):
         if words == ("attach",):
             stage.cloud(volumes=1)

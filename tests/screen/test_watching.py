@@ -1,4 +1,4 @@
-"""The screen of a real run at a real terminal: what it shows is what is so."""
+"""The screen of a real run at a real terminal shows what the store contains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A terminal that a person could sit at: tmux with a server of its own, keys in, screens out."""
+"""A real terminal: tmux with its own server, keys in, screens out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a screen says, and what the store says at the same moment."""
+"""Compares what a screen shows with the store at the same moment."""
 
 from __future__ import annotations
 

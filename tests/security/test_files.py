@@ -1,4 +1,4 @@
-"""Names that can be guessed: a link, a pipe or a stranger's file lies there already."""
+"""File names that can be guessed, where a link, a pipe or a foreign file exists already."""
 
 from __future__ import annotations
 
@@ -110,9 +110,7 @@ def test_a_lock_is_never_taken_on_what_lies_there_already(
 
 
 @each_trap
-def test_what_is_opened_for_ourselves_is_ours_alone(
-    tmp_path: Path, victim: Path, trap: Trap
-) -> None:
+def test_private_files_belong_to_the_owner_alone(tmp_path: Path, victim: Path, trap: Trap) -> None:
     path = tmp_path / "ours"
     trap(path, victim)
     for flags in (os.O_RDONLY, os.O_WRONLY | os.O_CREAT, os.O_RDWR | os.O_CREAT | os.O_TRUNC):
@@ -125,9 +123,7 @@ def test_what_is_opened_for_ourselves_is_ours_alone(
 
 
 @pytest.mark.parametrize("umask", [0, 0o022, 0o777])
-def test_files_and_folders_of_ours_are_for_their_owner_alone_under_any_umask(
-    tmp_path: Path, umask: int
-) -> None:
+def test_our_files_and_folders_are_private_under_any_umask(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask if umask != 0o777 else 0o177)
     try:
         if umask != 0o777:
@@ -141,7 +137,7 @@ def test_files_and_folders_of_ours_are_for_their_owner_alone_under_any_umask(
     assert {path.stat().st_mode & 0o777 for path in made} <= {0o700}
 
 
-def test_a_file_of_ours_that_others_may_read_is_closed_to_them(tmp_path: Path) -> None:
+def test_a_file_of_ours_that_others_may_read_becomes_private(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.touch()
     path.chmod(0o666)
@@ -149,7 +145,7 @@ def test_a_file_of_ours_that_others_may_read_is_closed_to_them(tmp_path: Path) -
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_folders_of_a_new_store_are_its_owners_under_any_umask(stage: Harness) -> None:
+def test_the_folders_of_a_new_store_are_private_under_any_umask(stage: Harness) -> None:
     stage.cloud(volumes=1)
     store = stage.folder / "deep" / "deeper" / "vbsbatch.db"
     stage("run", "plan.yaml", "--yes", "--db", str(store), umask=0)
@@ -166,7 +162,7 @@ def test_a_clouds_file_is_not_drafted_through_a_link(tmp_path: Path, victim: Pat
     assert victim.read_text() == "mine\n"
 
 
-def test_every_file_that_is_made_goes_through_the_one_door() -> None:
+def test_every_new_file_is_opened_by_open_private() -> None:
     """`os.open` with O_CREAT, or an open for writing, stands nowhere else in the package."""
     import re
 

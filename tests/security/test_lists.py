@@ -1,4 +1,4 @@
-"""A list of volumes that is no list but a file of secrets: a message must not repeat it."""
+"""A file of secrets given as a list of volumes: no message repeats it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FILES = {
 
 @pytest.mark.parametrize("what", FILES)
 @pytest.mark.parametrize("way", ["--volumes", "volumes_from"])
-def test_no_value_of_it_is_repeated(tmp_path: Path, what: str, way: str) -> None:
+def test_no_value_of_the_list_is_repeated(tmp_path: Path, what: str, way: str) -> None:
     (tmp_path / "secrets").write_text(FILES[what])
     plan = tmp_path / "plan.yaml"
     plan.write_text("name: night\n" + ("volumes_from: secrets\n" if way != "--volumes" else ""))
@@ -54,7 +54,7 @@ def test_nothing_that_does_not_look_like_an_id_is_repeated(secret: str) -> None:
     assert not [each for each in problems if words in each.text]
 
 
-def test_what_looks_like_an_id_is_repeated_so_that_it_can_be_found() -> None:
+def test_text_that_looks_like_an_id_is_repeated() -> None:
     for slip in ("6ba7b810-9dad-11d1-80b4-00c04fd430cx", "6ba7b8109dad11d180b400c04fd430c"):
         _, (problem,), _ = read_list("f", f"{slip}\n".encode())
         assert slip in problem.text

@@ -1,4 +1,4 @@
-"""Everything printed goes through one door, and everything advised can be pasted into a shell."""
+"""All output is cleaned and masked in one place, and suggested commands can be pasted."""
 
 from __future__ import annotations
 
@@ -73,9 +73,7 @@ def test_a_token_that_an_answer_echoes_is_masked_however_it_is_spaced(echo: str)
 
 @pytest.mark.parametrize("spaced", [TOKEN, " ".join(TOKEN)])
 @pytest.mark.parametrize("shown_before_the_cut", range(1, len(TOKEN) + 1, 3))
-def test_a_token_that_stands_across_the_cut_is_masked_too(
-    spaced: str, shown_before_the_cut: int
-) -> None:
+def test_a_token_across_the_cut_is_masked_too(spaced: str, shown_before_the_cut: int) -> None:
     keep_secret(TOKEN)
     begin = "x." * 50
     rest = (" " + spaced) * 100
@@ -85,7 +83,7 @@ def test_a_token_that_stands_across_the_cut_is_masked_too(
     assert TOKEN[:6] not in shown("https://login.test/" + "x" * 175 + TOKEN)
 
 
-def test_a_token_on_a_page_that_is_read_no_further_is_masked_too() -> None:
+def test_a_token_on_a_page_that_is_cut_short_is_masked_too() -> None:
     keep_secret(TOKEN)
     page = ("<html>" + "<br/>" * 2000)[: 8192 - 12] + TOKEN + "<br/>" * 2000
     assert TOKEN[:6] not in (read_refusal({}, page.encode(), 0.0).message or "")
@@ -156,7 +154,7 @@ def hidden_in(text: str) -> bool:
 @pytest.mark.parametrize("echo", [TOKEN, f"your token is {TOKEN}", SPACED, '"'.join(TOKEN)])
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("stream_of", [io.StringIO, Terminal])
-def test_no_report_shows_a_secret_in_whatever_text_it_stands(
+def test_no_report_shows_a_secret_in_any_text(
     form: str, echo: str, stream_of: type[io.StringIO]
 ) -> None:
     data = hostile_report(echo)
@@ -189,9 +187,7 @@ def progress_lines(form: Any, echo: str) -> list[str]:
 
 @pytest.mark.parametrize("echo", [TOKEN, SPACED, f"x{TOKEN}"])
 @pytest.mark.parametrize("form", [plain, jsonlines])
-def test_no_line_of_progress_shows_a_secret_in_whatever_text_it_stands(
-    form: Any, echo: str
-) -> None:
+def test_no_progress_line_shows_a_secret_in_any_text(form: Any, echo: str) -> None:
     keep_secret(TOKEN)
     lines = progress_lines(form, echo)
     assert [line for line in lines if not hidden_in(line)] == []
@@ -210,7 +206,7 @@ def test_a_password_that_looks_like_a_part_of_json_breaks_no_document(password: 
         assert problems(json.loads(line), "line") == []
 
 
-def test_a_plan_of_volumes_that_are_called_like_a_secret_is_a_plan_without_it() -> None:
+def test_a_plan_of_volumes_named_like_a_secret_does_not_contain_it() -> None:
     keep_secret(TOKEN)
     told: dict[str, Any] = {"size": 1, "status": TOKEN, "volume_type": TOKEN, "zone": SPACED}
     volumes = {
@@ -248,7 +244,7 @@ def echoing(stage: Harness) -> None:
     stage.write_plan(volumes=[{"id": volume.id} for volume in (broken, *others)], volumes_from=None)
 
 
-def test_a_cloud_that_calls_its_volumes_by_the_token_gets_it_into_no_file(stage: Harness) -> None:
+def test_a_token_used_as_a_volume_name_gets_into_no_file(stage: Harness) -> None:
     echoing(stage)
     stage("plan", "new", "--cloud", "simulator", "-o", "new.yaml")
     stage("plan", "new", "--cloud", "simulator", "--status", "error", "-o", "broken.yaml")
@@ -261,7 +257,7 @@ def test_a_cloud_that_calls_its_volumes_by_the_token_gets_it_into_no_file(stage:
     assert [text for text in stage.heard if "gAAAA" in text] == []
 
 
-def test_a_password_in_a_url_is_not_shown_whatever_it_holds() -> None:
+def test_a_password_in_a_url_is_never_shown() -> None:
     for secret in ("pw", "p/w", "p@w", "p?w#w", "pw:80", "//x"):
         url = f"https://me:{secret}@cloud.test/v3?token=x"
         assert secret not in shown(url).replace("https://", "", 1)
@@ -269,7 +265,7 @@ def test_a_password_in_a_url_is_not_shown_whatever_it_holds() -> None:
         assert f"me:{secret}" not in without_user(f"cannot connect to {url}: refused")
 
 
-def test_a_password_in_an_endpoint_is_neither_shown_nor_advised_nor_handed_on(
+def test_a_password_in_an_endpoint_is_neither_shown_nor_suggested_nor_passed_on(
     stage: Harness,
 ) -> None:
     not_allowed = "{on: create, do: status, status: 403, code: VolumeBackup.0042}"
@@ -332,7 +328,7 @@ DOORS = {
 _PRINTS = {"print", "echo", "secho"}
 
 
-def test_nothing_is_printed_but_through_the_door() -> None:
+def test_everything_is_printed_by_say_or_mention() -> None:
     found = set()
     for name, tree in modules():
         for node in ast.walk(tree):
@@ -348,7 +344,7 @@ def test_nothing_is_printed_but_through_the_door() -> None:
     assert found <= set(DOORS)
 
 
-def test_every_question_goes_through_the_door() -> None:
+def test_every_question_is_cleaned_and_masked() -> None:
     for name, tree in modules():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in (
@@ -363,12 +359,12 @@ def test_every_question_goes_through_the_door() -> None:
 SAFE = re.compile(
     r"(shlex\.)?(quote|join)\(.*\)|db_option\(.*\)|option|verb|which|run_id|command|name"
 )
-"""Quoted where it stands, or made of words that are: see `test_what_is_advised_can_be_pasted`."""
+"""Quoted here, or made of quoted words: see `test_suggested_commands_can_be_pasted`."""
 HEADINGS = ("report/as_table.py", "cli/__init__.py", "cli/browsing.py", "tui/app.py")
-"""Where the program's name stands before something that is no command."""
+"""Files in which the name of the program precedes something that is no command."""
 
 
-def test_every_command_that_is_advised_is_quoted_where_it_is_written() -> None:
+def test_every_suggested_command_is_quoted_where_it_is_written() -> None:
     advised = 0
     for name, tree in modules():
         for node in ast.walk(tree):
@@ -399,7 +395,7 @@ def test_every_command_that_is_advised_is_quoted_where_it_is_written() -> None:
 
 @pytest.mark.parametrize("state", list(RunState))
 @pytest.mark.parametrize("live", [True, False])
-def test_what_is_advised_can_be_pasted(state: RunState, live: bool) -> None:
+def test_suggested_commands_can_be_pasted(state: RunState, live: bool) -> None:
     data = ReportData(
         run=a_run("x; touch owned #", state=state, reason="gate"),
         counts={},

@@ -23,7 +23,7 @@ def files_below(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def test_nothing_that_opens_the_cloud_is_left_anywhere(stage: Harness) -> None:
+def test_no_password_or_token_is_left_anywhere(stage: Harness) -> None:
     cloud = stage.cloud(volumes=60)
     ids = [volume["ID"] for volume in cloud.volumes()]
     cloud.behave(NIGHT % f"{ids[5]}, {ids[45]}")
@@ -77,7 +77,7 @@ def test_no_secret_key_nor_security_token_is_left_anywhere(stage: Harness) -> No
         assert b"Signature=" not in content
 
 
-def test_what_a_run_leaves_is_for_its_owner_alone(stage: Harness) -> None:
+def test_the_files_of_a_run_are_private(stage: Harness) -> None:
     stage.cloud(FAST, volumes=2)
     stage("run", "plan.yaml", umask=0)
     stage("report", "--output", "report.txt", umask=0)

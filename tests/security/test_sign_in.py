@@ -1,4 +1,4 @@
-"""An identity service that wants the password elsewhere, the token in clear, or our memory."""
+"""A hostile identity service: redirects, plain HTTP, answers without bounds."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ async def test_no_redirect_of_version_discovery_is_followed(two: Two) -> None:
 
 
 @pytest.mark.parametrize("cloud", ["simulator", "simulator-aksk"])
-async def test_no_redirect_of_the_service_is_followed_and_its_target_is_told(
+async def test_no_redirect_of_the_service_is_followed_and_its_target_is_shown(
     two: Two, cloud: str
 ) -> None:
     two.cloud.behave(
@@ -141,7 +141,7 @@ async def test_a_catalog_cannot_move_the_token_from_https_to_http(two: Two, clou
     assert two.asked_of_thief() == 0
 
 
-async def test_an_http_endpoint_that_a_person_names_is_used_with_a_warning(two: Two) -> None:
+async def test_an_http_endpoint_named_by_the_user_is_used_with_a_warning(two: Two) -> None:
     add(two.clouds, f"compute_endpoint_override: {two.cloud.url}/compute/v2.1")
     named = {"vbs_endpoint": two.thief.url}
     service = await enter(**named)
@@ -152,7 +152,7 @@ async def test_an_http_endpoint_that_a_person_names_is_used_with_a_warning(two: 
     assert len((await enter(**named)).warnings) == 2
 
 
-async def test_an_https_identity_service_cannot_have_the_password_over_http(
+async def test_the_password_of_an_https_identity_service_is_never_sent_over_http(
     two: Two, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Discovery names the address of the sign-in, and may say anything."""
@@ -176,21 +176,21 @@ def memory() -> int:
 
 @pytest.mark.parametrize("on", ["token", "other"])
 @pytest.mark.parametrize("do", ["bomb", "endless"])
-async def test_an_answer_without_bounds_is_not_read_beyond_ours(two: Two, do: str, on: str) -> None:
+async def test_an_endless_answer_is_read_up_to_our_limit(two: Two, do: str, on: str) -> None:
     before = memory()
     two.cloud.behave(f"faults: [{{on: {on}, do: {do}}}]")
     assert "larger than 16 MiB" in await refused()
     assert memory() - before < 200
 
 
-async def test_an_answer_that_drips_is_waited_for_only_so_long(two: Two) -> None:
+async def test_a_dripping_answer_ends_at_a_timeout(two: Two) -> None:
     two.cloud.behave("faults: [{on: token, do: drip, every: 100ms}]")
     began = time.monotonic()
     assert "does not answer in time" in await refused()
     assert time.monotonic() - began < 9
 
 
-async def test_a_renewal_that_drips_is_an_outage_and_no_refusal(two: Two) -> None:
+async def test_a_dripping_token_renewal_is_an_outage_and_no_refusal(two: Two) -> None:
     async with connect(CloudChoice(cloud="simulator"), timeouts=SOON) as service:
         two.cloud.behave("faults: [{on: token, do: drip, every: 100ms}]")
         with pytest.raises(CloudUnavailable):
@@ -206,7 +206,7 @@ async def test_a_catalog_for_an_access_key_has_the_same_bounds(two: Two, do: str
 
 
 @pytest.mark.parametrize("word", ["verify: false", "insecure: true"])
-def test_certificates_that_nobody_checks_are_warned_of(two: Two, stage: Harness, word: str) -> None:
+def test_unchecked_certificates_cause_a_warning(two: Two, stage: Harness, word: str) -> None:
     stage.clouds.write_bytes(two.clouds.read_bytes())
     add(stage.clouds, word)
     (stage.folder / "fleet.json").write_text(f'["{two.cloud.volumes()[0]["ID"]}"]')
@@ -255,7 +255,7 @@ class Drawn(BaseAdapter):
     ),
 )
 @settings(deadline=None, max_examples=80)
-def test_any_answer_of_an_identity_service_is_whole_and_bounded_or_refused(
+def test_any_answer_of_an_identity_service_is_complete_and_bounded_or_refused(
     status: int, headers: dict[str, str], body: bytes
 ) -> None:
     session = keystone_session.Session()

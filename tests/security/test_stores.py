@@ -1,4 +1,4 @@
-"""A store that somebody else made, may write, or has edited: read with a warning, never obeyed."""
+"""A store that another user made, may write, or has edited: read with a warning, never driven."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_a_store_that_others_may_write_is_read_with_a_warning_and_not_driven(
 
 
 @needs_root
-def test_another_user_reads_a_store_that_is_lent_and_can_ask_nothing_of_it() -> None:
+def test_another_user_can_read_a_shared_store_and_steer_nothing() -> None:
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     path = folder / "vbsbatch.db"
@@ -229,14 +229,14 @@ def test_a_schema_that_is_not_ours_is_refused_at_once_in_one_line(
     assert "not ours" in str(refusal.value)
 
 
-def test_what_people_add_beside_our_tables_is_their_own(path: Path) -> None:
+def test_tables_that_users_add_are_allowed(path: Path) -> None:
     sql(path, f"CREATE TABLE notes (a); CREATE VIEW endless AS {RECURSIVE} FROM n; ANALYZE;")
     with SqliteStore.open(path) as store:
         assert store.run("latest").id == RUN
 
 
 @pytest.mark.parametrize("version", [0, -1, -2])
-def test_a_version_that_never_was_is_refused(path: Path, version: int) -> None:
+def test_an_impossible_schema_version_is_refused(path: Path, version: int) -> None:
     sql(path, f"PRAGMA user_version = {version}")
     with pytest.raises(StoreUnusable, match="has no version"):
         SqliteStore.open(path)
@@ -335,7 +335,7 @@ async def drive_a_little(path: Path) -> None:
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
-def test_an_engine_takes_no_value_that_no_engine_wrote(whole: Path, data: st.DataObject) -> None:
+def test_an_engine_refuses_values_that_no_engine_writes(whole: Path, data: st.DataObject) -> None:
     import anyio
 
     table = data.draw(st.sampled_from(("runs", "jobs", "commands")))
@@ -363,7 +363,7 @@ def test_a_run_id_that_is_a_command_is_refused(path: Path) -> None:
         store.runs()
 
 
-def test_the_asker_of_a_command_is_the_files_word(path: Path) -> None:
+def test_the_store_keeps_any_name_as_the_sender_of_a_command(path: Path) -> None:
     """Anybody who may write the file may write any name into it: so nobody else may, see above."""
     with SqliteStore.open(path) as store:
         store.ask(RUN, "pause", {}, "root@elsewhere")

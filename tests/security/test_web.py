@@ -1,4 +1,4 @@
-"""The screen in a browser, attacked by whoever else is on this machine: users and web pages."""
+"""The screen in a browser, attacked by other users of this machine and by web pages."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def served(stage: Harness) -> Served:
     return Served(stage, process, process.stdout.readline().strip())
 
 
-def test_only_the_printed_path_is_answered_by_its_own_name_and_to_its_own_page(
+def test_only_the_printed_path_is_served_under_its_own_host_and_origin(
     served: Served,
 ) -> None:
     key, port = served.key.encode(), served.port
@@ -118,7 +118,7 @@ def test_only_the_printed_path_is_answered_by_its_own_name_and_to_its_own_page(
     assert len(served.finish()) <= 20
 
 
-def test_connections_that_say_nothing_neither_freeze_it_nor_fill_a_log(served: Served) -> None:
+def test_silent_connections_neither_freeze_the_server_nor_fill_a_log(served: Served) -> None:
     with ExitStack() as idle:
         for _ in range(4 * FEW):
             connection = socket.socket()
@@ -142,7 +142,7 @@ def _let_in(served: Served) -> bool:
         return False
 
 
-def test_a_request_that_drips_is_hung_up_on(served: Served) -> None:
+def test_a_dripping_request_is_closed(served: Served) -> None:
     with socket.create_connection(("127.0.0.1", served.port), timeout=1) as connection:
         began = time.monotonic()
         with pytest.raises(OSError):
@@ -153,7 +153,7 @@ def test_a_request_that_drips_is_hung_up_on(served: Served) -> None:
     served.finish()
 
 
-async def test_a_window_of_any_size_is_cut_to_what_a_screen_can_be(served: Served) -> None:
+async def test_a_window_size_is_limited_to_valid_values(served: Served) -> None:
     import aiohttp
 
     url = served.address + "ws?width=20000&height=20000"
@@ -178,9 +178,7 @@ async def test_a_window_of_any_size_is_cut_to_what_a_screen_can_be(served: Serve
         '["resize", {"width": "x", "height": 1}]', '["ping"]',
     ],
 )  # fmt: skip
-async def test_a_message_that_no_page_sends_ends_that_screen_alone(
-    served: Served, message: str
-) -> None:
+async def test_an_invalid_message_ends_only_that_screen(served: Served, message: str) -> None:
     import aiohttp
 
     async with (
@@ -208,7 +206,7 @@ def upgraded(served: Served) -> socket.socket:
     return connection
 
 
-def test_screens_are_bounded_and_end_with_their_sockets(served: Served) -> None:
+def test_the_number_of_screens_is_limited_and_they_end_with_their_sockets(served: Served) -> None:
     from vbsbatch.cli.web_server import SESSIONS
 
     with ExitStack() as stack:
@@ -271,7 +269,7 @@ async def title(page: Page) -> str:
     return ""
 
 
-async def test_a_page_of_another_port_is_not_told_the_key_and_cannot_use_the_screen(
+async def test_a_page_of_another_port_gets_no_key_and_cannot_use_the_screen(
     served: Served, neighbour: Neighbour, tmp_path: Path
 ) -> None:
     from tests.screen.browser import browser

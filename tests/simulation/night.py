@@ -1,4 +1,4 @@
-"""One simulated night: the real engine and the real cloud room against a simulated cloud.
+"""One simulated night: the real engine and the real cloud code against a simulated cloud.
 
 Everything follows from the seed: the fleet, the plan, what goes wrong, and where the engine is
 killed. Time is virtual, requests go through an in-memory transport, the store is the in-memory

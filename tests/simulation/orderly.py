@@ -1,4 +1,4 @@
-"""Nights whose plan says what goes when, and what must then hold, by the cloud's own ledger."""
+"""Nights with waves, windows and caps, and what must hold by the cloud's own ledger."""
 
 from __future__ import annotations
 

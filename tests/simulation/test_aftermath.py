@@ -147,7 +147,7 @@ def test_a_restore_whose_answer_was_lost_is_found_and_not_sent_again(services: S
     assert night.cloud.ledger.calls["restore"] == 20
 
 
-def test_a_restore_over_before_anyone_looked_is_known_by_what_it_touched() -> None:
+def test_a_restore_that_ended_unseen_is_recognised_by_its_timestamps() -> None:
     lost = Fault(on=Kind.RESTORE, do=Do.DROP_AFTER)
     night = a_night(
         Operation.RESTORE,
@@ -158,7 +158,7 @@ def test_a_restore_over_before_anyone_looked_is_known_by_what_it_touched() -> No
     assert night.cloud.ledger.calls["restore"] == 20
 
 
-def test_where_the_cloud_cannot_tell_a_lost_restore_is_left_to_a_person() -> None:
+def test_a_lost_restore_that_cannot_be_proved_is_uncertain() -> None:
     lost = Fault(on=Kind.RESTORE, do=Do.DROP_AFTER)
     night = a_night(
         Operation.RESTORE,
@@ -173,7 +173,7 @@ def test_where_the_cloud_cannot_tell_a_lost_restore_is_left_to_a_person() -> Non
 
 
 @pytest.mark.parametrize("services", [Services.VBS, Services.CINDER])
-def test_a_restore_that_leaves_its_volume_in_error_is_told_and_not_asked_for_again(
+def test_a_restore_that_leaves_its_volume_in_error_fails_and_is_not_repeated(
     services: Services,
 ) -> None:
     fails = Fault(on=Kind.RESTORE, do=Do.FAIL, code="VolumeBackup.0022", share=0.4)
@@ -188,7 +188,7 @@ def test_a_restore_that_leaves_its_volume_in_error_is_told_and_not_asked_for_aga
     assert night.cloud.ledger.calls["restore"] == 20
 
 
-def test_a_restore_that_failed_and_left_its_volume_usable_is_asked_for_again() -> None:
+def test_a_failed_restore_with_a_usable_volume_is_repeated() -> None:
     fails = Fault(on=Kind.RESTORE, do=Do.FAIL, code="VolumeBackup.0022", share=0.4)
     night = a_night(
         Operation.RESTORE,
@@ -204,7 +204,7 @@ def test_a_restore_that_failed_and_left_its_volume_usable_is_asked_for_again() -
     assert night.cloud.ledger.calls["restore"] > 20
 
 
-def test_a_target_in_use_is_waited_for_and_then_given_up() -> None:
+def test_a_target_in_use_is_tried_for_a_while_and_then_fails() -> None:
     def attach(night: Night) -> None:
         night.cloud.project.volumes[night.jobs()[0].volume_id].status = "in-use"
 
@@ -216,7 +216,7 @@ def test_a_target_in_use_is_waited_for_and_then_given_up() -> None:
     assert night.jobs()[0].code == "VolumeBackup.0012"
 
 
-def test_a_backup_renamed_or_put_in_the_place_of_ours_is_never_deleted() -> None:
+def test_a_renamed_or_replaced_backup_is_never_deleted() -> None:
     def rename(night: Night) -> None:
         backup_id = night.jobs()[3].settings.source_backup_id
         night.cloud.project.backups[backup_id or ""].name = "keep-me"
@@ -227,7 +227,7 @@ def test_a_backup_renamed_or_put_in_the_place_of_ours_is_never_deleted() -> None
     assert night.jobs()[3].code == "not-ours"
 
 
-def test_a_backup_that_increments_build_on_stays_and_says_so() -> None:
+def test_a_backup_with_dependent_increments_is_kept_with_a_reason() -> None:
     def build_on(night: Night) -> None:
         job = night.jobs()[5]
         child = night.cloud.add_backup(job.volume_id, "tomorrow", age=10.0)
@@ -241,7 +241,7 @@ def test_a_backup_that_increments_build_on_stays_and_says_so() -> None:
     assert night.jobs()[5].code == "dependants"
 
 
-def test_what_is_gone_already_counts_as_deleted() -> None:
+def test_a_missing_backup_counts_as_deleted() -> None:
     def delete(night: Night) -> None:
         for job in night.jobs()[:5]:
             night.cloud.project.backups[job.settings.source_backup_id or ""].gone_at = 0.0
@@ -253,7 +253,9 @@ def test_what_is_gone_already_counts_as_deleted() -> None:
 
 @BOTH
 @pytest.mark.parametrize("services", [Services.VBS, Services.CINDER])
-def test_hundreds_take_few_calls(operation: Operation, services: Services) -> None:
+def test_hundreds_of_restores_or_deletions_take_few_calls(
+    operation: Operation, services: Services
+) -> None:
     night = a_night(
         operation,
         volumes=300,
@@ -284,7 +286,7 @@ def meddled_with(night: Night) -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_what_others_do_meanwhile_makes_nobody_restore_twice_or_claim_what_is_not(
+def test_changes_by_others_cause_no_second_restore_and_no_false_success(
     seed: int,
 ) -> None:
     lost = [

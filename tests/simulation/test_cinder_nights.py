@@ -21,7 +21,7 @@ def on_cinder(*faults: Fault, **changes: Any) -> Scenario:
     return replace(CINDER, faults=faults, **changes)
 
 
-def test_where_every_answer_is_lost_and_nothing_is_refused_no_volume_is_backed_up_twice() -> None:
+def test_no_volume_is_backed_up_twice_if_every_answer_is_lost_and_none_refused() -> None:
     lost = Fault(on=Kind.CREATE, do=Do.DROP_AFTER)
     night = Night(volumes=30, scenario=on_cinder(lost, busy_after=86400.0), lives=4).run()
     check(night)
@@ -29,7 +29,7 @@ def test_where_every_answer_is_lost_and_nothing_is_refused_no_volume_is_backed_u
     assert (night.summary()["duplicates"], night.summary()["creates"]) == (0, 30)
 
 
-def test_a_volume_that_somebody_else_backs_up_is_waited_for_at_no_cost() -> None:
+def test_a_volume_with_a_foreign_backup_in_progress_waits_at_no_cost() -> None:
     theirs: list[str] = []
 
     def begin_another(night: Night) -> None:
@@ -46,7 +46,7 @@ def test_a_volume_that_somebody_else_backs_up_is_waited_for_at_no_cost() -> None
     assert waited.attempts > 5
 
 
-def test_backups_that_end_in_error_are_deleted_and_made_anew() -> None:
+def test_errored_backups_are_deleted_and_made_again() -> None:
     night = Night(
         volumes=40,
         scenario=on_cinder(backups=BackupScript(fail=0.4, fail_code="the disk is gone")),
@@ -60,7 +60,7 @@ def test_backups_that_end_in_error_are_deleted_and_made_anew() -> None:
     assert sorted(errored) == sorted(deleted)
 
 
-def test_a_volume_that_always_fails_says_so_in_the_clouds_own_words() -> None:
+def test_a_volume_that_always_fails_shows_the_clouds_message() -> None:
     night = Night(
         volumes=2,
         scenario=on_cinder(backups=BackupScript(fail=1.0, fail_code="the disk is gone")),
@@ -70,7 +70,7 @@ def test_a_volume_that_always_fails_says_so_in_the_clouds_own_words() -> None:
     assert {(job.code, job.message) for job in night.jobs()} == {("error", "the disk is gone")}
 
 
-def test_a_used_up_quota_stops_the_run_at_once_although_the_cloud_invites_to_try_again() -> None:
+def test_a_used_up_quota_stops_the_run_at_once_despite_retry_after() -> None:
     night = Night(volumes=30, scenario=on_cinder(quota=SimQuota(backups=10)))
     with pytest.raises(AssertionError, match=r"Cinder\.CountQuota"):
         night.run()
@@ -101,7 +101,7 @@ def test_an_hour_without_a_backup_service_costs_no_attempt_and_no_volume() -> No
     assert sorted(errored) == sorted(row["backup"] for row in night.cloud.ledger.of("delete"))
 
 
-def test_a_volume_whose_zone_has_no_backup_service_does_not_keep_the_run_alive() -> None:
+def test_a_volume_whose_zone_has_no_backup_service_fails_in_time() -> None:
     lonely = frozenset({Night(volumes=5).jobs()[0].volume_id})
     fault = Fault(on=Kind.CREATE, do=Do.FAIL, code=NO_SERVICE, volumes=lonely)
     night = Night(volumes=5, scenario=on_cinder(fault)).run()

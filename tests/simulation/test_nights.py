@@ -73,7 +73,7 @@ def test_a_two_hour_outage_costs_no_job_and_no_attempt(
     assert night.clock.passed < 3 * HOUR
 
 
-def test_volumes_that_can_never_be_created_fail_while_the_others_go_on() -> None:
+def test_volumes_that_can_never_be_created_fail_while_others_continue() -> None:
     night = Night(volumes=60)
     broken = frozenset(job.volume_id for job in night.jobs()[:4] + night.jobs()[-4:])
     fault = Fault(on=Kind.CREATE, do=Do.STATUS, status=500, volumes=broken)
@@ -85,9 +85,7 @@ def test_volumes_that_can_never_be_created_fail_while_the_others_go_on() -> None
 
 
 @pytest.mark.parametrize(("volumes", "bad"), [(20, 5), (60, 8), (100, 30)])
-def test_volumes_at_the_head_of_the_plan_that_can_never_be_created_hold_nobody_up(
-    volumes: int, bad: int
-) -> None:
+def test_impossible_volumes_at_the_head_of_the_plan_block_no_others(volumes: int, bad: int) -> None:
     broken = frozenset(job.volume_id for job in Night(volumes=volumes).jobs()[:bad])
     fault = Fault(on=Kind.CREATE, do=Do.STATUS, status=503, volumes=broken)
     quick = {"attempts": 3, "settle": 1.0, "base": 0.2}
@@ -100,14 +98,14 @@ def test_volumes_at_the_head_of_the_plan_that_can_never_be_created_hold_nobody_u
 
 
 @pytest.mark.parametrize("seed", range(max(1, SEEDS // 6)))
-def test_volumes_that_can_never_be_backed_up_fail_and_hold_nobody_up(seed: int) -> None:
+def test_volumes_that_can_never_be_backed_up_fail_and_block_no_others(seed: int) -> None:
     night, doomed = fated(seed)
     check(night.run())
     assert {job.volume_id for job in night.jobs() if job.state is JobState.FAILED} == doomed
     assert night.states()[JobState.SUCCEEDED] == night.volumes - len(doomed)
 
 
-def test_an_outage_that_only_creates_meet_costs_the_last_jobs_nothing_either() -> None:
+def test_an_outage_of_creates_alone_charges_the_last_jobs_nothing() -> None:
     outage = Fault(on=Kind.CREATE, between=(0.3, 2 * HOUR), do=Do.STATUS, status=503)
     night = Night(
         volumes=20,
@@ -143,7 +141,7 @@ def test_one_volume_that_is_always_throttled_does_not_take_every_permit() -> Non
     assert night.states() == {JobState.SUCCEEDED: 19, JobState.FAILED: 1}
 
 
-def test_revoked_and_short_lived_tokens_are_renewed_once_for_all() -> None:
+def test_revoked_and_short_lived_tokens_are_renewed_once_for_all_workers() -> None:
     revoke = Fault(on=Kind.CREATE, do=Do.REVOKE, share=0.02)
     night = Night(
         volumes=200,
@@ -171,7 +169,7 @@ def test_a_used_up_quota_stops_the_run_and_more_quota_lets_it_finish() -> None:
     assert night.states() == {JobState.SUCCEEDED: 30}
 
 
-def test_failed_cloud_jobs_are_made_anew_after_their_errored_backup_was_deleted() -> None:
+def test_failed_backups_are_made_again_after_their_errored_backup_was_deleted() -> None:
     night = Night(
         volumes=40,
         scenario=Scenario(backups=BackupScript(fail=0.3, fail_early=0.2)),
@@ -185,7 +183,7 @@ def test_failed_cloud_jobs_are_made_anew_after_their_errored_backup_was_deleted(
     assert sorted(errored) == sorted(deleted)
 
 
-def test_errored_backups_stay_when_asked_to() -> None:
+def test_errored_backups_are_kept_on_request() -> None:
     night = Night(
         volumes=40,
         scenario=Scenario(backups=BackupScript(fail=0.3)),
@@ -195,7 +193,7 @@ def test_errored_backups_stay_when_asked_to() -> None:
     assert not night.cloud.ledger.of("delete")
 
 
-def test_what_still_waits_at_the_deadline_fails_as_deadline() -> None:
+def test_jobs_that_wait_at_the_deadline_fail_as_deadline() -> None:
     night = Night(
         volumes=100,
         scenario=Scenario(backups=BackupScript(duration=(500.0, 600.0))),
@@ -208,7 +206,7 @@ def test_what_still_waits_at_the_deadline_fails_as_deadline() -> None:
     assert max(row["at"] for row in night.cloud.ledger.of("create")) <= night.clock.start + HOUR
 
 
-def test_a_name_used_by_an_older_backup_is_not_taken_for_ours() -> None:
+def test_an_older_backup_of_the_same_name_is_not_taken_for_ours() -> None:
     def yesterday(night: Night) -> None:
         for job in night.jobs():
             night.cloud.add_backup(job.volume_id, job.backup_name, age=86400.0)
@@ -271,7 +269,7 @@ def passed(seed: int, *, disturbed: bool) -> tuple[float, Night]:
 
 
 @pytest.mark.parametrize("seed", range(max(4, SEEDS // 10)))
-def test_clocks_that_are_set_make_a_night_longer_by_a_settle_and_a_look_for_each_resume(
+def test_set_clocks_lengthen_a_night_by_one_settle_and_one_look_per_resume(
     seed: int,
 ) -> None:
     """A suspend counts beside its own length: the timers do not see it."""

@@ -1,4 +1,4 @@
-"""Nights under plans with waves, windows, groups and caps: what they promise holds in any weather.
+"""Nights with waves, windows, groups and caps: their promises hold under any faults.
 
 `make sim SEEDS=10000` for more; see `test_nights.py` for how to replay one.
 """
@@ -25,7 +25,7 @@ WAVES = (Wave(name="canary"), Wave(name="rest"))
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_an_orderly_night_keeps_every_promise_in_any_weather(seed: int) -> None:
+def test_a_night_with_an_order_keeps_every_promise_under_any_faults(seed: int) -> None:
     night = orderly(seed).run()
     check(night)
     check_order(night)
@@ -62,7 +62,7 @@ def test_a_kill_at_any_point_changes_nothing_about_the_order(point: str) -> None
     assert min(hours(night)) >= 1.45
 
 
-def test_a_canary_wave_that_fails_keeps_the_fleet_from_being_sent() -> None:
+def test_a_failed_canary_wave_stops_the_next_wave() -> None:
     night = Night(volumes=40, order=small_canary)
     canary = frozenset(job.volume_id for job in night.jobs()[:3])
     refuse = {"do": Do.STATUS, "status": 400, "code": "VolumeBackup.0021"}
@@ -112,7 +112,7 @@ def test_the_volumes_of_a_server_are_submitted_minutes_apart_not_hours() -> None
 @pytest.mark.parametrize(
     ("day", "hours_open"), [((2026, 10, 25), 9), ((2026, 3, 29), 7), ((2026, 6, 1), 8)]
 )
-def test_a_night_on_which_the_clocks_change_is_as_long_as_the_clocks_say(
+def test_a_window_follows_local_time_when_the_clocks_change(
     day: tuple[int, int, int], hours_open: int
 ) -> None:
     window = Window(opens=22 * 60, closes=6 * 60, timezone="Europe/Berlin")

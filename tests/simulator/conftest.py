@@ -1,4 +1,4 @@
-"""Simulated clouds in this process and in processes of their own."""
+"""Simulated clouds in this process and in separate processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A desk in front of a simulated cloud: signed in, with a clock that the test moves."""
+"""A client of a simulated cloud: signed in, with a clock that the test moves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compute of the simulated cloud: which servers there are, page by page, and one by one."""
+"""Compute of the simulated cloud: its servers, page by page and one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every fault strikes as it says, seen through an HTTP client in virtual time."""
+"""Every fault does what it says, seen through an HTTP client in virtual time."""
 
 from __future__ import annotations
 

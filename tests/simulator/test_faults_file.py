@@ -1,4 +1,4 @@
-"""A faults file says what it means, and every mistake in it is told at once."""
+"""How a faults file is read, and that all its mistakes are reported at once."""
 
 from __future__ import annotations
 

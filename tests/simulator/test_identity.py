@@ -1,4 +1,4 @@
-"""Tokens are given for good credentials only, live their life, and can be revoked."""
+"""Tokens are issued for valid credentials only, expire, and can be revoked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The official OpenStack clients take the simulator for a cloud, with the file that it prints."""
+"""The official OpenStack clients work with the simulator and the file that it prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real server process: real resets, real hangs, a clean end, and the doors for tests."""
+"""The real server process: resets, hangs, a clean end, and the endpoints for tests."""
 
 from __future__ import annotations
 

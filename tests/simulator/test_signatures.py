@@ -1,4 +1,4 @@
-"""The gateway takes what the official signer signs with a good key in time, and nothing else."""
+"""The gateway accepts only requests that the official signer signs with a valid key in time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One face for both stores, so that the same tests run on each, and the values they run with."""
+"""One interface for both stores, so that the same tests run on each, and sample values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many bytes of the store file a finished job takes: a realistic run, truly written."""
+"""How many bytes of the store file a finished job takes, measured on a realistic run."""
 
 from __future__ import annotations
 

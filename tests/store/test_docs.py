@@ -1,4 +1,4 @@
-"""docs/store.md against the real schema, and the views against the values."""
+"""docs/store.md compared with the real schema, and the views with the values."""
 
 from __future__ import annotations
 

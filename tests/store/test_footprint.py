@@ -1,4 +1,4 @@
-"""What a job takes in the file, and that the hot statements use the indexes made for them."""
+"""The size of a job in the file, and that frequent statements use their indexes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that hold volumes of others: who they are, and how they give them up."""
+"""Runs that hold volumes of others: how they are found, and how they release them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One engine per run, with real processes: whatever lies beside the store, whoever asks."""
+"""One engine per run, with real processes, whatever files are beside the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random lives of two runs that share volumes: the file and the twin in memory never disagree."""
+"""Random operations on two runs that share volumes: SQLite and memory never disagree."""
 
 from __future__ import annotations
 

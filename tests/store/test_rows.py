@@ -1,4 +1,4 @@
-"""Packing loses nothing, whatever a cloud calls its things."""
+"""Packing of rows loses nothing, whatever the ids and names are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a follower of a run keeps in memory."""
+"""The counters that a follower of a run keeps in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file system without locks: the C library's `fcntl`, told to refuse, preloaded."""
+"""A file system without locks, by preloading an `fcntl` that refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A source from memory for the screens: seeded, its clock stands still, nothing is on a disk."""
+"""An in-memory source for the screens, with a seed and a fixed clock."""
 
 from __future__ import annotations
 

@@ -1,13 +1,11 @@
-"""A process at a pseudo-terminal, and everything that it wrote there."""
+"""A process at a pseudo-terminal, and everything that it wrote."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-import pty
 import select
 import signal
-import struct
 import subprocess
 import sys
 import termios
@@ -15,6 +13,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+
+from benchmarks.terminal import open_terminal
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
@@ -30,9 +30,7 @@ class Terminal:
         controlling: bool = True,
         **environ: str,
     ) -> None:
-        self._main, child = pty.openpty()
-        width, height = size
-        fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+        self._main, child = open_terminal(*size)
         self.modes_before = termios.tcgetattr(child)
         kept = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TMUX", "CI")}
         self.process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Every action there is, called by its key (or by its name in the palette), does what it says."""
+"""Every action, called by its key or by its name in the palette, does what it says."""
 
 from __future__ import annotations
 

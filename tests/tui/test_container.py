@@ -1,4 +1,4 @@
-"""As the first process of a container the screen ends every engine with it, and asks first."""
+"""As the first process of a container the screen ends every engine when it ends, and asks first."""
 
 from __future__ import annotations
 

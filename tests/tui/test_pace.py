@@ -1,4 +1,4 @@
-"""How fast a run goes, from what the store kept."""
+"""The pace of a run, computed from the store."""
 
 from __future__ import annotations
 

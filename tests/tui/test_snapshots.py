@@ -1,4 +1,4 @@
-"""Pictures of the screens. `pytest --snapshot-update` takes them anew: look at each of them."""
+"""Pictures of the screens. `pytest --snapshot-update` makes new ones: check each of them."""
 
 from __future__ import annotations
 

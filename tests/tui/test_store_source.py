@@ -1,4 +1,4 @@
-"""Where the screens get everything from: on a real store with a real journal."""
+"""The source of the screens, on a real store with a real journal."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """What every backup service must do, whichever it is: the simulated VBS and Cinder, and a real one
-where the environment names it (see `ground`)."""
+where the environment names it (see `harness`)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vbsbatch.model import (
 from vbsbatch.policy import Judgement, judge, named
 from vbsbatch.simulator import Services
 
-from .ground import ContractCloud, real, real_cloud, simulated
+from .harness import ContractCloud, real, real_cloud, simulated
 
 pytestmark = pytest.mark.anyio
 

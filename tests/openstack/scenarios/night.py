@@ -1,10 +1,9 @@
-"""A user's evening at the real cloud: a fleet, a plan, the command line, the official client."""
+"""A night on the real cloud: volumes, a plan, the command line, the official client."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -77,13 +76,12 @@ class Night(Harness):
         """Wait until so many jobs of a live run are in a state."""
 
         def reached() -> bool:
-            time.sleep(0.3)  # looking costs more than the run itself
             if self.count(state) >= count:
                 return True
             assert run.poll() is None, f"it ended: {run.communicate()}"
             return False
 
-        until(reached, PATIENCE)
+        until(reached, PATIENCE, every=0.3)  # each check costs more than the run itself
 
     def backups(self, fleet: Fleet) -> Sequence[official.Listed]:
         return official.backups(self.real, fleet.ids)

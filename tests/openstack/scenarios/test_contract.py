@@ -1,4 +1,4 @@
-"""The contract of every backup service, held against a Cinder that nobody here wrote."""
+"""The contract tests of every backup service, on a real Cinder."""
 
 from __future__ import annotations
 

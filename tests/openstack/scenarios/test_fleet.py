@@ -1,4 +1,4 @@
-"""A whole fleet, from the cloud to a plan, through kills to its backups, and away again."""
+"""Hundreds of volumes, from the plan through kills to their backups and their deletion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Services of the real cloud stop, hang and come back in mid-run; nothing is lost or made twice."""
+"""Services of the real cloud stop, hang and return during a run; nothing is lost or made twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the look before the start finds out at the real cloud."""
+"""What preflight finds on the real cloud."""
 
 from __future__ import annotations
 

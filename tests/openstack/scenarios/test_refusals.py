@@ -1,4 +1,4 @@
-"""What the real Cinder refuses: quotas, rights, increments of nothing."""
+"""What the real Cinder refuses: quotas, rights, increments without a parent."""
 
 from __future__ import annotations
 

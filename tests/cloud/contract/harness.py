@@ -1,4 +1,4 @@
-"""What the contract of a backup service is tested on: a service, volumes, and a way to pass time.
+"""What the contract tests run on: a service, volumes, and a way to pass time.
 
 Simulated clouds stand here with a clock that is moved by hand. A real one is named by the
 environment: `VBSBATCH_CONTRACT_CLOUD` is an entry of clouds.yaml, `VBSBATCH_CONTRACT_VOLUMES` lists
