@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from vbsbatch.model import BLOCKED, Answer, Rule, Verdict, is_too_fast, names_quota
-from vbsbatch.policy.cinder_messages import ERROR
-from vbsbatch.policy.codes import table
+from vbsbatch.policy.codes import ERROR, table
 
 STOPPING_STATUSES = {
     403: "no permission, or a quota is used up",
@@ -28,12 +27,6 @@ STOPPING_STATUSES = {
     501: "the service does not offer this",
 }
 """A create refused with one of these would be refused for the next volume too."""
-
-CONFLICTS = frozenset({"VolumeBackup.0013", "Cinder.BackingUp"})
-"""Codes that say: a backup of this volume is under way, and it may be ours."""
-
-OUTAGES = frozenset({"VolumeBackup.0900", "Cinder.NoService"})
-"""Codes that say: the service itself is down."""
 
 OURS = {
     "deadline": "the plan's deadline passed before it could be sent",
@@ -117,7 +110,7 @@ def judge_cloud_job(code: str | None, rules: Iterable[Rule] = ()) -> Judgement:
     # retry here. A service that is down is waited for all the same.
     verdict = (
         entry.verdict
-        if entry.code in OUTAGES
+        if entry.outage
         else {
             Verdict.LATER: Verdict.RETRY,
             Verdict.THROTTLE: Verdict.RETRY,
@@ -233,8 +226,8 @@ def _by_code(answer: Answer) -> Judgement | None:
     return Judgement(
         verdict=entry.verdict,
         meaning=entry.meaning,
-        outage=entry.code in OUTAGES,
-        conflict=entry.code in CONFLICTS,
+        outage=entry.outage,
+        conflict=entry.conflict,
         stop_after=entry.stop_after,
     )
 

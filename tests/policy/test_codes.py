@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from vbsbatch.model import NO_PARENT, Answer, Rule, Verdict
 from vbsbatch.policy import documented, failure_code, judge, judge_cloud_job, named
-from vbsbatch.policy.cinder_messages import ERROR
-from vbsbatch.policy.codes import table
+from vbsbatch.policy.codes import ERROR, table
 
 VOLUME = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
 STATUS = "Volume to be backed up must be available or in-use, but the current status is"
