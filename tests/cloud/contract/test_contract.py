@@ -1,5 +1,5 @@
-"""What every backup service must do, whichever it is: the simulated VBS and Cinder, and a real one
-where the environment names it (see `ground`)."""
+"""What every backup service of the registry must do: the simulated ones, and a real one where the
+environment names it (see `ground`)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import pytest
 
+from vbsbatch.cloud.service import CloudService
+from vbsbatch.cloud.services import SERVICES
 from vbsbatch.engine.ports import BackupService
 from vbsbatch.errors import ListChanged
-from vbsbatch.model import NO_PARENT, Answer, BackupSettings, CloudJobStatus, Service, Verdict
+from vbsbatch.model import NO_PARENT, Answer, BackupSettings, CloudJobStatus, Verdict
 from vbsbatch.policy import Judgement, judge, named
 from vbsbatch.simulator import Services
 
@@ -18,7 +20,7 @@ from .ground import ContractCloud, real, real_cloud, simulated
 
 pytestmark = pytest.mark.anyio
 
-CLOUDS = ("vbs", "cinder", *(["real"] if real_cloud() else []))
+CLOUDS = (*(str(each.facts.service) for each in SERVICES), *(["real"] if real_cloud() else []))
 NOBODY = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
 
 
@@ -55,7 +57,7 @@ async def test_an_accepted_create_proves_itself_and_its_backup_becomes_available
     job, service = ground.job(), ground.service
     answer = await service.create(job, 0)
     assert judge(answer).verdict is Verdict.ACCEPTED
-    by_job = ground.service.facts.service is Service.VBS
+    by_job = type(service).cloud_job is not CloudService.cloud_job
     assert (answer.cloud_job_id is not None, answer.backup_id is None) == (by_job, by_job)
     backup = await ground.ended(job)
     assert backup.status == "available"
@@ -99,7 +101,7 @@ async def test_a_volume_in_use_is_backed_up_too(ground: ContractCloud) -> None:
     if ground.in_use is None:
         pytest.skip("this cloud has no volume in use for us")
     job = ground.job(ground.in_use)
-    if ground.service.facts.service is Service.CINDER:
+    if ground.service.facts.refuses_in_use:
         careful = replace(job, settings=BackupSettings(force=False))
         refused = verdict(await ground.service.create(careful, 0))
         assert refused == (Verdict.FAIL, "Cinder.InUse")
@@ -112,7 +114,7 @@ async def test_an_increment_builds_on_a_backup_or_says_that_there_is_none(
 ) -> None:
     job = ground.job(full=False, full_if_no_parent=True)
     answer = named(await ground.service.create(job, 0))
-    if ground.service.facts.service is Service.CINDER:
+    if ground.service.facts.needs_parent:
         assert (judge(answer).verdict, answer.code) == (Verdict.FAIL, NO_PARENT)
         answer = await ground.service.create(replace(job, code=answer.code), 0)
     assert judge(answer).verdict is Verdict.ACCEPTED
