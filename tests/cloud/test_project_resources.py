@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vbsbatch.cloud import project_resources
+from vbsbatch.cloud import pagination
 from vbsbatch.cloud.catalog import find_endpoints
 from vbsbatch.cloud.project_resources import read_server, read_volume
 from vbsbatch.errors import CloudRefused, CloudUnavailable, ListChanged
@@ -131,7 +131,7 @@ async def test_a_full_page_without_links_is_followed_by_its_last_id() -> None:
 
 
 async def test_pages_without_end_are_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(project_resources, "PAGES", 3)
+    monkeypatch.setattr(pagination, "PAGES", 3)
 
     def handler(request: httpx.Request) -> httpx.Response:
         more = f"?marker={request.url.params.get('marker', '')}x"

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vbsbatch.cloud.backup_actions import BackupActions
+from vbsbatch.cloud.pagination import Pages
 from vbsbatch.cloud.project_resources import ProjectResources
-from vbsbatch.cloud.resource_list import PAGES
-from vbsbatch.errors import CloudRefused, CloudUnavailable, ListIncomplete
+from vbsbatch.errors import CloudRefused, ListIncomplete
 from vbsbatch.model import (
     AT_ONCE,
     Answer,
@@ -175,22 +175,15 @@ class BackupOperationAdapter(ABC):
         that does not end has not shown is asked for one by one."""
         began_at, found = self._now(), dict[str, Backup]()
         try:
-            await self._list(wanted, found)
+            async for page in Pages(self._service.backups, "backups"):
+                found |= {backup.id: backup for backup in page.backups if backup.id in wanted}
+                if len(found) == len(wanted):
+                    break
         except ListIncomplete:
             for backup_id in sorted(wanted - found.keys()):
                 backup = await self._service.backup(backup_id)
                 found |= {} if backup is None else {backup_id: backup}
         return ListSnapshot(began_at=began_at, listed=found)
-
-    async def _list(self, wanted: set[str], found: dict[str, Backup]) -> None:
-        page = None
-        for _ in range(PAGES):
-            listed = await self._service.backups(page)
-            found |= {backup.id: backup for backup in listed.backups if backup.id in wanted}
-            page = listed.next
-            if page is None or len(found) == len(wanted):
-                return
-        raise CloudUnavailable(f"the list of backups does not end within {PAGES} pages")
 
     def _settled(self, job: Job, look: ListSnapshot) -> bool:
         """Whether a look began late enough to prove something about an unknown job."""

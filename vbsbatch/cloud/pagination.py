@@ -1,25 +1,67 @@
-"""How a list goes on after a page, and whether a page takes it any further. Pure.
+"""How a list goes on after a page, and whether a page takes it any further.
 
-A walk reads one list from its beginning. Its next page may be asked for by the cloud's own link, by
-the last entry (`marker`), or by how many were seen (`offset`): where one of them leads nowhere,
-another may.
+`Pages` gives a list page by page to whoever reads it. The rest of this module is pure: a walk reads
+one list from its beginning. Its next page may be asked for by the cloud's own link, by the last
+entry (`marker`), or by how many were seen (`offset`): where one of them leads nowhere, another may.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, Generic, Protocol, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from vbsbatch.cloud.response_parser import usable_id, whole
+from vbsbatch.errors import CloudUnavailable
 
 LAST = "#"
 """In the `next` of a page, before the id of an entry that the next page has to show."""
 
 _TOTALS = ("total_count", "totalcount", "total")
 _EMPTY_AT_MOST = 20  # pages without an entry that lead on; more are no list but a fault
+
+
+PAGES = 1000
+"""A list of more pages than this is no list but a fault: its links go in a circle, say."""
+
+
+class _Page(Protocol):
+    @property
+    def next(self) -> str | None: ...
+
+
+Page = TypeVar("Page", bound=_Page)
+
+
+class Pages(Generic[Page]):
+    """The pages of a list, one after the other: ``async for page in Pages(service.backups, ...)``.
+
+    `read` reads one page, with the `next` of the page before or None for the first. `of` is what
+    the list holds, for errors. Raises what `read` raises, and `CloudUnavailable` for a list of more
+    than `PAGES` pages.
+    """
+
+    def __init__(self, read: Callable[[str | None], Awaitable[Page]], of: str) -> None:
+        self._read = read
+        self._of = of
+        self._next: str | None = None
+        self.count = 0
+        """Pages that were read so far."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Page:
+        if self.count and self._next is None:
+            raise StopAsyncIteration
+        if self.count == PAGES:
+            raise CloudUnavailable(f"the list of {self._of} does not end within {PAGES} pages")
+        page = await self._read(self._next)
+        self._next = page.next
+        self.count += 1
+        return page
 
 
 class By(IntEnum):

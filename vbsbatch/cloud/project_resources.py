@@ -6,7 +6,8 @@ from collections.abc import Set
 from urllib.parse import quote
 
 from vbsbatch.cloud.endpoints import Endpoints, versioned_root_of
-from vbsbatch.cloud.resource_list import PAGES, ResourceList, block_storage_places
+from vbsbatch.cloud.pagination import Pages
+from vbsbatch.cloud.resource_list import ResourceList, block_storage_places
 from vbsbatch.cloud.response_errors import is_unknown, read_success
 from vbsbatch.cloud.response_parser import clean, iso_time, usable_id, whole
 from vbsbatch.cloud.session import Session
@@ -58,16 +59,13 @@ class ProjectResources:
     async def these(self, wanted: Set[str]) -> dict[str, CloudVolume]:
         """Those of the wanted volumes that the cloud knows, by id; raises likewise."""
         found: dict[str, CloudVolume] = {}
-        page = None
-        for _ in range(PAGES):
+        if not wanted:
+            return found
+        async for page in Pages(self.volumes, "volumes"):
+            found |= {volume.id: volume for volume in page.volumes if volume.id in wanted}
             if len(found) == len(wanted):
-                return found
-            listed = await self.volumes(page)
-            found |= {volume.id: volume for volume in listed.volumes if volume.id in wanted}
-            page = listed.next
-            if page is None:
-                return found
-        raise CloudUnavailable(f"the list of volumes does not end within {PAGES} pages")
+                break
+        return found
 
     async def servers(self, page: str | None = None) -> ServerPage:
         """One page of all servers, none where there is no compute service; raises likewise."""

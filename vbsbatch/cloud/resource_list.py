@@ -33,9 +33,6 @@ PAGE = 1000
 SHORTER = (200, 40, 8)
 """Entries a page where longer ones take the cloud too long."""
 
-PAGES = 1000
-"""A list of more pages than this is no list but a fault: its links go in a circle, say."""
-
 _WALK = "~"  # in the `next` of a page, before the number of its walk
 _WALKS = 16  # so many lists are being read at once, at most
 _VERSIONS = ("v3", "v2")
