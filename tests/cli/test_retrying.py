@@ -9,12 +9,13 @@ from typing import Any, cast
 import anyio
 import pytest
 
-from vbsbatch.cli import cloud_queries, engine_process, verify_command
+from vbsbatch.cli import engine_process
 from vbsbatch.cli.cloud_queries import read_servers, read_volumes, survey, volumes_by_id
 from vbsbatch.cli.preflight_queries import take_sight
 from vbsbatch.cli.retrying import CHANGES, Tries, ask_again
 from vbsbatch.cli.run_commands import _check_settings
 from vbsbatch.cli.verify_command import listed
+from vbsbatch.cloud import pagination
 from vbsbatch.cloud.services import VbsService
 from vbsbatch.errors import (
     CloudError,
@@ -142,7 +143,7 @@ async def test_a_list_that_goes_no_further_has_not_been_read_and_is_not_asked_fo
 
 
 async def test_a_list_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cloud_queries, "PAGES", 20)
+    monkeypatch.setattr(pagination, "PAGES", 20)
     with pytest.raises(CloudUnavailable, match="does not end within 20 pages"):
         await read(Cloud(a_page))
 
@@ -197,7 +198,7 @@ class Shrinking(Cloud):
 async def test_a_list_of_backups_without_end_is_not_read_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(verify_command, "PAGES", 20)
+    monkeypatch.setattr(pagination, "PAGES", 20)
     with pytest.raises(CloudUnavailable, match="does not end within 20 pages"):
         endless = Cloud(a_page)
         endless.more = "again"

@@ -7,16 +7,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from vbsbatch.cli.retrying import USUAL, Tries, ask_again, whole
+from vbsbatch.cli.retrying import USUAL, Tries, patient_pages, whole
 from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable
 from vbsbatch.model import CloudServer, CloudVolume
 
 if TYPE_CHECKING:
     from vbsbatch.cloud import ProjectResources
     from vbsbatch.inventory.volumes_by_server import VolumesByServer
-
-PAGES = 1000
-"""More than this is no list but a fault: a page holds a thousand, or what a cloud gives."""
 
 Count = Callable[[int], None]
 """Told how many volumes are there so far."""
@@ -41,17 +38,14 @@ async def _read_volumes(
 ) -> list[CloudVolume]:
     found: dict[str, CloudVolume] = {}
     missing = None if wanted is None else set(wanted)
-    page = None
-    for _ in range(PAGES):
-        listed = await ask_again(partial(inventory.volumes, page), tries)
-        found.update((volume.id, volume) for volume in listed.volumes)
+    async for page in patient_pages(inventory.volumes, "volumes", tries):
+        found.update((volume.id, volume) for volume in page.volumes)
         count(len(found))
         if missing is not None:
-            missing.difference_update(volume.id.lower() for volume in listed.volumes)
-        if listed.next is None or missing == set():
-            return list(found.values())
-        page = listed.next
-    raise CloudUnavailable(f"the list of volumes does not end within {PAGES} pages")
+            missing.difference_update(volume.id.lower() for volume in page.volumes)
+            if not missing:
+                break
+    return list(found.values())
 
 
 async def volumes_by_id(
@@ -69,14 +63,9 @@ async def read_servers(inventory: ProjectResources) -> list[CloudServer]:
 
 async def _read_servers(inventory: ProjectResources) -> list[CloudServer]:
     found: dict[str, CloudServer] = {}
-    page = None
-    for _ in range(PAGES):
-        listed = await ask_again(partial(inventory.servers, page))
-        found.update((server.id, server) for server in listed.servers)
-        if listed.next is None:
-            return list(found.values())
-        page = listed.next
-    raise CloudUnavailable(f"the list of servers does not end within {PAGES} pages")
+    async for page in patient_pages(inventory.servers, "servers"):
+        found.update((server.id, server) for server in page.servers)
+    return list(found.values())
 
 
 async def survey(inventory: ProjectResources, count: Count) -> tuple[VolumesByServer, str | None]:

@@ -11,7 +11,7 @@ import anyio
 
 from vbsbatch.cli.cloud_queries import Count, read_volumes
 from vbsbatch.cli.engine_process import reach
-from vbsbatch.cli.retrying import BRIEF, ask_again, whole
+from vbsbatch.cli.retrying import BRIEF, patient_pages, whole
 from vbsbatch.cloud import CloudService
 from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError
 from vbsbatch.inventory.cloud_snapshot import CloudSnapshot, Gap
@@ -100,11 +100,9 @@ async def _see_backups(service: CloudService, seen: _ProjectQueries) -> None:
 async def _read_backups(service: CloudService) -> tuple[list[Backup], bool]:
     """The newest backups of the project, and whether they are all there are."""
     found: dict[str, Backup] = {}
-    page = None
-    for _ in range(PAGES):
-        listed = await ask_again(partial(service.backups, page), BRIEF)
-        found.update((backup.id, backup) for backup in listed.backups)
-        if listed.next is None:
-            return list(found.values()), True
-        page = listed.next
-    return list(found.values()), False
+    pages = patient_pages(service.backups, "backups", BRIEF)
+    async for page in pages:
+        found.update((backup.id, backup) for backup in page.backups)
+        if pages.count == PAGES:
+            return list(found.values()), page.next is None
+    return list(found.values()), True

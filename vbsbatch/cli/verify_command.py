@@ -11,8 +11,9 @@ import click
 
 from vbsbatch.cli import FAILED, mention, say
 from vbsbatch.cli.cloud_line import place_line
-from vbsbatch.cli.cloud_queries import PAGES, volumes_by_id
+from vbsbatch.cli.cloud_queries import volumes_by_id
 from vbsbatch.cli.options import cloud_options, db_option, open_store, run_argument, with_options
+from vbsbatch.cloud.pagination import Pages
 from vbsbatch.errors import CloudUnavailable, ListChanged, ListIncomplete
 from vbsbatch.model import OPEN_STATES, Cloud, JobState, Operation
 
@@ -135,19 +136,16 @@ async def listed(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
 
 async def _listed(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
     found: dict[str, Backup] = {}
-    page = None
-    for _ in range(PAGES):
-        if len(found) == len(wanted):
-            return found
-        try:
-            shown = await _page(service, page)
-        except ListIncomplete:
-            return found | await _one_by_one(service, wanted - found.keys())
-        found |= {backup.id: backup for backup in shown.backups if backup.id in wanted}
-        page = shown.next
-        if page is None:
-            return found
-    raise _endless()
+    if not wanted:
+        return found
+    try:
+        async for page in _pages(service):
+            found |= {backup.id: backup for backup in page.backups if backup.id in wanted}
+            if len(found) == len(wanted):
+                break
+    except ListIncomplete:
+        return found | await _one_by_one(service, wanted - found.keys())
+    return found
 
 
 async def _one_by_one(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
@@ -170,18 +168,15 @@ async def _backups_since(service: CloudService, since: Cloud) -> list[Backup]:
     from vbsbatch.engine.reconcile import CLOCKS_DIFFER, reaches_back
 
     found: list[Backup] = []
-    page = None
-    for _ in range(PAGES):
-        listed = await _page(service, page)
-        found.extend(listed.backups)
-        if listed.next is None or reaches_back(found, since - CLOCKS_DIFFER):
-            return found
-        page = listed.next
-    raise _endless()
+    async for page in _pages(service):
+        found.extend(page.backups)
+        if reaches_back(found, since - CLOCKS_DIFFER):
+            break
+    return found
 
 
-def _endless() -> CloudUnavailable:
-    return CloudUnavailable(f"the list of backups does not end within {PAGES} pages")
+def _pages(service: CloudService) -> Pages[BackupPage]:
+    return Pages(partial(_page, service), "backups")
 
 
 async def _page(service: CloudService, page: str | None) -> BackupPage:
