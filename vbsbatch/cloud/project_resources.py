@@ -8,10 +8,9 @@ from urllib.parse import quote
 from vbsbatch.cloud.endpoints import Endpoints, versioned_root_of
 from vbsbatch.cloud.pagination import Pages
 from vbsbatch.cloud.resource_list import ResourceList, block_storage_places
-from vbsbatch.cloud.response_errors import is_unknown, read_success
 from vbsbatch.cloud.response_parser import clean, iso_time, usable_id, whole
 from vbsbatch.cloud.session import Session
-from vbsbatch.errors import CloudUnavailable, SignInError
+from vbsbatch.errors import SignInError
 from vbsbatch.model import CloudServer, CloudVolume, ServerPage, VolumePage
 
 _COMPUTE_VERSIONS = ("v2.1", "v2")
@@ -44,17 +43,7 @@ class ProjectResources:
 
     async def volume(self, volume_id: str) -> CloudVolume | None:
         """One volume, or None when the cloud does not know it; raises likewise."""
-        url = f"{await self._volumes.place()}/{quote(volume_id, safe='')}"
-        reply = await self._session.read("GET", url)
-        if is_unknown(self._session, reply):
-            return None
-        document = read_success(self._session, reply)
-        volume = read_volume(document.get("volume"))
-        if volume is None and document.get("volume", "") is None:
-            return None
-        if volume is None:
-            raise CloudUnavailable("the volume's answer is unreadable", status=reply.status)
-        return volume
+        return await self._volumes.entry(volume_id, "volume", read_volume)
 
     async def these(self, wanted: Set[str]) -> dict[str, CloudVolume]:
         """Those of the wanted volumes that the cloud knows, by id; raises likewise."""
