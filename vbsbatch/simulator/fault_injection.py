@@ -45,7 +45,7 @@ _PROXY_PAGE = (
 
 
 class FaultBook:
-    """The faults of a scenario with what they have struck so far."""
+    """The faults of a scenario, and how often each has struck."""
 
     def __init__(self, faults: tuple[Fault, ...], rng: random.Random, since: float) -> None:
         self._faults = faults
@@ -56,8 +56,10 @@ class FaultBook:
     def pick(
         self, kind: Kind, volume_id: str | None, now: float, *, entries: int | None = None
     ) -> Fault | None:
-        """The first fault that strikes this request, counted as having struck; `entries` is how
-        many a list is asked for."""
+        """The first fault that strikes this request, which is counted.
+
+        `entries` is how many entries a list is asked for.
+        """
         for number, fault in enumerate(self._faults):
             counted = (number, volume_id if fault.volumes else None)
             if not self._fits(fault, kind, volume_id, now):
@@ -91,7 +93,7 @@ class SlidingWindow:
         self._passed: deque[float] = deque()
 
     def wait(self, kind: Kind, now: float) -> float | None:
-        """None when the request may pass, else in how many seconds the next one could."""
+        """None when the request may pass, else the seconds until the next one may."""
         limit = self._limit
         if limit.on is not None and limit.on is not kind:
             return None

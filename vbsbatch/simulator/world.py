@@ -1,8 +1,7 @@
-"""The simulated cloud: one function from requests to answers, over state that follows the time.
+"""The simulated cloud: one function from requests to answers.
 
 No input or output, no sleeping, no clock of its own: the same seed, clock and requests give the
-same answers. Whoever carries the answer (a server, an in-memory transport) waits `delay` seconds
-and lets `fate` happen.
+same answers. A server or an in-memory transport waits `delay` seconds and applies `fate`.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ from vbsbatch.simulator.wire import (
 )
 
 _WANTED = {Kind.CREATE: "backup", Kind.RESTORE: "restore"}
-"""What the body of a request speaks of that is about one volume."""
+"""The key of the body of a request about one volume."""
 
 
 class SimClock(Protocol):
@@ -55,7 +54,7 @@ class SimClock(Protocol):
 
 @dataclass(slots=True)
 class _Arrival:
-    """A request on arrival: where it leads and what it would create."""
+    """A request that arrived: where it leads, and what it would create."""
 
     request: SimRequest
     place: RequestTarget
@@ -70,7 +69,7 @@ class _Arrival:
 class SimulatedCloud:
     """Identity, block storage and backup service of one region with two projects.
 
-    `project` is the one that the users work in; `other` is somebody else's and empty.
+    `project` is that of the users; `other` is another one, and empty.
     """
 
     def __init__(
@@ -98,17 +97,17 @@ class SimulatedCloud:
         self.change(scenario)
 
     def change(self, scenario: Scenario) -> None:
-        """Behave like this from now on; windows and counts of faults start anew."""
+        """Behave like this from now on; windows and counts of faults begin anew."""
         self.scenario = scenario
         self._faults = FaultBook(scenario.faults, self._rng, self.clock.now())
         self._window = SlidingWindow(scenario.limit) if scenario.limit else None
 
     def revoke_tokens(self) -> None:
-        """No token that was issued so far is good any more."""
+        """Revoke every token that was issued so far."""
         self.identity.revoke_all(self.clock.now(), self.scenario.revoked_after)
 
     def handle(self, request: SimRequest) -> SimReply:
-        """Answer one request. What it changes is committed now, whatever becomes of the answer."""
+        """Answer one request. Its changes are committed now, even if the answer is lost."""
         now = self.clock.now()
         self.settle(now)
         arrival = self._receive(request, now)
@@ -230,7 +229,7 @@ class SimulatedCloud:
         return strike(arrival.fault, reply, arrival.request, service, self._request_id)
 
     def _finish(self, reply: SimReply, arrival: _Arrival) -> None:
-        """Add the headers that every answer carries, and the time it takes."""
+        """Add the headers that every answer has, and the time that it takes."""
         reply.headers.setdefault("content-type", "application/json")
         ahead = self.scenario.ahead(arrival.now - self.start)
         reply.headers["date"] = _http_date(int(arrival.now + ahead))
@@ -279,10 +278,10 @@ class SimulatedCloud:
     def add_backup(
         self, volume_id: str, name: str, *, status: str = "available", age: float = 86400.0
     ) -> str:
-        """Put a finished backup there as if made `age` seconds ago; returns its id.
+        """Add a finished backup as if it was made `age` seconds ago; returns its id.
 
         `status` is `available` or `error`. It belongs to no create of the ledger. Lists show the
-        newest addition first: add the oldest first.
+        last addition first: add the oldest first.
         """
         at = self.clock.now() - age
         backup = SimBackup(
@@ -300,7 +299,7 @@ class SimulatedCloud:
         return backup.id
 
     def live_backups(self) -> dict[str, list[str]]:
-        """Backups that the ledger's creates made and that are or will be good, by volume."""
+        """Backups of the ledger's creates that are or will be available, by volume."""
         now = self.clock.now()
         found: dict[str, list[str]] = {}
         for backup in self.project.order:
@@ -309,9 +308,10 @@ class SimulatedCloud:
         return found
 
     def summary(self) -> dict[str, Any]:
-        """The ledger in figures; `lost` and `duplicates` count volumes.
+        """The ledger in numbers; `lost` and `duplicates` count volumes.
 
-        `lost`: a create was accepted, yet there is no good backup. `duplicates`: more than one.
+        `lost`: a create was accepted, and there is no available backup. `duplicates`: there are
+        several.
         """
         self.settle(self.clock.now())
         creates = self.ledger.of("create")
