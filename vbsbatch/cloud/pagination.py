@@ -27,12 +27,12 @@ PAGES = 1000
 """A list of more pages than this is no list but a fault: its links go in a circle, say."""
 
 
-class _Page(Protocol):
+class _HasNext(Protocol):
     @property
     def next(self) -> str | None: ...
 
 
-Page = TypeVar("Page", bound=_Page)
+Page = TypeVar("Page", bound=_HasNext)
 
 
 class Pages(Generic[Page]):
