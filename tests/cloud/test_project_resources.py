@@ -107,7 +107,7 @@ async def test_pages_follow_the_links_on_our_own_host() -> None:
     [(404, "Volume m1 could not be found."), (400, "marker [m1] not found")],
     ids=["block storage", "compute"],
 )
-async def test_a_page_that_begins_behind_what_is_gone_tells_of_a_list_that_changed(
+async def test_a_page_after_an_entry_that_is_gone_means_that_the_list_changed(
     status: int, said: str
 ) -> None:
     refusal = {"itemNotFound": {"code": status, "message": said}}
@@ -180,7 +180,7 @@ async def test_what_is_no_list_is_an_error(reply: httpx.Response, error: type[Ex
         ("https://nova.test", "/v2.1/servers"),
     ],
 )
-async def test_servers_are_found_however_the_catalog_writes_compute(
+async def test_servers_are_found_for_every_form_of_the_compute_endpoint(
     endpoint: str, path: str
 ) -> None:
     def handler(request: httpx.Request) -> httpx.Response:
@@ -193,7 +193,7 @@ async def test_servers_are_found_however_the_catalog_writes_compute(
     assert (await inventory.servers()).servers == (CloudServer(id="srv-1", name="db01"),)
 
 
-async def test_without_compute_there_are_no_servers_and_no_question() -> None:
+async def test_without_compute_there_are_no_servers_and_no_request() -> None:
     for endpoints in ({}, {"compute": "no url"}):
         bench = Bench(lambda _: answer(500), **endpoints)
         assert not bench.service.inventory.knows_servers
@@ -201,7 +201,7 @@ async def test_without_compute_there_are_no_servers_and_no_question() -> None:
         assert bench.requests == []
 
 
-def test_compute_in_several_regions_keeps_nobody_out() -> None:
+def test_compute_in_several_regions_is_no_error() -> None:
     catalog = {
         "vbs": [("eu-de", "https://vbs.test")],
         "compute": [("eu-de", "https://a.test"), ("eu-nl", "https://b.test")],

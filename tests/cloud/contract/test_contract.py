@@ -70,7 +70,7 @@ async def test_an_accepted_create_proves_itself_and_its_backup_becomes_available
         assert (cloud_job.status, cloud_job.backup_id) == (CloudJobStatus.SUCCESS, backup.id)
 
 
-async def test_what_is_asked_for_comes_with_the_backup_or_is_objected_to(
+async def test_the_settings_of_a_backup_are_applied_or_refused_before(
     ground: ContractCloud,
 ) -> None:
     job = ground.job(description="before", tags=(("wave", "1"), ("owner", "")), full=True)
@@ -142,7 +142,7 @@ async def test_a_backup_that_ends_in_error_is_listed_as_such_and_can_be_deleted(
     assert await ground.of(job) == []
 
 
-async def test_what_the_cloud_does_not_know_is_none_and_its_deletion_no_error(
+async def test_an_unknown_backup_is_none_and_its_deletion_no_error(
     ground: ContractCloud,
 ) -> None:
     assert await ground.service.backup(NOBODY) is None
@@ -169,7 +169,7 @@ async def test_the_list_comes_newest_first_and_page_by_page(ground: ContractClou
     assert pages == [[name] for name in names]
 
 
-async def test_a_page_whose_beginning_is_gone_tells_of_a_list_that_changed(
+async def test_a_page_whose_beginning_is_gone_means_that_the_list_changed(
     ground: ContractCloud,
 ) -> None:
     await ground.service.backups()
