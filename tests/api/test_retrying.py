@@ -9,11 +9,12 @@ from typing import Any, cast
 import anyio
 import pytest
 
-from vbsbatch.api import cloud_lists, sessions
+from vbsbatch.api import sessions
 from vbsbatch.api.cloud_lists import listed, read_servers, read_volumes, survey, volumes_by_id
 from vbsbatch.api.preflight import take_snapshot
 from vbsbatch.api.retrying import CHANGES, Tries, ask_again
 from vbsbatch.api.runs import check_settings
+from vbsbatch.cloud import pagination
 from vbsbatch.cloud.services.vbs import VbsService
 from vbsbatch.errors import (
     CloudError,
@@ -141,7 +142,7 @@ async def test_a_list_that_stops_early_is_an_error_and_is_not_requested_again() 
 
 
 async def test_a_list_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cloud_lists, "PAGES", 20)
+    monkeypatch.setattr(pagination, "PAGES", 20)
     with pytest.raises(CloudUnavailable, match="does not end within 20 pages"):
         await read(Cloud(a_page))
 
@@ -196,7 +197,7 @@ class Shrinking(Cloud):
 async def test_an_endless_list_of_backups_ends_at_a_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cloud_lists, "PAGES", 20)
+    monkeypatch.setattr(pagination, "PAGES", 20)
     with pytest.raises(CloudUnavailable, match="does not end within 20 pages"):
         endless = Cloud(a_page)
         endless.more = "again"

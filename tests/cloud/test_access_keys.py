@@ -63,7 +63,7 @@ def test_a_key_and_a_password_in_one_auth_are_a_conflict(other: dict[str, str]) 
     assert SECRET not in str(caught.value)
 
 
-def test_half_a_key_is_told_by_the_half_that_is_missing() -> None:
+def test_half_a_key_is_reported_by_its_missing_half() -> None:
     with pytest.raises(SignInError, match="cloud 'x': auth: half an access key: sk is missing"):
         found(auth={"ak": "AK"})
     with pytest.raises(SignInError, match="environment: half an access key: OS_ACCESS_KEY is"):
@@ -80,7 +80,7 @@ def test_a_temporary_key_brings_its_security_token_from_the_same_place() -> None
     assert other.security_token == "h"
 
 
-def test_blanks_around_a_key_are_cut_and_others_are_told_without_showing_it() -> None:
+def test_blanks_around_a_key_are_cut_and_others_are_reported_without_showing_it() -> None:
     key = find_key({"auth": {"ak": " AK ", "sk": f"{SECRET}\n"}}, {}, "x")
     assert key is not None
     assert (key.ak, key.sk) == ("AK", SECRET)

@@ -36,7 +36,7 @@ async def body_of(request: httpx.Request) -> bytes:
     return b"".join([part async for part in request.stream])  # type: ignore[union-attr]
 
 
-async def test_vbs_is_asked_for_a_restore_and_answers_with_a_cloud_job() -> None:
+async def test_vbs_answers_a_restore_with_a_cloud_job() -> None:
     bench = replying(answer(200, {"job_id": "ff8080"}, x_request_id="req-9"))
     result = await bench.service.changes.restore(BACKUP, VOLUME, 2)
     accepted = Answer(status=200, cloud_job_id="ff8080", backup_id=BACKUP, request_id="req-9")
@@ -48,7 +48,7 @@ async def test_vbs_is_asked_for_a_restore_and_answers_with_a_cloud_job() -> None
     assert bench.service.create_calls == 1
 
 
-async def test_cinder_is_asked_for_a_restore_and_repeats_what_it_restores() -> None:
+async def test_cinder_answers_a_restore_with_what_it_restores() -> None:
     bench = replying(answer(202, {"restore": {"backup_id": BACKUP, "volume_id": VOLUME}}))
     result = await cinder(bench).changes.restore(BACKUP, VOLUME, 0)
     assert result == Answer(status=202, backup_id=BACKUP)

@@ -240,7 +240,7 @@ async def test_a_named_file_that_is_missing_is_said(monkeypatch: pytest.MonkeyPa
         ("clouds: {otc: {auth: {auth_url: 'http://h/v3', password: x}}}", "no username"),
     ],
 )
-async def test_a_clouds_yaml_that_is_wrong_is_told_by_its_place(
+async def test_an_error_in_clouds_yaml_is_reported_with_its_position(
     content: str, where: str, clouds: Clouds
 ) -> None:
     (clouds.folder / "clouds.yaml").write_text(content)
@@ -288,7 +288,7 @@ async def test_an_unscoped_token_asks_for_a_project(keystone: FakeKeystone, clou
     assert "set project_name (or project_id)" in await refused()
 
 
-async def test_an_identity_service_that_cannot_be_reached_is_told_apart(
+async def test_an_unreachable_identity_service_has_a_message_of_its_own(
     keystone: FakeKeystone, clouds: Clouds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clouds.write(keystone, auth={"auth_url": "http://no-such-host.invalid/v3"})
@@ -304,7 +304,7 @@ async def test_an_identity_service_that_cannot_be_reached_is_told_apart(
         assert "auth_url" not in text
 
 
-async def test_a_wrong_scheme_is_told_in_the_words_of_tls(
+async def test_a_wrong_scheme_is_reported_as_a_tls_error(
     keystone: FakeKeystone, clouds: Clouds
 ) -> None:
     clouds.write(keystone, auth={"auth_url": keystone.url.replace("http:", "https:")})
@@ -333,7 +333,7 @@ async def test_an_identity_service_that_hangs_is_given_up(
         (503, "(503)"),
     ],
 )
-async def test_an_identity_service_that_answers_otherwise_is_told(
+async def test_an_unusual_answer_of_the_identity_service_is_reported(
     status: int,
     text: str,
     keystone: FakeKeystone,
@@ -403,7 +403,7 @@ async def test_a_private_ca_is_asked_for_and_then_trusted_by_both_libraries(
         assert "missing.pem" in await refused()
 
 
-async def test_a_client_certificate_that_cannot_be_read_is_said(
+async def test_an_unreadable_client_certificate_is_reported(
     keystone: FakeKeystone, clouds: Clouds, tmp_path: Path
 ) -> None:
     clouds.write(keystone, cert=str(tmp_path / "client.pem"), key=str(tmp_path / "client.key"))
@@ -509,7 +509,7 @@ async def test_block_storage_that_is_busy_is_asked_again_what_it_offers(
     assert (service.facts.service, busy) == (Service.CINDER, [])
 
 
-async def test_vbs_that_lives_with_block_storage_is_found_there(
+async def test_vbs_at_the_endpoint_of_block_storage_is_found(
     keystone: FakeKeystone, clouds: Clouds
 ) -> None:
     del keystone.catalog[0]

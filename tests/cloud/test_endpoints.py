@@ -46,7 +46,7 @@ def test_any_endpoint_is_either_cut_or_refused(url: str) -> None:
     assert root_of(root + f"/v2/{PROJECT}", PROJECT) == root
 
 
-def test_a_password_in_a_url_is_neither_kept_nor_shown() -> None:
+def test_a_password_in_a_url_is_removed() -> None:
     assert root_of("https://me:pa55@vbs.test/v2", PROJECT) == "https://vbs.test"
     assert shown("https://me:pa55@vbs.test/v2?token=x\x1b") == "https://vbs.test/v2"
 
@@ -80,7 +80,7 @@ def date(second: float) -> str:
     return formatdate(NOW + second, usegmt=True)
 
 
-def test_the_servers_clock_is_the_median_of_what_was_seen() -> None:
+def test_the_servers_clock_is_the_median_of_the_samples() -> None:
     clock = ServerClock()
     assert clock.ahead == 0.0
     clock.see(None, NOW, NOW)
@@ -102,7 +102,7 @@ def test_a_server_clock_that_is_set_is_followed_at_once() -> None:
     assert clock.ahead == -3600.0
 
 
-def test_an_answer_that_was_long_under_way_tells_little() -> None:
+def test_an_answer_with_a_long_round_trip_counts_little() -> None:
     """The machine slept meanwhile: nobody knows at which moment the server looked at its clock."""
     clock = ServerClock()
     clock.see(date(0.0), NOW, NOW + 7200.0)

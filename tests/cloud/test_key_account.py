@@ -119,7 +119,7 @@ async def test_project_and_catalog_are_asked_for_with_signed_requests(cloud: Clo
     assert entered.read_calls == 3
 
 
-async def test_with_project_and_endpoint_identity_is_never_asked(cloud: Cloud) -> None:
+async def test_with_project_and_endpoint_the_identity_service_is_not_used(cloud: Cloud) -> None:
     cloud.write({"ak": "AK", "sk": SK, "project_id": PROJECT}, vbs_endpoint_override=VBS)
     await cloud.enter()
     assert cloud.asked() == [QUOTA, CREATE]
@@ -128,7 +128,7 @@ async def test_with_project_and_endpoint_identity_is_never_asked(cloud: Cloud) -
     assert cloud.asked() == [QUOTA, CREATE] * 2
 
 
-async def test_cinder_too_is_entered_with_a_key_where_its_endpoint_is_known(cloud: Cloud) -> None:
+async def test_cinder_works_with_a_key_if_its_endpoint_is_known(cloud: Cloud) -> None:
     auth = {"ak": "AK", "sk": SK, "project_id": PROJECT}
     cloud.write(auth, block_storage_endpoint_override=f"https://evs.test/v3/{PROJECT}")
     await cloud.enter(CloudChoice(service=Service.CINDER))
@@ -190,7 +190,7 @@ async def test_an_odd_list_of_projects_names_none(cloud: Cloud, projects: Any) -
     assert "project named 'eu-de'" in await cloud.refused()
 
 
-async def test_two_projects_of_one_name_are_not_guessed_between(cloud: Cloud) -> None:
+async def test_two_projects_of_one_name_are_an_error(cloud: Cloud) -> None:
     cloud.projects = [{"id": "a", "name": "eu-de"}, {"id": "b", "name": "eu-de"}]
     cloud.write(KEY | {"project_name": "eu-de"})
     assert "several projects named 'eu-de'" in await cloud.refused()
@@ -204,7 +204,7 @@ async def test_an_odd_catalog_has_no_service(cloud: Cloud, catalog: Any) -> None
 
 
 @pytest.mark.parametrize("host", ["iam.test", "vbs.test"])
-async def test_a_refused_key_ends_the_entrance_after_one_request(cloud: Cloud, host: str) -> None:
+async def test_a_refused_key_ends_the_sign_in_after_one_request(cloud: Cloud, host: str) -> None:
     cloud.refuses = {host}
     cloud.write(KEY | {"project_name": "eu-de"})
     text = await cloud.refused()
@@ -222,7 +222,7 @@ async def test_an_outage_of_identity_is_told_as_one(cloud: Cloud) -> None:
             pass
 
 
-async def test_an_outage_of_the_service_does_not_keep_a_key_out(cloud: Cloud) -> None:
+async def test_an_outage_of_the_service_does_not_refuse_a_key(cloud: Cloud) -> None:
     """A resume in an outage waits and probes, as it does with a token."""
 
     def broken(request: httpx.Request) -> httpx.Response:

@@ -114,7 +114,7 @@ def without(prefix: str) -> dict[str, str]:
 @example(auth={}, entry={"regions": ["R2", "R1"]}, environment={"OS_REGION_NAME": "R1"})
 @example(auth={}, entry={"region_name": "R2"}, environment={"OS_REGION_NAME": "R1"})
 @example(auth={"project_id": "0a1b"}, entry={}, environment={"OS_PROJECT_NAME": "test"})
-def test_an_entry_and_the_environment_mean_what_they_mean_to_the_official_client(
+def test_an_entry_and_the_environment_mean_the_same_as_for_the_official_client(
     nowhere: Path, auth: dict[str, Any], entry: dict[str, Any], environment: dict[str, str]
 ) -> None:
     needed = {"auth_url": "http://127.0.0.1:1/v3", "username": "op", "password": "pw-of-the-file"}

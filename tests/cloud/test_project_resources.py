@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vbsbatch.cloud import project_resources
+from vbsbatch.cloud import pagination
 from vbsbatch.cloud.catalog import find_endpoints
 from vbsbatch.cloud.project_resources import read_server, read_volume
 from vbsbatch.errors import CloudRefused, CloudUnavailable, ListChanged
@@ -107,7 +107,7 @@ async def test_pages_follow_the_links_on_our_own_host() -> None:
     [(404, "Volume m1 could not be found."), (400, "marker [m1] not found")],
     ids=["block storage", "compute"],
 )
-async def test_a_page_that_begins_behind_what_is_gone_tells_of_a_list_that_changed(
+async def test_a_page_after_an_entry_that_is_gone_means_that_the_list_changed(
     status: int, said: str
 ) -> None:
     refusal = {"itemNotFound": {"code": status, "message": said}}
@@ -131,7 +131,7 @@ async def test_a_full_page_without_links_is_followed_by_its_last_id() -> None:
 
 
 async def test_pages_without_end_are_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(project_resources, "PAGES", 3)
+    monkeypatch.setattr(pagination, "PAGES", 3)
 
     def handler(request: httpx.Request) -> httpx.Response:
         more = f"?marker={request.url.params.get('marker', '')}x"
@@ -180,7 +180,7 @@ async def test_what_is_no_list_is_an_error(reply: httpx.Response, error: type[Ex
         ("https://nova.test", "/v2.1/servers"),
     ],
 )
-async def test_servers_are_found_however_the_catalog_writes_compute(
+async def test_servers_are_found_for_every_form_of_the_compute_endpoint(
     endpoint: str, path: str
 ) -> None:
     def handler(request: httpx.Request) -> httpx.Response:
@@ -193,14 +193,16 @@ async def test_servers_are_found_however_the_catalog_writes_compute(
     assert (await inventory.servers()).servers == (CloudServer(id="srv-1", name="db01"),)
 
 
-async def test_without_compute_there_are_no_servers_and_no_question() -> None:
-    for bench in (Bench(lambda _: answer(500)), Bench(lambda _: answer(500), compute="no url")):
+async def test_without_compute_there_are_no_servers_and_no_request() -> None:
+    options: list[dict[str, Any]] = [{}, {"compute": "no url"}]
+    for endpoints in options:
+        bench = Bench(lambda _: answer(500), **endpoints)
         assert not bench.service.inventory.knows_servers
         assert (await bench.service.inventory.servers()).servers == ()
         assert bench.requests == []
 
 
-def test_compute_in_several_regions_keeps_nobody_out() -> None:
+def test_compute_in_several_regions_is_no_error() -> None:
     catalog = {
         "vbs": [("eu-de", "https://vbs.test")],
         "compute": [("eu-de", "https://a.test"), ("eu-nl", "https://b.test")],

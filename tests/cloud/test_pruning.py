@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vbsbatch.cloud import backup_operation_adapter
+from vbsbatch.cloud import pagination
 from vbsbatch.cloud.pruning import KEPT, UNMOVED, Pruning
 from vbsbatch.errors import CloudRefused, CloudUnavailable
 from vbsbatch.model import Answer, Backup, Elapsed, Job, JobMoved, JobState, RunNoted, Wall
@@ -93,11 +93,11 @@ async def test_what_is_being_deleted_is_under_way(state: JobState) -> None:
     assert await seen(FakeCloud(has=[a_backup(status="deleting")]), job) == ("creating", None)
 
 
-async def test_an_unknown_deletion_whose_backup_is_there_is_proved_absent_by_silence() -> None:
+async def test_an_unknown_deletion_whose_backup_is_still_there_is_not_listed() -> None:
     assert await seen(FakeCloud(has=[a_backup()]), a_job(state=JobState.UNKNOWN)) is None
 
 
-async def test_an_accepted_deletion_that_moves_nothing_is_told_after_a_while() -> None:
+async def test_an_accepted_deletion_without_effect_is_reported_after_a_while() -> None:
     cloud = FakeCloud(has=[a_backup()])
     service = pruning(cloud, a_job(intent_at=NOW))
     for passed, found in ((UNMOVED - 1, ("creating", None)), (UNMOVED, ("error", "never-begun"))):
@@ -108,13 +108,13 @@ async def test_an_accepted_deletion_that_moves_nothing_is_told_after_a_while() -
 
 
 @pytest.mark.parametrize("state", [JobState.RUNNING, JobState.UNKNOWN])
-async def test_a_deletion_that_failed_in_the_cloud_is_told(state: JobState) -> None:
+async def test_a_deletion_that_failed_in_the_cloud_is_reported(state: JobState) -> None:
     cloud = FakeCloud(has=[a_backup(status="error_deleting", fail_reason="disk on fire")])
     (shown,) = (await pruning(cloud, a_job(state=state)).backups()).backups
     assert (shown.status, shown.code, shown.fail_reason) == ("error", "undeleted", "disk on fire")
 
 
-async def test_the_engine_takes_what_it_is_shown_for_the_newest_create() -> None:
+async def test_the_engine_matches_what_it_is_shown_to_the_newest_create() -> None:
     (shown,) = (await pruning(FakeCloud(), a_job()).backups()).backups
     assert (shown.id, shown.name, shown.volume_id) == ("b1", "night-1", "v1")
 
@@ -145,7 +145,7 @@ async def test_a_list_that_changes_while_it_is_read_proves_nothing() -> None:
 
 
 async def test_a_list_without_end_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backup_operation_adapter, "PAGES", 3)
+    monkeypatch.setattr(pagination, "PAGES", 3)
     cloud = FakeCloud(has=[a_backup(no) for no in range(2, 9)], page=1)
     with pytest.raises(CloudUnavailable, match="does not end within 3 pages"):
         await pruning(cloud, a_job()).backups()

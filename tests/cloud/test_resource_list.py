@@ -96,7 +96,7 @@ async def test_a_list_is_read_to_its_end_or_not_at_all(
             assert await read(bench) == whole
 
 
-async def test_a_marker_that_is_ignored_is_asked_for_once_and_then_no_more() -> None:
+async def test_an_ignored_marker_is_used_only_once() -> None:
     lister = Lister(7, 3, marker=False)
     bench = Bench(lister)
     assert await read(bench) == every(7)
@@ -164,7 +164,7 @@ async def test_one_page_that_fails_is_no_reason_for_short_ones() -> None:
     ]  # fmt: skip
 
 
-async def test_a_page_that_nobody_wanted_to_wait_for_is_asked_for_in_a_shorter_one() -> None:
+async def test_a_page_whose_reading_was_cancelled_is_read_as_a_shorter_one() -> None:
     hangs = True
 
     async def slow(request: httpx.Request) -> httpx.Response:
@@ -181,7 +181,7 @@ async def test_a_page_that_nobody_wanted_to_wait_for_is_asked_for_in_a_shorter_o
         assert await read(bench) == every(3)
 
 
-async def test_a_gateway_that_knows_no_such_page_does_not_tell_of_a_changed_list() -> None:
+async def test_a_gateways_404_does_not_mean_that_the_list_changed() -> None:
     lister = Lister(4, 2)
 
     def reloading(request: httpx.Request) -> httpx.Response:
@@ -195,7 +195,7 @@ async def test_a_gateway_that_knows_no_such_page_does_not_tell_of_a_changed_list
     assert not isinstance(caught.value, ListChanged)
 
 
-async def test_two_that_read_the_same_list_at_once_do_not_disturb_each_other() -> None:
+async def test_two_readers_of_a_list_do_not_disturb_each_other() -> None:
     bench = Bench(Lister(7, 3))
     one, other = await bench.service.backups(), await bench.service.backups()
     seen = {0: [b.id for b in one.backups], 1: [b.id for b in other.backups]}

@@ -87,7 +87,7 @@ def test_each_envelope_gives_its_code_and_message(document: Any, code: Any, mess
     assert answer.readable
 
 
-def test_a_proxys_page_is_told_by_its_words_and_marked_as_no_json() -> None:
+def test_a_proxys_page_is_reported_by_its_words_and_marked_as_no_json() -> None:
     answer = create(502, b"<html><head><title>502</title></head><body>Bad   Gateway</body></html>")
     assert (answer.json, answer.message, answer.code) == (False, "502 Bad Gateway", None)
 
@@ -142,7 +142,7 @@ def test_a_retry_date_is_taken_by_the_servers_own_clock() -> None:
     assert retry_after(value, date, NOW) == 40.0
 
 
-def test_text_can_neither_colour_a_screen_nor_turn_a_line_around() -> None:
+def test_text_cannot_colour_a_screen_or_reverse_a_line() -> None:
     assert clean("\x1b[31mred\x9b1m\u202egnp\u2066\u200f\x00\ud800") == ("�[31mred�1m�gnp����")
     assert clean("two\r\nlines\tand\u00a0more ") == "two  lines and more"
     assert clean("x" * 5000) == "x" * (TEXT_MAX - 1) + "…"

@@ -34,11 +34,11 @@ def volume(status: str | None = "available", updated_at: Cloud | None = BEFORE) 
     return CloudVolume(id="v", status=status, updated_at=updated_at)
 
 
-def test_both_untouched_since_proves_that_it_never_began() -> None:
+def test_a_backup_and_volume_unchanged_since_prove_that_the_restore_never_began() -> None:
     assert unconfirmed(backup(), volume(), (SINCE, SINCE), NOW) is RestoreTrace.NEVER
 
 
-def test_both_touched_and_available_proves_that_it_is_done() -> None:
+def test_both_changed_since_and_available_prove_that_the_restore_is_done() -> None:
     assert (
         unconfirmed(backup(updated_at=AFTER), volume(updated_at=AFTER), (SINCE, SINCE), NOW)
         is RestoreTrace.DONE
@@ -47,7 +47,7 @@ def test_both_touched_and_available_proves_that_it_is_done() -> None:
 
 @pytest.mark.parametrize("touched", [AFTER, BEFORE, NEAR, None])
 @pytest.mark.parametrize("other", [NEAR, None])
-def test_what_is_too_near_or_not_told_proves_nothing(
+def test_a_time_that_is_too_close_or_missing_proves_nothing(
     touched: Cloud | None, other: Cloud | None
 ) -> None:
     assert (
@@ -66,14 +66,14 @@ def test_a_backup_restored_elsewhere_proves_nothing_about_this_volume() -> None:
     )
 
 
-def test_what_touched_both_at_different_times_was_not_one_restore() -> None:
+def test_changes_at_different_times_are_not_one_restore() -> None:
     later = volume(updated_at=AFTER + TOGETHER + 1.0)
     assert unconfirmed(backup(updated_at=AFTER), later, (SINCE, SINCE), NOW) is RestoreTrace.UNCLEAR
     soon = volume(updated_at=AFTER + TOGETHER)
     assert unconfirmed(backup(updated_at=AFTER), soon, (SINCE, SINCE), NOW) is RestoreTrace.DONE
 
 
-def test_what_was_seen_at_work_together_may_end_apart() -> None:
+def test_a_restore_that_was_seen_running_may_end_at_different_times() -> None:
     assert witness(backup("restoring"), volume("restoring-backup"))
     assert not witness(backup("restoring"), volume())
     assert not witness(backup(), volume("restoring-backup"))
@@ -87,7 +87,7 @@ def test_what_was_seen_at_work_together_may_end_apart() -> None:
     )
 
 
-def test_a_volume_that_is_used_again_is_for_a_person_to_judge() -> None:
+def test_a_volume_that_is_used_again_is_unclear() -> None:
     used = volume("in-use", AFTER)
     assert unconfirmed(backup(updated_at=AFTER), used, (SINCE, SINCE), NOW) is RestoreTrace.UNCLEAR
 
@@ -104,7 +104,7 @@ def test_a_volume_in_error_from_before_means_nothing() -> None:
     )
 
 
-def test_a_confirmed_restore_is_done_when_nothing_works_on_its_volume_any_more() -> None:
+def test_a_confirmed_restore_is_done_when_its_volume_is_no_longer_being_restored() -> None:
     assert confirmed(volume("restoring-backup")) is RestoreTrace.UNDER_WAY
     assert confirmed(volume()) is RestoreTrace.DONE
     assert confirmed(volume("in-use")) is RestoreTrace.DONE
@@ -112,7 +112,7 @@ def test_a_confirmed_restore_is_done_when_nothing_works_on_its_volume_any_more()
 
 
 @given(statuses, times, volume_statuses, times)
-def test_nothing_is_proved_unless_both_times_are_told_and_agree(
+def test_nothing_is_proved_unless_both_times_are_known_and_agree(
     status: str | None, at: Cloud | None, volume_status: str | None, volume_at: Cloud | None
 ) -> None:
     trace = unconfirmed(backup(status, at), volume(volume_status, volume_at), (SINCE, SINCE), NOW)

@@ -52,7 +52,7 @@ async def asked(cloud: FakeCloud, job: Job) -> tuple[str | None, str | None]:
     return found.status, found.code
 
 
-async def test_a_volume_is_overwritten_with_one_request_and_no_look() -> None:
+async def test_a_restore_sends_one_request_and_reads_nothing() -> None:
     cloud = FakeCloud(reply=Answer(status=200, cloud_job_id=JOB))
     job = a_job(state=JobState.SUBMITTING, volume_id="v9")
     assert await restoring(cloud, job).create(job, 3) == cloud.reply
@@ -100,7 +100,7 @@ async def test_a_person_is_told_to_look_before_a_retry() -> None:
     assert shown.fail_reason == UNCERTAIN
 
 
-async def test_before_the_settle_time_only_a_restore_under_way_is_told() -> None:
+async def test_before_the_settle_time_only_a_running_restore_is_reported() -> None:
     fresh = unknown(unknown_at=NOW - SETTLE + 1)
     cloud = FakeCloud(has=[a_backup(updated_at=AFTER)], disks=[a_volume()])
     assert await seen(cloud, fresh) is None
@@ -109,9 +109,7 @@ async def test_before_the_settle_time_only_a_restore_under_way_is_told() -> None
     assert await seen(cloud, fresh) == ("creating", None)
 
 
-async def test_a_restore_that_was_seen_at_work_is_believed_though_its_end_touches_both_apart() -> (
-    None
-):
+async def test_a_restore_that_was_seen_running_is_done_whenever_its_end_changes_both() -> None:
     apart: dict[str, Any] = {"updated_at": AFTER + 60.0}
     cloud = FakeCloud(
         has=[a_backup(status="restoring")], disks=[a_volume(status="restoring-backup")]
@@ -146,7 +144,7 @@ async def test_many_lost_answers_take_one_list_of_volumes() -> None:
 # An accepted restore ----------------------------------------------------------------------------
 
 
-async def test_while_its_backup_says_restoring_nothing_else_is_asked() -> None:
+async def test_while_a_backup_is_restoring_nothing_else_is_read() -> None:
     cloud = FakeCloud(has=[a_backup(status="restoring")])
     assert await seen(cloud, a_job(cloud_job_id=JOB)) == ("creating", None)
     assert cloud.asked == ["list None", "volumes 0"]
@@ -175,7 +173,7 @@ async def test_a_cloud_job_decides_alone(
     assert cloud.asked == [f"job {JOB}"]
 
 
-async def test_a_cloud_job_is_not_asked_for_at_once_and_then_ever_more_seldom() -> None:
+async def test_a_cloud_job_is_queried_after_a_while_and_then_less_and_less_often() -> None:
     working = CloudJob(id=JOB, status=CloudJobStatus.RUNNING)
     cloud = FakeCloud(cloud_jobs={JOB: working})
     job, at, times = a_job(cloud_job_id=JOB, intent_at=NOW), NOW, []
@@ -194,7 +192,7 @@ async def test_a_cloud_job_is_not_asked_for_at_once_and_then_ever_more_seldom() 
     assert gaps[-1] == 60
 
 
-async def test_a_cloud_job_that_is_no_longer_known_leaves_it_to_the_evidence() -> None:
+async def test_an_unknown_cloud_job_leaves_the_decision_to_backup_and_volume() -> None:
     job = a_job(cloud_job_id=JOB, http_status=200)
     both = FakeCloud(has=[a_backup(updated_at=AFTER)], disks=[a_volume(updated_at=AFTER)])
     assert await asked(both, job) == ("available", None)
@@ -211,7 +209,7 @@ async def test_a_cloud_job_that_is_no_longer_known_leaves_it_to_the_evidence() -
         ({"status": "error_restoring"}, ("error", "unrestored")),
     ],
 )
-async def test_without_cloud_jobs_the_volume_of_an_accepted_restore_tells(
+async def test_without_cloud_jobs_the_volume_shows_the_state_of_an_accepted_restore(
     volume: dict[str, Any], shown: tuple[str, str | None]
 ) -> None:
     cloud = FakeCloud(disks=[a_volume(**volume)])
@@ -230,7 +228,7 @@ async def test_a_restore_that_was_only_found_needs_proof_at_its_end(lost: dict[s
     assert await asked(cloud, a_job(**lost)) == ("available", None)
 
 
-async def test_a_failed_cloud_job_names_no_backup_that_could_be_cleaned_away() -> None:
+async def test_a_failed_cloud_job_names_no_backup_that_could_be_deleted() -> None:
     told = CloudJob(id=JOB, status=CloudJobStatus.FAIL, code="VolumeBackup.0022", backup_id="b1")
     cloud = FakeCloud(cloud_jobs={JOB: told}, disks=[a_volume()])
     found = await restoring(cloud, a_job(cloud_job_id=JOB)).cloud_job(JOB)
@@ -256,7 +254,7 @@ async def test_a_cloud_job_of_nobody_is_told_as_it_is() -> None:
     assert await restoring(cloud).cloud_job("another") is None
 
 
-def test_the_operation_of_a_run_chooses_the_service_that_stands_in() -> None:
+def test_the_operation_of_a_run_chooses_its_adapter() -> None:
     kinds = {Operation.BACKUP: type(None), Operation.RESTORE: Restoring, Operation.PRUNE: Pruning}
     for operation, kind in kinds.items():
         assert (
@@ -265,7 +263,9 @@ def test_the_operation_of_a_run_chooses_the_service_that_stands_in() -> None:
 
 
 @pytest.mark.parametrize("hour", [-3600.0, 3600.0])
-async def test_what_an_earlier_engine_left_settles_anew_by_this_ones_clock(hour: float) -> None:
+async def test_what_an_earlier_engine_left_settles_again(
+    hour: float,
+) -> None:
     """The earlier one's may have been an hour ahead, or an hour behind."""
     at = NOW
     cloud = FakeCloud(has=[a_backup(updated_at=AFTER)], disks=[a_volume()])
@@ -275,7 +275,7 @@ async def test_what_an_earlier_engine_left_settles_anew_by_this_ones_clock(hour:
     assert len((await service.backups()).backups) == 1
 
 
-async def test_a_restore_that_seems_sent_an_hour_from_now_is_asked_for_at_once() -> None:
+async def test_a_restore_that_seems_sent_in_the_future_is_queried_at_once() -> None:
     job = a_job(cloud_job_id=JOB, intent_at=NOW + 3600.0)
     at = NOW
     cloud = FakeCloud(has=[a_backup()], disks=[a_volume()])

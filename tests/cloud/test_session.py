@@ -134,7 +134,7 @@ async def accepting(connection: Connection) -> None:
         await connection.say(ACCEPTED)
 
 
-async def test_a_worker_keeps_its_connection_and_has_it_for_itself() -> None:
+async def test_a_worker_has_a_connection_of_its_own_and_keeps_it() -> None:
     async with serving(accepting) as (service, server):
         for _ in range(3):
             assert (await service.create(a_job(), 0)).cloud_job_id == "j1"
@@ -177,7 +177,7 @@ async def test_a_lookup_on_a_kept_connection_that_dies_is_sent_once_more(transpo
 
 
 @both
-async def test_a_lookup_that_nobody_answers_is_not_sent_again_at_once(transport: Any) -> None:
+async def test_a_lookup_without_an_answer_is_not_sent_again_at_once(transport: Any) -> None:
     async def dies(connection: Connection) -> None:
         await connection.request()
 
@@ -304,7 +304,7 @@ async def test_a_trickle_cannot_hold_a_create_for_ever(transport: Any) -> None:
 
 
 @both
-async def test_a_redirect_is_answered_to_the_caller_and_nobody_else_gets_the_token(
+async def test_a_redirect_is_returned_and_the_token_goes_nowhere_else(
     transport: Any,
 ) -> None:
     async def redirect(connection: Connection) -> None:
@@ -390,7 +390,7 @@ def test_every_exception_of_httpx_is_at_the_wall(kind: type[Exception]) -> None:
         ),
     ],
 )
-def test_a_certificate_that_is_not_trusted_is_told_with_what_helps(said: str, told: str) -> None:
+def test_an_untrusted_certificate_is_reported_with_what_to_do(said: str, told: str) -> None:
     words = f"[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {said} (_ssl.c:1006)"
     error = httpx.ConnectError("all attempts failed")
     error.__cause__ = ssl.SSLCertVerificationError(1, words)
@@ -441,7 +441,7 @@ async def test_a_proxy_that_cannot_be_used_is_no_answer(
     assert "proxy" in str(result.message)
 
 
-async def test_bytes_that_come_while_nothing_is_asked_end_the_connection() -> None:
+async def test_unexpected_bytes_end_the_connection() -> None:
     late = anyio.Event()
 
     async def late_talker(connection: Connection) -> None:

@@ -122,7 +122,7 @@ async def test_a_region_or_interface_that_is_not_there_is_named_with_what_is(
 
 
 @pytest.mark.parametrize("catalog", [None, [], [{"type": "vbs", "endpoints": None}]])
-async def test_a_catalog_with_nothing_in_it_is_no_fault_of_ours(
+async def test_an_empty_catalog_is_reported_as_such(
     keystone: FakeKeystone, clouds: Clouds, catalog: Any
 ) -> None:
     keystone.odd = {"catalog": catalog}
@@ -130,7 +130,7 @@ async def test_a_catalog_with_nothing_in_it_is_no_fault_of_ours(
     assert "the catalog has no volume backup service" in await refused()
 
 
-async def test_sign_in_and_service_obey_one_rule_of_proxies(
+async def test_sign_in_and_service_use_the_same_proxies(
     keystone: FakeKeystone, clouds: Clouds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sign-in library alone would take the proxy for an address with a port."""
@@ -174,7 +174,7 @@ async def test_words_that_say_nothing_are_left_out(keystone: FakeKeystone, cloud
     assert "(401): check user, password, project" in await refused()
 
 
-async def test_words_are_cleaned_cut_and_rid_of_secrets_before_they_are_cut(
+async def test_words_are_cleaned_and_lose_their_secrets_before_they_are_cut(
     keystone: FakeKeystone, clouds: Clouds
 ) -> None:
     hostile = "\x1b]0;owned\x07\u202e" + "x" * 180 + f" {PASSWORD} " * 9
@@ -204,7 +204,7 @@ def test_no_part_of_a_secret_is_shown_where_words_are_cut(password: str) -> None
                 assert spelt[:2] not in text
 
 
-async def test_a_short_secret_that_is_repeated_is_blotted_out_too(
+async def test_a_short_secret_that_is_repeated_is_removed_too(
     keystone: FakeKeystone, clouds: Clouds
 ) -> None:
     clouds.write(keystone, auth={"password": "pw7"})
@@ -301,7 +301,7 @@ async def test_a_one_time_passcode_is_used_once_and_its_end_is_known(
     assert len(keystone.posted) == 1
 
 
-async def test_a_passcode_whose_token_tells_no_end_is_used_until_it_is_refused(
+async def test_a_passcode_whose_token_has_no_end_is_used_until_it_is_refused(
     keystone: FakeKeystone, clouds: Clouds
 ) -> None:
     keystone.odd = {"expires_at": None}

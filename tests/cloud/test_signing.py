@@ -38,7 +38,7 @@ words = st.text(string.ascii_letters + string.digits + "-_.~ +/*%&=äλ", max_si
 parts = st.text(string.ascii_letters + string.digits + "-_.~ +*&=äλ", min_size=1, max_size=8)
 
 
-def test_the_published_example_comes_out_to_the_letter() -> None:
+def test_the_published_example_is_reproduced_exactly() -> None:
     headers = [
         ("X-Sdk-Date", "20191115T033655Z"),
         ("Host", "service.region.example.com"),
@@ -149,7 +149,7 @@ class Gate:
         return [request.headers["X-Sdk-Date"] for request in self.requests]
 
 
-async def test_a_request_is_signed_when_it_leaves_not_when_it_was_readied() -> None:
+async def test_a_request_is_signed_when_it_is_sent() -> None:
     gate = Gate()
     await gate.service.ready()
     gate.clock.at += 3600
@@ -167,7 +167,7 @@ async def test_a_temporary_key_sends_its_security_token_and_signs_it() -> None:
 
 
 @pytest.mark.parametrize("ahead", [-7200.0, 1200.0])
-async def test_a_wrong_clock_of_ours_is_put_right_by_the_servers(ahead: float) -> None:
+async def test_a_wrong_local_clock_is_corrected_by_the_servers(ahead: float) -> None:
     gate = Gate(ahead=ahead)
     assert await gate.service.quota() == ()
     assert len(gate.requests) == 2
@@ -190,7 +190,7 @@ async def test_a_create_refused_for_its_time_may_be_sent_again() -> None:
         await gate.service.renew_token(Elapsed(gate.clock.at))
 
 
-async def test_a_refused_key_is_at_its_end_and_says_what_the_gateway_says() -> None:
+async def test_a_refused_key_ends_with_the_gateways_message() -> None:
     gate = Gate()
     gate.lets_in = False
     with pytest.raises(CloudRefused) as caught:
@@ -202,7 +202,7 @@ async def test_a_refused_key_is_at_its_end_and_says_what_the_gateway_says() -> N
     assert len(gate.requests) == 1, "a gateway locks a key that is refused often"
 
 
-async def test_a_refusal_that_is_not_the_gateways_is_no_word_on_the_key() -> None:
+async def test_a_refusal_by_a_service_says_nothing_about_the_key() -> None:
     """`VolumeBackup.0008` comes with 400: for a token it means a new one, for a key once more."""
     gate = Gate()
     sent_at = gate.clock.at
@@ -215,7 +215,7 @@ async def test_a_refusal_that_is_not_the_gateways_is_no_word_on_the_key() -> Non
         await gate.service.renew_token(Elapsed(gate.clock.at))
 
 
-async def test_where_the_server_tells_no_time_our_clock_is_named_as_a_reason() -> None:
+async def test_without_a_server_time_the_local_clock_is_named_as_a_reason() -> None:
     gate = Gate(ahead=7200.0, dated=False)
     with pytest.raises(CloudRefused, match="this machine's clock"):
         await gate.service.quota()

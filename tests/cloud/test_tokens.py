@@ -80,7 +80,7 @@ async def test_a_renewal_that_fails_leaves_the_old_token_in_use(error: Exception
     assert await tokens.token() is not first
 
 
-async def test_a_newer_token_is_got_only_when_there_is_none_yet() -> None:
+async def test_a_newer_token_is_fetched_only_if_there_is_none() -> None:
     clock = Clock()
     keystone = Keystone(clock)
     tokens = Tokens(keystone.fetch, clock.now)

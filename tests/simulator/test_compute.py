@@ -22,7 +22,7 @@ def test_the_servers_are_those_that_volumes_are_attached_to(open_desk: DeskMaker
         assert [each for page in pages for each in page] == sorted(map(str, attached))
 
 
-def test_one_server_tells_its_volumes_and_an_unknown_one_is_404(open_desk: DeskMaker) -> None:
+def test_one_server_lists_its_volumes_and_an_unknown_one_is_404(open_desk: DeskMaker) -> None:
     desk = open_desk()
     one = next(v for v in desk.cloud.project.volumes.values() if v.server_id)
     server = desk.get(f"/compute/v2.1/{{p}}/servers/{one.server_id}")["server"]

@@ -145,7 +145,7 @@ def test_a_status_comes_in_the_envelope_of_its_code(
     visit(on_create(Do.STATUS, retry_after="7", **rest), story)
 
 
-def test_a_throttled_create_names_the_limit_and_may_say_when_to_come_back() -> None:
+def test_a_throttled_create_names_the_limit_and_may_say_when_to_retry() -> None:
     async def story(client: httpx.AsyncClient, cloud: SimulatedCloud, _: VirtualClock) -> None:
         answer = await create(client, cloud)
         assert answer.json()["error_code"] == "APIG.0308"
@@ -328,7 +328,7 @@ def test_what_drips_takes_as_long_as_it_has_bytes_and_is_whole_in_the_end() -> N
 
 
 @pytest.mark.parametrize("do", [Do.BOMB, Do.ENDLESS])
-def test_a_body_without_bounds_is_more_than_anybody_wants(do: Do) -> None:
+def test_a_body_without_end_exceeds_the_limit(do: Do) -> None:
     async def story(client: httpx.AsyncClient, cloud: SimulatedCloud, clock: VirtualClock) -> None:
         wanted = {"backup": {"volume_id": next(iter(cloud.project.volumes)), "name": "b"}}
         path = f"/v2/{cloud.project.id}/cloudbackups"

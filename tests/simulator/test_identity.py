@@ -106,7 +106,7 @@ def test_revoked_tokens_are_refused_and_new_ones_are_good(open_desk: DeskMaker) 
     assert desk.create().status == 200
 
 
-def test_a_token_tells_about_itself_and_can_be_given_back(open_desk: DeskMaker) -> None:
+def test_a_token_can_be_read_and_revoked(open_desk: DeskMaker) -> None:
     desk = open_desk()
     path = "/identity/v3/auth/tokens"
     assert desk.get(path, x_subject_token=desk.token)["token"]["user"]["name"] == "operator"

@@ -63,7 +63,7 @@ def test_a_page_holds_at_most_1000(open_desk: DeskMaker) -> None:
 
 @settings(max_examples=40)
 @given(number=st.integers(0, 40), limit=st.integers(1, 50), offset=st.integers(0, 50))
-def test_limit_offset_and_marker_lose_and_repeat_nothing(
+def test_limit_offset_and_marker_neither_lose_nor_repeat_entries(
     number: int, limit: int, offset: int
 ) -> None:
     clock = VirtualClock()
@@ -191,7 +191,7 @@ def test_cinder_keeps_the_parent_of_an_increment(open_desk: DeskMaker) -> None:
     assert desk.send("DELETE", f"/volume/v3/{{p}}/backups/{parent}").status == 400
 
 
-def test_cinders_quota_is_413_with_an_empty_invitation(open_desk: DeskMaker) -> None:
+def test_cinders_quota_is_413_with_a_retry_after_of_0(open_desk: DeskMaker) -> None:
     desk = open_desk(Scenario(services=Services.CINDER, quota=SimQuota(backups=0)))
     reply = desk.native()
     assert (reply.status, reply.headers["retry-after"]) == (413, "0")

@@ -140,7 +140,7 @@ def test_a_taken_port_is_one_clear_line(start_simulator: StartSimulator) -> None
     assert "Traceback" not in ended.stderr
 
 
-def test_a_bad_faults_file_is_told_before_anything_is_served(tmp_path: Path) -> None:
+def test_a_bad_faults_file_is_reported_before_anything_is_served(tmp_path: Path) -> None:
     (tmp_path / "f.yaml").write_text("faults: [{on: x, do: y}]")
     command = [
         sys.executable,
@@ -170,7 +170,7 @@ def test_an_unwritable_clouds_file_is_one_clear_line(
     assert "Traceback" not in ended.stderr
 
 
-def test_it_survives_what_is_no_http_and_a_body_too_large(
+def test_it_survives_requests_that_are_no_http_and_a_body_that_is_too_large(
     start_simulator: StartSimulator,
 ) -> None:
     running = start_simulator()
@@ -182,7 +182,7 @@ def test_it_survives_what_is_no_http_and_a_body_too_large(
         assert create(client, project).status_code == 200
 
 
-def test_prepared_lists_tell_the_same_as_single_queries(start_simulator: StartSimulator) -> None:
+def test_cached_lists_show_the_same_as_single_queries(start_simulator: StartSimulator) -> None:
     running = start_simulator("backups: {duration: 0s, visible_after: 0s}")
     with signed_in(running) as (client, project):
         for number in range(5):

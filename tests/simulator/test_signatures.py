@@ -128,7 +128,7 @@ def test_what_was_changed_after_the_signing_is_refused(desk: Desk, change: dict[
     assert refusal(reply) == "verify aksk signature fail"
 
 
-def test_a_signed_look_at_a_backup_does_not_delete_it(desk: Desk) -> None:
+def test_the_signature_of_a_read_does_not_allow_a_deletion(desk: Desk) -> None:
     desk.create()
     desk.wait(60)
     request = signed(desk, f"/v3/{{p}}/backups/{desk.listed()[0]['id']}")

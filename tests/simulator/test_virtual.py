@@ -11,7 +11,7 @@ from vbsbatch.simulator import virtual
 from vbsbatch.simulator.virtual import START, StandstillError, VirtualClock
 
 
-def test_600_limited_requests_and_an_eight_hour_sleep_are_over_at_once() -> None:
+def test_600_limited_requests_and_an_eight_hour_sleep_end_at_once() -> None:
     """A clock that stood still between two timers would let the limiter spin for ever."""
     clock = VirtualClock()
 

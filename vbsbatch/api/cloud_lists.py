@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Set
 from functools import partial
 from typing import TYPE_CHECKING
 
-from vbsbatch.api.retrying import USUAL, Tries, ask_again, whole
+from vbsbatch.api.retrying import USUAL, Tries, ask_again, patient_pages, whole
+from vbsbatch.cloud.pagination import Pages
 from vbsbatch.engine.reconcile import CLOCKS_DIFFER, reaches_back
 from vbsbatch.errors import (
     CloudError,
@@ -20,9 +21,6 @@ from vbsbatch.model import Backup, BackupPage, Cloud, CloudServer, CloudVolume
 if TYPE_CHECKING:
     from vbsbatch.cloud import CloudService, ProjectResources
     from vbsbatch.inventory.volumes_by_server import VolumesByServer
-
-PAGES = 1000
-"""More than this is no list but a fault: a page holds a thousand, or what a cloud gives."""
 
 Count = Callable[[int], None]
 """Told how many volumes are there so far."""
@@ -47,17 +45,14 @@ async def _read_volumes(
 ) -> list[CloudVolume]:
     found: dict[str, CloudVolume] = {}
     missing = None if wanted is None else set(wanted)
-    page = None
-    for _ in range(PAGES):
-        listed = await ask_again(partial(inventory.volumes, page), tries)
-        found.update((volume.id, volume) for volume in listed.volumes)
+    async for page in patient_pages(inventory.volumes, "volumes", tries):
+        found.update((volume.id, volume) for volume in page.volumes)
         count(len(found))
         if missing is not None:
-            missing.difference_update(volume.id.lower() for volume in listed.volumes)
-        if listed.next is None or missing == set():
-            return list(found.values())
-        page = listed.next
-    raise CloudUnavailable(f"the list of volumes does not end within {PAGES} pages")
+            missing.difference_update(volume.id.lower() for volume in page.volumes)
+            if not missing:
+                break
+    return list(found.values())
 
 
 async def volumes_by_id(
@@ -75,14 +70,9 @@ async def read_servers(inventory: ProjectResources) -> list[CloudServer]:
 
 async def _read_servers(inventory: ProjectResources) -> list[CloudServer]:
     found: dict[str, CloudServer] = {}
-    page = None
-    for _ in range(PAGES):
-        listed = await ask_again(partial(inventory.servers, page))
-        found.update((server.id, server) for server in listed.servers)
-        if listed.next is None:
-            return list(found.values())
-        page = listed.next
-    raise CloudUnavailable(f"the list of servers does not end within {PAGES} pages")
+    async for page in patient_pages(inventory.servers, "servers"):
+        found.update((server.id, server) for server in page.servers)
+    return list(found.values())
 
 
 async def survey(inventory: ProjectResources, count: Count) -> tuple[VolumesByServer, str | None]:
@@ -112,19 +102,16 @@ async def listed(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
 
 async def _listed(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
     found: dict[str, Backup] = {}
-    page = None
-    for _ in range(PAGES):
-        if len(found) == len(wanted):
-            return found
-        try:
-            shown = await _page(service, page)
-        except ListIncomplete:
-            return found | await _one_by_one(service, wanted - found.keys())
-        found |= {backup.id: backup for backup in shown.backups if backup.id in wanted}
-        page = shown.next
-        if page is None:
-            return found
-    raise _endless()
+    if not wanted:
+        return found
+    try:
+        async for page in _pages(service):
+            found |= {backup.id: backup for backup in page.backups if backup.id in wanted}
+            if len(found) == len(wanted):
+                break
+    except ListIncomplete:
+        return found | await _one_by_one(service, wanted - found.keys())
+    return found
 
 
 async def _one_by_one(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
@@ -141,18 +128,15 @@ async def backups_since(service: CloudService, since: Cloud) -> list[Backup]:
 
 async def _backups_since(service: CloudService, since: Cloud) -> list[Backup]:
     found: list[Backup] = []
-    page = None
-    for _ in range(PAGES):
-        listed = await _page(service, page)
-        found.extend(listed.backups)
-        if listed.next is None or reaches_back(found, since - CLOCKS_DIFFER):
-            return found
-        page = listed.next
-    raise _endless()
+    async for page in _pages(service):
+        found.extend(page.backups)
+        if reaches_back(found, since - CLOCKS_DIFFER):
+            break
+    return found
 
 
-def _endless() -> CloudUnavailable:
-    return CloudUnavailable(f"the list of backups does not end within {PAGES} pages")
+def _pages(service: CloudService) -> Pages[BackupPage]:
+    return Pages(partial(_page, service), "backups")
 
 
 async def _page(service: CloudService, page: str | None) -> BackupPage:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from vbsbatch.api.cloud_lists import Count, read_volumes
-from vbsbatch.api.retrying import BRIEF, ask_again, whole
+from vbsbatch.api.retrying import BRIEF, patient_pages, whole
 from vbsbatch.api.sessions import cloud_of, reach, service_of, signed_in
 from vbsbatch.cloud import CloudChoice, CloudService
 from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError, UsageError
@@ -177,11 +177,9 @@ async def _see_backups(service: CloudService, seen: _ProjectQueries) -> None:
 async def _read_backups(service: CloudService) -> tuple[list[Backup], bool]:
     """The newest backups of the project, and whether they are all there are."""
     found: dict[str, Backup] = {}
-    page = None
-    for _ in range(PAGES):
-        listed = await ask_again(partial(service.backups, page), BRIEF)
-        found.update((backup.id, backup) for backup in listed.backups)
-        if listed.next is None:
-            return list(found.values()), True
-        page = listed.next
-    return list(found.values()), False
+    pages = patient_pages(service.backups, "backups", BRIEF)
+    async for page in pages:
+        found.update((backup.id, backup) for backup in page.backups)
+        if pages.count == PAGES:
+            return list(found.values()), page.next is None
+    return list(found.values()), True

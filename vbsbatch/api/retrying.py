@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
+from vbsbatch.cloud.pagination import Page, Pages
 from vbsbatch.errors import CloudUnavailable, ListChanged, ListIncomplete
 
 Said = TypeVar("Said")
@@ -46,6 +48,13 @@ async def ask_again(question: Callable[[], Awaitable[Said]], tries: Tries = USUA
         except CloudUnavailable as error:
             await anyio.sleep(max(pause, min(error.retry_after or 0.0, tries.longest)))
     return await _ask(question, tries.patience)
+
+
+def patient_pages(
+    read: Callable[[str | None], Awaitable[Page]], of: str, tries: Tries = USUAL
+) -> Pages[Page]:
+    """The pages of a list, each asked for until there is an answer; see `Pages`."""
+    return Pages(lambda page: ask_again(partial(read, page), tries), of)
 
 
 async def whole(read: Callable[[], Awaitable[Said]]) -> Said:

@@ -11,50 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vbsbatch.cloud.connection import CloudChoice, connect, trust_warnings
-    from vbsbatch.cloud.credentials import Credentials, Proof
-    from vbsbatch.cloud.endpoints import Endpoints
     from vbsbatch.cloud.operation_services import stand_in
     from vbsbatch.cloud.project_resources import ProjectResources
     from vbsbatch.cloud.service import CloudService
-    from vbsbatch.cloud.services.cinder import CinderService
-    from vbsbatch.cloud.services.vbs import VbsService
-    from vbsbatch.cloud.session import Session
-    from vbsbatch.cloud.tokens import Token, Tokens
-    from vbsbatch.cloud.trust import Trust
 
 __all__ = [
-    "CinderService",
     "CloudChoice",
     "CloudService",
-    "Credentials",
-    "Endpoints",
     "ProjectResources",
-    "Proof",
-    "Session",
-    "Token",
-    "Tokens",
-    "Trust",
-    "VbsService",
     "connect",
     "stand_in",
     "trust_warnings",
 ]
 
 _HOMES = {
-    "CinderService": "services.cinder",
     "CloudChoice": "connection",
     "CloudService": "service",
-    "Credentials": "credentials",
-    "Endpoints": "endpoints",
     "ProjectResources": "project_resources",
-    "Proof": "credentials",
-    "Session": "session",
-    "Token": "tokens",
-    "Tokens": "tokens",
-    "Trust": "trust",
-    "VbsService": "services.vbs",
-    "stand_in": "operation_services",
     "connect": "connection",
+    "stand_in": "operation_services",
     "trust_warnings": "connection",
 }
 

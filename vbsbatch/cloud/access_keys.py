@@ -1,4 +1,4 @@
-"""Which access key (AK/SK) a cloud is entered with, if with one: clouds.yaml, then environment.
+"""Finds the access key (AK/SK) of a cloud: in clouds.yaml, then in the environment.
 
 A key under `auth:` is meant for everything. One beside it is what OBS tools read, so it counts only
 where nothing else signs in; the environment, only where the entry names nobody at all.
@@ -13,7 +13,7 @@ from vbsbatch.cloud.signing import AccessKey
 from vbsbatch.errors import SignInError
 
 AUTH_TYPE = "aksk"
-"""The `auth_type` that chooses a key whatever else the entry holds."""
+"""The `auth_type` that chooses a key, whatever else the entry has."""
 
 Names = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 

@@ -1,8 +1,8 @@
-"""A run that restores or deletes backups, in the words of one that makes them.
+"""Lets the engine drive a run that restores or deletes backups as if it made them.
 
-The engine asks a `BackupService` to create, and finds in its list what came of it. The services
-here stand between the engine and the real one: a create restores or deletes the backup that the
-job names, and the list tells how far that is as if it were the making of a backup.
+The engine sends creates to a `BackupService` and finds the results in its list. The services here
+stand between the engine and the real one: a create restores or deletes the backup that the job
+names, and the list shows the progress as if a backup were being made.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vbsbatch.cloud.backup_actions import BackupActions
+from vbsbatch.cloud.pagination import Pages
 from vbsbatch.cloud.project_resources import ProjectResources
-from vbsbatch.cloud.resource_list import PAGES
-from vbsbatch.errors import CloudRefused, CloudUnavailable, ListIncomplete
+from vbsbatch.errors import CloudRefused, ListIncomplete
 from vbsbatch.model import (
     AT_ONCE,
     Answer,
@@ -37,7 +37,7 @@ _TRACKED = (JobState.RUNNING, JobState.UNKNOWN)
 
 
 class RealService(Protocol):
-    """What is asked of the service that does the work."""
+    """What the adapters need of the service that does the work."""
 
     changes: BackupActions
     inventory: ProjectResources
@@ -57,17 +57,17 @@ class RealService(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListSnapshot:
-    """What one look at the cloud showed, and when it began."""
+    """What one reading of the cloud's list showed, and when it began."""
 
     began_at: Elapsed
     listed: dict[str, Backup]
-    """The backups that jobs name, by id; what is missing is not in the cloud's list."""
+    """The backups that jobs name, by id; the cloud's list does not have the others."""
 
 
 class BackupOperationAdapter(ABC):
     """A `BackupService` whose creates do something with backups that exist.
 
-    `jobs` are all of the run as the store has them; `hear` keeps them as the engine moves them.
+    `jobs` are all jobs of the run as the store has them; `hear` keeps them up to date.
     `now` is the elapsed clock.
     """
 
@@ -89,7 +89,7 @@ class BackupOperationAdapter(ABC):
         }
 
     def hear(self, event: JobMoved | RunNoted) -> None:
-        """An event of the engine: to be among its listeners."""
+        """Take an event of the engine; this method is one of its listeners."""
         if isinstance(event, JobMoved):
             self._keep(event.job)
 
@@ -105,7 +105,7 @@ class BackupOperationAdapter(ABC):
 
     @property
     def clock_ahead(self) -> float:
-        """Server clock minus the elapsed one in seconds; 0 until an answer told it."""
+        """Server clock minus the elapsed one in seconds; 0 before the first answer."""
         return self._service.clock_ahead
 
     async def ready(self) -> None:
@@ -122,14 +122,14 @@ class BackupOperationAdapter(ABC):
         return await self._act(job, source_of(job), worker)
 
     async def backups(self, page: str | None = None) -> BackupPage:
-        """How far every job is that the engine follows, on one page, whatever the cloud has."""
+        """The state of every job that the engine follows, all on one page."""
         jobs = [job for job in self._jobs.values() if job.state in _TRACKED]
         look = await self._look({source_of(job) for job in jobs})
         return BackupPage(backups=await self._sightings(jobs, look))
 
     async def survey(self, page: str | None = None) -> BackupPage:
-        """The same, and of waiting jobs what an engine that this store does not know of may have
-        asked for."""
+        """The same, and what an engine that this store does not know may have requested for waiting
+        jobs."""
         jobs = [job for job in self._jobs.values() if job.state in _TRACKED]
         waiting = [job for job in self._jobs.values() if self._in_question(job)]
         look = await self._look({source_of(job) for job in (*jobs, *waiting)})
@@ -137,7 +137,7 @@ class BackupOperationAdapter(ABC):
         return BackupPage(backups=(*found, *await self._asked_before(waiting, look)))
 
     async def backup(self, backup_id: str) -> Backup | None:
-        """How far the job is that names this backup; None when there is no such job."""
+        """The state of the job that names this backup; None without such a job."""
         job = self._jobs.get(backup_id)
         return None if job is None else await self._ask(job)
 
@@ -146,7 +146,7 @@ class BackupOperationAdapter(ABC):
         return await self._service.cloud_job(cloud_job_id)
 
     async def delete_backup(self, backup_id: str) -> None:
-        """Never: what the engine would clean away is the backup that somebody wants to keep."""
+        """Always refused: the engine would delete a backup that somebody wants to keep."""
         raise CloudRefused(f"backup {backup_id} was not made by this run")
 
     @abstractmethod
@@ -159,47 +159,44 @@ class BackupOperationAdapter(ABC):
     async def _ask(self, job: Job) -> Backup: ...
 
     def _in_question(self, job: Job) -> bool:
-        """Whether a waiting job may have been asked for already; where to ask twice does no harm,
-        that does not matter."""
+        """Whether another engine may have sent the request of a waiting job.
+
+        It does not matter where sending it twice does no harm.
+        """
         return False
 
     async def _asked_before(self, waiting: list[Job], look: ListSnapshot) -> tuple[Backup, ...]:
-        """How far those are that are in question."""
+        """The state of those jobs that are in question."""
         return ()
 
     def _keep(self, job: Job) -> None:
         self._jobs[source_of(job)] = job
 
     async def _look(self, wanted: set[str]) -> ListSnapshot:
-        """Read the cloud's list until all the wanted backups were seen, or it ends; what a list
-        that does not end has not shown is asked for one by one."""
+        """Read the cloud's list until it has shown all wanted backups, or ends.
+
+        What an incomplete list has not shown is looked up one by one.
+        """
         began_at, found = self._now(), dict[str, Backup]()
         try:
-            await self._list(wanted, found)
+            async for page in Pages(self._service.backups, "backups"):
+                found |= {backup.id: backup for backup in page.backups if backup.id in wanted}
+                if len(found) == len(wanted):
+                    break
         except ListIncomplete:
             for backup_id in sorted(wanted - found.keys()):
                 backup = await self._service.backup(backup_id)
                 found |= {} if backup is None else {backup_id: backup}
         return ListSnapshot(began_at=began_at, listed=found)
 
-    async def _list(self, wanted: set[str], found: dict[str, Backup]) -> None:
-        page = None
-        for _ in range(PAGES):
-            listed = await self._service.backups(page)
-            found |= {backup.id: backup for backup in listed.backups if backup.id in wanted}
-            page = listed.next
-            if page is None or len(found) == len(wanted):
-                return
-        raise CloudUnavailable(f"the list of backups does not end within {PAGES} pages")
-
     def _settled(self, job: Job, look: ListSnapshot) -> bool:
-        """Whether a look began late enough to prove something about an unknown job."""
+        """Whether a reading began late enough to prove something about an unknown job."""
         return look.began_at >= (job.unknown_at or AT_ONCE) + self._settle
 
     def _seen(
         self, job: Job, status: str, code: str | None = None, reason: str | None = None
     ) -> Backup:
-        """What the engine takes for the backup that the job's newest create is making."""
+        """A backup that tells the engine how far the job's newest request is."""
         return Backup(
             id=source_of(job),
             name=job.backup_name,
@@ -210,8 +207,8 @@ class BackupOperationAdapter(ABC):
         )
 
     def _intent(self, job: Job) -> tuple[Cloud, Cloud]:
-        """The earliest and the latest that the cloud's clock can have shown when the job's newest
-        request was about to be sent; for one that was not sent, when the run was made."""
+        """The earliest and the latest time that the cloud's clock can have shown just before the
+        job's newest request, or, where none was sent, when the run was made."""
         run, ahead = self._run, self.clock_ahead
         made_at = Elapsed(float(run.created_at))
         found = on_cloud_clock(job.intent_cloud_at, job.intent_at, ahead)

@@ -1,18 +1,17 @@
-"""The sign-in library's way to the network, within bounds: no redirect, so many bytes, so long.
+"""Bounds for the sign-in library's requests: no redirects, a limit of bytes and of time.
 
-Its sessions know neither. What is mounted here sends each request to the place it was made for,
-reads the answer up to `MOST` bytes, packed or not, and never speaks plain HTTP for an account whose
-`auth_url` is https. How long a whole sign-in may take is up to `within`.
+Its sessions have no such bounds. The adapter here follows no redirect, reads at most `MOST` bytes
+of an answer, packed or not, and never speaks plain HTTP for an account whose `auth_url` is https.
+The caller limits the time of the whole sign-in: see `span`.
 """
 
 from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
-import anyio
 import requests
 from requests.adapters import BaseAdapter
 from urllib3.exceptions import HTTPError, ReadTimeoutError, SSLError
@@ -27,22 +26,14 @@ MOST = 16 << 20
 _CHUNK = 1 << 16
 _REDIRECTS = frozenset({301, 302, 303, 305, 307, 308})
 
-Done = TypeVar("Done")
-
 
 class UnusableAnswer(requests.exceptions.RequestException):
-    """An answer that the sign-in must not use; the text says why, and what to do."""
+    """An answer that a sign-in must not use; the text says why, and what to do."""
 
 
 def span(timeouts: Timeouts) -> float:
     """Seconds that a sign-in may take, the same as any read of the service."""
     return timeouts.connect + READ_SPAN * timeouts.read
-
-
-async def within(seconds: float, step: Callable[[], Awaitable[Done]]) -> Done:
-    """Take a step, or raise `TimeoutError` after so many seconds."""
-    with anyio.fail_after(seconds):
-        return await step()
 
 
 def bind(session: Any, auth_url: object, seconds: float) -> None:
@@ -88,7 +79,7 @@ class _Bounded(BaseAdapter):
                     f" {shown(answer.headers.get('location') or 'nowhere')}, which is not followed:"
                     " check auth_url"
                 )
-            # What `content` gives: from here on the answer has been read.
+            # `content` returns this: the answer has been read.
             vars(answer).update(_content=_body(answer, deadline), _content_consumed=True)
         finally:
             answer.close()
@@ -117,7 +108,7 @@ def _body(answer: requests.Response, deadline: float) -> bytes:
 
 
 def _parts(answer: requests.Response, deadline: float) -> Iterator[bytes]:
-    """What arrives, as it arrives; raises what `requests` would."""
+    """The body in parts, as they arrive; raises what `requests` would raise."""
     try:
         while part := answer.raw.read1(_CHUNK, decode_content=False):
             if time.monotonic() > deadline:

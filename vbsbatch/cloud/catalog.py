@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vbsbatch.cloud.endpoints import BLOCK_STORAGE, COMPUTE, EndpointKind, Endpoints, root_of
+from vbsbatch.cloud.endpoints import (
+    BLOCK_STORAGE,
+    COMPUTE,
+    EndpointKind,
+    Endpoints,
+    root_of,
+    shown,
+)
 from vbsbatch.cloud.service import CloudService, Found
 from vbsbatch.cloud.services import SERVICES, endpoint_kinds
 from vbsbatch.errors import SignInError
@@ -27,7 +34,7 @@ class Entry:
 
 
 class Offers(dict[str, list[tuple[str, str]]]):
-    """A `Catalog` that knows why there is nothing in it."""
+    """A `Catalog` that says why it has no backup service."""
 
     lacks = ""
 
@@ -37,7 +44,7 @@ def offered(
     region_of: Callable[[str], str | None],
     interface_of: Callable[[str], Sequence[str] | str | None],
 ) -> Offers:
-    """Choose from the whole catalog what region and interface of each service type allow.
+    """The entries of the whole catalog that fit region and interface of each service type.
 
     An interface may be a list in the order of preference.
     """
@@ -59,7 +66,7 @@ def offered(
 
 
 def _lacking(entries: Sequence[Entry], region: str | None, interface: Sequence[str] | str) -> str:
-    """Say what of region and interface is not to be found in the catalog, and what is."""
+    """Say which of region and interface the catalog does not have, and what it has."""
     regions = {entry.region for entry in entries if entry.region.isprintable()} - {""}
     if region is not None and regions and region not in regions:
         return f"nothing in region {region!r}, only in {some_of(regions)}" + did_you_mean(
@@ -105,7 +112,7 @@ def find_endpoints(
 
 
 def _compute(catalog: Catalog, config: Mapping[str, Any]) -> str | None:
-    """Return the endpoint of compute, which is only asked for names: nothing depends on it."""
+    """The endpoint of compute. It is only used for names of servers, so nothing depends on it."""
     try:
         return _override(config, COMPUTE.types) or _from_catalog(catalog, COMPUTE.types)
     except SignInError:
@@ -167,3 +174,40 @@ def _same_root(url: str, root: str, project_id: str) -> bool:
 def names(config: Mapping[str, Any], kind: EndpointKind) -> bool:
     """Whether the cloud's entry says itself where such an endpoint is."""
     return _override(config, kind.types) is not None
+
+
+# A catalog is what a server says: it does not move a token from https to http. A person may.
+
+
+def check_endpoints(
+    endpoints: Endpoints, config: Mapping[str, Any], *named: str | None
+) -> tuple[str, ...]:
+    """Refuse http endpoints of a catalog that came by https; return a warning for each named one.
+
+    `config` is the cloud's entry, `named` what the command line says. Raises `SignInError`.
+    """
+    auth = config.get("auth") or {}
+    if not str(auth.get("auth_url") or config.get("auth_url") or "").lower().startswith("https:"):
+        return ()
+    known = set(_roots(endpoints.project_id, config, named))
+    warnings: list[str] = []
+    urls = {kind: endpoints.roots.get(kind.name) for kind in endpoint_kinds()}
+    for kind, url in {**urls, COMPUTE: endpoints.compute}.items():
+        if url is None or not url.lower().startswith("http:"):
+            continue
+        if root_of(url, endpoints.project_id) not in known:
+            raise SignInError(
+                f"the sign-in is https, and the catalog's endpoint {shown(url)} is not: the token"
+                f" would be sent in clear: if that is wanted, name it ({kind.ways(' or ')}"
+                " in clouds.yaml)"
+            )
+        warnings.append(f"{shown(url)} is not https: the token is sent there in clear")
+    return tuple(dict.fromkeys(warnings))
+
+
+def _roots(
+    project_id: str, config: Mapping[str, Any], named: tuple[str | None, ...]
+) -> Iterator[str]:
+    overrides = [url for key, url in config.items() if key.endswith("_endpoint_override")]
+    for url in filter(None, (*named, *overrides)):
+        yield root_of(str(url), project_id)

@@ -1,8 +1,7 @@
 """clouds.yaml, secure.yaml and `OS_*` variables, as openstacksdk reads them: one cloud out of many.
 
-openstacksdk passes over a file that it cannot read or parse and goes on with less; a person who
-wrote one wants to hear about it, so the files are looked at first. No message quotes a file: the
-line that is wrong may be the one with the password.
+openstacksdk ignores a file that it cannot read or parse. Whoever wrote one wants to know, so the
+files are checked first. No message quotes a file: the wrong line may hold the password.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ import yaml
 
 from vbsbatch.cloud.access_keys import find_key
 from vbsbatch.cloud.endpoints import shown
-from vbsbatch.cloud.environment import over_entry, over_key_entry, with_default_domain
 from vbsbatch.cloud.session import quieten
 from vbsbatch.cloud.signing import AccessKey
 from vbsbatch.cloud.transport_errors import words
@@ -35,12 +33,29 @@ _OTHER_REGION = re.compile(
 )
 _LOGGERS = ("openstack", "keystoneauth", "keystoneauth1", "urllib3", "requests", "stevedore")
 
+# What `OS_*` variables set, beside the options of the `auth_type`.
+_BESIDE_AUTH = (
+    "region_name",
+    "interface",
+    "auth_type",
+    "cacert",
+    "cert",
+    "key",
+    "default_domain",
+    "identity_api_version",
+)
+_WHERE = ("region_name", "interface", "cacert", "cert", "key")
+_PROJECT = ("auth_url", "project_id", "project_name", "project_domain_id", "project_domain_name")
+_OLD_NAMES = {"project_id": "OS_TENANT_ID", "project_name": "OS_TENANT_NAME"}
+_WITH_DOMAINS = ("password", "v3password", "v3totp")
+_DOMAINS = ("user_domain", "project_domain")
+
 
 def load_cloud(name: str | None) -> tuple[Any, AccessKey | None]:
-    """Return openstacksdk's `CloudRegion`; for None that of `OS_CLOUD` or the only one there is.
+    """openstacksdk's `CloudRegion`; for None that of `OS_CLOUD` or the only one.
 
-    And the access key where the cloud is entered with one; such a region has no sign-in of its own.
-    Blocking, no network. Raises `SignInError` for files, names and options that do not do.
+    And the access key if the cloud is used with one; such a region has no sign-in of its own.
+    Blocking, no network. Raises `SignInError` for unusable files, names and options.
     """
     with quiet():
         with _standing_somewhere(), _at_home():
@@ -52,7 +67,7 @@ def load_cloud(name: str | None) -> tuple[Any, AccessKey | None]:
             _check_first(variable, getattr(loader, constant))
         try:
             config = OpenStackConfig(app_name="vbsbatch", app_version=__version__)
-            config.auth_config_hook = with_default_domain
+            config.auth_config_hook = _with_default_domain
             with _at_home():
                 return _entry(config, _choose(config, name))
         except keystone.MissingRequiredOptions as error:
@@ -70,22 +85,22 @@ def load_cloud(name: str | None) -> tuple[Any, AccessKey | None]:
 
 
 def _entry(config: Any, chosen: str) -> tuple[Any, AccessKey | None]:
-    """The entry with what the environment says over it, and its access key if it has one."""
+    """The entry, overridden by the environment, and its access key if it has one."""
     alone = config.get_one(chosen, validate=False)
     key = find_key(alone.config, os.environ, _cloud(chosen))
-    if chosen == config.envvar_key:  # it says nothing but what the environment says
+    if chosen == config.envvar_key:  # it comes from the environment
         said: dict[str, Any] = {}
     elif key is None:
-        said = over_entry(alone.config, os.environ)
+        said = _over_entry(alone.config, os.environ)
     else:
-        said = over_key_entry(os.environ)
+        said = _over_key_entry(os.environ)
     region = config.get_one(chosen, validate=False, **deepcopy(said))
     _check_url(region.config, _cloud(chosen))
     return (config.get_one(chosen, **said), None) if key is None else (region, key)
 
 
 def _unknown_region(error: Exception) -> str | None:
-    """Say which regions an entry has where it lacks the one that was asked for."""
+    """Say which regions an entry has if it lacks the wanted one."""
     told = _OTHER_REGION.search(str(error))
     if told is None:
         return None
@@ -95,11 +110,11 @@ def _unknown_region(error: Exception) -> str | None:
 
 @contextmanager
 def _standing_somewhere() -> Iterator[None]:
-    """Stand in a folder that exists while openstacksdk, as it is imported, asks which one it is."""
+    """Change to a folder that exists: openstacksdk asks for the current one when it is imported."""
     try:
         os.getcwd()
     except FileNotFoundError:
-        here = os.open(".", os.O_RDONLY)  # what was deleted can still be opened and stood in
+        here = os.open(".", os.O_RDONLY)  # a deleted folder can still be opened
     else:
         yield
         return
@@ -113,9 +128,9 @@ def _standing_somewhere() -> Iterator[None]:
 
 @contextmanager
 def _at_home() -> Iterator[None]:
-    """Give a user without a home folder, as in a container, one in which nothing can be.
+    """Give a user without a home folder, as in a container, one in which no file can be.
 
-    The sign-in libraries look for their files there, and fail, or write into a folder named `~`.
+    Without it the sign-in libraries fail, or write into a folder named `~`.
     """
     if os.path.isabs(os.path.expanduser("~")):
         yield
@@ -141,27 +156,27 @@ def _cloud(name: str | None) -> str:
 
 
 def _check_url(config: Mapping[str, Any], cloud: str) -> None:
-    """A URL without its scheme would end in words about something else; raises `SignInError`."""
+    """Refuse a URL without its scheme, which would end in a misleading error."""
     url = (config.get("auth") or {}).get("auth_url")
     if url and not str(url).lower().startswith(("http://", "https://")):
         raise SignInError(f"{cloud}: auth_url {shown(str(url))}: not an http:// or https:// URL")
 
 
 def _misfit(error: Exception) -> str:
-    """Name what the sign-in stumbled over in a cloud's entry."""
+    """Say what is wrong in a cloud's entry."""
     if option := _UNKNOWN_OPTION.search(str(error)):
         return f"its auth in clouds.yaml has {option[1]}, which its auth_type does not know"
     return "its entry in clouds.yaml has a value of the wrong kind"
 
 
 def _check_first(variable: str, usual: Sequence[str]) -> None:
-    """Check the file that openstacksdk is going to take; raises `SignInError`."""
+    """Check the file that openstacksdk is going to read; raises `SignInError`."""
     named = os.environ.get(variable)
     if named and not Path(named).exists():
         raise SignInError(f"{variable} names {named}, which does not exist{near_path(named)}")
     paths = [Path(path) for path in ([named] if named else []) + list(usual)]
     first = next((path for path in paths if path.exists()), None)
-    # What is no regular file (`<(sops -d …)`) can be read only once, and not by us.
+    # A pipe (`<(sops -d …)`) can be read only once, and not here.
     if first is not None and first.is_file():
         _check_file(first)
 
@@ -187,7 +202,7 @@ def _check_file(path: Path) -> None:
 
 
 def _choose(config: Any, name: str | None) -> str:
-    """Return the cloud to use, or say which there are."""
+    """The name of the cloud to use; raises `SignInError` with the known ones."""
     known = sorted(str(known) for known in config.get_cloud_names() if known != "defaults")
     chosen = name or config.default_cloud
     if not known:
@@ -202,3 +217,57 @@ def _choose(config: Any, name: str | None) -> str:
             f"no cloud named {chosen!r}; known: {', '.join(known)}{did_you_mean(chosen, known)}"
         )
     return str(chosen)
+
+
+# `OS_*` variables over an entry of clouds.yaml, as the command `openstack` takes them. openstacksdk
+# alone takes them only as a cloud of their own, which is where no entry is named.
+
+
+def _over_entry(config: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """What the environment overrides in a cloud's entry (`config`, merged from the files).
+
+    In the form that `OpenStackConfig.get_one` takes. Of the sign-in only options of the entry's
+    `auth_type`. Raises what keystoneauth raises for an unknown one.
+    """
+    said = _said(_BESIDE_AUTH, environment)
+    kind = said.get("auth_type") or config.get("auth_type")
+    auth = _said(_options(str(kind)), environment) if kind else {}
+    # Both beside `auth` and in it: which of the two wins depends on the option.
+    return {**auth, **said, **({"auth": auth} if auth else {})}
+
+
+def _over_key_entry(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The same for an entry with an access key, which needs no plugin."""
+    auth = _said(_PROJECT, environment)
+    return {**_said(_WHERE, environment), **({"auth": auth} if auth else {})}
+
+
+def _with_default_domain(config: dict[str, Any]) -> dict[str, Any]:
+    """Fill in the domain of user and project if version 3 of identity is named.
+
+    A hook of `OpenStackConfig`, before it makes the plugin that signs in.
+    """
+    asked = str(config.get("identity_api_version", "")) == "3"
+    if asked and config.get("auth_type") in _WITH_DOMAINS:
+        domain = config.get("default_domain") or "default"
+        for name in _DOMAINS:
+            if not (config["auth"].get(f"{name}_id") or config["auth"].get(f"{name}_name")):
+                config["auth"][f"{name}_id"] = domain
+    return config
+
+
+def _options(kind: str) -> tuple[str, ...]:
+    """The options of an `auth_type`."""
+    from keystoneauth1 import loading
+
+    options = loading.get_plugin_loader(kind).get_options()
+    return tuple(option.name.replace("-", "_") for option in options)
+
+
+def _said(names: tuple[str, ...], environment: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        value = environment.get(f"OS_{name.upper()}")
+        if value := value or environment.get(_OLD_NAMES.get(name, "")):
+            found[name] = value
+    return found

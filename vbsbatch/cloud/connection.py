@@ -1,4 +1,4 @@
-"""Signing in and handing out a service: what the command line calls."""
+"""Signs in and gives the backup service."""
 
 from __future__ import annotations
 
@@ -11,27 +11,33 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 
-from vbsbatch.cloud.catalog import Catalog, find_endpoints, names, not_offered, region_of
+from vbsbatch.cloud.catalog import (
+    Catalog,
+    check_endpoints,
+    find_endpoints,
+    names,
+    not_offered,
+    region_of,
+)
 from vbsbatch.cloud.cloud_config import load_cloud
 from vbsbatch.cloud.endpoints import BLOCK_STORAGE
 from vbsbatch.cloud.identity import Account, trust_of
 from vbsbatch.cloud.key_account import KeyAccount
-from vbsbatch.cloud.plain_http import check_endpoints, check_trust
 from vbsbatch.cloud.server_clock import ServerClock
 from vbsbatch.cloud.service import CloudService, Found, Question, SignInEnd
 from vbsbatch.cloud.services import SERVICES, service_class
 from vbsbatch.cloud.session import Connect, Session
 from vbsbatch.cloud.tokens import Token, Tokens
-from vbsbatch.cloud.trust import ssl_context
+from vbsbatch.cloud.trust import check_trust, ssl_context
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
 from vbsbatch.model import Service, Timeouts
 from vbsbatch.model.clocks import elapsed_seconds
 
 AGAIN = (1.0, 3.0)
-"""Seconds before a first sign-in is repeated: no resume at night must end for one busy moment."""
+"""Seconds before a first sign-in is repeated: a busy moment must not end a resume at night."""
 
 LONGEST = 60.0
-"""Seconds for which a first sign-in is put off at most where the identity service asks for it."""
+"""Seconds that a first sign-in waits at most when the identity service asks for a wait."""
 
 Done = TypeVar("Done")
 
@@ -41,7 +47,7 @@ class CloudChoice:
     """Which cloud, and where its services are if the catalog does not say so.
 
     `cloud` is an entry of clouds.yaml; None means `OS_CLOUD`, the `OS_*` variables, or the only
-    entry there is. An endpoint given here wins over clouds.yaml, which wins over the catalog.
+    entry. An endpoint given here wins over clouds.yaml, which wins over the catalog.
     """
 
     cloud: str | None = None
@@ -69,7 +75,7 @@ async def connect(
     """Sign in to a cloud and give its backup service, closed at the end.
 
     `workers` is how many creates run at once. Raises `SignInError`, one line that says what to do,
-    for anything that keeps the first request from being sent.
+    for anything that prevents the first request.
     """
     timeouts = timeouts or Timeouts()
     region, key = await _in_thread(partial(load_cloud, choice.cloud))
@@ -99,7 +105,7 @@ async def connect(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Entrance:
-    """A session that the cloud lets in, and what it leads to."""
+    """A session that is signed in, and what was found with it."""
 
     session: Session
     catalog: Catalog
@@ -117,7 +123,7 @@ async def _with_token(
     now: Callable[[], float],
     opening: Callable[..., Session],
 ) -> AsyncIterator[_Entrance]:
-    """Sign in for a token, which brings project and catalog along."""
+    """Sign in for a token; project and catalog come with it."""
     account = await _in_thread(partial(Account, region, timeouts, now))
     try:
         tls = await _in_thread(partial(ssl_context, account.trust))
@@ -153,17 +159,18 @@ def _end_of(token: Token, signed_in_with: str | None) -> SignInEnd | None:
 
 async def _sign_in(account: Account, timeouts: Timeouts) -> Token:
     """Sign in, within the time that any read may take."""
-    from vbsbatch.cloud.bounded_sign_in import span, within  # the sign-in library, imported late
+    from vbsbatch.cloud.bounded_sign_in import span  # the sign-in library, imported late
 
     seconds = span(timeouts)
     try:
-        return await within(seconds, partial(_in_thread, account.sign_in))
+        with anyio.fail_after(seconds):
+            return await _in_thread(account.sign_in)
     except TimeoutError as error:
         raise account.late(seconds) from error
 
 
 async def _first_token(account: Account, timeouts: Timeouts) -> Token:
-    """Sign in, again after a while where the identity service is but busy or restarting."""
+    """Sign in, again after a pause if the identity service is only busy or restarting."""
     for pause in AGAIN:
         try:
             return await _sign_in(account, timeouts)
@@ -179,7 +186,7 @@ async def _first_token(account: Account, timeouts: Timeouts) -> Token:
 async def _with_key(
     account: KeyAccount, choice: CloudChoice, opening: Callable[..., Session]
 ) -> AsyncIterator[_Entrance]:
-    """Sign every request with the key; project and catalog are asked for where not known."""
+    """Sign every request with the key; ask for project and catalog if they are not known."""
     tls = await _in_thread(partial(ssl_context, account.trust))
     async with _closing(opening(account.signer, tls=tls)) as session:
         project_id = await account.project_id(session)
@@ -206,7 +213,7 @@ async def _closing(session: Session) -> AsyncIterator[Session]:
 def _find(
     catalog: Catalog, account: Account | KeyAccount, project_id: str, choice: CloudChoice
 ) -> tuple[Found, tuple[str, ...]]:
-    """The endpoints, and what a person should know about the way to them."""
+    """The endpoints, and warnings about them."""
     found = find_endpoints(catalog, account.config, project_id, choice.endpoints)
     warnings = check_endpoints(found.endpoints, account.config, *choice.endpoints.values())
     return found, (*check_trust(account.trust), *warnings)
@@ -237,9 +244,9 @@ async def _chosen(
 
 
 async def _denied(offers: Question) -> bool:
-    """Whether block storage says that it does not offer what the plan or a run is sure of.
+    """Whether block storage says that it does not offer what the plan or a run names.
 
-    While it is away or busy it says nothing: whoever goes on deals with that.
+    An outage is no such answer: the first real request deals with that.
     """
     try:
         return not await offers()
@@ -250,8 +257,8 @@ async def _denied(offers: Question) -> bool:
 
 
 async def _asked(offers: Question) -> bool:
-    """What block storage says of a service that nothing but it could tell of; again after a while
-    where it is but busy or restarting."""
+    """What block storage answers where the catalog does not say; asked again after a pause if it is
+    only busy or restarting."""
     try:
         for pause in AGAIN:
             with suppress(CloudUnavailable):
@@ -268,19 +275,21 @@ async def _asked(offers: Question) -> bool:
 
 
 async def _make_sure_of_key(service: CloudService) -> None:
-    """Ask the service something small: nobody has said yet that the key is good."""
+    """Ask the service something small: the key has not been checked so far."""
     try:
         await service.quota()
     except CloudRefused as error:
         if error.status == 401:
             raise SignInError(str(error)) from error
     except CloudUnavailable:
-        return  # no matter of the key: whoever goes on deals with it
+        return  # it does not concern the key: the first real request deals with it
 
 
 def trust_warnings(cloud: str | None) -> tuple[str, ...]:
-    """The warnings about certificates that a sign-in to this cloud would give; no network, and
-    none where its entry cannot be read."""
+    """The warnings about certificates that a sign-in to this cloud would give, without the network.
+
+    None if its entry cannot be read.
+    """
     try:
         region, _ = load_cloud(cloud)
     except SignInError:

@@ -15,7 +15,7 @@ class Proof:
 
     headers: tuple[tuple[bytes, bytes], ...] = field(repr=False)
     secrets: tuple[bytes, ...] = field(repr=False)
-    """What of them nobody may see: blotted out of an answer that repeats the request."""
+    """Their secret parts, removed from an answer that repeats the request."""
 
 
 class Credentials(Protocol):
@@ -27,7 +27,7 @@ class Credentials(Protocol):
         ...
 
     async def ready(self, refused_at: float | None = None) -> None:
-        """Make sure that `prove` has a proof to give; waits where one must be fetched.
+        """Make sure that `prove` has a proof; waits while one is fetched.
 
         With `refused_at`, one that is not what was in use at that time (epoch seconds of our
         clock), because it was refused. Raises `SignInError` or `CloudUnavailable` without one.
@@ -39,5 +39,5 @@ class Credentials(Protocol):
         ...
 
     def refused(self, headers: Mapping[str, str], body: bytes) -> None:
-        """Hear the answer with which the cloud refused a proof (401)."""
+        """Take the answer with which the cloud refused a proof (401)."""
         ...

@@ -1,7 +1,7 @@
-"""Whether the way to the service is only blocked for the moment.
+"""Tells a gateway that reloads from a service that is gone.
 
-A gateway that reloads answers in the place of the service for some seconds: 404, 403, a page. At an
-address where the service itself has answered, that proves nothing until it has gone on for a while.
+A gateway that reloads answers in the place of the service for some seconds: 404, 403, a page. Where
+the service itself has answered before, that proves nothing until it has lasted for a while.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 LASTS = 60.0
-"""Seconds after which what stands in the way is taken for the answer."""
+"""Seconds after which such an answer is believed."""
 
 FIRST = 1.0
-"""The same for a page where the service has never answered: one that is off shows nothing else."""
+"""The same for a page where the service has never answered: it may be switched off."""
 
 _OFTEN = 3  # answers within that time: one request in an hour proves nothing
 _APART = 180.0  # seconds between two of them after which the time begins anew
@@ -30,7 +30,7 @@ class _Blocked:
 
 
 class GatewayOutages:
-    """What answered at which address (`GET /v3/…`) lately; `now` is our clock."""
+    """What answered lately at which address (`GET /v3/…`); `now` is our clock."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -39,7 +39,7 @@ class GatewayOutages:
         self._blocked: dict[str, _Blocked] = {}
 
     def heard(self, address: str) -> None:
-        """The service itself answered there: what lives beside it is reached by the same way."""
+        """The service itself answered there, which counts for its whole collection."""
         self._blocked.pop(address, None)
         self._worked.add(_collection(address))
 
@@ -48,7 +48,7 @@ class GatewayOutages:
         self._worked_before = True
 
     def passing(self, address: str, *, page: bool = False) -> bool:
-        """Whether something else answered there that may be gone soon.
+        """Whether the gateway answered there, and may let the service answer soon.
 
         A `page` is given a moment even where the service has never answered.
         """
@@ -57,7 +57,7 @@ class GatewayOutages:
         return patience > 0 and not self._lasts(address, patience)
 
     def lasts(self, address: str) -> bool:
-        """Whether the same refusal has been all that came from there for a while."""
+        """Whether nothing but such answers came from there for a while."""
         return self._lasts(address, LASTS)
 
     def _lasts(self, address: str, patience: float) -> bool:

@@ -35,14 +35,14 @@ class Account:
         self._calls = 0
         self._signed_in = False
         self._way = GatewayOutages(now)
-        self._elsewhere = False  # the newest answer was none of Keystone's
+        self._elsewhere = False  # the newest answer was not from Keystone
         self.name = str(self._region.name)
         self.trust = trust_of(self._region)
         auth = self._region.config.get("auth") or {}
         self._where = where_of(self.name, auth)
         self._secrets = frozenset(_secrets(self._region.config))
         self.ends_with = only_once(self._region.config)
-        """What the sign-in cannot be renewed with, in words; None where it can be."""
+        """The means of a sign-in that cannot be renewed, in words; None if it can be renewed."""
         for secret in self._secrets:
             keep_secret(secret)
         self._check_password(auth)
@@ -99,7 +99,7 @@ class Account:
 
     @property
     def project_name(self) -> str | None:
-        """The project's name, where the token tells it."""
+        """The project's name, if the token has it."""
         return clean(self._access.project_name, 255)
 
     def catalog(self) -> Catalog:
@@ -150,8 +150,8 @@ class Account:
     def _open_session(self, timeouts: Timeouts) -> Any:
         with quiet():
             session = self._region.get_session()
-        # A 401 on the way to a token would make the session ask its own plugin for one, which waits
-        # for the very sign-in that is under way, for ever.
+        # Otherwise a 401 during the sign-in makes the session ask its plugin for a token, which
+        # waits for the same sign-in for ever.
         session.auth = None
         session.timeout = session.timeout or (timeouts.connect, timeouts.read)
         from vbsbatch.cloud.bounded_sign_in import bind, span
@@ -167,7 +167,7 @@ class Account:
         self._elsewhere = _is_elsewhere(answer)
 
     def _check_password(self, auth: Mapping[str, Any]) -> None:
-        """Say at once what a server could only answer with a 401, and what no token comes from."""
+        """Refuse at once what a server could only answer with a 401, and plugins without tokens."""
         if not hasattr(self._region.get_auth(), "get_access"):
             kind = self._region.config.get("auth_type")
             raise SignInError(f"{self._where}: auth_type {kind!r} does not sign in to Keystone")
@@ -180,7 +180,7 @@ class Account:
 
 
 def _is_elsewhere(answer: Any) -> bool:
-    """Whether an answer is none of Keystone's, by its form: no JSON, or no error in it."""
+    """Whether an answer is not from Keystone, by its form: no JSON, or no error in it."""
     status: int = answer.status_code
     if status >= 300 and status not in (403, 404, 405):
         return False
@@ -189,7 +189,7 @@ def _is_elsewhere(answer: Any) -> bool:
 
 
 def _shareable(error: Exception, secrets: frozenset[str]) -> Exception | None:
-    """Return the original to raise from, unless a traceback of it would show a secret."""
+    """The original to raise from, unless its traceback would show a secret."""
     text = " ".join(map(told, causes(error)))
     return None if without(text, secrets) != text else error
 
@@ -208,7 +208,7 @@ def trust_of(region: Any) -> Trust:
 
 
 def _token(access: Any, before: float, after: float, *, renewable: bool) -> Token:
-    """Return the token with its life put on our clock: the server's may differ."""
+    """The token, with its life on our clock: the server's may differ."""
     value = access.auth_token
     if not value or not str(value).isascii() or not str(value).isprintable():
         raise SignInError("the identity service gave no usable token")
@@ -217,7 +217,7 @@ def _token(access: Any, before: float, after: float, *, renewable: bool) -> Toke
 
 
 def _secrets(config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield every secret of the configuration, so that no message shows one."""
+    """Every secret of the configuration, so that no message shows one."""
     for name, value in config.items():
         if isinstance(value, Mapping):
             yield from _secrets(value)

@@ -1,7 +1,7 @@
-"""A cloud that is entered with an access key: which project, and where its services are.
+"""A cloud that is used with an access key: which project, and where its services are.
 
-There is no sign-in. What a token would have told is asked of the identity service with signed
-requests, and only what the configuration does not say.
+There is no sign-in. What a token would contain is asked of the identity service with signed
+requests, if the configuration does not say it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from vbsbatch.masking import keep_secret
 
 
 class KeyAccount:
-    """One cloud of the configuration (`region`), and the `signer` of the key that enters it."""
+    """One cloud of the configuration (`region`), and the `signer` of its key."""
 
     def __init__(
         self, region: Any, key: AccessKey, clock: ServerClock, now: Callable[[], float]
@@ -34,7 +34,7 @@ class KeyAccount:
         self._interface_of = region.get_interface
         self.config: Mapping[str, Any] = region.config
         self.trust = trust_of(region)
-        # Without a plugin nobody moves what the environment says of it under `auth`.
+        # Without a plugin, what the environment says of it is not moved under `auth`.
         url = self.config.get("auth_url")
         self._auth: Mapping[str, Any] = {"auth_url": url} | (self.config.get("auth") or {})
         self._where = where_of(self.name, self._auth)
@@ -50,7 +50,7 @@ class KeyAccount:
 
     @property
     def project_name(self) -> str | None:
-        """The project's name, where the configuration tells it."""
+        """The project's name, if the configuration has it."""
         return self._auth.get("project_name")
 
     async def catalog(self, session: Session, kind: EndpointKind) -> Catalog:
@@ -100,7 +100,7 @@ class KeyAccount:
         return ids[0]
 
     async def _ask(self, session: Session, what: str) -> dict[str, Any]:
-        """Get something of the identity service; raises `SignInError` for whatever goes wrong."""
+        """Read from the identity service; raises `SignInError` for whatever goes wrong."""
         url = f"{root_of(str(self._auth['auth_url']), '')}/v3/{what}"
         try:
             return read_success(session, await session.read("GET", url))

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from vbsbatch.cloud.resource_list import ResourceList, block_storage_places
-from vbsbatch.cloud.response_errors import check_done, is_unknown, read_success
+from vbsbatch.cloud.response_errors import check_done, is_unknown
 from vbsbatch.cloud.response_parser import clean, iso_time, usable_id, whole
 from vbsbatch.cloud.session import Session
-from vbsbatch.errors import CloudUnavailable
 from vbsbatch.model import Backup, BackupPage
 
 
@@ -34,27 +33,15 @@ class NativeBackups:
 
     async def get(self, backup_id: str) -> Backup | None:
         """One backup, or None when the cloud does not know it."""
-        reply = await self._session.read("GET", await self._url(backup_id))
-        if is_unknown(self._session, reply):
-            return None
-        document = read_success(self._session, reply)
-        backup = read_backup(document.get("backup"))
-        if backup is None and document.get("backup", "") is None:
-            return None
-        if backup is None:
-            raise CloudUnavailable("the backup's answer is unreadable", status=reply.status)
-        return backup
+        return await self._collection.entry(backup_id, "backup", read_backup)
 
     async def delete(self, backup_id: str) -> None:
         """Ask for a deletion; a backup that is gone already is no error."""
-        reply = await self._session.read("DELETE", await self._url(backup_id))
+        # A 404 proves that it is gone only where the list is known to live.
+        url = f"{await self._collection.place()}/{quote(backup_id, safe='')}"
+        reply = await self._session.read("DELETE", url)
         if not is_unknown(self._session, reply):
             check_done(self._session, reply)
-
-    async def _url(self, backup_id: str) -> str:
-        # A 404 for one backup proves its absence only where the list is known to live.
-        place = await self._collection.place()
-        return f"{place}/{quote(backup_id, safe='')}"
 
 
 def read_backup(entry: object) -> Backup | None:

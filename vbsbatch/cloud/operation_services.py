@@ -1,4 +1,4 @@
-"""Which service drives a run: the real one, or one that restores or deletes with its help."""
+"""Chooses the adapter for a run that restores or deletes backups."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def stand_in(
 ) -> BackupOperationAdapter | None:
     """The service of a run that restores or deletes; None for one that makes backups.
 
-    `jobs` are all of the run as its store has them. What is given must hear what the engine tells.
+    `jobs` are all jobs of the run as its store has them. The engine must send its events to the
+    result's `hear`.
     """
     kind = _ACTING.get(run.settings.operation)
     if kind is None:

@@ -1,25 +1,67 @@
-"""How a list goes on after a page, and whether a page takes it any further. Pure.
+"""How a list goes on after a page, and whether a page takes it any further.
 
-A walk reads one list from its beginning. Its next page may be asked for by the cloud's own link, by
-the last entry (`marker`), or by how many were seen (`offset`): where one of them leads nowhere,
-another may.
+`Pages` gives a list page by page to whoever reads it. The rest of this module is pure: a walk reads
+one list from its beginning. Its next page may be asked for by the cloud's own link, by the last
+entry (`marker`), or by how many were seen (`offset`): where one of them leads nowhere, another may.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, Generic, Protocol, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from vbsbatch.cloud.response_parser import usable_id, whole
+from vbsbatch.errors import CloudUnavailable
 
 LAST = "#"
-"""In the `next` of a page, before the id of an entry that the next page has to show."""
+"""In the `next` of a page: the id of an entry that the next page has to show follows."""
 
 _TOTALS = ("total_count", "totalcount", "total")
-_EMPTY_AT_MOST = 20  # pages without an entry that lead on; more are no list but a fault
+_EMPTY_AT_MOST = 20  # empty pages in a list that goes on; more than that is a fault
+
+
+PAGES = 1000
+"""A list of more pages than this is no list but a fault: its links go in a circle, say."""
+
+
+class _HasNext(Protocol):
+    @property
+    def next(self) -> str | None: ...
+
+
+Page = TypeVar("Page", bound=_HasNext)
+
+
+class Pages(Generic[Page]):
+    """The pages of a list, one after the other: ``async for page in Pages(service.backups, ...)``.
+
+    `read` reads one page, with the `next` of the page before or None for the first. `of` is what
+    the list holds, for errors. Raises what `read` raises, and `CloudUnavailable` for a list of more
+    than `PAGES` pages.
+    """
+
+    def __init__(self, read: Callable[[str | None], Awaitable[Page]], of: str) -> None:
+        self._read = read
+        self._of = of
+        self._next: str | None = None
+        self.count = 0
+        """Pages that were read so far."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Page:
+        if self.count and self._next is None:
+            raise StopAsyncIteration
+        if self.count == PAGES:
+            raise CloudUnavailable(f"the list of {self._of} does not end within {PAGES} pages")
+        page = await self._read(self._next)
+        self._next = page.next
+        self.count += 1
+        return page
 
 
 class By(IntEnum):
@@ -42,18 +84,18 @@ class PageWalk:
     count: int = 0
     """Entries so far, those without an id too."""
     told: int | None = None
-    """How many the cloud says that there are: the least that any page said."""
+    """How many entries the cloud says there are: the least of what its pages said."""
     exact: bool = False
-    """Whether that is said of the whole list for sure."""
+    """Whether that number is certainly of the whole list."""
     empty: int = 0
 
     def tell(self, document: dict[str, Any], name: str, asked: int | None) -> None:
-        """Hear how many entries a page says that there are."""
+        """Take the number of entries that a page names."""
         for key, value in document.items():
             plain = key.lower()
             exact = plain in (*_TOTALS, f"total_{name}")
             number = whole(value) if exact or plain in ("count", f"{name}_count") else None
-            # A bare count may be the page's own, or repeat what was asked for.
+            # A bare count may be of this page, or repeat the limit.
             if number is not None and number >= 0 and (exact or number != asked):
                 self.told = number if self.told is None else min(self.told, number)
                 self.exact |= exact
@@ -69,7 +111,7 @@ class PageWalk:
         return self.exact and self.told is not None and self.told <= self.count
 
     def take(self, entries: list[Any]) -> list[Any]:
-        """The entries that are new, which count as seen from now on."""
+        """The new entries; from now on they count as seen."""
         new = [entry for entry in entries if id_of(entry) not in self.seen]
         ids = ids_of(new)
         if ids:
@@ -80,7 +122,7 @@ class PageWalk:
         return new
 
     def follow(self, limit: int, by: By) -> str | None:
-        """The query of the next page by marker or offset; None where there is no such way."""
+        """The query of the next page by marker or offset; None if that is impossible."""
         if by is By.MARKER:
             return (
                 None
@@ -92,14 +134,14 @@ class PageWalk:
         return urlencode({"limit": limit, "offset": self.count - 1}) + LAST + self.last
 
     def bored(self) -> bool:
-        """Hear of a page without entries that leads on; true when there have been too many."""
+        """Count an empty page that leads on; true when there have been too many."""
         self.empty += 1
         return self.empty > _EMPTY_AT_MOST
 
     def stands_still(self, entries: list[Any], last: str) -> bool:
-        """Whether a page that was asked for as a further one shows nothing but what was seen.
+        """Whether a further page shows only entries that were seen already.
 
-        A page that overlaps by `last` may end there; one that begins anew does not count entries.
+        A page that overlaps by `last` may end there. One that begins anew ignores its offset.
         """
         ids = ids_of(entries)
         if not ids or any(each not in self.seen for each in ids):
@@ -108,7 +150,7 @@ class PageWalk:
 
 
 def id_of(entry: Any) -> str | None:
-    """The id of an entry, None where it has none that can be used."""
+    """The id of an entry; None if it has no usable one."""
     return usable_id(entry.get("id")) if isinstance(entry, dict) else None
 
 
@@ -118,18 +160,18 @@ def ids_of(entries: list[Any]) -> list[str]:
 
 
 def behind(last: str, entries: list[Any]) -> list[Any] | None:
-    """What follows the entry with the id `last`, all if that is empty; None where it is missing."""
+    """The entries after the one with the id `last`, all if that is empty; None if it is missing."""
     places = (place for place, entry in enumerate(entries) if id_of(entry) == last)
     begin = next(places, None) if last else -1
     return None if begin is None else entries[begin + 1 :]
 
 
 def overlapping(query: str, asked: str, entries: list[Any]) -> str:
-    """Let a page that begins at an `offset` begin with the last of the `entries` before it.
+    """Make a page at an `offset` begin with the last of the `entries` before it.
 
-    What is deleted between two such pages moves up all that is older, and the first of it would be
-    on neither. A page that does not show the entry named behind `LAST` tells. An offset that does
-    not count entries is left as it is.
+    A deletion between two such pages moves all older entries up, and one of them would be on
+    neither page. A page that does not show the entry named after `LAST` reveals that. An offset
+    that does not count entries stays as it is.
     """
     ids, offset = ids_of(entries), number_in(query, "offset")
     asked_at = number_in(asked, "offset") or 0
@@ -139,13 +181,13 @@ def overlapping(query: str, asked: str, entries: list[Any]) -> str:
 
 
 def number_in(query: str, name: str) -> int | None:
-    """A number of a query, None where it has none of this name."""
+    """A number of a query; None if it has none of this name."""
     told = dict(parse_qsl(query)).get(name, "")
     return int(told) if told.isascii() and told.isdigit() and len(told) < 10 else None
 
 
 def with_limit(query: str, limit: int) -> str | None:
-    """The same page with another length; None where its place is counted in pages."""
+    """The same page with another length; None if its position is counted in pages."""
     pairs = dict(parse_qsl(query))
     if set(pairs) - {"limit", "marker", "offset"}:
         return None
@@ -161,10 +203,10 @@ def next_links(document: dict[str, Any], name: str) -> Iterator[dict[str, Any]]:
 
 
 def query_of(href: object) -> str | None:
-    """The query of the next page, or None where the cloud's link names none.
+    """The query of the next page, or None if the cloud's link has none.
 
-    It is used against our own host and path: a link may name a host inside the cloud, or anybody's,
-    and the token goes nowhere else.
+    It is used with our own host and path: a link may name any host, and the token must not be sent
+    there.
     """
     if not isinstance(href, str):
         return None

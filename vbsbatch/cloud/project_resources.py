@@ -6,11 +6,11 @@ from collections.abc import Set
 from urllib.parse import quote
 
 from vbsbatch.cloud.endpoints import Endpoints, versioned_root_of
-from vbsbatch.cloud.resource_list import PAGES, ResourceList, block_storage_places
-from vbsbatch.cloud.response_errors import is_unknown, read_success
+from vbsbatch.cloud.pagination import Pages
+from vbsbatch.cloud.resource_list import ResourceList, block_storage_places
 from vbsbatch.cloud.response_parser import clean, iso_time, usable_id, whole
 from vbsbatch.cloud.session import Session
-from vbsbatch.errors import CloudUnavailable, SignInError
+from vbsbatch.errors import SignInError
 from vbsbatch.model import CloudServer, CloudVolume, ServerPage, VolumePage
 
 _COMPUTE_VERSIONS = ("v2.1", "v2")
@@ -43,31 +43,18 @@ class ProjectResources:
 
     async def volume(self, volume_id: str) -> CloudVolume | None:
         """One volume, or None when the cloud does not know it; raises likewise."""
-        url = f"{await self._volumes.place()}/{quote(volume_id, safe='')}"
-        reply = await self._session.read("GET", url)
-        if is_unknown(self._session, reply):
-            return None
-        document = read_success(self._session, reply)
-        volume = read_volume(document.get("volume"))
-        if volume is None and document.get("volume", "") is None:
-            return None
-        if volume is None:
-            raise CloudUnavailable("the volume's answer is unreadable", status=reply.status)
-        return volume
+        return await self._volumes.entry(volume_id, "volume", read_volume)
 
     async def these(self, wanted: Set[str]) -> dict[str, CloudVolume]:
         """Those of the wanted volumes that the cloud knows, by id; raises likewise."""
         found: dict[str, CloudVolume] = {}
-        page = None
-        for _ in range(PAGES):
+        if not wanted:
+            return found
+        async for page in Pages(self.volumes, "volumes"):
+            found |= {volume.id: volume for volume in page.volumes if volume.id in wanted}
             if len(found) == len(wanted):
-                return found
-            listed = await self.volumes(page)
-            found |= {volume.id: volume for volume in listed.volumes if volume.id in wanted}
-            page = listed.next
-            if page is None:
-                return found
-        raise CloudUnavailable(f"the list of volumes does not end within {PAGES} pages")
+                break
+        return found
 
     async def servers(self, page: str | None = None) -> ServerPage:
         """One page of all servers, none where there is no compute service; raises likewise."""

@@ -1,7 +1,7 @@
 """Deletes the backups of a run: `DELETE` for every create, and gone means done.
 
-A deletion may be asked for again: it is the same deletion. What must never happen is to delete
-anything else, so each backup is looked at before its deletion is asked for.
+A deletion may be repeated. It must never hit another backup, so each backup is checked before its
+deletion is requested.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vbsbatch.errors import CloudRefused, CloudUnavailable
 from vbsbatch.model import AT_ONCE, Answer, Backup, Elapsed, Job, JobState, plain_id
 
 UNMOVED = 60.0
-"""Seconds after which a backup that is not even `deleting` was not deleted, accepted or not."""
+"""A backup that is not `deleting` after so many seconds was not deleted, whatever was answered."""
 
 KEPT = "the cloud accepted the deletion, and still has the backup"
 
@@ -48,7 +48,7 @@ class Pruning(BackupOperationAdapter):
         backup = look.listed.get(source_of(job))
         moving = backup is None or (backup.status or "").endswith("deleting")
         if job.state is JobState.UNKNOWN and not moving:
-            return None  # it was not deleted: once that is sure, it is asked for again
+            return None  # it was not deleted; once that is certain, the request is repeated
         return self._standing(job, backup, look.began_at)
 
     async def _ask(self, job: Job) -> Backup:
@@ -68,7 +68,7 @@ class Pruning(BackupOperationAdapter):
 
 
 def _objection(job: Job, backup: Backup | None) -> str | None:
-    """Why the deletion must not be sent, or need not be, as a code of ours."""
+    """Why the deletion must not or need not be sent, as a code of ours."""
     if backup is None:
         return "gone"
     same_volume = plain_id(backup.volume_id or "") == plain_id(job.volume_id)

@@ -1,12 +1,12 @@
-"""A collection of the cloud (backups, volumes, servers), page by page, wherever it lives."""
+"""A collection of the cloud (backups, volumes, servers), page by page, at any of its addresses."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import anyio
@@ -22,7 +22,7 @@ from vbsbatch.cloud.pagination import (
     query_of,
     with_limit,
 )
-from vbsbatch.cloud.response_errors import read_success
+from vbsbatch.cloud.response_errors import is_unknown, read_success
 from vbsbatch.cloud.response_parser import read_refusal
 from vbsbatch.cloud.session import Reply, Session, may_be_too_long
 from vbsbatch.errors import CloudUnavailable, ListChanged, ListIncomplete
@@ -31,20 +31,19 @@ PAGE = 1000
 """Entries a page, the most the APIs give."""
 
 SHORTER = (200, 40, 8)
-"""Entries a page where longer ones take the cloud too long."""
-
-PAGES = 1000
-"""A list of more pages than this is no list but a fault: its links go in a circle, say."""
+"""Entries a page, if longer pages take the cloud too long."""
 
 _WALK = "~"  # in the `next` of a page, before the number of its walk
-_WALKS = 16  # so many lists are being read at once, at most
+_WALKS = 16  # the most lists that are read at once
 _VERSIONS = ("v3", "v2")
+
+Entry = TypeVar("Entry")
 _NOT_HERE = frozenset({300, 400, 404, 405, 406, 410, 501})
-"""How services and gateways say that they have no such version of the API."""
+"""Statuses of services and gateways without this version of the API."""
 
 
 def block_storage_places(roots: Sequence[str], project_id: str, name: str) -> list[str]:
-    """Where a collection of block storage may live: each root under `/v3` and under `/v2`."""
+    """Where a collection of block storage may be: at each root under `/v3` and under `/v2`."""
     project = quote(project_id, safe="")
     return [
         f"{root}/{version}/{project}/{name}"
@@ -70,14 +69,14 @@ class _Page:
     entries: list[Any]
     query: str
     new: list[Any] | None = None
-    """The entries behind the one that the page had to show; None for all."""
+    """The entries after the one that the page had to show; None for all."""
 
 
 class ResourceList:
     """The collection `name` of one project, at the first of `places` that answers.
 
-    `listing` is the word behind the place that asks for whole entries, if there is one. What a list
-    needs to be read (how long its pages may be, how they go on) is remembered.
+    `listing` is the word after the place that asks for whole entries, if any. How long pages may be
+    and how they go on is remembered.
     """
 
     def __init__(
@@ -89,22 +88,22 @@ class ResourceList:
         self._listing = f"/{listing}" if listing else ""
         self._place: str | None = None
         self._links: bool | None = None
-        """Whether pages say that more follow; None until that is known."""
+        """Whether pages link to the next one; None until that is known."""
         self._by = By.LINK
         self._length = PAGE
         self._too_long = 0
-        """In how many readings in a row only a shorter page came."""
+        """How many readings in a row needed a shorter page."""
         self._shorter = 0
         self._given_up: int | None = None
-        """The length of a page for which nobody wanted to wait any longer."""
+        """The length of a page whose reading was cancelled."""
         self._numbers = count(1)
         self._walks: OrderedDict[int, PageWalk] = OrderedDict()
 
     async def page(self, page: str | None = None) -> Entries:
         """One page; `page` is the `next` of the page before.
 
-        Raises `CloudUnavailable`, as `ListChanged` where only a list from its beginning helps, and
-        `CloudRefused`. A list that neither goes on nor says that it is whole has not been read.
+        Raises `CloudRefused`, and `CloudUnavailable`: as `ListChanged` if the list must be read
+        from its beginning, as `ListIncomplete` if it neither goes on nor says that it is whole.
         """
         told, _, number = (page or f"limit={self._length}").partition(_WALK)
         query, _, last = told.partition(LAST)
@@ -137,7 +136,7 @@ class ResourceList:
         return f"{following}{_WALK}{number}"
 
     async def _read(self, query: str, last: str, walk: PageWalk) -> _Page | None:
-        """A page that takes the walk further, however it is to be asked for; None at the end."""
+        """A page with new entries, by whichever way works; None at the end."""
         asked: str | None = query + (LAST + last if last else "")
         by = walk.by
         while True:
@@ -158,7 +157,7 @@ class ResourceList:
         )
 
     async def _further(self, asked: str, walk: PageWalk) -> _Page | None:
-        """The page, with what is new on it, or None where it leads nowhere."""
+        """The page, with what is new on it, or None if nothing is."""
         query, _, last = asked.partition(LAST)
         found = await self._ask(query, further=True)
         if found is None or (not found.entries and walk.wanting):
@@ -171,19 +170,19 @@ class ResourceList:
         return replace(found, new=new)
 
     async def _is_unpaged(self, walk: PageWalk) -> bool:
-        """Whether the service gives all it has whatever is asked for: then that is the whole."""
+        """Whether the service ignores limits and always gives the whole list."""
         found = None if self._links else await self._ask("limit=1")
         if found is None:
             return False
         return len(found.entries) > 1 and len(found.entries) == walk.count
 
     async def _following(self, found: _Page, walk: PageWalk) -> str | None:
-        """Return where the page after the one that was `found` is.
+        """Where the page after the one that was `found` is.
 
-        A page without a link is the last one only where pages have been seen to have links: a
-        service may give fewer entries than asked for, and a list cut short would prove the absence
-        of what it left out. Links that are there but empty or null say nothing, and one that leads
-        nowhere says that more follows; so does a count of more entries than were shown.
+        A page without a link is the last one only if other pages have links: a service may give
+        fewer entries than the limit, and an incomplete list would prove the absence of what it left
+        out. An empty link or null says nothing. A link that leads nowhere says that more follows,
+        and so does a count of more entries than were shown.
         """
         link = next(next_links(found.document, self._name), None)
         query = None if link is None else query_of(link.get("href"))
@@ -191,7 +190,7 @@ class ResourceList:
         limit = number_in(found.query, "limit") or self._length
         if not found.entries:
             return self._past_nothing(found, query, walk)
-        if found.new == []:  # all that overlaps, on a page that may hold no more than that
+        if found.new == []:  # the page holds only the overlap
             return urlencode({"limit": limit, "offset": walk.count})
         cut_short = link is None and not walk.wanting and len(found.entries) < limit
         if cut_short and (walk.whole or await self._has_links(found)):
@@ -201,7 +200,7 @@ class ResourceList:
         return walk.follow(limit, max(walk.by, By.MARKER)) or walk.follow(limit, By.OFFSET)
 
     def _past_nothing(self, found: _Page, query: str | None, walk: PageWalk) -> str | None:
-        """A page may be empty and lead on, where all of it was left out."""
+        """An empty page may lead on: the service may have filtered all of its entries."""
         if query is not None and query != found.query and walk.by is By.LINK:
             if not walk.bored():
                 return query
@@ -210,7 +209,7 @@ class ResourceList:
         raise ListIncomplete(f"the list of {self._name} is empty, and is not at its end")
 
     async def _has_links(self, found: _Page) -> bool:
-        """Find out, once, with a page that is too short for a list of two or more."""
+        """Find out once, with a page that is too short for a list of two or more."""
         if self._links is None and len(found.entries) > 1:
             document = read_success(self._session, await self._list("limit=1"))
             if document.get(self._name):
@@ -218,18 +217,35 @@ class ResourceList:
         return bool(self._links)
 
     async def place(self) -> str:
-        """The URL under which single entries live; asks for a short list to find out."""
+        """The URL below which single entries are; reads a short list to find out."""
         if self._place is None:
             read_success(self._session, await self._list("limit=1"))
         assert self._place is not None
         return self._place
 
+    async def entry(
+        self, entry_id: str, one: str, read: Callable[[object], Entry | None]
+    ) -> Entry | None:
+        """One entry by its id, or None when the cloud does not know it; raises likewise.
+
+        `one` is the word for it in an answer. A 404 proves its absence only where the list is known
+        to live, so that is found out first.
+        """
+        reply = await self._session.read("GET", f"{await self.place()}/{quote(entry_id, safe='')}")
+        if is_unknown(self._session, reply):
+            return None
+        document = read_success(self._session, reply)
+        entry = read(document.get(one))
+        if entry is None and document.get(one, "") is not None:
+            raise CloudUnavailable(f"the {one}'s answer is unreadable", status=reply.status)
+        return entry
+
     # How long a page may be ---------------------------------------------------------------------
 
     async def _ask(self, query: str, *, further: bool = False) -> _Page | None:
-        """A page, or a shorter one where that takes the cloud too long.
+        """A page, or a shorter one if that takes the cloud too long.
 
-        None for a further one that the cloud does not take the question for.
+        None for a further page whose query the cloud refuses.
         """
         limit = number_in(query, "limit") or 0
         if self._given_up != limit:
@@ -250,8 +266,8 @@ class ResourceList:
     async def _ask_less(
         self, query: str, limit: int, error: CloudUnavailable | None, *, further: bool
     ) -> _Page | None:
-        """Once with a shorter page; where that comes twice while a longer one does not, pages stay
-        so short. Raises `error` where it fares no better."""
+        """Ask once for a shorter page. If that works twice while a longer one does not, pages stay
+        short. Raises `error` if it does not work."""
         lengths = [length for length in SHORTER if length < limit]
         length = lengths[self._shorter % len(lengths)] if lengths else 0
         shorter = with_limit(query, length) if length else None
@@ -284,8 +300,8 @@ class ResourceList:
         return _Page(document, entries, query)
 
     def _lacks_marker(self, reply: Reply) -> bool:
-        """Whether the service says that the last entry of the page before is gone: with 404 block
-        storage, with 400 compute."""
+        """Whether the service says that the last entry of the page before is gone: block storage
+        with 404, compute with 400."""
         if reply.status == 400:
             return b"marker" in reply.body.lower()
         if reply.status != 404:
@@ -296,7 +312,7 @@ class ResourceList:
         return ListChanged(f"the list of {self._name} changed while it was read")
 
     async def _list(self, query: str) -> Reply:
-        """Ask for a page at the place that answers; the first page finds out which."""
+        """Read a page at the place that answers; the first page finds out which one does."""
         first: Reply | None = None
         for place in [self._place] if self._place else self._places:
             reply = await self._session.read("GET", f"{place}{self._listing}?{query}")

@@ -1,4 +1,4 @@
-"""What the answer to a read means: a document, an unknown thing, or an error of ours."""
+"""What the answer to a read means: a document, an unknown object, or one of our errors."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from vbsbatch.cloud.session import Reply, Session
 
 _AGAIN_LATER = frozenset({408, 413, 425})
-"""Statuses that speak of this moment, whatever is read; those of a rate limit beside them."""
+"""Statuses that are temporary for every read, besides those of a rate limit."""
 
 _IN_THE_WAY = frozenset({403, 404, 405})
-"""What gateways that reload answer, beside redirects, in the place of the service."""
+"""What a reloading gateway answers instead of the service, besides redirects."""
 
 _DOWN = re.compile(r"Service \S+ could not be found")
-"""What Cinder says to a deletion, as 404, while no backup service is up: nothing is deleted."""
+"""Cinder's 404 to a deletion while no backup service is up: nothing is deleted."""
 
 _NO_API = re.compile(r"The resource could not be found")
-"""What OpenStack says, as 404, of an address that it does not have, whatever was asked for."""
+"""OpenStack's 404 for a path that it does not have."""
 
 _FORBIDDEN = re.compile(
     r"policy|quota|permission|privilege|right|not (?:allowed|authori[sz]ed)|exceed|end.of.life"
     r"|discontinued|no longer",
     re.IGNORECASE,
 )
-"""A 403 that says why is the service's own."""
+"""A 403 that says why is from the service itself."""
 
 
 def read_success(session: Session, reply: Reply) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def read_success(session: Session, reply: Reply) -> dict[str, Any]:
 
 
 def check_done(session: Session, reply: Reply) -> None:
-    """Make sure that a request was accepted that is answered with nothing; raises likewise."""
+    """Check that a request without an answer body was accepted; raises likewise."""
     if not 200 <= reply.status < 300:
         raise refusal_of(session, reply)
     if is_page(reply.body):
@@ -54,7 +54,7 @@ def check_done(session: Session, reply: Reply) -> None:
 
 
 def _unreadable(session: Session, reply: Reply) -> CloudRefused | CloudUnavailable:
-    """What a 2xx is that is no answer of the service."""
+    """The error for a 2xx that is no answer of the service."""
     if is_page(reply.body) and not session.way.passing(reply.address, page=True):
         said = (read_refusal(reply.headers, reply.body, session.now()).message or "")[:200]
         text = f"{reply.status}: a page instead of an answer: this is not the service ({said})"
@@ -63,11 +63,10 @@ def _unreadable(session: Session, reply: Reply) -> CloudRefused | CloudUnavailab
 
 
 def is_unknown(session: Session, reply: Reply) -> bool:
-    """True when the service itself says that it does not know the thing asked for.
+    """True when the service itself says that it does not know the object.
 
     A 404 of a proxy (no JSON), of the gateway (no such API) or of a Cinder whose backup service is
-    down says nothing about the thing. One of which nobody can tell who said it counts when it
-    lasts.
+    down says nothing about the object. One of unclear origin counts when it lasts.
     """
     if reply.status not in (400, 404):
         return False
@@ -83,8 +82,11 @@ def is_unknown(session: Session, reply: Reply) -> bool:
 
 
 def refusal_of(session: Session, reply: Reply) -> CloudRefused | CloudUnavailable:
-    """Return the error that an answer to a read is: throttling, 408 and 5xx are asked again later,
-    and what stands in the way of the service until it has done so for a while."""
+    """The error for an answer to a read.
+
+    Throttling, 408 and 5xx are temporary, and for a while also what answers in the place of the
+    service.
+    """
     refusal = read_refusal(reply.headers, reply.body, session.now(), status=reply.status)
     said = " ".join(filter(None, (refusal.code, refusal.message))) or "no reason given"
     text = f"{reply.status}: {said}"
@@ -98,7 +100,7 @@ def refusal_of(session: Session, reply: Reply) -> CloudRefused | CloudUnavailabl
 
 
 def redirection(reply: Reply) -> str | None:
-    """Where a redirect points, for a person: it is never followed. None for any other answer."""
+    """Where a redirect points, for a person; it is never followed. None for any other answer."""
     target = reply.headers.get("location")
     if not 300 <= reply.status < 400 or (reply.status == 300 and not target):
         return None

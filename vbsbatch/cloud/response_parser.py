@@ -24,7 +24,7 @@ TEXT_MAX = 1000
 """Characters kept of any text of the server."""
 
 RETRY_AFTER_MAX = 3600.0
-"""Seconds; a longer `Retry-After` is cut to this."""
+"""Seconds; a longer `Retry-After` counts as this."""
 
 _ABSURD = 366 * 86400.0  # a `Retry-After` beyond a year is a fault of the server, not a wish
 _CODE_MAX = 64
@@ -38,7 +38,7 @@ _UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 _TAG = re.compile(r"<[^<>]*>")
 _PAGE = re.compile(rb"\s*(?:\xef\xbb\xbf)?<(?:!doctype|html|head|body|\?xml|h[1-6]|title)", re.I)
 _WAIT_KEYS = ("retryafter", "retryin", "retryafterseconds", "retryafterms", "retryafterinseconds")
-"""Keys of a body under which a time to wait stands, without case and separators."""
+"""Keys of a body that name a time to wait, without case and separators."""
 _WAIT_WORDS = re.compile(
     r"(?:retry|try again|wait|available)\b[^0-9]{0,24}([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*"
     r"(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?)\b",
@@ -48,7 +48,7 @@ _WAIT_WORDS = re.compile(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
-    """What an answer says beside its status, whatever envelope it came in."""
+    """What an answer says beside its status, in any envelope."""
 
     code: str | None = None
     """The service's or the gateway's code; None where only the status is repeated."""
@@ -60,7 +60,7 @@ class Refusal:
     json: bool = True
     """False when the body was no JSON object."""
     spoken: bool = True
-    """The service itself said it, as far as its envelope tells: no gateway, no proxy."""
+    """Its envelope is the service's own, not that of a gateway or proxy."""
 
 
 def read_create(status: int, headers: Mapping[str, str], body: bytes, now: float) -> Answer:
@@ -167,9 +167,9 @@ def _refusal(
 
 
 def _is_spoken(document: dict[str, Any], code: str | None, message: str | None) -> bool:
-    """Whether a refusal bears the marks of the service: a code of its own, or OpenStack's fault.
+    """Whether a refusal has the form of the service: its own code, or OpenStack's fault.
 
-    Gateways have codes of their own, or a message without any envelope around it.
+    Gateways have codes of their own, or a message without an envelope.
     """
     if code is not None:
         return not code.startswith("APIG")
@@ -182,9 +182,9 @@ def is_page(body: bytes) -> bool:
 
 
 def _wait(headers: Mapping[str, str], document: dict[str, Any] | None, now: float) -> float | None:
-    """How long to wait (seconds), wherever it is told; None where it is not.
+    """Seconds to wait, from header or body; None if neither names any.
 
-    Of several the header's counts, unless it is 0: then a body's.
+    The header wins, unless it says 0.
     """
     date = headers.get("date")
     told = [retry_after(headers.get(name), date, now) for name in ("retry-after", "x-retry-after")]
@@ -194,7 +194,7 @@ def _wait(headers: Mapping[str, str], document: dict[str, Any] | None, now: floa
 
 
 def _reset(headers: Mapping[str, str], now: float) -> float | None:
-    """When the gateway counts anew: in so many seconds, or at a moment."""
+    """Seconds until the gateway counts anew; headers give seconds or a time."""
     at = whole(headers.get("ratelimit-reset") or headers.get("x-ratelimit-reset"))
     if at is None:
         return None
@@ -202,7 +202,7 @@ def _reset(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _told_waits(document: dict[str, Any], now: float, depth: int = 0) -> list[float | None]:
-    """The times to wait that a body names, at its top or in the envelopes within."""
+    """The times to wait that a body names, at its top level or in its envelopes."""
     found: list[float | None] = []
     for key, value in document.items():
         plain = re.sub(r"[^a-z]", "", key.lower())

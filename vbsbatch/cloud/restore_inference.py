@@ -1,8 +1,8 @@
-"""What backup and volume tell of a restore that nobody confirmed. Pure.
+"""What backup and volume show about a restore that was not confirmed. Pure.
 
 A restore moves its backup to `restoring` and back, and its volume to `restoring-backup` and back;
-each move changes `updated_at`. What else changes one of them does not change both: only when both
-agree is anything proved.
+each move changes `updated_at`. Nothing else changes both of them, so only their agreement proves
+anything.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ SLACK = 2.0
 
 
 TOGETHER = 2.0
-"""Seconds within which the end of a restore changes both, where nobody saw it at work."""
+"""Seconds within which the end of a restore changes both, if its work was not seen."""
 
 
 class RestoreTrace(StrEnum):
-    """What became of a restore."""
+    """The result of a restore."""
 
     UNDER_WAY = "under way"  # backup or volume is being restored
     DONE = "done"  # both were touched since, at the same time, and both are available
     FAILED = "failed"  # the volume was left in error
     NEVER = "never"  # neither was touched since: the request did nothing
-    UNCLEAR = "unclear"  # the cloud does not tell
+    UNCLEAR = "unclear"  # backup and volume do not prove anything
 
 
 def unconfirmed(
@@ -37,10 +37,10 @@ def unconfirmed(
     *,
     witnessed: bool = False,
 ) -> RestoreTrace:
-    """What became of a restore whose answer was lost; `since` are the earliest and the latest that
-    the server's clock can have shown at its intent, `now` is what it shows.
+    """The result of a restore whose answer was lost.
 
-    `witnessed`: backup and volume were seen at work at the same time since then.
+    `since` are the earliest and the latest time that the server's clock can have shown at its
+    intent, `now` is what it shows. `witnessed`: since then, both were seen being restored.
     """
     if under_way(backup, volume):
         return RestoreTrace.UNDER_WAY
@@ -59,16 +59,15 @@ def unconfirmed(
 def untouched(
     backup: Backup | None, volume: CloudVolume | None, since: tuple[Cloud, Cloud]
 ) -> bool:
-    """Whether one of the two has certainly not changed since: then nothing was restored, for that
-    changes both."""
+    """Whether one of the two has certainly not changed since: then there was no restore."""
     known = (each.updated_at for each in (backup, volume) if each is not None)
     return not under_way(backup, volume) and any(_older(at, since) for at in known)
 
 
 def confirmed(volume: CloudVolume | None) -> RestoreTrace:
-    """How far a restore is that the cloud accepted, and for which it keeps no cloud job.
+    """The state of a restore that the cloud accepted without a cloud job.
 
-    The volume alone tells: it was `restoring-backup` before the answer came.
+    The volume is enough: it was `restoring-backup` before the answer came.
     """
     if under_way(None, volume):
         return RestoreTrace.UNDER_WAY
@@ -76,7 +75,7 @@ def confirmed(volume: CloudVolume | None) -> RestoreTrace:
 
 
 def witness(backup: Backup | None, volume: CloudVolume | None) -> bool:
-    """Whether both are at work at this moment: then it is all but sure that one restore does it."""
+    """Whether both are being restored at this moment: then it is almost certainly one restore."""
     return under_way(backup, None) and under_way(None, volume)
 
 
@@ -96,8 +95,11 @@ def _together(one: Cloud | None, other: Cloud | None) -> bool:
 
 
 def _touched(updated_at: Cloud | None, since: tuple[Cloud, Cloud], now: Cloud) -> bool | None:
-    """Whether a thing changed since then; None where the clocks are too coarse to tell, or where
-    the time is yet to come: the server's clock was set back since, who knows when."""
+    """Whether a thing changed since then.
+
+    None where the clocks are too coarse, or where its time is in the future: the server's clock
+    was set back at an unknown moment.
+    """
     if _older(updated_at, since):
         return False
     told = updated_at is not None and since[1] + SLACK < updated_at <= now + SLACK

@@ -1,8 +1,8 @@
 """Restores the backups of a run: one request overwrites one volume, and is never sent on a guess.
 
-To restore twice could destroy the work of whoever used the volume in between. A restore whose
-answer was lost is judged by what backup and volume tell (`evidence`); where they do not agree, the
-job ends as `uncertain`, for a person to look.
+A second restore could destroy what was written to the volume since the first. When the answer to a
+restore is lost, backup and volume show what happened (`restore_inference`). Where they disagree,
+the job ends as `uncertain`, and a person has to check.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ UNCERTAIN = (
     "was overwritten: look at the volume before you retry"
 )
 EARLY, SELDOM = 3.0, 60.0
-"""Seconds from a restore to the first query of its cloud job, and at most between two."""
+"""Seconds from a restore to the first query of its cloud job, and the most between two queries."""
 
 FAILED = "the restore failed, and the volume is left in status {status}"
 
@@ -59,17 +59,17 @@ class Restoring(BackupOperationAdapter):
     ) -> None:
         super().__init__(service, run, jobs, now=now)
         self._asked_at: dict[int, Elapsed] = {}
-        """When the cloud job of each job was asked for last."""
+        """When the cloud job of each job was queried last."""
         self._witnessed: dict[int, int] = {}
-        """The attempt of each job in which backup and volume were seen at work together."""
+        """The attempt of each job in which backup and volume were both seen being restored."""
 
     async def _act(self, job: Job, backup_id: str, worker: int) -> Answer:
         return await self._service.changes.restore(backup_id, job.volume_id, worker)
 
     async def cloud_job(self, cloud_job_id: str) -> CloudJob | None:
-        """One cloud job; one that failed names no backup, as none was left behind.
+        """One cloud job. One that failed names no backup, because none was left behind.
 
-        Where it left its volume in error, no other restore of it can be accepted.
+        If it left its volume in error, the cloud accepts no other restore onto it.
         """
         found = await self._service.cloud_job(cloud_job_id)
         if found is None or found.status is CloudJobStatus.SUCCESS:
@@ -83,7 +83,7 @@ class Restoring(BackupOperationAdapter):
         return CloudJob(id=found.id, status=found.status, code=code, message=message)
 
     async def _target(self, cloud_job_id: str) -> CloudVolume | None:
-        """The volume that a cloud job restores, None where that is not known."""
+        """The volume that a cloud job restores; None if it is not known."""
         for job in self._jobs.values():
             if job.cloud_job_id == cloud_job_id:
                 return await self._service.inventory.volume(job.volume_id)
@@ -105,13 +105,13 @@ class Restoring(BackupOperationAdapter):
         return tuple(backup for backup in found if backup is not None)
 
     def _in_doubt(self, job: Job, look: ListSnapshot) -> bool:
-        """Whether a lost answer can be judged now: late enough, or while it is seen at work."""
+        """Whether a lost answer can be judged now: it is late enough, or the restore is visible."""
         if job.state is not JobState.UNKNOWN:
             return False
         return self._settled(job, look) or _restoring(look.listed.get(source_of(job)))
 
     def _judged(self, job: Job, backup: Backup | None, volume: CloudVolume | None) -> Backup | None:
-        """What became of a restore whose answer was lost; None: it never began."""
+        """The result of a restore whose answer was lost; None if it never began."""
         if witness(backup, volume):
             self._witnessed[job.no] = job.attempts
         trace = self._trace(job, backup, volume)
@@ -123,15 +123,15 @@ class Restoring(BackupOperationAdapter):
         return unconfirmed(backup, volume, self._intent(job), now, witnessed=witnessed)
 
     def _in_question(self, job: Job) -> bool:
-        """What an operator has sent back to waiting (it was tried, and has no intent any more) he
-        has looked at himself."""
+        """False for a job that an operator has sent back to waiting, after a check: it was tried,
+        and has no intent any more."""
         return job.state is JobState.WAITING and (job.intent_at is not None or not job.attempts)
 
     async def _asked_before(self, waiting: list[Job], look: ListSnapshot) -> tuple[Backup, ...]:
-        """What an engine that this store does not know of has restored since the run was made.
+        """What an engine that this store does not know has restored since the run was made.
 
-        A restore changes backup and volume: where one of them has not changed since, there was
-        none.
+        A restore changes backup and volume. If one of them has not changed since then, there was
+        no restore.
         """
         backups = {job.no: look.listed.get(source_of(job)) for job in waiting}
         suspect = [job for job in waiting if not self._untouched(job, backups[job.no], None)]
@@ -147,7 +147,7 @@ class Restoring(BackupOperationAdapter):
         return untouched(backup, volume, self._intent(job))
 
     async def _ask(self, job: Job) -> Backup:
-        """How far a restore is whose backup is not (or no longer) seen at work."""
+        """The state of a restore whose backup is not, or no longer, `restoring`."""
         if job.cloud_job_id is not None:
             if not self._may_ask(job):
                 return self._seen(job, "creating")
@@ -161,8 +161,8 @@ class Restoring(BackupOperationAdapter):
         return self._told(job, self._trace(job, backup, volume), volume)
 
     def _may_ask(self, job: Job) -> bool:
-        """Whether a cloud job is worth a call: not before lists had time to show its backup at
-        work, and the more seldom the longer it has gone on without."""
+        """Whether to query a cloud job: not before lists had time to show the restore, and less
+        often the longer they do not."""
         now, sent_at = self._now(), job.intent_at or AT_ONCE
         last = self._asked_at.get(job.no, AT_ONCE)
         due = sent_at + EARLY if last < sent_at else last + min((last - sent_at) / 2, SELDOM)
@@ -196,8 +196,8 @@ def _restoring(backup: Backup | None) -> bool:
 
 
 def _accepted(job: Job) -> bool:
-    """Whether the newest answer accepted the restore: then the cloud had begun before it came.
+    """Whether the newest answer accepted the restore: then it had begun before the answer came.
 
-    An answer that was lost, or that could not be read, has left words behind.
+    An answer that was lost or unreadable has left a message in the job.
     """
     return job.message is None and 200 <= (job.http_status or 0) < 300

@@ -9,7 +9,7 @@ from statistics import median
 from vbsbatch.cloud.response_parser import http_date
 
 _SAMPLES = 15
-_EVERY = 1.0  # seconds; a date costs more to read than the rest of the answer
+_EVERY = 1.0  # seconds between samples; a date costs more to read than the rest of an answer
 _AGREE = 2.5  # seconds by which two samples may differ beside what their round trips explain
 _NO_WORSE = 1.0  # seconds by which a round trip may be longer than the shortest one
 
@@ -38,7 +38,7 @@ class ServerClock:
 
     @property
     def ahead(self) -> float:
-        """Server clock minus ours in seconds; 0 until a date was seen."""
+        """Server clock minus ours in seconds; 0 before the first date."""
         if not self._samples:
             return 0.0
         shortest = min(sample.took for sample in self._samples)
@@ -46,7 +46,7 @@ class ServerClock:
 
     @property
     def last(self) -> float | None:
-        """The newest sample alone, which follows a clock that is set at once; None without one."""
+        """The newest sample alone, which follows a changed clock at once; None without one."""
         return self._samples[-1].ahead if self._samples else None
 
     def see(self, date: str | None, sent_at: float, answered_at: float) -> None:

@@ -53,7 +53,7 @@ class SignInEnd:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """The endpoints to use, and which of them were only supposed to be where another one is."""
+    """The endpoints to use, and which of them are only a guess."""
 
     endpoints: Endpoints
     supposed: frozenset[str] = frozenset()
@@ -71,7 +71,7 @@ class CloudService(ABC):
     facts: ClassVar[ServiceFacts]
     endpoint_kind: ClassVar[EndpointKind]
     described: ClassVar[str]
-    """What a catalog lacks that does not offer it: `a volume backup service`."""
+    """What messages call it where a catalog lacks it: `volume backup service`."""
     creates: ClassVar[str]
     """Where creates are sent, below the project."""
     version: ClassVar[str]

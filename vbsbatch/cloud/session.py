@@ -1,4 +1,4 @@
-"""The transport: one request out, one bounded answer back, nothing sent twice behind our back.
+"""The transport: one request out, one bounded answer back, and no hidden retries.
 
 Every worker has a transport of its own (httpx's pool slows down with the number of connections it
 holds) over one shared SSL context. Requests are built by hand and given to httpx's transports
@@ -72,12 +72,12 @@ class Reply:
 
 
 class NoAnswerError(Exception):
-    """A request ended without a usable answer; the text says why. Never leaves this room."""
+    """A request ended without a usable answer; the text says why. Not raised outside this room."""
 
 
 def may_be_too_long(error: CloudUnavailable) -> bool:
-    """Whether a read that failed may succeed when it asks for less: no time was left for it, or
-    its answer broke off."""
+    """Whether a failed read may succeed when it asks for less: it took too long, or its answer
+    broke off."""
     no_answer = error.__cause__
     if isinstance(no_answer, NoAnswerError):
         return broke_off(no_answer.__cause__)
@@ -91,11 +91,11 @@ class _Slot:
     transport: httpx.AsyncBaseTransport | None = None
     proxy: str | None = None
     answers: bool = False
-    """The newest request was answered: a connection may have been kept."""
+    """The newest request was answered, so a connection may have been kept."""
 
 
 class Session:
-    """HTTP to the cloud with a proof of who we are; counts every request that leaves.
+    """HTTP to the cloud with credentials; counts every request that leaves.
 
     `transport` makes the connections (one for each worker, one pool for reads); by default they are
     httpx's own, with the shared context `tls` and the proxy that the environment names.
@@ -149,8 +149,8 @@ class Session:
     ) -> Reply:
         """Send one create, once, on the connection of `worker`. Raises `NoAnswerError`.
 
-        It goes out with the newest proof there is, at once: creates that wait for a token together
-        would leave together, over the rate. Whoever sends one asks for `ready` first.
+        It leaves at once with the newest proof: creates that wait for a token together would leave
+        together, above the rate. The caller awaits `ready` first.
         """
         target = _parsed(url)
         proof = self._prove(method, target, body)
@@ -170,13 +170,13 @@ class Session:
         try:
             target = _parsed(url)
             await self.credentials.ready()
-            refused_at = self.now()  # after the token was got: a refusal is meant for it
+            refused_at = self.now()  # after the token was fetched: a refusal concerns this token
             reply = await self._send_read(method, target, body, span)
             for pause in (0.0, *UNKNOWN_YET):
                 if reply.status != 401:
                     break
                 await anyio.sleep(pause)
-                # The same fresh token for some seconds: another would be as unknown to a node.
+                # Keep the fresh token for some seconds: a node may not know a newer one either.
                 await self.credentials.ready(refused_at=refused_at)
                 refused_at = self.now() if pause == UNKNOWN_YET[-2] else refused_at
                 reply = await self._send_read(method, target, body, span)
@@ -195,9 +195,9 @@ class Session:
                     await transport.aclose()
 
     async def _send_read(self, method: str, url: httpx.URL, body: bytes, span: float) -> Reply:
-        """Send a read; a lookup once more where a connection that was kept is closed as it comes.
+        """Send a read; repeat a lookup once if a kept connection was closed in that moment.
 
-        Servers end a connection after so many requests, or when it was idle for so long.
+        Servers close a connection after a number of requests, or when it was idle.
         """
         kept = self._readers.answers
         try:
@@ -303,7 +303,7 @@ def _parsed(url: str) -> httpx.URL:
 
 
 async def _bounded(response: httpx.Response, most: int) -> bytes:
-    """Read the body up to `most` bytes; more than that is no answer."""
+    """Read the body, up to `most` bytes."""
     parts: list[bytes] = []
     size = 0
     async for part in cast(AsyncIterable[bytes], response.stream):
@@ -316,9 +316,9 @@ async def _bounded(response: httpx.Response, most: int) -> bytes:
 
 
 def _unpacked(body: bytes, most: int) -> bytes:
-    """What a gateway packed although it was asked not to; the bound holds for what comes out.
+    """Unpack what a gateway packed although it was asked not to; the limit is for the result.
 
-    A body in no encoding that we know stays as it is, and is for the reader to make sense of.
+    A body in an unknown encoding stays as it is.
     """
     unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip or deflate, by its header
     try:
@@ -331,6 +331,6 @@ def _unpacked(body: bytes, most: int) -> bytes:
 
 
 def quieten(*names: str) -> None:
-    """Switch off loggers of foreign libraries: they cost time and may tell secrets."""
+    """Switch off loggers of other libraries: they cost time and may show secrets."""
     for name in names:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)

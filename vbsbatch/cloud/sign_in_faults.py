@@ -1,4 +1,4 @@
-"""The wall to the identity service: what its client raises, as one line that says what to do."""
+"""Translates what the identity service's client raises into one line that says what to do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vbsbatch.model import is_too_fast
 
 _SAID_MOST = 2000  # characters of an answer that are looked at for what it says
 _TOLD = re.compile(r"check|set cacert|cert:|_PROXY")
-"""Words of a reason that says what to do already."""
+"""Words of a reason that already says what to do."""
 _WORDS_MOST = 240
 _TAIL = re.compile(r"\s*\(HTTP \d{3}\)|\s*\(Request-ID: [^)]*\)")
 _USUAL = re.compile(
@@ -22,7 +22,7 @@ _USUAL = re.compile(
     r"|Unknown Error)?\.?$",
     re.I,
 )
-"""What a refusal says that says nothing."""
+"""Texts of a refusal that explain nothing."""
 
 
 def translated(
@@ -34,11 +34,11 @@ def translated(
     auth_type: str = "password",
     blocked: bool | None = None,
 ) -> SignInError | CloudUnavailable:
-    """Translate whatever a sign-in ended with; `where` names the cloud and its auth_url.
+    """Translate any end of a sign-in; `where` names the cloud and its auth_url.
 
     An outage is `CloudUnavailable` while renewing and `SignInError` at the start, where a person
     waits and nothing is lost. None of `secrets` is in the text. `blocked`: something else answered
-    in the place of the identity service, and may be gone soon, or has been there too long.
+    in the place of the identity service; True if it may be gone soon.
     """
     text, outage = _reason(error, auth_type, secrets)
     if blocked is not None:
@@ -54,7 +54,7 @@ def translated(
 
 
 def _is_busy(status: int, error: Exception) -> bool:
-    """Whether a refusal is one of this moment: a rate limit, in whatever words, or an outage."""
+    """Whether a refusal is temporary: a rate limit, in whatever words, or an outage."""
     if status in (408, 413) or status >= 500:
         return True
     replies = (getattr(link, "response", None) for link in causes(error))
@@ -63,20 +63,20 @@ def _is_busy(status: int, error: Exception) -> bool:
 
 
 def _wait(error: Exception) -> float | None:
-    """How long the identity service wants to be left alone (seconds), where it says so."""
+    """Seconds to wait before the next request, if the identity service names any."""
     told = (getattr(link, "retry_after", None) for link in causes(error))
     return next((float(each) for each in told if isinstance(each, int | float) and each), None)
 
 
 def _advice(text: str, *, passing: bool) -> str:
-    """Return what a person can do about a reason that does not say it."""
+    """What a person can do about a reason that does not say it."""
     if passing:
         return ": try again later"
     return "" if _TOLD.search(text) else ": check auth_url, and that it can be reached from here"
 
 
 def _reason(error: Exception, auth_type: str, secrets: Collection[str]) -> tuple[str, bool]:
-    """Return what to tell a person, and whether the same sign-in may succeed later."""
+    """The reason for a person, and whether the same sign-in may succeed later."""
     if factor := next((link for link in causes(error) if _lacks_factor(link)), None):
         return _missing_factor(factor, secrets), False
     if any(type(link).__name__ == "MissingAuthPlugin" for link in causes(error)):
@@ -113,7 +113,7 @@ def _missing_factor(link: BaseException, secrets: Collection[str]) -> str:
 
 
 def _is_unusable(error: BaseException) -> bool:
-    """Whether an answer was refused before anybody read it, see `bounded_sign_in`."""
+    """Whether `bounded_sign_in` refused the answer."""
     return type(error).__name__ == "UnusableAnswer"
 
 
@@ -147,9 +147,9 @@ def _refused(status: int, error: Exception, auth_type: str, secrets: Collection[
 
 
 def _said(error: Exception, secrets: Collection[str]) -> str:
-    """Return the identity service's own words in quotes, where it says more than the usual.
+    """The identity service's own words in quotes, if they say more than the usual.
 
-    What is secret goes before the rest is cut: half a password is a secret too.
+    Secrets are removed before the text is cut: half a password is a secret too.
     """
     for link in causes(error):
         if _http_status(link) is not None:
@@ -160,7 +160,7 @@ def _said(error: Exception, secrets: Collection[str]) -> str:
 
 
 def _words_in(link: BaseException, secrets: Collection[str]) -> str:
-    """Return what the answer says in any service's envelope, else what keystoneauth makes of it."""
+    """The message of the answer in any envelope, else keystoneauth's own words."""
     body = getattr(getattr(link, "response", None), "content", None)
     if isinstance(body, bytes):
         bare = without(body.decode("utf-8", "replace"), secrets).encode("utf-8", "replace")
@@ -171,7 +171,7 @@ def _words_in(link: BaseException, secrets: Collection[str]) -> str:
 
 
 def only_once(config: Mapping[str, Any]) -> str | None:
-    """Name what a cloud's entry signs in with if that cannot be done again; None if it can."""
+    """What a cloud's entry signs in with if that works only once; None if it works again."""
     kind = str(config.get("auth_type"))
     methods = [kind, *map(str, config.get("auth_methods") or ())]
     auth = config.get("auth") or {}
@@ -184,7 +184,7 @@ def only_once(config: Mapping[str, Any]) -> str | None:
 
 
 def _means(auth_type: str) -> str:
-    """Name what this kind of sign-in proves itself with."""
+    """What to check for this kind of sign-in."""
     if "password" in auth_type:
         return "user, password, project"
     if "applicationcredential" in auth_type:

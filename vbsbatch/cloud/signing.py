@@ -24,7 +24,7 @@ from vbsbatch.errors import SignInError
 
 ALGORITHM = "SDK-HMAC-SHA256"
 
-_NOTICED = 60.0  # seconds; clocks that differ by less than this never were the reason of a refusal
+_NOTICED = 60.0  # seconds; a smaller difference of the clocks is no reason for a refusal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +45,7 @@ class Signer:
     """
 
     calls = 0
-    """Every request of ours goes through the session, which counts it."""
+    """The session counts every request."""
 
     def __init__(
         self, key: AccessKey, clock: ServerClock, now: Callable[[], float], *, where: str
@@ -61,13 +61,13 @@ class Signer:
         self._said: str | None = None
 
     async def ready(self, refused_at: float | None = None) -> None:
-        """A key is always ready; one that was refused is at its end, unless the clock was wrong.
+        """Do nothing, unless the key was refused for another reason than a wrong clock.
 
-        Raises `SignInError`: there is nothing to renew, and a gateway locks a key that is refused
-        five times in a row.
+        Then raises `SignInError`: there is nothing to renew, and a gateway locks a key that is
+        refused five times in a row.
         """
         if refused_at is None or self._heard_at < refused_at:
-            return  # not by the gateway: a service said so, who may say otherwise next time
+            return  # a service refused it, not the gateway: the next answer may differ
         if refused_at <= self._corrected_at or self._clock_was_wrong():
             return
         raise SignInError(f"{self._where}: {self._refusal()}")
@@ -96,11 +96,11 @@ class Signer:
         )
 
     def _clock_was_wrong(self) -> bool:
-        """Whether the server's clock is not what the last request was signed by."""
+        """Whether the server's clock differs from the one that signed the last request."""
         return abs((self._clock.last or 0.0) - self._ahead) > _NOTICED
 
     def refused(self, headers: Mapping[str, str], body: bytes) -> None:
-        """Keep what the gateway says: it tells a wrong key from an unknown or a locked one."""
+        """Keep what the gateway says: a wrong, an unknown and a locked key have different texts."""
         self._heard_at = self._now()
         refusal = read_refusal(headers, body, self._heard_at)
         self._said = " ".join(filter(None, (refusal.code, refusal.message))) or None

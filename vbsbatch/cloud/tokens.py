@@ -1,4 +1,4 @@
-"""One token for all workers, renewed once for all of them, before it expires or when refused."""
+"""One token for all workers. It is renewed once for all, before it expires or when refused."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ class Token:
     got_at: float
     expires_at: float
     end_told: bool = True
-    """Whether the identity service said when it ends."""
+    """Whether the identity service said when it expires."""
 
     @property
     def renew_at(self) -> float:
-        """From when on a new one is to be fetched although this one still works."""
+        """When to fetch a new one although this one still works."""
         if self.expires_at == float("inf"):
             return self.expires_at
         return self.expires_at - min(_MARGIN, _MARGIN_SHARE * (self.expires_at - self.got_at))
 
 
 def life_told(access: Any, before: float) -> float | None:
-    """Return for how many seconds from `before` (our clock) an access of keystoneauth says to live.
+    """The life in seconds from `before` (our clock) that an access of keystoneauth names.
 
-    None where it does not say: no end, an end in the past or in the far future, no date at all.
+    None if it names none: no end, an end in the past or in the far future, no date at all.
     The server's clock may differ from ours, so what counts is the time since the issue.
     """
     expires, issued = _moment(access, "expires"), _moment(access, "issued")
@@ -51,7 +51,7 @@ def life_told(access: Any, before: float) -> float | None:
 
 
 def _moment(access: Any, name: str) -> float | None:
-    """Return a time of the token as epoch seconds; keystoneauth fails on some, in many ways."""
+    """A time of the token as epoch seconds; keystoneauth fails on some, in many ways."""
     try:
         moment = getattr(access, name)
         return None if moment is None else float(moment.timestamp())
@@ -60,9 +60,9 @@ def _moment(access: Any, name: str) -> float | None:
 
 
 def token_of(value: str, access: Any, before: float, after: float, *, renewable: bool) -> Token:
-    """Return the token of one sign-in, which lasted from `before` to `after` by our clock.
+    """The token of one sign-in, which lasted from `before` to `after` by our clock.
 
-    One that does not say when it ends is taken for a short-lived one, unless nothing can renew it.
+    One without an end counts as short-lived, unless it cannot be renewed.
     """
     life = life_told(access, before)
     usual = _SHORT_LIFE if renewable else float("inf")
@@ -119,10 +119,10 @@ class Tokens:
         return self._proof[1]
 
     def refused(self, headers: Mapping[str, str], body: bytes) -> None:
-        """What a refusal says does not matter: a new token is got, or not."""
+        """Do nothing: whatever the refusal says, the next step is a new token."""
 
     async def token(self, newer_than: float | None = None) -> Token:
-        """Return the token to use; with `newer_than`, one that was got after that time.
+        """The token to use; with `newer_than`, one that was fetched after that time.
 
         Raises `SignInError` or `CloudUnavailable` when there is none: a renewal ahead of expiry
         that fails leaves the old token in use for as long as it lives.
@@ -130,7 +130,7 @@ class Tokens:
         if token := self._good(newer_than):
             return token
         async with self._lock:
-            # Whoever waited here is served by the renewal of the one before.
+            # Another task may have renewed it while this one waited.
             if token := self._good(newer_than):
                 return token
             return await self._renew(newer_than)

@@ -1,4 +1,4 @@
-"""The wall: what a foreign library says went wrong on the way to the cloud, in our words.
+"""Translates the errors of other libraries on the way to the cloud into our words.
 
 Every exception that a request can end with besides an answer is in `NO_ANSWER`; `reason` turns one
 into a line for a person. Nothing of the request (no header, so no token) gets into that line.
@@ -34,7 +34,7 @@ NO_ANSWER: tuple[type[Exception], ...] = (
     anyio.BusyResourceError,
     anyio.EndOfStream,
 )
-"""What a request ends with when no answer came."""
+"""The exceptions of a request without an answer."""
 
 
 class TooLargeError(httpx.ReadError):
@@ -45,7 +45,7 @@ class TooLargeError(httpx.ReadError):
 
 
 _TELLING = 4
-"""A secret shorter than this is any word's part: it is blotted out where it stands in quotes."""
+"""A shorter secret may be part of any word: it is removed only where it stands in quotes."""
 _DNS = re.compile(
     r"getaddrinfo|name resolution|name or service not known|failed to resolve"
     r"|no address associated|nodename nor servname",
@@ -108,7 +108,7 @@ def _waits(timeouts: Timeouts) -> dict[type[BaseException], str]:
 
 
 def network_reason(error: BaseException) -> str | None:
-    """Name a fault of DNS, TLS, proxy or connection, wherever in the chain of causes it is told."""
+    """Name a fault of DNS, TLS, proxy or connection, wherever it is in the chain of causes."""
     chain = list(causes(error))
     names = {type(link).__name__ for link in chain}
     text = " ".join(filter(None, (clean(told(link)) for link in chain)))
@@ -136,7 +136,7 @@ def network_reason(error: BaseException) -> str | None:
 
 
 def _distrust(text: str) -> str:
-    """Say why a certificate was not trusted, and what a person can do about just that."""
+    """Say why a certificate was not trusted, and what a person can do about it."""
     what = _UNVERIFIED.search(text)
     why = (what[1] or what[2]).strip() if what else ""
     if "expired" in why or "not yet valid" in why:
@@ -149,7 +149,7 @@ def _distrust(text: str) -> str:
 
 
 def _proxy_reason(names: set[str], text: str) -> str | None:
-    """Name a fault of the proxy, told by the names of what was raised and by their words."""
+    """Name a fault of the proxy, from the names and the words of what was raised."""
     if names & {"InvalidProxyURL", "ProxySchemeUnknown", "LocationParseError"} or "SOCKS" in text:
         return "the proxy cannot be used: HTTPS_PROXY must be like http://host:port"
     if not names & {"ProxyError"}:
@@ -164,7 +164,7 @@ def _proxy_reason(names: set[str], text: str) -> str | None:
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield the error and everything it was raised from or wraps, each once."""
+    """The error and everything that it was raised from or wraps, each once."""
     seen: set[int] = set()
     todo = [error]
     while todo:
@@ -180,16 +180,16 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def words(error: BaseException, secrets: Collection[str] = ()) -> str:
-    """Return an exception's own words, cleaned and short, without secrets or any password of a URL.
+    """An exception's own words, cleaned and short, without secrets or passwords of URLs.
 
-    What is secret goes before the rest is cut: half a password is a secret too.
+    Secrets are removed before the text is cut: half a password is a secret too.
     """
     text = clean(without(without_user(told(error)), secrets), 300)
     return text or type(error).__name__
 
 
 def told(error: BaseException) -> str:
-    """Return what an exception says; plugins' exceptions are known to fail even at that."""
+    """The text of an exception; some plugins' exceptions fail even at that."""
     try:
         return str(error)
     except Exception:
@@ -197,7 +197,7 @@ def told(error: BaseException) -> str:
 
 
 def without(text: str, secrets: Collection[str]) -> str:
-    """Blot out every secret, as it is and as JSON, URLs and HTML write it."""
+    """Replace every secret, as it is and as JSON, URLs and HTML write it."""
     spelt = {
         form
         for secret in secrets

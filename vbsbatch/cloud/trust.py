@@ -1,4 +1,4 @@
-"""Whom to trust and through whom to speak: one SSL context and one choice of proxy for all."""
+"""TLS and proxies: one SSL context and one choice of proxy for all connections."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Trust:
     """TLS settings, in the form clouds.yaml gives them (`verify`, `cacert`, `cert`, `key`)."""
 
     verify: bool | str = True
-    """False trusts anybody; a path names the CA file or folder."""
+    """False checks no certificate; a path names the CA file or folder."""
     cert: str | tuple[str, str] | None = None
     """A client certificate, with its key in the same file or in a second one."""
 
@@ -46,7 +46,7 @@ def ssl_context(trust: Trust) -> ssl.SSLContext:
     if trust.cert is not None:
         cert, key = (trust.cert, None) if isinstance(trust.cert, str) else trust.cert
         try:
-            # A passphrase cannot be asked for in a process without a terminal: refuse instead.
+            # A process without a terminal cannot ask for a passphrase: refuse instead.
             context.load_cert_chain(cert, key, password=_no_passphrase)
         except (OSError, ValueError) as error:
             raise SignInError(f"cert: {cert}: {words(error)}") from error
@@ -71,11 +71,21 @@ def _verifying(path: str) -> ssl.SSLContext:
         raise SignInError(f"cacert: {path}: {words(error)}") from error
 
 
+def check_trust(trust: Trust) -> tuple[str, ...]:
+    """A warning if certificates are not checked."""
+    if trust.verify is not False:
+        return ()
+    return (
+        "certificates are not checked (verify: false or insecure in clouds.yaml): whoever is on the"
+        " way to the cloud can read the password and the token",
+    )
+
+
 def proxy_for(url: str) -> str | None:
     """Return the proxy the environment names for a URL (`HTTPS_PROXY`, `NO_PROXY` …), or None.
 
-    What the official client's own library excepts is excepted here too; beyond it `NO_PROXY` may
-    name an address with a port, an IPv6 address or network, and `*` beside other entries.
+    Exceptions are those of the official client's own library. In addition, `NO_PROXY` may name an
+    address with a port, an IPv6 address or network, and `*` among other entries.
     """
     parts = urlsplit(url)
     if parts.hostname is None or _excepted(parts.hostname, parts.port or _PORTS.get(parts.scheme)):
@@ -88,7 +98,7 @@ def proxy_for(url: str) -> str | None:
 
 
 def obey_proxy_rule(session: Any) -> None:
-    """Make a session of `requests`, which signs in, choose the proxy of each URL as `proxy_for`."""
+    """Make the sign-in's `requests` session choose the proxy of each URL as `proxy_for` does."""
     usual = session.merge_environment_settings
 
     def merged(url: str, proxies: Any, *rest: Any) -> dict[str, Any]:
@@ -116,7 +126,7 @@ def _excepted(host: str, port: int | None) -> bool:
 
 
 def _exceptions() -> Iterator[tuple[str, int | None]]:
-    """Each entry of `NO_PROXY`, and the port where it is for one port only."""
+    """Each entry of `NO_PROXY`, and its port if it names one."""
     listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     for entry in re.split(r"[,\s]+", listed.lower()):
         if with_port := _WITH_PORT.fullmatch(entry):

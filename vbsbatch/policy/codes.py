@@ -1,21 +1,33 @@
-"""The shipped tables of codes: `codes.csv` from the public error reference of VBS, and
-`cinder.csv` with the codes that are ours, for what Cinder says (see `sayings`).
+"""The shipped tables of codes, one for each backup service.
 
-Columns: `code`; `status` the HTTP status the reference lists, if any; `verdict`; `where` the only
-operation that answers with it, if not a create; `then` what too many of them mean; `meaning`.
+Columns: `code`; `status` of a refused create, if the reference lists one; `verdict`; `where` the
+only operation that answers with it, if not a create; `then` what follows besides: `conflict` (a
+backup of the volume is under way, and it may be ours), `outage` (the service itself is down), or
+`stop after N`; `meaning`.
+
+A service without codes has a column `says` with its words, in which `*` stands for any others. The
+first line that fits names the code, which is ours. Without a `status` such words are the
+`fail_reason` of a backup in `error`.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
-from vbsbatch.model import Verdict
+from vbsbatch.model import Answer, Verdict
 
-TABLES = ("codes.csv", "cinder.csv")
+TABLES = (
+    "codes.csv",  # VBS, from its public error reference
+    "cinder.csv",  # Cinder, which has words only
+)
+
+ERROR = "error"
+"""The code, ours, of a backup that ended in `error` for no reason that we know."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,25 +39,77 @@ class Code:
     meaning: str
     where: str = ""
     """`restore`, `delete`, `query`: the only operation that answers with it; empty for creates."""
+    conflict: bool = False
+    """A backup of this volume is under way, and it may be ours."""
+    outage: bool = False
+    """The service itself is down."""
     stop_after: int | None = None
     """This many charged attempts with it stop the run; None when they never do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Message:
+    """Words of a service without codes, and the code that we give to them."""
+
+    code: str
+    status: int | None
+    words: re.Pattern[str]
 
 
 @cache
 def table() -> Mapping[str, Code]:
     """Every code that the shipped tables know."""
+    return {row["code"]: _code(row) for row in _rows()}
+
+
+def named(answer: Answer) -> Answer:
+    """The answer to a create, with a code of ours where its words are known and it has none."""
+    if answer.status is None or answer.status < 400 or answer.code is not None or not answer.json:
+        return answer
+    code = _code_of(answer.status, answer.message)
+    return answer if code is None else replace(answer, code=code)
+
+
+def failure_code(fail_reason: str | None) -> str:
+    """The code for a backup that ended in `error`, where no cloud job gives one."""
+    return _code_of(None, fail_reason) or ERROR
+
+
+def _code_of(status: int | None, words: str | None) -> str | None:
+    for message in _messages():
+        if message.status == status and words and message.words.fullmatch(words):
+            return message.code
+    return None
+
+
+def _rows() -> Iterator[dict[str, str]]:
     folder = files("vbsbatch.policy")
-    texts = [folder.joinpath(name).read_text(encoding="utf-8") for name in TABLES]
-    rows = (row for text in texts for row in csv.DictReader(text.splitlines()))
-    return {row["code"]: _code(row) for row in rows}
+    for name in TABLES:
+        yield from csv.DictReader(folder.joinpath(name).read_text(encoding="utf-8").splitlines())
 
 
 def _code(row: Mapping[str, str]) -> Code:
-    then = row.get("then", "").removeprefix("stop after ")
+    then = row.get("then", "")
+    stop_after = then.removeprefix("stop after ")
     return Code(
         code=row["code"],
         verdict=Verdict(row["verdict"]),
         meaning=row["meaning"],
         where=row.get("where", ""),
-        stop_after=int(then) if then else None,
+        conflict=then == "conflict",
+        outage=then == "outage",
+        stop_after=int(stop_after) if stop_after != then else None,
+    )
+
+
+@cache
+def _messages() -> tuple[_Message, ...]:
+    return tuple(
+        _Message(
+            code=row["code"],
+            status=int(row["status"]) if row["status"] else None,
+            words=re.compile(".*".join(map(re.escape, row["says"].split("*"))), re.I | re.DOTALL),
+        )
+        for row in _rows()
+        if row.get("says")
     )

@@ -1,7 +1,7 @@
 """What an answer means where the request restored or deleted a backup instead of making one.
 
-The table of codes and the order of belief are those of `verdicts`; here stands what differs. An
-answer that proves nothing stays unknown, whatever the operation.
+The table of codes and the order of rules are those of `verdicts`; this module has the differences.
+An answer that proves nothing is unknown for every operation.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _OURS = {
     "backup-busy": Verdict.LATER,
     "dependants": Verdict.LATER,
 }
-"""What our own look before a deletion found, and what it means; `OURS` has the words."""
+"""Results of our check before a deletion, and what they mean; `OURS` has the words."""
 
 _ENDS = {"never-begun": Verdict.RETRY}
-"""Our own codes of a restore or a deletion that ended badly, and may be tried again."""
+"""Our own codes of a failed restore or deletion that may be tried again."""
 
 _NOT_NOW = re.compile(r"\bmust be\b.*\bavailable\b|\bstatus\b.*\bmust\b", re.IGNORECASE)
-"""How block storage, which has no codes, says that a backup or volume is in another status."""
+"""Block storage has no codes: its words for a backup or volume in the wrong status."""
 
 
 def judge_request(
@@ -44,7 +44,7 @@ def judge_request(
         return _not_there(operation)
     if answer.status == 400 and answer.code is None and _NOT_NOW.search(answer.message or ""):
         shipped = replace(shipped, verdict=Verdict.LATER, meaning="not available at the moment")
-    # What is in the way of a restore may be an earlier one of ours: look before waiting.
+    # What blocks a restore may be an earlier one of ours: check before waiting.
     ours = operation is Operation.RESTORE and shipped.verdict is Verdict.LATER
     return replace(shipped, conflict=ours)
 
@@ -59,9 +59,9 @@ def _not_there(operation: Operation) -> Judgement:
 def judge_end(
     code: str | None, rules: Iterable[Rule] = (), operation: Operation = Operation.BACKUP
 ) -> Judgement:
-    """What the bad end of something accepted means.
+    """What the failure of something accepted means.
 
-    A restore that failed in a way that may have done its work is no longer ours to repeat.
+    A failed restore that may have overwritten the volume is not repeated.
     """
     if operation is Operation.BACKUP:
         return judge_cloud_job(code, rules)

@@ -1,6 +1,6 @@
 """A cloud that behaves like the real one, with faults on demand: for tests, demos and benchmarks.
 
-The front doors that cost an import stay in their modules: `faults.load_scenario`, `server.serve`,
+What is slow to import stays in its module: `faults.load_scenario`, `server.serve`,
 `transport.SimulatedTransport`, `virtual.run`.
 """
 

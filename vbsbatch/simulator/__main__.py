@@ -1,4 +1,4 @@
-"""`python -m vbsbatch.simulator`: the simulated cloud alone, without the rest of the program."""
+"""`python -m vbsbatch.simulator`: serves the simulated cloud without the rest of the program."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The simulated cloud as an ASGI application, and the doors under `/_sim/` for tests and demos.
+"""The simulated cloud as an ASGI application, with control paths under `/_sim/`.
 
-`/_sim/` has no authentication: serve it on the loopback interface only.
+They are for tests and demos and have no authentication: serve them on the loopback interface only.
 
 =========================== ====================================================================
 GET  /_sim/ledger           `{"rows": [...]}`; `?what=create` for one sort, `?from=N` to go on
@@ -32,7 +32,7 @@ from vbsbatch.simulator.wire import Fate, SimReply, SimRequest, parts, read_quer
 from vbsbatch.simulator.world import SimulatedCloud
 
 TRANSPORT = "vbsbatch.transport"
-"""Where in the scope a server puts its transport, so that a connection can really be reset."""
+"""The key of the scope under which a server puts its transport, to reset connections."""
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -82,7 +82,7 @@ async def _read_body(receive: Receive) -> bytes | None:
 
 
 async def _wait(reply: SimReply, receive: Receive) -> None:
-    """Let the answer's delay pass; a long one ends when the client leaves."""
+    """Wait for the answer's delay; a long one ends when the client leaves."""
     if reply.fate is Fate.HANG:
         await _client_left(receive)
     elif reply.delay > 1:
@@ -117,7 +117,7 @@ async def _deliver(reply: SimReply, scope: Scope, receive: Receive, send: Send) 
 
 
 async def _go_on(reply: SimReply, receive: Receive, send: Send) -> None:
-    """Send a body without an end, or one byte by byte, for as long as the client stays."""
+    """Send a body without end, or byte by byte, until the client leaves."""
     await send(_head(reply, sized=reply.fate is not Fate.ENDLESS))
     left = asyncio.create_task(_client_left(receive), name="client left")
     try:
@@ -144,7 +144,7 @@ def _head(reply: SimReply, *, sized: bool = True) -> Message:
 
 
 async def _close(scope: Scope, receive: Receive, *, reset: bool) -> None:
-    """End the connection: with a reset, or after what was written."""
+    """Close the connection, with a reset or after what was written."""
     transport: asyncio.Transport = scope[TRANSPORT]
     if reset:
         connection = transport.get_extra_info("socket")
@@ -199,7 +199,7 @@ def _control(cloud: SimulatedCloud) -> Starlette:
 
 
 def volume_list(cloud: SimulatedCloud) -> list[dict[str, Any]]:
-    """The volumes in the form of `openstack volume list -f json`: a plan reads it as it is."""
+    """The volumes in the form of `openstack volume list -f json`, which a plan can read."""
     now = cloud.clock.now()
     return [
         {

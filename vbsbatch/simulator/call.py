@@ -1,4 +1,4 @@
-"""One request on its way through the simulated cloud, with everything its handler needs."""
+"""One request to the simulated cloud, with everything its handler needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vbsbatch.simulator.wire import SimRequest
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """A routed and authorised request; `backup` and `job_id` are what its handler made of it."""
+    """A routed and authorised request; its handler sets `backup` and `job_id`."""
 
     request: SimRequest
     now: float
@@ -24,11 +24,11 @@ class Call:
     rng: random.Random
     ledger: CallLog
     start: float
-    """When the cloud came to life."""
+    """When the cloud started."""
     version: str = "v3"
     """The first word of the path."""
     root: str = ""
-    """What stands before the version in links: scheme, host, and the prefix of the service."""
+    """The part of links before the version: scheme, host, and the prefix of the service."""
     target: str = ""
     """The id in the path, if it holds one."""
     reader: bool = False
@@ -40,7 +40,7 @@ class Call:
     job_id: str | None = None
 
     def shown(self, at: float) -> float:
-        """A time as the server's clock would tell it."""
+        """A time as the server's clock shows it."""
         return at + self.scenario.ahead(at - self.start)
 
     def draw(self, span: Span) -> float:
@@ -60,7 +60,7 @@ def begin_backup(
     parent_id: str | None = None,
     metadata: dict[str, str] | None = None,
 ) -> SimBackup:
-    """Commit a create: from here on the backup comes about by itself, for better or worse."""
+    """Commit a create: from now on the backup is made, or fails, by itself."""
     outcome, code = _draw_outcome(call)
     if native and outcome == "absent":
         outcome = "error"  # Cinder writes its row first, and the row stays
@@ -97,7 +97,7 @@ def begin_job(
     ends_at: float,
     code: str | None = None,
 ) -> SimJob:
-    """Start a cloud job that ends at `ends_at`; with a `code`, badly."""
+    """Start a cloud job that ends at `ends_at`; with a `code` it fails."""
     job = SimJob(
         id=f"{call.rng.getrandbits(128):032x}",
         kind=kind,
@@ -113,7 +113,7 @@ def begin_job(
 
 
 def begin_restore(call: Call, backup: SimBackup, volume: SimVolume) -> str | None:
-    """Commit a restore: backup and volume are busy until it is over; the code it fails with."""
+    """Commit a restore, which keeps backup and volume busy; returns the code that it fails with."""
     until = call.now + call.draw(call.scenario.backups.duration)
     fault = call.fault
     fails = fault is not None and fault.do is Do.FAIL

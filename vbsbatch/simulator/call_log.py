@@ -1,4 +1,4 @@
-"""What really happened in a simulated cloud: the truth that tests compare a run against."""
+"""What really happened in a simulated cloud: tests compare runs with it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ token      user, method, outcome (`issued`, `refused`)
 revoke     tokens (how many)
 ========== =====================================================================================
 
-`unseen` is a create that the service never got to see: dropped, refused or left hanging before the
-commit. An accepted one may still have had no answer: `fate` says what became of the answer.
+`unseen` is a create that never reached the service: dropped, refused or left hanging before the
+commit. An accepted one may have had no answer: see `fate`.
 """
 
 
@@ -42,7 +42,7 @@ class CallLog:
         self.rows.append({"at": at, "what": what, **rest})
 
     def count(self, kind: Kind) -> None:
-        """Count a call, whatever becomes of it."""
+        """Count a call, whatever its result."""
         self.calls[kind.value] += 1
 
     def backup_begun(self) -> None:

@@ -1,4 +1,4 @@
-"""Compute, as far as backups need it: which servers there are and what they are called."""
+"""Compute, as far as backups need it: the servers and their names."""
 
 from __future__ import annotations
 

@@ -1,15 +1,51 @@
-"""Which fault strikes which request: shares, windows and counts over one stream of requests."""
+"""Which fault strikes which request, and what it makes of the answer."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter, deque
+from collections.abc import Callable
 
 from vbsbatch.simulator.scenario import Do, Fault, GatewayLimit, Kind
+from vbsbatch.simulator.service import SimService
+from vbsbatch.simulator.wire import (
+    Fate,
+    SimReply,
+    SimRequest,
+    bomb,
+    gateway_error,
+    openstack_fault,
+    with_key,
+    with_nulls,
+)
+
+_FATES = {
+    Do.DROP_BEFORE: Fate.DROP,
+    Do.DROP_AFTER: Fate.DROP,
+    Do.HANG: Fate.HANG,
+    Do.HANG_AFTER: Fate.HANG,
+    Do.REFUSE: Fate.REFUSE,
+    Do.CUT: Fate.CUT,
+    Do.ENDLESS: Fate.ENDLESS,
+    Do.DRIP: Fate.DRIP,
+}
+
+_HARMLESS = frozenset({Do.REVOKE, Do.REVOKE_KEYS, Do.FAIL})
+"""Faults that leave the answer to the service."""
+
+FORGETS = {
+    Do.NO_MARKER: frozenset({"marker"}),
+    Do.NO_PAGING: frozenset({"marker", "offset"}),
+}
+"""What of a query a list ignores."""
+
+_PROXY_PAGE = (
+    b"<html><head><title>Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>"
+)
 
 
 class FaultBook:
-    """The faults of a scenario with what they have struck so far."""
+    """The faults of a scenario, and how often each has struck."""
 
     def __init__(self, faults: tuple[Fault, ...], rng: random.Random, since: float) -> None:
         self._faults = faults
@@ -20,8 +56,10 @@ class FaultBook:
     def pick(
         self, kind: Kind, volume_id: str | None, now: float, *, entries: int | None = None
     ) -> Fault | None:
-        """The first fault that strikes this request, counted as having struck; `entries` is how
-        many a list is asked for."""
+        """The first fault that strikes this request, which is counted.
+
+        `entries` is how many entries a list is asked for.
+        """
         for number, fault in enumerate(self._faults):
             counted = (number, volume_id if fault.volumes else None)
             if not self._fits(fault, kind, volume_id, now):
@@ -55,7 +93,7 @@ class SlidingWindow:
         self._passed: deque[float] = deque()
 
     def wait(self, kind: Kind, now: float) -> float | None:
-        """None when the request may pass, else in how many seconds the next one could."""
+        """None when the request may pass, else the seconds until the next one may."""
         limit = self._limit
         if limit.on is not None and limit.on is not kind:
             return None
@@ -65,3 +103,76 @@ class SlidingWindow:
             return self._passed[0] + limit.per - now
         self._passed.append(now)
         return None
+
+
+def strikes_first(fault: Fault | None) -> bool:
+    """Whether a fault answers instead of the service, which never sees the request."""
+    return fault is not None and fault.do not in _HARMLESS and not fault.commits
+
+
+def strike(
+    fault: Fault | None,
+    reply: SimReply,
+    request: SimRequest,
+    service: SimService,
+    request_id: Callable[[], str],
+) -> SimReply:
+    """What a fault makes of an answer; `service` is the one whose codes it speaks in."""
+    if fault is None:
+        return reply
+    named = fault.retry_after is not None and fault.retry_after_key is None
+    headers = {"retry-after": fault.retry_after or ""} if named else {}
+    match fault.do:
+        case Do.STATUS:
+            return _stated(fault, headers, service, request_id)
+        case Do.THROTTLE if fault.message is None and fault.code is None:
+            return throttled("50,time:1 second", request_id(), headers)
+        case Do.THROTTLE:
+            message = fault.message or "The throttling threshold has been reached"
+            code = fault.code or "APIG.0308"
+            return gateway_error(429, code, message, request_id(), headers)
+        case Do.GARBAGE:
+            return SimReply(fault.status or 200, b"\x1b[31m\x00{\xff" * 8, headers)
+        case Do.HTML:
+            headers["content-type"] = "text/html"
+            return SimReply(fault.status or 502, _PROXY_PAGE, headers)
+        case Do.REDIRECT:
+            return _redirected(fault, request)
+        case Do.BOMB:
+            return SimReply(reply.status, bomb(), {"content-encoding": "gzip"})
+        case Do.NULL:
+            reply.body = with_nulls(reply.body)
+            return reply
+        case _:
+            reply.every = fault.every
+            reply.fate = _FATES.get(fault.do, Fate.ANSWER)
+            return reply
+
+
+def _stated(
+    fault: Fault, headers: dict[str, str], service: SimService, request_id: Callable[[], str]
+) -> SimReply:
+    status, code = fault.status or 503, fault.code
+    meaning = service.meanings.get(code or "", "The service is unavailable.")
+    message = fault.message or meaning
+    if code is None:
+        reply = openstack_fault(status, message, headers)
+        return with_key(reply, fault.retry_after_key, fault.retry_after)
+    if code.startswith("APIG"):
+        return gateway_error(status, code, message, request_id(), headers)
+    reply = service.error(status, code, message)
+    reply.headers.update(headers)
+    return reply
+
+
+def _redirected(fault: Fault, request: SimRequest) -> SimReply:
+    to = fault.to or "/elsewhere"
+    if to.endswith("/"):
+        to += request.path.lstrip("/")
+    return SimReply(fault.status or 302, b"", {"location": to})
+
+
+def throttled(limit: str, request_id: str, headers: dict[str, str]) -> SimReply:
+    """The gateway's refusal beyond a limit."""
+    message = f"The throttling threshold has been reached: policy user over ratelimit,limit:{limit}"
+    return gateway_error(429, "APIG.0308", message, request_id, headers)

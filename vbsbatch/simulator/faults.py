@@ -1,7 +1,7 @@
-"""The faults file: YAML or JSON in, a checked `Scenario` out, and back again.
+"""The faults file: reads YAML or JSON into a checked `Scenario`, and writes one.
 
-Durations are numbers of seconds or texts such as `5ms`, `4s`, `2m`, `24h`; where a range may stand,
-one value does too. `docs/simulator.md` lists every key.
+Durations are numbers of seconds or texts such as `5ms`, `4s`, `2m`, `24h`. One value may stand for
+a range. `docs/simulator.md` lists every key.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from vbsbatch.simulator.scenario import (
 _USUAL = BackupScript()
 
 MAX_SIZE = 4 * 1024 * 1024
-"""A faults file is small; more than this many bytes is a mistake."""
+"""Bytes; a larger faults file is a mistake."""
 
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ms|s|m|h|d)\Z", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -195,7 +195,7 @@ def load_scenario(path: Path) -> Scenario:
 
 
 def read_scenario(content: bytes, name: str) -> Scenario:
-    """Check the bytes of a faults file; `name` is what problems are reported under."""
+    """Check the bytes of a faults file; `name` is its name in error messages."""
     if len(content) > MAX_SIZE:
         raise UsageError(f"{name}: larger than {MAX_SIZE // 1024 // 1024} MB: no faults file")
     try:

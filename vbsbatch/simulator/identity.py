@@ -1,4 +1,4 @@
-"""Keystone v3: users, tokens with a life that can be revoked, projects, and the catalog."""
+"""Keystone v3: users, tokens that expire or are revoked, projects, and the catalog."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NO_ENTRY = "The request you have made requires authentication."
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class User:
-    """Someone who may sign in; a reader may not change anything."""
+    """A user; one with the role `reader` may not change anything."""
 
     id: str
     name: str
@@ -42,7 +42,7 @@ class User:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SimToken:
-    """What a sign-in gave out; times by the true clock."""
+    """The token of one sign-in; times by the true clock."""
 
     user: User
     project_id: str | None
@@ -89,7 +89,7 @@ class Identity:
         self._ledger = ledger
 
     def revoke_all(self, now: float, after: float = 0.0) -> None:
-        """No token that was issued so far is good any more, `after` so many seconds."""
+        """Revoke every token that was issued so far, `after` so many seconds."""
         self._ledger.note("revoke", now, tokens=len(self.tokens))
         self.tokens = {
             value: replace(token, expires_at=min(token.expires_at, now + after))
@@ -98,14 +98,15 @@ class Identity:
         }
 
     def token(self, value: str | None, now: float) -> SimToken | None:
-        """The token of this value, None when it is unknown, revoked or past its life."""
+        """The token of this value; None when it is unknown, revoked or expired."""
         token = self.tokens.get(value or "")
         return token if token is not None and now < token.expires_at else None
 
     def proved(self, request: SimRequest, now: float, scenario: Scenario) -> SimToken | str:
-        """The token that a request carries, or is as good as, because it is signed with a key.
+        """The token of a request, or one made for a request that is signed with a key.
 
-        For neither, the gateway's words. Plain OpenStack has no gateway and knows no signatures.
+        Without either, the gateway's message. Plain OpenStack has no gateway and knows no
+        signatures.
         """
         if not (is_signed(request) and has_gateway(scenario.services)):
             token = self.token(request.headers.get("x-auth-token"), now)
@@ -177,7 +178,7 @@ class Identity:
         return self._issue(request, user, project_id or None, tuple(methods), now, scenario)
 
     def _check(self, method: str, secret: object, now: float) -> User | None:
-        """Who proved to be themselves by this method, None for nobody."""
+        """The user that this method proves; None if it proves nobody."""
         if not isinstance(secret, dict):
             return None
         if method == "token":
@@ -209,7 +210,7 @@ class Identity:
         return None
 
     def _scope(self, scope: object, methods: list[object]) -> str | None:
-        """The project's id, empty for an unscoped token, None for a project that does not exist."""
+        """The project's id; empty for an unscoped token, None for an unknown project."""
         if scope in (None, "unscoped", {}):
             return next(iter(self.projects)) if "application_credential" in methods else ""
         wanted = scope.get("project") if isinstance(scope, dict) else None
@@ -296,12 +297,12 @@ class Identity:
 
 
 def challenge(base: str) -> dict[str, str]:
-    """The header of a 401 that says where tokens come from."""
+    """The header of a 401 that names the identity service."""
     return {"www-authenticate": f'Keystone uri="{base}/identity"'}
 
 
 def catalog(base: str, project_id: str | None, scenario: Scenario) -> list[dict[str, Any]]:
-    """The endpoints that a token of this project is told."""
+    """The catalog in a token of this project."""
     keystone = _service("identity", "keystone", f"{base}/identity")
     base = scenario.catalog or base
     block_storage = f"{base}/volume/v3/{project_id}"

@@ -87,7 +87,7 @@ def _plain(text: str) -> str:
 def cut_page(
     call: Call, entries: Iterator[Entry], key: Callable[[Entry], str]
 ) -> list[Entry] | SimReply:
-    """The page that `marker`, `offset` and `limit` ask for, or the refusal of what they say."""
+    """The page that `marker`, `offset` and `limit` ask for, or a refusal."""
     query = call.request.query
     limit, offset = _whole(query, "limit", PAGE), _whole(query, "offset", 0)
     if limit is None or offset is None:
@@ -105,7 +105,7 @@ def cut_page(
 
 
 def entries_asked(request: SimRequest) -> int | None:
-    """How many entries a list is asked for; None for what is none."""
+    """How many entries a list is asked for; None if the request is for no list."""
     listing = request.method == "GET" and request.path.rsplit("/", 1)[-1] in _LISTS
     return _whole(request.query, "limit", PAGE) if listing else None
 
@@ -129,7 +129,7 @@ def next_link(call: Call, collection: str, ids: list[str]) -> list[dict[str, str
 
 
 def microversion(headers: Mapping[str, str]) -> tuple[int, int]:
-    """What `OpenStack-API-Version: volume 3.45` asks for; 3.0 without or beside it."""
+    """The microversion that `OpenStack-API-Version: volume 3.45` names; 3.0 without one."""
     service, _, version = headers.get("openstack-api-version", "").partition(" ")
     major, _, minor = version.strip().partition(".")
     if service.lower() not in ("volume", "block-storage") or not minor.isdigit():
@@ -138,7 +138,7 @@ def microversion(headers: Mapping[str, str]) -> tuple[int, int]:
 
 
 def check_version(request: SimRequest, scenario: Scenario) -> SimReply | None:
-    """The refusal of a microversion that is not offered: 406, as Cinder does it."""
+    """Cinder's refusal (406) of a microversion that is not offered."""
     asked, newest = microversion(request.headers), (3, scenario.microversion)
     if (3, 0) <= asked <= newest:
         return None

@@ -1,7 +1,7 @@
-"""What a simulated project holds: volumes, backups, cloud jobs. Everything follows from the time.
+"""What a simulated project holds: volumes, backups, cloud jobs. Everything depends on the time.
 
-Nothing here runs: a backup knows from its birth when it ends and how, and tells its status for any
-moment it is asked about. All times are epoch seconds of the true clock.
+Nothing here runs. When a backup is created its end and result are set, and its status is computed
+for any moment. All times are epoch seconds of the true clock.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def new_id(rng: random.Random) -> str:
 
 
 def read_id(text: object) -> str | None:
-    """A UUID with or without hyphens in its one spelling, or None when it is none."""
+    """The canonical spelling of a UUID, with or without hyphens; None when it is none."""
     if not isinstance(text, str) or len(text) not in (32, 36):
         return None
     try:
@@ -60,7 +60,7 @@ class SimVolume:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class SimBackup:
-    """A backup from its accepted create on."""
+    """A backup, from its accepted create on."""
 
     id: str
     seq: int
@@ -90,10 +90,10 @@ class SimBackup:
     seeded: bool = False
     """There from the start: no create of the ledger made it."""
     rendered: tuple[object, bytes] = (None, b"")
-    """Its entry in a list, and what that depends on: lists of a thousand are mostly prepared."""
+    """Its entry in a list, and what that depends on: a cache for long lists."""
 
     def status(self, now: float) -> str | None:
-        """The service's word for it, None when there is no such backup (any more)."""
+        """The service's word for it; None when there is no such backup, or no more."""
         if now >= self.gone_at:
             return None
         if now >= self.deleting_at:
@@ -114,7 +114,7 @@ class SimBackup:
         return now >= self.visible_at and self.status(now) is not None
 
     def live(self, now: float) -> bool:
-        """True for a backup that is or will be good: neither failed, nor deleted, nor doomed."""
+        """True for a backup that is or will be available: not failing and not deleted."""
         return self.outcome == "available" and now < self.deleting_at
 
     def progress(self, now: float) -> int:
@@ -139,7 +139,7 @@ class SimJob:
     """Why it fails; None when it succeeds."""
 
     def status(self, now: float) -> CloudJobStatus:
-        """In the service's words; it stays in `INIT` for half a second at most."""
+        """In the service's words; it is in `INIT` for half a second at most."""
         if now >= self.ends_at:
             return CloudJobStatus.FAIL if self.code else CloudJobStatus.SUCCESS
         warming_up = min(0.5, (self.ends_at - self.begins_at) / 10)
@@ -168,12 +168,12 @@ class Project:
             heapq.heappush(self._ending, (backup.ends_at, backup.seq, backup))
 
     def ended(self, now: float) -> Iterator[SimBackup]:
-        """Every backup whose making came to an end since the last time this was asked, in order."""
+        """Every backup that ended since the last call, in order."""
         while self._ending and self._ending[0][0] <= now:
             yield heapq.heappop(self._ending)[2]
 
     def being_made(self, volume_id: str, now: float) -> SimBackup | None:
-        """The backup that is in the making for a volume, None when it is free."""
+        """The backup that is being made of a volume; None when there is none."""
         for backup in reversed(self.of_volume.get(volume_id, ())):
             if now < backup.ends_at:
                 return backup
@@ -185,7 +185,7 @@ class Project:
         return [backup for backup in of_volume if backup.status(now) is not None]
 
     def parent(self, volume_id: str, now: float) -> SimBackup | None:
-        """The newest good backup of a volume, on which an increment can build."""
+        """The newest available backup of a volume, on which an increment can build."""
         for backup in reversed(self.of_volume.get(volume_id, ())):
             if backup.status(now) == "available":
                 return backup

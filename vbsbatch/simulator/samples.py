@@ -1,4 +1,4 @@
-"""Fleets of volumes as one finds them: servers of several trades, each with its disks."""
+"""Sample volumes: servers of several kinds, each with its disks."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _TRADES: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = (
     ("cache", (("root", 20), ("swap", 50))),
     ("build", (("root", 60), ("work", 250))),
 )
-"""Trade of a server and its disks with their usual size in GB."""
+"""Kind of a server and its disks with their usual size in GB."""
 
 
 def sample_volumes(number: int, seed: int = 1) -> list[SimVolume]:
-    """`number` volumes with names such as `db01-data`; the same seed gives the same fleet.
+    """`number` volumes with names such as `db01-data`; the same seed gives the same volumes.
 
     Names are unique, about three in four are attached (`in-use`), sizes are in GB.
     """

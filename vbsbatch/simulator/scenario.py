@@ -1,4 +1,4 @@
-"""How a simulated cloud behaves: frozen values, from a faults file or made in code.
+"""How a simulated cloud behaves: frozen values, from a faults file or from code.
 
 All durations are seconds. A `Span` is a range that a seeded generator draws from uniformly.
 """
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 Span = tuple[float, float]
-"""Least and most of something drawn uniformly; both ends alike for a fixed value."""
+"""Least and most of something drawn uniformly; equal ends for a fixed value."""
 
 
 class Kind(StrEnum):
-    """What a request asks of the cloud, as faults and the ledger name it."""
+    """Kinds of requests, as faults and the ledger name them."""
 
     CREATE = "create"
     LIST = "list"
@@ -89,7 +89,7 @@ class Fault:
     longer: int | None = None
     """Only lists that are asked for more entries than this."""
     delay: Span = (0.0, 0.0)
-    """How long the answer takes on top of the usual latency."""
+    """How long the answer takes beyond the usual latency."""
     to: str | None = None
     """With `redirect`: where the client is sent, to the same path if it ends with a slash."""
     every: float = 1.0
@@ -105,7 +105,7 @@ class Fault:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackupScript:
-    """How backups come about."""
+    """How backups are made."""
 
     duration: Span = (4.0, 8.0)
     """From the accepted create to the end of the cloud job."""
@@ -114,7 +114,7 @@ class BackupScript:
     fail: float = 0.0
     """The share of backups that end in `error`."""
     fail_early: float = 0.0
-    """The share of cloud jobs that fail before a backup is ever visible."""
+    """The share of cloud jobs that fail before a backup is visible."""
     fail_code: str = "VolumeBackup.0064"
     delete: Span = (1.0, 2.0)
     """From the accepted deletion until the backup is gone."""
@@ -160,7 +160,7 @@ class Scenario:
     microversion: int = 71
     """The newest microversion of block storage: 3.this."""
     busy_after: float = 0.0
-    """For so long after a create Cinder does not see that the volume is busy, and takes another."""
+    """For so long after a create Cinder does not see a busy volume, and accepts another create."""
     clock_ahead: float = 0.0
     """The server's clock minus the true one."""
     clock_steps: tuple[tuple[float, float], ...] = ()

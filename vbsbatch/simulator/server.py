@@ -25,9 +25,9 @@ from vbsbatch.simulator.world import SimulatedCloud
 
 HOST = "127.0.0.1"
 CLOUD = "simulator"
-"""The name of the entry in the printed `clouds.yaml` that signs in with a password …"""
+"""The entry of the printed `clouds.yaml` that signs in with a password …"""
 KEY_CLOUD = "simulator-aksk"
-"""… and of the one that signs requests with an access key."""
+"""… and the one that signs requests with an access key."""
 
 
 class SimulatorClock:
@@ -47,7 +47,7 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """Announces itself when it listens, and stops at once, whoever is still waiting."""
+    """Announces itself when it listens, and stops at once, with open connections too."""
 
     def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
         super().__init__(config)
@@ -64,7 +64,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Stop on a signal without dying of it afterwards."""
+        """Stop on a signal without ending the process with it."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -141,10 +141,10 @@ def _print(text: str) -> None:
 
 
 def clouds_yaml(cloud: SimulatedCloud, url: str, *, access_key: bool) -> str:
-    """A `clouds.yaml` that leads to this cloud with a password.
+    """A `clouds.yaml` for this cloud, with a password.
 
-    With `access_key` a second entry does with a key. Not always: the only entry of a file need not
-    be named, and clients take it.
+    With `access_key` it has a second entry, with a key. That is optional because clients use the
+    only entry of a file without a name.
     """
     text = f"""\
 clouds:

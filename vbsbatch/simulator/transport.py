@@ -59,7 +59,7 @@ async def _wait(reply: SimReply, request: httpx.Request) -> None:
 
 
 class _GoingOn(httpx.AsyncByteStream):
-    """A body without an end, or one that comes byte by byte."""
+    """A body without end, or one that comes byte by byte."""
 
     def __init__(self, reply: SimReply) -> None:
         self._reply = reply
@@ -71,7 +71,7 @@ class _GoingOn(httpx.AsyncByteStream):
 
 
 class _CutStream(httpx.AsyncByteStream):
-    """Half a body, then the end of the connection."""
+    """Half a body, then the connection ends."""
 
     def __init__(self, half: bytes, request: httpx.Request) -> None:
         self._half = half

@@ -1,7 +1,7 @@
 """Virtual time: an asyncio loop whose clock jumps to the next timer when nothing else can happen.
 
-Hours pass in milliseconds and the same seed gives the same interleaving every time. Sleeping code
-needs no change: the loop's `time()` is virtual, and so is all that stands on it.
+Hours pass in milliseconds, and the same seed gives the same interleaving every time. Code that
+sleeps needs no change: the loop's `time()` is virtual, and so is everything that uses it.
 The wall clock of the code under test is the `VirtualClock`.
 """
 
@@ -21,20 +21,20 @@ Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
 START = 1_790_000_000.0
-"""Where virtual wall clocks start unless told otherwise: epoch seconds, in September 2026."""
+"""The usual start of virtual wall clocks: epoch seconds, in September 2026."""
 
 TICK = 1e-6
-"""What every turn of the loop costs: without it, rounding lets a timer come due again for ever."""
+"""The cost of every turn of the loop: without it, rounding may make a timer due for ever."""
 
 
 class StandstillError(RuntimeError):
-    """Every task waits and nothing is left that could wake one: a fault of the code under test."""
+    """Every task waits and nothing can wake one: a fault of the code under test."""
 
 
 class VirtualClock:
     """The clocks of virtual time; they outlive a loop, so that several runs follow on one.
 
-    `now` is the true time, which the simulated cloud goes by. The machine's own clocks, as the
+    `now` is the true time, which the simulated cloud uses. The machine's own clocks, as the
     engine sees them, are `elapsed`, which counts on from what `wall` showed when the process began,
     and `wall`, which may be set; the timers of the loop stand still while the machine sleeps.
 
@@ -62,7 +62,7 @@ class VirtualClock:
         return Wall(self.now() + self._step)
 
     def elapsed(self) -> Elapsed:
-        """The clock that nobody sets and that goes on while the machine sleeps."""
+        """The clock that is never set and goes on while the machine sleeps."""
         return Elapsed(self._anchor + self.passed + self.slept)
 
     def set_wall(self, by: float) -> None:
@@ -70,7 +70,7 @@ class VirtualClock:
         self._step += by
 
     def sleep_machine(self, seconds: float) -> None:
-        """Suspend the machine: time goes on, and no timer of the loop notices."""
+        """Suspend the machine: time goes on, the timers of the loop do not."""
         self.slept += seconds
 
     def new_process(self) -> None:
@@ -84,10 +84,10 @@ class VirtualClock:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Keep time from jumping while real work is outstanding; call it on the loop's thread.
+        """Keep time from jumping during real work; call it on the loop's thread.
 
         For example ``with clock.hold(): await anyio.to_thread.run_sync(commit)``: without it, a
-        timer elsewhere would come due before the thread had a chance.
+        timer elsewhere would fire before the thread has run.
         """
         self._held += 1
         try:

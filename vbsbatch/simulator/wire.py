@@ -1,4 +1,4 @@
-"""What goes in and out of a simulated cloud, and the error envelopes its services answer with."""
+"""Requests and answers of a simulated cloud, and the error envelopes of its services."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from urllib.parse import parse_qsl, unquote
 
 
 class Fate(StrEnum):
-    """What becomes of an answer on its way back."""
+    """What happens to an answer on its way back."""
 
     ANSWER = "answer"  # it arrives
     DROP = "drop"  # the connection is reset instead
     HANG = "hang"  # nothing comes until the client gives up
     CUT = "cut"  # the connection breaks in the middle of the body
-    ENDLESS = "endless"  # the body comes again and again, without an end
+    ENDLESS = "endless"  # the body never ends
     DRIP = "drip"  # the body comes byte by byte
-    REFUSE = "refuse"  # there was no connection to begin with
+    REFUSE = "refuse"  # there was no connection
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,8 +56,7 @@ class SimReply:
 
 
 def parts(reply: SimReply) -> Iterator[bytes]:
-    """The body as it leaves: byte by byte where it drips, and then without an end where that is
-    its fate."""
+    """The body as it is sent: byte by byte if it drips, without end if it is endless."""
     if reply.fate is Fate.DRIP:
         yield from (bytes([byte]) for byte in reply.body)
         return
@@ -124,7 +123,7 @@ def with_key(reply: SimReply, key: str | None, value: str | None) -> SimReply:
 
 
 def with_nulls(body: bytes) -> bytes:
-    """The same JSON with null in the place of every list, map and text that is empty."""
+    """The same JSON with null instead of every empty list, map and text."""
     content = load_json(body)
     return body if content is None else json.dumps(_nulls(content)).encode()
 

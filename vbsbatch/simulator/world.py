@@ -1,8 +1,7 @@
-"""The simulated cloud: one function from requests to answers, over state that follows the time.
+"""The simulated cloud: one function from requests to answers.
 
 No input or output, no sleeping, no clock of its own: the same seed, clock and requests give the
-same answers. Whoever carries the answer (a server, an in-memory transport) waits `delay` seconds
-and lets `fate` happen.
+same answers. A server or an in-memory transport waits `delay` seconds and applies `fate`.
 """
 
 from __future__ import annotations
@@ -17,52 +16,32 @@ from typing import Any, Protocol
 from vbsbatch.simulator import native_backups
 from vbsbatch.simulator.call import Call
 from vbsbatch.simulator.call_log import CallLog
-from vbsbatch.simulator.fault_injection import FaultBook, SlidingWindow
+from vbsbatch.simulator.fault_injection import (
+    FORGETS,
+    FaultBook,
+    SlidingWindow,
+    strike,
+    strikes_first,
+    throttled,
+)
 from vbsbatch.simulator.identity import Identity, SimToken, make_user
 from vbsbatch.simulator.project_state import Project, SimBackup, SimVolume, new_id, read_id
 from vbsbatch.simulator.routes import DISCOVERED, RequestTarget, discovery, find_place
 from vbsbatch.simulator.scenario import Do, Fault, Kind, Scenario
-from vbsbatch.simulator.service import SimService
 from vbsbatch.simulator.services import SERVICES, has_gateway
 from vbsbatch.simulator.signatures import KeyRing
 from vbsbatch.simulator.wire import (
     Fate,
     SimReply,
     SimRequest,
-    bomb,
     forgetful,
     gateway_error,
     load_json,
     openstack_fault,
-    with_key,
-    with_nulls,
 )
-
-_FATES = {
-    Do.DROP_BEFORE: Fate.DROP,
-    Do.DROP_AFTER: Fate.DROP,
-    Do.HANG: Fate.HANG,
-    Do.HANG_AFTER: Fate.HANG,
-    Do.REFUSE: Fate.REFUSE,
-    Do.CUT: Fate.CUT,
-    Do.ENDLESS: Fate.ENDLESS,
-    Do.DRIP: Fate.DRIP,
-}
-
-_HARMLESS = frozenset({Do.REVOKE, Do.REVOKE_KEYS, Do.FAIL})
-"""Faults that leave the answer to the service."""
-
-_FORGETS = {
-    Do.NO_MARKER: frozenset({"marker"}),
-    Do.NO_PAGING: frozenset({"marker", "offset"}),
-}
-"""What of a query a list ignores."""
 
 _WANTED = {Kind.CREATE: "backup", Kind.RESTORE: "restore"}
-"""What the body of a request speaks of that is about one volume."""
-_PROXY_PAGE = (
-    b"<html><head><title>Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>"
-)
+"""The key of the body of a request about one volume."""
 
 
 class SimClock(Protocol):
@@ -75,7 +54,7 @@ class SimClock(Protocol):
 
 @dataclass(slots=True)
 class _Arrival:
-    """A request on arrival: where it leads and what it would create."""
+    """A request that arrived: where it leads, and what it would create."""
 
     request: SimRequest
     place: RequestTarget
@@ -90,7 +69,7 @@ class _Arrival:
 class SimulatedCloud:
     """Identity, block storage and backup service of one region with two projects.
 
-    `project` is the one that the users work in; `other` is somebody else's and empty.
+    `project` is that of the users; `other` is another one, and empty.
     """
 
     def __init__(
@@ -118,22 +97,22 @@ class SimulatedCloud:
         self.change(scenario)
 
     def change(self, scenario: Scenario) -> None:
-        """Behave like this from now on; windows and counts of faults start anew."""
+        """Behave like this from now on; windows and counts of faults begin anew."""
         self.scenario = scenario
         self._faults = FaultBook(scenario.faults, self._rng, self.clock.now())
         self._window = SlidingWindow(scenario.limit) if scenario.limit else None
 
     def revoke_tokens(self) -> None:
-        """No token that was issued so far is good any more."""
+        """Revoke every token that was issued so far."""
         self.identity.revoke_all(self.clock.now(), self.scenario.revoked_after)
 
     def handle(self, request: SimRequest) -> SimReply:
-        """Answer one request. What it changes is committed now, whatever becomes of the answer."""
+        """Answer one request. Its changes are committed now, even if the answer is lost."""
         now = self.clock.now()
         self.settle(now)
         arrival = self._receive(request, now)
         call: Call | None = None
-        if _struck_first(arrival.fault):
+        if strikes_first(arrival.fault):
             reply = self._strike(arrival, SimReply(200))
         else:
             reply, call = self._serve(arrival)
@@ -171,8 +150,8 @@ class SimulatedCloud:
         arrival.fault = self._faults.pick(
             place.kind, known_id, now, entries=native_backups.entries_asked(request)
         )
-        if arrival.fault is not None and arrival.fault.do in _FORGETS:
-            arrival.request = forgetful(request, _FORGETS[arrival.fault.do])
+        if arrival.fault is not None and arrival.fault.do in FORGETS:
+            arrival.request = forgetful(request, FORGETS[arrival.fault.do])
         if arrival.fault is not None and arrival.fault.do is Do.REVOKE:
             self.identity.revoke_all(now, self.scenario.revoked_after)
         elif arrival.fault is not None and arrival.fault.do is Do.REVOKE_KEYS:
@@ -235,11 +214,7 @@ class SimulatedCloud:
         if limit is None or wait is None:
             return None
         headers = {"retry-after": str(int(wait) + 1)} if limit.retry_after else {}
-        return self._throttled(f"limit:{limit.count},time:{_unit(limit.per)}", headers)
-
-    def _throttled(self, limit: str, headers: dict[str, str]) -> SimReply:
-        message = f"The throttling threshold has been reached: policy user over ratelimit,{limit}"
-        return gateway_error(429, "APIG.0308", message, self._request_id(), headers)
+        return throttled(f"{limit.count},time:{_unit(limit.per)}", self._request_id(), headers)
 
     def _no_such_path(self, place: RequestTarget) -> SimReply:
         if place.known:
@@ -250,53 +225,11 @@ class SimulatedCloud:
         return gateway_error(404, "APIG.0101", message, self._request_id())
 
     def _strike(self, arrival: _Arrival, reply: SimReply) -> SimReply:
-        """What the fault of a request makes of its answer."""
-        fault = arrival.fault
-        if fault is None:
-            return reply
-        named = fault.retry_after is not None and fault.retry_after_key is None
-        headers = {"retry-after": fault.retry_after or ""} if named else {}
-        match fault.do:
-            case Do.STATUS:
-                return self._stated(fault, headers, arrival.place.owner or SERVICES[0])
-            case Do.THROTTLE if fault.message is None and fault.code is None:
-                return self._throttled("limit:50,time:1 second", headers)
-            case Do.THROTTLE:
-                message = fault.message or "The throttling threshold has been reached"
-                code = fault.code or "APIG.0308"
-                return gateway_error(429, code, message, self._request_id(), headers)
-            case Do.GARBAGE:
-                return SimReply(fault.status or 200, b"\x1b[31m\x00{\xff" * 8, headers)
-            case Do.HTML:
-                headers["content-type"] = "text/html"
-                return SimReply(fault.status or 502, _PROXY_PAGE, headers)
-            case Do.REDIRECT:
-                return _redirected(fault, arrival.request)
-            case Do.BOMB:
-                return SimReply(reply.status, bomb(), {"content-encoding": "gzip"})
-            case Do.NULL:
-                reply.body = with_nulls(reply.body)
-                return reply
-            case _:
-                reply.every = fault.every
-                reply.fate = _FATES.get(fault.do, Fate.ANSWER)
-                return reply
-
-    def _stated(self, fault: Fault, headers: dict[str, str], service: SimService) -> SimReply:
-        status, code = fault.status or 503, fault.code
-        meaning = service.meanings.get(code or "", "The service is unavailable.")
-        message = fault.message or meaning
-        if code is None:
-            reply = openstack_fault(status, message, headers)
-            return with_key(reply, fault.retry_after_key, fault.retry_after)
-        if code.startswith("APIG"):
-            return gateway_error(status, code, message, self._request_id(), headers)
-        reply = service.error(status, code, message)
-        reply.headers.update(headers)
-        return reply
+        service = arrival.place.owner or SERVICES[0]
+        return strike(arrival.fault, reply, arrival.request, service, self._request_id)
 
     def _finish(self, reply: SimReply, arrival: _Arrival) -> None:
-        """Add the headers that every answer carries, and the time it takes."""
+        """Add the headers that every answer has, and the time that it takes."""
         reply.headers.setdefault("content-type", "application/json")
         ahead = self.scenario.ahead(arrival.now - self.start)
         reply.headers["date"] = _http_date(int(arrival.now + ahead))
@@ -328,7 +261,7 @@ class SimulatedCloud:
 
     def _write_create(self, arrival: _Arrival, backup: SimBackup | None, reply: SimReply) -> None:
         answered = reply.fate is Fate.ANSWER
-        unseen = not answered and _struck_first(arrival.fault)
+        unseen = not answered and strikes_first(arrival.fault)
         self.ledger.note(
             "create",
             arrival.now,
@@ -345,10 +278,10 @@ class SimulatedCloud:
     def add_backup(
         self, volume_id: str, name: str, *, status: str = "available", age: float = 86400.0
     ) -> str:
-        """Put a finished backup there as if made `age` seconds ago; returns its id.
+        """Add a finished backup as if it was made `age` seconds ago; returns its id.
 
         `status` is `available` or `error`. It belongs to no create of the ledger. Lists show the
-        newest addition first: add the oldest first.
+        last addition first: add the oldest first.
         """
         at = self.clock.now() - age
         backup = SimBackup(
@@ -366,7 +299,7 @@ class SimulatedCloud:
         return backup.id
 
     def live_backups(self) -> dict[str, list[str]]:
-        """Backups that the ledger's creates made and that are or will be good, by volume."""
+        """Backups of the ledger's creates that are or will be available, by volume."""
         now = self.clock.now()
         found: dict[str, list[str]] = {}
         for backup in self.project.order:
@@ -375,9 +308,10 @@ class SimulatedCloud:
         return found
 
     def summary(self) -> dict[str, Any]:
-        """The ledger in figures; `lost` and `duplicates` count volumes.
+        """The ledger in numbers; `lost` and `duplicates` count volumes.
 
-        `lost`: a create was accepted, yet there is no good backup. `duplicates`: more than one.
+        `lost`: a create was accepted, and there is no available backup. `duplicates`: there are
+        several.
         """
         self.settle(self.clock.now())
         creates = self.ledger.of("create")
@@ -394,17 +328,6 @@ class SimulatedCloud:
             "peak_running": self.ledger.peak_running,
             "calls": dict(sorted(self.ledger.calls.items())),
         }
-
-
-def _struck_first(fault: Fault | None) -> bool:
-    return fault is not None and fault.do not in _HARMLESS and not fault.commits
-
-
-def _redirected(fault: Fault, request: SimRequest) -> SimReply:
-    to = fault.to or "/elsewhere"
-    if to.endswith("/"):
-        to += request.path.lstrip("/")
-    return SimReply(fault.status or 302, b"", {"location": to})
 
 
 def _forbidden(place: RequestTarget) -> SimReply:

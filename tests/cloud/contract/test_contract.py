@@ -1,5 +1,5 @@
-"""What every backup service must do, whichever it is: the simulated VBS and Cinder, and a real one
-where the environment names it (see `harness`)."""
+"""What every backup service of the registry must do: the simulated ones, and a real one where the
+environment names it (see `harness`)."""
 
 from __future__ import annotations
 
@@ -8,17 +8,11 @@ from dataclasses import replace
 
 import pytest
 
+from vbsbatch.cloud.service import CloudService
+from vbsbatch.cloud.services import SERVICES
 from vbsbatch.engine.ports import BackupService
 from vbsbatch.errors import ListChanged
-from vbsbatch.model import (
-    NO_PARENT,
-    Answer,
-    BackupSettings,
-    CloudJobStatus,
-    Elapsed,
-    Service,
-    Verdict,
-)
+from vbsbatch.model import NO_PARENT, Answer, BackupSettings, CloudJobStatus, Elapsed, Verdict
 from vbsbatch.policy import Judgement, judge, named
 from vbsbatch.simulator import Services
 
@@ -26,7 +20,7 @@ from .harness import ContractCloud, real, real_cloud, simulated
 
 pytestmark = pytest.mark.anyio
 
-CLOUDS = ("vbs", "cinder", *(["real"] if real_cloud() else []))
+CLOUDS = (*(str(each.facts.service) for each in SERVICES), *(["real"] if real_cloud() else []))
 NOBODY = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
 
 
@@ -63,7 +57,7 @@ async def test_an_accepted_create_proves_itself_and_its_backup_becomes_available
     job, service = ground.job(), ground.service
     answer = await service.create(job, 0)
     assert judge(answer).verdict is Verdict.ACCEPTED
-    by_job = ground.service.facts.service is Service.VBS
+    by_job = type(service).cloud_job is not CloudService.cloud_job
     assert (answer.cloud_job_id is not None, answer.backup_id is None) == (by_job, by_job)
     backup = await ground.ended(job)
     assert backup.status == "available"
@@ -76,7 +70,7 @@ async def test_an_accepted_create_proves_itself_and_its_backup_becomes_available
         assert (cloud_job.status, cloud_job.backup_id) == (CloudJobStatus.SUCCESS, backup.id)
 
 
-async def test_what_is_asked_for_comes_with_the_backup_or_is_objected_to(
+async def test_the_settings_of_a_backup_are_applied_or_refused_before(
     ground: ContractCloud,
 ) -> None:
     job = ground.job(description="before", tags=(("wave", "1"), ("owner", "")), full=True)
@@ -107,7 +101,7 @@ async def test_a_volume_in_use_is_backed_up_too(ground: ContractCloud) -> None:
     if ground.in_use is None:
         pytest.skip("this cloud has no volume in use for us")
     job = ground.job(ground.in_use)
-    if ground.service.facts.service is Service.CINDER:
+    if ground.service.facts.refuses_in_use:
         careful = replace(job, settings=BackupSettings(force=False))
         refused = verdict(await ground.service.create(careful, 0))
         assert refused == (Verdict.FAIL, "Cinder.InUse")
@@ -120,7 +114,7 @@ async def test_an_increment_builds_on_a_backup_or_says_that_there_is_none(
 ) -> None:
     job = ground.job(full=False, full_if_no_parent=True)
     answer = named(await ground.service.create(job, 0))
-    if ground.service.facts.service is Service.CINDER:
+    if ground.service.facts.needs_parent:
         assert (judge(answer).verdict, answer.code) == (Verdict.FAIL, NO_PARENT)
         answer = await ground.service.create(replace(job, code=answer.code), 0)
     assert judge(answer).verdict is Verdict.ACCEPTED
@@ -148,7 +142,7 @@ async def test_a_backup_that_ends_in_error_is_listed_as_such_and_can_be_deleted(
     assert await ground.of(job) == []
 
 
-async def test_what_the_cloud_does_not_know_is_none_and_its_deletion_no_error(
+async def test_an_unknown_backup_is_none_and_its_deletion_no_error(
     ground: ContractCloud,
 ) -> None:
     assert await ground.service.backup(NOBODY) is None
@@ -176,7 +170,7 @@ async def test_the_list_comes_newest_first_and_page_by_page(ground: ContractClou
     assert pages == [[name] for name in names]
 
 
-async def test_a_page_whose_beginning_is_gone_tells_of_a_list_that_changed(
+async def test_a_page_whose_beginning_is_gone_means_that_the_list_changed(
     ground: ContractCloud,
 ) -> None:
     await ground.service.backups()

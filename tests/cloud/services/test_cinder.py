@@ -64,7 +64,7 @@ def test_a_create_body_says_only_what_was_set_and_forces_a_volume_in_use() -> No
         (False, True, "Cinder.VolumeBusy", True),
     ],
 )
-def test_full_false_is_an_increment_but_where_it_had_no_parent_and_the_plan_allows_a_full_one(
+def test_full_false_is_an_increment_unless_there_was_no_parent_and_the_plan_allows_a_full_one(
     full: bool, fallback: bool, code: str | None, incremental: bool
 ) -> None:
     settings = BackupSettings(full=full, full_if_no_parent=fallback)
@@ -120,7 +120,7 @@ def versions(*found: object) -> dict[str, Any]:
         (answer(404, {"itemNotFound": {"code": 404, "message": "no"}}), "3.0"),
     ],
 )
-async def test_tags_are_objected_to_where_the_version_document_does_not_offer_them(
+async def test_tags_are_refused_if_the_version_document_does_not_offer_them(
     document: httpx.Response, said: str | None
 ) -> None:
     bench = CinderBench(lambda _: document)
@@ -133,13 +133,13 @@ async def test_tags_are_objected_to_where_the_version_document_does_not_offer_th
         assert f"3.43 of block storage, which offers {said}: leave tags out" in text
 
 
-async def test_what_says_nothing_of_tags_needs_no_version_document() -> None:
+async def test_settings_without_tags_need_no_version_document() -> None:
     bench = CinderBench(lambda _: answer(500))
     assert await bench.cinder.objections([BackupSettings(description="ä" * 64)]) == []
     assert bench.requests == []
 
 
-async def test_every_character_of_four_bytes_and_every_key_that_is_refused_is_named() -> None:
+async def test_every_character_of_four_bytes_and_every_refused_key_is_named() -> None:
     bench = CinderBench(lambda _: answer(200, versions("3.71")))
     found = await bench.cinder.objections(
         [
@@ -154,7 +154,7 @@ async def test_every_character_of_four_bytes_and_every_key_that_is_refused_is_na
     ]
 
 
-async def test_a_version_document_that_did_not_come_is_asked_for_later() -> None:
+async def test_a_missing_version_document_is_read_again_later() -> None:
     bench = CinderBench(lambda _: answer(503, {}))
     with pytest.raises(CloudUnavailable, match="microversion that tags need: 503"):
         await bench.cinder.objections([TAGS])
@@ -203,7 +203,7 @@ async def test_numbers_that_are_missing_leave_their_kind_out() -> None:
     assert await CinderBench(lambda _: answer(200, {"quota_set": usage})).cinder.quota() == ()
 
 
-async def test_a_deletion_without_a_backup_service_is_not_taken_for_a_backup_that_is_gone() -> None:
+async def test_a_deletion_without_a_backup_service_does_not_mean_that_the_backup_is_gone() -> None:
     def reply(request: httpx.Request) -> httpx.Response:
         if request.method == "GET":
             return answer(200, {"backups": []})

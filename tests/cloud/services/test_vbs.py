@@ -53,7 +53,7 @@ def test_a_create_body_says_only_what_was_set() -> None:
     assert full["extend_param"] == {"FullBackup": "true"}
 
 
-async def test_a_create_goes_out_once_with_token_agent_and_body() -> None:
+async def test_a_create_is_sent_once_with_token_agent_and_body() -> None:
     bench = Bench(lambda _: answer(200, ACCEPTED, x_request_id="req-9"))
     result = await bench.service.create(a_job(), 3)
     assert result == Answer(status=200, cloud_job_id="ff8080", request_id="req-9")
@@ -106,7 +106,7 @@ async def test_a_create_without_a_token_is_not_sent_and_says_so() -> None:
     assert bench.service.create_calls == 0
 
 
-async def test_being_ready_is_having_a_token_and_a_create_never_waits_for_one() -> None:
+async def test_ready_means_having_a_token_and_a_create_never_waits_for_one() -> None:
     bench = Bench(lambda _: answer(200, ACCEPTED), signed_in=False)
     bench.keystone.error = CloudUnavailable("identity: no answer")
     with pytest.raises(CloudUnavailable):
@@ -170,7 +170,7 @@ async def test_a_full_page_without_links_is_followed_by_marker() -> None:
 
 
 @pytest.mark.parametrize(("links", "most", "calls"), [(False, 2, 5), (True, 2, 3), (True, 9, 2)])
-async def test_a_page_cut_short_is_the_last_only_where_pages_have_links(
+async def test_a_short_page_is_the_last_only_if_pages_have_links(
     links: bool, most: int, calls: int
 ) -> None:
     ids = [f"b{number}" for number in range(5)]
@@ -194,7 +194,7 @@ async def test_a_page_cut_short_is_the_last_only_where_pages_have_links(
     assert len(bench.requests) == calls
 
 
-async def test_pages_by_offset_tell_when_a_deletion_between_them_left_an_entry_out() -> None:
+async def test_pages_by_offset_reveal_a_deletion_between_them() -> None:
     """The entry that moved up was on no page: it seemed absent, and its create was sent again."""
     ids = [f"b{number}" for number in range(7)]
 
@@ -287,7 +287,7 @@ async def test_a_redirect_is_not_followed() -> None:
     assert (await bench.service.create(a_job(), 0)).status == 302
 
 
-async def test_a_read_gets_a_fresh_token_after_a_401_and_patience_with_a_node_that_knows_it_not(
+async def test_a_read_gets_a_fresh_token_after_a_401_and_time_for_a_node_that_does_not_know_it_yet(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(session, "UNKNOWN_YET", (0.0, 0.001, 0.0))
@@ -439,7 +439,7 @@ async def test_the_servers_clock_is_measured_from_its_dates() -> None:
     assert bench.service.clock_ahead == pytest.approx(120.5, abs=0.01)
 
 
-async def test_renewing_serves_whoever_used_an_older_token() -> None:
+async def test_a_renewal_serves_every_user_of_an_older_token() -> None:
     bench = Bench(lambda _: answer(200, ACCEPTED))
     await bench.service.create(a_job(), 0)
     sent_at = bench.clock.at

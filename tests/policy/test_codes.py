@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from vbsbatch.model import NO_PARENT, Answer, Rule, Verdict
 from vbsbatch.policy import documented, failure_code, judge, judge_cloud_job, named
-from vbsbatch.policy.cinder_messages import ERROR
-from vbsbatch.policy.codes import table
+from vbsbatch.policy.codes import ERROR, table
 
 VOLUME = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
 STATUS = "Volume to be backed up must be available or in-use, but the current status is"
@@ -86,7 +85,7 @@ def test_an_answer_with_a_code_or_with_other_words_or_another_status_stays_as_it
         code=st.none() | st.text(),
     )
 )
-def test_naming_changes_nothing_but_a_code_that_is_missing_and_never_turns_a_refusal_into_a_yes(
+def test_naming_adds_only_a_missing_code_and_never_turns_a_refusal_into_an_acceptance(
     answer: Answer,
 ) -> None:
     found = named(answer)
@@ -97,7 +96,7 @@ def test_naming_changes_nothing_but_a_code_that_is_missing_and_never_turns_a_ref
     assert (judge(found).verdict is Verdict.ACCEPTED) == accepted
 
 
-def test_a_rule_of_the_plan_may_speak_of_our_codes() -> None:
+def test_a_rule_of_the_plan_may_name_our_codes() -> None:
     answer = named(Answer(status=400, message=SAID[4][1]))
     assert judge(answer, [Rule(verdict=Verdict.LATER, code="Cinder.Volume*")]).verdict == "later"
 
