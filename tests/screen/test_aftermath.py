@@ -8,13 +8,13 @@ from tests.screen.tmux import Tmux
 STEADY = "backups: {duration: [3s, 4s], visible_after: 20ms, delete: 3s}\n"
 
 
-def test_what_will_be_lost_is_named_and_only_yes_begins_it(stage: Harness, tmux: Tmux) -> None:
-    cloud = stage.simulator(FAST, volumes=3)
-    stage("run", "plan.yaml", "--progress", "quiet")
+def test_what_will_be_lost_is_named_and_only_yes_begins_it(harness: Harness, tmux: Tmux) -> None:
+    cloud = harness.simulator(FAST, volumes=3)
+    harness("run", "plan.yaml", "--progress", "quiet")
     cloud.detach()
     cloud.behave(STEADY)
-    source = stage.run_id()
-    names = [job["name"] for job in stage.jobs()]
+    source = harness.run_id()
+    names = [job["name"] for job in harness.jobs()]
 
     hesitant = tmux.open("restore", source)
     asked = hesitant.until(r"Type yes to overwrite them")
@@ -25,7 +25,7 @@ def test_what_will_be_lost_is_named_and_only_yes_begins_it(stage: Harness, tmux:
     code, text = hesitant.left()
     assert code == 2
     assert "not confirmed: nothing was done" in text
-    assert len(stage.runs()) == 1
+    assert len(harness.runs()) == 1
 
     window = tmux.open("restore", source)
     window.until(r"Type yes to overwrite them")

@@ -34,7 +34,7 @@ def busy_in(folder: Path) -> set[int]:
 
 
 def test_a_demo_that_is_left_stops_its_run_and_removes_its_files(
-    stage: Harness, tmux: Tmux
+    harness: Harness, tmux: Tmux
 ) -> None:
     window, folder = demo(tmux)
     assert len(busy_in(folder)) == 3, "simulator, engine, screen"
@@ -44,7 +44,7 @@ def test_a_demo_that_is_left_stops_its_run_and_removes_its_files(
     assert re.search(r"left before its end: stopping run \S+, for its cloud ends", text)
     assert not folder.exists()
     until(lambda: not busy_in(folder))
-    assert not stage.store.exists()
+    assert not harness.store.exists()
 
 
 def test_a_demo_whose_terminal_is_closed_leaves_nothing_behind(tmux: Tmux) -> None:

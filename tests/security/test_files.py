@@ -149,10 +149,10 @@ def test_a_file_of_ours_that_others_may_read_is_closed_to_them(tmp_path: Path) -
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_folders_of_a_new_store_are_its_owners_under_any_umask(stage: Harness) -> None:
-    stage.cloud(volumes=1)
-    store = stage.folder / "deep" / "deeper" / "vbsbatch.db"
-    stage("run", "plan.yaml", "--yes", "--db", str(store), umask=0)
+def test_the_folders_of_a_new_store_are_its_owners_under_any_umask(harness: Harness) -> None:
+    harness.cloud(volumes=1)
+    store = harness.folder / "deep" / "deeper" / "vbsbatch.db"
+    harness("run", "plan.yaml", "--yes", "--db", str(store), umask=0)
     for folder in (store.parent, store.parent.parent):
         assert folder.stat().st_mode & 0o777 == 0o700
 
