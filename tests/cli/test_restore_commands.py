@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from tests.cli.clouds import Cloud
 from tests.cli.harness import FAST, SLOW, Harness, told, until
-from vbsbatch.cli.restore_commands import _confirm
+from vbsbatch.cli.confirmation import confirm
 from vbsbatch.errors import UsageError
 
 STEADY = "backups: {duration: [3s, 4s], visible_after: 20ms, delete: 100ms}\n"
@@ -237,7 +237,7 @@ def test_more_than_a_hundred_are_confirmed_by_their_number(
 
     @click.command()
     def asking() -> None:
-        _confirm("these will be overwritten:", lines, "overwrite", "plain", yes=False)
+        confirm("these will be overwritten:", lines, "overwrite", "plain", yes=False)
 
     done = CliRunner().invoke(asking, input=f"{said}\n")
     assert "volume 19" in done.output

@@ -185,7 +185,7 @@ def test_another_run_of_an_unfinished_plan_is_noted(harness: Harness) -> None:
 def test_whoever_wants_no_other_run_gets_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, refused: bool
 ) -> None:
-    monkeypatch.setattr(run_commands, "is_terminal", lambda _: True)
+    monkeypatch.setattr(run_commands, "can_ask", lambda: True)
 
     @click.command()
     def asked() -> None:

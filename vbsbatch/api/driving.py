@@ -55,8 +55,9 @@ def outcome(counts: Mapping[JobState, int]) -> int:
     return FAILED if any(counts.get(state) for state in _WITHOUT_BACKUP) else SUCCEEDED
 
 
-def result_of(store: RunStore, run: Run) -> RunResult:
+def result_of(store: RunStore, run_id: str) -> RunResult:
     """How the run stands in the store."""
+    run = store.run(run_id)
     counts = store.counts(run.id)
     ended = run.state is RunState.ENDED
     return RunResult(

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vbsbatch.api.cloud_lists import Count, survey
-from vbsbatch.api.sessions import cloud_of
-from vbsbatch.cloud import CloudChoice, CloudService, connect
+from vbsbatch.api.sessions import choice_for_plan
+from vbsbatch.cloud import CloudService, connect
 from vbsbatch.errors import UsageError
 from vbsbatch.inventory.filters import check_servers, chosen, usable
 from vbsbatch.inventory.plan_diff import PlanDifference, differences
@@ -37,11 +37,7 @@ async def diff_plan(
     block_storage_endpoint: str | None = None,
 ) -> list[PlanDifference]:
     """Which volumes of the plan are gone, which are new in the cloud, and which changed since."""
-    choice = CloudChoice(
-        cloud=cloud_of(plan, cloud),
-        vbs_endpoint=vbs_endpoint,
-        block_storage_endpoint=block_storage_endpoint,
-    )
+    choice = choice_for_plan(plan, cloud, vbs_endpoint, block_storage_endpoint, service="auto")
     async with connect(choice, workers=1) as service:
         found, _ = await survey(service.inventory, lambda _: None)
     return list(differences(plan, found))

@@ -15,8 +15,8 @@ import anyio
 
 from vbsbatch.api.cloud_lists import Count, read_volumes
 from vbsbatch.api.retrying import BRIEF, ask_again, whole
-from vbsbatch.api.sessions import cloud_of, reach, service_of, signed_in
-from vbsbatch.cloud import CloudChoice, CloudService
+from vbsbatch.api.sessions import choice_for_plan, reach, signed_in
+from vbsbatch.cloud import CloudService
 from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError, UsageError
 from vbsbatch.inventory.cloud_snapshot import CloudSnapshot, Gap
 from vbsbatch.inventory.plan_writer import counted
@@ -51,12 +51,7 @@ async def preflight(
 
     Nothing is sent but reads. Arguments as for `run`. Raises `SignInError`.
     """
-    choice = CloudChoice(
-        cloud=cloud_of(plan, cloud),
-        service=service_of(plan, service),
-        vbs_endpoint=vbs_endpoint,
-        block_storage_endpoint=block_storage_endpoint,
-    )
+    choice = choice_for_plan(plan, cloud, vbs_endpoint, block_storage_endpoint, service=service)
     async with signed_in(choice, plan.settings) as session:
         return await look_at(plan, session, unanswered=Severity.ERROR)
 

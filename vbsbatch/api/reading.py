@@ -136,6 +136,16 @@ def as_recorded(store: RunStore, run_id: str, event: Event) -> JobMoved | RunNot
     return as_moved(job, attempts, event)
 
 
+def unknown_codes(store: RunStore, run_id: str, codes: Iterable[str]) -> list[tuple[str, str]]:
+    """The codes that no answer of the run had, each with a hint at the nearest that one had."""
+    wanted = tuple(codes)
+    if not wanted:
+        return []
+    rows = (*store.failures(run_id), *store.answers(run_id))
+    had = {code for _, code, _ in rows if code is not None}
+    return [(code, did_you_mean(code, had)) for code in wanted if code not in had]
+
+
 def check_volumes(store: RunStore, run_id: str, volumes: Iterable[str]) -> None:
     """Raise `UsageError` for names and ids that no job of the run has."""
     wanted = tuple(volumes)

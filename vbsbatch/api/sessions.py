@@ -33,6 +33,25 @@ async def signed_in(choice: CloudChoice, settings: Settings) -> AsyncIterator[Cl
         yield service
 
 
+@asynccontextmanager
+async def session_for(
+    run: Run,
+    cloud: str | None,
+    vbs_endpoint: str | None,
+    block_storage_endpoint: str | None,
+    *,
+    settings: Settings | None = None,
+) -> AsyncIterator[CloudService]:
+    """Sign in to the cloud of a run; raises `UsageError` when that leads to another project.
+
+    `settings` are those of a new run that works on the backups of `run`.
+    """
+    choice = choice_for_run(run, cloud, vbs_endpoint, block_storage_endpoint)
+    async with signed_in(choice, settings or run.settings) as session:
+        check_project(run, session)
+        yield session
+
+
 async def reach(service: CloudService) -> tuple[Quota, ...] | CloudError:
     """Ask the service something small before a run is stored: a wrong address or a certificate
     that is not trusted must not begin a night. Raises `SignInError`, for a redirect, for a service
@@ -99,13 +118,34 @@ def check_project(run: Run, service: CloudService) -> None:
         )
 
 
-def cloud_of(plan: Plan, cloud: str | None) -> str | None:
-    """The entry of clouds.yaml: the one named, else the plan's, else that of `OS_CLOUD`."""
-    return cloud or plan.cloud or os.environ.get("OS_CLOUD")
+def choice_for_run(
+    run: Run, cloud: str | None, vbs_endpoint: str | None, block_storage_endpoint: str | None
+) -> CloudChoice:
+    """The cloud of a run, or the entry of clouds.yaml that is named; the run's own service."""
+    return CloudChoice(
+        cloud=cloud or run.cloud,
+        service=run.settings.service,
+        vbs_endpoint=vbs_endpoint,
+        block_storage_endpoint=block_storage_endpoint,
+    )
 
 
-def service_of(plan: Plan, service: Service | str | None) -> Service | None:
-    """The service that is asked for, else the plan's; None for what the cloud offers."""
-    if service is None:
-        return plan.service
-    return None if service == "auto" else Service(service)
+def choice_for_plan(
+    plan: Plan,
+    cloud: str | None,
+    vbs_endpoint: str | None,
+    block_storage_endpoint: str | None,
+    *,
+    service: Service | str | None,
+) -> CloudChoice:
+    """The entry of clouds.yaml that is named, else the plan's, else that of `OS_CLOUD`.
+
+    `service` wins over the plan's; `auto` takes what the cloud offers.
+    """
+    wanted = plan.service if service is None else service
+    return CloudChoice(
+        cloud=cloud or plan.cloud or os.environ.get("OS_CLOUD"),
+        service=None if wanted in (None, "auto") else Service(wanted),
+        vbs_endpoint=vbs_endpoint,
+        block_storage_endpoint=block_storage_endpoint,
+    )

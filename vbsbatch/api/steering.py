@@ -120,7 +120,7 @@ async def wait(run_id: str = "latest", *, store: StoreName = None) -> RunResult:
         while is_under_way(opened, found):
             await anyio.sleep(_LOOK_AT_RUN)
             found = opened.run(found.id)
-        return result_of(opened, found)
+        return result_of(opened, found.id)
 
 
 def is_under_way(store: RunStore, run: Run) -> bool:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vbsbatch.api.cloud_lists import backups_since, listed, volumes_by_id
-from vbsbatch.api.sessions import check_project, signed_in
+from vbsbatch.api.sessions import session_for
 from vbsbatch.api.stores import StoreName, opened_store
-from vbsbatch.cloud import CloudChoice, CloudService
+from vbsbatch.cloud import CloudService
 from vbsbatch.engine.verify import (
     BackupIndex,
     Discrepancy,
@@ -75,14 +75,8 @@ async def verify(
     """
     with opened_store(store, readonly=True) as opened:
         found = opened.run(run_id)
-        choice = CloudChoice(
-            cloud=cloud or found.cloud,
-            service=found.settings.service,
-            vbs_endpoint=vbs_endpoint,
-            block_storage_endpoint=block_storage_endpoint,
-        )
-        async with signed_in(choice, found.settings) as session:
-            check_project(found, session)
+        place = (cloud, vbs_endpoint, block_storage_endpoint)
+        async with session_for(found, *place) as session:
             return await compare(opened, found, session)
 
 

@@ -15,7 +15,7 @@ import sys
 import threading
 from contextlib import suppress
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 if TYPE_CHECKING:
     from click import ClickException
@@ -129,6 +129,16 @@ def _complain(text: str, code: int) -> int:
     for line in text.splitlines() or [text]:
         mention(f"vbsbatch: {line}")
     return code
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person may be at the other end."""
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def can_ask() -> bool:
+    """Whether a person can be asked: keys come from standard input, questions go to stderr."""
+    return is_terminal(sys.stdin) and is_terminal(sys.stderr)
 
 
 def fit(line: str) -> str:

@@ -21,7 +21,7 @@ COMMANDS = {
     "report": ("inspect_commands", "Write a report of a run."),
     "verify": ("verify_command", "Hold a run against the cloud."),
     "restore": ("restore_commands", "Overwrite volumes with a run's backups."),
-    "prune": ("restore_commands", "Delete a run's backups."),
+    "prune": ("prune_commands", "Delete a run's backups."),
     "pause": ("steering_commands", "Send no new create for now."),
     "unpause": ("steering_commands", "Go on sending."),
     "stop": ("steering_commands", "Stop a run, to be resumed later."),

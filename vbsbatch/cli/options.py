@@ -15,7 +15,6 @@ from click.shell_completion import CompletionItem
 from vbsbatch.model import MOST_IN_FLIGHT, Job, JobState, Rate, Service
 
 if TYPE_CHECKING:
-    from vbsbatch.cloud import CloudChoice
     from vbsbatch.store import RunStore
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -168,16 +167,10 @@ class DrivingOptions:
     verbose: bool
     yes: bool
 
-    def choice(self, cloud: str | None, service: Service | None) -> CloudChoice:
-        """The cloud and its service to sign in to, with the endpoints that were named."""
-        from vbsbatch.cloud import CloudChoice
-
-        return CloudChoice(
-            cloud=cloud,
-            service=service,
-            vbs_endpoint=self.vbs_endpoint,
-            block_storage_endpoint=self.block_storage_endpoint,
-        )
+    @property
+    def place(self) -> tuple[str | None, str | None, str | None]:
+        """Cloud and endpoints, as `choice_for_run` and `choice_for_plan` of the API take them."""
+        return self.cloud, self.vbs_endpoint, self.block_storage_endpoint
 
     def words(self) -> list[str]:
         """What an engine process of its own must be told beside the run."""
@@ -229,17 +222,9 @@ def open_store(db: Path | None, *, create: bool = False, readonly: bool = False)
 
 
 def mention_unknown_codes(store: RunStore, run_id: str, codes: Iterable[str]) -> None:
-    """Say of each code that no answer of the run had, and which is the nearest that one had."""
+    """Print each code that no answer of the run had, and the nearest that one had."""
+    from vbsbatch.api.reading import unknown_codes
     from vbsbatch.cli import mention
-    from vbsbatch.model import did_you_mean
-    from vbsbatch.report import clean
 
-    wanted = tuple(codes)
-    if not wanted:
-        return
-    rows = (*store.failures(run_id), *store.answers(run_id))
-    had = {code for _, code, _ in rows if code is not None}
-    for code in wanted:
-        if code not in had:
-            near = did_you_mean(code, had)
-            mention(clean(f"note: no answer of run {run_id} had the code {code!r}{near}"))
+    for code, near in unknown_codes(store, run_id, codes):
+        mention(f"note: no answer of run {run_id} had the code {code!r}{near}")

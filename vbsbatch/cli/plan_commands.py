@@ -109,6 +109,7 @@ def new(
     """Write a plan of the cloud's volumes: all of them, or those that fit the options."""
     import anyio
 
+    from vbsbatch.cloud import CloudChoice
     from vbsbatch.report import opened
 
     low, high = words["min_size"], words["max_size"]
@@ -117,7 +118,11 @@ def new(
     to_file = output not in (None, "-")
     if to_file and os.path.lexists(str(output)) and not force:
         raise UsageError(f"{output} exists already: --force replaces it")
-    choice = _choice(cloud or os.environ.get("OS_CLOUD"), vbs_endpoint, block_storage_endpoint)
+    choice = CloudChoice(
+        cloud=cloud or os.environ.get("OS_CLOUD"),
+        vbs_endpoint=vbs_endpoint,
+        block_storage_endpoint=block_storage_endpoint,
+    )
     lines, summary, place = anyio.run(_made, choice, _selection(words), output if to_file else None)
     with opened(output) as stream:
         stream.writelines(f"{line}\n" for line in lines)
@@ -152,13 +157,14 @@ def diff(
     """Tell which volumes of PLAN are gone, which are new, and which changed since."""
     import anyio
 
+    from vbsbatch.api.sessions import choice_for_plan
     from vbsbatch.cli.plan_loading import load_plan
     from vbsbatch.inventory.plan_diff import differences
     from vbsbatch.report import opened
 
     loaded = load_plan(plan, volumes)
-    named = cloud or loaded.cloud or os.environ.get("OS_CLOUD")
-    fleet = anyio.run(_fleet, _choice(named, vbs_endpoint, block_storage_endpoint))
+    place = (cloud, vbs_endpoint, block_storage_endpoint)
+    fleet = anyio.run(_fleet, choice_for_plan(loaded, *place, service="auto"))
     found = differences(loaded, fleet)
     lines = (_as_json if as_json else _as_lines)(plan, loaded, fleet, found)
     with opened(None) as stream:
@@ -202,16 +208,6 @@ async def _fleet(choice: CloudChoice) -> VolumesByServer:
             fleet, _ = await survey(service.inventory, count)
         mention(f"in {place_line(service)}")
         return fleet
-
-
-def _choice(
-    cloud: str | None, vbs_endpoint: str | None, block_storage_endpoint: str | None
-) -> CloudChoice:
-    from vbsbatch.cloud import CloudChoice
-
-    return CloudChoice(
-        cloud=cloud, vbs_endpoint=vbs_endpoint, block_storage_endpoint=block_storage_endpoint
-    )
 
 
 def _selection(words: dict[str, Any]) -> VolumeSelection:

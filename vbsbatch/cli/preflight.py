@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from vbsbatch.api.preflight import look_at, refuse_errors, refuse_hopeless
-from vbsbatch.cli import USAGE, fit, mention, remark
+from vbsbatch.cli import USAGE, can_ask, fit, is_terminal, mention, remark
 from vbsbatch.cli.cloud_line import counting, end_line, place_line
-from vbsbatch.cli.screen_launcher import is_terminal
 from vbsbatch.errors import CloudError, UsageError
 from vbsbatch.inventory.plan_writer import counted
 from vbsbatch.inventory.preflight import Preflight, PreflightFinding, Severity, in_words
@@ -30,16 +29,6 @@ SHOWN = 30
 
 _WORTH_A_QUESTION = (Severity.ERROR, Severity.WARNING)
 _STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cleared:
-    """A run that may start."""
-
-    skipped: Mapping[str, str]
-    """Volumes that are left out, each with the reason."""
-    words: str | None
-    """The forecast, for a person; None where it was told with the findings."""
 
 
 def check_online(path: Path, plan: Plan, choice: CloudChoice, *, as_json: bool) -> int:
@@ -66,21 +55,26 @@ def check_online(path: Path, plan: Plan, choice: CloudChoice, *, as_json: bool) 
     return USAGE if any(each.severity is Severity.ERROR for each in findings) else 0
 
 
-async def before_run(
-    plan: Plan, service: CloudService, *, policy: OnPreflight, yes: bool, style: str
-) -> Cleared:
-    """Look, say what was found (in the `style` of the run's progress), and ask whoever is there.
+def approve_findings(
+    service: CloudService,
+    volumes: int,
+    found: Preflight,
+    *,
+    policy: OnPreflight,
+    yes: bool,
+    style: str,
+) -> None:
+    """Print what a preflight found (in the `style` of the run's progress), and ask on a terminal.
 
-    Raises `UsageError` when the run is not to be started, `SignInError` when nobody answers.
+    Raises `UsageError` when the run of so many volumes must not start.
     """
-    found = await look_at(plan, service, unanswered=Severity.WARNING)
-    told = [each for each in found.findings if each.severity in _WORTH_A_QUESTION]
-    asks = not yes and is_terminal(sys.stdin) and is_terminal(sys.stderr)
+    told = _worth_a_question(found)
+    asks = not yes and can_ask()
     if told and asks:
         mention(f"in {place_line(service)}")
     if told and (asks or style != "quiet"):
         (_tell_programs if style == "json" and not asks else _tell)(told, found)
-    refuse_hopeless(found, len(plan))
+    refuse_hopeless(found, volumes)
     if found.found(Severity.ERROR):
         if asks:
             _agree(_question(found), default=False)
@@ -88,7 +82,15 @@ async def before_run(
             refuse_errors(found)
     elif told and asks:
         _agree("Start the run?", default=True)
-    return Cleared(skipped=found.left_out, words=None if told else in_words(found.forecast))
+
+
+def forecast_line(found: Preflight) -> str | None:
+    """The forecast; None where `approve_findings` has printed it with the findings."""
+    return None if _worth_a_question(found) else f"forecast: {in_words(found.forecast)}"
+
+
+def _worth_a_question(found: Preflight) -> list[PreflightFinding]:
+    return [each for each in found.findings if each.severity in _WORTH_A_QUESTION]
 
 
 async def _looked(

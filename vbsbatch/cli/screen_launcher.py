@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from shlex import quote
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import click
 
-from vbsbatch.cli import USAGE, mention, say
+from vbsbatch.cli import USAGE, can_ask, is_terminal, mention, say
 from vbsbatch.cli.exit_status import exit_code_of, tell_end
 from vbsbatch.cli.options import open_store
 from vbsbatch.cli.parent_death import is_tied
@@ -164,10 +164,4 @@ def _name_of_first() -> str:
 
 def _screen_fits() -> bool:
     """Keys come from standard input, the screen goes to standard error."""
-    terminal = is_terminal(sys.stdin) and is_terminal(sys.stderr)
-    return terminal and os.environ.get("TERM", "") not in ("", "dumb")
-
-
-def is_terminal(stream: TextIO | None) -> bool:
-    """Whether a person may be at the other end."""
-    return stream is not None and not stream.closed and stream.isatty()
+    return can_ask() and os.environ.get("TERM", "") not in ("", "dumb")

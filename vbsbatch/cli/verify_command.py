@@ -57,16 +57,11 @@ def verify(
     """
     import anyio
 
-    from vbsbatch.cloud import CloudChoice
+    from vbsbatch.api.sessions import choice_for_run
 
     with open_store(db, readonly=True) as store:
         found = store.run(run)
-        choice = CloudChoice(
-            cloud=cloud or found.cloud,
-            service=found.settings.service,
-            vbs_endpoint=vbs_endpoint,
-            block_storage_endpoint=block_storage_endpoint,
-        )
+        choice = choice_for_run(found, cloud, vbs_endpoint, block_storage_endpoint)
         compared = anyio.run(_compare, store, found, choice)
         _mention_leftovers(compared.leftovers)
         if compared.pruned:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vbsbatch.cli import fit, remark, say
+from vbsbatch.cli import can_ask, fit, remark, say
 from vbsbatch.cli.options import db_option, open_store
-from vbsbatch.cli.screen_launcher import is_terminal
 from vbsbatch.cli.steering_commands import asked_by
 from vbsbatch.errors import UsageError
 from vbsbatch.model import BlockingRun, RunState, holders
@@ -57,7 +55,7 @@ def look_for_holders(store: RunStore, run_id: str, style: str, *, yes: bool, wan
     remark(f"note: {holders.waits_for(run_id, held)}", style)
     if not idle:
         return
-    if not wanted and not yes and is_terminal(sys.stdin) and is_terminal(sys.stderr):
+    if not wanted and not yes and can_ask():
         wanted = click.confirm(fit(_question(idle)), err=True)
     for line in _taken(store, run_id) if wanted else ():
         remark(line, style)

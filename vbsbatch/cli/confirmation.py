@@ -1,0 +1,97 @@
+"""What restore and prune share: they print what will be lost, ask, and store a run of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from vbsbatch.api.backup_operations import backup_id, create_operation_run
+from vbsbatch.api.sessions import choice_for_run
+from vbsbatch.cli import fit, mention, remark, say
+from vbsbatch.cli.run_commands import carry_out
+from vbsbatch.errors import UsageError
+from vbsbatch.inventory.plan_writer import counted
+from vbsbatch.report.text import clean, moment
+
+if TYPE_CHECKING:
+    from vbsbatch.api.backup_operations import OperationRequest, Prepared
+    from vbsbatch.cli.options import DrivingOptions
+    from vbsbatch.cli.run_commands import Prepare
+    from vbsbatch.cloud import CloudService
+    from vbsbatch.model import Backup, Job, Run
+    from vbsbatch.store import RunStore
+
+SHOWN = 20
+"""So many volumes are named one by one before anything is asked."""
+
+BY_NUMBER = 100
+"""Beyond this many, `yes` is typed too easily: their number is asked for."""
+
+volume_option = click.option(
+    "--volume", "volumes", multiple=True, help="Only this volume, by id or name; repeatable."
+)
+
+
+def carry_out_request(
+    store: RunStore, request: OperationRequest, freeze: Prepare, how: DrivingOptions, style: str
+) -> int:
+    """Sign in to the cloud of the source run, and drive the run that `freeze` gives."""
+    source = request.source
+    choice = choice_for_run(source, *how.place)
+    return carry_out(
+        store, choice, request.settings, freeze, how, style, belongs_to=source, fresh=True
+    )
+
+
+def print_only(lines: Sequence[str], summary: str, advice: str) -> int:
+    """Print what would be done, and how to have it done."""
+    for line in lines:
+        say(line.strip())
+    say(summary)
+    if advice:
+        mention(advice)
+    return 0
+
+
+def confirm(heading: str, lines: Sequence[str], verb: str, style: str, *, yes: bool) -> None:
+    """Name what will be lost, and let a person type that it may be; raises `UsageError` if not."""
+    remark(heading, style)
+    for line in lines[:SHOWN]:
+        remark(line, style)
+    if len(lines) > SHOWN:
+        remark(f"  ... and {len(lines) - SHOWN} more", style)
+    if yes:
+        return
+    word = str(len(lines)) if len(lines) > BY_NUMBER else "yes"
+    said = click.prompt(
+        fit(f"Type {word} to {verb} them"), err=True, default="", show_default=False
+    )
+    if said.strip() != word:
+        raise UsageError("not confirmed: nothing was done")
+
+
+def volume_words(job: Job) -> str:
+    """Name and id of a job's volume."""
+    name = "" if job.volume_name == job.volume_id else f"{clean(job.volume_name)} "
+    return f"{name}({job.volume_id})"
+
+
+def made_at(job: Job, backups: Mapping[str, Backup]) -> str:
+    """When the backup of a job was made."""
+    backup = backups.get(backup_id(job))
+    return (
+        "unknown age" if backup is None or backup.created_at is None else moment(backup.created_at)
+    )
+
+
+def store_run(
+    store: RunStore, prepared: Prepared, service: CloudService, cloud: str | None, style: str
+) -> Run:
+    """Put the run into the store, and say so."""
+    new = create_operation_run(store, prepared, service, cloud)
+    word, source = prepared.settings.operation, prepared.source
+    what = f"{word} of {counted(len(prepared.jobs), 'backup')} of run {source.id}"
+    remark(f"run {new.id}: {what}, store {store.path}", style)
+    return new
