@@ -26,7 +26,7 @@ COMMANDS = {
     "unpause": ("steering_commands", "Go on sending."),
     "stop": ("steering_commands", "Stop a run, to be resumed later."),
     "cancel": ("steering_commands", "Take back jobs that were not sent yet."),
-    "take-over": ("volume_holders", "Take over volumes that stopped runs hold."),
+    "take-over": ("steering_commands", "Take over volumes that stopped runs hold."),
     "rate": ("steering_commands", "Change how fast a run sends."),
     "in-flight": ("steering_commands", "Change how many backups of a run may be under way."),
     "plan": ("plan_commands", "Write a plan of what a cloud has, or compare one with it."),

@@ -10,7 +10,7 @@ import click
 from vbsbatch.api.backup_operations import backup_id, create_operation_run
 from vbsbatch.api.sessions import choice_for_run
 from vbsbatch.cli import fit, mention, remark, say
-from vbsbatch.cli.run_commands import carry_out
+from vbsbatch.cli.run_driver import carry_out
 from vbsbatch.errors import UsageError
 from vbsbatch.inventory.plan_writer import counted
 from vbsbatch.report.text import clean, moment
@@ -18,7 +18,7 @@ from vbsbatch.report.text import clean, moment
 if TYPE_CHECKING:
     from vbsbatch.api.backup_operations import OperationRequest, Prepared
     from vbsbatch.cli.options import DrivingOptions
-    from vbsbatch.cli.run_commands import Prepare
+    from vbsbatch.cli.run_driver import Prepare
     from vbsbatch.cloud import CloudService
     from vbsbatch.model import Backup, Job, Run
     from vbsbatch.store import RunStore

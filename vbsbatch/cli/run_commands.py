@@ -1,12 +1,7 @@
-"""Commands that drive an engine: run, resume, retry.
-
-On a terminal the engine becomes a process of its own and the screen is shown; elsewhere, or as
-`--progress` says, it runs in the foreground.
-"""
+"""Commands that drive an engine: run, resume, retry."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -25,14 +20,12 @@ from vbsbatch.cli.options import (
 )
 from vbsbatch.cli.screen_launcher import chosen_style
 from vbsbatch.errors import UsageError
-from vbsbatch.model import OnPreflight, Run, RunState, Settings
+from vbsbatch.model import OnPreflight, Run, RunState
 
 if TYPE_CHECKING:
-    from vbsbatch.cloud import CloudChoice, CloudService
+    from vbsbatch.cloud import CloudService
     from vbsbatch.inventory.preflight import Preflight
     from vbsbatch.store import RunStore
-
-    Prepare = Callable[[CloudService], Awaitable[Run | int]]
 
 
 @click.command(
@@ -91,6 +84,7 @@ def run(
     from vbsbatch.api.sessions import choice_for_plan
     from vbsbatch.cli.plan_loading import load_plan
     from vbsbatch.cli.preflight import approve_findings
+    from vbsbatch.cli.run_driver import carry_out
 
     style = chosen_style(how.progress)
     loaded = runs.with_options(
@@ -149,6 +143,7 @@ def resume(run: str | None, first_engine: bool, how: DrivingOptions, take_over: 
     """
     from vbsbatch.api.runs import find_resumable
     from vbsbatch.api.sessions import choice_for_run
+    from vbsbatch.cli.run_driver import carry_out
 
     style = chosen_style(how.progress)
     with open_store(how.db) as store:
@@ -201,6 +196,7 @@ def retry(
     from vbsbatch.api.reading import check_volumes
     from vbsbatch.api.runs import retry_selection
     from vbsbatch.api.sessions import choice_for_run
+    from vbsbatch.cli.run_driver import carry_out
     from vbsbatch.inventory.plan_writer import counted
 
     style = chosen_style(how.progress)
@@ -234,55 +230,6 @@ def retry(
 
         choice = choice_for_run(found, *how.place)
         return carry_out(store, choice, found.settings, requeue, how, style, belongs_to=found)
-
-
-def carry_out(
-    store: RunStore,
-    choice: CloudChoice,
-    settings: Settings,
-    prepare: Prepare,
-    how: DrivingOptions,
-    style: str,
-    *,
-    belongs_to: Run | None = None,
-    fresh: bool = False,
-    take_over: bool = False,
-) -> int:
-    """Sign in, prepare the run, and drive it: here, or detached behind the screen.
-
-    `belongs_to` is the run whose project the sign-in must lead to. `fresh`: the run is made just
-    now, by this very command; no other engine ever drove it. `take_over` takes volumes from runs
-    without an engine; else a person is asked.
-    """
-    import anyio
-
-    from vbsbatch.api.sessions import check_project, signed_in
-    from vbsbatch.cli.cloud_line import say_place, warn
-    from vbsbatch.cli.foreground import drive_here
-    from vbsbatch.cli.volume_holders import look_for_holders
-
-    async def sign_in_and_drive() -> Run | int:
-        async with signed_in(choice, settings) as service:
-            warn(service, style)
-            if belongs_to is not None:
-                check_project(belongs_to, service)
-            prepared = await prepare(service)
-            if isinstance(prepared, int):
-                return prepared
-            say_place(service, style)
-            look_for_holders(store, prepared.id, style, yes=how.yes, wanted=take_over)
-            if style == "tui":
-                return prepared
-            return await drive_here(store, prepared, service, how, style, resumed=not fresh)
-
-    result = anyio.run(sign_in_and_drive)
-    if isinstance(result, int):
-        return result
-    from vbsbatch.cli.detached_engine import start_engine
-    from vbsbatch.cli.screen_launcher import show_run
-
-    start_engine(store, result.id, [*how.words(), *(["--first-engine"] if fresh else [])])
-    return show_run(store, result.id, read_only=False, options=how.words())
 
 
 def _say_begun(

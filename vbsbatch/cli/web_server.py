@@ -10,22 +10,23 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import json
 import os
 import secrets
 import shlex
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import closing
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import WSMsgType, web
+from textual_serve.app_service import AppService
 from textual_serve.server import Server
 
 from vbsbatch.cli import mention, say
 from vbsbatch.cli.web_limits import connections_at_most, listen, quieten
-from vbsbatch.cli.web_session import BrowserSession, Malformed, size_of
 from vbsbatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ SESSIONS = 8
 
 MESSAGE_MAX = 1 << 16
 """Bytes of one message of a browser: keys, and what is pasted."""
+
+WIDEST, HIGHEST = 500, 200
+"""Cells of a window; a screen of 20000 x 20000 would take gigabytes."""
+
+_SCREEN_PATIENCE = 3.0
+"""Seconds that a screen may take to leave."""
 
 _PATIENCE = 2.0
 """Seconds that open browsers may take to let go at the end."""
@@ -178,3 +185,54 @@ class ScreenServer(Server):
             await websocket.close()
         finally:
             await asyncio.shield(session.end())
+
+
+class Malformed(Exception):
+    """A message that no page of ours sends."""
+
+
+def size_of(query: Mapping[str, str]) -> tuple[int, int]:
+    """Width and height that a browser asks for, within bounds."""
+    return _within(query.get("width", "80"), WIDEST), _within(query.get("height", "24"), HIGHEST)
+
+
+def _within(value: object, most: int) -> int:
+    try:
+        return min(max(int(str(value)[:10]), 1), most)
+    except ValueError:
+        raise Malformed from None
+
+
+class BrowserSession(AppService):
+    """textual-serve's service of one browser."""
+
+    async def take(self, text: str, answer: Callable[[Any], Awaitable[None]]) -> None:
+        """Do what a message of the browser says; raises `Malformed`."""
+        try:
+            kind, *rest = json.loads(text)
+            match kind:
+                case "stdin":
+                    await self.send_bytes(rest[0].encode("utf-8", "replace"))
+                case "resize":
+                    size = rest[0]
+                    await self.set_terminal_size(
+                        _within(size["width"], WIDEST), _within(size["height"], HIGHEST)
+                    )
+                case "ping":
+                    await answer(["pong", str(rest[0])[:64]])
+                case "blur":
+                    await self.blur()
+                case "focus":
+                    await self.focus()
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+            raise Malformed from None
+
+    async def end(self) -> None:
+        """End the screen: it is asked to leave, and then made to."""
+        with suppress(TimeoutError, ConnectionError):
+            await asyncio.wait_for(self.stop(), _SCREEN_PATIENCE)
+        process = self._process
+        if process is not None and process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
