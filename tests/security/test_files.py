@@ -179,7 +179,7 @@ def test_every_file_that_is_made_goes_through_the_one_door() -> None:
         "cli/detached_engine.py": "through the door",
         "simulator/server.py": "through the door",
         "report/output.py": "mkstemp",
-        "cli/simulate_command.py": "in a folder of mkdtemp",
+        "simulator/demo_files.py": "in a folder of mkdtemp",
         "cli/__init__.py": "/dev/null",
     }
     found = {

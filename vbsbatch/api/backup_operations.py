@@ -60,11 +60,9 @@ class OperationRequest:
 class Prepared:
     """What a restore or a prune would do in the cloud as it is now; nothing is stored yet."""
 
-    source: Run
-    """The run that made the backups."""
-    settings: Settings
+    request: OperationRequest
     jobs: Sequence[Job]
-    """One for each backup, in `settings.source_backup_id`."""
+    """Those of the request that can be done."""
     backups: Mapping[str, Backup]
     """The backups of the jobs as the cloud lists them, by id."""
     left_alone: Sequence[tuple[Job, str]] = ()
@@ -208,7 +206,7 @@ async def prepare_restore(service: CloudService, request: OperationRequest) -> P
     jobs = called(request.jobs, targets)
     if objections := objections_to_restore(jobs, backups, targets):
         raise UsageError("\n".join([*objections, "nothing was restored"]))
-    return Prepared(source=request.source, settings=request.settings, jobs=jobs, backups=backups)
+    return Prepared(request=request, jobs=jobs, backups=backups)
 
 
 async def prepare_prune(service: CloudService, request: OperationRequest) -> Prepared:
@@ -222,30 +220,24 @@ async def prepare_prune(service: CloudService, request: OperationRequest) -> Pre
             kept.append(job)
         else:
             left_alone.append((job, objection))
-    return Prepared(
-        source=request.source,
-        settings=request.settings,
-        jobs=kept,
-        backups=backups,
-        left_alone=left_alone,
-    )
+    return Prepared(request=request, jobs=kept, backups=backups, left_alone=left_alone)
 
 
 def create_operation_run(
     store: RunStore, prepared: Prepared, service: CloudService, cloud: str | None
 ) -> Run:
     """Freeze a restore or a prune into the store as a run of its own."""
-    now, source = wall(), prepared.source
+    now, source, settings = wall(), prepared.request.source, prepared.request.settings
     new = Run(
         id=store.new_run_id(now),
-        plan=f"{prepared.settings.operation} of {source.id}",
+        plan=f"{settings.operation} of {source.id}",
         cloud=cloud or source.cloud,
         project_id=service.project_id,
         project_name=service.project_name,
         region=service.region,
         endpoint=service.endpoint,
         state=RunState.RUNNING,
-        settings=prepared.settings,
+        settings=settings,
         created_at=now,
         created_cloud_at=cloud_now(service),
     )

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 
 from vbsbatch.api.job_replay import as_it_was, as_moved, is_as_then
 from vbsbatch.api.stores import StoreName, opened_store
-from vbsbatch.cloud.services import facts_of
+from vbsbatch.cloud.services import facts_of, service_class
 from vbsbatch.errors import UsageError
 from vbsbatch.model import (
     Job,
     JobMoved,
     JobState,
+    Operation,
     Run,
     RunNoted,
     RunState,
@@ -134,6 +136,18 @@ def as_recorded(store: RunStore, run_id: str, event: Event) -> JobMoved | RunNot
     if not is_as_then(job, event.at, event.to):
         job = as_it_was(job, attempts, store.events(run_id, no=event.no), event)
     return as_moved(job, attempts, event)
+
+
+def job_request(run: Run, job: Job) -> tuple[str, Mapping[str, Any] | None]:
+    """The request line and body that a job of this run sends, as its service documents them."""
+    service = service_class(run.settings.service)
+    match run.settings.operation:
+        case Operation.RESTORE:
+            line = f"POST {service.restores or '/backups'}/{job.settings.source_backup_id}/restore"
+            return line, {"restore": {"volume_id": job.volume_id}}
+        case Operation.PRUNE:
+            return f"DELETE /backups/{job.settings.source_backup_id}", None
+    return f"POST {service.creates}", {"backup": service.create_body(job)}
 
 
 def unknown_codes(store: RunStore, run_id: str, codes: Iterable[str]) -> list[tuple[str, str]]:

@@ -91,7 +91,7 @@ def store_run(
 ) -> Run:
     """Put the run into the store, and say so."""
     new = create_operation_run(store, prepared, service, cloud)
-    word, source = prepared.settings.operation, prepared.source
+    word, source = prepared.request.settings.operation, prepared.request.source
     what = f"{word} of {counted(len(prepared.jobs), 'backup')} of run {source.id}"
     remark(f"run {new.id}: {what}, store {store.path}", style)
     return new

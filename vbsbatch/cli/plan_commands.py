@@ -146,14 +146,7 @@ Examples:
 @click.option("--volumes", metavar="FILE", help="Volumes from a list instead; - is standard input.")
 @with_options(*cloud_options)
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
-def diff(
-    plan: Path,
-    volumes: str | None,
-    cloud: str | None,
-    vbs_endpoint: str | None,
-    block_storage_endpoint: str | None,
-    as_json: bool,
-) -> int:
+def diff(plan: Path, volumes: str | None, as_json: bool, **place: str | None) -> int:
     """Tell which volumes of PLAN are gone, which are new, and which changed since."""
     import anyio
 
@@ -163,8 +156,7 @@ def diff(
     from vbsbatch.report import opened
 
     loaded = load_plan(plan, volumes)
-    place = (cloud, vbs_endpoint, block_storage_endpoint)
-    fleet = anyio.run(_fleet, choice_for_plan(loaded, *place, service="auto"))
+    fleet = anyio.run(_fleet, choice_for_plan(loaded, **place, service="auto"))
     found = differences(loaded, fleet)
     lines = (_as_json if as_json else _as_lines)(plan, loaded, fleet, found)
     with opened(None) as stream:

@@ -14,7 +14,7 @@ from vbsbatch.cli.exit_status import exit_code_of, tell_end
 from vbsbatch.cli.options import open_store
 from vbsbatch.cli.parent_death import is_tied
 from vbsbatch.errors import UsageError
-from vbsbatch.model import Operation, RunState
+from vbsbatch.model import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -100,18 +100,11 @@ def source_of(store: RunStore, *, read_only: bool, starter: Callable[[str], obje
 
 
 def _request(run: Run, job: Job) -> Sent:
-    """What a job of this run sends, as its service documents it."""
-    from vbsbatch.cloud.services import service_class
+    from vbsbatch.api.reading import job_request
     from vbsbatch.tui.view_models import Sent
 
-    service = service_class(run.settings.service)
-    match run.settings.operation:
-        case Operation.RESTORE:
-            line = f"POST {service.restores or '/backups'}/{job.settings.source_backup_id}/restore"
-            return Sent(line=line, body={"restore": {"volume_id": job.volume_id}})
-        case Operation.PRUNE:
-            return Sent(line=f"DELETE /backups/{job.settings.source_backup_id}")
-    return Sent(line=f"POST {service.creates}", body={"backup": service.create_body(job)})
+    line, body = job_request(run, job)
+    return Sent(line=line, body=body)
 
 
 def show_runs_or_help(ctx: click.Context, db: Path | None) -> int:

@@ -29,31 +29,6 @@ if TYPE_CHECKING:
 PATIENCE = 20.0
 """Seconds that an engine may take to stop when its demo ends."""
 
-SMALL_FAULTS = """\
-# A night like many: slow answers, some lost, some refused, a gateway that throttles.
-backups: {duration: [2s, 6s], visible_after: 500ms, fail: 0.01, fail_code: FAILED}
-limit: {count: 60, per: 1s}
-latency: [5ms, 40ms]
-faults:
-  - {on: create, do: status, DOWN, share: 0.02}
-  - {on: create, do: drop_after, share: 0.01}
-  - {on: create, do: revoke, first: 1, share: 0.005}
-  - {on: list, do: status, status: 503, share: 0.02}
-"""
-
-DEMO_PLAN = """\
-# Every volume of the simulated cloud, with a few things going wrong on the way.
-name: demo
-cloud: simulator
-defaults:
-  backup_name: "{plan}-{volume}-{run}"
-  description: vbsbatch demo
-  full: true
-limits: {rate: 40/s, in_flight: 200, connections: 8}
-retry: {attempts: 6, base: 500ms, settle: 3s, later_every: 2s}
-volumes_from: fleet.csv
-"""
-
 
 @click.command(
     epilog="""\b
@@ -127,11 +102,11 @@ def demo(
     volumes: int, progress: str, service: str, seed: int, verbose: bool, db: Path | None
 ) -> int:
     """Back up a simulated fleet, with a few things going wrong on the way."""
+    from vbsbatch.simulator.demo_files import write_demo_files
+
     with tempfile.TemporaryDirectory(prefix="vbsbatch-demo-") as name, _Signals() as signals:
         folder = Path(name)
-        (folder / "faults.yaml").write_text(_faults(service), encoding="utf-8")
-        (folder / "demo.yaml").write_text(DEMO_PLAN, encoding="utf-8")
-        _write_fleet(folder / "fleet.csv", volumes, seed)
+        write_demo_files(folder, service, volumes, seed)
         store = (db or folder / "demo.db").absolute()
         others = {run.id for run in _runs(store)}
         with ParentDeath() as tie, _simulator(folder, volumes, service, seed, tie):
@@ -152,15 +127,6 @@ def _mention_what_is_gone(db: Path | None) -> None:
     """What was told to type next means a cloud, and usually a store, that no command finds now."""
     store = "" if db else ", and so is its store (--db FILE keeps that)"
     mention(f"the demo is over: its cloud is gone{store}")
-
-
-def _faults(service: str) -> str:
-    from vbsbatch.simulator import Services
-    from vbsbatch.simulator.services import offered
-
-    (simulated,) = offered(Services(service))
-    text = SMALL_FAULTS.replace("FAILED", simulated.demo_failure)
-    return text.replace("DOWN", simulated.demo_outage)
 
 
 def _runs(store: Path) -> list[Run]:
@@ -252,17 +218,6 @@ class _Vbsbatch:
 def _without_cloud() -> dict[str, str]:
     """Our environment less anything that could lead the demo to a real cloud."""
     return {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
-
-
-def _write_fleet(path: Path, volumes: int, seed: int) -> None:
-    import csv
-
-    from vbsbatch.simulator import sample_volumes
-
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("ID", "Name"))
-        writer.writerows((volume.id, volume.name) for volume in sample_volumes(volumes, seed))
 
 
 @contextmanager

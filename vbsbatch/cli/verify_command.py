@@ -43,14 +43,7 @@ Examples:
 @run_argument
 @with_options(*cloud_options, db_option)
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
-def verify(
-    run: str,
-    cloud: str | None,
-    vbs_endpoint: str | None,
-    block_storage_endpoint: str | None,
-    db: Path | None,
-    as_json: bool,
-) -> int:
+def verify(run: str, db: Path | None, as_json: bool, **place: str | None) -> int:
     """Hold RUN against the cloud: backups missing, duplicate, not available or unrecorded.
 
     Of a restore: volumes that are gone or in error. Of a prune: backups that are still there.
@@ -61,8 +54,7 @@ def verify(
 
     with open_store(db, readonly=True) as store:
         found = store.run(run)
-        choice = choice_for_run(found, cloud, vbs_endpoint, block_storage_endpoint)
-        compared = anyio.run(_compare, store, found, choice)
+        compared = anyio.run(_compare, store, found, choice_for_run(found, **place))
         _mention_leftovers(compared.leftovers)
         if compared.pruned:
             mention(
