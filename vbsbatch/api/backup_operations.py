@@ -1,4 +1,4 @@
-"""Restoring and deleting the backups that an earlier run made: runs of their own."""
+"""Restores and deletes the backups that an earlier run made; each is a run of its own."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class OperationRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
-    """What a restore or a prune would do in the cloud as it is now; nothing is stored yet."""
+    """What a restore or a prune would do in the cloud now; nothing is stored yet."""
 
     request: OperationRequest
     jobs: Sequence[Job]
@@ -84,9 +84,9 @@ async def restore(
 ) -> RunResult:
     """Overwrite volumes with the backups that a run made of them, without asking.
 
-    All volumes, or `volumes` (ids or names); `to` has `OLD=NEW`, to restore the backup of OLD onto
-    the volume with the id NEW. Raises `UsageError` before anything is sent when one of them cannot
-    be restored; else as `run`.
+    Restores all volumes, or `volumes` (ids or names). `OLD=NEW` in `to` restores the backup of OLD
+    onto the volume with the id NEW. Raises `UsageError` before anything is sent when one of them
+    cannot be restored; other errors as for `run`.
     """
     with opened_store(store) as opened:
         request = request_restore(opened, run_id, volumes, to, rate=rate, in_flight=in_flight)
@@ -109,10 +109,11 @@ async def prune(
     in_flight: int | None = None,
     observers: Iterable[Observer] = (),
 ) -> RunResult:
-    """Delete the backups that a run made, without asking; `prunable` lists them before.
+    """Delete the backups that a run made, without asking; `prunable` lists them first.
 
-    All of them, or those of `volumes` (ids or names); `errored` takes in the last that each failed
-    job left in error. Raises `UsageError` when there is nothing to delete; else as `run`.
+    Deletes all of them, or those of `volumes` (ids or names). `errored` adds the last backup that
+    each failed job left in error. Raises `UsageError` when there is nothing to delete; other errors
+    as for `run`.
     """
     with opened_store(store) as opened:
         request = request_prune(
@@ -137,7 +138,7 @@ async def prunable(
     vbs_endpoint: str | None = None,
     block_storage_endpoint: str | None = None,
 ) -> list[Backup]:
-    """The backups that `prune` would delete, as the cloud lists them. Nothing is deleted."""
+    """List the backups that `prune` would delete, as the cloud shows them. Nothing is deleted."""
     with opened_store(store, readonly=True) as opened:
         request = request_prune(opened, run_id, volumes, errored=errored)
         place = (cloud, vbs_endpoint, block_storage_endpoint)
@@ -188,7 +189,7 @@ def refuse_restores_of(store: RunStore, request: OperationRequest) -> None:
 
 
 def _source_run(store: RunStore, run_id: str, done: str) -> Run:
-    """The run whose backups are meant; raises `UsageError` for one that made none."""
+    """Find the run by its id; raises `UsageError` for a run that makes no backups."""
     found = store.run(run_id)
     if found.settings.operation is not Operation.BACKUP:
         raise UsageError(
@@ -246,7 +247,7 @@ def create_operation_run(
 
 
 def backup_id(job: Job) -> str:
-    """The backup that a job restores or deletes."""
+    """The id of the backup that a job restores or deletes."""
     return job.settings.source_backup_id or ""
 
 
@@ -263,7 +264,7 @@ async def _carry_out(
 
 
 def _refuse_overlap(store: RunStore, wanted: Set[str], of: Callable[[Job], str]) -> None:
-    """Refuse what another restore has yet to work on: `of` gives what of its jobs is compared."""
+    """Raise `UsageError` while another restore needs one of `wanted`; `of` gives a job's key."""
     for run in store.runs():
         if run.settings.operation is not Operation.RESTORE or run.state is RunState.ENDED:
             continue

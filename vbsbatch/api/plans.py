@@ -1,4 +1,4 @@
-"""Plans: loading them, writing one of what a cloud has, comparing one with the cloud."""
+"""Loads plans, compares them with a cloud, and chooses the volumes of a new one."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def load_plan(
 ) -> Plan:
     """Load and check the plan in a YAML or JSON file; `-` is standard input.
 
-    `volumes` names a list of volumes that replaces the plan's own. Raises `PlanError`: its
-    `problems` have file, line, column and text, the first fifty at once. No cloud is asked.
+    `volumes` names a list of volumes that replaces the plan's own. Raises `PlanError` with the
+    first fifty `problems`, each with file, line, column and text. Sends nothing to the cloud.
     """
     return load(path, volumes=volumes, stdin=stdin)
 
@@ -36,7 +36,7 @@ async def diff_plan(
     vbs_endpoint: str | None = None,
     block_storage_endpoint: str | None = None,
 ) -> list[PlanDifference]:
-    """Which volumes of the plan are gone, which are new in the cloud, and which changed since."""
+    """List the volumes that are gone, new in the cloud, or changed since the plan was written."""
     choice = choice_for_plan(plan, cloud, vbs_endpoint, block_storage_endpoint, service="auto")
     async with connect(choice, workers=1) as service:
         found, _ = await survey(service.inventory, lambda _: None)
@@ -45,27 +45,27 @@ async def diff_plan(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanContents:
-    """The volumes of a cloud that a new plan is made of."""
+    """The volumes for a new plan."""
 
     found: VolumesByServer
     """Every volume of the project."""
     volumes: Mapping[str, CloudVolume]
-    """Those that are chosen and can be backed up, by id."""
+    """The chosen volumes that can be backed up, by id."""
     left_out: Mapping[str, CloudVolume]
-    """Those that are chosen and cannot be backed up as they are now."""
+    """The chosen volumes that cannot be backed up in their present state."""
     nameless: str | None
-    """Why no server has a name, if that is so and it matters."""
+    """Why servers have no names, if that matters."""
 
     @property
     def gigabytes(self) -> int:
-        """The size of the volumes, as far as it is known."""
+        """The total size of the volumes whose size is known."""
         return sum(volume.size or 0 for volume in self.volumes.values())
 
 
 async def choose_volumes(
     service: CloudService, selection: VolumeSelection, count: Count = lambda _: None
 ) -> PlanContents:
-    """The volumes of a project for a new plan; raises `UsageError` where there are none."""
+    """Choose a project's volumes for a new plan; raises `UsageError` if there are none."""
     found, nameless = await survey(service.inventory, count)
     check_servers(found, selection.server, names_known=nameless is None)
     fitting = chosen(found, selection)

@@ -1,6 +1,6 @@
-"""A look at the project before a run: can the cloud carry the plan out as it is now?
+"""Checks before a run whether the cloud can carry out the plan in its present state.
 
-Quota, volumes and backups are asked for at once, each in as few pages as it takes.
+Quota, volumes and backups are read at the same time, each in as few pages as possible.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TO_SKIP = (
     "on_preflight: skip in the plan or --on-preflight skip leaves them out and runs the rest, "
     "--no-preflight does not look"
 )
-"""What can be done about volumes that would surely fail."""
+"""Advice about volumes that would surely fail."""
 
 _NOT_OFFERED = frozenset({501, 505})
 
@@ -47,9 +47,9 @@ async def preflight(
     vbs_endpoint: str | None = None,
     block_storage_endpoint: str | None = None,
 ) -> Preflight:
-    """What a run of the plan would meet in the cloud as it is now: findings and a forecast.
+    """Check what a run of the plan would meet in the cloud now: findings and a forecast.
 
-    Nothing is sent but reads. Arguments as for `run`. Raises `SignInError`.
+    Sends only reads. Arguments as for `run`. Raises `SignInError`.
     """
     choice = choice_for_plan(plan, cloud, vbs_endpoint, block_storage_endpoint, service=service)
     async with signed_in(choice, plan.settings) as session:
@@ -59,17 +59,17 @@ async def preflight(
 async def look_at(
     plan: Plan, service: CloudService, *, unanswered: Severity, count: Count = lambda _: None
 ) -> Preflight:
-    """The same with a service that is signed in to.
+    """Do the same in a session that is open already.
 
-    `unanswered` is how much it matters that a question got no answer this time; `count` is called
-    with the number of volumes read so far.
+    `unanswered` is the severity of a question without an answer; `count` is called with the number
+    of volumes read so far.
     """
     snapshot = await take_snapshot(service, {volume.id for volume in plan.volumes}, count)
     return look(plan, snapshot, unanswered=unanswered)
 
 
 def refuse_hopeless(found: Preflight, volumes: int) -> None:
-    """Raise `UsageError` where no run makes sense, of a plan with so many volumes."""
+    """Raise `UsageError` when a run of a plan with so many volumes makes no sense."""
     if found.blind:
         raise UsageError(
             "nothing was started: a run could not follow its backups, because the cloud refuses "
@@ -83,7 +83,7 @@ def refuse_hopeless(found: Preflight, volumes: int) -> None:
 
 
 def refuse_errors(found: Preflight) -> None:
-    """Raise `UsageError` where something would surely fail (the policy `fail`)."""
+    """Raise `UsageError` when something would surely fail (the policy `fail`)."""
     if not found.found(Severity.ERROR):
         return
     counts = (
@@ -96,7 +96,7 @@ def refuse_errors(found: Preflight) -> None:
 
 @dataclass(kw_only=True)
 class _ProjectQueries:
-    """What has been answered so far."""
+    """The answers so far."""
 
     quotas: tuple[Quota, ...] | None = None
     volumes: list[CloudVolume] | None = None
@@ -106,7 +106,7 @@ class _ProjectQueries:
     unreachable: SignInError | None = None
 
     def note(self, what: str, error: CloudError) -> None:
-        """Remember that a question has no answer."""
+        """Note that a question has no answer."""
         refused = isinstance(error, CloudRefused) or (
             isinstance(error, CloudUnavailable) and error.status in _NOT_OFFERED
         )
@@ -116,10 +116,10 @@ class _ProjectQueries:
 async def take_snapshot(
     service: CloudService, wanted: Collection[str], count: Count = lambda _: None
 ) -> CloudSnapshot:
-    """One look at the project of `service` for the volumes `wanted`.
+    """Read the project's state that matters for the volumes `wanted`.
 
-    Raises `SignInError` when nobody answers at all; everything else that cannot be found out is a
-    gap in what is seen.
+    Raises `SignInError` when the service does not answer at all; any other missing answer becomes a
+    gap in the snapshot.
     """
     seen = _ProjectQueries()
     async with anyio.create_task_group() as group:
@@ -170,7 +170,7 @@ async def _see_backups(service: CloudService, seen: _ProjectQueries) -> None:
 
 
 async def _read_backups(service: CloudService) -> tuple[list[Backup], bool]:
-    """The newest backups of the project, and whether they are all there are."""
+    """Read the project's newest backups, and say whether these are all."""
     found: dict[str, Backup] = {}
     page = None
     for _ in range(PAGES):

@@ -58,16 +58,16 @@ async def run(
 ) -> RunResult:
     """Submit the backups of a plan and follow them to their end.
 
-    `store` is a path, an open store, or None for the usual one; it is created where it is missing.
-    `cloud` is an entry of clouds.yaml and wins over the plan and `OS_CLOUD`; `service` likewise
-    (`auto` takes what the cloud offers). `rate` and `in_flight` win over the plan's limits.
-    `preflight` looks at volumes and quota first; what would surely fail is refused or skipped, as
-    `on_preflight` or the plan says. `as_run` creates a run anew whose store is lost. `take_over`
-    takes volumes from runs that have no engine.
+    `store` is a path, an open store, or None for the default store; a missing one is created.
+    `cloud` is an entry of clouds.yaml and wins over the plan and `OS_CLOUD`; `service` wins over
+    the plan (`auto` takes what the cloud offers). `rate` and `in_flight` win over the plan's
+    limits. `preflight` checks volumes and quota first; volumes that would surely fail are refused
+    or skipped, as `on_preflight` or the plan says. `as_run` creates a run again whose store is
+    lost. `take_over` takes volumes from runs that have no engine.
 
-    A cancelled caller waits until the answers under way are recorded; the run can be resumed.
-    Raises `UsageError`, `SignInError`, `StoreError` before anything was sent; `StoreFailed` while
-    the run goes on, which can then be resumed.
+    A cancelled caller waits until pending answers are recorded; the run can be resumed. Raises
+    `UsageError`, `SignInError` or `StoreError` before anything is sent, and `StoreFailed` later;
+    the run can then be resumed.
     """
     plan = with_options(
         plan, rate=rate, in_flight=in_flight, keep_errored_backups=keep_errored_backups
@@ -134,9 +134,9 @@ async def retry(
 ) -> RunResult:
     """Try failed jobs of a run again, with all their attempts, and resume it.
 
-    Criteria of one kind add up, criteria of different kinds must all match; `all_failed` takes
-    every failed job. An engine that drives the run is asked, and waited for; `observers` hear
-    nothing of it then. Raises `UsageError` without any criterion; the rest as for `resume`.
+    A job matches if it fits one criterion of each given kind; `all_failed` takes every failed job.
+    If an engine drives the run, it is asked and waited for, and `observers` receive no events.
+    Raises `UsageError` without any criterion; other errors as for `resume`.
     """
     chosen = retry_selection(statuses, codes, volumes, all_failed=all_failed)
     if chosen is None:
@@ -193,9 +193,9 @@ async def check_and_create(
 
 
 async def check_settings(plan: Plan, service: CloudService, *, reached: bool) -> None:
-    """Refuse before anything is stored what the service cannot do; raises `UsageError`.
+    """Raise `UsageError` for settings that the service does not support.
 
-    Where nothing was asked of the service so far, first find out whether it answers at all.
+    `reached`: the service has answered already; if not, check that first.
     """
     if not reached:
         await reach(service)
@@ -214,8 +214,7 @@ def create_run(
 ) -> Run:
     """Freeze the plan into the store as a new run.
 
-    `skipped` are volumes that are left out, with the reason; `lost` is the run that it is to be
-    again.
+    `skipped` are volumes that are left out, with the reason; `lost` is the run to create again.
     """
     now = wall()
     deadline = plan.settings.deadline
@@ -239,12 +238,12 @@ def create_run(
 
 
 def cloud_now(service: CloudService) -> Cloud:
-    """What the cloud's clock shows at this moment, as far as its answers tell."""
+    """The cloud's time now, as far as its answers show it."""
     return Cloud(float(elapsed()) + service.clock_ahead)
 
 
 def _skipped(job: Job, why: str | None, now: Wall) -> Job:
-    """The job as it begins: waiting, or skipped for a reason."""
+    """The new job: waiting, or skipped for a reason."""
     if why is None:
         return job
     return replace(job, state=JobState.SKIPPED, message=why, ended_at=now)
@@ -266,9 +265,9 @@ def find_resumable(
 
 
 def unfinished(store: RunStore) -> Run:
-    """The newest unfinished run that makes backups; raises `UsageError` when there is none.
+    """Find the newest unfinished run that makes backups; raises `UsageError` when there is none.
 
-    A run that overwrites volumes or deletes backups is resumed only when it is named.
+    A run that restores or deletes is resumed only by its id.
     """
     found = [run for run in store.runs() if run.state is not RunState.ENDED]
     for each in found:
@@ -284,7 +283,7 @@ def unfinished(store: RunStore) -> Run:
 
 
 def refuse_if_live(store: RunStore, run: Run) -> None:
-    """Raise `RunIsLive` when an engine drives the run, or when that cannot be told."""
+    """Raise `RunIsLive` when an engine drives the run, or may drive it."""
     holder = store.is_live(run.id)
     if holder is not None:
         watch = f"vbsbatch attach {quote(run.id)}{db_option(store.path)}"
@@ -303,7 +302,7 @@ def unfinished_of_plan(store: RunStore, plan: str) -> tuple[Run, bool] | None:
 def retry_selection(
     statuses: Sequence[int], codes: Sequence[str], volumes: Sequence[str], *, all_failed: bool
 ) -> Mapping[str, Any] | None:
-    """The failed jobs that are meant, as the store selects them; None where nothing is said."""
+    """The criteria as the store takes them; None without any."""
     chosen: dict[str, Any] = {"states": ["failed"]}
     for key, values in (("status", statuses), ("codes", codes), ("volumes", volumes)):
         if values:

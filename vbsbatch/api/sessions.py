@@ -1,4 +1,4 @@
-"""Signing in to the cloud that a run works in, and checks before a run is stored."""
+"""Signs in to a cloud, and checks the service before a run is stored."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from vbsbatch.plan import Plan
 
 REACHING = Tries(pauses=(0.5, 1.0), longest=1.0)
-"""The first request to the service is repeated: one dropped connection is no fault."""
+"""For the first requests to the service: one dropped connection is not a failure."""
 
 _ENDED = re.compile(r"discontinued|end.of.(?:life|service)|no longer (?:available|offered)", re.I)
-"""Words of a service that has come to its end, whatever its status."""
+"""What a discontinued service says, whatever its status."""
 
 
 @asynccontextmanager
 async def signed_in(choice: CloudChoice, settings: Settings) -> AsyncIterator[CloudService]:
-    """A service that is ready to be used; raises `SignInError` before anything is stored."""
+    """Sign in, and give the service; raises `SignInError` before anything is stored."""
     timeouts, workers = settings.timeouts, settings.limits.connections
     async with connect(choice, timeouts=timeouts, workers=workers) as service:
         yield service
@@ -53,10 +53,12 @@ async def session_for(
 
 
 async def reach(service: CloudService) -> tuple[Quota, ...] | CloudError:
-    """Ask the service something small before a run is stored: a wrong address or a certificate
-    that is not trusted must not begin a night. Raises `SignInError`, for a redirect, for a service
-    that takes no token of ours and for one that is switched off too; any other answer will do, an
-    error among them: what it says is for others to deal with."""
+    """Send the service a small request before a run is stored, to find a wrong address or an
+    untrusted certificate.
+
+    Raises `SignInError` when it cannot be reached, redirects, rejects our token or is switched off.
+    Any other answer is returned, including an error.
+    """
     try:
         return await ask_again(service.quota, REACHING)
     except CloudRefused as error:
@@ -82,19 +84,19 @@ def _check_endpoint(service: CloudService) -> str:
 
 
 async def _why_off(service: CloudService, error: CloudRefused) -> str | None:
-    """Why no create can be taken by a service that refused to tell its quota; None if one may."""
+    """Why a service that refuses to tell its quota cannot take creates; None if it may."""
     if error.status in (200, 410) or _ENDED.search(str(error)):
         return str(error)
     if error.status not in (404, 405):
         return None
-    try:  # not every cloud tells the quota: whether creates arrive tells one that names no volume
+    try:  # not every cloud tells the quota, so send a create without a volume
         return await ask_again(service.why_no_creates, REACHING)
     except CloudError:
         return None
 
 
 async def objections(plan: Plan, service: CloudService) -> list[str]:
-    """What of the plan's settings the service cannot do, or why that cannot be found out."""
+    """List settings that the service does not support, or why that cannot be found out."""
     try:
         return await ask_again(partial(service.objections, plan.backup_settings()), REACHING)
     except CloudUnavailable as error:
@@ -102,8 +104,10 @@ async def objections(plan: Plan, service: CloudService) -> list[str]:
 
 
 def check_project(run: Run, service: CloudService) -> None:
-    """A run belongs to one project in one region: in another, nothing of it could be found, and
-    all sent twice."""
+    """Raise `UsageError` when the session is not in the run's project and region.
+
+    Elsewhere none of its backups would be found, and all would be sent again.
+    """
     if run.project_id is not None and run.project_id != service.project_id:
         raise UsageError(
             f"run {run.id} belongs to project {run.project_id}, "

@@ -1,4 +1,4 @@
-"""Comparing a run with the cloud."""
+"""Compares a run with the cloud."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from vbsbatch.store import RunStore
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verification:
-    """How the cloud differs from what the store says of a run."""
+    """The differences between a run in the store and the cloud."""
 
     run_id: str
     differences: Sequence[Discrepancy]
-    """Every job for which they differ; empty when all is as the store says."""
+    """Every job that differs; empty when there is no difference."""
     leftovers: Sequence[str] = ()
     """Backups in error, by id, that count against their volumes' limit."""
     pruned: int = 0
@@ -81,7 +81,7 @@ async def verify(
 
 
 async def compare(store: RunStore, run: Run, service: CloudService) -> Verification:
-    """The same with a service that is signed in to."""
+    """Do the same in a session that is open already."""
     if run.settings.operation is Operation.BACKUP:
         return await _compare_backups(store, run, service)
     jobs = list(store.jobs(run.id))
@@ -110,7 +110,7 @@ async def _compare_backups(store: RunStore, run: Run, service: CloudService) -> 
 
 
 def _pruned(store: RunStore, run: Run) -> set[str | None]:
-    """The backups of a run that another run deleted on purpose, or is deleting."""
+    """The backups of a run that a prune has deleted or is deleting."""
     return {
         job.settings.source_backup_id
         for other in store.runs()
