@@ -53,10 +53,10 @@ async def preflight(
     """
     choice = choice_for_plan(plan, cloud, vbs_endpoint, block_storage_endpoint, service=service)
     async with signed_in(choice, plan.settings) as session:
-        return await look_at(plan, session, unanswered=Severity.ERROR)
+        return await run_preflight(plan, session, unanswered=Severity.ERROR)
 
 
-async def look_at(
+async def run_preflight(
     plan: Plan, service: CloudService, *, unanswered: Severity, count: Count = lambda _: None
 ) -> Preflight:
     """Do the same in a session that is open already.
@@ -123,9 +123,9 @@ async def take_snapshot(
     """
     seen = _ProjectQueries()
     async with anyio.create_task_group() as group:
-        group.start_soon(_see_quotas, service, seen, name="quota")
-        group.start_soon(_see_volumes, service, wanted, count, seen, name="volumes")
-        group.start_soon(_see_backups, service, seen, name="backups")
+        group.start_soon(_add_quotas, service, seen, name="quota")
+        group.start_soon(_add_volumes, service, wanted, count, seen, name="volumes")
+        group.start_soon(_add_backups, service, seen, name="backups")
     if seen.unreachable is not None:
         raise seen.unreachable
     return CloudSnapshot(
@@ -139,7 +139,7 @@ async def take_snapshot(
     )
 
 
-async def _see_quotas(service: CloudService, seen: _ProjectQueries) -> None:
+async def _add_quotas(service: CloudService, seen: _ProjectQueries) -> None:
     try:
         said = await reach(service)
     except SignInError as error:
@@ -153,7 +153,7 @@ async def _see_quotas(service: CloudService, seen: _ProjectQueries) -> None:
         seen.quotas = said
 
 
-async def _see_volumes(
+async def _add_volumes(
     service: CloudService, wanted: Collection[str], count: Count, seen: _ProjectQueries
 ) -> None:
     try:
@@ -162,7 +162,7 @@ async def _see_volumes(
         seen.note("volumes", error)
 
 
-async def _see_backups(service: CloudService, seen: _ProjectQueries) -> None:
+async def _add_backups(service: CloudService, seen: _ProjectQueries) -> None:
     try:
         seen.backups, seen.whole = await whole(partial(_read_backups, service))
     except CloudError as error:

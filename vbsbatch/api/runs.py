@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vbsbatch.api.driving import RunResult, drive, result_of
 from vbsbatch.api.lost_runs import LostRun, check_backups, lost_run
-from vbsbatch.api.preflight import look_at, refuse_errors, refuse_hopeless
+from vbsbatch.api.preflight import refuse_errors, refuse_hopeless, run_preflight
 from vbsbatch.api.reading import check_volumes
 from vbsbatch.api.sessions import choice_for_plan, objections, reach, session_for, signed_in
 from vbsbatch.api.steering import ACTOR, ask, wait
@@ -185,7 +185,7 @@ async def check_and_create(
     if lost is not None:
         await check_backups(service, plan, lost)
     elif approve is not None:
-        found = await look_at(plan, service, unanswered=Severity.WARNING)
+        found = await run_preflight(plan, service, unanswered=Severity.WARNING)
         approve(found)
     await check_settings(plan, service, reached=found is not None)
     skipped = {} if found is None else found.left_out

@@ -1,4 +1,4 @@
-"""Says which cloud a command works in, and when a sign-in that cannot be renewed will end."""
+"""Prints which cloud a command works in, and when a sign-in that cannot be renewed ends."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 
 def place_line(service: CloudService) -> str:
-    """Cloud, region, project and address, fit to be shown."""
+    """Cloud, region, project and address, cleaned."""
     from vbsbatch.report import clean
 
     return clean(str(service.place))
 
 
 def warn(service: CloudService, style: str = "plain") -> None:
-    """Print what a person should know about the way to the cloud."""
+    """Print warnings about the connection to the cloud."""
     for warning in service.warnings:
         remark(f"warning: {warning}", style, "warning")
 
 
 def end_line(service: CloudService) -> str | None:
-    """When the sign-in ends for good, and what then; None where it can be renewed."""
+    """When the sign-in ends, and what happens then; None if it can be renewed."""
     from vbsbatch.report.text import moment, span
 
     ends = service.ends
@@ -43,7 +43,7 @@ def end_line(service: CloudService) -> str | None:
 
 
 def say_place(service: CloudService, style: str) -> None:
-    """Say both on standard error, in the `style` of the run's progress."""
+    """Print both on standard error, in the `style` of the run's progress."""
     if style != "quiet":
         remark(f"in {place_line(service)}", style)
     ending = end_line(service)
@@ -56,7 +56,7 @@ def say_place(service: CloudService, style: str) -> None:
 
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal that tells how much was read; nothing elsewhere."""
+    """Show a progress bar while a list is read, on a terminal only."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -1,4 +1,4 @@
-"""What restore and prune share: they print what will be lost, ask, and store a run of their own."""
+"""Shared by restore and prune: print what will be lost, ask, store the run and drive it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from vbsbatch.store import RunStore
 
 SHOWN = 20
-"""So many volumes are named one by one before anything is asked."""
+"""How many volumes are listed before the question."""
 
 BY_NUMBER = 100
-"""Beyond this many, `yes` is typed too easily: their number is asked for."""
+"""Above this, the user must type their number, because `yes` is typed too easily."""
 
 volume_option = click.option(
     "--volume", "volumes", multiple=True, help="Only this volume, by id or name; repeatable."
@@ -46,7 +46,7 @@ def carry_out_request(
 
 
 def print_only(lines: Sequence[str], summary: str, advice: str) -> int:
-    """Print what would be done, and how to have it done."""
+    """Print what would be done, and the command that does it."""
     for line in lines:
         say(line.strip())
     say(summary)
@@ -56,7 +56,7 @@ def print_only(lines: Sequence[str], summary: str, advice: str) -> int:
 
 
 def confirm(heading: str, lines: Sequence[str], verb: str, style: str, *, yes: bool) -> None:
-    """Name what will be lost, and let a person type that it may be; raises `UsageError` if not."""
+    """List what will be lost, and ask; raises `UsageError` unless the user confirms it."""
     remark(heading, style)
     for line in lines[:SHOWN]:
         remark(line, style)
@@ -89,7 +89,7 @@ def made_at(job: Job, backups: Mapping[str, Backup]) -> str:
 def store_run(
     store: RunStore, prepared: Prepared, service: CloudService, cloud: str | None, style: str
 ) -> Run:
-    """Put the run into the store, and say so."""
+    """Put the run into the store, and print its id."""
     new = create_operation_run(store, prepared, service, cloud)
     word, source = prepared.request.settings.operation, prepared.request.source
     what = f"{word} of {counted(len(prepared.jobs), 'backup')} of run {source.id}"

@@ -1,4 +1,4 @@
-"""Commands that make a plan of what a cloud has, and compare one with it: plan new, plan diff."""
+"""Commands that write a plan of a cloud's volumes, and compare one with it: plan new, plan diff."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _SIZE = click.IntRange(0, 1_000_000_000)
 
 
 class Word(click.ParamType):  # type: ignore[type-arg]  # generic only in a newer click
-    """A word that a plan can hold."""
+    """A word that a plan can contain."""
 
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Take the word, or say why no plan could hold it."""
+        """Check the word."""
         word = str(value)
         if not 1 <= len(word) <= _WORD_MOST or not word.isprintable():
             self.fail(f"{word!r} is no word of 1 to {_WORD_MOST} visible characters", param, ctx)
@@ -44,7 +44,7 @@ class KeyValue(Word):
     name = "pair"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Take the pair, or say what would be right."""
+        """Check the pair."""
         word = super().convert(value, param, ctx)
         if not word.partition("=")[0] or "=" not in word:
             self.fail(f"{word!r} is not KEY=VALUE", param, ctx)
@@ -167,7 +167,7 @@ def diff(plan: Path, volumes: str | None, as_json: bool, **place: str | None) ->
 async def _made(
     choice: CloudChoice, selection: VolumeSelection, output: str | None
 ) -> tuple[list[str], str, str]:
-    """The lines of the plan, what is in it, and in which cloud that is."""
+    """Make the plan: its lines, a summary, and the cloud."""
     from vbsbatch.api.plans import choose_volumes
     from vbsbatch.cli.cloud_line import counting, warn
     from vbsbatch.cloud import connect
@@ -210,7 +210,7 @@ def _selection(words: dict[str, Any]) -> VolumeSelection:
 
 
 def _plan_name(output: str | None, cloud: str | None) -> str:
-    """What the file is called, as for a plan that does not say; else the cloud."""
+    """The plan's name: that of the file, else of the cloud."""
     from vbsbatch.plan.volume_collector import shown_name
 
     stem = Path(output).stem if output is not None else cloud

@@ -1,4 +1,4 @@
-"""Commands about plans: check, schema."""
+"""Loads plans; the commands check and schema."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _say_fine(path: Path, plan: Plan) -> None:
 
 
 def _say_where(plan: Plan) -> None:
-    """Which cloud the plan and the environment name; what that leads to only a sign-in tells."""
+    """Print the cloud that the plan or the environment names; only a sign-in shows the project."""
     import os
 
     from vbsbatch.cli import mention

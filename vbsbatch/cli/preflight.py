@@ -1,4 +1,4 @@
-"""The look before a run: `check --online`, and the first step of `run`."""
+"""Prints what a preflight found: `check --online`, and the first step of `run`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from vbsbatch.api.preflight import look_at, refuse_errors, refuse_hopeless
+from vbsbatch.api.preflight import refuse_errors, refuse_hopeless, run_preflight
 from vbsbatch.cli import USAGE, can_ask, fit, is_terminal, mention, remark
 from vbsbatch.cli.cloud_line import counting, end_line, place_line
 from vbsbatch.errors import CloudError, UsageError
@@ -32,7 +32,7 @@ _STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "di
 
 
 def check_online(path: Path, plan: Plan, choice: CloudChoice, *, as_json: bool) -> int:
-    """Look, and show everything that was found; 2 when something would surely fail."""
+    """Run the preflight, and print all findings; 2 when something would surely fail."""
     import anyio
 
     found: Preflight | None = None
@@ -96,12 +96,12 @@ def _worth_a_question(found: Preflight) -> list[PreflightFinding]:
 async def _looked(
     plan: Plan, choice: CloudChoice
 ) -> tuple[Preflight, tuple[PreflightFinding, ...]]:
-    """What was found, and where: both are worth knowing."""
+    """Run the preflight: its result, and findings about the connection."""
     from vbsbatch.api.sessions import objections, signed_in
 
     async with signed_in(choice, plan.settings) as service:
         with counting("volumes") as count:
-            found = await look_at(plan, service, unanswered=Severity.ERROR, count=count)
+            found = await run_preflight(plan, service, unanswered=Severity.ERROR, count=count)
         ending = end_line(service)
         objected = await objections(plan, service)
         return found, (
@@ -144,7 +144,7 @@ def _question(found: Preflight) -> str:
 
 
 def _tell(told: Sequence[PreflightFinding], found: Preflight) -> None:
-    """The findings on standard error: a table on a terminal, lines elsewhere."""
+    """Print the findings on standard error: a table on a terminal, lines elsewhere."""
     if is_terminal(sys.stderr):
         _print_table(told[:SHOWN], sys.stderr)
     else:
@@ -158,21 +158,21 @@ def _tell(told: Sequence[PreflightFinding], found: Preflight) -> None:
 
 
 def _tell_programs(told: Sequence[PreflightFinding], found: Preflight) -> None:
-    """The findings as the JSON lines that the run goes on with."""
+    """Print the findings as JSON lines, like the progress of the run."""
     for each in told:
         words = (each.severity, each.about, _volume(each), each.text)
         remark(" ".join(word for word in words if word), "json", "preflight")
 
 
 def _lines(findings: Sequence[PreflightFinding]) -> Iterator[str]:
-    """One line a finding, what matters most first, nothing cut: for `grep`."""
+    """One line for each finding, the worst first, nothing cut: for `grep`."""
     for each in _ordered(findings):
         cells = (f"{each.severity:<7}", f"{each.about:<11}", _volume(each), clean(each.text))
         yield "  ".join(filter(None, cells))
 
 
 def _print_table(findings: Sequence[PreflightFinding], stream: TextIO) -> None:
-    """The same for a person at a terminal, within its width."""
+    """Print the findings as a table that fits the terminal."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -196,7 +196,7 @@ def _ordered(findings: Sequence[PreflightFinding]) -> list[PreflightFinding]:
 
 
 def _volume(finding: PreflightFinding, apart: str | None = None) -> str:
-    """Name and id, in one line or `apart`, where the name is cut to the length of the id."""
+    """Name and id; with `apart` between them the name is cut to the length of the id."""
     if finding.volume_id is None:
         return ""
     volume_id = clean(finding.volume_id)

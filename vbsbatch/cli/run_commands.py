@@ -250,7 +250,7 @@ def _say_begun(
 
 
 def _nothing_to_do(store: RunStore, run: Run, why: str, style: str) -> int:
-    """Leave an ended run as it is; the exit code that its engine gave."""
+    """Leave an ended run as it is, and return its exit code."""
     from vbsbatch.api.driving import outcome
 
     remark(f"run {run.id}: nothing to do, {why}", style)

@@ -49,11 +49,11 @@ def carry_out(
     fresh: bool = False,
     take_over: bool = False,
 ) -> int:
-    """Sign in, prepare the run, and drive it: here, or detached behind the screen.
+    """Sign in, prepare the run, and drive it: here, or in a separate process behind the screen.
 
-    `belongs_to` is the run whose project the sign-in must lead to. `fresh`: the run is made just
-    now, by this very command; no other engine ever drove it. `take_over` takes volumes from runs
-    without an engine; else a person is asked.
+    `belongs_to` is the run whose project the sign-in must lead to. `fresh`: this command creates
+    the run, so no other engine has driven it. `take_over` takes volumes from runs without an
+    engine; without it, the user is asked.
     """
 
     async def sign_in_and_drive() -> Run | int:
@@ -88,7 +88,7 @@ async def _drive_here(
 ) -> int:
     """Drive the run until it ends or is stopped, and print what happens; the exit code."""
     printer = ProgressPrinter(style=style, verbose=how.verbose, ends=False)
-    # The terminal may go, the run goes on.
+    # The run continues when the terminal is closed.
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with StopSignals() as signals:
@@ -130,7 +130,7 @@ def _print_end(
 
 
 def _exit_code(result: EngineResult, *, interrupted: bool) -> int:
-    """What the way a run was left means to whoever started it."""
+    """The exit code of the command that drove the run."""
     if interrupted:
         return INTERRUPTED
     if result.state is RunState.STOPPED:

@@ -1,4 +1,4 @@
-"""Puts the screen on a terminal, and says how to come back when it is left."""
+"""Shows the screen on a terminal, and prints how to come back to it."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _DRIVEN = (RunState.RUNNING, RunState.PAUSED)
 
 
 def chosen_style(progress: str) -> str:
-    """What `--progress` means here: `auto` is the screen on a terminal that can show one.
+    """Resolve `--progress`: `auto` is the screen on a terminal that can show one.
 
-    Raises `UsageError` for a screen that cannot be shown, or not as its user's file wants it.
+    Raises `UsageError` if the screen cannot be shown, or if the user's `screen.yaml` is wrong.
     """
     if progress == "auto":
         progress = "tui" if _screen_fits() and not os.environ.get("CI") else "plain"
@@ -44,17 +44,17 @@ def chosen_style(progress: str) -> str:
     if progress == "tui":
         from vbsbatch.cli.screen_config import screen_file
 
-        screen_file()  # before anything is begun that the screen is for
+        screen_file()  # report its errors before anything starts
     return progress
 
 
 def show_run(
     store: RunStore, run_id: str | None, *, read_only: bool, options: Sequence[str] = ()
 ) -> int:
-    """Show a run (or the list of runs) until the person leaves; the exit code.
+    """Show a run (or the list of runs) until the user leaves; return the exit code.
 
-    0 while the run goes on, then the run's own; the list alone is always 0. `options` are more
-    words for an engine that is started for this very run.
+    0 while the run continues, then the run's own; the list alone is always 0. `options` are further
+    arguments for an engine that is started for this run.
     """
     from vbsbatch.cli.detached_engine import start_engine
     from vbsbatch.cli.screen_config import screen_file
@@ -84,7 +84,7 @@ def show_run(
 
 
 def source_of(store: RunStore, *, read_only: bool, starter: Callable[[str], object]) -> StoreSource:
-    """What the screens of this store read, and how they start an engine."""
+    """The source of the screens' data; `starter` starts an engine."""
     from vbsbatch.cli.steering_commands import asked_by
     from vbsbatch.policy import documented
     from vbsbatch.tui.store_source import StoreSource
@@ -108,7 +108,7 @@ def _request(run: Run, job: Job) -> Sent:
 
 
 def show_runs_or_help(ctx: click.Context, db: Path | None) -> int:
-    """What the program does when it is called without a command."""
+    """Run the program without a command: show the runs on a terminal, else the help."""
     from vbsbatch.store import default_path
 
     fits = chosen_style("auto") == "tui" and is_terminal(sys.stdout)
@@ -124,12 +124,12 @@ def _goes_on(store: RunStore, run: Run) -> bool:
 
 
 def _say_how_it_stands(store: RunStore, run: Run, *, asked_for: bool) -> None:
-    """How to come back to a run, or how it ended for whoever asked for it."""
+    """Print how to come back to a run, or how it ended if the user asked for it."""
     from vbsbatch.store import db_option
 
     which = f"{quote(run.id)}{db_option(store.path)}"
     if run.state in _DRIVEN and is_tied():
-        return  # whoever this process works for tells what becomes of the run
+        return  # the parent prints how the run ended
     if _goes_on(store, run) and _first_of_container():
         mention(f"the engine of run {run.id} ends with this container; vbsbatch resume {which}")
     elif _goes_on(store, run):
@@ -141,13 +141,13 @@ def _say_how_it_stands(store: RunStore, run: Run, *, asked_for: bool) -> None:
 
 
 def _first_of_container() -> bool:
-    """Whether all other processes end with this one: the first of a container, or the only child
-    of a small init that stands for it (`docker run --init`)."""
+    """Whether all other processes end with this one, because it is the first of a container, or the
+    child of a small init (`docker run --init`)."""
     return os.getpid() == 1 or (os.getppid() == 1 and _name_of_first() in _SMALL_INITS)
 
 
 def _name_of_first() -> str:
-    """What the first process there is is called, as far as that can be read."""
+    """The name of process 1, if it can be read."""
     try:
         with open("/proc/1/comm", encoding="ascii", errors="replace") as name:
             return name.read().strip()
@@ -156,5 +156,5 @@ def _name_of_first() -> str:
 
 
 def _screen_fits() -> bool:
-    """Keys come from standard input, the screen goes to standard error."""
+    """Whether the terminal can show the screen, which is drawn on standard error."""
     return can_ask() and os.environ.get("TERM", "") not in ("", "dumb")

@@ -1,4 +1,4 @@
-"""Commands around the simulated cloud: simulate, demo."""
+"""Commands with a simulated cloud: simulate, demo."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vbsbatch.store import RunStore
 
 PATIENCE = 20.0
-"""Seconds that an engine may take to stop when its demo ends."""
+"""Seconds that an engine may take to stop when the demo ends."""
 
 
 @click.command(
@@ -124,13 +124,13 @@ def demo(
 
 
 def _mention_what_is_gone(db: Path | None) -> None:
-    """What was told to type next means a cloud, and usually a store, that no command finds now."""
+    """Print that the cloud, and usually the store, are gone: suggested commands no longer work."""
     store = "" if db else ", and so is its store (--db FILE keeps that)"
     mention(f"the demo is over: its cloud is gone{store}")
 
 
 def _runs(store: Path) -> list[Run]:
-    """The runs of the store, if there is one, newest first."""
+    """List the runs of the store if it exists, newest first."""
     if not (store.exists() and store.stat().st_size):
         return []
     with open_store(store, readonly=True) as opened:
@@ -138,12 +138,12 @@ def _runs(store: Path) -> list[Run]:
 
 
 def _is_own(run: Run, others: Set[str]) -> bool:
-    """Whether the demo began this run: its store may be one that others work in."""
+    """Whether the demo started this run: its store may contain other runs."""
     return run.id not in others and (run.plan, run.cloud) == ("demo", "simulator")
 
 
 def _stopped_what_goes_on(store: Path, run: Run) -> bool:
-    """Stop the engine that a person left to itself, for its cloud ends here; whether one was."""
+    """Stop an engine that still runs, because its cloud ends now; return whether there was one."""
     with open_store(store) as opened:
         if opened.is_live(run.id) is None:
             return False
@@ -156,7 +156,7 @@ def _stopped_what_goes_on(store: Path, run: Run) -> bool:
 
 
 def _await_end(store: RunStore, run_id: str) -> None:
-    """Wait for the engine's end; one that takes too long has its end made."""
+    """Wait for the engine's end; kill it if it takes too long."""
     deadline = time.monotonic() + PATIENCE
     while (holder := store.is_live(run_id)) is not None:
         if time.monotonic() > deadline:
@@ -167,7 +167,7 @@ def _await_end(store: RunStore, run_id: str) -> None:
 
 
 class _Signals:
-    """Signals go to the command that runs, and the demo tidies up after it."""
+    """Passes signals on to the running command; the demo cleans up afterwards."""
 
     def __init__(self) -> None:
         self.child: subprocess.Popen[bytes] | None = None
@@ -186,12 +186,12 @@ class _Signals:
     def _take(self, number: int, frame: object) -> None:
         self.seen = number
         if self.child is not None:
-            # A hang-up would leave the run going on, as it should, but for a demo.
+            # After a hang-up a run continues; a demo must not.
             self.child.send_signal(signal.SIGTERM if number == signal.SIGHUP else number)
 
 
 class _Vbsbatch:
-    """Runs commands of this very program in the demo's folder."""
+    """Runs vbsbatch commands in the demo's folder."""
 
     def __init__(self, folder: Path, store: Path, signals: _Signals, tie: ParentDeath) -> None:
         self._store = store
@@ -203,8 +203,7 @@ class _Vbsbatch:
         }
 
     def __call__(self, *words: str) -> int:
-        """The command's exit code; after a signal that of the signal, and nothing is run any
-        more."""
+        """Run a command, unless a signal came, and return its exit code or the signal's."""
         if self._signals.seen is None:
             mention(f"$ vbsbatch {shlex.join(words)}")
             command = [sys.executable, "-P", "-m", "vbsbatch", *words, "--db", str(self._store)]
@@ -216,7 +215,7 @@ class _Vbsbatch:
 
 
 def _without_cloud() -> dict[str, str]:
-    """Our environment less anything that could lead the demo to a real cloud."""
+    """Our environment without variables that could lead the demo to a real cloud."""
     return {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
 
 
@@ -224,7 +223,7 @@ def _without_cloud() -> dict[str, str]:
 def _simulator(
     folder: Path, volumes: int, service: str, seed: int, tie: ParentDeath
 ) -> Iterator[None]:
-    """A simulated cloud in a process of its own, ready when the block begins."""
+    """Run a simulated cloud in a separate process, ready when the block begins."""
     command = [sys.executable, "-P", "-m", "vbsbatch", "simulate", "--volumes", str(volumes)]
     command += ["--service", service, "--seed", str(seed)]
     command += ["--faults", "faults.yaml", "--clouds-file", "clouds.yaml"]

@@ -146,7 +146,7 @@ def take_over(run: str, db: Path | None) -> None:
 
 
 def _do(command: Callable[..., Awaitable[str]], db: Path | None, run: str, **how: object) -> None:
-    """Have the run steered, and print what came of it."""
+    """Call the API, and print its answer."""
     import anyio
 
     with open_store(db) as store:
@@ -154,7 +154,7 @@ def _do(command: Callable[..., Awaitable[str]], db: Path | None, run: str, **how
 
 
 def asked_by() -> str:
-    """Who asks, for the run's history: user, and the terminal if there is one."""
+    """The user, and the terminal if there is one, for the run's history."""
     import getpass
 
     try:
@@ -169,8 +169,8 @@ def asked_by() -> str:
 
 
 def look_for_holders(store: RunStore, run_id: str, style: str, *, yes: bool, wanted: bool) -> None:
-    """Tell which runs hold volumes of a run that is about to be driven, and take over what runs
-    without an engine hold, when that is wanted: by an option, or by the answer of a person."""
+    """Print which other runs hold volumes of a run that is about to start, and take over those of
+    runs without an engine if an option or the user's answer says so."""
     held = store.holders(run_id)
     if not held:
         return
@@ -192,7 +192,7 @@ def _question(idle: list[BlockingRun]) -> str:
 
 
 def _taken(store: RunStore, run_id: str) -> list[str]:
-    """Take over what can be; a line for each run that gave something up."""
+    """Take over volumes; a line for each run that gave some up."""
     return [
         f"run {each.run_id} gave up {each.volumes} of its volumes to run {run_id}; "
         "what the cloud makes of their backups stays there"

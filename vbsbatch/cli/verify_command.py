@@ -1,4 +1,4 @@
-"""The command verify: a run compared with the cloud."""
+"""The command verify: compares a run with the cloud."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vbsbatch.store import RunStore
 
 TOLD = 5
-"""Backups in error that are named one by one; more are counted."""
+"""How many backups in error are listed; more are counted."""
 
 _WELL = {
     Operation.BACKUP: "the cloud has what the store says",
