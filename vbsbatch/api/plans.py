@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vbsbatch.api.cloud_lists import Count, survey
-from vbsbatch.api.sessions import choice_for_plan
+from vbsbatch.api.sessions import choice_for_plan, place_line
 from vbsbatch.cloud import CloudService, connect
 from vbsbatch.errors import UsageError
 from vbsbatch.inventory.filters import check_servers, chosen, usable
 from vbsbatch.inventory.plan_diff import PlanDifference, differences
+from vbsbatch.inventory.plan_writer import Heading, plan_text
 from vbsbatch.inventory.volumes_by_server import VolumesByServer
 from vbsbatch.model import CloudVolume
 from vbsbatch.plan import Plan, VolumeSelection, load
+from vbsbatch.plan.volume_collector import shown_name
 
 
 def load_plan(
@@ -39,8 +41,16 @@ async def diff_plan(
     """List the volumes that are gone, new in the cloud, or changed since the plan was written."""
     choice = choice_for_plan(plan, cloud, vbs_endpoint, block_storage_endpoint, service="auto")
     async with connect(choice, workers=1) as service:
-        found, _ = await survey(service.inventory, lambda _: None)
-    return list(differences(plan, found))
+        found, _ = await compare_plan(plan, service)
+    return found
+
+
+async def compare_plan(
+    plan: Plan, service: CloudService, count: Count = lambda _: None
+) -> tuple[list[PlanDifference], int]:
+    """Do the same in a session that is open already; also the number of volumes in the cloud."""
+    found, _ = await survey(service.inventory, count)
+    return differences(plan, found), len(found.volumes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +89,16 @@ async def choose_volumes(
         left_out={key: volume for key, volume in fitting.items() if key not in volumes},
         nameless=None if named else nameless,
     )
+
+
+def plan_lines(
+    contents: PlanContents, selection: VolumeSelection, service: CloudService, file: str | None
+) -> list[str]:
+    """The lines of a new plan, named after its file or, without one, after the cloud."""
+    cloud = None if service.cloud_name == "envvars" else service.cloud_name
+    name = shown_name(cloud if file is None else Path(file).stem)[:64].strip() or "fleet"
+    heading = Heading(name=name, cloud=cloud, selection=selection, place=place_line(service))
+    return list(plan_text(contents.found, contents.volumes, heading, left_out=contents.left_out))
 
 
 def _nothing(known: int, fitting: int) -> str:

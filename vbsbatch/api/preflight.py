@@ -15,12 +15,19 @@ import anyio
 
 from vbsbatch.api.cloud_lists import Count, read_volumes
 from vbsbatch.api.retrying import BRIEF, ask_again, whole
-from vbsbatch.api.sessions import choice_for_plan, reach, signed_in
+from vbsbatch.api.sessions import (
+    choice_for_plan,
+    end_line,
+    objections,
+    place_line,
+    reach,
+    signed_in,
+)
 from vbsbatch.cloud import CloudService
 from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError, UsageError
 from vbsbatch.inventory.cloud_snapshot import CloudSnapshot, Gap
 from vbsbatch.inventory.plan_writer import counted
-from vbsbatch.inventory.preflight import Preflight, Severity, look
+from vbsbatch.inventory.preflight import Preflight, PreflightFinding, Severity, look
 from vbsbatch.inventory.volumes_by_server import VolumesByServer
 from vbsbatch.model import Backup, CloudVolume, Quota, Service
 
@@ -66,6 +73,32 @@ async def run_preflight(
     """
     snapshot = await take_snapshot(service, {volume.id for volume in plan.volumes}, count)
     return look(plan, snapshot, unanswered=unanswered)
+
+
+async def connection_findings(plan: Plan, service: CloudService) -> tuple[PreflightFinding, ...]:
+    """Describe the session as findings: sign-in, endpoint, and settings it does not support."""
+    ending = end_line(service)
+    objected = await objections(plan, service)
+    note, warning, error = Severity.NOTE, Severity.WARNING, Severity.ERROR
+    answers = f"{service.facts.service} answers, {service.read_calls} calls so far"
+    found = [
+        (note, "credentials", f"signed in to {place_line(service)}"),
+        *((warning, "credentials", text) for text in filter(None, [ending])),
+        (note, "endpoint", answers),
+        *((warning, "endpoint", text) for text in service.warnings),
+        *((error, "settings", text) for text in objected),
+    ]
+    return tuple(
+        PreflightFinding(severity=severity, about=about, text=text)
+        for severity, about, text in found
+    )
+
+
+def sign_in_finding(error: CloudError) -> PreflightFinding:
+    """Describe as a finding why there was no preflight."""
+    reached = "cannot reach" in str(error) or "endpoint" in str(error)
+    about = "endpoint" if reached else "credentials"
+    return PreflightFinding(severity=Severity.ERROR, about=about, text=str(error))
 
 
 def refuse_hopeless(found: Preflight, volumes: int) -> None:

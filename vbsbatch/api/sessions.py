@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,6 +15,7 @@ from vbsbatch.api.retrying import Tries, ask_again
 from vbsbatch.cloud import CloudChoice, CloudService, connect
 from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError, UsageError
 from vbsbatch.model import Quota, Run, Service, Settings
+from vbsbatch.report.text import clean, moment, span
 
 if TYPE_CHECKING:
     from vbsbatch.plan import Plan
@@ -120,6 +122,25 @@ def check_project(run: Run, service: CloudService) -> None:
             f"{service.region}: set OS_REGION_NAME={shlex.quote(str(run.region))}, "
             "or region_name in clouds.yaml"
         )
+
+
+def place_line(service: CloudService) -> str:
+    """Cloud, region, project and address, cleaned."""
+    return clean(str(service.place))
+
+
+def end_line(service: CloudService) -> str | None:
+    """When the sign-in ends, and what happens then; None if it can be renewed."""
+    ends = service.ends
+    if ends is None:
+        return None
+    told = f"signed in with {ends.signed_in_with}, which cannot be renewed"
+    if ends.at is None:
+        return f"{told}; how long it lasts is not reported: when it ends, the run stops"
+    left = span(ends.at - time.time())
+    return (
+        f"{told}: a run stops at {moment(ends.at)}, {left} from now, and is resumed with a new one"
+    )
 
 
 def choice_for_run(

@@ -18,7 +18,7 @@ from vbsbatch.api.driving import RunResult, result_of
 from vbsbatch.api.reading import check_volumes
 from vbsbatch.api.stores import StoreName, opened_store
 from vbsbatch.errors import StoreError, UsageError
-from vbsbatch.model import WITHDRAWN, BlockingRun, Rate, Run, RunState
+from vbsbatch.model import WITHDRAWN, BlockingRun, Rate, Run, RunState, holders
 from vbsbatch.report import clean
 from vbsbatch.store import RunStore, db_option
 
@@ -111,6 +111,17 @@ async def take_over(
     """
     with opened_store(store) as opened:
         return opened.take_over(opened.run(run_id).id, asked_by)
+
+
+def takeable(store: RunStore, run_id: str) -> list[BlockingRun]:
+    """List runs that hold volumes of this run; raises `UsageError` if engines drive them all."""
+    held = store.holders(run_id)
+    if held and all(holder.driven for holder in held):
+        raise UsageError(
+            f"nothing can be taken over by run {run_id}: {holders.who_holds(held)}; "
+            f"an engine follows them: wait, or stop it first"
+        )
+    return list(held)
 
 
 async def wait(run_id: str = "latest", *, store: StoreName = None) -> RunResult:

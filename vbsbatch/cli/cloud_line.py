@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,37 +12,16 @@ if TYPE_CHECKING:
     from vbsbatch.cloud import CloudService
 
 
-def place_line(service: CloudService) -> str:
-    """Cloud, region, project and address, cleaned."""
-    from vbsbatch.report import clean
-
-    return clean(str(service.place))
-
-
 def warn(service: CloudService, style: str = "plain") -> None:
     """Print warnings about the connection to the cloud."""
     for warning in service.warnings:
         remark(f"warning: {warning}", style, "warning")
 
 
-def end_line(service: CloudService) -> str | None:
-    """When the sign-in ends, and what happens then; None if it can be renewed."""
-    from vbsbatch.report.text import moment, span
-
-    ends = service.ends
-    if ends is None:
-        return None
-    told = f"signed in with {ends.signed_in_with}, which cannot be renewed"
-    if ends.at is None:
-        return f"{told}; how long it lasts is not reported: when it ends, the run stops"
-    left = span(ends.at - time.time())
-    return (
-        f"{told}: a run stops at {moment(ends.at)}, {left} from now, and is resumed with a new one"
-    )
-
-
 def say_place(service: CloudService, style: str) -> None:
     """Print both on standard error, in the `style` of the run's progress."""
+    from vbsbatch.api.sessions import end_line, place_line
+
     if style != "quiet":
         remark(f"in {place_line(service)}", style)
     ending = end_line(service)

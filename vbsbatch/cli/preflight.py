@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from vbsbatch.api.preflight import refuse_errors, refuse_hopeless, run_preflight
+from vbsbatch.api.preflight import (
+    connection_findings,
+    refuse_errors,
+    refuse_hopeless,
+    run_preflight,
+    sign_in_finding,
+)
+from vbsbatch.api.sessions import place_line, signed_in
 from vbsbatch.cli import USAGE, can_ask, fit, is_terminal, mention, remark
-from vbsbatch.cli.cloud_line import counting, end_line, place_line
+from vbsbatch.cli.cloud_line import counting
 from vbsbatch.errors import CloudError, UsageError
 from vbsbatch.inventory.plan_writer import counted
 from vbsbatch.inventory.preflight import Preflight, PreflightFinding, Severity, in_words
@@ -37,12 +44,10 @@ def check_online(path: Path, plan: Plan, choice: CloudChoice, *, as_json: bool) 
 
     found: Preflight | None = None
     try:
-        found, where = anyio.run(_looked, plan, choice)
+        found, where = anyio.run(_check, plan, choice)
         findings = (*where, *found.findings)
     except CloudError as error:
-        findings = (
-            PreflightFinding(severity=Severity.ERROR, about=_about(error), text=str(error)),
-        )
+        findings = (sign_in_finding(error),)
     with opened(None) as stream:
         if as_json:
             _write_json(path, findings, found, stream)
@@ -93,41 +98,12 @@ def _worth_a_question(found: Preflight) -> list[PreflightFinding]:
     return [each for each in found.findings if each.severity in _WORTH_A_QUESTION]
 
 
-async def _looked(
-    plan: Plan, choice: CloudChoice
-) -> tuple[Preflight, tuple[PreflightFinding, ...]]:
+async def _check(plan: Plan, choice: CloudChoice) -> tuple[Preflight, tuple[PreflightFinding, ...]]:
     """Run the preflight: its result, and findings about the connection."""
-    from vbsbatch.api.sessions import objections, signed_in
-
     async with signed_in(choice, plan.settings) as service:
         with counting("volumes") as count:
             found = await run_preflight(plan, service, unanswered=Severity.ERROR, count=count)
-        ending = end_line(service)
-        objected = await objections(plan, service)
-        return found, (
-            PreflightFinding(
-                severity=Severity.NOTE,
-                about="credentials",
-                text=f"signed in to {place_line(service)}",
-            ),
-            *(
-                PreflightFinding(severity=Severity.WARNING, about="credentials", text=text)
-                for text in filter(None, [ending])
-            ),
-            PreflightFinding(
-                severity=Severity.NOTE,
-                about="endpoint",
-                text=f"{service.facts.service} answers, {service.read_calls} calls so far",
-            ),
-            *(
-                PreflightFinding(severity=Severity.WARNING, about="endpoint", text=text)
-                for text in service.warnings
-            ),
-            *(
-                PreflightFinding(severity=Severity.ERROR, about="settings", text=text)
-                for text in objected
-            ),
-        )
+        return found, await connection_findings(plan, service)
 
 
 def _agree(question: str, *, default: bool) -> None:
@@ -216,11 +192,6 @@ def _verdict(findings: Sequence[PreflightFinding], found: Preflight | None) -> s
 def _counts(findings: Sequence[PreflightFinding]) -> str:
     kinds = [each.severity for each in findings]
     return ", ".join(counted(kinds.count(kind), kind) for kind in _WORTH_A_QUESTION)
-
-
-def _about(error: CloudError) -> str:
-    reached = "cannot reach" in str(error) or "endpoint" in str(error)
-    return "endpoint" if reached else "credentials"
 
 
 def _write_json(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from vbsbatch.api import backup_operations as operations
+from vbsbatch.api.sessions import place_line
 from vbsbatch.cli import can_ask, mention, remark
-from vbsbatch.cli.cloud_line import place_line
 from vbsbatch.cli.confirmation import (
     carry_out_request,
     confirm,

@@ -12,7 +12,6 @@ import click
 
 from vbsbatch.cli import can_ask, fit, remark, say
 from vbsbatch.cli.options import RateType, db_option, open_store
-from vbsbatch.errors import UsageError
 from vbsbatch.model import MOST_IN_FLIGHT, BlockingRun, Rate, RunState, holders
 
 if TYPE_CHECKING:
@@ -131,15 +130,11 @@ def take_over(run: str, db: Path | None) -> None:
 
     Their jobs fail as released; the backups that the cloud is making of them stay there.
     """
+    from vbsbatch.api.steering import takeable
+
     with open_store(db) as store:
         found = store.run(run)
-        held = store.holders(found.id)
-        if held and all(holder.driven for holder in held):
-            raise UsageError(
-                f"nothing can be taken over by run {found.id}: {holders.who_holds(held)}; "
-                f"an engine follows them: wait, or stop it first"
-            )
-        if not held:
+        if not takeable(store, found.id):
             say(f"run {found.id}: {_nothing(found.state)}")
         for line in _taken(store, found.id):
             say(line)

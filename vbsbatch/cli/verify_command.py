@@ -65,9 +65,9 @@ def verify(run: str, db: Path | None, as_json: bool, **place: str | None) -> int
 
 
 async def _compare(store: RunStore, run: Run, choice: CloudChoice) -> Verification:
-    from vbsbatch.api.sessions import check_project, signed_in
+    from vbsbatch.api.sessions import check_project, place_line, signed_in
     from vbsbatch.api.verification import compare
-    from vbsbatch.cli.cloud_line import place_line, warn
+    from vbsbatch.cli.cloud_line import warn
 
     async with signed_in(choice, run.settings) as service:
         warn(service)
