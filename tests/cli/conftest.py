@@ -10,7 +10,7 @@ from tests.cli.harness import FAST, Harness
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Harness]:
+def harness(tmp_path: Path) -> Iterator[Harness]:
     made = Harness(tmp_path)
     made.write_plan()
     yield made
@@ -23,12 +23,12 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Harness, G
 
     Tests look at it in many ways, and leave the store and the cloud as they are.
     """
-    stage = Harness(tmp_path_factory.mktemp("ended"))
-    stage.write_plan(retry={"attempts": 1})
-    cloud = stage.cloud(volumes=6)
+    harness = Harness(tmp_path_factory.mktemp("ended"))
+    harness.write_plan(retry={"attempts": 1})
+    cloud = harness.cloud(volumes=6)
     ids = [volume["ID"] for volume in cloud.volumes()]
-    (stage.folder / "one.txt").write_text(ids[5])
-    stage("run", "plan.yaml", "--volumes", "one.txt")
+    (harness.folder / "one.txt").write_text(ids[5])
+    harness("run", "plan.yaml", "--volumes", "one.txt")
     cloud.behave(
         FAST
         + "faults:\n"
@@ -38,6 +38,6 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Harness, G
             "\\e", "\\x1b"
         )
     )
-    stage("run", "plan.yaml", code=1)
-    yield stage, cloud
-    stage.close()
+    harness("run", "plan.yaml", code=1)
+    yield harness, cloud
+    harness.close()

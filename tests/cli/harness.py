@@ -92,7 +92,7 @@ class Harness:
         }
 
     def cloud(self, faults: str = FAST, *, volumes: int = 10, seed: int = 1) -> GlassCloud:
-        """Start a simulated cloud; its clouds.yaml and its list of volumes become the stage's."""
+        """Start a simulated cloud; its clouds.yaml and its list of volumes become the harness's."""
         cloud = glass_cloud(self.clouds, faults, volumes=volumes, seed=seed)
         self._clouds.append(cloud)
         write_fleet(self.folder / "fleet.json", cloud)
@@ -219,7 +219,7 @@ class Harness:
         self.clouds.write_text(text)
 
     def close(self) -> None:
-        """End every process and every cloud that this stage started."""
+        """End every process and every cloud that this harness started."""
         for process in self._started:
             process.kill()
             process.wait()

@@ -12,9 +12,9 @@ KEYED = "simulator-aksk"
 
 
 @pytest.fixture
-def keyed(stage: Harness) -> Harness:
-    stage.write_plan(cloud=KEYED)
-    return stage
+def keyed(harness: Harness) -> Harness:
+    harness.write_plan(cloud=KEYED)
+    return harness
 
 
 def test_a_whole_run_with_a_key_needs_no_token(keyed: Harness) -> None:

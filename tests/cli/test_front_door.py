@@ -37,42 +37,46 @@ def test_the_words_of_a_help_fit_eighty_columns(command: str) -> None:
     assert max(map(len, words)) <= 80, "examples and the words of a choice cannot be broken"
 
 
-def test_the_help_lists_every_command_and_costs_no_import(stage: Harness) -> None:
-    assert stage("resume", "--help").stdout.startswith("Usage: vbsbatch resume ")
-    text = stage("--help").stdout
+def test_the_help_lists_every_command_and_costs_no_import(harness: Harness) -> None:
+    assert harness("resume", "--help").stdout.startswith("Usage: vbsbatch resume ")
+    text = harness("--help").stdout
     assert all(f"  {command} " in text for command in COMMANDS)
     assert "Examples:" in text
-    assert stage("--version").stdout == f"vbsbatch, version {__version__}\n"
+    assert harness("--version").stdout == f"vbsbatch, version {__version__}\n"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts_are_printed(stage: Harness, shell: str) -> None:
-    script = stage("completion", shell).stdout
+def test_completion_scripts_are_printed(harness: Harness, shell: str) -> None:
+    script = harness("completion", shell).stdout
     assert "_VBSBATCH_COMPLETE" in script
 
 
-def test_completion_completes_commands(stage: Harness) -> None:
-    environment = stage.environment | {
+def test_completion_completes_commands(harness: Harness) -> None:
+    environment = harness.environment | {
         "_VBSBATCH_COMPLETE": "bash_complete",
         "COMP_WORDS": "vbsbatch re",
         "COMP_CWORD": "1",
     }
-    assert "resume" in stage(env=environment).stdout
+    assert "resume" in harness(env=environment).stdout
 
 
-def test_check_says_how_long_it_will_take(stage: Harness) -> None:
+def test_check_says_how_long_it_will_take(harness: Harness) -> None:
     ids = "\n".join(f"6ba7b810-9dad-11d1-80b4-{number:012x}" for number in range(600))
-    (stage.folder / "ids.txt").write_text(ids)
-    done = stage("check", "plan.yaml", "--volumes", "ids.txt")
+    (harness.folder / "ids.txt").write_text(ids)
+    done = harness("check", "plan.yaml", "--volumes", "ids.txt")
     assert (
         done.stdout == "plan.yaml: fine: 600 volumes, 200/s, 50 in flight, at least 3 s to submit\n"
     )
     assert done.stderr.startswith("in cloud simulator; --online signs in")
-    assert not stage.store.exists()
+    assert not harness.store.exists()
 
 
-def test_the_schema_is_json(stage: Harness) -> None:
-    assert json.loads(stage("schema").stdout)["properties"].keys() >= {"volumes", "limits", "retry"}
+def test_the_schema_is_json(harness: Harness) -> None:
+    assert json.loads(harness("schema").stdout)["properties"].keys() >= {
+        "volumes",
+        "limits",
+        "retry",
+    }
 
 
 def test_a_demo_does_not_take_an_earlier_run_for_its_own(tmp_path: Path) -> None:
@@ -87,36 +91,36 @@ def test_a_demo_does_not_take_an_earlier_run_for_its_own(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("service", ["vbs", "cinder"])
-def test_the_demo_backs_up_its_fleet_and_leaves_nothing(stage: Harness, service: str) -> None:
-    done = stage("demo", "--volumes", "12", "--progress", "plain", "--service", service)
+def test_the_demo_backs_up_its_fleet_and_leaves_nothing(harness: Harness, service: str) -> None:
+    done = harness("demo", "--volumes", "12", "--progress", "plain", "--service", service)
     assert "the demo is over: its cloud is gone, and so is its store" in done.stderr
     assert told(done, "end") == ["done ok=12 fail=0 exit=0"]
     assert "the cloud has what the store says" in done.stdout
     assert "Next" not in done.stdout, "what could be typed needs the cloud and the store"
-    assert not stage.store.exists()
+    assert not harness.store.exists()
 
 
-def test_the_simulator_ends_at_once_and_well_on_a_signal(stage: Harness) -> None:
-    cloud = stage.simulator(volumes=1)
+def test_the_simulator_ends_at_once_and_well_on_a_signal(harness: Harness) -> None:
+    cloud = harness.simulator(volumes=1)
     cloud.process.send_signal(signal.SIGINT)
     assert cloud.process.wait(timeout=20) == 0
 
 
-def test_two_simulators_cannot_share_a_port(stage: Harness) -> None:
-    cloud = stage.cloud(volumes=1)
+def test_two_simulators_cannot_share_a_port(harness: Harness) -> None:
+    cloud = harness.cloud(volumes=1)
     port = cloud.url.rpartition(":")[2]
-    assert f"cannot listen on port {port}" in stage.refused("simulate", "--port", port)
+    assert f"cannot listen on port {port}" in harness.refused("simulate", "--port", port)
 
 
-def test_a_simulators_clouds_yaml_is_used_as_it_is_printed(stage: Harness) -> None:
-    stage.simulator(volumes=1)
-    shutil.copy(stage.clouds, stage.folder / "home" / "clouds.yaml")
-    environment = {k: v for k, v in stage.environment.items() if not k.startswith("OS_")}
-    stage.clouds.rename(stage.folder / "elsewhere.yaml")
-    line = stage.refused("run", "plan.yaml", env=environment)
+def test_a_simulators_clouds_yaml_is_used_as_it_is_printed(harness: Harness) -> None:
+    harness.simulator(volumes=1)
+    shutil.copy(harness.clouds, harness.folder / "home" / "clouds.yaml")
+    environment = {k: v for k, v in harness.environment.items() if not k.startswith("OS_")}
+    harness.clouds.rename(harness.folder / "elsewhere.yaml")
+    line = harness.refused("run", "plan.yaml", env=environment)
     assert "clouds.yaml" in line or "no cloud named" in line
-    (stage.folder / "elsewhere.yaml").rename(stage.clouds)  # the working folder's clouds.yaml
-    stage("run", "plan.yaml", env=environment)
+    (harness.folder / "elsewhere.yaml").rename(harness.clouds)  # the working folder's clouds.yaml
+    harness("run", "plan.yaml", env=environment)
 
 
 def test_a_hanging_sign_in_thread_does_not_delay_the_exit() -> None:

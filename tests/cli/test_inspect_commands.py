@@ -33,16 +33,16 @@ def test_a_separate_process_prints_the_same(
     ended: tuple[Harness, Cloud], words: tuple[str, ...]
 ) -> None:
     """What the other tests look at without one is what a script gets."""
-    stage, _ = ended
-    done = stage(*words)
-    assert (done.stdout, done.stderr) == (stage.look(*words), "")
+    harness, _ = ended
+    done = harness(*words)
+    assert (done.stdout, done.stderr) == (harness.look(*words), "")
 
 
 def test_runs_are_listed_newest_first(ended: tuple[Harness, Cloud]) -> None:
-    stage, _ = ended
-    lines = stage("runs").stdout.splitlines()
+    harness, _ = ended
+    lines = harness("runs").stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["STATE", "PART", "DONE"]
-    assert [run["counts"]["failed"] for run in stage.runs()] == [2, 0]
+    assert [run["counts"]["failed"] for run in harness.runs()] == [2, 0]
 
 
 def test_a_line_of_the_list_of_runs_reads_no_attempts_and_the_jobs_twice(tmp_path: Path) -> None:
@@ -56,16 +56,16 @@ def test_a_line_of_the_list_of_runs_reads_no_attempts_and_the_jobs_twice(tmp_pat
 
 
 def test_a_run_is_named_by_id_prefix_or_latest(ended: tuple[Harness, Cloud]) -> None:
-    stage, _ = ended
-    newest, oldest = (run["id"] for run in stage.runs())
-    assert stage.json("status")["run"]["id"] == newest
-    assert stage.json("status", "latest")["run"]["id"] == newest
-    assert stage.json("status", oldest)["run"]["id"] == oldest
-    assert stage.json("status", oldest[:-1])["run"]["id"] == oldest
-    ambiguous = stage.refused("status", newest[:6])
+    harness, _ = ended
+    newest, oldest = (run["id"] for run in harness.runs())
+    assert harness.json("status")["run"]["id"] == newest
+    assert harness.json("status", "latest")["run"]["id"] == newest
+    assert harness.json("status", oldest)["run"]["id"] == oldest
+    assert harness.json("status", oldest[:-1])["run"]["id"] == oldest
+    ambiguous = harness.refused("status", newest[:6])
     assert newest in ambiguous
     assert oldest in ambiguous
-    assert "no run 'nope'" in stage.refused("status", "nope")
+    assert "no run 'nope'" in harness.refused("status", "nope")
 
 
 @pytest.mark.parametrize(
@@ -85,33 +85,33 @@ def test_a_run_is_named_by_id_prefix_or_latest(ended: tuple[Harness, Cloud]) -> 
 def test_jobs_are_filtered(
     ended: tuple[Harness, Cloud], words: tuple[str, ...], count: int
 ) -> None:
-    stage, _ = ended
-    found = stage.jobs(*words)
+    harness, _ = ended
+    found = harness.jobs(*words)
     assert len(found) == count
     if words:
-        assert len(stage.look("jobs", "latest", *words).splitlines()) == count + 1
+        assert len(harness.look("jobs", "latest", *words).splitlines()) == count + 1
 
 
 def test_jobs_are_found_by_volume_id_and_name(ended: tuple[Harness, Cloud]) -> None:
-    stage, cloud = ended
+    harness, cloud = ended
     volume = cloud.volumes()[2]
-    by_name = stage.jobs("--volume", volume["Name"])
-    by_id = stage.jobs("--volume", volume["ID"].replace("-", "").upper())
+    by_name = harness.jobs("--volume", volume["Name"])
+    by_id = harness.jobs("--volume", volume["ID"].replace("-", "").upper())
     assert [job["volume_id"] for job in by_name + by_id] == [volume["ID"]] * 2
 
 
 def test_jobs_as_csv_have_the_columns_of_the_json(ended: tuple[Harness, Cloud]) -> None:
-    stage, _ = ended
-    rows = list(csv.DictReader(io.StringIO(stage.look("jobs", "--csv"))))
-    assert [row["state"] for row in rows] == [job["state"] for job in stage.jobs()]
-    assert list(rows[0]) == list(stage.jobs()[0])
+    harness, _ = ended
+    rows = list(csv.DictReader(io.StringIO(harness.look("jobs", "--csv"))))
+    assert [row["state"] for row in rows] == [job["state"] for job in harness.jobs()]
+    assert list(rows[0]) == list(harness.jobs()[0])
     (bad,) = (row for row in rows if row["code"] == "VolumeBackup.0040")
     assert bad["message"].startswith("'=1+1"), "no formula"
 
 
 def test_a_job_in_json_has_every_member(ended: tuple[Harness, Cloud]) -> None:
-    stage, _ = ended
-    good = stage.jobs("--state", "succeeded")[0]
+    harness, _ = ended
+    good = harness.jobs("--state", "succeeded")[0]
     assert good["attempts"] == 1
     assert good["http_status"] == 200
     assert good["backup_id"]
@@ -123,27 +123,27 @@ def test_a_job_in_json_has_every_member(ended: tuple[Harness, Cloud]) -> None:
 def test_status_shows_failures_with_their_meaning_and_what_to_do(
     ended: tuple[Harness, Cloud],
 ) -> None:
-    stage, _ = ended
-    text = stage.look("status")
+    harness, _ = ended
+    text = harness.look("status")
     assert "20 backups" in text
     assert "VolumeBackup.0017" in text
-    document = stage.json("status")
+    document = harness.json("status")
     assert {row["code"] for row in document["failures"]} == {
         "VolumeBackup.0017",
         "VolumeBackup.0040",
     }
-    assert f"vbsbatch retry {stage.run_id()} --code VolumeBackup.0017" in document["next"]
+    assert f"vbsbatch retry {harness.run_id()} --code VolumeBackup.0017" in document["next"]
 
 
 @pytest.mark.parametrize("form", ["table", "json", "csv", "md", "html", "junit"])
 def test_a_report_is_the_same_on_stdout_and_in_a_file(
     ended: tuple[Harness, Cloud], form: str
 ) -> None:
-    stage, _ = ended
+    harness, _ = ended
     # Bytes: a CSV's line ends are part of it.
-    text = stage.look("report", "latest", "--format", form)
-    stage("report", "latest", "--format", form, "--output", f"report.{form}")
-    path = stage.folder / f"report.{form}"
+    text = harness.look("report", "latest", "--format", form)
+    harness("report", "latest", "--format", form, "--output", f"report.{form}")
+    path = harness.folder / f"report.{form}"
     assert path.read_text(encoding="utf-8") == text
     assert path.stat().st_mode & 0o777 == 0o600
     assert "VolumeBackup.0040" in text
@@ -153,38 +153,38 @@ def test_a_report_is_the_same_on_stdout_and_in_a_file(
 
 
 def test_reports_can_be_read_by_other_programs(ended: tuple[Harness, Cloud]) -> None:
-    stage, _ = ended
-    document = json.loads(stage.look("report", "--format", "json"))
+    harness, _ = ended
+    document = json.loads(harness.look("report", "--format", "json"))
     assert len(document["jobs"]) == 6
-    suite = ET.fromstring(stage.look("report", "--format", "junit"))
+    suite = ET.fromstring(harness.look("report", "--format", "junit"))
     assert len(list(suite.iter("testcase"))) == 6
     assert len(list(suite.iter("failure"))) == 2
 
 
 def test_a_report_into_a_missing_folder_is_refused(ended: tuple[Harness, Cloud]) -> None:
-    stage, _ = ended
-    assert "folder does not exist" in stage.refused("report", "--output", "none/report.txt")
+    harness, _ = ended
+    assert "folder does not exist" in harness.refused("report", "--output", "none/report.txt")
 
 
 def test_a_reader_that_closes_the_pipe_causes_no_error(ended: tuple[Harness, Cloud]) -> None:
-    stage, _ = ended
-    done = stage.finish(
-        stage.shell("vbsbatch report --format json | head -c 1; exit ${PIPESTATUS[0]}")
+    harness, _ = ended
+    done = harness.finish(
+        harness.shell("vbsbatch report --format json | head -c 1; exit ${PIPESTATUS[0]}")
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "{", "")
 
 
 def test_verify_reports_backups_that_are_gone(ended: tuple[Harness, Cloud]) -> None:
-    stage, cloud = ended
-    assert "the cloud has what the store says" in stage("verify").stdout
-    good = stage.jobs("--state", "succeeded")
+    harness, cloud = ended
+    assert "the cloud has what the store says" in harness("verify").stdout
+    good = harness.jobs("--state", "succeeded")
     cloud.behave(FAST.replace("delete: 50ms", "delete: 60s"))
     cloud.project().delete(good[0]["backup_id"])
-    assert "not available" in stage("verify", code=1).stdout
+    assert "not available" in harness("verify", code=1).stdout
     cloud.behave(FAST)
     cloud.project().delete(good[1]["backup_id"])
     cloud.project().create(good[2]["volume_id"], good[2]["backup_name"])
-    failed = stage.jobs("--state", "failed")[0]
+    failed = harness.jobs("--state", "failed")[0]
     cloud.project().create(failed["volume_id"], failed["backup_name"])
 
     def settled() -> bool:
@@ -194,7 +194,7 @@ def test_verify_reports_backups_that_are_gone(ended: tuple[Harness, Cloud]) -> N
         return gone and words == {"available"}
 
     until(settled)
-    document = json.loads(stage("verify", "--json", code=1).stdout)
+    document = json.loads(harness("verify", "--json", code=1).stdout)
     faults = {row["volume_id"]: row["fault"] for row in document["differences"]}
     assert faults == {
         good[0]["volume_id"]: "not available",
@@ -202,4 +202,4 @@ def test_verify_reports_backups_that_are_gone(ended: tuple[Harness, Cloud]) -> N
         good[2]["volume_id"]: "duplicate",
         failed["volume_id"]: "unrecorded",
     }
-    assert "4 differences" in stage("verify", code=1).stdout
+    assert "4 differences" in harness("verify", code=1).stdout

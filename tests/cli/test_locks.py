@@ -23,43 +23,43 @@ linux = pytest.mark.skipif(
 root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: needs root")
 
 
-def under_way(stage: Harness) -> tuple[Process, GlassCloud]:
+def under_way(harness: Harness) -> tuple[Process, GlassCloud]:
     """A run whose backups do not end, all of them sent."""
-    cloud = stage.cloud(SLOW, volumes=2)
-    engine = stage.start("run", "plan.yaml", "--progress", "quiet", "--db", str(stage.store))
+    cloud = harness.cloud(SLOW, volumes=2)
+    engine = harness.start("run", "plan.yaml", "--progress", "quiet", "--db", str(harness.store))
     until(lambda: len(cloud.ledger("create")) == 2)
     return engine, cloud
 
 
 @linux
-def test_removing_the_lock_file_lets_no_second_engine_in(stage: Harness) -> None:
-    engine, cloud = under_way(stage)
-    stage.store.with_name("vbsbatch.db.lock").unlink()
-    assert "running (LIVE)" in stage.look("status")
-    assert f"is driven by process {engine.pid} already, since 2" in stage.refused("resume")
-    assert stage("pause", "latest").stdout
-    assert "paused (PAUSED)" in stage.look("status")
+def test_removing_the_lock_file_lets_no_second_engine_in(harness: Harness) -> None:
+    engine, cloud = under_way(harness)
+    harness.store.with_name("vbsbatch.db.lock").unlink()
+    assert "running (LIVE)" in harness.look("status")
+    assert f"is driven by process {engine.pid} already, since 2" in harness.refused("resume")
+    assert harness("pause", "latest").stdout
+    assert "paused (PAUSED)" in harness.look("status")
     engine.kill()
     engine.communicate()
-    assert "STALE" in stage.look("status")
+    assert "STALE" in harness.look("status")
     assert len(cloud.ledger("create")) == 2
 
 
 @linux
 @root
-def test_a_store_mounted_as_a_single_file_is_refused(stage: Harness) -> None:
-    engine, cloud = under_way(stage)
-    target = stage.folder / "data" / "a store.db"
+def test_a_store_mounted_as_a_single_file_is_refused(harness: Harness) -> None:
+    engine, cloud = under_way(harness)
+    target = harness.folder / "data" / "a store.db"
     target.parent.mkdir()
     target.touch()
     mount = 'mount --bind "$1" "$2" || exit 77; shift 2; exec "$@"'
     program = [sys.executable, "-P", "-m", "vbsbatch"]
     for words in (["run", "plan.yaml", "--yes"], ["resume"], ["status"], ["runs"]):
-        inside = ["unshare", "-m", "sh", "-c", mount, "sh", str(stage.store), str(target)]
+        inside = ["unshare", "-m", "sh", "-c", mount, "sh", str(harness.store), str(target)]
         done = subprocess.run(
             [*inside, *program, *words, "--db", str(target)],
-            cwd=stage.folder,
-            env=stage.environment,
+            cwd=harness.folder,
+            env=harness.environment,
             capture_output=True,
             text=True,
             check=False,
@@ -70,7 +70,7 @@ def test_a_store_mounted_as_a_single_file_is_refused(stage: Harness) -> None:
         (line,) = done.stderr.splitlines()
         assert "mount its folder instead" in line
     assert os.listdir(target.parent) == [target.name]
-    assert "running (LIVE)" in stage.look("status")
+    assert "running (LIVE)" in harness.look("status")
     assert engine.poll() is None
     assert len(cloud.ledger("create")) == 2
 
@@ -88,18 +88,18 @@ sys.exit(command_line())
 @linux
 @root
 def test_another_user_who_may_read_the_store_sees_that_its_run_is_live(
-    stage: Harness, open_folder: Path
+    harness: Harness, open_folder: Path
 ) -> None:
-    stage.store = open_folder / "vbsbatch.db"
-    engine, _ = under_way(stage)
+    harness.store = open_folder / "vbsbatch.db"
+    engine, _ = under_way(harness)
     for file in open_folder.glob("vbsbatch.db*"):
         if not file.name.endswith(".lock"):
             file.chmod(0o644)
-    command = [sys.executable, "-P", "-c", AS_ANOTHER, "status", "--db", str(stage.store)]
+    command = [sys.executable, "-P", "-c", AS_ANOTHER, "status", "--db", str(harness.store)]
 
     def look() -> str:
         done = subprocess.run(
-            command, env=stage.environment, capture_output=True, text=True, check=False, cwd="/"
+            command, env=harness.environment, capture_output=True, text=True, check=False, cwd="/"
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.partition("--\n")[2]
@@ -113,23 +113,23 @@ def test_another_user_who_may_read_the_store_sees_that_its_run_is_live(
 @linux
 @pytest.mark.parametrize("kinds", ["posix ofd", "ofd"])
 def test_without_file_locks_nothing_is_sent_and_reading_still_works(
-    stage: Harness, tmp_path: Path, kinds: str
+    harness: Harness, tmp_path: Path, kinds: str
 ) -> None:
-    engine, cloud = under_way(stage)
+    engine, cloud = under_way(harness)
     engine.kill()
     engine.communicate()
-    put_together(stage.store)
-    environment = {**without_locks(tmp_path, kinds, errno.ENOLCK), **stage.environment}
+    put_together(harness.store)
+    environment = {**without_locks(tmp_path, kinds, errno.ENOLCK), **harness.environment}
     for words in (["run", "plan.yaml", "--yes"], ["resume"], ["cancel", "latest"]):
-        line = stage.refused(*words, env=environment)
-        assert f"the file system of {stage.store} has no locks" in line
+        line = harness.refused(*words, env=environment)
+        assert f"the file system of {harness.store} has no locks" in line
         assert "put the store on a local disk" in line
-    shown = stage("status", env=environment).stdout
+    shown = harness("status", env=environment).stdout
     assert "running (LIVE?)" in shown
     assert "it cannot be told whether one drives the run" in shown
     assert "resume" not in shown
-    assert '"live": null' in stage("status", "--json", env=environment).stdout
-    assert "LIVE?" in stage("runs", env=environment).stdout
-    assert stage("jobs", env=environment).stdout
-    assert "LIVE?" in stage("report", env=environment).stdout
+    assert '"live": null' in harness("status", "--json", env=environment).stdout
+    assert "LIVE?" in harness("runs", env=environment).stdout
+    assert harness("jobs", env=environment).stdout
+    assert "LIVE?" in harness("report", env=environment).stdout
     assert len(cloud.ledger("create")) == 2

@@ -17,9 +17,9 @@ def ids(cloud: GlassCloud) -> list[str]:
     return [volume["ID"] for volume in cloud.volumes()]
 
 
-def found(stage: Harness, *words: str, code: int = 0) -> list[tuple[str, str, str | None]]:
+def found(harness: Harness, *words: str, code: int = 0) -> list[tuple[str, str, str | None]]:
     """What check --online finds, but for where it signed in."""
-    said = stage.ask("check", str(stage.plan), "--online", "--json", *words, code=code)
+    said = harness.ask("check", str(harness.plan), "--online", "--json", *words, code=code)
     document = json.loads(said)
     assert document["ok"] is (code == 0)
     rows = [(each["severity"], each["about"], each["volume_id"]) for each in document["findings"]]
@@ -47,13 +47,13 @@ def spoil(cloud: GlassCloud) -> dict[str, str]:
     }
 
 
-def test_everything_is_found_in_five_reads_and_shown_in_one_table(stage: Harness) -> None:
-    cloud = stage.cloud(SLOW + "quota: {backups: 25}", volumes=8)
-    stage.write_plan(skip_if_newer_than="24h")
+def test_everything_is_found_in_five_reads_and_shown_in_one_table(harness: Harness) -> None:
+    cloud = harness.cloud(SLOW + "quota: {backups: 25}", volumes=8)
+    harness.write_plan(skip_if_newer_than="24h")
     spoilt = spoil(cloud)
     until(lambda: len(cloud.project().backups()) == 22)
     before = cloud.summary()["calls"]
-    assert sorted(found(stage, code=2), key=str) == sorted(
+    assert sorted(found(harness, code=2), key=str) == sorted(
         [
             ("error", "missing", spoilt["missing"]),
             ("error", "state", spoilt["state"]),
@@ -68,18 +68,18 @@ def test_everything_is_found_in_five_reads_and_shown_in_one_table(stage: Harness
     calls = {kind: count - before.get(kind, 0) for kind, count in cloud.summary()["calls"].items()}
     assert sum(calls[kind] for kind in ("volumes", "list", "quota")) <= 5
     assert cloud.creates() == 1, "that of somebody else"
-    table = stage("check", "plan.yaml", "--online", code=2).stdout
+    table = harness("check", "plan.yaml", "--online", code=2).stdout
     assert "error    missing" in table
     assert "has 20 backups of the 20 there can be: delete some" in table
     assert "the run needs 4, and 3 of 25 backups are left" in table
     assert table.splitlines()[-1].startswith("plan.yaml: 4 errors, 2 warnings; 4 volumes, ")
-    assert not stage.store.exists()
+    assert not harness.store.exists()
 
 
-def test_a_good_plan_exits_with_0_and_a_forecast(stage: Harness) -> None:
-    cloud = stage.cloud(volumes=3)
+def test_a_good_plan_exits_with_0_and_a_forecast(harness: Harness) -> None:
+    cloud = harness.cloud(volumes=3)
     size = sum(volume["Size"] for volume in cloud.volumes())
-    out = stage.ask("check", str(stage.plan), "--online")
+    out = harness.ask("check", str(harness.plan), "--online")
     assert re.search(
         r"note     credentials  signed in to cloud simulator, region sim-1, project simulator "
         r"\([0-9a-f]{32}\), http://127\.0\.0\.1:\d+\n",
@@ -88,105 +88,105 @@ def test_a_good_plan_exits_with_0_and_a_forecast(stage: Harness) -> None:
     assert f"0 errors, 0 warnings; 3 volumes, {size} GB, about 24 calls, at least 0 s" in out
 
 
-def test_a_run_whose_volumes_would_surely_fail_does_not_start(stage: Harness) -> None:
-    cloud = stage.cloud(volumes=4)
+def test_a_run_whose_volumes_would_surely_fail_does_not_start(harness: Harness) -> None:
+    cloud = harness.cloud(volumes=4)
     gone = ids(cloud)[1]
     del cloud.world.project.volumes[gone]
-    done = stage("run", "plan.yaml", "--yes", code=2)
+    done = harness("run", "plan.yaml", "--yes", code=2)
     first, *_, last = done.stderr.splitlines()
     assert first.startswith("error    missing")
     assert gone in first
     assert last.startswith(
         "vbsbatch: nothing was started: 1 volume would surely fail (on_preflight"
     )
-    assert stage.runs() == []
+    assert harness.runs() == []
     assert cloud.creates() == 0
 
 
 @pytest.mark.parametrize("way", ["plan", "option"])
 def test_volumes_that_would_surely_fail_are_skipped_with_a_reason_under_the_skip_policy(
-    stage: Harness, way: str
+    harness: Harness, way: str
 ) -> None:
-    cloud = stage.cloud(volumes=5)
+    cloud = harness.cloud(volumes=5)
     gone, broken = ids(cloud)[1:3]
     del cloud.world.project.volumes[gone]
     cloud.world.project.volumes[broken].status = "error"
-    stage.write_plan(on_preflight="skip" if way == "plan" else "fail")
+    harness.write_plan(on_preflight="skip" if way == "plan" else "fail")
     words = [] if way == "plan" else ["--on-preflight", "skip"]
-    done = stage("run", "plan.yaml", "--yes", *words)
+    done = harness("run", "plan.yaml", "--yes", *words)
     assert "5 volumes, 2 of them skipped, store" in done.stderr
     assert told(done, "end") == ["done ok=3 fail=0 exit=0"]
-    skipped = {job["volume_id"]: job["message"] for job in stage.jobs("--state", "skipped")}
+    skipped = {job["volume_id"]: job["message"] for job in harness.jobs("--state", "skipped")}
     assert skipped == {
         gone: "the cloud has no such volume in this project",
         broken: "is in state error: it must be available or in-use",
     }
     assert cloud.creates() == 3
-    assert "is in state error" in stage.look("report")
-    assert "the cloud has what the store says" in stage("verify").stdout
-    assert "nothing to do" in stage("resume", "latest").stderr
+    assert "is in state error" in harness.look("report")
+    assert "the cloud has what the store says" in harness("verify").stdout
+    assert "nothing to do" in harness("resume", "latest").stderr
 
 
-def test_too_little_quota_fails_no_single_volume(stage: Harness) -> None:
-    cloud = stage.cloud(FAST + "quota: {backups: 2}", volumes=4)
-    stage.write_plan(limits={"connections": 1})
-    refused = stage("run", "plan.yaml", "--yes", code=2).stderr
+def test_too_little_quota_fails_no_single_volume(harness: Harness) -> None:
+    cloud = harness.cloud(FAST + "quota: {backups: 2}", volumes=4)
+    harness.write_plan(limits={"connections": 1})
+    refused = harness("run", "plan.yaml", "--yes", code=2).stderr
     assert "nothing was started: the quota does not suffice" in refused
-    assert stage.runs() == []
-    done = stage("run", "plan.yaml", "--yes", "--on-preflight", "skip", code=3)
+    assert harness.runs() == []
+    done = harness("run", "plan.yaml", "--yes", "--on-preflight", "skip", code=3)
     assert "VolumeBackup.0080" in done.stderr
-    assert stage.jobs("--state", "skipped") == []
+    assert harness.jobs("--state", "skipped") == []
     cloud.behave(FAST)
-    stage("resume")
+    harness("resume")
     assert cloud.summary()["backed_up"] == 4
 
 
-def test_a_second_run_of_the_night_skips_what_has_its_backup(stage: Harness) -> None:
-    cloud = stage.cloud(volumes=4)
-    stage.write_plan(skip_if_newer_than="1h")
-    chosen = stage.folder / "two.txt"
+def test_a_second_run_of_the_night_skips_what_has_its_backup(harness: Harness) -> None:
+    cloud = harness.cloud(volumes=4)
+    harness.write_plan(skip_if_newer_than="1h")
+    chosen = harness.folder / "two.txt"
     chosen.write_text("\n".join(ids(cloud)[:2]))
-    stage("run", "plan.yaml", "--volumes", "two.txt")
-    done = stage("run", "plan.yaml")
+    harness("run", "plan.yaml", "--volumes", "two.txt")
+    done = harness("run", "plan.yaml")
     assert "4 volumes, 2 of them skipped" in done.stderr
     assert cloud.creates() == 4
-    assert {job["volume_id"] for job in stage.jobs("--state", "skipped")} == set(ids(cloud)[:2])
-    assert "newer than skip_if_newer_than: 60 min" in stage.look("report")
-    last = stage("run", "plan.yaml")
+    assert {job["volume_id"] for job in harness.jobs("--state", "skipped")} == set(ids(cloud)[:2])
+    assert "newer than skip_if_newer_than: 60 min" in harness.look("report")
+    last = harness("run", "plan.yaml")
     assert told(last, "end") == ["done ok=0 fail=0 exit=0"]
     assert cloud.creates() == 4
 
 
-def test_no_preflight_only_checks_that_the_service_answers(stage: Harness) -> None:
-    cloud = stage.cloud(volumes=3)
+def test_no_preflight_only_checks_that_the_service_answers(harness: Harness) -> None:
+    cloud = harness.cloud(volumes=3)
     del cloud.world.project.volumes[ids(cloud)[0]]
-    stage.write_plan(retry={"attempts": 1})
-    stage("run", "plan.yaml", "--no-preflight", code=1)
+    harness.write_plan(retry={"attempts": 1})
+    harness("run", "plan.yaml", "--no-preflight", code=1)
     assert cloud.creates() == 3
     assert cloud.calls("volumes") == 0
     assert cloud.calls("quota") == 1
 
 
-def test_a_run_whose_volumes_would_all_fail_does_not_start_even_with_skip(stage: Harness) -> None:
+def test_a_run_whose_volumes_would_all_fail_does_not_start_even_with_skip(harness: Harness) -> None:
     """The wrong project, most likely: a run of which all is skipped would pass for a success."""
-    stage.cloud(volumes=2)
-    stage.write_plan(
+    harness.cloud(volumes=2)
+    harness.write_plan(
         volumes=[{"id": f"6ba7b81{n}-9dad-11d1-80b4-00c04fd430c8"} for n in range(3)],
         volumes_from=None,
     )
-    done = stage("run", "plan.yaml", "--on-preflight", "skip", "--yes", code=2)
+    done = harness("run", "plan.yaml", "--on-preflight", "skip", "--yes", code=2)
     assert done.stderr.endswith("(vbsbatch check PLAN --online tells why)\n")
-    assert stage.runs() == []
+    assert harness.runs() == []
 
 
-def test_findings_are_printed_in_the_format_of_the_progress(stage: Harness) -> None:
-    stage.cloud(FAST + "faults: [{on: volumes, do: status, status: 403}]", volumes=1)
-    first, *_ = stage("run", "plan.yaml", "--progress", "json").stderr.splitlines()
+def test_findings_are_printed_in_the_format_of_the_progress(harness: Harness) -> None:
+    harness.cloud(FAST + "faults: [{on: volumes, do: status, status: 403}]", volumes=1)
+    first, *_ = harness("run", "plan.yaml", "--progress", "json").stderr.splitlines()
     note = json.loads(first)
     assert (note["event"], note["kind"]) == ("note", "preflight")
     assert note["text"].startswith("warning volumes could not be found out: 403")
     assert not problems(note, "line")
-    assert len(stage("run", "plan.yaml", "--progress", "quiet").stderr.splitlines()) == 1
+    assert len(harness("run", "plan.yaml", "--progress", "quiet").stderr.splitlines()) == 1
 
 
 NOT_OFFERED = """\
@@ -197,112 +197,112 @@ faults:
 
 
 def test_a_list_that_a_cloud_does_not_offer_is_only_a_warning(
-    stage: Harness,
+    harness: Harness,
 ) -> None:
-    cloud = stage.cloud(FAST + NOT_OFFERED, volumes=3)
-    assert found(stage) == [
+    cloud = harness.cloud(FAST + NOT_OFFERED, volumes=3)
+    assert found(harness) == [
         ("warning", "quota", None),
         ("warning", "volumes", None),
     ]
     cloud.behave(FAST + NOT_OFFERED)
-    done = stage("run", "plan.yaml")
+    done = harness("run", "plan.yaml")
     assert done.stderr.count("could not be found out") == 2
     assert told(done, "end") == ["done ok=3 fail=0 exit=0"]
 
 
 @pytest.mark.parametrize("policy", ["fail", "skip"])
-def test_a_run_that_cannot_follow_its_backups_does_not_start(stage: Harness, policy: str) -> None:
-    cloud = stage.cloud("faults: [{on: list, do: status, status: 403}]", volumes=2)
-    assert found(stage, code=2) == [("error", "backups", None)]
-    done = stage("run", "plan.yaml", "--on-preflight", policy, code=2)
+def test_a_run_that_cannot_follow_its_backups_does_not_start(harness: Harness, policy: str) -> None:
+    cloud = harness.cloud("faults: [{on: list, do: status, status: 403}]", volumes=2)
+    assert found(harness, code=2) == [("error", "backups", None)]
+    done = harness("run", "plan.yaml", "--on-preflight", policy, code=2)
     assert "the cloud refuses to list them" in done.stderr.splitlines()[-1]
-    assert stage.runs() == []
+    assert harness.runs() == []
     assert cloud.creates() == 0
 
 
-def test_a_quota_that_cinder_hides_from_the_user_is_a_warning_too(stage: Harness) -> None:
-    stage.cloud(
+def test_a_quota_that_cinder_hides_from_the_user_is_a_warning_too(harness: Harness) -> None:
+    harness.cloud(
         FAST + "services: cinder\nfaults: [{on: quota, do: status, status: 403}]", volumes=2
     )
-    assert found(stage) == [("warning", "quota", None)]
+    assert found(harness) == [("warning", "quota", None)]
 
 
 @pytest.mark.parametrize(("status", "why"), [(302, "a redirect to nowhere"), (401, "401: ")])
 @pytest.mark.parametrize("words", [(), ("--no-preflight",)])
 def test_a_service_that_refuses_everybody_is_reported_before_anything_is_stored(
-    stage: Harness, status: int, why: str, words: tuple[str, ...]
+    harness: Harness, status: int, why: str, words: tuple[str, ...]
 ) -> None:
-    cloud = stage.cloud(f"faults: [{{on: quota, do: status, status: {status}}}]", volumes=2)
-    line = stage.refused("run", "plan.yaml", *words)
+    cloud = harness.cloud(f"faults: [{{on: quota, do: status, status: {status}}}]", volumes=2)
+    line = harness.refused("run", "plan.yaml", *words)
     assert "the backup service lets nobody in: " in line
     assert why in line
     assert "vbs_endpoint_override in clouds.yaml" in line
-    assert stage.runs() == []
+    assert harness.runs() == []
     assert cloud.creates() == 0
 
 
 OUTAGE = "faults: [{on: volumes, do: status, status: 503}, {on: list, do: drop_before%s}]"
 
 
-def test_an_outage_is_2_in_check_and_a_warning_in_run(stage: Harness) -> None:
-    cloud = stage.cloud(FAST + OUTAGE % "", volumes=2)
-    assert found(stage, code=2) == [("error", "backups", None), ("error", "volumes", None)]
+def test_an_outage_is_2_in_check_and_a_warning_in_run(harness: Harness) -> None:
+    cloud = harness.cloud(FAST + OUTAGE % "", volumes=2)
+    assert found(harness, code=2) == [("error", "backups", None), ("error", "volumes", None)]
     # A question is asked three times, and a connection that was cut may have been an old one.
     cloud.behave(FAST + OUTAGE % ", first: 6")
-    done = stage("run", "plan.yaml")
+    done = harness("run", "plan.yaml")
     assert done.stderr.count("warning") >= 2
     assert told(done, "end") == ["done ok=2 fail=0 exit=0"]
 
 
-def test_a_lost_answer_is_requested_again(stage: Harness) -> None:
+def test_a_lost_answer_is_requested_again(harness: Harness) -> None:
     every = ("volumes", "list", "quota")
     faults = ", ".join(f"{{on: {kind}, do: drop_before, first: 1}}" for kind in every)
-    stage.cloud(FAST + f"faults: [{faults}]", volumes=2)
-    assert found(stage) == []
+    harness.cloud(FAST + f"faults: [{faults}]", volumes=2)
+    assert found(harness) == []
 
 
-def test_credentials_and_endpoints_that_do_not_work_are_findings_too(stage: Harness) -> None:
-    stage.cloud(volumes=1)
-    assert found(stage, "--vbs-endpoint", "http://127.0.0.1:1/", code=2) == [
+def test_credentials_and_endpoints_that_do_not_work_are_findings_too(harness: Harness) -> None:
+    harness.cloud(volumes=1)
+    assert found(harness, "--vbs-endpoint", "http://127.0.0.1:1/", code=2) == [
         ("error", "endpoint", None)
     ]
-    stage.edit_clouds("password: .*", "password: wrong")
-    assert found(stage, code=2) == [("error", "credentials", None)]
-    out = stage("check", "plan.yaml", "--online", code=2).stdout
+    harness.edit_clouds("password: .*", "password: wrong")
+    assert found(harness, code=2) == [("error", "credentials", None)]
+    out = harness("check", "plan.yaml", "--online", code=2).stdout
     assert "error    credentials  cloud 'simulator'" in out
     assert out.splitlines()[-1] == "plan.yaml: could not be looked at"
 
 
-def test_options_for_a_cloud_need_check_online(stage: Harness) -> None:
-    stage.cloud(volumes=1)
+def test_options_for_a_cloud_need_check_online(harness: Harness) -> None:
+    harness.cloud(volumes=1)
     for words in (("--json",), ("--cloud", "simulator"), ("--service", "vbs")):
-        assert "are for --online" in stage("check", "plan.yaml", *words, code=2).stderr
+        assert "are for --online" in harness("check", "plan.yaml", *words, code=2).stderr
 
 
-def test_hostile_text_of_the_cloud_is_shown_literally(stage: Harness) -> None:
+def test_hostile_text_of_the_cloud_is_shown_literally(harness: Harness) -> None:
     hostile = r'"\e]0;owned\a\u202e[b]x[/b]"'
-    cloud = stage.cloud(volumes=2)
+    cloud = harness.cloud(volumes=2)
     cloud.behave(FAST + f"faults: [{{on: volumes, do: status, status: 403, message: {hostile}}}]")
-    out = stage.ask("check", str(stage.plan), "--online")
+    out = harness.ask("check", str(harness.plan), "--online")
     assert "[b]x[/b]" in out
     assert not {"\x1b", "\x07", "\u202e"} & set(out)
 
 
-def test_a_large_project_is_read_page_by_page(stage: Harness) -> None:
-    cloud = stage.cloud(volumes=1500)
+def test_a_large_project_is_read_page_by_page(harness: Harness) -> None:
+    cloud = harness.cloud(volumes=1500)
     some = ids(cloud)[-2:]
     for number in range(1200):
         cloud.world.add_backup(some[0], f"b{number}", age=90_000.0 - number)
-    stage.write_plan(volumes=[{"id": each} for each in some], volumes_from=None)
-    rows = found(stage, code=2)
+    harness.write_plan(volumes=[{"id": each} for each in some], volumes_from=None)
+    rows = found(harness, code=2)
     assert rows == [("error", "limit", some[0])]
     assert cloud.calls("list") <= 3
     assert cloud.calls("volumes") <= 3
 
 
-def test_preflight_also_checks_a_plan_for_cinder(stage: Harness) -> None:
+def test_preflight_also_checks_a_plan_for_cinder(harness: Harness) -> None:
     faults = FAST + "services: cinder\nquota: {gigabytes: 1}"
-    stage.cloud(faults, volumes=2)
-    assert found(stage, code=2) == [("error", "quota", None)]
-    found_by_run: Any = stage("run", "plan.yaml", code=2)
+    harness.cloud(faults, volumes=2)
+    assert found(harness, code=2) == [("error", "quota", None)]
+    found_by_run: Any = harness("run", "plan.yaml", code=2)
     assert "GB of backups are left" in found_by_run.stderr

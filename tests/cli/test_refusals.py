@@ -33,15 +33,15 @@ def tries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cloud, dic
     cloud = host.cloud(volumes=2)
     begun: dict[str, Try] = {}
     for way, (pattern, by, _) in WAYS_IN.items():
-        stage = Harness(tmp_path_factory.mktemp("way"))
-        stage.write_plan()
-        stage.clouds.write_bytes(host.clouds.read_bytes())
-        stage.edit_clouds(pattern, by)
-        write_fleet(stage.folder / "fleet.json", cloud)
-        begun[way] = stage, stage.start("run", "plan.yaml")
+        harness = Harness(tmp_path_factory.mktemp("way"))
+        harness.write_plan()
+        harness.clouds.write_bytes(host.clouds.read_bytes())
+        harness.edit_clouds(pattern, by)
+        write_fleet(harness.folder / "fleet.json", cloud)
+        begun[way] = harness, harness.start("run", "plan.yaml")
     yield cloud, begun
-    for stage, _ in begun.values():
-        stage.close()
+    for harness, _ in begun.values():
+        harness.close()
     host.close()
 
 
@@ -50,46 +50,46 @@ def test_a_failed_sign_in_is_one_line_and_no_run(
     tries: tuple[Cloud, dict[str, Try]], way: str
 ) -> None:
     cloud, begun = tries
-    stage, process = begun[way]
-    line = stage.refusal(process)
+    harness, process = begun[way]
+    line = harness.refusal(process)
     assert WAYS_IN[way][2] in line
     assert "secret" not in line
     assert cloud.password not in line
-    assert stage.runs() == []
+    assert harness.runs() == []
     assert cloud.ledger("create") == []
 
 
-def test_an_unreachable_backup_service_starts_no_run(stage: Harness) -> None:
-    stage.cloud(volumes=2)
-    line = stage.refused("run", "plan.yaml", "--vbs-endpoint", "http://127.0.0.1:1/")
+def test_an_unreachable_backup_service_starts_no_run(harness: Harness) -> None:
+    harness.cloud(volumes=2)
+    line = harness.refused("run", "plan.yaml", "--vbs-endpoint", "http://127.0.0.1:1/")
     assert "cannot reach the backup service: connection refused" in line
-    assert "not an http:// or https:// URL" in stage.refused(
+    assert "not an http:// or https:// URL" in harness.refused(
         "run", "plan.yaml", "--vbs-endpoint", "nonsense"
     )
-    assert stage.runs() == []
+    assert harness.runs() == []
 
 
-def test_without_any_configuration_the_message_says_so(stage: Harness) -> None:
-    stage.cloud(volumes=1)
-    stage.clouds.unlink()
-    assert str(stage.clouds) in stage.refused("run", "plan.yaml")
+def test_without_any_configuration_the_message_says_so(harness: Harness) -> None:
+    harness.cloud(volumes=1)
+    harness.clouds.unlink()
+    assert str(harness.clouds) in harness.refused("run", "plan.yaml")
 
 
-def test_all_problems_of_a_plan_are_listed_with_their_places(stage: Harness) -> None:
-    stage.plan.write_text(
+def test_all_problems_of_a_plan_are_listed_with_their_places(harness: Harness) -> None:
+    harness.plan.write_text(
         "name: x\nlimts: {rate: 5/s}\nretry: {attempts: 0}\nvolumes:\n  - {id: 5}\n"
     )
     for words in (("check",), ("run", "--yes")):
-        done = stage(*words, "plan.yaml", code=2)
+        done = harness(*words, "plan.yaml", code=2)
         places = [line.split(": ")[1].split(":")[1] for line in done.stderr.splitlines()]
         assert places == ["2", "3", "5"]
         assert "limits" in done.stderr, "did you mean"
-    assert not stage.store.exists()
+    assert not harness.store.exists()
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "fifo", "binary", "bomb", "tag", "empty"])
-def test_a_hostile_plan_is_one_line(stage: Harness, kind: str) -> None:
-    path = stage.folder / "bad.yaml"
+def test_a_hostile_plan_is_one_line(harness: Harness, kind: str) -> None:
+    path = harness.folder / "bad.yaml"
     match kind:
         case "folder":
             path.mkdir()
@@ -103,31 +103,31 @@ def test_a_hostile_plan_is_one_line(stage: Harness, kind: str) -> None:
             path.write_text("name: !!python/object/apply:os.system ['touch pwned']\n")
         case "empty":
             path.write_text("")
-    done = stage("run", "bad.yaml", code=2)
+    done = harness("run", "bad.yaml", code=2)
     assert 1 <= len(done.stderr.splitlines()) <= 10
     assert all(line.startswith("vbsbatch: bad.yaml:") for line in done.stderr.splitlines())
-    assert not (stage.folder / "pwned").exists()
+    assert not (harness.folder / "pwned").exists()
 
 
-def test_a_file_that_is_no_store_is_refused_and_left_unchanged(stage: Harness) -> None:
-    cloud = stage.cloud(volumes=1)
-    other = stage.folder / "notes.txt"
+def test_a_file_that_is_no_store_is_refused_and_left_unchanged(harness: Harness) -> None:
+    cloud = harness.cloud(volumes=1)
+    other = harness.folder / "notes.txt"
     other.write_text("precious\n" * 50)
-    assert "no vbsbatch store" in stage.refused("run", "plan.yaml", "--db", "notes.txt")
+    assert "no vbsbatch store" in harness.refused("run", "plan.yaml", "--db", "notes.txt")
     assert other.read_text() == "precious\n" * 50
-    assert "`vbsbatch run` makes one" in stage.refused("status", "--db", "nowhere.db")
-    unwritable = stage.refused("run", "plan.yaml", "--db", "/proc/no/x.db")
+    assert "`vbsbatch run` makes one" in harness.refused("status", "--db", "nowhere.db")
+    unwritable = harness.refused("run", "plan.yaml", "--db", "/proc/no/x.db")
     assert "cannot open the store" in unwritable
     assert "name another with --db" in unwritable
-    assert stage("run", "plan.yaml", "--db", str(stage.folder), code=2)
+    assert harness("run", "plan.yaml", "--db", str(harness.folder), code=2)
     assert cloud.ledger("create") == []
 
 
-def test_a_damaged_store_is_refused(stage: Harness, ended: tuple[Harness, Cloud]) -> None:
-    stage.cloud(volumes=1)
-    (stage.folder / "cut.db").write_bytes(ended[0].store.read_bytes()[:5000])
-    assert "cut.db" in stage.refused("status", "--db", "cut.db")
-    assert "cut.db" in stage.refused("resume", "--db", "cut.db")
+def test_a_damaged_store_is_refused(harness: Harness, ended: tuple[Harness, Cloud]) -> None:
+    harness.cloud(volumes=1)
+    (harness.folder / "cut.db").write_bytes(ended[0].store.read_bytes()[:5000])
+    assert "cut.db" in harness.refused("status", "--db", "cut.db")
+    assert "cut.db" in harness.refused("resume", "--db", "cut.db")
 
 
 @pytest.mark.parametrize(
@@ -149,14 +149,14 @@ def test_a_damaged_store_is_refused(stage: Harness, ended: tuple[Harness, Cloud]
     ],
 )
 def test_wrong_usage_is_refused_with_the_right_form(
-    stage: Harness, words: tuple[str, ...], says: str
+    harness: Harness, words: tuple[str, ...], says: str
 ) -> None:
-    done = stage(*words, code=2)
+    done = harness(*words, code=2)
     assert says in done.stderr
     assert done.stdout == ""
 
 
 @pytest.mark.parametrize("verb", ["pause", "unpause", "stop"])
 def test_steering_needs_a_live_engine(ended: tuple[Harness, Cloud], verb: str) -> None:
-    stage, _ = ended
-    assert "has ended" in stage.refused(verb, "latest")
+    harness, _ = ended
+    assert "has ended" in harness.refused(verb, "latest")

@@ -25,27 +25,27 @@ from vbsbatch.store import open_store
 LOST_ANSWERS = "faults:\n  - {on: create, do: drop_after, share: 0.1}\n"
 
 
-def test_a_plan_is_run_to_its_end_and_verified(stage: Harness) -> None:
-    cloud = stage.cloud(FAST + LOST_ANSWERS, volumes=20)
-    done = stage("run", "plan.yaml")
+def test_a_plan_is_run_to_its_end_and_verified(harness: Harness) -> None:
+    cloud = harness.cloud(FAST + LOST_ANSWERS, volumes=20)
+    done = harness("run", "plan.yaml")
     (end,) = told(done, "end")
     assert end == "done ok=20 fail=0 exit=0"
     assert done.stdout == ""
     summary = cloud.summary()
     assert (summary["backed_up"], summary["lost"], summary["duplicates"]) == (20, 0, 0)
-    assert stage.json("status")["run"]["counts"]["succeeded"] == 20
-    assert "the cloud has what the store says" in stage("verify").stdout
-    again = stage("resume", "latest")
+    assert harness.json("status")["run"]["counts"]["succeeded"] == 20
+    assert "the cloud has what the store says" in harness("verify").stdout
+    again = harness("resume", "latest")
     assert "nothing to do" in again.stderr
     assert cloud.summary()["creates"] == summary["creates"]
-    assert "is unfinished" in stage.refused("resume")
+    assert "is unfinished" in harness.refused("resume")
 
 
-def test_what_the_plan_says_reaches_the_cloud(stage: Harness) -> None:
-    cloud = stage.cloud(volumes=3)
+def test_what_the_plan_says_reaches_the_cloud(harness: Harness) -> None:
+    cloud = harness.cloud(volumes=3)
     first, second, third = (volume["ID"] for volume in cloud.volumes())
     snapshot = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
-    stage.write_plan(
+    harness.write_plan(
         defaults={
             "backup_name": "{plan}-{volume}",
             "description": "before the migration",
@@ -62,8 +62,8 @@ def test_what_the_plan_says_reaches_the_cloud(stage: Harness) -> None:
     )
     cloud.project().create(third, "older")
     until(lambda: {b["status"] for b in cloud.project().backups()} == {"available"})
-    assert "hold no {run}" in stage("check", "plan.yaml").stdout
-    stage("run", "plan.yaml")
+    assert "hold no {run}" in harness("check", "plan.yaml").stdout
+    harness("run", "plan.yaml")
     made = {backup["name"]: backup for backup in cloud.project().backups()}
     assert set(made) == {"older", "night-low", "night-high", "night-mid"}
     assert json.loads(made["night-low"]["description"]) == {
@@ -84,22 +84,22 @@ def test_what_the_plan_says_reaches_the_cloud(stage: Harness) -> None:
     }
 
 
-def test_an_older_backup_of_the_same_name_is_not_taken_for_the_new_one(stage: Harness) -> None:
+def test_an_older_backup_of_the_same_name_is_not_taken_for_the_new_one(harness: Harness) -> None:
     """Names that are not unique: every answer is lost, and yet nothing is missing or twice."""
-    cloud = stage.cloud(FAST + "faults: [{on: create, do: drop_after, first: 4}]", volumes=4)
-    stage.write_plan(defaults={"backup_name": "{volume}"})
+    cloud = harness.cloud(FAST + "faults: [{on: create, do: drop_after, first: 4}]", volumes=4)
+    harness.write_plan(defaults={"backup_name": "{volume}"})
     for volume in cloud.volumes():
         cloud.world.add_backup(volume["ID"], volume["Name"], age=60.0)
-    stage("run", "plan.yaml")
+    harness("run", "plan.yaml")
     assert {row["name"] for row in cloud.accepted()} == {v["Name"] for v in cloud.volumes()}
     assert cloud.creates() == 4
-    made = {job["volume_id"]: [job["backup_id"]] for job in stage.jobs("--state", "succeeded")}
+    made = {job["volume_id"]: [job["backup_id"]] for job in harness.jobs("--state", "succeeded")}
     assert made == cloud.live()
-    assert "the cloud has" in stage("verify").stdout
+    assert "the cloud has" in harness("verify").stdout
 
 
-def test_failures_exit_with_1_and_can_be_retried_by_code(stage: Harness) -> None:
-    cloud = stage.cloud(volumes=6)
+def test_failures_exit_with_1_and_can_be_retried_by_code(harness: Harness) -> None:
+    cloud = harness.cloud(volumes=6)
     ids = [volume["ID"] for volume in cloud.volumes()]
     faults = (
         f"faults:\n"
@@ -109,43 +109,43 @@ def test_failures_exit_with_1_and_can_be_retried_by_code(stage: Harness) -> None
         f" volumes: [{ids[2]}]}}\n"
     )
     cloud.behave(FAST + faults)
-    done = stage("run", "plan.yaml", code=1)
+    done = harness("run", "plan.yaml", code=1)
     (end,) = told(done, "end")
     assert end.startswith("partial ok=3 fail=3 exit=1")
-    assert f'next="vbsbatch retry {stage.run_id()} --code VolumeBackup.0040"' in end
+    assert f'next="vbsbatch retry {harness.run_id()} --code VolumeBackup.0040"' in end
     assert len(told(done, "fail")) == 3
-    assert "20 backups" in stage("status").stdout, "the meaning of the code"
+    assert "20 backups" in harness("status").stdout, "the meaning of the code"
 
     cloud.behave(FAST)
-    stage("retry", "latest", "--code", "VolumeBackup.0040", code=1)
-    assert len(stage.jobs("--state", "failed")) == 1
-    stage("retry", "latest", "--status", "500", code=1)
+    harness("retry", "latest", "--code", "VolumeBackup.0040", code=1)
+    assert len(harness.jobs("--state", "failed")) == 1
+    harness("retry", "latest", "--status", "500", code=1)
     assert cloud.creates() == 8, "nothing fitted, nothing was sent"
-    stage("retry", "latest", "--volume", ids[2].replace("-", ""))
+    harness("retry", "latest", "--volume", ids[2].replace("-", ""))
     assert cloud.summary()["backed_up"] == 6
-    stage("retry", "latest", "--all-failed")
+    harness("retry", "latest", "--all-failed")
     assert cloud.creates() == 9
 
 
 def test_retry_needs_a_selection(ended: tuple[Harness, Cloud]) -> None:
-    stage, _ = ended
-    assert "--all-failed" in stage("retry", "latest", code=2).stderr
+    harness, _ = ended
+    assert "--all-failed" in harness("retry", "latest", code=2).stderr
 
 
-def test_a_used_up_quota_stops_the_run_and_more_quota_lets_it_continue(stage: Harness) -> None:
-    cloud = stage.cloud(FAST + "quota: {backups: 4}", volumes=12)
-    stage.write_plan(limits={"connections": 2})
-    done = stage("run", "plan.yaml", "--no-preflight", code=3)
+def test_a_used_up_quota_stops_the_run_and_more_quota_lets_it_continue(harness: Harness) -> None:
+    cloud = harness.cloud(FAST + "quota: {backups: 4}", volumes=12)
+    harness.write_plan(limits={"connections": 2})
+    done = harness("run", "plan.yaml", "--no-preflight", code=3)
     (end,) = told(done, "end")
     assert end.startswith("stopped ok=")
     assert "next=" in end
     reason = told(done, "run")[-1]
     assert "VolumeBackup.0080" in reason
     assert "backup count quota used up" in reason
-    assert "VolumeBackup.0080" in stage("status").stdout
-    assert stage.json("status")["run"]["counts"]["failed"] == 0
+    assert "VolumeBackup.0080" in harness("status").stdout
+    assert harness.json("status")["run"]["counts"]["failed"] == 0
     cloud.behave(FAST)
-    stage("resume")
+    harness("resume")
     assert cloud.summary() | {"calls": 0} == cloud.summary() | {
         "calls": 0,
         "backed_up": 12,
@@ -154,30 +154,30 @@ def test_a_used_up_quota_stops_the_run_and_more_quota_lets_it_continue(stage: Ha
     }
 
 
-def test_credentials_of_another_project_cannot_resume_a_run(stage: Harness) -> None:
-    stage.cloud(FAST + "quota: {backups: 0}", volumes=3)
-    stage("run", "plan.yaml", "--no-preflight", code=3)
-    other = stage.cloud(volumes=3, seed=2)
-    assert "belongs to project" in stage.refused("resume", "latest")
-    assert "belongs to project" in stage.refused("verify", "latest")
+def test_credentials_of_another_project_cannot_resume_a_run(harness: Harness) -> None:
+    harness.cloud(FAST + "quota: {backups: 0}", volumes=3)
+    harness("run", "plan.yaml", "--no-preflight", code=3)
+    other = harness.cloud(volumes=3, seed=2)
+    assert "belongs to project" in harness.refused("resume", "latest")
+    assert "belongs to project" in harness.refused("verify", "latest")
     assert other.ledger("create") == []
 
 
-def test_a_second_engine_is_refused_and_the_message_names_the_first(stage: Harness) -> None:
-    stage.cloud(SLOW, volumes=3)
-    engine = stage.start("run", "plan.yaml")
-    until(lambda: any(run["live"] for run in stage.runs()))
-    assert f"process {engine.pid} already" in stage.refused("resume", "latest")
+def test_a_second_engine_is_refused_and_the_message_names_the_first(harness: Harness) -> None:
+    harness.cloud(SLOW, volumes=3)
+    engine = harness.start("run", "plan.yaml")
+    until(lambda: any(run["live"] for run in harness.runs()))
+    assert f"process {engine.pid} already" in harness.refused("resume", "latest")
     engine.terminate()
-    stage.finish(engine, 3)
+    harness.finish(engine, 3)
 
 
-def test_another_run_of_an_unfinished_plan_is_noted(stage: Harness) -> None:
-    cloud = stage.cloud(FAST + "quota: {backups: 0}", volumes=2)
-    stage("run", "plan.yaml", "--no-preflight", code=3)
-    first = stage.run_id()
+def test_another_run_of_an_unfinished_plan_is_noted(harness: Harness) -> None:
+    cloud = harness.cloud(FAST + "quota: {backups: 0}", volumes=2)
+    harness("run", "plan.yaml", "--no-preflight", code=3)
+    first = harness.run_id()
     cloud.behave(FAST)
-    done = stage("run", "plan.yaml")
+    done = harness("run", "plan.yaml")
     assert f"note: run {first} of plan night is unfinished (vbsbatch resume {first})" in done.stderr
 
 
@@ -185,7 +185,7 @@ def test_another_run_of_an_unfinished_plan_is_noted(stage: Harness) -> None:
 def test_answering_no_starts_no_other_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, refused: bool
 ) -> None:
-    monkeypatch.setattr(run_commands, "is_terminal", lambda _: True)
+    monkeypatch.setattr(run_commands, "can_ask", lambda: True)
 
     @click.command()
     def asked() -> None:
@@ -220,18 +220,18 @@ def test_without_standard_input_a_command_continues_or_says_why_not(
         load_plan(tmp_path / "plan.yaml", "-")
 
 
-def test_a_list_of_volumes_may_come_on_standard_input(stage: Harness) -> None:
-    cloud = stage.cloud(volumes=5)
+def test_a_list_of_volumes_may_come_on_standard_input(harness: Harness) -> None:
+    cloud = harness.cloud(volumes=5)
     chosen = "\n".join(volume["ID"] for volume in cloud.volumes()[:2])
-    (stage.folder / "ids.txt").write_text(chosen)
-    with (stage.folder / "ids.txt").open() as ids:
-        stage("run", "plan.yaml", "--volumes", "-", stdin=ids)
+    (harness.folder / "ids.txt").write_text(chosen)
+    with (harness.folder / "ids.txt").open() as ids:
+        harness("run", "plan.yaml", "--volumes", "-", stdin=ids)
     assert cloud.summary()["backed_up"] == 2
 
 
-def test_the_command_line_overrides_the_limits_of_the_plan(stage: Harness) -> None:
-    cloud = stage.cloud(volumes=4)
-    stage("run", "plan.yaml", "--in-flight", "2", "--rate", "100/s")
+def test_the_command_line_overrides_the_limits_of_the_plan(harness: Harness) -> None:
+    cloud = harness.cloud(volumes=4)
+    harness("run", "plan.yaml", "--in-flight", "2", "--rate", "100/s")
     assert cloud.summary()["peak_running"] == 2
     assert cloud.summary()["backed_up"] == 4
 
@@ -248,49 +248,49 @@ def limit_file_size() -> None:
 FULL = 220_000
 
 
-def test_a_full_disk_stops_the_run_and_with_space_it_continues(stage: Harness) -> None:
-    cloud = stage.cloud(FAST + LOST_ANSWERS, volumes=300)
-    done = stage("run", "plan.yaml", code=3, preexec_fn=limit_file_size)
+def test_a_full_disk_stops_the_run_and_with_space_it_continues(harness: Harness) -> None:
+    cloud = harness.cloud(FAST + LOST_ANSWERS, volumes=300)
+    done = harness("run", "plan.yaml", code=3, preexec_fn=limit_file_size)
     words = [line for line in done.stderr.splitlines() if line.startswith("vbsbatch: ")]
     assert len(words) == 1
     assert "disk" in words[0]
     assert 0 < len(cloud.accepted()) < 300, "in mid-run"
-    stage("resume")
+    harness("resume")
     summary = cloud.summary()
     assert (summary["backed_up"], summary["lost"], summary["duplicates"]) == (300, 0, 0)
 
 
-def test_the_command_line_may_name_the_store(stage: Harness) -> None:
-    stage.cloud(volumes=1)
-    stage("run", "plan.yaml", "--db", "own.db")
-    assert "night" in stage("runs", "--db", "own.db").stdout
-    assert not stage.store.exists()
+def test_the_command_line_may_name_the_store(harness: Harness) -> None:
+    harness.cloud(volumes=1)
+    harness("run", "plan.yaml", "--db", "own.db")
+    assert "night" in harness("runs", "--db", "own.db").stdout
+    assert not harness.store.exists()
 
 
-def test_the_environment_may_name_the_store_and_the_cloud(stage: Harness) -> None:
-    stage.cloud(volumes=1)
-    stage.write_plan(cloud=None)
-    environment = stage.environment | {"VBSBATCH_DB": "own.db", "OS_CLOUD": "simulator"}
-    stage("run", "plan.yaml", env=environment)
-    assert Path(stage.folder, "own.db").is_file()
-    assert not stage.store.exists()
-    document = json.loads(stage("status", "--json", env=environment).stdout)
+def test_the_environment_may_name_the_store_and_the_cloud(harness: Harness) -> None:
+    harness.cloud(volumes=1)
+    harness.write_plan(cloud=None)
+    environment = harness.environment | {"VBSBATCH_DB": "own.db", "OS_CLOUD": "simulator"}
+    harness("run", "plan.yaml", env=environment)
+    assert Path(harness.folder, "own.db").is_file()
+    assert not harness.store.exists()
+    document = json.loads(harness("status", "--json", env=environment).stdout)
     assert document["run"]["cloud"] == "simulator"
 
 
 def test_an_engine_imports_no_module_from_its_start_folder(
-    stage: Harness, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cloud = stage.cloud(FAST + "quota: {backups: 0}", volumes=2)
-    stage("run", "plan.yaml", "--no-preflight", code=3)
+    cloud = harness.cloud(FAST + "quota: {backups: 0}", volumes=2)
+    harness("run", "plan.yaml", "--no-preflight", code=3)
     cloud.behave(FAST)
-    (stage.folder / "anyio.py").write_text("raise SystemExit('a stranger')\n")
-    monkeypatch.chdir(stage.folder)
-    for name, value in stage.environment.items():
+    (harness.folder / "anyio.py").write_text("raise SystemExit('a stranger')\n")
+    monkeypatch.chdir(harness.folder)
+    for name, value in harness.environment.items():
         monkeypatch.setenv(name, value)
-    with open_store(stage.store) as store:
-        start_engine(store, stage.run_id())
-    until(lambda: stage.runs()[0]["counts"]["succeeded"] == 2)
+    with open_store(harness.store) as store:
+        start_engine(store, harness.run_id())
+    until(lambda: harness.runs()[0]["counts"]["succeeded"] == 2)
 
 
 def test_an_engine_whose_log_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
@@ -300,22 +300,22 @@ def test_an_engine_whose_log_cannot_be_written_is_told_in_one_line(tmp_path: Pat
             start_engine(store, "r1")
 
 
-def test_the_suggested_command_works_as_it_is_printed(stage: Harness) -> None:
-    cloud = stage.cloud(volumes=2)
+def test_the_suggested_command_works_as_it_is_printed(harness: Harness) -> None:
+    cloud = harness.cloud(volumes=2)
     refused = cloud.volumes()[0]["ID"]
     cloud.behave(
         f"{FAST}faults: [{{on: create, do: status, status: 400, code: VolumeBackup.0040,"
         f" volumes: [{refused}], first: 1}}]"
     )
-    (elsewhere := stage.folder / "else where").mkdir()
+    (elsewhere := harness.folder / "else where").mkdir()
     endpoint = f"{cloud.url}/v2/{cloud.project().id}"
     named = ("--db", "else where/own.db", "--vbs-endpoint", endpoint)
-    done = stage("run", "plan.yaml", "--progress", "json", *named, code=1)
+    done = harness("run", "plan.yaml", "--progress", "json", *named, code=1)
     program, *words = shlex.split(json.loads(done.stderr.splitlines()[-1])["next"])
     assert (program, words[0]) == ("vbsbatch", "retry")
     assert words[-2:] == ["--vbs-endpoint", endpoint]
-    stage(*words, cwd=elsewhere)
-    document = json.loads(stage("status", "--json", "--db", "own.db", cwd=elsewhere).stdout)
+    harness(*words, cwd=elsewhere)
+    document = json.loads(harness("status", "--json", "--db", "own.db", cwd=elsewhere).stdout)
     (command,) = document["next"]
-    assert stage("status", "--db", "own.db", cwd=elsewhere).stdout.rstrip().endswith(command)
-    assert "the cloud has" in stage(*shlex.split(command)[1:]).stdout
+    assert harness("status", "--db", "own.db", cwd=elsewhere).stdout.rstrip().endswith(command)
+    assert "the cloud has" in harness(*shlex.split(command)[1:]).stdout

@@ -182,23 +182,23 @@ def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrustHarness]:
 
 
 @pytest.fixture
-def go(trust: TrustHarness, stage: Harness) -> Callable[[str], Prepared]:
+def go(trust: TrustHarness, harness: Harness) -> Callable[[str], Prepared]:
     """Prepare a run of one volume by the way of that name."""
 
     def prepare(name: str) -> Prepared:
         way, number = WAYS[name], list(WAYS).index(name)
         names = {**trust.files(), **trust.ports, "sign_in": SIGN_IN}
-        stage.clouds.write_bytes((trust.folder / f"{way.cloud}.yaml").read_bytes())
-        stage.edit_clouds(r"127\.0\.0\.1", way.host)
+        harness.clouds.write_bytes((trust.folder / f"{way.cloud}.yaml").read_bytes())
+        harness.edit_clouds(r"127\.0\.0\.1", way.host)
         for option in filter(None, way.entry.format(**names).split(", ")):
-            stage.edit_clouds("    region_name:", f"    {option}\n    region_name:")
+            harness.edit_clouds("    region_name:", f"    {option}\n    region_name:")
         volume = trust.clouds[way.cloud].volumes()[number]["ID"]
-        (stage.folder / "fleet.json").write_text(f'["{volume}"]')
-        environment = {k: v for k, v in stage.environment.items() if k.upper()[-6:] != "_PROXY"}
+        (harness.folder / "fleet.json").write_text(f'["{volume}"]')
+        environment = {k: v for k, v in harness.environment.items() if k.upper()[-6:] != "_PROXY"}
         for setting in way.environment.format(**names).split():
             key, _, value = setting.partition("=")
             environment[key] = value
-        return Prepared(stage=stage, way=way, environment=environment)
+        return Prepared(harness=harness, way=way, environment=environment)
 
     return prepare
 
@@ -207,7 +207,7 @@ def go(trust: TrustHarness, stage: Harness) -> Callable[[str], Prepared]:
 class Prepared:
     """A run that may begin."""
 
-    stage: Harness
+    harness: Harness
     way: Way
     environment: Mapping[str, str]
 
@@ -217,22 +217,22 @@ class Prepared:
             monkeypatch.delenv(name)
         for name, value in self.environment.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.chdir(self.stage.folder)
+        monkeypatch.chdir(self.harness.folder)
         monkeypatch.setattr(sys, "argv", ["vbsbatch", "run", "plan.yaml"])
         return command_line()
 
     def succeeded(self, trust: TrustHarness) -> None:
-        (job,) = self.stage.jobs()
+        (job,) = self.harness.jobs()
         live = trust.clouds[self.way.cloud].live()
         assert live[job["volume_id"]] == [job["backup_id"]]
 
     def refused(self, line: str) -> None:
         assert str(self.way.refused) in line
-        assert self.stage.runs() == []
+        assert self.harness.runs() == []
 
     def assert_no_secret(self, trust: TrustHarness, *texts: str) -> None:
         secrets = [SIGN_IN.split(":")[1], *(cloud.password for cloud in trust.clouds.values())]
-        kept = [path.read_bytes() for path in self.stage.state.rglob("*") if path.is_file()]
+        kept = [path.read_bytes() for path in self.harness.state.rglob("*") if path.is_file()]
         everything = b"\n".join([*kept, *(text.encode() for text in texts)])
         assert not [secret for secret in secrets if secret.encode() in everything]
 
@@ -263,23 +263,23 @@ def test_a_separate_process_is_refused_in_the_same_way(
     trust: TrustHarness, go: Callable[[str], Prepared], name: str
 ) -> None:
     prepared = go(name)
-    stage = prepared.stage
-    prepared.refused(stage.refused("run", "plan.yaml", env=prepared.environment))
-    prepared.assert_no_secret(trust, *stage.heard)
+    harness = prepared.harness
+    prepared.refused(harness.refused("run", "plan.yaml", env=prepared.environment))
+    prepared.assert_no_secret(trust, *harness.heard)
 
 
 def test_everything_goes_through_the_proxy_that_is_named(
-    trust: TrustHarness, stage: Harness
+    trust: TrustHarness, harness: Harness
 ) -> None:
     cloud = trust.clouds["private"]
-    environment = {k: v for k, v in stage.environment.items() if k.upper()[-6:] != "_PROXY"}
+    environment = {k: v for k, v in harness.environment.items() if k.upper()[-6:] != "_PROXY"}
     environment["HTTPS_PROXY"] = f"http://{SIGN_IN}@127.0.0.1:{trust.open_proxy('own', SIGN_IN)}"
-    stage.clouds.write_bytes((trust.folder / "private.yaml").read_bytes())
-    stage.edit_clouds(r"127\.0\.0\.1", NOWHERE)
-    stage.edit_clouds("    region_name:", f"    cacert: {trust.files()['ca']}\n    region_name:")
+    harness.clouds.write_bytes((trust.folder / "private.yaml").read_bytes())
+    harness.edit_clouds(r"127\.0\.0\.1", NOWHERE)
+    harness.edit_clouds("    region_name:", f"    cacert: {trust.files()['ca']}\n    region_name:")
     ids = [volume["ID"] for volume in cloud.volumes()[len(WAYS) :]]
-    (stage.folder / "fleet.json").write_text(json.dumps(ids))
-    stage("run", "plan.yaml", env=environment)
+    (harness.folder / "fleet.json").write_text(json.dumps(ids))
+    harness("run", "plan.yaml", env=environment)
     live = cloud.live()
     assert all(len(live[volume]) == 1 for volume in ids)
     asked = trust.asked("own")

@@ -22,61 +22,61 @@ PLACE = (
 )
 
 
-def test_every_command_prints_its_cloud(stage: Harness) -> None:
-    cloud = stage.cloud(volumes=2)
-    done = stage("plan", "new", "--cloud", "simulator", "-o", "new.yaml")
+def test_every_command_prints_its_cloud(harness: Harness) -> None:
+    cloud = harness.cloud(volumes=2)
+    done = harness("plan", "new", "--cloud", "simulator", "-o", "new.yaml")
     assert re.search(rf"^in {PLACE}$", done.stderr, re.M)
-    assert re.search(rf"^# In {PLACE}$", (stage.folder / "new.yaml").read_text(), re.M)
-    assert re.search(rf"^in {PLACE}$", stage("plan", "diff", "plan.yaml").stderr, re.M)
-    assert re.search(PLACE, stage("check", "plan.yaml", "--online").stdout)
-    assert re.search(rf"^in {PLACE}$", stage("run", "plan.yaml").stderr, re.M)
-    assert re.search(rf"^in {PLACE}$", stage("verify").stderr, re.M)
-    assert re.search(rf"^in {PLACE}$", stage("prune", "latest").stderr, re.M)
-    assert "region     sim-1" in stage.look("status")
-    run = stage.json("status")["run"]
+    assert re.search(rf"^# In {PLACE}$", (harness.folder / "new.yaml").read_text(), re.M)
+    assert re.search(rf"^in {PLACE}$", harness("plan", "diff", "plan.yaml").stderr, re.M)
+    assert re.search(PLACE, harness("check", "plan.yaml", "--online").stdout)
+    assert re.search(rf"^in {PLACE}$", harness("run", "plan.yaml").stderr, re.M)
+    assert re.search(rf"^in {PLACE}$", harness("verify").stderr, re.M)
+    assert re.search(rf"^in {PLACE}$", harness("prune", "latest").stderr, re.M)
+    assert "region     sim-1" in harness.look("status")
+    run = harness.json("status")["run"]
     assert (run["region"], run["project_name"]) == ("sim-1", "simulator")
     assert run["project_id"] == cloud.world.project.id
 
 
-def test_a_run_cannot_be_resumed_in_another_region(stage: Harness) -> None:
+def test_a_run_cannot_be_resumed_in_another_region(harness: Harness) -> None:
     """The regions of a cloud share their projects: nothing of it would be found there."""
-    cloud = stage.cloud(volumes=2)
-    stage("run", "plan.yaml")
-    with closing(sqlite3.connect(stage.store)) as db:
+    cloud = harness.cloud(volumes=2)
+    harness("run", "plan.yaml")
+    with closing(sqlite3.connect(harness.store)) as db:
         db.execute("UPDATE runs SET region = 'sim-2', state = 'stopped'")
         db.execute("UPDATE jobs SET state = 0")
         db.commit()
-    line = stage.refused("resume")
+    line = harness.refused("resume")
     assert "belongs to region sim-2, and this sign-in leads to sim-1" in line
     assert "OS_REGION_NAME=sim-2" in line
     assert cloud.summary()["creates"] == 2
 
 
-def test_an_unknown_region_sends_nothing(stage: Harness) -> None:
-    stage.cloud(volumes=1)
-    stage.edit_clouds(r"region_name: *\S+", "region_name: sim-l")
-    line = stage.refused("run", "plan.yaml")
+def test_an_unknown_region_sends_nothing(harness: Harness) -> None:
+    harness.cloud(volumes=1)
+    harness.edit_clouds(r"region_name: *\S+", "region_name: sim-l")
+    line = harness.refused("run", "plan.yaml")
     assert "nothing in region 'sim-l', only in sim-1; did you mean 'sim-1'?" in line
 
 
 def test_a_sign_in_that_cannot_be_renewed_is_shown_at_the_start_with_its_expiry(
-    stage: Harness,
+    harness: Harness,
 ) -> None:
-    stage.cloud(volumes=1)
-    token, signs = a_token(stage)
+    harness.cloud(volumes=1)
+    token, signs = a_token(harness)
     project = {"project_name": signs["project_name"], "project_domain_name": "Default"}
     auth = {"auth_url": signs["auth_url"], "token": token, **project}
     entry = {"auth_type": "v3token", "region_name": "sim-1", "auth": auth}
-    stage.clouds.write_text(json.dumps({"clouds": {"simulator": entry}}))
+    harness.clouds.write_text(json.dumps({"clouds": {"simulator": entry}}))
     known = r"signed in with a plain token, which cannot be renewed: a run stops at \S+ \S+Z, \S+"
-    assert re.search(known, stage("run", "plan.yaml").stderr)
-    checked = stage.ask("check", str(stage.plan), "--online")
+    assert re.search(known, harness("run", "plan.yaml").stderr)
+    checked = harness.ask("check", str(harness.plan), "--online")
     assert re.search(rf"warning  credentials  {known}", checked)
 
 
-def a_token(stage: Harness) -> tuple[str, dict[str, str]]:
-    """A token of the stage's cloud, and what its entry signs in with."""
-    auth = yaml.safe_load(stage.clouds.read_text())["clouds"]["simulator"]["auth"]
+def a_token(harness: Harness) -> tuple[str, dict[str, str]]:
+    """A token of the harness's cloud, and what its entry signs in with."""
+    auth = yaml.safe_load(harness.clouds.read_text())["clouds"]["simulator"]["auth"]
     domain = {"name": auth["user_domain_name"]}
     user = {"name": auth["username"], "password": auth["password"], "domain": domain}
     project = {"name": auth["project_name"], "domain": domain}
@@ -90,14 +90,14 @@ def a_token(stage: Harness) -> tuple[str, dict[str, str]]:
 
 
 def test_states_are_written_as_on_the_screen(ended: tuple[Harness, GlassCloud]) -> None:
-    stage, _ = ended
-    failed = stage.jobs("--state", "failed")
+    harness, _ = ended
+    failed = harness.jobs("--state", "failed")
     assert len(failed) == 2
-    assert stage.jobs("--state", "fail") == failed
-    assert stage.jobs("--state", "fail|retry") == failed
-    assert stage.jobs("--state", "FAIL,retry") == failed
-    assert stage.jobs("--state", "retry") == []
-    assert len(stage.jobs("--state", "fail|ok")) == len(stage.jobs())
+    assert harness.jobs("--state", "fail") == failed
+    assert harness.jobs("--state", "fail|retry") == failed
+    assert harness.jobs("--state", "FAIL,retry") == failed
+    assert harness.jobs("--state", "retry") == []
+    assert len(harness.jobs("--state", "fail|ok")) == len(harness.jobs())
 
 
 @pytest.mark.parametrize(
@@ -119,52 +119,54 @@ def test_a_misspelt_name_gets_the_nearest_existing_one(
 
 
 def test_a_misspelt_volume_gets_the_nearest_of_the_run(ended: tuple[Harness, GlassCloud]) -> None:
-    stage, _ = ended
-    name = stage.jobs()[0]["name"]
-    assert f"did you mean {name!r}?" in stage.refused("retry", "latest", "--volume", f"{name}x")
+    harness, _ = ended
+    name = harness.jobs()[0]["name"]
+    assert f"did you mean {name!r}?" in harness.refused("retry", "latest", "--volume", f"{name}x")
 
 
 def test_an_unused_code_is_reported_and_lists_nothing(
     ended: tuple[Harness, GlassCloud],
 ) -> None:
-    stage, _ = ended
-    done = stage("jobs", "latest", "--code", "VolumeBackup.0041")
+    harness, _ = ended
+    done = harness("jobs", "latest", "--code", "VolumeBackup.0041")
     assert "had the code 'VolumeBackup.0041'; did you mean 'VolumeBackup.0040'?" in done.stderr
     assert len(done.stdout.splitlines()) == 1
 
 
-def test_a_restore_without_a_terminal_only_prints_what_it_would_do(stage: Harness) -> None:
-    cloud = stage.cloud(volumes=2)
-    stage("run", "plan.yaml")
+def test_a_restore_without_a_terminal_only_prints_what_it_would_do(harness: Harness) -> None:
+    cloud = harness.cloud(volumes=2)
+    harness("run", "plan.yaml")
     cloud.detach()
-    done = stage("restore", "latest")
+    done = harness("restore", "latest")
     assert len(re.findall(r" <- backup ", done.stdout)) == 2
     assert done.stdout.splitlines()[-1].endswith(": 2 volumes; nothing was restored")
     assert re.search(rf"^in {PLACE}$", done.stderr, re.M)
     assert "add --yes" in done.stderr
     assert cloud.ledger("restore") == []
-    assert len(stage.runs()) == 1
+    assert len(harness.runs()) == 1
 
 
 # Files
 
 
-def test_a_plan_may_come_from_standard_input(stage: Harness) -> None:
-    cloud = stage.cloud(volumes=2)
-    text = stage.plan.read_text()
-    process = stage.start("run", "-", stdin=subprocess.PIPE, cwd=stage.folder)
+def test_a_plan_may_come_from_standard_input(harness: Harness) -> None:
+    cloud = harness.cloud(volumes=2)
+    text = harness.plan.read_text()
+    process = harness.start("run", "-", stdin=subprocess.PIPE, cwd=harness.folder)
     assert process.stdin is not None
     process.stdin.write(text)
     process.stdin.close()
     process.stdin = None
-    assert told(stage.finish(process, 0), "end") == ["done ok=2 fail=0 exit=0"]
+    assert told(harness.finish(process, 0), "end") == ["done ok=2 fail=0 exit=0"]
     assert cloud.summary()["backed_up"] == 2
-    assert "cannot be the plan and its list" in stage("check", "-", "--volumes", "-", code=2).stderr
+    assert (
+        "cannot be the plan and its list" in harness("check", "-", "--volumes", "-", code=2).stderr
+    )
 
 
-def test_a_list_given_as_the_plan_is_recognised(stage: Harness) -> None:
-    stage.cloud(volumes=2)
-    assert "is a list of volumes, not a plan: give it with --volumes" in stage.refused(
+def test_a_list_given_as_the_plan_is_recognised(harness: Harness) -> None:
+    harness.cloud(volumes=2)
+    assert "is a list of volumes, not a plan: give it with --volumes" in harness.refused(
         "check", "fleet.json"
     )
 
@@ -172,30 +174,30 @@ def test_a_list_given_as_the_plan_is_recognised(stage: Harness) -> None:
 # Machines
 
 
-def test_absolute_paths_need_no_current_folder(stage: Harness, tmp_path: Path) -> None:
-    cloud = stage.cloud(volumes=1)
+def test_absolute_paths_need_no_current_folder(harness: Harness, tmp_path: Path) -> None:
+    cloud = harness.cloud(volumes=1)
     program = (
         f'mkdir {tmp_path}/gone; cd {tmp_path}/gone; rmdir ../gone; vbsbatch run "$0" --db "$1"'
     )
-    text = json.loads(stage.plan.read_text())
-    text["volumes_from"] = str(stage.folder / "fleet.json")
-    stage.plan.write_text(json.dumps(text))
-    command = program.replace("$0", str(stage.plan)).replace("$1", str(stage.store))
-    assert "done ok=1" in stage.finish(stage.shell(command), 0).stderr
+    text = json.loads(harness.plan.read_text())
+    text["volumes_from"] = str(harness.folder / "fleet.json")
+    harness.plan.write_text(json.dumps(text))
+    command = program.replace("$0", str(harness.plan)).replace("$1", str(harness.store))
+    assert "done ok=1" in harness.finish(harness.shell(command), 0).stderr
     assert cloud.summary()["backed_up"] == 1
-    done = stage.finish(stage.shell(program.replace("$0", "p.yaml").replace("$1", "s.db")), 2)
+    done = harness.finish(harness.shell(program.replace("$0", "p.yaml").replace("$1", "s.db")), 2)
     assert "no such file" in done.stderr or "the current folder was deleted" in done.stderr
 
 
-def test_without_a_home_folder_a_store_must_be_named(stage: Harness) -> None:
+def test_without_a_home_folder_a_store_must_be_named(harness: Harness) -> None:
     """A user of a container: no HOME, and no entry in passwd."""
-    stage.cloud(volumes=1)
+    harness.cloud(volumes=1)
     nobody = (
         "import pwd, vbsbatch.cli; pwd.getpwuid = {}.__getitem__; vbsbatch.cli.main()"  # KeyError
     )
     program = f"env -u HOME -u XDG_STATE_HOME -u XDG_CACHE_HOME {sys.executable} -P -c '{nobody}'"
-    done = stage.finish(stage.shell(f"{program} runs"), 2)
+    done = harness.finish(harness.shell(f"{program} runs"), 2)
     assert "name one with --db" in done.stderr
-    done = stage.finish(stage.shell(f"{program} run plan.yaml --db named.db"), 0)
+    done = harness.finish(harness.shell(f"{program} run plan.yaml --db named.db"), 0)
     assert told(done, "end") == ["done ok=1 fail=0 exit=0"]
-    assert not (stage.folder / "~").exists()
+    assert not (harness.folder / "~").exists()

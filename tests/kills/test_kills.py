@@ -63,11 +63,11 @@ def kill_in_mid_work(
     engine.communicate()
 
 
-def test_twenty_kills_lose_no_backup_and_make_none_twice(stage: Harness) -> None:
+def test_twenty_kills_lose_no_backup_and_make_none_twice(harness: Harness) -> None:
     random = Random(SEED)
-    cloud = stage.simulator(NIGHT.removesuffix("faults:\n"), volumes=VOLUMES)
+    cloud = harness.simulator(NIGHT.removesuffix("faults:\n"), volumes=VOLUMES)
     refused, failing = hopeless(cloud)
-    stage.write_plan(
+    harness.write_plan(
         limits={"rate": "40/s", "in_flight": 100, "connections": 6},
         retry={
             "attempts": 12,
@@ -77,28 +77,28 @@ def test_twenty_kills_lose_no_backup_and_make_none_twice(stage: Harness) -> None
     )
     in_mid_work = 0
     for _ in range(KILLS):
-        words = ["resume"] if stage.runs() else ["run", "plan.yaml"]
+        words = ["resume"] if harness.runs() else ["run", "plan.yaml"]
         before = cloud.summary()["calls"]
-        engine = stage.start(*words, "-v", stderr=subprocess.DEVNULL)  # nobody reads a pipe
+        engine = harness.start(*words, "-v", stderr=subprocess.DEVNULL)  # nobody reads a pipe
         kill_in_mid_work(engine, cloud, random, before)
         in_mid_work += cloud.calls("create") > before.get("create", 0)
     assert in_mid_work >= KILLS / 2, "the kills met an engine at work"
-    assert stage.runs()[0]["counts"]["waiting"], "not everything was done before the last kill"
-    assert len(stage.runs()) == 1
+    assert harness.runs()[0]["counts"]["waiting"], "not everything was done before the last kill"
+    assert len(harness.runs()) == 1
 
-    stage.finish(stage.start("resume"), 1, patience=120)
+    harness.finish(harness.start("resume"), 1, patience=120)
     until(lambda: not cloud.summary()["running"])
-    assert_each_ended_with_one_backup_or_a_reason(stage, cloud, {*refused, *failing})
+    assert_each_ended_with_one_backup_or_a_reason(harness, cloud, {*refused, *failing})
     summary = cloud.summary()
     assert (summary["duplicates"], summary["lost"]) == (0, len(failing)), "but for the hopeless"
-    assert "the cloud has what the store says" in stage("verify").stdout
+    assert "the cloud has what the store says" in harness("verify").stdout
 
 
 def assert_each_ended_with_one_backup_or_a_reason(
-    stage: Harness, cloud: Cloud, expected: set[str]
+    harness: Harness, cloud: Cloud, expected: set[str]
 ) -> None:
     """A job that succeeded has exactly its one live backup; one that failed a reason and none."""
-    live, jobs = cloud.live(), stage.jobs()
+    live, jobs = cloud.live(), harness.jobs()
     assert len(jobs) == VOLUMES
     for job in jobs:
         backups = live.pop(job["volume_id"], [])
@@ -126,16 +126,16 @@ faults:
 """A Cinder that takes every create, also for a volume whose backup it is just making."""
 
 
-def test_kills_make_no_backup_twice_on_a_cloud_that_would_allow_it(stage: Harness) -> None:
+def test_kills_make_no_backup_twice_on_a_cloud_that_would_allow_it(harness: Harness) -> None:
     random = Random(SEED)
-    cloud = stage.simulator(BLIND, volumes=100)
-    stage.write_plan(limits={"rate": "40/s", "in_flight": 50, "connections": 6})
+    cloud = harness.simulator(BLIND, volumes=100)
+    harness.write_plan(limits={"rate": "40/s", "in_flight": 50, "connections": 6})
     for _ in range(5):
-        words = ["resume"] if stage.runs() else ["run", "plan.yaml"]
+        words = ["resume"] if harness.runs() else ["run", "plan.yaml"]
         before = cloud.summary()["calls"]
-        kill_in_mid_work(stage.start(*words, stderr=subprocess.DEVNULL), cloud, random, before)
-    assert stage.runs()[0]["counts"]["waiting"], "not everything was done before the last kill"
-    stage.finish(stage.start("resume"), 0, patience=120)
+        kill_in_mid_work(harness.start(*words, stderr=subprocess.DEVNULL), cloud, random, before)
+    assert harness.runs()[0]["counts"]["waiting"], "not everything was done before the last kill"
+    harness.finish(harness.start("resume"), 0, patience=120)
     summary = cloud.summary()
     assert (summary["backed_up"], summary["duplicates"], summary["lost"]) == (100, 0, 0)
-    assert "the cloud has what the store says" in stage("verify").stdout
+    assert "the cloud has what the store says" in harness("verify").stdout

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from tests.plan.samples import A, B, Problems, Write
-from vbsbatch.cli.simulate_command import DEMO_PLAN
 from vbsbatch.errors import PlanError
 from vbsbatch.plan import json_schema, load
+from vbsbatch.simulator.demo_files import DEMO_PLAN
 
 ROOT = Path(__file__).parents[2]
 JUDGE = Draft202012Validator(json_schema())

@@ -20,7 +20,7 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Harness]:
+def harness(tmp_path: Path) -> Iterator[Harness]:
     made = Harness(tmp_path)
     made.write_plan()
     yield made
@@ -29,19 +29,19 @@ def stage(tmp_path: Path) -> Iterator[Harness]:
 
 
 @pytest.fixture
-def tmux(stage: Harness) -> Iterator[Tmux]:
+def tmux(harness: Harness) -> Iterator[Tmux]:
     if TMUX is None:
         pytest.skip("NOT TESTED: there is no tmux, so nothing was shown at a real terminal")
-    made = Tmux(stage.folder, stage.environment)
+    made = Tmux(harness.folder, harness.environment)
     yield made
     made.close()
 
 
-def _end_engines(stage: Harness) -> None:
+def _end_engines(harness: Harness) -> None:
     """Kill the engines that the screens of a test left running: they outlive everything else."""
-    if not stage.store.exists():
+    if not harness.store.exists():
         return
-    with suppress(VbsbatchError), open_store(stage.store, readonly=True) as store:
+    with suppress(VbsbatchError), open_store(harness.store, readonly=True) as store:
         for run in store.runs():
             if (holder := store.is_live(run.id)) and holder.pid is not None:
                 os.kill(holder.pid, signal.SIGKILL)

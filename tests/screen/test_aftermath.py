@@ -9,14 +9,14 @@ STEADY = "backups: {duration: [3s, 4s], visible_after: 20ms, delete: 3s}\n"
 
 
 def test_the_question_names_what_will_be_lost_and_only_yes_starts_it(
-    stage: Harness, tmux: Tmux
+    harness: Harness, tmux: Tmux
 ) -> None:
-    cloud = stage.simulator(FAST, volumes=3)
-    stage("run", "plan.yaml", "--progress", "quiet")
+    cloud = harness.simulator(FAST, volumes=3)
+    harness("run", "plan.yaml", "--progress", "quiet")
     cloud.detach()
     cloud.behave(STEADY)
-    source = stage.run_id()
-    names = [job["name"] for job in stage.jobs()]
+    source = harness.run_id()
+    names = [job["name"] for job in harness.jobs()]
 
     hesitant = tmux.open("restore", source)
     asked = hesitant.until(r"Type yes to overwrite them")
@@ -27,7 +27,7 @@ def test_the_question_names_what_will_be_lost_and_only_yes_starts_it(
     code, text = hesitant.left()
     assert code == 2
     assert "not confirmed: nothing was done" in text
-    assert len(stage.runs()) == 1
+    assert len(harness.runs()) == 1
 
     window = tmux.open("restore", source)
     window.until(r"Type yes to overwrite them")

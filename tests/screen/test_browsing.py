@@ -21,15 +21,15 @@ SERVED = pytest.mark.skipif(
 )
 
 
-def finished_run(stage: Harness, *words: str) -> str:
-    stage.cloud(volumes=3)
-    stage("run", "plan.yaml", "--progress", "quiet", *words)
-    return stage.run_id()
+def finished_run(harness: Harness, *words: str) -> str:
+    harness.cloud(volumes=3)
+    harness("run", "plan.yaml", "--progress", "quiet", *words)
+    return harness.run_id()
 
 
-def served(stage: Harness) -> tuple[Process, str]:
+def served(harness: Harness) -> tuple[Process, str]:
     """A server for the newest run, and the address that it printed."""
-    process = stage.start("attach", "--web")
+    process = harness.start("attach", "--web")
     assert process.stdout is not None
     return process, process.stdout.readline().strip()
 
@@ -53,9 +53,9 @@ def screens(store: Path) -> set[int]:
 
 
 @SERVED
-def test_the_browser_screen_needs_the_address_and_this_machine(stage: Harness) -> None:
-    finished_run(stage)
-    process, address = served(stage)
+def test_the_browser_screen_needs_the_address_and_this_machine(harness: Harness) -> None:
+    finished_run(harness)
+    process, address = served(harness)
     found = re.fullmatch(r"(http://127\.0\.0\.1:\d+)/([\w-]{30,})/", address)
     assert found
     url, key = found.groups()
@@ -69,48 +69,48 @@ def test_the_browser_screen_needs_the_address_and_this_machine(stage: Harness) -
         assert f'"{url.replace("http", "ws")}/{key}/ws"' in page.text
         assert client.get(f"/{key}/static/js/textual.js").status_code == 200
     port = url.rpartition(":")[2]
-    assert f"cannot serve on port {port}" in stage.refused("attach", "--web", "--port", port)
+    assert f"cannot serve on port {port}" in harness.refused("attach", "--web", "--port", port)
     process.send_signal(signal.SIGINT)
-    done = stage.finish(process)
+    done = harness.finish(process)
     assert done.returncode == 0
     assert "read-only" in done.stderr
 
 
-def test_without_textual_serve_one_line_says_what_to_install(stage: Harness) -> None:
-    finished_run(stage)
-    (stage.folder / "textual_serve.py").write_text(
+def test_without_textual_serve_one_line_says_what_to_install(harness: Harness) -> None:
+    finished_run(harness)
+    (harness.folder / "textual_serve.py").write_text(
         "raise ModuleNotFoundError('not here', name='textual_serve')\n"
     )
-    environment = stage.environment | {"PYTHONPATH": str(stage.folder)}
-    line = stage.refused("attach", "--web", env=environment)
+    environment = harness.environment | {"PYTHONPATH": str(harness.folder)}
+    line = harness.refused("attach", "--web", env=environment)
     assert "pip install textual-serve" in line
 
 
 def test_a_wrong_screen_file_is_reported_before_anything_is_served(
-    stage: Harness,
+    harness: Harness,
 ) -> None:
-    finished_run(stage)
-    (stage.folder / "mine.yaml").write_text("theme: pink")
-    environment = stage.environment | {"VBSBATCH_SCREEN": "mine.yaml"}
-    line = stage.refused("attach", "--web", env=environment)
+    finished_run(harness)
+    (harness.folder / "mine.yaml").write_text("theme: pink")
+    environment = harness.environment | {"VBSBATCH_SCREEN": "mine.yaml"}
+    line = harness.refused("attach", "--web", env=environment)
     assert line == "mine.yaml: theme is one of dark, light, contrast, colour-blind"
 
 
-def test_a_port_without_the_web_is_refused(stage: Harness) -> None:
-    done = stage("attach", "--port", "8000", code=2)
+def test_a_port_without_the_web_is_refused(harness: Harness) -> None:
+    done = harness("attach", "--port", "8000", code=2)
     assert "--port is for --web" in done.stderr
 
 
 @SERVED
 @pytest.mark.anyio
-async def test_a_browser_shows_the_screen_and_can_change_nothing(stage: Harness) -> None:
+async def test_a_browser_shows_the_screen_and_can_change_nothing(harness: Harness) -> None:
     from tests.screen.browser import CHROMIUM, browser
 
     if CHROMIUM is None:
         pytest.skip("NOT TESTED: there is no Chromium, so no browser has shown the screen")
-    run = finished_run(stage)
-    process, address = served(stage)
-    async with browser(stage.folder / "profile") as page:
+    run = finished_run(harness)
+    process, address = served(harness)
+    async with browser(harness.folder / "profile") as page:
         await page.open(address)
         await page.until(lambda seen: run.encode() in seen and b"3/3" in seen and b"Detach" in seen)
         assert "-first-byte" in await page.evaluate("document.body.className")
@@ -120,13 +120,13 @@ async def test_a_browser_shows_the_screen_and_can_change_nothing(stage: Harness)
         await page.until(lambda seen: b"filtered jobs as CSV" in seen)
         await page.press("\r")
         await page.until(lambda seen: b"a browser writes no files" in words(seen))
-        assert len(await page.picture(stage.folder / "browser.png")) > 10_000
+        assert len(await page.picture(harness.folder / "browser.png")) > 10_000
         assert {one for one in page.answered if not one.startswith(address)} <= {
             f"{address.rpartition('/')[0].rpartition('/')[0]}/favicon.ico"
         }
-        assert len(screens(stage.store)) == 1
+        assert len(screens(harness.store)) == 1
         process.kill()
-        until(lambda: not screens(stage.store))
-    with closing(sqlite3.connect(stage.store)) as db:
+        until(lambda: not screens(harness.store))
+    with closing(sqlite3.connect(harness.store)) as db:
         assert db.execute("SELECT count(*) FROM commands").fetchone() == (0,)
-    assert not list(stage.folder.glob("vbsbatch-*"))
+    assert not list(harness.folder.glob("vbsbatch-*"))

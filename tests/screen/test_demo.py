@@ -33,7 +33,7 @@ def busy_in(folder: Path) -> set[int]:
     return found
 
 
-def test_leaving_a_demo_stops_its_run_and_removes_its_files(stage: Harness, tmux: Tmux) -> None:
+def test_leaving_a_demo_stops_its_run_and_removes_its_files(harness: Harness, tmux: Tmux) -> None:
     window, folder = demo(tmux)
     assert len(busy_in(folder)) == 3, "simulator, engine, screen"
     window.press("q")
@@ -42,7 +42,7 @@ def test_leaving_a_demo_stops_its_run_and_removes_its_files(stage: Harness, tmux
     assert re.search(r"left before its end: stopping run \S+, for its cloud ends", text)
     assert not folder.exists()
     until(lambda: not busy_in(folder))
-    assert not stage.store.exists()
+    assert not harness.store.exists()
 
 
 def test_a_demo_whose_terminal_is_closed_leaves_nothing_behind(tmux: Tmux) -> None:

@@ -43,13 +43,13 @@ def test_the_check_finds_what_it_is_for() -> None:
 
 
 def test_hostile_text_of_server_and_plan_is_only_text_in_every_view(
-    stage: Harness, tmux: Tmux
+    harness: Harness, tmux: Tmux
 ) -> None:
-    cloud = stage.cloud(volumes=4)
+    cloud = harness.cloud(volumes=4)
     fleet = cloud.volumes()
     for volume, name in zip(fleet, (HOSTILE, LONG[:255], "[/nope]", "=cmd|'x'!A1"), strict=True):
         volume["Name"] = name
-    (stage.folder / "fleet.json").write_text(json.dumps(fleet))
+    (harness.folder / "fleet.json").write_text(json.dumps(fleet))
     refuse = {"on": "create", "do": "status", "status": 400}
     faults = [
         {**refuse, "code": f"VolumeBackup.0040{HOSTILE}", "message": HOSTILE, "volumes": [one]}
@@ -59,7 +59,7 @@ def test_hostile_text_of_server_and_plan_is_only_text_in_every_view(
         {**refuse, "code": "VolumeBackup.0040", "message": LONG, "volumes": [fleet[2]["ID"]]}
     ]
     cloud.behave(json.dumps({"backups": {"duration": "100ms"}, "faults": faults}))
-    stage.write_plan(name="\u202egnp [/nope]", retry={"attempts": 1})
+    harness.write_plan(name="\u202egnp [/nope]", retry={"attempts": 1})
 
     window = tmux.open("run", "plan.yaml", size=(140, 40))
     window.until(r" ENDED ")

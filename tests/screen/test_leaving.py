@@ -16,21 +16,21 @@ STEADY = "backups: {duration: 600ms, visible_after: 50ms}\n"
 ONE_BY_ONE = {"rate": "200/s", "in_flight": 2, "connections": 2}
 
 
-def test_leaving_a_screen_in_any_way_does_not_end_the_run(stage: Harness, tmux: Tmux) -> None:
-    stage.write_plan(limits=ONE_BY_ONE)
-    stage.simulator(STEADY, volumes=24)
+def test_leaving_a_screen_in_any_way_does_not_end_the_run(harness: Harness, tmux: Tmux) -> None:
+    harness.write_plan(limits=ONE_BY_ONE)
+    harness.simulator(STEADY, volumes=24)
     started = tmux.open("run", "plan.yaml")
     started.until(r"active 2/2 [\s\S]*q Detach")
     started.press("p")
     started.until(r"PAUSED")
-    engine = engine_of(stage)
+    engine = engine_of(harness)
     assert engine is not None
     assert os.getsid(engine) == engine, "a session of its own"
     quit_, hung_up, killed, closed = (tmux.open("attach") for _ in range(4))
     for window in (quit_, hung_up, killed, closed):
         window.until(DETACH)
 
-    back = f"run {stage.run_id()} goes on; come back with: vbsbatch attach {stage.run_id()}"
+    back = f"run {harness.run_id()} goes on; come back with: vbsbatch attach {harness.run_id()}"
     started.close()
     closed.close()
     os.kill(killed.pid(), signal.SIGKILL)
@@ -43,37 +43,37 @@ def test_leaving_a_screen_in_any_way_does_not_end_the_run(stage: Harness, tmux: 
     assert code == 128 + signal.SIGHUP
     assert back in text
     killed.until(r"left with 137")
-    assert engine_of(stage) == engine
-    stage("in-flight", "latest", "50")
-    stage("unpause", "latest")
-    until(ended(stage))
-    assert sql_counts(stage.store) == {"succeeded": 24}
-    log = stage.store.with_name(f"vbsbatch.db.{stage.run_id()}.log")
+    assert engine_of(harness) == engine
+    harness("in-flight", "latest", "50")
+    harness("unpause", "latest")
+    until(ended(harness))
+    assert sql_counts(harness.store) == {"succeeded": 24}
+    log = harness.store.with_name(f"vbsbatch.db.{harness.run_id()}.log")
     assert log.stat().st_mode & 0o777 == 0o600
     assert "end      done ok=24 fail=0 exit=0" in log.read_text()
 
 
-def test_a_terminated_screen_leaves_the_terminal_as_it_was(stage: Harness, tmux: Tmux) -> None:
-    stage.write_plan(limits=ONE_BY_ONE)
-    stage.simulator(STEADY, volumes=30)
-    named = str(stage.folder / "named.db")
+def test_a_terminated_screen_leaves_the_terminal_as_it_was(harness: Harness, tmux: Tmux) -> None:
+    harness.write_plan(limits=ONE_BY_ONE)
+    harness.simulator(STEADY, volumes=30)
+    named = str(harness.folder / "named.db")
     window = tmux.open("run", "plan.yaml", "--db", named)
     window.until(r"active 2/2 [\s\S]*q Detach")
     os.kill(window.pid(), signal.SIGTERM)
     code, text = window.left()
     assert code == 128 + signal.SIGTERM
     assert f"--db {named}" in text.replace("\n", ""), "how to come back names the store"
-    stage("stop", "latest", "--db", named)
+    harness("stop", "latest", "--db", named)
 
 
 def test_a_killed_engine_is_shown_in_time_and_replaced_from_the_screen(
-    stage: Harness, tmux: Tmux
+    harness: Harness, tmux: Tmux
 ) -> None:
-    stage.write_plan(limits={"rate": "200/s", "in_flight": 4, "connections": 2})
-    cloud = stage.simulator("backups: {duration: 1s, visible_after: 50ms}\n", volumes=12)
+    harness.write_plan(limits={"rate": "200/s", "in_flight": 4, "connections": 2})
+    cloud = harness.simulator("backups: {duration: 1s, visible_after: 50ms}\n", volumes=12)
     window = tmux.open("run", "plan.yaml")
     window.until(r"active 4/4 [\s\S]*q Detach")
-    engine = engine_of(stage)
+    engine = engine_of(harness)
     assert engine is not None
     killed_at = time.monotonic()
     os.kill(engine, signal.SIGKILL)
@@ -82,34 +82,36 @@ def test_a_killed_engine_is_shown_in_time_and_replaced_from_the_screen(
 
     window.press("c")
     window.until(r" ENDED .*\n.*100\.0%  12/12")
-    assert settled(stage, window) == {"succeeded": 12}
+    assert settled(harness, window) == {"succeeded": 12}
     window.press("q")
     assert window.left()[0] == 0
     assert len(cloud.accepted()) == 12, "nothing twice"
 
 
-def test_an_engine_that_cannot_start_is_reported_on_the_screen(stage: Harness, tmux: Tmux) -> None:
-    stage.cloud("backups: {duration: 60s, visible_after: 50ms}\n", volumes=2)
+def test_an_engine_that_cannot_start_is_reported_on_the_screen(
+    harness: Harness, tmux: Tmux
+) -> None:
+    harness.cloud("backups: {duration: 60s, visible_after: 50ms}\n", volumes=2)
     window = tmux.open("run", "plan.yaml")
     window.until(r"active 2 [\s\S]*q Detach")
-    stage("stop", "latest")
+    harness("stop", "latest")
     window.until(r"stopped: .*press c to resume")
-    stage.edit_clouds(r"password: \S+", "password: another")
+    harness.edit_clouds(r"password: \S+", "password: another")
     window.press("c")
     window.until(r"the engine did not start: [\s\S]*\(401\)")
     window.press("q")
     code, text = window.left()
     assert code == 3
-    assert f'next="vbsbatch resume {stage.run_id()}"' in text.replace("\n", "")
+    assert f'next="vbsbatch resume {harness.run_id()}"' in text.replace("\n", "")
 
 
 def test_invalid_values_in_the_store_are_reported_and_the_screen_continues(
-    stage: Harness, tmux: Tmux
+    harness: Harness, tmux: Tmux
 ) -> None:
-    stage.cloud("backups: {duration: 60s, visible_after: 50ms}\n", volumes=3)
+    harness.cloud("backups: {duration: 60s, visible_after: 50ms}\n", volumes=3)
     window = tmux.open("run", "plan.yaml")
     window.until(r"active 3 [\s\S]*q Detach")
-    with closing(sqlite3.connect(stage.store)) as db:
+    with closing(sqlite3.connect(harness.store)) as db:
         # Where only a job's details look.
         db.execute("UPDATE attempts SET verdict = 'nonsense'")
         db.commit()
@@ -122,11 +124,11 @@ def test_invalid_values_in_the_store_are_reported_and_the_screen_continues(
 
 
 def test_a_crash_of_the_screen_is_reported_and_does_not_affect_the_run(
-    stage: Harness, tmux: Tmux
+    harness: Harness, tmux: Tmux
 ) -> None:
-    cloud = stage.cloud("backups: {duration: 60s, visible_after: 50ms}\n", volumes=3)
-    (stage.folder / "faulty").mkdir()
-    (stage.folder / "faulty" / "sitecustomize.py").write_text(
+    cloud = harness.cloud("backups: {duration: 60s, visible_after: 50ms}\n", volumes=3)
+    (harness.folder / "faulty").mkdir()
+    (harness.folder / "faulty" / "sitecustomize.py").write_text(
         "from vbsbatch.tui import detail_text\ndetail_text.part = lambda *_: 1 / 0\n"
     )
     window = tmux.open("run", "plan.yaml", begin="export PYTHONPATH=$PWD/faulty")
@@ -136,8 +138,8 @@ def test_a_crash_of_the_screen_is_reported_and_does_not_affect_the_run(
     assert code == 1
     assert "the screen broke (" in text
     assert "the run is not touched" in text
-    assert f"vbsbatch attach {stage.run_id()}" in text.replace("\n", "")
-    assert engine_of(stage) is not None
+    assert f"vbsbatch attach {harness.run_id()}" in text.replace("\n", "")
+    assert engine_of(harness) is not None
     everything = window.raw().decode()
     assert "Traceback" not in everything
     tokens = cloud.world.issued

@@ -11,8 +11,8 @@ from tests.screen.tmux import Tmux
 VOLUMES = 3
 
 
-def test_without_a_suitable_terminal_the_output_is_plain(stage: Harness, tmux: Tmux) -> None:
-    fleet = stage.cloud(volumes=4 * VOLUMES).volumes()
+def test_without_a_suitable_terminal_the_output_is_plain(harness: Harness, tmux: Tmux) -> None:
+    fleet = harness.cloud(volumes=4 * VOLUMES).volumes()
     ways: dict[str, dict[str, Any]] = {
         "no keyboard": {"shell": "</dev/null"},
         "piped stderr": {"shell": "2>piped.txt"},
@@ -22,7 +22,7 @@ def test_without_a_suitable_terminal_the_output_is_plain(stage: Harness, tmux: T
     windows = {}
     for number, (way, how) in enumerate(ways.items()):
         own = fleet[number * VOLUMES : (number + 1) * VOLUMES]
-        (stage.folder / f"list{number}.json").write_text(json.dumps(own))
+        (harness.folder / f"list{number}.json").write_text(json.dumps(own))
         words = ("run", "plan.yaml", "--volumes", f"list{number}.json", "--yes", "-v")
         windows[way] = tmux.open(*words, **how)
     written = {}
@@ -33,7 +33,7 @@ def test_without_a_suitable_terminal_the_output_is_plain(stage: Harness, tmux: T
             window.raw().replace(b"\r\n", b"\n").partition(b"\nleft with")[0].strip(b"\n")
         )
     assert written["piped stderr"] == b"", "results are for a report"
-    written["piped stderr"] = (stage.folder / "piped.txt").read_bytes()
+    written["piped stderr"] = (harness.folder / "piped.txt").read_bytes()
     for way, output in written.items():
         assert b"end      done ok=3 fail=0 exit=0" in output, way
         assert b"running->succeeded" in output or b"ok " in output, way
@@ -41,10 +41,10 @@ def test_without_a_suitable_terminal_the_output_is_plain(stage: Harness, tmux: T
         assert b"\r" not in output, way
 
 
-def test_a_screen_requested_without_a_terminal_is_refused(stage: Harness) -> None:
+def test_a_screen_requested_without_a_terminal_is_refused(harness: Harness) -> None:
     for words in (("run", "plan.yaml"), ("runs",), ("attach",)):
         if words == ("attach",):
-            stage.cloud(volumes=1)
-            stage("run", "plan.yaml")
-        line = stage.refused(*words, "--progress", "tui")
+            harness.cloud(volumes=1)
+            harness("run", "plan.yaml")
+        line = harness.refused(*words, "--progress", "tui")
         assert line.startswith("the screen needs a terminal"), words

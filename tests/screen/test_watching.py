@@ -12,10 +12,10 @@ TEN_AT_A_TIME = {"rate": "200/s", "in_flight": 10, "connections": 4}
 
 
 def test_two_screens_count_what_the_store_counts_and_one_steers_what_both_show(
-    stage: Harness, tmux: Tmux
+    harness: Harness, tmux: Tmux
 ) -> None:
-    stage.write_plan(limits=TEN_AT_A_TIME)
-    stage.simulator("backups: {duration: [1500ms, 2500ms], visible_after: 50ms}\n", volumes=30)
+    harness.write_plan(limits=TEN_AT_A_TIME)
+    harness.simulator("backups: {duration: [1500ms, 2500ms], visible_after: 50ms}\n", volumes=30)
     first = tmux.open("run", "plan.yaml")
     title = first.told("#{pane_title}")
     first.until(r"active 10/10 ")
@@ -23,15 +23,15 @@ def test_two_screens_count_what_the_store_counts_and_one_steers_what_both_show(
     second = tmux.open("attach", size=(80, 24))
     first.until(r"PAUSED")
     second.until(r"PAUSED")
-    counts = settled(stage, first, second)
+    counts = settled(harness, first, second)
     assert sum(counts.values()) == 30
     assert counts["waiting"], counts
 
     second.press("p")
     first.until(r" ENDED .*\n.*100\.0%  30/30")
     second.until(r" ENDED .*\n.*100\.0%  30/30")
-    assert settled(stage, first, second) == {"succeeded": 30}
-    run = stage.run_id()
+    assert settled(harness, first, second) == {"succeeded": 30}
+    run = harness.run_id()
     assert first.told("#{pane_title}") == f"vbsbatch {run} 100% ended"
     assert f"\x1b]9;run {run} ended: 30/30, 0 failed\x1b\\\a".encode() in first.raw()
 
@@ -44,9 +44,9 @@ def test_two_screens_count_what_the_store_counts_and_one_steers_what_both_show(
 
 
 def test_failures_are_retried_by_their_code_and_the_run_ends_well(
-    stage: Harness, tmux: Tmux
+    harness: Harness, tmux: Tmux
 ) -> None:
-    cloud = stage.simulator(volumes=8)
+    cloud = harness.simulator(volumes=8)
     full = [volume["ID"] for volume in cloud.volumes()[:3]]
     slow = "backups: {duration: 2500ms, visible_after: 50ms}\n"
     fault = "{on: create, do: status, status: 400, code: VolumeBackup.0040, volumes: %s}"
@@ -65,14 +65,14 @@ def test_failures_are_retried_by_their_code_and_the_run_ends_well(
     window.until(r" ENDED .*\n.*100\.0%  8/8")
     window.press("q")
     assert window.left()[0] == 0
-    assert {job["state"] for job in stage.jobs()} == {"succeeded"}
-    assert {job["attempts"] for job in stage.jobs()} == {1, 2}
+    assert {job["state"] for job in harness.jobs()} == {"succeeded"}
+    assert {job["attempts"] for job in harness.jobs()} == {1, 2}
 
 
 def test_a_run_that_failed_ends_with_its_exit_code_and_what_to_type_next(
-    stage: Harness, tmux: Tmux
+    harness: Harness, tmux: Tmux
 ) -> None:
-    cloud = stage.cloud(volumes=2)
+    cloud = harness.cloud(volumes=2)
     first = cloud.volumes()[0]["ID"]
     fault = "{on: create, do: status, status: 400, code: VolumeBackup.0040, volumes: [%s]}"
     cloud.behave(f"backups: {{duration: 100ms}}\nfaults:\n  - {fault % first}\n")
@@ -83,15 +83,15 @@ def test_a_run_that_failed_ends_with_its_exit_code_and_what_to_type_next(
     assert code == 1
     assert "end      partial ok=1 fail=1 exit=1" in text
     joined = text.replace("\n", "")
-    assert f'next="vbsbatch retry {stage.run_id()} --code VolumeBackup.0040"' in joined
+    assert f'next="vbsbatch retry {harness.run_id()} --code VolumeBackup.0040"' in joined
 
 
 def test_the_list_of_runs_opens_with_the_program_alone_and_from_runs(
-    stage: Harness, tmux: Tmux
+    harness: Harness, tmux: Tmux
 ) -> None:
-    stage.cloud(volumes=2)
-    elsewhere = str(stage.folder / "else where.db")
-    stage("run", "plan.yaml", "--db", elsewhere, "--progress", "quiet")
+    harness.cloud(volumes=2)
+    elsewhere = str(harness.folder / "else where.db")
+    harness("run", "plan.yaml", "--db", elsewhere, "--progress", "quiet")
     alone = tmux.open("--db", elsewhere)
     listed = tmux.open("runs", "--db", elsewhere, "--progress", "tui")
     for window in (alone, listed):
@@ -100,4 +100,4 @@ def test_the_list_of_runs_opens_with_the_program_alone_and_from_runs(
         window.until(r" ENDED .*\n.*100\.0%  2/2")
         window.press("q")
         assert window.left()[0] == 0
-    assert re.search(r"STATE .*\n.*DONE", stage("--db", elsewhere, "runs").stdout)
+    assert re.search(r"STATE .*\n.*DONE", harness("--db", elsewhere, "runs").stdout)

@@ -28,7 +28,7 @@ class Tmux:
         kept = {k: v for k, v in environment.items() if k not in ("CI", "TMUX", "NO_COLOR")}
         self._environment = {**kept, "LC_ALL": "C.UTF-8", "SHELL": "/bin/sh"}
         self._opened = 0
-        self("new-session", "-d", "-s", "stage", "exec cat")
+        self("new-session", "-d", "-s", "harness", "exec cat")
         self("set-option", "-s", "set-clipboard", "on")
         self("set-option", "-g", "history-limit", "5000")
 

@@ -44,31 +44,31 @@ FROM job_list GROUP BY word"""
         return dict(db.execute(query).fetchall())
 
 
-def settled(stage: Harness, *windows: Window) -> dict[str, int]:
+def settled(harness: Harness, *windows: Window) -> dict[str, int]:
     """Wait until nothing is under way, and store and every screen say the same; the counts."""
 
     def same() -> dict[str, int] | None:
-        before = sql_counts(stage.store)
+        before = sql_counts(harness.store)
         shown = [header_counts(window.text()) for window in windows]
         still = not {"running", "unknown"} & before.keys()
         return before if still and all(counts == before for counts in shown) else None
 
     agreed = until(same)
-    assert sql_counts(stage.store) == agreed
+    assert sql_counts(harness.store) == agreed
     return dict(agreed)
 
 
-def engine_of(stage: Harness) -> int | None:
+def engine_of(harness: Harness) -> int | None:
     """The process that drives the newest run."""
-    with open_store(stage.store, readonly=True) as store:
+    with open_store(harness.store, readonly=True) as store:
         holder = store.is_live(store.runs()[0].id)
         return None if holder is None else holder.pid
 
 
-def ended(stage: Harness) -> Callable[[], bool]:
+def ended(harness: Harness) -> Callable[[], bool]:
     """Whether the newest run has ended and its engine is gone."""
 
     def look() -> bool:
-        return stage.runs()[0]["state"] == "ended" and engine_of(stage) is None
+        return harness.runs()[0]["state"] == "ended" and engine_of(harness) is None
 
     return look

@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from tests.cli.conftest import stage
+from tests.cli.conftest import harness
 
-__all__ = ["stage"]
+__all__ = ["harness"]

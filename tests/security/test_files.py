@@ -145,10 +145,10 @@ def test_a_file_of_ours_that_others_may_read_becomes_private(tmp_path: Path) -> 
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_folders_of_a_new_store_are_private_under_any_umask(stage: Harness) -> None:
-    stage.cloud(volumes=1)
-    store = stage.folder / "deep" / "deeper" / "vbsbatch.db"
-    stage("run", "plan.yaml", "--yes", "--db", str(store), umask=0)
+def test_the_folders_of_a_new_store_are_private_under_any_umask(harness: Harness) -> None:
+    harness.cloud(volumes=1)
+    store = harness.folder / "deep" / "deeper" / "vbsbatch.db"
+    harness("run", "plan.yaml", "--yes", "--db", str(store), umask=0)
     for folder in (store.parent, store.parent.parent):
         assert folder.stat().st_mode & 0o777 == 0o700
 
@@ -175,7 +175,7 @@ def test_every_new_file_is_opened_by_open_private() -> None:
         "cli/detached_engine.py": "through the door",
         "simulator/server.py": "through the door",
         "report/output.py": "mkstemp",
-        "cli/simulate_command.py": "in a folder of mkdtemp",
+        "simulator/demo_files.py": "in a folder of mkdtemp",
         "cli/__init__.py": "/dev/null",
     }
     found = {

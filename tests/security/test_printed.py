@@ -226,9 +226,9 @@ def test_a_plan_of_volumes_named_like_a_secret_does_not_contain_it() -> None:
     ]
 
 
-def echoing(stage: Harness) -> None:
+def echoing(harness: Harness) -> None:
     """A cloud that gives every volume the name, and every server, of the token that was sent."""
-    cloud = stage.cloud(volumes=3)
+    cloud = harness.cloud(volumes=3)
     broken, *others = cloud.world.project.volumes.values()
     broken.status, broken.name = "error", "ECHO"
     others[0].name = "x" * 200 + "ECHO"
@@ -241,20 +241,24 @@ def echoing(stage: Harness) -> None:
         return replace(reply, body=reply.body.replace(b"ECHO", token))
 
     cloud.world.handle = handle  # type: ignore[method-assign]
-    stage.write_plan(volumes=[{"id": volume.id} for volume in (broken, *others)], volumes_from=None)
+    harness.write_plan(
+        volumes=[{"id": volume.id} for volume in (broken, *others)], volumes_from=None
+    )
 
 
-def test_a_token_used_as_a_volume_name_gets_into_no_file(stage: Harness) -> None:
-    echoing(stage)
-    stage("plan", "new", "--cloud", "simulator", "-o", "new.yaml")
-    stage("plan", "new", "--cloud", "simulator", "--status", "error", "-o", "broken.yaml")
-    json.loads(stage("check", "plan.yaml", "--online", "--json", code=2).stdout)
-    json.loads(stage("plan", "diff", "plan.yaml", "--json", code=1).stdout)
-    stage("plan", "diff", "new.yaml")
-    for path in stage.folder.glob("*.yaml"):
-        stage.heard.append(path.read_text())
-    assert yaml.safe_load((stage.folder / "broken.yaml").read_text())["volumes"][0]["name"] == "***"
-    assert [text for text in stage.heard if "gAAAA" in text] == []
+def test_a_token_used_as_a_volume_name_gets_into_no_file(harness: Harness) -> None:
+    echoing(harness)
+    harness("plan", "new", "--cloud", "simulator", "-o", "new.yaml")
+    harness("plan", "new", "--cloud", "simulator", "--status", "error", "-o", "broken.yaml")
+    json.loads(harness("check", "plan.yaml", "--online", "--json", code=2).stdout)
+    json.loads(harness("plan", "diff", "plan.yaml", "--json", code=1).stdout)
+    harness("plan", "diff", "new.yaml")
+    for path in harness.folder.glob("*.yaml"):
+        harness.heard.append(path.read_text())
+    assert (
+        yaml.safe_load((harness.folder / "broken.yaml").read_text())["volumes"][0]["name"] == "***"
+    )
+    assert [text for text in harness.heard if "gAAAA" in text] == []
 
 
 def test_a_password_in_a_url_is_never_shown() -> None:
@@ -266,14 +270,14 @@ def test_a_password_in_a_url_is_never_shown() -> None:
 
 
 def test_a_password_in_an_endpoint_is_neither_shown_nor_suggested_nor_passed_on(
-    stage: Harness,
+    harness: Harness,
 ) -> None:
     not_allowed = "{on: create, do: status, status: 403, code: VolumeBackup.0042}"
-    cloud = stage.cloud(FAST + f"faults: [{not_allowed}]", volumes=2)
+    cloud = harness.cloud(FAST + f"faults: [{not_allowed}]", volumes=2)
     endpoint = cloud.url.replace("//", "//me:s3cr3t/word@")
-    done = stage("run", "plan.yaml", "--yes", "--vbs-endpoint", endpoint, code=3)
+    done = harness("run", "plan.yaml", "--yes", "--vbs-endpoint", endpoint, code=3)
     assert f"--vbs-endpoint {cloud.url}" in done.stderr, done.stderr
-    for text in stage.heard:
+    for text in harness.heard:
         assert "s3cr3t" not in text
 
 
@@ -297,19 +301,19 @@ def test_a_password_in_an_endpoint_is_neither_shown_nor_suggested_nor_passed_on(
     ],
 )
 def test_escape_characters_of_arguments_do_not_reach_the_terminal(
-    stage: Harness, words: list[str]
+    harness: Harness, words: list[str]
 ) -> None:
-    stage.write_plan()
-    done = stage(*words, code=2)  # the stage looks for control characters in what is said
+    harness.write_plan()
+    done = harness(*words, code=2)  # the harness looks for control characters in what is said
     assert "\x1b" not in done.stderr + done.stdout
 
 
-def test_escape_characters_of_paths_do_not_reach_the_terminal(stage: Harness) -> None:
-    stage.cloud(volumes=1)
-    store = stage.folder / "a\x1b]0;owned\x07b" / "c.db"
-    stage("run", "plan.yaml", "--yes", "--db", str(store))
-    stage("runs", "--db", str(store))
-    stage("resume", "--db", str(store), code=2)
+def test_escape_characters_of_paths_do_not_reach_the_terminal(harness: Harness) -> None:
+    harness.cloud(volumes=1)
+    store = harness.folder / "a\x1b]0;owned\x07b" / "c.db"
+    harness("run", "plan.yaml", "--yes", "--db", str(store))
+    harness("runs", "--db", str(store))
+    harness("resume", "--db", str(store), code=2)
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:

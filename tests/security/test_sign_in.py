@@ -206,14 +206,14 @@ async def test_a_catalog_for_an_access_key_has_the_same_bounds(two: Two, do: str
 
 
 @pytest.mark.parametrize("word", ["verify: false", "insecure: true"])
-def test_unchecked_certificates_cause_a_warning(two: Two, stage: Harness, word: str) -> None:
-    stage.clouds.write_bytes(two.clouds.read_bytes())
-    add(stage.clouds, word)
-    (stage.folder / "fleet.json").write_text(f'["{two.cloud.volumes()[0]["ID"]}"]')
-    assert "certificates are not checked" in stage("run", "plan.yaml").stderr
-    assert "certificates are not checked" in stage("check", "plan.yaml").stderr
-    assert "certificates are not checked" in stage("check", "plan.yaml", "--online").stdout
-    told = stage("run", "plan.yaml", "--progress", "json").stderr
+def test_unchecked_certificates_cause_a_warning(two: Two, harness: Harness, word: str) -> None:
+    harness.clouds.write_bytes(two.clouds.read_bytes())
+    add(harness.clouds, word)
+    (harness.folder / "fleet.json").write_text(f'["{two.cloud.volumes()[0]["ID"]}"]')
+    assert "certificates are not checked" in harness("run", "plan.yaml").stderr
+    assert "certificates are not checked" in harness("check", "plan.yaml").stderr
+    assert "certificates are not checked" in harness("check", "plan.yaml", "--online").stdout
+    told = harness("run", "plan.yaml", "--progress", "json").stderr
     assert '"kind":"warning"' in told.replace(" ", "")
 
 

@@ -52,34 +52,34 @@ def sql(path: Path, script: str, *values: Any) -> None:
 
 @pytest.mark.parametrize("who", ["another run's", "a stranger's"])
 def test_a_healthy_backup_that_the_store_calls_errored_is_not_deleted(
-    stage: Harness, who: str
+    harness: Harness, who: str
 ) -> None:
-    cloud = stage.cloud(volumes=2)
+    cloud = harness.cloud(volumes=2)
     ids = [volume["ID"] for volume in cloud.volumes()]
     if who == "another run's":
-        stage("run", "plan.yaml", "--yes")
-        victim = str(stage.jobs()[0]["backup_id"])
+        harness("run", "plan.yaml", "--yes")
+        victim = str(harness.jobs()[0]["backup_id"])
     else:
         victim = cloud.world.add_backup(ids[0], "kept-for-years")
-    stage.write_plan(name="second")
+    harness.write_plan(name="second")
     cloud.behave("backups: {duration: 8s, visible_after: 20ms, delete: 50ms}")
-    process = stage.start("run", "plan.yaml", "--yes", "--no-preflight")
-    until(lambda: [run for run in stage.runs() if run["plan"] == "second"])
-    until(lambda: len(stage.jobs("--state", "running")) == 2)
+    process = harness.start("run", "plan.yaml", "--yes", "--no-preflight")
+    until(lambda: [run for run in harness.runs() if run["plan"] == "second"])
+    until(lambda: len(harness.jobs("--state", "running")) == 2)
     process.kill()
     process.wait()
     sql(
-        stage.store,
+        harness.store,
         "UPDATE jobs SET backup_id = ?, errored_backup_id = ?"
         " WHERE no = 1 AND run = (SELECT max(no) FROM runs)",
         victim,
         victim,
     )
     cloud.behave("backups: {duration: 50ms, visible_after: 0s, delete: 0s}")
-    stage("resume", "--progress", "plain")
+    harness("resume", "--progress", "plain")
     assert victim in {backup["id"] for backup in cloud.project().backups()}
     assert cloud.ledger("delete") == []
-    with closing(sqlite3.connect(stage.store)) as db:
+    with closing(sqlite3.connect(harness.store)) as db:
         said = [text for (text,) in db.execute("SELECT text FROM events WHERE text NOT NULL")]
     assert [text for text in said if f"errored backup {victim} stays: its" in text]
 

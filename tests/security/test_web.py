@@ -43,7 +43,7 @@ def anyio_backend() -> str:
 class Served:
     """A server of the newest run's screen."""
 
-    stage: Harness
+    harness: Harness
     process: Process
     address: str
     """With its key."""
@@ -71,18 +71,18 @@ class Served:
     def finish(self) -> list[str]:
         """End it; what it had to complain about."""
         self.process.send_signal(signal.SIGINT)
-        done = self.stage.finish(self.process, 0)  # no traceback: the stage looks
+        done = self.harness.finish(self.process, 0)  # no traceback: the harness looks
         assert self.key not in done.stderr
         return [line for line in done.stderr.splitlines() if line.startswith("vbsbatch:")]
 
 
 @pytest.fixture
-def served(stage: Harness) -> Served:
-    finished_run(stage)
+def served(harness: Harness) -> Served:
+    finished_run(harness)
     limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (FEW, FEW))  # noqa: E731
-    process = stage.start("attach", "--web", preexec_fn=limit)
+    process = harness.start("attach", "--web", preexec_fn=limit)
     assert process.stdout is not None
-    return Served(stage, process, process.stdout.readline().strip())
+    return Served(harness, process, process.stdout.readline().strip())
 
 
 def test_only_the_printed_path_is_served_under_its_own_host_and_origin(
@@ -164,9 +164,9 @@ async def test_a_window_size_is_limited_to_valid_values(served: Served) -> None:
         with anyio.move_on_after(8):
             while not socket_.closed:
                 await socket_.receive()
-        (screen,) = screens(served.stage.store)
+        (screen,) = screens(served.harness.store)
         assert psutil.Process(screen).memory_info().rss < 400 << 20
-    until(lambda: not screens(served.stage.store))
+    until(lambda: not screens(served.harness.store))
     assert served.status(b"/%s/ws?width=x" % served.key.encode()) == 400
     served.finish()
 
@@ -190,7 +190,7 @@ async def test_an_invalid_message_ends_only_that_screen(served: Served, message:
         with anyio.fail_after(30):
             while not socket_.closed:
                 await socket_.receive()
-    until(lambda: not screens(served.stage.store))
+    until(lambda: not screens(served.harness.store))
     assert served.status(b"/%s/" % served.key.encode()) == 200
     assert served.finish() == []
 
@@ -215,13 +215,13 @@ def test_the_number_of_screens_is_limited_and_they_end_with_their_sockets(served
             assert connection.recv(12) == b"HTTP/1.1 101"
         with upgraded(served) as one_more:
             assert one_more.recv(12) == b"HTTP/1.1 503"
-        until(lambda: len(screens(served.stage.store)) == SESSIONS)
+        until(lambda: len(screens(served.harness.store)) == SESSIONS)
         for connection in opened[1:]:
             connection.close()  # with bytes unread: a reset
-        until(lambda: len(screens(served.stage.store)) == 1)
+        until(lambda: len(screens(served.harness.store)) == 1)
         with upgraded(served) as again:
             assert again.recv(12) == b"HTTP/1.1 101"
-    until(lambda: not screens(served.stage.store))
+    until(lambda: not screens(served.harness.store))
     served.finish()
 
 
@@ -276,7 +276,7 @@ async def test_a_page_of_another_port_gets_no_key_and_cannot_use_the_screen(
 
     if CHROMIUM is None:
         pytest.skip("NOT TESTED: there is no Chromium, so no browser has been attacked")
-    run = served.stage.run_id()
+    run = served.harness.run_id()
     async with browser(tmp_path / "profile") as page:
         await page.open(served.address)
         await page.until(lambda seen: run.encode() in seen)

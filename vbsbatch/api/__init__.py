@@ -1,5 +1,5 @@
-"""What vbsbatch can do, as typed async functions: each command of the command line is one of them.
+"""What vbsbatch can do, as typed async functions: each command of the command line calls one.
 
-Nothing here prints, handles signals, starts a process or knows click. Errors are those of
-`vbsbatch.errors`. The package `vbsbatch` itself exports what is public.
+Nothing here prints, handles signals, starts a process or imports click. Errors are those of
+`vbsbatch.errors`. The package `vbsbatch` exports the public names.
 """

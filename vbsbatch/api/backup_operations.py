@@ -1,4 +1,4 @@
-"""Restoring and deleting the backups that an earlier run made: runs of their own."""
+"""Restores and deletes the backups that an earlier run made; each is a run of its own."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import TypeVar
 from vbsbatch.api.cloud_lists import listed, volumes_by_id
 from vbsbatch.api.driving import RunResult, drive, result_of
 from vbsbatch.api.runs import cloud_now
-from vbsbatch.api.sessions import check_project, signed_in
+from vbsbatch.api.sessions import session_for
 from vbsbatch.api.stores import StoreName, opened_store
-from vbsbatch.cloud import CloudChoice, CloudService
+from vbsbatch.cloud import CloudService
 from vbsbatch.errors import CloudRefused, CloudUnavailable, UsageError
 from vbsbatch.model import (
     ENDED_STATES,
@@ -46,14 +46,23 @@ _NOT_ENDED = tuple(state for state in JobState if state not in ENDED_STATES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Prepared:
-    """What a restore or a prune would do in the cloud as it is now; nothing is stored yet."""
+class OperationRequest:
+    """A restore or a prune as the store alone knows it."""
 
     source: Run
     """The run that made the backups."""
     settings: Settings
     jobs: Sequence[Job]
     """One for each backup, in `settings.source_backup_id`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """What a restore or a prune would do in the cloud now; nothing is stored yet."""
+
+    request: OperationRequest
+    jobs: Sequence[Job]
+    """Those of the request that can be done."""
     backups: Mapping[str, Backup]
     """The backups of the jobs as the cloud lists them, by id."""
     left_alone: Sequence[tuple[Job, str]] = ()
@@ -75,20 +84,16 @@ async def restore(
 ) -> RunResult:
     """Overwrite volumes with the backups that a run made of them, without asking.
 
-    All volumes, or `volumes` (ids or names); `to` has `OLD=NEW`, to restore the backup of OLD onto
-    the volume with the id NEW. Raises `UsageError` before anything is sent when one of them cannot
-    be restored; else as `run`.
+    Restores all volumes, or `volumes` (ids or names). `OLD=NEW` in `to` restores the backup of OLD
+    onto the volume with the id NEW. Raises `UsageError` before anything is sent when one of them
+    cannot be restored; other errors as for `run`.
     """
     with opened_store(store) as opened:
-        source = source_run(opened, run_id, "restored")
-        wanted = restorable(opened, source, volumes, to)
-        settings = settings_for(Operation.RESTORE, source, rate=rate, in_flight=in_flight)
-        choice = _choice(source, cloud, vbs_endpoint, block_storage_endpoint)
-        async with signed_in(choice, settings) as session:
-            prepared = await prepare_restore(session, source, settings, wanted)
-            created = create_operation_run(opened, prepared, session, choice.cloud)
-            await drive(opened, created, session, observers=observers, resumed=False)
-        return result_of(opened, opened.run(created.id))
+        request = request_restore(opened, run_id, volumes, to, rate=rate, in_flight=in_flight)
+        place = (cloud, vbs_endpoint, block_storage_endpoint)
+        async with session_for(request.source, *place, settings=request.settings) as session:
+            prepared = await prepare_restore(session, request)
+            return await _carry_out(opened, prepared, session, cloud, observers)
 
 
 async def prune(
@@ -104,23 +109,23 @@ async def prune(
     in_flight: int | None = None,
     observers: Iterable[Observer] = (),
 ) -> RunResult:
-    """Delete the backups that a run made, without asking; `prunable` lists them before.
+    """Delete the backups that a run made, without asking; `prunable` lists them first.
 
-    All of them, or those of `volumes` (ids or names); `errored` takes in the last that each failed
-    job left in error. Raises `UsageError` when there is nothing to delete; else as `run`.
+    Deletes all of them, or those of `volumes` (ids or names). `errored` adds the last backup that
+    each failed job left in error. Raises `UsageError` when there is nothing to delete; other errors
+    as for `run`.
     """
     with opened_store(store) as opened:
-        source = source_run(opened, run_id, "deleted")
-        sources = deletable(opened, source, volumes, errored=errored)
-        settings = settings_for(Operation.PRUNE, source, rate=rate, in_flight=in_flight)
-        choice = _choice(source, cloud, vbs_endpoint, block_storage_endpoint)
-        async with signed_in(choice, settings) as session:
-            prepared = await prepare_prune(session, source, settings, sources)
+        request = request_prune(
+            opened, run_id, volumes, errored=errored, rate=rate, in_flight=in_flight
+        )
+        refuse_restores_of(opened, request)
+        place = (cloud, vbs_endpoint, block_storage_endpoint)
+        async with session_for(request.source, *place, settings=request.settings) as session:
+            prepared = await prepare_prune(session, request)
             if not prepared.jobs:
-                raise UsageError(f"run {source.id} has no backup left that may be deleted")
-            created = create_operation_run(opened, prepared, session, choice.cloud)
-            await drive(opened, created, session, observers=observers, resumed=False)
-        return result_of(opened, opened.run(created.id))
+                raise UsageError(f"run {request.source.id} has no backup left that may be deleted")
+            return await _carry_out(opened, prepared, session, cloud, observers)
 
 
 async def prunable(
@@ -133,19 +138,58 @@ async def prunable(
     vbs_endpoint: str | None = None,
     block_storage_endpoint: str | None = None,
 ) -> list[Backup]:
-    """The backups that `prune` would delete, as the cloud lists them. Nothing is deleted."""
+    """List the backups that `prune` would delete, as the cloud shows them. Nothing is deleted."""
     with opened_store(store, readonly=True) as opened:
-        source = source_run(opened, run_id, "deleted")
-        sources = with_backup(opened.jobs(source.id), volumes, errored=errored)
-        settings = settings_for(Operation.PRUNE, source, rate=None, in_flight=None)
-        choice = _choice(source, cloud, vbs_endpoint, block_storage_endpoint)
-        async with signed_in(choice, settings) as session:
-            prepared = await prepare_prune(session, source, settings, sources)
+        request = request_prune(opened, run_id, volumes, errored=errored)
+        place = (cloud, vbs_endpoint, block_storage_endpoint)
+        async with session_for(request.source, *place, settings=request.settings) as session:
+            prepared = await prepare_prune(session, request)
         return [prepared.backups[backup_id(job)] for job in prepared.jobs]
 
 
-def source_run(store: RunStore, run_id: str, done: str) -> Run:
-    """The run whose backups are meant; raises `UsageError` for one that made none."""
+def request_restore(
+    store: RunStore,
+    run_id: str,
+    volumes: Sequence[str],
+    to: Sequence[str],
+    *,
+    rate: Rate | None = None,
+    in_flight: int | None = None,
+) -> OperationRequest:
+    """Read from the store what a restore needs.
+
+    Raises `UsageError` for wrong names, and while another restore has yet to write these volumes.
+    """
+    source = _source_run(store, run_id, "restored")
+    jobs = restores(with_backup(store.jobs(source.id), volumes), to)
+    _refuse_overlap(store, {job.volume_id for job in jobs}, attrgetter("volume_id"))
+    settings = settings_for(Operation.RESTORE, source, rate=rate, in_flight=in_flight)
+    return OperationRequest(source=source, settings=settings, jobs=jobs)
+
+
+def request_prune(
+    store: RunStore,
+    run_id: str,
+    volumes: Sequence[str],
+    *,
+    errored: bool,
+    rate: Rate | None = None,
+    in_flight: int | None = None,
+) -> OperationRequest:
+    """Read from the store what a prune needs; raises `UsageError` for wrong names."""
+    source = _source_run(store, run_id, "deleted")
+    jobs = with_backup(store.jobs(source.id), volumes, errored=errored)
+    settings = settings_for(Operation.PRUNE, source, rate=rate, in_flight=in_flight)
+    return OperationRequest(source=source, settings=settings, jobs=jobs)
+
+
+def refuse_restores_of(store: RunStore, request: OperationRequest) -> None:
+    """Raise `UsageError` while a restore has yet to read backups that are to be deleted."""
+    _refuse_overlap(store, {backup_id(job) for job in request.jobs}, backup_id)
+
+
+def _source_run(store: RunStore, run_id: str, done: str) -> Run:
+    """Find the run by its id; raises `UsageError` for a run that makes no backups."""
     found = store.run(run_id)
     if found.settings.operation is not Operation.BACKUP:
         raise UsageError(
@@ -155,68 +199,46 @@ def source_run(store: RunStore, run_id: str, done: str) -> Run:
     return found
 
 
-def restorable(
-    store: RunStore, source: Run, volumes: Sequence[str], to: Sequence[str]
-) -> list[Job]:
-    """The jobs of a restore; raises `UsageError` where another restore is still at work."""
-    wanted = restores(with_backup(store.jobs(source.id), volumes), to)
-    _refuse_overlap(store, {job.volume_id for job in wanted}, attrgetter("volume_id"))
-    return wanted
-
-
-def deletable(store: RunStore, source: Run, volumes: Sequence[str], *, errored: bool) -> list[Job]:
-    """The jobs whose backups are to be deleted; raises likewise."""
-    sources = with_backup(store.jobs(source.id), volumes, errored=errored)
-    _refuse_overlap(store, {backup_id(job) for job in sources}, backup_id)
-    return sources
-
-
-async def prepare_restore(
-    service: CloudService, source: Run, settings: Settings, wanted: Sequence[Job]
-) -> Prepared:
-    """Look whether each backup and volume is fit for the restore; raises `UsageError` if not."""
-    backups = await _listed(service, source, wanted)
-    onto = {job.volume_id for job in wanted}
-    targets = await _looked(volumes_by_id(service.inventory, onto))
-    jobs = called(wanted, targets)
+async def prepare_restore(service: CloudService, request: OperationRequest) -> Prepared:
+    """Check each backup and volume in the cloud; raises `UsageError` if one is not fit."""
+    backups = await _listed(service, request.jobs)
+    onto = {job.volume_id for job in request.jobs}
+    targets = await _or_refuse(volumes_by_id(service.inventory, onto))
+    jobs = called(request.jobs, targets)
     if objections := objections_to_restore(jobs, backups, targets):
         raise UsageError("\n".join([*objections, "nothing was restored"]))
-    return Prepared(source=source, settings=settings, jobs=jobs, backups=backups)
+    return Prepared(request=request, jobs=jobs, backups=backups)
 
 
-async def prepare_prune(
-    service: CloudService, source: Run, settings: Settings, sources: Sequence[Job]
-) -> Prepared:
-    """Look which of the backups may be deleted."""
-    backups = await _listed(service, source, sources)
+async def prepare_prune(service: CloudService, request: OperationRequest) -> Prepared:
+    """Find out in the cloud which of the backups may be deleted."""
+    backups = await _listed(service, request.jobs)
     made_at = {key: float(backup.created_at or 0.0) for key, backup in backups.items()}
     kept, left_alone = [], []
-    for job in deletions(sources, made_at):
+    for job in deletions(request.jobs, made_at):
         objection = objection_to_deletion(job, backups.get(backup_id(job)))
         if objection is None:
             kept.append(job)
         else:
             left_alone.append((job, objection))
-    return Prepared(
-        source=source, settings=settings, jobs=kept, backups=backups, left_alone=left_alone
-    )
+    return Prepared(request=request, jobs=kept, backups=backups, left_alone=left_alone)
 
 
 def create_operation_run(
     store: RunStore, prepared: Prepared, service: CloudService, cloud: str | None
 ) -> Run:
     """Freeze a restore or a prune into the store as a run of its own."""
-    now, source = wall(), prepared.source
+    now, source, settings = wall(), prepared.request.source, prepared.request.settings
     new = Run(
         id=store.new_run_id(now),
-        plan=f"{prepared.settings.operation} of {source.id}",
-        cloud=cloud,
+        plan=f"{settings.operation} of {source.id}",
+        cloud=cloud or source.cloud,
         project_id=service.project_id,
         project_name=service.project_name,
         region=service.region,
         endpoint=service.endpoint,
         state=RunState.RUNNING,
-        settings=prepared.settings,
+        settings=settings,
         created_at=now,
         created_cloud_at=cloud_now(service),
     )
@@ -225,23 +247,24 @@ def create_operation_run(
 
 
 def backup_id(job: Job) -> str:
-    """The backup that a job restores or deletes."""
+    """The id of the backup that a job restores or deletes."""
     return job.settings.source_backup_id or ""
 
 
-def _choice(
-    source: Run, cloud: str | None, vbs_endpoint: str | None, block_storage_endpoint: str | None
-) -> CloudChoice:
-    return CloudChoice(
-        cloud=cloud or source.cloud,
-        service=source.settings.service,
-        vbs_endpoint=vbs_endpoint,
-        block_storage_endpoint=block_storage_endpoint,
-    )
+async def _carry_out(
+    store: RunStore,
+    prepared: Prepared,
+    session: CloudService,
+    cloud: str | None,
+    observers: Iterable[Observer],
+) -> RunResult:
+    created = create_operation_run(store, prepared, session, cloud)
+    await drive(store, created, session, observers=observers, resumed=False)
+    return result_of(store, created.id)
 
 
 def _refuse_overlap(store: RunStore, wanted: Set[str], of: Callable[[Job], str]) -> None:
-    """Refuse what another restore has yet to work on: `of` gives what of its jobs is compared."""
+    """Raise `UsageError` while another restore needs one of `wanted`; `of` gives a job's key."""
     for run in store.runs():
         if run.settings.operation is not Operation.RESTORE or run.state is RunState.ENDED:
             continue
@@ -254,15 +277,14 @@ def _refuse_overlap(store: RunStore, wanted: Set[str], of: Callable[[Job], str])
             )
 
 
-async def _listed(service: CloudService, source: Run, jobs: Sequence[Job]) -> dict[str, Backup]:
+async def _listed(service: CloudService, jobs: Sequence[Job]) -> dict[str, Backup]:
     """The backups that the jobs name, as the cloud lists them, by id."""
-    check_project(source, service)
-    return await _looked(listed(service, {backup_id(job) for job in jobs}))
+    return await _or_refuse(listed(service, {backup_id(job) for job in jobs}))
 
 
-async def _looked(look: Awaitable[Answer]) -> Answer:
-    """What a look shows; without one nothing is stored, let alone changed."""
+async def _or_refuse(query: Awaitable[Answer]) -> Answer:
+    """The answer; raises `UsageError` without one, before anything is stored or changed."""
     try:
-        return await look
+        return await query
     except (CloudUnavailable, CloudRefused) as error:
         raise UsageError(f"cannot look first, so nothing was done: {error}") from error

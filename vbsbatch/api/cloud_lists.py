@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vbsbatch.inventory.volumes_by_server import VolumesByServer
 
 Count = Callable[[int], None]
-"""Told how many volumes are there so far."""
+"""Called with the number of volumes read so far."""
 
 
 async def read_volumes(
@@ -33,7 +33,7 @@ async def read_volumes(
     wanted: Collection[str] | None = None,
     tries: Tries = USUAL,
 ) -> list[CloudVolume]:
-    """Every volume of the project, or pages of them until all that are `wanted` were among them.
+    """Read every volume of the project, or as many pages as it takes to find all `wanted` ones.
 
     Raises `CloudUnavailable` and `CloudRefused`.
     """
@@ -58,13 +58,13 @@ async def _read_volumes(
 async def volumes_by_id(
     inventory: ProjectResources, wanted: Collection[str]
 ) -> dict[str, CloudVolume]:
-    """The volumes of the project by id, those that are `wanted` among them. Raises likewise."""
+    """Read volumes by id until all `wanted` ones are found. Raises as `read_volumes`."""
     listed = await read_volumes(inventory, lambda _: None, wanted=wanted)
     return {volume.id: volume for volume in listed}
 
 
 async def read_servers(inventory: ProjectResources) -> list[CloudServer]:
-    """Every server of the project; none where nobody can be asked. Raises likewise."""
+    """Read every server of the project. Raises as `read_volumes`."""
     return await whole(partial(_read_servers, inventory))
 
 
@@ -76,7 +76,7 @@ async def _read_servers(inventory: ProjectResources) -> list[CloudServer]:
 
 
 async def survey(inventory: ProjectResources, count: Count) -> tuple[VolumesByServer, str | None]:
-    """The fleet, and why no server has a name in it, if that is so."""
+    """Read volumes by server, and the reason if the servers have no names."""
     from vbsbatch.inventory.volumes_by_server import VolumesByServer
 
     try:
@@ -96,7 +96,7 @@ async def survey(inventory: ProjectResources, count: Count) -> tuple[VolumesBySe
 
 
 async def listed(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
-    """Those of the wanted backups that the cloud lists, by id."""
+    """Find the wanted backups in the cloud's list, by id."""
     return await whole(partial(_listed, service, wanted))
 
 
@@ -115,14 +115,16 @@ async def _listed(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
 
 
 async def _one_by_one(service: CloudService, wanted: Set[str]) -> dict[str, Backup]:
-    """Those backups that the cloud knows, where its list does not tell."""
+    """Ask for each backup by itself, because the list is incomplete."""
     found = [await ask_again(partial(service.backup, each)) for each in sorted(wanted)]
     return {backup.id: backup for backup in found if backup is not None}
 
 
 async def backups_since(service: CloudService, since: Cloud) -> list[Backup]:
-    """Every backup made since then less a day, as a clock may have been set, and what else stands
-    on the pages that hold them."""
+    """Read the pages of the list that hold every backup made since then.
+
+    They reach back one day more, because a clock may have been set.
+    """
     return await whole(partial(_backups_since, service, since))
 
 
@@ -140,7 +142,7 @@ def _pages(service: CloudService) -> Pages[BackupPage]:
 
 
 async def _page(service: CloudService, page: str | None) -> BackupPage:
-    """One page, asked for again a few times: a list that failed proves nothing."""
+    """Read one page, with a few retries: a list that failed proves nothing."""
     try:
         return await ask_again(lambda: service.backups(page))
     except (ListChanged, ListIncomplete):

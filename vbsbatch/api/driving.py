@@ -1,4 +1,4 @@
-"""Drives one run in this process: store, cloud, engine and observers, wired together."""
+"""Drives one run in this process: connects store, cloud, engine and observers."""
 
 from __future__ import annotations
 
@@ -55,8 +55,9 @@ def outcome(counts: Mapping[JobState, int]) -> int:
     return FAILED if any(counts.get(state) for state in _WITHOUT_BACKUP) else SUCCEEDED
 
 
-def result_of(store: RunStore, run: Run) -> RunResult:
-    """How the run stands in the store."""
+def result_of(store: RunStore, run_id: str) -> RunResult:
+    """Read the run's result from the store."""
+    run = store.run(run_id)
     counts = store.counts(run.id)
     ended = run.state is RunState.ENDED
     return RunResult(
@@ -79,8 +80,8 @@ async def drive(
 ) -> EngineResult:
     """Drive `run` until it ends or is stopped, and pass every event to the observers.
 
-    `resumed` is false only for a run that was created just now by this process. A cancelled caller
-    waits until the answers under way have been recorded; the run is then stopped, to be resumed.
+    `resumed` is false only for a run that this process has just created. A cancelled caller waits
+    until pending answers have been recorded; the run is then stopped and can be resumed.
     Raises `RunIsLive` while another engine drives it, `StoreFailed` when the store fails.
     """
     stopping = _Stopping()
@@ -89,31 +90,31 @@ async def drive(
 
 
 class _Stopping:
-    """A wish to stop that may come before there is an engine."""
+    """Passes requests to stop on to the engine, including those made before it exists."""
 
     def __init__(self) -> None:
-        self._wishes: list[bool] = []
+        self._requests: list[bool] = []
         self._engine: Engine | None = None
 
     def begin(self, engine: Engine) -> None:
-        """From now on the engine gets the wishes, those that came earlier too."""
+        """Pass on earlier requests now, and later ones as they come."""
         self._engine = engine
-        for now in self._wishes:
+        for now in self._requests:
             engine.stop(_CANCELLED, now=now)
 
     def ask(self) -> None:
-        """Stop; asked twice, do not wait for answers."""
-        self._wishes.append(bool(self._wishes))
+        """Stop the engine; the second request does not wait for answers."""
+        self._requests.append(bool(self._requests))
         if self._engine is not None:
-            self._engine.stop(_CANCELLED, now=self._wishes[-1])
+            self._engine.stop(_CANCELLED, now=self._requests[-1])
 
 
 async def _drained(
     step: Callable[[], Awaitable[EngineResult]], stopping: _Stopping
 ) -> EngineResult:
-    """Take the step to its end whatever becomes of the caller; a cancelled one asks it to stop.
+    """Run the step to its end even if the caller is cancelled, which asks it to stop.
 
-    The step has a task of its own: asyncio's own cancellation knows no shield.
+    The step has a task of its own because asyncio's own cancellation ignores shields.
     """
     results: list[EngineResult] = []
     failures: list[Exception] = []
@@ -137,7 +138,7 @@ async def _drained(
             with anyio.CancelScope(shield=True):
                 try:
                     await done.wait()
-                except anyio.get_cancelled_exc_class():  # asyncio's own, a second time
+                except anyio.get_cancelled_exc_class():  # a second cancellation by asyncio
                     stopping.ask()
                     raise
             raise
@@ -150,7 +151,7 @@ async def _drive(
     store: RunStore,
     run: Run,
     service: CloudService,
-    told: Observers,
+    observers: Observers,
     resumed: bool,
     stopping: _Stopping,
 ) -> EngineResult:
@@ -159,8 +160,8 @@ async def _drive(
         service.worked_before()
     async with AsyncExitStack() as held:
         held.enter_context(store.lock(run.id))
-        run = store.run(run.id)  # as the engine left it that held the lock before
-        # The heartbeat of a killed engine lacks its last calls; every create is an attempt.
+        run = store.run(run.id)  # another engine may have changed it before we got the lock
+        # A killed engine's last heartbeat misses its last calls; count attempts instead.
         run = replace(run, create_calls=max(run.create_calls, store.attempt_total(run.id)))
         other = stand_in(service, run, store.jobs(run.id), elapsed)
         engine = Engine(
@@ -169,21 +170,21 @@ async def _drive(
             service=other or service,
             clock=SystemClock(),
             random=SystemRandom(),
-            listeners=[told, *([other.hear] if other else [])],
+            listeners=[observers, *([other.hear] if other else [])],
             resumed=resumed,
         )
         stopping.begin(engine)
-        told(RunStarted(run=run, live=engine))
-        result = await _beside(told, engine)
+        observers(RunStarted(run=run, live=engine))
+        result = await _beside(observers, engine)
     code = STOPPED if result.state is RunState.STOPPED else outcome(result.counts)
-    told(RunEnded(run=store.run(run.id), counts=result.counts, exit_code=code))
+    observers(RunEnded(run=store.run(run.id), counts=result.counts, exit_code=code))
     return result
 
 
-async def _beside(told: Observers, engine: Engine) -> EngineResult:
-    """Drive with the observers' own tasks beside the engine."""
+async def _beside(observers: Observers, engine: Engine) -> EngineResult:
+    """Run the observers' own tasks while the engine runs."""
     async with anyio.create_task_group() as group:
-        for task in told.background:
+        for task in observers.background:
             group.start_soon(_guarded, task, name="observer")
         result = await engine.drive()
         group.cancel_scope.cancel()
@@ -191,5 +192,5 @@ async def _beside(told: Observers, engine: Engine) -> EngineResult:
 
 
 async def _guarded(task: Callable[[], Awaitable[None]]) -> None:
-    with suppress(Exception):  # foreign code: it must not cost a backup
+    with suppress(Exception):  # not our code: a failure must not cost a backup
         await task()

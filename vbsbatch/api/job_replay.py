@@ -1,7 +1,7 @@
-"""A job as it was at one of its moves, from what the store keeps: moves, attempts, the job today.
+"""Rebuilds a job as it was at one of its moves, from the moves, attempts and job in the store.
 
-The answer to each create is kept with its attempt. What the cloud said otherwise (why its own job
-failed, say) stays on the job until the next answer; a move from before that one has no code.
+The answer to each create is kept with its attempt. Other words of the cloud (for instance why its
+own job failed) stay on the job only until the next answer; an earlier move has no code.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from vbsbatch.model import (
 from vbsbatch.store import Event
 
 NOT_SENT = "not sent"
-"""The note of a job that was claimed and given back: there was no create."""
+"""The note of a job that was claimed and given back without a create."""
 
 _SLACK = 0.002
-"""Seconds by which times that were rounded to milliseconds may differ."""
+"""Seconds: rounding to milliseconds may change a time by as much."""
 
 _FREE = frozenset({Verdict.LATER, Verdict.THROTTLE, Verdict.REAUTH, Verdict.STOP})
 _ENDED_BY_OPERATOR = frozenset({JobState.FAILED, JobState.CANCELLED})
 
 
 def is_as_then(job: Job, at: float, to: JobState) -> bool:
-    """Whether nothing has happened to the job since it went to this state at that time."""
+    """Whether nothing has happened to the job since it entered this state at that time."""
     latest = Wall(at + _SLACK)
     sent_since = job.intent_at is not None and as_wall(job.intent_at) > latest
     ended_since = job.ended_at is not None and job.ended_at > latest
@@ -43,7 +43,7 @@ def is_as_then(job: Job, at: float, to: JobState) -> bool:
 
 
 def as_it_was(job: Job, attempts: Sequence[Attempt], moves: Iterable[Event], move: Event) -> Job:
-    """The job as it was just after `move`; `attempts` and `moves` are all of the job, in order."""
+    """Rebuild the job just after `move`, from all its attempts and moves in order."""
     assert move.to is not None
     past = _Past(job=job, attempts=attempts, moves=tuple(moves))
     answered = answering(attempts, move)
@@ -60,7 +60,7 @@ def as_it_was(job: Job, attempts: Sequence[Attempt], moves: Iterable[Event], mov
         progress=None,
     )
     if answered is None and not later:
-        return then  # what the job says of the newest answer is still what it said then
+        return then  # the job's newest answer is the one it had then
     said = answered or next((a for a in reversed(attempts) if a.sent_at <= at), None)
     answer = Answer() if said is None else said.answer
     return replace(
@@ -74,7 +74,7 @@ def as_it_was(job: Job, attempts: Sequence[Attempt], moves: Iterable[Event], mov
 
 
 def as_moved(job: Job, attempts: Sequence[Attempt], move: Event) -> JobMoved:
-    """The move as its engine told it, with the job as it was then."""
+    """The event of the move, with the job as it was then."""
     assert move.came_from is not None
     return JobMoved(
         job=job,
@@ -86,7 +86,7 @@ def as_moved(job: Job, attempts: Sequence[Attempt], move: Event) -> JobMoved:
 
 
 def answering(attempts: Sequence[Attempt], move: Event) -> Attempt | None:
-    """The attempt whose answer made the move, if an answer did."""
+    """The attempt whose answer caused the move, if any."""
     if move.came_from is not JobState.SUBMITTING or move.text == NOT_SENT:
         return None
     for attempt in reversed(attempts):
@@ -97,7 +97,7 @@ def answering(attempts: Sequence[Attempt], move: Event) -> Attempt | None:
 
 
 _PROMPT = 0.5
-"""Seconds within which an engine puts down what an answer means."""
+"""Seconds: an engine records the meaning of an answer within this time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,7 +107,7 @@ class _Past:
     moves: Sequence[Event]
 
     def sent_by(self, move: Event, answered: Attempt | None, later: Sequence[Attempt]) -> int:
-        """How many creates had been sent by then, those without a recorded answer too."""
+        """How many creates had been sent by then, including those without a recorded answer."""
         if answered is not None:
             return answered.number
         if later:
@@ -115,11 +115,11 @@ class _Past:
         return self.job.attempts - (self.job.state is JobState.SUBMITTING)
 
     def uncharged(self, number: int, at: float) -> int:
-        """How many of the first `number` attempts counted for nothing at that time."""
+        """How many of the first `number` attempts were not charged at that time."""
         return sum(no <= number for no in self._free(self._renewed_by(at)) | self._excused())
 
     def _renewed_by(self, at: float) -> int:
-        """The last attempt before the newest `retry` by then: those up to it count no more."""
+        """The last attempt before the newest `retry` by then; attempts up to it no longer count."""
         asked = [move.at for move in self.moves if _is_retry(move) and move.at <= at]
         before = [a.number for a in self.attempts if asked and a.sent_at <= Wall(asked[-1])]
         return max(before, default=0)
@@ -130,7 +130,7 @@ class _Past:
         return {no for no in everything if no <= renewed or no not in costly}
 
     def _excused(self) -> set[int]:
-        """What an outage did not cost: the store knows how many, and takes the first for them."""
+        """Attempts excused by an outage: the store knows how many, so take the first ones."""
         renewed = self._renewed_by(float("inf"))
         known = self._free(renewed)
         doubtful = [

@@ -1,4 +1,4 @@
-"""A run whose store is lost: what its id tells, and what the cloud has of it."""
+"""Checks for creating a run again whose store is lost: its id, and its backups in the cloud."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from vbsbatch.store import RunStore
 
 SHOWN = 20
-"""So many backups that fit no row of the plan are named."""
+"""How many backups that fit no row of the plan are listed."""
 
 _RUN_ID = re.compile(r"(\d{8}-\d{4})-[a-z0-9]{4}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LostRun:
-    """The run that is to be made anew."""
+    """The run to create again."""
 
     id: str
     made_at: Wall
-    """The minute that its id names."""
+    """The minute in its id."""
 
 
 def lost_run(store: RunStore, run_id: str) -> LostRun:
-    """The run of this id; raises `UsageError` when the store has it, or when it is no id."""
+    """Read the id; raises `UsageError` when the store has this run, or when it is no id."""
     found = _RUN_ID.fullmatch(run_id)
     try:
         made_at = datetime.strptime(found[1] if found else "", "%Y%m%d-%H%M").replace(tzinfo=UTC)
@@ -55,8 +55,10 @@ def lost_run(store: RunStore, run_id: str) -> LostRun:
 
 
 async def check_backups(service: CloudService, plan: Plan, lost: LostRun) -> None:
-    """Raise `UsageError` when the cloud has backups that carry the run's id and fit no row of the
-    plan: it is not the plan that the run was made of, and nothing is sent."""
+    """Raise `UsageError` when backups in the cloud have the run's id and fit no row of the plan.
+
+    Then the run was made from another plan.
+    """
     from vbsbatch.report import clean
 
     try:

@@ -1,4 +1,4 @@
-"""Plans: loading them, writing one of what a cloud has, comparing one with the cloud."""
+"""Loads plans, compares them with a cloud, and chooses the volumes of a new one."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vbsbatch.api.cloud_lists import Count, survey
-from vbsbatch.api.sessions import cloud_of
-from vbsbatch.cloud import CloudChoice, CloudService, connect
+from vbsbatch.api.sessions import choice_for_plan, place_line
+from vbsbatch.cloud import CloudService, connect
 from vbsbatch.errors import UsageError
 from vbsbatch.inventory.filters import check_servers, chosen, usable
 from vbsbatch.inventory.plan_diff import PlanDifference, differences
+from vbsbatch.inventory.plan_writer import Heading, plan_text
 from vbsbatch.inventory.volumes_by_server import VolumesByServer
 from vbsbatch.model import CloudVolume
 from vbsbatch.plan import Plan, VolumeSelection, load
+from vbsbatch.plan.volume_collector import shown_name
 
 
 def load_plan(
@@ -23,8 +25,8 @@ def load_plan(
 ) -> Plan:
     """Load and check the plan in a YAML or JSON file; `-` is standard input.
 
-    `volumes` names a list of volumes that replaces the plan's own. Raises `PlanError`: its
-    `problems` have file, line, column and text, the first fifty at once. No cloud is asked.
+    `volumes` names a list of volumes that replaces the plan's own. Raises `PlanError` with the
+    first fifty `problems`, each with file, line, column and text. Sends nothing to the cloud.
     """
     return load(path, volumes=volumes, stdin=stdin)
 
@@ -36,40 +38,44 @@ async def diff_plan(
     vbs_endpoint: str | None = None,
     block_storage_endpoint: str | None = None,
 ) -> list[PlanDifference]:
-    """Which volumes of the plan are gone, which are new in the cloud, and which changed since."""
-    choice = CloudChoice(
-        cloud=cloud_of(plan, cloud),
-        vbs_endpoint=vbs_endpoint,
-        block_storage_endpoint=block_storage_endpoint,
-    )
+    """List the volumes that are gone, new in the cloud, or changed since the plan was written."""
+    choice = choice_for_plan(plan, cloud, vbs_endpoint, block_storage_endpoint, service="auto")
     async with connect(choice, workers=1) as service:
-        found, _ = await survey(service.inventory, lambda _: None)
-    return list(differences(plan, found))
+        found, _ = await compare_plan(plan, service)
+    return found
+
+
+async def compare_plan(
+    plan: Plan, service: CloudService, count: Count = lambda _: None
+) -> tuple[list[PlanDifference], int]:
+    """Do the same in a session that is open already; also the number of volumes in the cloud."""
+    found, _ = await survey(service.inventory, count)
+    return differences(plan, found), len(found.volumes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanContents:
-    """The volumes of a cloud that a new plan is made of."""
+    """The volumes for a new plan."""
 
     found: VolumesByServer
     """Every volume of the project."""
     volumes: Mapping[str, CloudVolume]
-    """Those that are chosen and can be backed up, by id."""
+    """The chosen volumes that can be backed up, by id."""
     left_out: Mapping[str, CloudVolume]
-    """Those that are chosen and cannot be backed up as they are now."""
+    """The chosen volumes that cannot be backed up in their present state."""
     nameless: str | None
-    """Why no server has a name, if that is so and it matters."""
+    """Why servers have no names, if that matters."""
 
     @property
     def gigabytes(self) -> int:
-        """The size of the volumes, as far as it is known."""
+        """The total size of the volumes whose size is known."""
         return sum(volume.size or 0 for volume in self.volumes.values())
 
 
 async def choose_volumes(
     service: CloudService, selection: VolumeSelection, count: Count = lambda _: None
 ) -> PlanContents:
-    """The volumes of a project for a new plan; raises `UsageError` where there are none."""
+    """Choose a project's volumes for a new plan; raises `UsageError` if there are none."""
     found, nameless = await survey(service.inventory, count)
     check_servers(found, selection.server, names_known=nameless is None)
     fitting = chosen(found, selection)
@@ -83,6 +89,16 @@ async def choose_volumes(
         left_out={key: volume for key, volume in fitting.items() if key not in volumes},
         nameless=None if named else nameless,
     )
+
+
+def plan_lines(
+    contents: PlanContents, selection: VolumeSelection, service: CloudService, file: str | None
+) -> list[str]:
+    """The lines of a new plan, named after its file or, without one, after the cloud."""
+    cloud = None if service.cloud_name == "envvars" else service.cloud_name
+    name = shown_name(cloud if file is None else Path(file).stem)[:64].strip() or "fleet"
+    heading = Heading(name=name, cloud=cloud, selection=selection, place=place_line(service))
+    return list(plan_text(contents.found, contents.volumes, heading, left_out=contents.left_out))
 
 
 def _nothing(known: int, fitting: int) -> str:

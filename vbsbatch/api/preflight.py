@@ -1,6 +1,6 @@
-"""A look at the project before a run: can the cloud carry the plan out as it is now?
+"""Checks before a run whether the cloud can carry out the plan in its present state.
 
-Quota, volumes and backups are asked for at once, each in as few pages as it takes.
+Quota, volumes and backups are read at the same time, each in as few pages as possible.
 """
 
 from __future__ import annotations
@@ -15,12 +15,19 @@ import anyio
 
 from vbsbatch.api.cloud_lists import Count, read_volumes
 from vbsbatch.api.retrying import BRIEF, patient_pages, whole
-from vbsbatch.api.sessions import cloud_of, reach, service_of, signed_in
-from vbsbatch.cloud import CloudChoice, CloudService
+from vbsbatch.api.sessions import (
+    choice_for_plan,
+    end_line,
+    objections,
+    place_line,
+    reach,
+    signed_in,
+)
+from vbsbatch.cloud import CloudService
 from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError, UsageError
 from vbsbatch.inventory.cloud_snapshot import CloudSnapshot, Gap
 from vbsbatch.inventory.plan_writer import counted
-from vbsbatch.inventory.preflight import Preflight, Severity, look
+from vbsbatch.inventory.preflight import Preflight, PreflightFinding, Severity, look
 from vbsbatch.inventory.volumes_by_server import VolumesByServer
 from vbsbatch.model import Backup, CloudVolume, Quota, Service
 
@@ -34,7 +41,7 @@ TO_SKIP = (
     "on_preflight: skip in the plan or --on-preflight skip leaves them out and runs the rest, "
     "--no-preflight does not look"
 )
-"""What can be done about volumes that would surely fail."""
+"""Advice about volumes that would surely fail."""
 
 _NOT_OFFERED = frozenset({501, 505})
 
@@ -47,34 +54,55 @@ async def preflight(
     vbs_endpoint: str | None = None,
     block_storage_endpoint: str | None = None,
 ) -> Preflight:
-    """What a run of the plan would meet in the cloud as it is now: findings and a forecast.
+    """Check what a run of the plan would meet in the cloud now: findings and a forecast.
 
-    Nothing is sent but reads. Arguments as for `run`. Raises `SignInError`.
+    Sends only reads. Arguments as for `run`. Raises `SignInError`.
     """
-    choice = CloudChoice(
-        cloud=cloud_of(plan, cloud),
-        service=service_of(plan, service),
-        vbs_endpoint=vbs_endpoint,
-        block_storage_endpoint=block_storage_endpoint,
-    )
+    choice = choice_for_plan(plan, cloud, vbs_endpoint, block_storage_endpoint, service=service)
     async with signed_in(choice, plan.settings) as session:
-        return await look_at(plan, session, unanswered=Severity.ERROR)
+        return await run_preflight(plan, session, unanswered=Severity.ERROR)
 
 
-async def look_at(
+async def run_preflight(
     plan: Plan, service: CloudService, *, unanswered: Severity, count: Count = lambda _: None
 ) -> Preflight:
-    """The same with a service that is signed in to.
+    """Do the same in a session that is open already.
 
-    `unanswered` is how much it matters that a question got no answer this time; `count` is called
-    with the number of volumes read so far.
+    `unanswered` is the severity of a question without an answer; `count` is called with the number
+    of volumes read so far.
     """
     snapshot = await take_snapshot(service, {volume.id for volume in plan.volumes}, count)
     return look(plan, snapshot, unanswered=unanswered)
 
 
+async def connection_findings(plan: Plan, service: CloudService) -> tuple[PreflightFinding, ...]:
+    """Describe the session as findings: sign-in, endpoint, and settings it does not support."""
+    ending = end_line(service)
+    objected = await objections(plan, service)
+    note, warning, error = Severity.NOTE, Severity.WARNING, Severity.ERROR
+    answers = f"{service.facts.service} answers, {service.read_calls} calls so far"
+    found = [
+        (note, "credentials", f"signed in to {place_line(service)}"),
+        *((warning, "credentials", text) for text in filter(None, [ending])),
+        (note, "endpoint", answers),
+        *((warning, "endpoint", text) for text in service.warnings),
+        *((error, "settings", text) for text in objected),
+    ]
+    return tuple(
+        PreflightFinding(severity=severity, about=about, text=text)
+        for severity, about, text in found
+    )
+
+
+def sign_in_finding(error: CloudError) -> PreflightFinding:
+    """Describe as a finding why there was no preflight."""
+    reached = "cannot reach" in str(error) or "endpoint" in str(error)
+    about = "endpoint" if reached else "credentials"
+    return PreflightFinding(severity=Severity.ERROR, about=about, text=str(error))
+
+
 def refuse_hopeless(found: Preflight, volumes: int) -> None:
-    """Raise `UsageError` where no run makes sense, of a plan with so many volumes."""
+    """Raise `UsageError` when a run of a plan with so many volumes makes no sense."""
     if found.blind:
         raise UsageError(
             "nothing was started: a run could not follow its backups, because the cloud refuses "
@@ -88,7 +116,7 @@ def refuse_hopeless(found: Preflight, volumes: int) -> None:
 
 
 def refuse_errors(found: Preflight) -> None:
-    """Raise `UsageError` where something would surely fail (the policy `fail`)."""
+    """Raise `UsageError` when something would surely fail (the policy `fail`)."""
     if not found.found(Severity.ERROR):
         return
     counts = (
@@ -101,7 +129,7 @@ def refuse_errors(found: Preflight) -> None:
 
 @dataclass(kw_only=True)
 class _ProjectQueries:
-    """What has been answered so far."""
+    """The answers so far."""
 
     quotas: tuple[Quota, ...] | None = None
     volumes: list[CloudVolume] | None = None
@@ -111,7 +139,7 @@ class _ProjectQueries:
     unreachable: SignInError | None = None
 
     def note(self, what: str, error: CloudError) -> None:
-        """Remember that a question has no answer."""
+        """Note that a question has no answer."""
         refused = isinstance(error, CloudRefused) or (
             isinstance(error, CloudUnavailable) and error.status in _NOT_OFFERED
         )
@@ -121,16 +149,16 @@ class _ProjectQueries:
 async def take_snapshot(
     service: CloudService, wanted: Collection[str], count: Count = lambda _: None
 ) -> CloudSnapshot:
-    """One look at the project of `service` for the volumes `wanted`.
+    """Read the project's state that matters for the volumes `wanted`.
 
-    Raises `SignInError` when nobody answers at all; everything else that cannot be found out is a
-    gap in what is seen.
+    Raises `SignInError` when the service does not answer at all; any other missing answer becomes a
+    gap in the snapshot.
     """
     seen = _ProjectQueries()
     async with anyio.create_task_group() as group:
-        group.start_soon(_see_quotas, service, seen, name="quota")
-        group.start_soon(_see_volumes, service, wanted, count, seen, name="volumes")
-        group.start_soon(_see_backups, service, seen, name="backups")
+        group.start_soon(_add_quotas, service, seen, name="quota")
+        group.start_soon(_add_volumes, service, wanted, count, seen, name="volumes")
+        group.start_soon(_add_backups, service, seen, name="backups")
     if seen.unreachable is not None:
         raise seen.unreachable
     return CloudSnapshot(
@@ -144,7 +172,7 @@ async def take_snapshot(
     )
 
 
-async def _see_quotas(service: CloudService, seen: _ProjectQueries) -> None:
+async def _add_quotas(service: CloudService, seen: _ProjectQueries) -> None:
     try:
         said = await reach(service)
     except SignInError as error:
@@ -158,7 +186,7 @@ async def _see_quotas(service: CloudService, seen: _ProjectQueries) -> None:
         seen.quotas = said
 
 
-async def _see_volumes(
+async def _add_volumes(
     service: CloudService, wanted: Collection[str], count: Count, seen: _ProjectQueries
 ) -> None:
     try:
@@ -167,7 +195,7 @@ async def _see_volumes(
         seen.note("volumes", error)
 
 
-async def _see_backups(service: CloudService, seen: _ProjectQueries) -> None:
+async def _add_backups(service: CloudService, seen: _ProjectQueries) -> None:
     try:
         seen.backups, seen.whole = await whole(partial(_read_backups, service))
     except CloudError as error:
@@ -175,7 +203,7 @@ async def _see_backups(service: CloudService, seen: _ProjectQueries) -> None:
 
 
 async def _read_backups(service: CloudService) -> tuple[list[Backup], bool]:
-    """The newest backups of the project, and whether they are all there are."""
+    """Read the project's newest backups, and say whether these are all."""
     found: dict[str, Backup] = {}
     pages = patient_pages(service.backups, "backups", BRIEF)
     async for page in pages:

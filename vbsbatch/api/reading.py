@@ -1,24 +1,26 @@
-"""What the store knows: runs, jobs, events, and how a run stands."""
+"""Reads runs, jobs and events from the store."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 
 from vbsbatch.api.job_replay import as_it_was, as_moved, is_as_then
 from vbsbatch.api.stores import StoreName, opened_store
-from vbsbatch.cloud.services import facts_of
+from vbsbatch.cloud.services import facts_of, service_class
 from vbsbatch.errors import UsageError
 from vbsbatch.model import (
     Job,
     JobMoved,
     JobState,
+    Operation,
     Run,
     RunNoted,
     RunState,
@@ -31,17 +33,17 @@ from vbsbatch.report import ReportData
 from vbsbatch.store import Event, RunStore, db_option
 
 _CHUNK = 500
-"""Jobs between two moments in which other tasks get their turn."""
+"""Jobs that are read before other tasks may run."""
 
 
 async def runs(*, store: StoreName = None) -> list[Run]:
-    """The runs of the store, newest first."""
+    """List the runs of the store, newest first."""
     with opened_store(store, readonly=True) as opened:
         return list(opened.runs())
 
 
 async def status(run_id: str = "latest", *, store: StoreName = None) -> ReportData:
-    """How a run stands: counts, failures by code, calls, what to do next.
+    """Read the status of a run: counts, failures by code, calls, what to do next.
 
     The jobs are read before this returns.
     """
@@ -60,10 +62,10 @@ async def jobs(
     codes: Sequence[str] = (),
     volumes: Sequence[str] = (),
 ) -> AsyncIterator[Job]:
-    """The jobs of a run in plan order, those that match every criterion that is given.
+    """List the jobs of a run that match every given criterion, in plan order.
 
-    `states` are `JobState`s or their names; `statuses` HTTP statuses, 0 for no answer; `codes` the
-    service's; `volumes` ids or names. Raises `UsageError` for what makes no sense.
+    `states` are `JobState`s or their names; `statuses` are HTTP statuses, 0 for no answer; `codes`
+    are the service's; `volumes` are ids or names. Raises `UsageError` for an unknown run or state.
     """
     wanted = frozenset(map(_state, states))
     with ExitStack() as held:
@@ -87,7 +89,7 @@ def _state(state: JobState | str) -> JobState:
 
 
 def headline(store: RunStore, run: Run) -> ReportData:
-    """What the list of runs shows of a run."""
+    """Read what the list of runs shows."""
     holder = store.is_live(run.id)
     return ReportData(
         run=run,
@@ -100,9 +102,9 @@ def headline(store: RunStore, run: Run) -> ReportData:
 
 
 def report_data(store: RunStore, run: Run, *, temporary: bool = False) -> ReportData:
-    """What reports show of a run; its jobs are read from the store when they are asked for.
+    """Read what reports show of a run; its jobs are read only when they are needed.
 
-    `temporary`: the store ends with this process, so no command is advised.
+    `temporary`: the store ends with this process, so no next command is given.
     """
     return replace(
         headline(store, run),
@@ -121,13 +123,13 @@ def report_data(store: RunStore, run: Run, *, temporary: bool = False) -> Report
 def new_events(
     store: RunStore, run_id: str, after: int
 ) -> Iterator[tuple[int, JobMoved | RunNoted]]:
-    """The events of a run after the event `after`, each with its number."""
+    """Read the events of a run after the event `after`, each with its number."""
     for event in store.events(run_id, after=after):
         yield event.id, as_recorded(store, run_id, event)
 
 
 def as_recorded(store: RunStore, run_id: str, event: Event) -> JobMoved | RunNoted:
-    """The event as its engine passed it on, with the job as it was then."""
+    """Rebuild the event that observers received, with the job as it was then."""
     if event.no is None or event.to is None:
         return RunNoted(at=Wall(event.at), kind=event.kind, text=event.text or "")
     job, attempts = store.job(run_id, event.no), store.attempts(run_id, event.no)
@@ -136,8 +138,30 @@ def as_recorded(store: RunStore, run_id: str, event: Event) -> JobMoved | RunNot
     return as_moved(job, attempts, event)
 
 
+def job_request(run: Run, job: Job) -> tuple[str, Mapping[str, Any] | None]:
+    """The request line and body that a job of this run sends, as its service documents them."""
+    service = service_class(run.settings.service)
+    match run.settings.operation:
+        case Operation.RESTORE:
+            line = f"POST {service.restores or '/backups'}/{job.settings.source_backup_id}/restore"
+            return line, {"restore": {"volume_id": job.volume_id}}
+        case Operation.PRUNE:
+            return f"DELETE /backups/{job.settings.source_backup_id}", None
+    return f"POST {service.creates}", {"backup": service.create_body(job)}
+
+
+def unknown_codes(store: RunStore, run_id: str, codes: Iterable[str]) -> list[tuple[str, str]]:
+    """Find codes that no answer of the run had, each with a hint at a similar one that occurred."""
+    wanted = tuple(codes)
+    if not wanted:
+        return []
+    rows = (*store.failures(run_id), *store.answers(run_id))
+    had = {code for _, code, _ in rows if code is not None}
+    return [(code, did_you_mean(code, had)) for code in wanted if code not in had]
+
+
 def check_volumes(store: RunStore, run_id: str, volumes: Iterable[str]) -> None:
-    """Raise `UsageError` for names and ids that no job of the run has."""
+    """Raise `UsageError` for a name or id that no job of the run has."""
     wanted = tuple(volumes)
     fitting = store.jobs(run_id, volumes=wanted) if wanted else ()
     found = {known for job in fitting for known in (job.volume_name, plain_id(job.volume_id))}

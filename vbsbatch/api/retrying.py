@@ -1,4 +1,4 @@
-"""Questions to the cloud that may be repeated: a read that failed once proves nothing."""
+"""Repeats reads from the cloud: a read that failed once proves nothing."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from vbsbatch.errors import CloudUnavailable, ListChanged, ListIncomplete
 Said = TypeVar("Said")
 
 CHANGES = 3
-"""So often at most a list that changed while it was read is begun again."""
+"""How often a list is read again because it changed meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tries:
-    """How often and how patiently a question is asked; all in seconds."""
+    """How often a read is repeated and how long it may take, in seconds."""
 
     pauses: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
-    """After each of them it is asked once more."""
+    """The read is repeated after each of these."""
     longest: float = 60.0
-    """A `Retry-After` is heeded up to this."""
+    """The longest `Retry-After` that is obeyed."""
     patience: float | None = None
-    """How long one answer may take, where the plan's timeouts are too long for what it is worth."""
+    """How long one answer may take; None for the plan's timeouts."""
 
 
 USUAL = Tries()
-"""For what cannot be done without an answer."""
+"""For answers that are required."""
 
 BRIEF = Tries(pauses=(0.5, 1.0), longest=5.0, patience=30.0)
-"""For what is good to know."""
+"""For answers that are only useful."""
 
 
 async def ask_again(question: Callable[[], Awaitable[Said]], tries: Tries = USUAL) -> Said:
-    """Ask until there is an answer, once more after each pause; raises the last error."""
+    """Repeat a read after each pause until it succeeds; raises the last error."""
     import anyio
 
     for pause in tries.pauses:
@@ -58,7 +58,7 @@ def patient_pages(
 
 
 async def whole(read: Callable[[], Awaitable[Said]]) -> Said:
-    """Read a list of pages, from its beginning again where it changed; raises the last error."""
+    """Read all pages of a list, again from the start if it changed; raises the last error."""
     for _ in range(CHANGES):
         with suppress(ListChanged):
             return await read()

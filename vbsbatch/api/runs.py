@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from vbsbatch.api.driving import RunResult, drive, result_of
 from vbsbatch.api.lost_runs import LostRun, check_backups, lost_run
-from vbsbatch.api.preflight import look_at, refuse_errors, refuse_hopeless
+from vbsbatch.api.preflight import refuse_errors, refuse_hopeless, run_preflight
 from vbsbatch.api.reading import check_volumes
-from vbsbatch.api.sessions import (
-    check_project,
-    cloud_of,
-    objections,
-    reach,
-    service_of,
-    signed_in,
-)
+from vbsbatch.api.sessions import choice_for_plan, objections, reach, session_for, signed_in
 from vbsbatch.api.steering import ACTOR, ask, wait
 from vbsbatch.api.stores import StoreName, opened_store
-from vbsbatch.cloud import CloudChoice, CloudService
+from vbsbatch.cloud import CloudService
 from vbsbatch.errors import RunIsLive, UsageError
-from vbsbatch.inventory.preflight import Severity
+from vbsbatch.inventory.preflight import Preflight, Severity
 from vbsbatch.model import (
     BackupSettings,
     Cloud,
@@ -65,44 +58,38 @@ async def run(
 ) -> RunResult:
     """Submit the backups of a plan and follow them to their end.
 
-    `store` is a path, an open store, or None for the usual one; it is created where it is missing.
-    `cloud` is an entry of clouds.yaml and wins over the plan and `OS_CLOUD`; `service` likewise
-    (`auto` takes what the cloud offers). `rate` and `in_flight` win over the plan's limits.
-    `preflight` looks at volumes and quota first; what would surely fail is refused or skipped, as
-    `on_preflight` or the plan says. `as_run` creates a run anew whose store is lost. `take_over`
-    takes volumes from runs that have no engine.
+    `store` is a path, an open store, or None for the default store; a missing one is created.
+    `cloud` is an entry of clouds.yaml and wins over the plan and `OS_CLOUD`; `service` wins over
+    the plan (`auto` takes what the cloud offers). `rate` and `in_flight` win over the plan's
+    limits. `preflight` checks volumes and quota first; volumes that would surely fail are refused
+    or skipped, as `on_preflight` or the plan says. `as_run` creates a run again whose store is
+    lost. `take_over` takes volumes from runs that have no engine.
 
-    A cancelled caller waits until the answers under way are recorded; the run can be resumed.
-    Raises `UsageError`, `SignInError`, `StoreError` before anything was sent; `StoreFailed` while
-    the run goes on, which can then be resumed.
+    A cancelled caller waits until pending answers are recorded; the run can be resumed. Raises
+    `UsageError`, `SignInError` or `StoreError` before anything is sent, and `StoreFailed` later;
+    the run can then be resumed.
     """
-    plan = with_limits(plan, rate=rate, in_flight=in_flight)
-    if keep_errored_backups:
-        plan = replace(plan, settings=replace(plan.settings, delete_errored=False))
-    choice = CloudChoice(
-        cloud=cloud_of(plan, cloud),
-        service=service_of(plan, service),
-        vbs_endpoint=vbs_endpoint,
-        block_storage_endpoint=block_storage_endpoint,
+    plan = with_options(
+        plan, rate=rate, in_flight=in_flight, keep_errored_backups=keep_errored_backups
     )
+    choice = choice_for_plan(plan, cloud, vbs_endpoint, block_storage_endpoint, service=service)
+    policy = OnPreflight(on_preflight or plan.on_preflight)
+
+    def approve(found: Preflight) -> None:
+        refuse_hopeless(found, len(plan))
+        if policy is OnPreflight.FAIL:
+            refuse_errors(found)
+
     with opened_store(store, create=True) as opened:
         lost = None if as_run is None else lost_run(opened, as_run)
         async with signed_in(choice, plan.settings) as session:
-            skipped: Mapping[str, str] = {}
-            if lost is not None:
-                await check_backups(session, plan, lost)
-            elif preflight:
-                found = await look_at(plan, session, unanswered=Severity.WARNING)
-                refuse_hopeless(found, len(plan))
-                if OnPreflight(on_preflight or plan.on_preflight) is OnPreflight.FAIL:
-                    refuse_errors(found)
-                skipped = found.left_out
-            await check_settings(plan, session, reached=lost is None and preflight)
-            created = create_run(opened, plan, session, choice.cloud, skipped=skipped, lost=lost)
+            created, _ = await check_and_create(
+                opened, plan, session, choice.cloud, approve if preflight else None, lost=lost
+            )
             if take_over:
                 opened.take_over(created.id, ACTOR)
             await drive(opened, created, session, observers=observers, resumed=lost is not None)
-        return result_of(opened, opened.run(created.id))
+        return result_of(opened, created.id)
 
 
 async def resume(
@@ -123,17 +110,13 @@ async def resume(
     `run`; `RunIsLive` when an engine drives it already.
     """
     with opened_store(store) as opened:
-        found = opened.run(run_id) if run_id else unfinished(opened)
-        refuse_if_live(opened, found)
+        found = find_resumable(opened, run_id, rate=rate, in_flight=in_flight)
         if found.state is not RunState.ENDED:
-            opened.set_limits(found.id, rate=rate, in_flight=in_flight)
-            choice = _choice_of(found, cloud, vbs_endpoint, block_storage_endpoint)
-            async with signed_in(choice, found.settings) as session:
-                check_project(found, session)
+            async with session_for(found, cloud, vbs_endpoint, block_storage_endpoint) as session:
                 if take_over:
                     opened.take_over(found.id, ACTOR)
-                await drive(opened, opened.run(found.id), session, observers=observers)
-        return result_of(opened, opened.run(found.id))
+                await drive(opened, found, session, observers=observers)
+        return result_of(opened, found.id)
 
 
 async def retry(
@@ -151,9 +134,9 @@ async def retry(
 ) -> RunResult:
     """Try failed jobs of a run again, with all their attempts, and resume it.
 
-    Criteria of one kind add up, criteria of different kinds must all match; `all_failed` takes
-    every failed job. An engine that drives the run is asked, and waited for; `observers` hear
-    nothing of it then. Raises `UsageError` without any criterion; the rest as for `resume`.
+    A job matches if it fits one criterion of each given kind; `all_failed` takes every failed job.
+    If an engine drives the run, it is asked and waited for, and `observers` receive no events.
+    Raises `UsageError` without any criterion; other errors as for `resume`.
     """
     chosen = retry_selection(statuses, codes, volumes, all_failed=all_failed)
     if chosen is None:
@@ -164,39 +147,55 @@ async def retry(
         if opened.is_live(found.id) is not None:
             await ask(opened, found.id, "retry", chosen)
             return await wait(found.id, store=opened)
-        choice = _choice_of(found, cloud, vbs_endpoint, block_storage_endpoint)
-        async with signed_in(choice, found.settings) as session:
-            check_project(found, session)
+        async with session_for(found, cloud, vbs_endpoint, block_storage_endpoint) as session:
             if opened.requeue(found.id, chosen) or found.state is not RunState.ENDED:
                 await drive(opened, opened.run(found.id), session, observers=observers)
-        return result_of(opened, opened.run(found.id))
+        return result_of(opened, found.id)
 
 
-def _choice_of(
-    run: Run, cloud: str | None, vbs_endpoint: str | None, block_storage_endpoint: str | None
-) -> CloudChoice:
-    return CloudChoice(
-        cloud=cloud or run.cloud,
-        service=run.settings.service,
-        vbs_endpoint=vbs_endpoint,
-        block_storage_endpoint=block_storage_endpoint,
+def with_options(
+    plan: Plan, *, rate: Rate | None, in_flight: int | None, keep_errored_backups: bool
+) -> Plan:
+    """The plan with these options in place of its own."""
+    settings = plan.settings
+    limits = replace(
+        settings.limits,
+        rate=rate or settings.limits.rate,
+        in_flight=settings.limits.in_flight if in_flight is None else in_flight,
     )
+    delete_errored = settings.delete_errored and not keep_errored_backups
+    return replace(plan, settings=replace(settings, limits=limits, delete_errored=delete_errored))
 
 
-def with_limits(plan: Plan, *, rate: Rate | None, in_flight: int | None) -> Plan:
-    """The plan with these limits in the place of its own."""
-    limits = plan.settings.limits
-    if rate is not None:
-        limits = replace(limits, rate=rate)
-    if in_flight is not None:
-        limits = replace(limits, in_flight=in_flight)
-    return replace(plan, settings=replace(plan.settings, limits=limits))
+async def check_and_create(
+    store: RunStore,
+    plan: Plan,
+    service: CloudService,
+    cloud: str | None,
+    approve: Callable[[Preflight], object] | None,
+    *,
+    lost: LostRun | None,
+) -> tuple[Run, Preflight | None]:
+    """Check the plan against the cloud, and store it as a new run; what the preflight found too.
+
+    `approve` is called with what was found, and raises `UsageError` to start nothing; without it
+    there is no preflight. Nor is there one for a `lost` run, whose backups are checked instead.
+    """
+    found = None
+    if lost is not None:
+        await check_backups(service, plan, lost)
+    elif approve is not None:
+        found = await run_preflight(plan, service, unanswered=Severity.WARNING)
+        approve(found)
+    await check_settings(plan, service, reached=found is not None)
+    skipped = {} if found is None else found.left_out
+    return create_run(store, plan, service, cloud, skipped=skipped, lost=lost), found
 
 
 async def check_settings(plan: Plan, service: CloudService, *, reached: bool) -> None:
-    """Refuse before anything is stored what the service cannot do; raises `UsageError`.
+    """Raise `UsageError` for settings that the service does not support.
 
-    Where nothing was asked of the service so far, first find out whether it answers at all.
+    `reached`: the service has answered already; if not, check that first.
     """
     if not reached:
         await reach(service)
@@ -215,8 +214,7 @@ def create_run(
 ) -> Run:
     """Freeze the plan into the store as a new run.
 
-    `skipped` are volumes that are left out, with the reason; `lost` is the run that it is to be
-    again.
+    `skipped` are volumes that are left out, with the reason; `lost` is the run to create again.
     """
     now = wall()
     deadline = plan.settings.deadline
@@ -240,21 +238,36 @@ def create_run(
 
 
 def cloud_now(service: CloudService) -> Cloud:
-    """What the cloud's clock shows at this moment, as far as its answers tell."""
+    """The cloud's time now, as far as its answers show it."""
     return Cloud(float(elapsed()) + service.clock_ahead)
 
 
 def _skipped(job: Job, why: str | None, now: Wall) -> Job:
-    """The job as it begins: waiting, or skipped for a reason."""
+    """The new job: waiting, or skipped for a reason."""
     if why is None:
         return job
     return replace(job, state=JobState.SKIPPED, message=why, ended_at=now)
 
 
-def unfinished(store: RunStore) -> Run:
-    """The newest unfinished run that makes backups; raises `UsageError` when there is none.
+def find_resumable(
+    store: RunStore, run_id: str | None, *, rate: Rate | None, in_flight: int | None
+) -> Run:
+    """The run to resume, with these limits unless it has ended; raises `RunIsLive`.
 
-    A run that overwrites volumes or deletes backups is resumed only when it is named.
+    Without an id, the newest unfinished one that makes backups; raises `UsageError` without any.
+    """
+    found = store.run(run_id) if run_id else unfinished(store)
+    refuse_if_live(store, found)
+    if found.state is RunState.ENDED:
+        return found
+    store.set_limits(found.id, rate=rate, in_flight=in_flight)
+    return store.run(found.id)
+
+
+def unfinished(store: RunStore) -> Run:
+    """Find the newest unfinished run that makes backups; raises `UsageError` when there is none.
+
+    A run that restores or deletes is resumed only by its id.
     """
     found = [run for run in store.runs() if run.state is not RunState.ENDED]
     for each in found:
@@ -270,7 +283,7 @@ def unfinished(store: RunStore) -> Run:
 
 
 def refuse_if_live(store: RunStore, run: Run) -> None:
-    """Raise `RunIsLive` when an engine drives the run, or when that cannot be told."""
+    """Raise `RunIsLive` when an engine drives the run, or may drive it."""
     holder = store.is_live(run.id)
     if holder is not None:
         watch = f"vbsbatch attach {quote(run.id)}{db_option(store.path)}"
@@ -278,10 +291,18 @@ def refuse_if_live(store: RunStore, run: Run) -> None:
         raise RunIsLive(f"{holder.refusal(run.id)}{since}: {watch}")
 
 
+def unfinished_of_plan(store: RunStore, plan: str) -> tuple[Run, bool] | None:
+    """The newest unfinished run if it is one of this plan, and whether an engine drives it."""
+    found = store.newest_unfinished()
+    if found is None or found.plan != plan:
+        return None
+    return found, store.is_live(found.id) is not None
+
+
 def retry_selection(
     statuses: Sequence[int], codes: Sequence[str], volumes: Sequence[str], *, all_failed: bool
 ) -> Mapping[str, Any] | None:
-    """The failed jobs that are meant, as the store selects them; None where nothing is said."""
+    """The criteria as the store takes them; None without any."""
     chosen: dict[str, Any] = {"states": ["failed"]}
     for key, values in (("status", statuses), ("codes", codes), ("volumes", volumes)):
         if values:

@@ -1,10 +1,11 @@
-"""Signing in to the cloud that a run works in, and checks before a run is stored."""
+"""Signs in to a cloud, and checks the service before a run is stored."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,30 +15,52 @@ from vbsbatch.api.retrying import Tries, ask_again
 from vbsbatch.cloud import CloudChoice, CloudService, connect
 from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError, UsageError
 from vbsbatch.model import Quota, Run, Service, Settings
+from vbsbatch.report.text import clean, moment, span
 
 if TYPE_CHECKING:
     from vbsbatch.plan import Plan
 
 REACHING = Tries(pauses=(0.5, 1.0), longest=1.0)
-"""The first request to the service is repeated: one dropped connection is no fault."""
+"""For the first requests to the service: one dropped connection is not a failure."""
 
 _ENDED = re.compile(r"discontinued|end.of.(?:life|service)|no longer (?:available|offered)", re.I)
-"""Words of a service that has come to its end, whatever its status."""
+"""What a discontinued service says, whatever its status."""
 
 
 @asynccontextmanager
 async def signed_in(choice: CloudChoice, settings: Settings) -> AsyncIterator[CloudService]:
-    """A service that is ready to be used; raises `SignInError` before anything is stored."""
+    """Sign in, and give the service; raises `SignInError` before anything is stored."""
     timeouts, workers = settings.timeouts, settings.limits.connections
     async with connect(choice, timeouts=timeouts, workers=workers) as service:
         yield service
 
 
+@asynccontextmanager
+async def session_for(
+    run: Run,
+    cloud: str | None,
+    vbs_endpoint: str | None,
+    block_storage_endpoint: str | None,
+    *,
+    settings: Settings | None = None,
+) -> AsyncIterator[CloudService]:
+    """Sign in to the cloud of a run; raises `UsageError` when that leads to another project.
+
+    `settings` are those of a new run that works on the backups of `run`.
+    """
+    choice = choice_for_run(run, cloud, vbs_endpoint, block_storage_endpoint)
+    async with signed_in(choice, settings or run.settings) as session:
+        check_project(run, session)
+        yield session
+
+
 async def reach(service: CloudService) -> tuple[Quota, ...] | CloudError:
-    """Ask the service something small before a run is stored: a wrong address or a certificate
-    that is not trusted must not begin a night. Raises `SignInError`, for a redirect, for a service
-    that takes no token of ours and for one that is switched off too; any other answer will do, an
-    error among them: what it says is for others to deal with."""
+    """Send the service a small request before a run is stored, to find a wrong address or an
+    untrusted certificate.
+
+    Raises `SignInError` when it cannot be reached, redirects, rejects our token or is switched off.
+    Any other answer is returned, including an error.
+    """
     try:
         return await ask_again(service.quota, REACHING)
     except CloudRefused as error:
@@ -63,19 +86,19 @@ def _check_endpoint(service: CloudService) -> str:
 
 
 async def _why_off(service: CloudService, error: CloudRefused) -> str | None:
-    """Why no create can be taken by a service that refused to tell its quota; None if one may."""
+    """Why a service that refuses to tell its quota cannot take creates; None if it may."""
     if error.status in (200, 410) or _ENDED.search(str(error)):
         return str(error)
     if error.status not in (404, 405):
         return None
-    try:  # not every cloud tells the quota: whether creates arrive tells one that names no volume
+    try:  # not every cloud tells the quota, so send a create without a volume
         return await ask_again(service.why_no_creates, REACHING)
     except CloudError:
         return None
 
 
 async def objections(plan: Plan, service: CloudService) -> list[str]:
-    """What of the plan's settings the service cannot do, or why that cannot be found out."""
+    """List settings that the service does not support, or why that cannot be found out."""
     try:
         return await ask_again(partial(service.objections, plan.backup_settings()), REACHING)
     except CloudUnavailable as error:
@@ -83,8 +106,10 @@ async def objections(plan: Plan, service: CloudService) -> list[str]:
 
 
 def check_project(run: Run, service: CloudService) -> None:
-    """A run belongs to one project in one region: in another, nothing of it could be found, and
-    all sent twice."""
+    """Raise `UsageError` when the session is not in the run's project and region.
+
+    Elsewhere none of its backups would be found, and all would be sent again.
+    """
     if run.project_id is not None and run.project_id != service.project_id:
         raise UsageError(
             f"run {run.id} belongs to project {run.project_id}, "
@@ -99,13 +124,53 @@ def check_project(run: Run, service: CloudService) -> None:
         )
 
 
-def cloud_of(plan: Plan, cloud: str | None) -> str | None:
-    """The entry of clouds.yaml: the one named, else the plan's, else that of `OS_CLOUD`."""
-    return cloud or plan.cloud or os.environ.get("OS_CLOUD")
+def place_line(service: CloudService) -> str:
+    """Cloud, region, project and address, cleaned."""
+    return clean(str(service.place))
 
 
-def service_of(plan: Plan, service: Service | str | None) -> Service | None:
-    """The service that is asked for, else the plan's; None for what the cloud offers."""
-    if service is None:
-        return plan.service
-    return None if service == "auto" else Service(service)
+def end_line(service: CloudService) -> str | None:
+    """When the sign-in ends, and what happens then; None if it can be renewed."""
+    ends = service.ends
+    if ends is None:
+        return None
+    told = f"signed in with {ends.signed_in_with}, which cannot be renewed"
+    if ends.at is None:
+        return f"{told}; how long it lasts is not reported: when it ends, the run stops"
+    left = span(ends.at - time.time())
+    return (
+        f"{told}: a run stops at {moment(ends.at)}, {left} from now, and is resumed with a new one"
+    )
+
+
+def choice_for_run(
+    run: Run, cloud: str | None, vbs_endpoint: str | None, block_storage_endpoint: str | None
+) -> CloudChoice:
+    """The cloud of a run, or the entry of clouds.yaml that is named; the run's own service."""
+    return CloudChoice(
+        cloud=cloud or run.cloud,
+        service=run.settings.service,
+        vbs_endpoint=vbs_endpoint,
+        block_storage_endpoint=block_storage_endpoint,
+    )
+
+
+def choice_for_plan(
+    plan: Plan,
+    cloud: str | None,
+    vbs_endpoint: str | None,
+    block_storage_endpoint: str | None,
+    *,
+    service: Service | str | None,
+) -> CloudChoice:
+    """The entry of clouds.yaml that is named, else the plan's, else that of `OS_CLOUD`.
+
+    `service` wins over the plan's; `auto` takes what the cloud offers.
+    """
+    wanted = plan.service if service is None else service
+    return CloudChoice(
+        cloud=cloud or plan.cloud or os.environ.get("OS_CLOUD"),
+        service=None if wanted in (None, "auto") else Service(wanted),
+        vbs_endpoint=vbs_endpoint,
+        block_storage_endpoint=block_storage_endpoint,
+    )

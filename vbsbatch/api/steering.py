@@ -1,7 +1,7 @@
-"""Steering a run: commands to a live engine, and what can be done to a run without one.
+"""Steers a run: sends commands to its engine, or changes a run that has none.
 
-A command is a row in the store that the engine answers. A caller that gives up withdraws it, and
-then it is never carried out.
+A command is a row in the store that the engine answers. A caller that gives up withdraws it; then
+it is never carried out.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from vbsbatch.api.driving import RunResult, result_of
 from vbsbatch.api.reading import check_volumes
 from vbsbatch.api.stores import StoreName, opened_store
 from vbsbatch.errors import StoreError, UsageError
-from vbsbatch.model import WITHDRAWN, BlockingRun, Rate, Run, RunState
+from vbsbatch.model import WITHDRAWN, BlockingRun, Rate, Run, RunState, holders
 from vbsbatch.report import clean
 from vbsbatch.store import RunStore, db_option
 
 PATIENCE = 30.0
-"""Seconds to wait for the engine's answer: it looks twice a second unless it is very busy."""
+"""Seconds to wait for the answer: the engine reads commands twice a second unless very busy."""
 
 ACTOR = "api"
-"""Who asks, as the run's history shows it, when the caller gives no name."""
+"""Who asks, in the run's history, when the caller gives no name."""
 
 _LOOK = 0.1
 _LOOK_AT_RUN = 0.5
@@ -34,7 +34,7 @@ _UNDER_WAY = (RunState.RUNNING, RunState.PAUSED)
 
 
 async def pause(run_id: str, *, store: StoreName = None, asked_by: str = ACTOR) -> str:
-    """Send no new create for now; what runs in the cloud is still followed.
+    """Send no new create for now; backups that run in the cloud are still followed.
 
     Returns the engine's answer, cleaned. Raises `UsageError` when no engine drives the run or none
     answers.
@@ -43,16 +43,16 @@ async def pause(run_id: str, *, store: StoreName = None, asked_by: str = ACTOR) 
 
 
 async def unpause(run_id: str, *, store: StoreName = None, asked_by: str = ACTOR) -> str:
-    """Send creates again after a pause, or through a closed gate. As `pause`."""
+    """Send creates again after a pause, or despite a closed gate. Returns and raises as `pause`."""
     return await _to_live(run_id, "unpause", store, asked_by)
 
 
 async def stop(
     run_id: str, *, now: bool = False, store: StoreName = None, asked_by: str = ACTOR
 ) -> str:
-    """Stop a run before its end, to be resumed later. As `pause`.
+    """Stop a run before its end; it can be resumed. Returns and raises as `pause`.
 
-    `now` does not wait for the answers under way. Backups that run go on in the cloud.
+    `now` does not wait for pending answers. Running backups continue in the cloud.
     """
     return await _to_live(run_id, "stop-now" if now else "stop", store, asked_by)
 
@@ -93,7 +93,7 @@ async def set_rate(
 async def set_in_flight(
     run_id: str, count: int, *, store: StoreName = None, asked_by: str = ACTOR
 ) -> str:
-    """Change how many backups of a run may be under way at once. As `set_rate`."""
+    """Change how many backups of a run may be open at once. Returns as `set_rate`."""
     with opened_store(store) as opened:
         found = opened.run(run_id)
         opened.set_limits(found.id, in_flight=count)
@@ -107,24 +107,35 @@ async def take_over(
 ) -> list[BlockingRun]:
     """Take the volumes that the run waits for from runs that have no engine.
 
-    Their jobs fail for good as `released`. Returns which run gave up how many.
+    Jobs of those runs fail for good as `released`. Returns which run gave up how many.
     """
     with opened_store(store) as opened:
         return opened.take_over(opened.run(run_id).id, asked_by)
 
 
+def takeable(store: RunStore, run_id: str) -> list[BlockingRun]:
+    """List runs that hold volumes of this run; raises `UsageError` if engines drive them all."""
+    held = store.holders(run_id)
+    if held and all(holder.driven for holder in held):
+        raise UsageError(
+            f"nothing can be taken over by run {run_id}: {holders.who_holds(held)}; "
+            f"an engine follows them: wait, or stop it first"
+        )
+    return list(held)
+
+
 async def wait(run_id: str = "latest", *, store: StoreName = None) -> RunResult:
-    """Wait until no engine drives the run any more; how it was left then."""
+    """Wait until no engine drives the run any more, and return its result."""
     with opened_store(store, readonly=True) as opened:
         found = opened.run(run_id)
         while is_under_way(opened, found):
             await anyio.sleep(_LOOK_AT_RUN)
             found = opened.run(found.id)
-        return result_of(opened, found)
+        return result_of(opened, found.id)
 
 
 def is_under_way(store: RunStore, run: Run) -> bool:
-    """Whether an engine drives the run, or may: that cannot always be told."""
+    """Whether an engine drives the run, or may drive it: that is not always known."""
     holder = store.is_live(run.id)
     return holder is not None and (holder.live or run.state in _UNDER_WAY)
 
@@ -132,14 +143,14 @@ def is_under_way(store: RunStore, run: Run) -> bool:
 async def ask(
     store: RunStore, run_id: str, verb: str, argument: Mapping[str, Any], asked_by: str = ACTOR
 ) -> str:
-    """Ask the run's engine, and wait for its answer, fit to be shown.
+    """Send a command to the run's engine, and wait for its answer, cleaned for display.
 
-    Raises `UsageError` when none comes: then the command is withdrawn, and never carried out.
+    Raises `UsageError` when none comes; the command is then withdrawn and never carried out.
     """
     command = store.ask(run_id, verb, argument, asked_by)
     try:
         return await _answer(store, run_id, command)
-    except BaseException:  # cancellation too: a caller that gave up must not be obeyed later
+    except BaseException:  # cancellation too: nothing is carried out after giving up
         with suppress(StoreError):
             store.withdraw(command)
         raise
@@ -154,7 +165,7 @@ async def _answer(store: RunStore, run_id: str, command: int) -> str:
         if result == WITHDRAWN:
             raise UsageError(f"the engine of run {run_id} ended before it took the command")
         if result is not None:
-            return clean(result)  # it may name a wave of the plan
+            return clean(result)  # it may contain the name of a wave
         await anyio.sleep(_LOOK)
     withdrawn = store.withdraw(command)
     if not withdrawn and (result := store.command_result(command)) not in (None, WITHDRAWN):

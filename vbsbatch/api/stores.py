@@ -1,4 +1,4 @@
-"""Opening the store that a caller names."""
+"""Opens the store that a caller names."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TypeAlias
 from vbsbatch.store import RunStore, open_store
 
 StoreName: TypeAlias = "str | os.PathLike[str] | RunStore | None"
-"""A path, an open store, or None for the usual one."""
+"""A path, an open store, or None for the default store."""
 
 
 @contextmanager
 def opened_store(
     store: StoreName, *, create: bool = False, readonly: bool = False
 ) -> Iterator[RunStore]:
-    """The store, closed at the end unless it was open before. Raises `StoreUnusable`."""
+    """Open the store, and close it unless it was open before. Raises `StoreUnusable`."""
     if store is None or isinstance(store, str | os.PathLike):
         with open_store(store, create=create, readonly=readonly) as opened:
             yield opened

@@ -1,4 +1,4 @@
-"""Comparing a run with the cloud."""
+"""Compares a run with the cloud."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vbsbatch.api.cloud_lists import backups_since, listed, volumes_by_id
-from vbsbatch.api.sessions import check_project, signed_in
+from vbsbatch.api.sessions import session_for
 from vbsbatch.api.stores import StoreName, opened_store
-from vbsbatch.cloud import CloudChoice, CloudService
+from vbsbatch.cloud import CloudService
 from vbsbatch.engine.verify import (
     BackupIndex,
     Discrepancy,
@@ -25,11 +25,11 @@ from vbsbatch.store import RunStore
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verification:
-    """How the cloud differs from what the store says of a run."""
+    """The differences between a run in the store and the cloud."""
 
     run_id: str
     differences: Sequence[Discrepancy]
-    """Every job for which they differ; empty when all is as the store says."""
+    """Every job that differs; empty when there is no difference."""
     leftovers: Sequence[str] = ()
     """Backups in error, by id, that count against their volumes' limit."""
     pruned: int = 0
@@ -75,19 +75,13 @@ async def verify(
     """
     with opened_store(store, readonly=True) as opened:
         found = opened.run(run_id)
-        choice = CloudChoice(
-            cloud=cloud or found.cloud,
-            service=found.settings.service,
-            vbs_endpoint=vbs_endpoint,
-            block_storage_endpoint=block_storage_endpoint,
-        )
-        async with signed_in(choice, found.settings) as session:
-            check_project(found, session)
+        place = (cloud, vbs_endpoint, block_storage_endpoint)
+        async with session_for(found, *place) as session:
             return await compare(opened, found, session)
 
 
 async def compare(store: RunStore, run: Run, service: CloudService) -> Verification:
-    """The same with a service that is signed in to."""
+    """Do the same in a session that is open already."""
     if run.settings.operation is Operation.BACKUP:
         return await _compare_backups(store, run, service)
     jobs = list(store.jobs(run.id))
@@ -116,7 +110,7 @@ async def _compare_backups(store: RunStore, run: Run, service: CloudService) -> 
 
 
 def _pruned(store: RunStore, run: Run) -> set[str | None]:
-    """The backups of a run that another run deleted on purpose, or is deleting."""
+    """The backups of a run that a prune has deleted or is deleting."""
     return {
         job.settings.source_backup_id
         for other in store.runs()

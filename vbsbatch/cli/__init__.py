@@ -1,11 +1,10 @@
-"""The front door: arguments in, exit code out. The only room that knows every other.
+"""The command line: it parses arguments, calls the API, prints, and ends with an exit code.
 
 Exit codes: 0 all succeeded or skipped; 1 the run ended and some failed (or `verify` found a
 difference); 2 bad usage, plan, credentials or store: nothing was submitted; 3 the run stopped
 before its end and can be resumed; 130 interrupted.
 
-Every module here imports click and values only; what costs time is imported where it is used, so
-that `--help` is there at once.
+Slow imports are made where they are used, so that `--help` appears at once.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import sys
 import threading
 from contextlib import suppress
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 if TYPE_CHECKING:
     from click import ClickException
@@ -27,44 +26,43 @@ def main() -> NoReturn:
     """The console script: run the command line, and end the process with its exit code."""
     try:
         code = command_line()
-    except KeyboardInterrupt:  # before it began, or a second one while the first was told
+    except KeyboardInterrupt:  # before it began, or while an error is printed
         mention("vbsbatch: interrupted")
         code = INTERRUPTED
     _leave(code)
 
 
 def command_line() -> int:
-    """Run the command line; the exit code. Never shows a traceback unless VBSBATCH_DEBUG is
-    set."""
+    """Run the command line and return its exit code; shows a traceback only with VBSBATCH_DEBUG."""
     from vbsbatch.cli.app import app
 
-    if sys.stdout is None:  # started without one: nobody wants to read the results
+    if sys.stdout is None:  # started without standard output
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
     if isinstance(sys.stdout, TextIOWrapper):
-        # What the terminal's encoding lacks, in a volume's name, is shown as an escape.
+        # Characters that the terminal cannot encode are shown as escapes.
         sys.stdout.reconfigure(errors="backslashreplace")
     if "VBSBATCH_TIED_TO" in os.environ:
-        from vbsbatch.cli.parent_death import heed
+        from vbsbatch.cli.parent_death import end_with_parent
 
-        heed()
+        end_with_parent()
     try:
         code = app(standalone_mode=False, prog_name="vbsbatch")
     except SystemExit:
-        # click leaves like this only after a completion, and when whoever read us has seen enough.
+        # click does this only after a completion, and when the reader of our output is gone.
         code = 0
     except BrokenPipeError:
-        # Likewise; keep the interpreter from complaining about it at exit.
+        # The reader is gone; prevent the interpreter's complaint at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except (Exception, KeyboardInterrupt) as error:
-        code = _told(_first(error))
+        code = _report_error(_first_error(error))
         if code is None:
             raise
     return code or 0
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process; a sign-in that was given up, and hangs in a thread, holds nobody up."""
+    """End the process without waiting for threads, such as a sign-in that was given up."""
     main_thread = threading.main_thread()
     if all(each is main_thread or each.daemon for each in threading.enumerate()):
         sys.exit(code)
@@ -74,8 +72,8 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _told(error: BaseException) -> int | None:
-    """Say what went wrong; the exit code, None for a fault of ours that somebody is after."""
+def _report_error(error: BaseException) -> int | None:
+    """Print what went wrong and return the exit code; None for a bug that is being debugged."""
     import click
 
     from vbsbatch.errors import VbsbatchError
@@ -109,7 +107,7 @@ def _is_nowhere() -> bool:
 
 
 def _show_usage(error: ClickException) -> None:
-    """What click says of a wrong command line, which may hold anything."""
+    """Print click's message about a wrong command line, cleaned."""
     from io import StringIO
 
     words = StringIO()
@@ -118,8 +116,8 @@ def _show_usage(error: ClickException) -> None:
         mention(line)
 
 
-def _first(error: BaseException) -> BaseException:
-    """What went wrong first: task groups wrap even a single error."""
+def _first_error(error: BaseException) -> BaseException:
+    """Unwrap the first error: task groups wrap even a single one."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
@@ -131,10 +129,20 @@ def _complain(text: str, code: int) -> int:
     return code
 
 
-def fit(line: str) -> str:
-    """A line as a terminal and a log may have it: no control characters, no secrets.
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether the stream is an open terminal."""
+    return stream is not None and not stream.closed and stream.isatty()
 
-    Everything that is printed comes through here, or through the writers of `vbsbatch.report`.
+
+def can_ask() -> bool:
+    """Whether a person can be asked: keys come from standard input, questions go to stderr."""
+    return is_terminal(sys.stdin) and is_terminal(sys.stderr)
+
+
+def fit(line: str) -> str:
+    """Clean a line for terminals and logs: no control characters, no secrets.
+
+    Everything that is printed passes through here, or through the writers of `vbsbatch.report`.
     """
     from vbsbatch.report import clean
 
@@ -148,14 +156,14 @@ def say(text: str) -> None:
 
 
 def mention(line: str) -> None:
-    """Print a line on stderr, if anyone still listens there: a run must not end because of it."""
+    """Print a line on stderr; a closed stderr is ignored, because it must not end a run."""
     if sys.stderr is not None:
         with suppress(OSError, ValueError):
             print(fit(line), file=sys.stderr, flush=True)
 
 
 def remark(line: str, style: str, kind: str = "run") -> None:
-    """Mention a line the way a run tells its progress: for programs it is one more note."""
+    """Print a line on stderr in the style of the run's progress; as JSON it is a note."""
     if style == "json":
         from vbsbatch.model import RunNoted
         from vbsbatch.model.clocks import wall

@@ -1,4 +1,4 @@
-"""Commands that watch a run which goes on by itself: attach."""
+"""The command attach: watches a run."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def attach(
 
 
 def follow(store: RunStore, run: Run, style: str, *, verbose: bool) -> int:
-    """Print what happens to the run from now on, until it ends; its exit code."""
+    """Print the run's events from now on, until it ends; return its exit code."""
     from vbsbatch.api.reading import new_events
     from vbsbatch.api.steering import is_under_way
     from vbsbatch.observers.progress_printer import ProgressPrinter
@@ -86,7 +86,7 @@ def follow(store: RunStore, run: Run, style: str, *, verbose: bool) -> int:
 def _browse(store: RunStore, run: Run, port: int) -> int:
     from vbsbatch.cli.screen_config import screen_file
 
-    screen_file()  # what is wrong with it is told here, not in a browser
+    screen_file()  # report its errors here, not in a browser
     try:
         from vbsbatch.cli.web_server import serve
     except ModuleNotFoundError as error:

@@ -1,8 +1,7 @@
-"""Says which cloud a command works in, and when a sign-in that cannot be renewed will end."""
+"""Prints which cloud a command works in, and when a sign-in that cannot be renewed ends."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,37 +12,16 @@ if TYPE_CHECKING:
     from vbsbatch.cloud import CloudService
 
 
-def place_line(service: CloudService) -> str:
-    """Cloud, region, project and address, fit to be shown."""
-    from vbsbatch.report import clean
-
-    return clean(str(service.place))
-
-
 def warn(service: CloudService, style: str = "plain") -> None:
-    """Print what a person should know about the way to the cloud."""
+    """Print warnings about the connection to the cloud."""
     for warning in service.warnings:
         remark(f"warning: {warning}", style, "warning")
 
 
-def end_line(service: CloudService) -> str | None:
-    """When the sign-in ends for good, and what then; None where it can be renewed."""
-    from vbsbatch.report.text import moment, span
-
-    ends = service.ends
-    if ends is None:
-        return None
-    told = f"signed in with {ends.signed_in_with}, which cannot be renewed"
-    if ends.at is None:
-        return f"{told}; how long it lasts is not reported: when it ends, the run stops"
-    left = span(ends.at - time.time())
-    return (
-        f"{told}: a run stops at {moment(ends.at)}, {left} from now, and is resumed with a new one"
-    )
-
-
 def say_place(service: CloudService, style: str) -> None:
-    """Say both on standard error, in the `style` of the run's progress."""
+    """Print both on standard error, in the `style` of the run's progress."""
+    from vbsbatch.api.sessions import end_line, place_line
+
     if style != "quiet":
         remark(f"in {place_line(service)}", style)
     ending = end_line(service)
@@ -56,7 +34,7 @@ def say_place(service: CloudService, style: str) -> None:
 
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal that tells how much was read; nothing elsewhere."""
+    """Show a progress bar while a list is read, on a terminal only."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 

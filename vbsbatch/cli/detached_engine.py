@@ -1,4 +1,4 @@
-"""Starts engines as processes of their own, which no terminal can take down with it."""
+"""Starts engines as separate processes that survive their terminal."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def log_path(store: RunStore, run_id: str) -> Path:
 
 
 def start_engine(store: RunStore, run_id: str, options: Sequence[str] = ()) -> int:
-    """Start `vbsbatch resume` for the run in a new session; its pid once it drives the run.
+    """Start `vbsbatch resume` for the run in a new session; return its pid once it drives the run.
 
-    `options` are more words for it (cloud, endpoints). Raises `UsageError` with the engine's own
-    words when it ends before that.
+    `options` are further arguments (cloud, endpoints). Raises `UsageError` with the engine's own
+    message when it ends before that.
     """
-    # -P: no module of the folder that somebody happens to stand in.
+    # -P: import no module from the current folder.
     command = [sys.executable, "-P", "-m", "vbsbatch", "resume", run_id, "--db", str(store.path)]
     log = log_path(store, run_id)
-    with _private(log) as stream:
+    with _open_log(log) as stream:
         begin = stream.seek(0, os.SEEK_END)
-        process = subprocess.Popen(  # noqa: S603 - our own program, our own words
+        process = subprocess.Popen(  # noqa: S603 - our own program and arguments
             [*command, "--progress", "plain", *options],
             stdin=subprocess.DEVNULL,
             stdout=stream,
@@ -49,18 +49,18 @@ def start_engine(store: RunStore, run_id: str, options: Sequence[str] = ()) -> i
             start_new_session=True,
             pass_fds=passed_on(),
         )
-    # Somebody has to take note of its end, or a killed engine stays in the list of processes.
+    # Wait for its end, or a killed engine stays in the process list as a zombie.
     reaper = threading.Thread(target=process.wait, name=f"engine {process.pid}", daemon=True)
     reaper.start()
     try:
-        return _up(store, run_id, process, log, begin)
+        return _wait_until_live(store, run_id, process, log, begin)
     except KeyboardInterrupt:
         process.terminate()
         raise
 
 
-def _up(store: RunStore, run_id: str, process: Process, log: Path, begin: int) -> int:
-    """Wait until the engine drives the run; its pid."""
+def _wait_until_live(store: RunStore, run_id: str, process: Process, log: Path, begin: int) -> int:
+    """Wait until the engine drives the run; return its pid."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         holder = store.is_live(run_id)
@@ -74,7 +74,7 @@ def _up(store: RunStore, run_id: str, process: Process, log: Path, begin: int) -
 
 
 def _ended_early(process: Process, log: Path, begin: int) -> int:
-    """A very short run may be over before we look; anything else is its error, passed on."""
+    """Accept the end of a very short run; raise any other end as `UsageError`."""
     with open(open_private(log, os.O_RDONLY), "rb") as stream:
         stream.seek(begin)
         words = stream.read(65536).decode("utf-8", "replace").strip().splitlines()
@@ -84,7 +84,7 @@ def _ended_early(process: Process, log: Path, begin: int) -> int:
     raise UsageError(f"the engine did not start: {last}")
 
 
-def _private(path: Path) -> BinaryIO:
+def _open_log(path: Path) -> BinaryIO:
     try:
         descriptor = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     except OSError as error:

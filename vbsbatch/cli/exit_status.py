@@ -1,4 +1,4 @@
-"""How a run stands and how it ended: what is told of it, and the exit code."""
+"""Prints how a run ended, and gives the exit code."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def exit_code_of(store: RunStore, run: Run) -> int:
-    """What the run's state means to whoever watched it."""
+    """The exit code of a command that watched the run."""
     from vbsbatch.api.driving import outcome
 
     return outcome(store.counts(run.id)) if run.state is RunState.ENDED else STOPPED
 
 
 def tell_end(store: RunStore, run: Run, printer: ProgressPrinter | None = None) -> int:
-    """Print how a run ended, in lines for people unless `printer` has another style."""
+    """Print how a run ended, as plain lines unless `printer` has another style."""
     from vbsbatch.observers.progress_printer import ProgressPrinter
 
     code = exit_code_of(store, run)
@@ -33,14 +33,14 @@ def tell_end(store: RunStore, run: Run, printer: ProgressPrinter | None = None) 
 
 
 def next_command(store: RunStore, run: Run) -> str | None:
-    """What to type next, if there is anything to do."""
+    """The command to run next, if there is anything to do."""
     from vbsbatch.report.data import next_commands
 
     return next(iter(next_commands(report_data(store, run))), None)
 
 
 def report_data(store: RunStore, run: Run) -> ReportData:
-    """What the store knows of a run, as the reports want it."""
+    """Read the run's data for reports."""
     from vbsbatch.api import reading
 
     return reading.report_data(store, run, temporary=is_tied())

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their values are read."""
+"""Options that several commands share, and the types of their values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from click.shell_completion import CompletionItem
 from vbsbatch.model import MOST_IN_FLIGHT, Job, JobState, Rate, Service
 
 if TYPE_CHECKING:
-    from vbsbatch.cloud import CloudChoice
     from vbsbatch.store import RunStore
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -29,7 +28,7 @@ class RateType(click.ParamType):  # type: ignore[type-arg]  # generic only in a 
     name = "rate"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Rate:
-        """Read the text, or say what would be right."""
+        """Parse the text, or fail with an example."""
         from vbsbatch.plan import parse_rate
 
         if isinstance(value, Rate):
@@ -48,7 +47,7 @@ class States(click.ParamType):  # type: ignore[type-arg]  # generic only in a ne
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> ChosenStates:
-        """Read the words, or name the nearest that there is."""
+        """Parse the states, or suggest the nearest one."""
         from vbsbatch.model import did_you_mean
         from vbsbatch.tui.filter_syntax import RETRY_WORDS, STATE_WORDS
 
@@ -75,7 +74,7 @@ class States(click.ParamType):  # type: ignore[type-arg]  # generic only in a ne
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChosenStates:
-    """What `--state` says."""
+    """The value of `--state`."""
 
     states: frozenset[JobState]
     retrying: bool
@@ -92,12 +91,12 @@ class ChosenStates:
 
 
 class AddressType(click.ParamType):  # type: ignore[type-arg]  # generic only in a newer click
-    """A URL; a user and password in it are dropped, which no service is sent."""
+    """A URL; a user and password in it are dropped."""
 
     name = "url"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Take the URL as it may be shown, and told to the engine's own process."""
+        """Remove user and password, so that the URL may be shown and passed to the engine."""
         from vbsbatch.cloud.endpoints import without_user
 
         return without_user(str(value))
@@ -156,7 +155,7 @@ engine_options = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DrivingOptions:
-    """What every command that drives an engine is told."""
+    """The options of every command that drives an engine."""
 
     cloud: str | None
     vbs_endpoint: str | None
@@ -168,24 +167,18 @@ class DrivingOptions:
     verbose: bool
     yes: bool
 
-    def choice(self, cloud: str | None, service: Service | None) -> CloudChoice:
-        """The cloud and its service to sign in to, with the endpoints that were named."""
-        from vbsbatch.cloud import CloudChoice
-
-        return CloudChoice(
-            cloud=cloud,
-            service=service,
-            vbs_endpoint=self.vbs_endpoint,
-            block_storage_endpoint=self.block_storage_endpoint,
-        )
+    @property
+    def place(self) -> tuple[str | None, str | None, str | None]:
+        """Cloud and endpoints, as `choice_for_run` and `choice_for_plan` of the API take them."""
+        return self.cloud, self.vbs_endpoint, self.block_storage_endpoint
 
     def words(self) -> list[str]:
-        """What an engine process of its own must be told beside the run."""
+        """The further arguments of an engine process."""
         cloud = ["--cloud", self.cloud] if self.cloud else []
         return [*cloud, *self.addresses()]
 
     def addresses(self) -> list[str]:
-        """What was said of the cloud's addresses; the run does not remember it."""
+        """The arguments that name endpoints; the run does not store them."""
         named = {
             "--vbs-endpoint": self.vbs_endpoint,
             "--block-storage-endpoint": self.block_storage_endpoint,
@@ -194,7 +187,7 @@ class DrivingOptions:
 
 
 def driving(command: Command) -> Command:
-    """Give a command the options of `DrivingOptions`, handed over as one argument `how`."""
+    """Give a command the options of `DrivingOptions`, as one argument `how`."""
 
     @wraps(command)
     def folded(**given: Any) -> Any:
@@ -218,7 +211,7 @@ def with_options(*options: Callable[[Any], Any]) -> Callable[[Command], Command]
 
 
 def open_store(db: Path | None, *, create: bool = False, readonly: bool = False) -> RunStore:
-    """Open the store that `--db` names; `StoreUnusable` says why it cannot be."""
+    """Open the store that `--db` names; raises `StoreUnusable`."""
     from vbsbatch import store as stores
     from vbsbatch.cli import mention
 
@@ -229,17 +222,9 @@ def open_store(db: Path | None, *, create: bool = False, readonly: bool = False)
 
 
 def mention_unknown_codes(store: RunStore, run_id: str, codes: Iterable[str]) -> None:
-    """Say of each code that no answer of the run had, and which is the nearest that one had."""
+    """Print each code that no answer of the run had, and the nearest that one had."""
+    from vbsbatch.api.reading import unknown_codes
     from vbsbatch.cli import mention
-    from vbsbatch.model import did_you_mean
-    from vbsbatch.report import clean
 
-    wanted = tuple(codes)
-    if not wanted:
-        return
-    rows = (*store.failures(run_id), *store.answers(run_id))
-    had = {code for _, code, _ in rows if code is not None}
-    for code in wanted:
-        if code not in had:
-            near = did_you_mean(code, had)
-            mention(clean(f"note: no answer of run {run_id} had the code {code!r}{near}"))
+    for code, near in unknown_codes(store, run_id, codes):
+        mention(f"note: no answer of run {run_id} had the code {code!r}{near}")

@@ -1,7 +1,7 @@
-"""Processes that must not outlive the one they work for, however that one ends.
+"""Ends child processes when their parent dies, even by `kill -9`.
 
-It holds the writing end of a pipe and the tied ones the reading end. When it dies, of `kill -9`
-too, the kernel closes the former, and whoever is tied reads the end of it.
+The parent holds the writing end of a pipe, and tied processes inherit the reading end. When the
+parent dies, the kernel closes the writing end, and tied processes read the end of the pipe.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 TIED = "VBSBATCH_TIED_TO"
-"""The variable that tells a process of ours the number of its reading end."""
+"""The variable that gives a tied process the descriptor of its reading end."""
 
 PATIENCE = 20.0
-"""Seconds a tied process has to come to a clean end."""
+"""Seconds that a tied process has for a clean end."""
 
 
 class ParentDeath:
-    """What a process holds for as long as those that are tied to it may live."""
+    """The parent's side: tied processes live as long as this is open."""
 
     def __init__(self) -> None:
         self._reading, self._writing = os.pipe()
@@ -36,7 +36,7 @@ class ParentDeath:
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """What belongs into the environment of a tied process."""
+        """The environment variables of a tied process."""
         return {TIED: str(self._reading)}
 
     @property
@@ -46,12 +46,12 @@ class ParentDeath:
 
 
 def is_tied() -> bool:
-    """Whether this process works for another, with whose end its cloud and its store may go."""
+    """Whether this process is tied; its cloud and store may vanish with its parent."""
     return TIED in os.environ
 
 
 def passed_on() -> tuple[int, ...]:
-    """The descriptors for a process that shall be tied like this one: none where it is not."""
+    """The descriptors for a child tied to the same parent; none if this process is not tied."""
     number = os.environ.get(TIED, "")
     with suppress(OSError, ValueError):
         if stat.S_ISFIFO(os.fstat(int(number)).st_mode):
@@ -59,16 +59,16 @@ def passed_on() -> tuple[int, ...]:
     return ()
 
 
-def heed() -> None:
-    """End this process, cleanly if it can, once the one it is tied to is gone."""
+def end_with_parent() -> None:
+    """End this process, cleanly if possible, when its parent dies."""
     for descriptor in passed_on():
         arguments = (descriptor,)
-        threading.Thread(target=_outlast, args=arguments, name="tie", daemon=True).start()
+        threading.Thread(target=_wait_and_end, args=arguments, name="tie", daemon=True).start()
 
 
-def _outlast(descriptor: int) -> None:
+def _wait_and_end(descriptor: int) -> None:
     while os.read(descriptor, 1):
-        pass  # nobody writes; be safe from whoever does
+        pass  # nothing is written; ignore it if something is
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(PATIENCE)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Commands that make a plan of what a cloud has, and compare one with it: plan new, plan diff."""
+"""Commands that write a plan of a cloud's volumes, and compare one with it: plan new, plan diff."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vbsbatch.cli import FAILED, mention
-from vbsbatch.cli.cloud_line import place_line
 from vbsbatch.cli.options import cloud_options, with_options
 from vbsbatch.errors import UsageError
 
 if TYPE_CHECKING:
     from vbsbatch.cloud import CloudChoice
     from vbsbatch.inventory.plan_diff import PlanDifference
-    from vbsbatch.inventory.volumes_by_server import VolumesByServer
     from vbsbatch.plan import Plan, VolumeSelection
 
 _WORD_MOST = 255
@@ -26,12 +24,12 @@ _SIZE = click.IntRange(0, 1_000_000_000)
 
 
 class Word(click.ParamType):  # type: ignore[type-arg]  # generic only in a newer click
-    """A word that a plan can hold."""
+    """A word that a plan can contain."""
 
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Take the word, or say why no plan could hold it."""
+        """Check the word."""
         word = str(value)
         if not 1 <= len(word) <= _WORD_MOST or not word.isprintable():
             self.fail(f"{word!r} is no word of 1 to {_WORD_MOST} visible characters", param, ctx)
@@ -44,7 +42,7 @@ class KeyValue(Word):
     name = "pair"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Take the pair, or say what would be right."""
+        """Check the pair."""
         word = super().convert(value, param, ctx)
         if not word.partition("=")[0] or "=" not in word:
             self.fail(f"{word!r} is not KEY=VALUE", param, ctx)
@@ -109,6 +107,7 @@ def new(
     """Write a plan of the cloud's volumes: all of them, or those that fit the options."""
     import anyio
 
+    from vbsbatch.cloud import CloudChoice
     from vbsbatch.report import opened
 
     low, high = words["min_size"], words["max_size"]
@@ -117,7 +116,11 @@ def new(
     to_file = output not in (None, "-")
     if to_file and os.path.lexists(str(output)) and not force:
         raise UsageError(f"{output} exists already: --force replaces it")
-    choice = _choice(cloud or os.environ.get("OS_CLOUD"), vbs_endpoint, block_storage_endpoint)
+    choice = CloudChoice(
+        cloud=cloud or os.environ.get("OS_CLOUD"),
+        vbs_endpoint=vbs_endpoint,
+        block_storage_endpoint=block_storage_endpoint,
+    )
     lines, summary, place = anyio.run(_made, choice, _selection(words), output if to_file else None)
     with opened(output) as stream:
         stream.writelines(f"{line}\n" for line in lines)
@@ -141,26 +144,18 @@ Examples:
 @click.option("--volumes", metavar="FILE", help="Volumes from a list instead; - is standard input.")
 @with_options(*cloud_options)
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
-def diff(
-    plan: Path,
-    volumes: str | None,
-    cloud: str | None,
-    vbs_endpoint: str | None,
-    block_storage_endpoint: str | None,
-    as_json: bool,
-) -> int:
+def diff(plan: Path, volumes: str | None, as_json: bool, **place: str | None) -> int:
     """Tell which volumes of PLAN are gone, which are new, and which changed since."""
     import anyio
 
+    from vbsbatch.api.sessions import choice_for_plan
     from vbsbatch.cli.plan_loading import load_plan
-    from vbsbatch.inventory.plan_diff import differences
     from vbsbatch.report import opened
 
     loaded = load_plan(plan, volumes)
-    named = cloud or loaded.cloud or os.environ.get("OS_CLOUD")
-    fleet = anyio.run(_fleet, _choice(named, vbs_endpoint, block_storage_endpoint))
-    found = differences(loaded, fleet)
-    lines = (_as_json if as_json else _as_lines)(plan, loaded, fleet, found)
+    choice = choice_for_plan(loaded, **place, service="auto")
+    found, in_cloud = anyio.run(_compare, loaded, choice)
+    lines = (_as_json if as_json else _as_lines)(plan, len(loaded), in_cloud, found)
     with opened(None) as stream:
         stream.writelines(f"{line}\n" for line in lines)
     return FAILED if found else 0
@@ -169,49 +164,40 @@ def diff(
 async def _made(
     choice: CloudChoice, selection: VolumeSelection, output: str | None
 ) -> tuple[list[str], str, str]:
-    """The lines of the plan, what is in it, and in which cloud that is."""
-    from vbsbatch.api.plans import choose_volumes
+    """Make the plan: its lines, a summary, and the cloud."""
+    from vbsbatch.api.plans import choose_volumes, plan_lines
+    from vbsbatch.api.sessions import place_line
     from vbsbatch.cli.cloud_line import counting, warn
     from vbsbatch.cloud import connect
-    from vbsbatch.inventory.plan_writer import Heading, counted, plan_text
+    from vbsbatch.inventory.plan_writer import counted
 
     async with connect(choice, workers=1) as service:
         warn(service)
         with counting("volumes") as count:
             contents = await choose_volumes(service, selection, count)
         place = place_line(service)
-        cloud = None if service.cloud_name == "envvars" else service.cloud_name
+        lines = plan_lines(contents, selection, service, output)
     if contents.nameless is not None:
         mention(f"note: groups are named by the ids of servers: {contents.nameless}")
-    heading = Heading(name=_plan_name(output, cloud), cloud=cloud, selection=selection, place=place)
     summary = f"{counted(len(contents.volumes), 'volume')}, {contents.gigabytes} GB"
     if contents.left_out:
         summary += f", {len(contents.left_out)} left out that cannot be backed up"
-    lines = plan_text(contents.found, contents.volumes, heading, left_out=contents.left_out)
-    return list(lines), summary, place
+    return lines, summary, place
 
 
-async def _fleet(choice: CloudChoice) -> VolumesByServer:
-    from vbsbatch.api.cloud_lists import survey
+async def _compare(plan: Plan, choice: CloudChoice) -> tuple[list[PlanDifference], int]:
+    """Compare the plan with the cloud; also the number of volumes there."""
+    from vbsbatch.api.plans import compare_plan
+    from vbsbatch.api.sessions import place_line
     from vbsbatch.cli.cloud_line import counting, warn
     from vbsbatch.cloud import connect
 
     async with connect(choice, workers=1) as service:
         warn(service)
         with counting("volumes") as count:
-            fleet, _ = await survey(service.inventory, count)
+            compared = await compare_plan(plan, service, count)
         mention(f"in {place_line(service)}")
-        return fleet
-
-
-def _choice(
-    cloud: str | None, vbs_endpoint: str | None, block_storage_endpoint: str | None
-) -> CloudChoice:
-    from vbsbatch.cloud import CloudChoice
-
-    return CloudChoice(
-        cloud=cloud, vbs_endpoint=vbs_endpoint, block_storage_endpoint=block_storage_endpoint
-    )
+        return compared
 
 
 def _selection(words: dict[str, Any]) -> VolumeSelection:
@@ -221,16 +207,8 @@ def _selection(words: dict[str, Any]) -> VolumeSelection:
     return VolumeSelection(**words, metadata=pairs)
 
 
-def _plan_name(output: str | None, cloud: str | None) -> str:
-    """What the file is called, as for a plan that does not say; else the cloud."""
-    from vbsbatch.plan.volume_collector import shown_name
-
-    stem = Path(output).stem if output is not None else cloud
-    return shown_name(stem)[:64].strip() or "fleet"
-
-
 def _as_lines(
-    path: Path, plan: Plan, fleet: VolumesByServer, found: Sequence[PlanDifference]
+    path: Path, in_plan: int, in_cloud: int, found: Sequence[PlanDifference]
 ) -> Iterator[str]:
     from vbsbatch.report import clean
 
@@ -247,14 +225,11 @@ def _as_lines(
         yield ", ".join(told)
     kinds = [each.kind for each in found]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("gone", "new", "changed"))
-    yield (
-        f"{clean(str(path))}: {counts} "
-        f"({len(plan)} volumes in the plan, {len(fleet.volumes)} in the cloud)"
-    )
+    yield (f"{clean(str(path))}: {counts} ({in_plan} volumes in the plan, {in_cloud} in the cloud)")
 
 
 def _as_json(
-    path: Path, plan: Plan, fleet: VolumesByServer, found: Sequence[PlanDifference]
+    path: Path, in_plan: int, in_cloud: int, found: Sequence[PlanDifference]
 ) -> Iterator[str]:
     import json
 
@@ -277,8 +252,8 @@ def _as_json(
     document = {
         "schema": 1,
         "plan": clean(str(path)),
-        "in_plan": len(plan),
-        "in_cloud": len(fleet.volumes),
+        "in_plan": in_plan,
+        "in_cloud": in_cloud,
         "differences": rows,
     }
     yield json.dumps(document, indent=2)

@@ -1,4 +1,4 @@
-"""Commands about plans: check, schema."""
+"""Loads plans; the commands check and schema."""
 
 from __future__ import annotations
 
@@ -48,7 +48,12 @@ def check(plan: Path, volumes: str | None, online: bool, as_json: bool, **place:
         _say_fine(plan, loaded)
         if not online:
             _say_where(loaded)
-    return _online(plan, loaded, as_json=as_json, **place) if online else 0
+    if not online:
+        return 0
+    from vbsbatch.api.sessions import choice_for_plan
+    from vbsbatch.cli.preflight import check_online
+
+    return check_online(plan, loaded, choice_for_plan(loaded, **place), as_json=as_json)
 
 
 def _say_fine(path: Path, plan: Plan) -> None:
@@ -72,7 +77,7 @@ def _say_fine(path: Path, plan: Plan) -> None:
 
 
 def _say_where(plan: Plan) -> None:
-    """Which cloud the plan and the environment name; what that leads to only a sign-in tells."""
+    """Print the cloud that the plan or the environment names; only a sign-in shows the project."""
     import os
 
     from vbsbatch.cli import mention
@@ -86,29 +91,6 @@ def _say_where(plan: Plan) -> None:
         mention(clean(f"in {where}; --online signs in and tells region and project"))
     for text in trust_warnings(cloud):
         mention(clean(f"warning: {text}"))
-
-
-def _online(
-    path: Path,
-    plan: Plan,
-    *,
-    as_json: bool,
-    cloud: str | None,
-    vbs_endpoint: str | None,
-    block_storage_endpoint: str | None,
-    service: str | None,
-) -> int:
-    from vbsbatch.api.sessions import cloud_of, service_of
-    from vbsbatch.cli.preflight import check_online
-    from vbsbatch.cloud import CloudChoice
-
-    choice = CloudChoice(
-        cloud=cloud_of(plan, cloud),
-        vbs_endpoint=vbs_endpoint,
-        block_storage_endpoint=block_storage_endpoint,
-        service=service_of(plan, service),
-    )
-    return check_online(path, plan, choice, as_json=as_json)
 
 
 @click.command(

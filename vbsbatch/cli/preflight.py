@@ -1,19 +1,25 @@
-"""The look before a run: `check --online`, and the first step of `run`."""
+"""Prints what a preflight found: `check --online`, and the first step of `run`."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from vbsbatch.api.preflight import look_at, refuse_errors, refuse_hopeless
-from vbsbatch.cli import USAGE, fit, mention, remark
-from vbsbatch.cli.cloud_line import counting, end_line, place_line
-from vbsbatch.cli.screen_launcher import is_terminal
+from vbsbatch.api.preflight import (
+    connection_findings,
+    refuse_errors,
+    refuse_hopeless,
+    run_preflight,
+    sign_in_finding,
+)
+from vbsbatch.api.sessions import place_line, signed_in
+from vbsbatch.cli import USAGE, can_ask, fit, is_terminal, mention, remark
+from vbsbatch.cli.cloud_line import counting
 from vbsbatch.errors import CloudError, UsageError
 from vbsbatch.inventory.plan_writer import counted
 from vbsbatch.inventory.preflight import Preflight, PreflightFinding, Severity, in_words
@@ -32,28 +38,16 @@ _WORTH_A_QUESTION = (Severity.ERROR, Severity.WARNING)
 _STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cleared:
-    """A run that may start."""
-
-    skipped: Mapping[str, str]
-    """Volumes that are left out, each with the reason."""
-    words: str | None
-    """The forecast, for a person; None where it was told with the findings."""
-
-
 def check_online(path: Path, plan: Plan, choice: CloudChoice, *, as_json: bool) -> int:
-    """Look, and show everything that was found; 2 when something would surely fail."""
+    """Run the preflight, and print all findings; 2 when something would surely fail."""
     import anyio
 
     found: Preflight | None = None
     try:
-        found, where = anyio.run(_looked, plan, choice)
+        found, where = anyio.run(_check, plan, choice)
         findings = (*where, *found.findings)
     except CloudError as error:
-        findings = (
-            PreflightFinding(severity=Severity.ERROR, about=_about(error), text=str(error)),
-        )
+        findings = (sign_in_finding(error),)
     with opened(None) as stream:
         if as_json:
             _write_json(path, findings, found, stream)
@@ -66,21 +60,26 @@ def check_online(path: Path, plan: Plan, choice: CloudChoice, *, as_json: bool) 
     return USAGE if any(each.severity is Severity.ERROR for each in findings) else 0
 
 
-async def before_run(
-    plan: Plan, service: CloudService, *, policy: OnPreflight, yes: bool, style: str
-) -> Cleared:
-    """Look, say what was found (in the `style` of the run's progress), and ask whoever is there.
+def approve_findings(
+    service: CloudService,
+    volumes: int,
+    found: Preflight,
+    *,
+    policy: OnPreflight,
+    yes: bool,
+    style: str,
+) -> None:
+    """Print what a preflight found (in the `style` of the run's progress), and ask on a terminal.
 
-    Raises `UsageError` when the run is not to be started, `SignInError` when nobody answers.
+    Raises `UsageError` when the run of so many volumes must not start.
     """
-    found = await look_at(plan, service, unanswered=Severity.WARNING)
-    told = [each for each in found.findings if each.severity in _WORTH_A_QUESTION]
-    asks = not yes and is_terminal(sys.stdin) and is_terminal(sys.stderr)
+    told = _worth_a_question(found)
+    asks = not yes and can_ask()
     if told and asks:
         mention(f"in {place_line(service)}")
     if told and (asks or style != "quiet"):
         (_tell_programs if style == "json" and not asks else _tell)(told, found)
-    refuse_hopeless(found, len(plan))
+    refuse_hopeless(found, volumes)
     if found.found(Severity.ERROR):
         if asks:
             _agree(_question(found), default=False)
@@ -88,44 +87,23 @@ async def before_run(
             refuse_errors(found)
     elif told and asks:
         _agree("Start the run?", default=True)
-    return Cleared(skipped=found.left_out, words=None if told else in_words(found.forecast))
 
 
-async def _looked(
-    plan: Plan, choice: CloudChoice
-) -> tuple[Preflight, tuple[PreflightFinding, ...]]:
-    """What was found, and where: both are worth knowing."""
-    from vbsbatch.api.sessions import objections, signed_in
+def forecast_line(found: Preflight) -> str | None:
+    """The forecast; None where `approve_findings` has printed it with the findings."""
+    return None if _worth_a_question(found) else f"forecast: {in_words(found.forecast)}"
 
+
+def _worth_a_question(found: Preflight) -> list[PreflightFinding]:
+    return [each for each in found.findings if each.severity in _WORTH_A_QUESTION]
+
+
+async def _check(plan: Plan, choice: CloudChoice) -> tuple[Preflight, tuple[PreflightFinding, ...]]:
+    """Run the preflight: its result, and findings about the connection."""
     async with signed_in(choice, plan.settings) as service:
         with counting("volumes") as count:
-            found = await look_at(plan, service, unanswered=Severity.ERROR, count=count)
-        ending = end_line(service)
-        objected = await objections(plan, service)
-        return found, (
-            PreflightFinding(
-                severity=Severity.NOTE,
-                about="credentials",
-                text=f"signed in to {place_line(service)}",
-            ),
-            *(
-                PreflightFinding(severity=Severity.WARNING, about="credentials", text=text)
-                for text in filter(None, [ending])
-            ),
-            PreflightFinding(
-                severity=Severity.NOTE,
-                about="endpoint",
-                text=f"{service.facts.service} answers, {service.read_calls} calls so far",
-            ),
-            *(
-                PreflightFinding(severity=Severity.WARNING, about="endpoint", text=text)
-                for text in service.warnings
-            ),
-            *(
-                PreflightFinding(severity=Severity.ERROR, about="settings", text=text)
-                for text in objected
-            ),
-        )
+            found = await run_preflight(plan, service, unanswered=Severity.ERROR, count=count)
+        return found, await connection_findings(plan, service)
 
 
 def _agree(question: str, *, default: bool) -> None:
@@ -142,7 +120,7 @@ def _question(found: Preflight) -> str:
 
 
 def _tell(told: Sequence[PreflightFinding], found: Preflight) -> None:
-    """The findings on standard error: a table on a terminal, lines elsewhere."""
+    """Print the findings on standard error: a table on a terminal, lines elsewhere."""
     if is_terminal(sys.stderr):
         _print_table(told[:SHOWN], sys.stderr)
     else:
@@ -156,21 +134,21 @@ def _tell(told: Sequence[PreflightFinding], found: Preflight) -> None:
 
 
 def _tell_programs(told: Sequence[PreflightFinding], found: Preflight) -> None:
-    """The findings as the JSON lines that the run goes on with."""
+    """Print the findings as JSON lines, like the progress of the run."""
     for each in told:
         words = (each.severity, each.about, _volume(each), each.text)
         remark(" ".join(word for word in words if word), "json", "preflight")
 
 
 def _lines(findings: Sequence[PreflightFinding]) -> Iterator[str]:
-    """One line a finding, what matters most first, nothing cut: for `grep`."""
+    """One line for each finding, the worst first, nothing cut: for `grep`."""
     for each in _ordered(findings):
         cells = (f"{each.severity:<7}", f"{each.about:<11}", _volume(each), clean(each.text))
         yield "  ".join(filter(None, cells))
 
 
 def _print_table(findings: Sequence[PreflightFinding], stream: TextIO) -> None:
-    """The same for a person at a terminal, within its width."""
+    """Print the findings as a table that fits the terminal."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -194,7 +172,7 @@ def _ordered(findings: Sequence[PreflightFinding]) -> list[PreflightFinding]:
 
 
 def _volume(finding: PreflightFinding, apart: str | None = None) -> str:
-    """Name and id, in one line or `apart`, where the name is cut to the length of the id."""
+    """Name and id; with `apart` between them the name is cut to the length of the id."""
     if finding.volume_id is None:
         return ""
     volume_id = clean(finding.volume_id)
@@ -214,11 +192,6 @@ def _verdict(findings: Sequence[PreflightFinding], found: Preflight | None) -> s
 def _counts(findings: Sequence[PreflightFinding]) -> str:
     kinds = [each.severity for each in findings]
     return ", ".join(counted(kinds.count(kind), kind) for kind in _WORTH_A_QUESTION)
-
-
-def _about(error: CloudError) -> str:
-    reached = "cannot reach" in str(error) or "endpoint" in str(error)
-    return "endpoint" if reached else "credentials"
 
 
 def _write_json(

@@ -1,21 +1,15 @@
-"""Commands that drive an engine: run, resume, retry.
-
-On a terminal the engine becomes a process of its own and the screen is shown; elsewhere, or as
-`--progress` says, it runs in the foreground.
-"""
+"""Commands that drive an engine: run, resume, retry."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
-from vbsbatch.cli import fit, mention, remark, say
+from vbsbatch.cli import can_ask, fit, mention, remark, say
 from vbsbatch.cli.options import (
     DrivingOptions,
     driving,
@@ -24,15 +18,14 @@ from vbsbatch.cli.options import (
     service_option,
     take_over_option,
 )
-from vbsbatch.cli.screen_launcher import chosen_style, is_terminal
+from vbsbatch.cli.screen_launcher import chosen_style
 from vbsbatch.errors import UsageError
-from vbsbatch.model import OnPreflight, Run, RunState, Settings
+from vbsbatch.model import OnPreflight, Run, RunState
 
 if TYPE_CHECKING:
-    from vbsbatch.cloud import CloudChoice, CloudService
+    from vbsbatch.cloud import CloudService
+    from vbsbatch.inventory.preflight import Preflight
     from vbsbatch.store import RunStore
-
-    Prepare = Callable[[CloudService], Awaitable[Run | int]]
 
 
 @click.command(
@@ -87,16 +80,20 @@ def run(
     doubt, with --yes it does as on_preflight says.
     """
     from vbsbatch.api import runs
-    from vbsbatch.api.lost_runs import check_backups, lost_run
-    from vbsbatch.api.sessions import cloud_of, service_of
+    from vbsbatch.api.lost_runs import lost_run
+    from vbsbatch.api.sessions import choice_for_plan
     from vbsbatch.cli.plan_loading import load_plan
-    from vbsbatch.cli.preflight import before_run
+    from vbsbatch.cli.preflight import approve_findings
+    from vbsbatch.cli.run_driver import carry_out
 
     style = chosen_style(how.progress)
-    loaded = runs.with_limits(load_plan(plan, volumes), rate=how.rate, in_flight=how.in_flight)
-    if keep_errored_backups:
-        loaded = replace(loaded, settings=replace(loaded.settings, delete_errored=False))
-    choice = how.choice(cloud_of(loaded, how.cloud), service_of(loaded, service))
+    loaded = runs.with_options(
+        load_plan(plan, volumes),
+        rate=how.rate,
+        in_flight=how.in_flight,
+        keep_errored_backups=keep_errored_backups,
+    )
+    choice = choice_for_plan(loaded, *how.place, service=service)
     policy = loaded.on_preflight if on_preflight is None else OnPreflight(on_preflight)
     with open_store(how.db, create=True) as store:
         lost = None if as_run is None else lost_run(store, as_run)
@@ -104,20 +101,14 @@ def run(
             _warn_of_unfinished(store, loaded.name, style, yes=how.yes)
 
         async def freeze(service: CloudService) -> Run:
-            seen = None
-            if lost is not None:
-                await check_backups(service, loaded, lost)
-            elif not no_preflight:
-                seen = await before_run(loaded, service, policy=policy, yes=how.yes, style=style)
-            await runs.check_settings(loaded, service, reached=seen is not None)
-            skipped = {} if seen is None else seen.skipped
-            found = runs.create_run(
-                store, loaded, service, choice.cloud, skipped=skipped, lost=lost
+            approve = partial(
+                approve_findings, service, len(loaded), policy=policy, yes=how.yes, style=style
             )
-            _say_begun(store, found, len(loaded), len(skipped), style)
-            if seen is not None and seen.words is not None and style in ("plain", "tui"):
-                mention(f"forecast: {seen.words}")
-            return found
+            created, found = await runs.check_and_create(
+                store, loaded, service, choice.cloud, None if no_preflight else approve, lost=lost
+            )
+            _say_begun(store, created, len(loaded), found, style)
+            return created
 
         return carry_out(
             store,
@@ -150,23 +141,29 @@ def resume(run: str | None, first_engine: bool, how: DrivingOptions, take_over: 
 
     One that restores or deletes goes on only when it is named.
     """
-    from vbsbatch.api.runs import refuse_if_live, unfinished
+    from vbsbatch.api.runs import find_resumable
+    from vbsbatch.api.sessions import choice_for_run
+    from vbsbatch.cli.run_driver import carry_out
 
     style = chosen_style(how.progress)
     with open_store(how.db) as store:
-        found = store.run(run) if run else unfinished(store)
-        refuse_if_live(store, found)
+        found = find_resumable(store, run, rate=how.rate, in_flight=how.in_flight)
         if found.state is RunState.ENDED:
             return _nothing_to_do(store, found, "it has ended", style)
-        store.set_limits(found.id, rate=how.rate, in_flight=how.in_flight)
 
         async def take_up(service: CloudService) -> Run:
             return store.run(found.id)
 
-        choice = how.choice(how.cloud or found.cloud, found.settings.service)
-        fresh = first_engine and found.started_at is None
         return carry_out(
-            store, choice, found.settings, take_up, how, style, fresh=fresh, take_over=take_over
+            store,
+            choice_for_run(found, *how.place),
+            found.settings,
+            take_up,
+            how,
+            style,
+            belongs_to=found,
+            fresh=first_engine and found.started_at is None,
+            take_over=take_over,
         )
 
 
@@ -198,7 +195,8 @@ def retry(
     """
     from vbsbatch.api.reading import check_volumes
     from vbsbatch.api.runs import retry_selection
-    from vbsbatch.api.sessions import check_project
+    from vbsbatch.api.sessions import choice_for_run
+    from vbsbatch.cli.run_driver import carry_out
     from vbsbatch.inventory.plan_writer import counted
 
     style = chosen_style(how.progress)
@@ -224,75 +222,35 @@ def retry(
         store.set_limits(found.id, rate=how.rate, in_flight=how.in_flight)
 
         async def requeue(service: CloudService) -> Run | int:
-            check_project(found, service)
             count = store.requeue(found.id, selection)
             if not count and found.state is RunState.ENDED:
                 return _nothing_to_do(store, found, "no job of it fits", style)
             remark(f"run {found.id}: {counted(count, 'job')} to be tried again", style)
             return store.run(found.id)
 
-        choice = how.choice(how.cloud or found.cloud, found.settings.service)
-        return carry_out(store, choice, found.settings, requeue, how, style)
+        choice = choice_for_run(found, *how.place)
+        return carry_out(store, choice, found.settings, requeue, how, style, belongs_to=found)
 
 
-def carry_out(
-    store: RunStore,
-    choice: CloudChoice,
-    settings: Settings,
-    prepare: Prepare,
-    how: DrivingOptions,
-    style: str,
-    *,
-    fresh: bool = False,
-    take_over: bool = False,
-) -> int:
-    """Sign in, prepare the run, and drive it: here, or detached behind the screen.
-
-    `fresh`: the run is made just now, by this very command; no other engine ever drove it.
-    `take_over` takes volumes from runs without an engine; else a person is asked.
-    """
-    import anyio
-
-    from vbsbatch.api.sessions import check_project, signed_in
-    from vbsbatch.cli.cloud_line import say_place, warn
-    from vbsbatch.cli.foreground import drive_here
-    from vbsbatch.cli.volume_holders import look_for_holders
-
-    async def sign_in_and_drive() -> Run | int:
-        async with signed_in(choice, settings) as service:
-            warn(service, style)
-            prepared = await prepare(service)
-            if isinstance(prepared, int):
-                return prepared
-            check_project(prepared, service)
-            say_place(service, style)
-            look_for_holders(store, prepared.id, style, yes=how.yes, wanted=take_over)
-            if style == "tui":
-                return prepared
-            return await drive_here(store, prepared, service, how, style, resumed=not fresh)
-
-    result = anyio.run(sign_in_and_drive)
-    if isinstance(result, int):
-        return result
-    from vbsbatch.cli.detached_engine import start_engine
-    from vbsbatch.cli.screen_launcher import show_run
-
-    start_engine(store, result.id, [*how.words(), *(["--first-engine"] if fresh else [])])
-    return show_run(store, result.id, read_only=False, options=how.words())
-
-
-def _say_begun(store: RunStore, run: Run, volumes: int, skipped: int, style: str) -> None:
+def _say_begun(
+    store: RunStore, run: Run, volumes: int, found: Preflight | None, style: str
+) -> None:
+    from vbsbatch.cli.preflight import forecast_line
     from vbsbatch.cloud.services import facts_of
     from vbsbatch.inventory.plan_writer import counted
 
     service = facts_of(run.settings.service).mention
     maker = f" by {service}" if service else ""
+    skipped = 0 if found is None else len(found.left_out)
     fewer = f", {skipped} of them skipped" if skipped else ""
     remark(f"run {run.id}: {counted(volumes, 'volume')}{maker}{fewer}, store {store.path}", style)
+    forecast = None if found is None else forecast_line(found)
+    if forecast is not None and style in ("plain", "tui"):
+        mention(forecast)
 
 
 def _nothing_to_do(store: RunStore, run: Run, why: str, style: str) -> int:
-    """Leave an ended run as it is; the exit code that its engine gave."""
+    """Leave an ended run as it is, and return its exit code."""
     from vbsbatch.api.driving import outcome
 
     remark(f"run {run.id}: nothing to do, {why}", style)
@@ -300,19 +258,19 @@ def _nothing_to_do(store: RunStore, run: Run, why: str, style: str) -> int:
 
 
 def _warn_of_unfinished(store: RunStore, plan: str, style: str, *, yes: bool) -> None:
-    """A second run of a plan whose first is unfinished is a mistake more often than not."""
-    found = store.newest_unfinished()
-    if found is None or found.plan != plan:
-        return
+    """Warn, or ask: a second run of a plan with an unfinished one is usually a mistake."""
+    from vbsbatch.api.runs import unfinished_of_plan
     from vbsbatch.report import clean
     from vbsbatch.store import db_option
 
-    verb, state = "resume", "is unfinished"
-    if store.is_live(found.id) is not None:
-        verb, state = "attach", "is under way"
+    unfinished = unfinished_of_plan(store, plan)
+    if unfinished is None:
+        return
+    found, live = unfinished
+    verb, state = ("attach", "is under way") if live else ("resume", "is unfinished")
     command = f"vbsbatch {verb} {quote(found.id)}{db_option(store.path)}"
     words = f"run {found.id} of plan {clean(plan)} {state} ({command})"
-    if yes or not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+    if yes or not can_ask():
         remark(f"note: {words}; starting another run", style)
     elif not click.confirm(fit(f"{words}. Start another run?"), err=True):
         raise UsageError("nothing was started")

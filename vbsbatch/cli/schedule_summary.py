@@ -1,4 +1,4 @@
-"""What a plan says about the order and the hours of its run, in words for `check`."""
+"""Describes the order and the hours of a plan's run, for `check`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def order_lines(plan: Plan, now: float) -> list[str]:
-    """One line on the waves, one on groups and zones, one on the window: those the plan has."""
+    """Lines about waves, groups, zones and window, as far as the plan has them."""
     settings = plan.settings
     lines = []
     if settings.waves:
@@ -25,7 +25,7 @@ def order_lines(plan: Plan, now: float) -> list[str]:
 
 
 def _hours(window: Window, deadline: float | None, now: float) -> list[str]:
-    """The window as it is now; and that a run begun now would never see it open, if so."""
+    """The window's present state, and a note if the deadline comes before it opens."""
     from vbsbatch.policy import window as clocks
 
     is_open, change = clocks.is_open(window, now), clocks.changes_at(window, now)
@@ -37,7 +37,7 @@ def _hours(window: Window, deadline: float | None, now: float) -> list[str]:
 
 
 def _caps(plan: Plan) -> list[str]:
-    """Caps of groups and zones, with what no cap holds: a misspelt zone would go unnoticed."""
+    """Caps of groups and zones, and volumes without one, to show a misspelt zone."""
     limits = plan.settings.limits
     lines = []
     if limits.per_group is not None:

@@ -1,4 +1,4 @@
-"""How a person wants the screen: `screen.yaml` in their configuration folder."""
+"""Reads the user's settings of the screen, from `screen.yaml` in the configuration folder."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ NAMED_BY = "VBSBATCH_SCREEN"
 """The variable that names another file."""
 
 LARGEST = 65_536
-"""Bytes of such a file at most."""
+"""Largest size of the file in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScreenFile:
-    """What the file says; nothing in it is needed."""
+    """The settings; all are optional."""
 
     theme: str | None = None
     mouse: bool = True
     keys: Mapping[str, str] = field(default_factory=dict)
-    """Name of an action -> the keys for it, comma-separated."""
+    """Keys of each action, comma-separated."""
 
 
 def screen_file() -> ScreenFile:
-    """Read the file that `$VBSBATCH_SCREEN` names, or the usual one if it is there.
+    """Read the file that `$VBSBATCH_SCREEN` names, or the default one if it exists.
 
-    Raises `UsageError`, with the file's name, for one that cannot be read or makes no sense.
+    Raises `UsageError`, with the file's name, if it cannot be read or is wrong.
     """
     named = os.environ.get(NAMED_BY)
     try:

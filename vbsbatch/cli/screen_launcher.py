@@ -1,20 +1,20 @@
-"""Puts the screen on a terminal, and says how to come back when it is left."""
+"""Shows the screen on a terminal, and prints how to come back to it."""
 
 from __future__ import annotations
 
 import os
 import sys
 from shlex import quote
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import click
 
-from vbsbatch.cli import USAGE, mention, say
+from vbsbatch.cli import USAGE, can_ask, is_terminal, mention, say
 from vbsbatch.cli.exit_status import exit_code_of, tell_end
 from vbsbatch.cli.options import open_store
 from vbsbatch.cli.parent_death import is_tied
 from vbsbatch.errors import UsageError
-from vbsbatch.model import Operation, RunState
+from vbsbatch.model import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,9 +30,9 @@ _DRIVEN = (RunState.RUNNING, RunState.PAUSED)
 
 
 def chosen_style(progress: str) -> str:
-    """What `--progress` means here: `auto` is the screen on a terminal that can show one.
+    """Resolve `--progress`: `auto` is the screen on a terminal that can show one.
 
-    Raises `UsageError` for a screen that cannot be shown, or not as its user's file wants it.
+    Raises `UsageError` if the screen cannot be shown, or if the user's `screen.yaml` is wrong.
     """
     if progress == "auto":
         progress = "tui" if _screen_fits() and not os.environ.get("CI") else "plain"
@@ -44,17 +44,17 @@ def chosen_style(progress: str) -> str:
     if progress == "tui":
         from vbsbatch.cli.screen_config import screen_file
 
-        screen_file()  # before anything is begun that the screen is for
+        screen_file()  # report its errors before anything starts
     return progress
 
 
 def show_run(
     store: RunStore, run_id: str | None, *, read_only: bool, options: Sequence[str] = ()
 ) -> int:
-    """Show a run (or the list of runs) until the person leaves; the exit code.
+    """Show a run (or the list of runs) until the user leaves; return the exit code.
 
-    0 while the run goes on, then the run's own; the list alone is always 0. `options` are more
-    words for an engine that is started for this very run.
+    0 while the run continues, then the run's own; the list alone is always 0. `options` are further
+    arguments for an engine that is started for this run.
     """
     from vbsbatch.cli.detached_engine import start_engine
     from vbsbatch.cli.screen_config import screen_file
@@ -84,7 +84,7 @@ def show_run(
 
 
 def source_of(store: RunStore, *, read_only: bool, starter: Callable[[str], object]) -> StoreSource:
-    """What the screens of this store read, and how they start an engine."""
+    """The source of the screens' data; `starter` starts an engine."""
     from vbsbatch.cli.steering_commands import asked_by
     from vbsbatch.policy import documented
     from vbsbatch.tui.store_source import StoreSource
@@ -100,22 +100,15 @@ def source_of(store: RunStore, *, read_only: bool, starter: Callable[[str], obje
 
 
 def _request(run: Run, job: Job) -> Sent:
-    """What a job of this run sends, as its service documents it."""
-    from vbsbatch.cloud.services import service_class
+    from vbsbatch.api.reading import job_request
     from vbsbatch.tui.view_models import Sent
 
-    service = service_class(run.settings.service)
-    match run.settings.operation:
-        case Operation.RESTORE:
-            line = f"POST {service.restores or '/backups'}/{job.settings.source_backup_id}/restore"
-            return Sent(line=line, body={"restore": {"volume_id": job.volume_id}})
-        case Operation.PRUNE:
-            return Sent(line=f"DELETE /backups/{job.settings.source_backup_id}")
-    return Sent(line=f"POST {service.creates}", body={"backup": service.create_body(job)})
+    line, body = job_request(run, job)
+    return Sent(line=line, body=body)
 
 
 def show_runs_or_help(ctx: click.Context, db: Path | None) -> int:
-    """What the program does when it is called without a command."""
+    """Run the program without a command: show the runs on a terminal, else the help."""
     from vbsbatch.store import default_path
 
     fits = chosen_style("auto") == "tui" and is_terminal(sys.stdout)
@@ -131,12 +124,12 @@ def _goes_on(store: RunStore, run: Run) -> bool:
 
 
 def _say_how_it_stands(store: RunStore, run: Run, *, asked_for: bool) -> None:
-    """How to come back to a run, or how it ended for whoever asked for it."""
+    """Print how to come back to a run, or how it ended if the user asked for it."""
     from vbsbatch.store import db_option
 
     which = f"{quote(run.id)}{db_option(store.path)}"
     if run.state in _DRIVEN and is_tied():
-        return  # whoever this process works for tells what becomes of the run
+        return  # the parent prints how the run ended
     if _goes_on(store, run) and _first_of_container():
         mention(f"the engine of run {run.id} ends with this container; vbsbatch resume {which}")
     elif _goes_on(store, run):
@@ -148,13 +141,13 @@ def _say_how_it_stands(store: RunStore, run: Run, *, asked_for: bool) -> None:
 
 
 def _first_of_container() -> bool:
-    """Whether all other processes end with this one: the first of a container, or the only child
-    of a small init that stands for it (`docker run --init`)."""
+    """Whether all other processes end with this one, because it is the first of a container, or the
+    child of a small init (`docker run --init`)."""
     return os.getpid() == 1 or (os.getppid() == 1 and _name_of_first() in _SMALL_INITS)
 
 
 def _name_of_first() -> str:
-    """What the first process there is is called, as far as that can be read."""
+    """The name of process 1, if it can be read."""
     try:
         with open("/proc/1/comm", encoding="ascii", errors="replace") as name:
             return name.read().strip()
@@ -163,11 +156,5 @@ def _name_of_first() -> str:
 
 
 def _screen_fits() -> bool:
-    """Keys come from standard input, the screen goes to standard error."""
-    terminal = is_terminal(sys.stdin) and is_terminal(sys.stderr)
-    return terminal and os.environ.get("TERM", "") not in ("", "dumb")
-
-
-def is_terminal(stream: TextIO | None) -> bool:
-    """Whether a person may be at the other end."""
-    return stream is not None and not stream.closed and stream.isatty()
+    """Whether the terminal can show the screen, which is drawn on standard error."""
+    return can_ask() and os.environ.get("TERM", "") not in ("", "dumb")

@@ -1,4 +1,4 @@
-"""Commands around the simulated cloud: simulate, demo."""
+"""Commands with a simulated cloud: simulate, demo."""
 
 from __future__ import annotations
 
@@ -27,32 +27,7 @@ if TYPE_CHECKING:
     from vbsbatch.store import RunStore
 
 PATIENCE = 20.0
-"""Seconds that an engine may take to stop when its demo ends."""
-
-SMALL_FAULTS = """\
-# A night like many: slow answers, some lost, some refused, a gateway that throttles.
-backups: {duration: [2s, 6s], visible_after: 500ms, fail: 0.01, fail_code: FAILED}
-limit: {count: 60, per: 1s}
-latency: [5ms, 40ms]
-faults:
-  - {on: create, do: status, DOWN, share: 0.02}
-  - {on: create, do: drop_after, share: 0.01}
-  - {on: create, do: revoke, first: 1, share: 0.005}
-  - {on: list, do: status, status: 503, share: 0.02}
-"""
-
-DEMO_PLAN = """\
-# Every volume of the simulated cloud, with a few things going wrong on the way.
-name: demo
-cloud: simulator
-defaults:
-  backup_name: "{plan}-{volume}-{run}"
-  description: vbsbatch demo
-  full: true
-limits: {rate: 40/s, in_flight: 200, connections: 8}
-retry: {attempts: 6, base: 500ms, settle: 3s, later_every: 2s}
-volumes_from: fleet.csv
-"""
+"""Seconds that an engine may take to stop when the demo ends."""
 
 
 @click.command(
@@ -127,11 +102,11 @@ def demo(
     volumes: int, progress: str, service: str, seed: int, verbose: bool, db: Path | None
 ) -> int:
     """Back up a simulated fleet, with a few things going wrong on the way."""
+    from vbsbatch.simulator.demo_files import write_demo_files
+
     with tempfile.TemporaryDirectory(prefix="vbsbatch-demo-") as name, _Signals() as signals:
         folder = Path(name)
-        (folder / "faults.yaml").write_text(_faults(service), encoding="utf-8")
-        (folder / "demo.yaml").write_text(DEMO_PLAN, encoding="utf-8")
-        _write_fleet(folder / "fleet.csv", volumes, seed)
+        write_demo_files(folder, service, volumes, seed)
         store = (db or folder / "demo.db").absolute()
         others = {run.id for run in _runs(store)}
         with ParentDeath() as tie, _simulator(folder, volumes, service, seed, tie):
@@ -149,22 +124,13 @@ def demo(
 
 
 def _mention_what_is_gone(db: Path | None) -> None:
-    """What was told to type next means a cloud, and usually a store, that no command finds now."""
+    """Print that the cloud, and usually the store, are gone: suggested commands no longer work."""
     store = "" if db else ", and so is its store (--db FILE keeps that)"
     mention(f"the demo is over: its cloud is gone{store}")
 
 
-def _faults(service: str) -> str:
-    from vbsbatch.simulator import Services
-    from vbsbatch.simulator.services import offered
-
-    (simulated,) = offered(Services(service))
-    text = SMALL_FAULTS.replace("FAILED", simulated.demo_failure)
-    return text.replace("DOWN", simulated.demo_outage)
-
-
 def _runs(store: Path) -> list[Run]:
-    """The runs of the store, if there is one, newest first."""
+    """List the runs of the store if it exists, newest first."""
     if not (store.exists() and store.stat().st_size):
         return []
     with open_store(store, readonly=True) as opened:
@@ -172,12 +138,12 @@ def _runs(store: Path) -> list[Run]:
 
 
 def _is_own(run: Run, others: Set[str]) -> bool:
-    """Whether the demo began this run: its store may be one that others work in."""
+    """Whether the demo started this run: its store may contain other runs."""
     return run.id not in others and (run.plan, run.cloud) == ("demo", "simulator")
 
 
 def _stopped_what_goes_on(store: Path, run: Run) -> bool:
-    """Stop the engine that a person left to itself, for its cloud ends here; whether one was."""
+    """Stop an engine that still runs, because its cloud ends now; return whether there was one."""
     with open_store(store) as opened:
         if opened.is_live(run.id) is None:
             return False
@@ -190,7 +156,7 @@ def _stopped_what_goes_on(store: Path, run: Run) -> bool:
 
 
 def _await_end(store: RunStore, run_id: str) -> None:
-    """Wait for the engine's end; one that takes too long has its end made."""
+    """Wait for the engine's end; kill it if it takes too long."""
     deadline = time.monotonic() + PATIENCE
     while (holder := store.is_live(run_id)) is not None:
         if time.monotonic() > deadline:
@@ -201,7 +167,7 @@ def _await_end(store: RunStore, run_id: str) -> None:
 
 
 class _Signals:
-    """Signals go to the command that runs, and the demo tidies up after it."""
+    """Passes signals on to the running command; the demo cleans up afterwards."""
 
     def __init__(self) -> None:
         self.child: subprocess.Popen[bytes] | None = None
@@ -220,12 +186,12 @@ class _Signals:
     def _take(self, number: int, frame: object) -> None:
         self.seen = number
         if self.child is not None:
-            # A hang-up would leave the run going on, as it should, but for a demo.
+            # After a hang-up a run continues; a demo must not.
             self.child.send_signal(signal.SIGTERM if number == signal.SIGHUP else number)
 
 
 class _Vbsbatch:
-    """Runs commands of this very program in the demo's folder."""
+    """Runs vbsbatch commands in the demo's folder."""
 
     def __init__(self, folder: Path, store: Path, signals: _Signals, tie: ParentDeath) -> None:
         self._store = store
@@ -237,8 +203,7 @@ class _Vbsbatch:
         }
 
     def __call__(self, *words: str) -> int:
-        """The command's exit code; after a signal that of the signal, and nothing is run any
-        more."""
+        """Run a command, unless a signal came, and return its exit code or the signal's."""
         if self._signals.seen is None:
             mention(f"$ vbsbatch {shlex.join(words)}")
             command = [sys.executable, "-P", "-m", "vbsbatch", *words, "--db", str(self._store)]
@@ -250,26 +215,15 @@ class _Vbsbatch:
 
 
 def _without_cloud() -> dict[str, str]:
-    """Our environment less anything that could lead the demo to a real cloud."""
+    """Our environment without variables that could lead the demo to a real cloud."""
     return {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
-
-
-def _write_fleet(path: Path, volumes: int, seed: int) -> None:
-    import csv
-
-    from vbsbatch.simulator import sample_volumes
-
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("ID", "Name"))
-        writer.writerows((volume.id, volume.name) for volume in sample_volumes(volumes, seed))
 
 
 @contextmanager
 def _simulator(
     folder: Path, volumes: int, service: str, seed: int, tie: ParentDeath
 ) -> Iterator[None]:
-    """A simulated cloud in a process of its own, ready when the block begins."""
+    """Run a simulated cloud in a separate process, ready when the block begins."""
     command = [sys.executable, "-P", "-m", "vbsbatch", "simulate", "--volumes", str(volumes)]
     command += ["--service", service, "--seed", str(seed)]
     command += ["--faults", "faults.yaml", "--clouds-file", "clouds.yaml"]

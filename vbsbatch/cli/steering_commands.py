@@ -1,4 +1,4 @@
-"""Commands to a run's engine: pause, unpause, stop, cancel, rate, in-flight."""
+"""Commands that steer a run: pause, unpause, stop, cancel, rate, in-flight, take-over."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from vbsbatch.cli import say
+from vbsbatch.cli import can_ask, fit, remark, say
 from vbsbatch.cli.options import RateType, db_option, open_store
-from vbsbatch.model import MOST_IN_FLIGHT, Rate
+from vbsbatch.model import MOST_IN_FLIGHT, BlockingRun, Rate, RunState, holders
+
+if TYPE_CHECKING:
+    from vbsbatch.store import RunStore
 
 
 @click.command(
@@ -112,8 +116,32 @@ def in_flight(run: str, count: int, db: Path | None) -> None:
     _do(steering.set_in_flight, db, run, count=count)
 
 
+@click.command(
+    "take-over",
+    epilog="""\b
+Examples:
+  vbsbatch take-over latest
+""",
+)
+@click.argument("run")
+@db_option
+def take_over(run: str, db: Path | None) -> None:
+    """Have runs without an engine give up, for good, the volumes that RUN waits for.
+
+    Their jobs fail as released; the backups that the cloud is making of them stay there.
+    """
+    from vbsbatch.api.steering import takeable
+
+    with open_store(db) as store:
+        found = store.run(run)
+        if not takeable(store, found.id):
+            say(f"run {found.id}: {_nothing(found.state)}")
+        for line in _taken(store, found.id):
+            say(line)
+
+
 def _do(command: Callable[..., Awaitable[str]], db: Path | None, run: str, **how: object) -> None:
-    """Have the run steered, and print what came of it."""
+    """Call the API, and print its answer."""
     import anyio
 
     with open_store(db) as store:
@@ -121,7 +149,7 @@ def _do(command: Callable[..., Awaitable[str]], db: Path | None, run: str, **how
 
 
 def asked_by() -> str:
-    """Who asks, for the run's history: user, and the terminal if there is one."""
+    """The user, and the terminal if there is one, for the run's history."""
     import getpass
 
     try:
@@ -133,3 +161,40 @@ def asked_by() -> str:
     except OSError:
         return who
     return f"{who}@{terminal}"
+
+
+def look_for_holders(store: RunStore, run_id: str, style: str, *, yes: bool, wanted: bool) -> None:
+    """Print which other runs hold volumes of a run that is about to start, and take over those of
+    runs without an engine if an option or the user's answer says so."""
+    held = store.holders(run_id)
+    if not held:
+        return
+    idle = [holder for holder in held if not holder.driven]
+    remark(f"note: {holders.waits_for(run_id, held)}", style)
+    if not idle:
+        return
+    if not wanted and not yes and can_ask():
+        wanted = click.confirm(fit(_question(idle)), err=True)
+    for line in _taken(store, run_id) if wanted else ():
+        remark(line, style)
+
+
+def _question(idle: list[BlockingRun]) -> str:
+    volumes = sum(holder.volumes for holder in idle)
+    what = "this volume" if volumes == 1 else f"these {volumes} volumes"
+    runs = "run gives its job" if len(idle) == 1 else "runs give their jobs"
+    return f"Take over {what}? The other {runs} up for good"
+
+
+def _taken(store: RunStore, run_id: str) -> list[str]:
+    """Take over volumes; a line for each run that gave some up."""
+    return [
+        f"run {each.run_id} gave up {each.volumes} of its volumes to run {run_id}; "
+        "what the cloud makes of their backups stays there"
+        for each in store.take_over(run_id, asked_by())
+    ]
+
+
+def _nothing(state: RunState) -> str:
+    over = ", it has ended" if state is RunState.ENDED else ""
+    return f"no other run holds a volume of it{over}"

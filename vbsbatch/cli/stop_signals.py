@@ -1,6 +1,6 @@
-"""SIGINT and SIGTERM as an engine in the foreground takes them: the first stops, a second aborts.
+"""SIGINT and SIGTERM for an engine in the foreground: the first stops it, a second aborts.
 
-Times are taken in the handler itself, so that a busy event loop makes no two signals one.
+Times are taken in the handler itself, so that a busy event loop does not merge two signals.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from vbsbatch.cli.parent_death import is_tied
 from vbsbatch.errors import StoreError
 
 ECHO = 0.03
-"""The same signal again so soon is no second one: whoever sends it to a process and to its group
-sends it twice. A key that is held down repeats more slowly."""
+"""Seconds: the same signal again within this time is an echo, because some senders signal both a
+process and its group. A key that is held down repeats more slowly."""
 
 ECHO_OF_A_PARENT = 0.25
-"""The same under a parent that is known to do so, and may be held up between the two."""
+"""The same under a parent that is known to signal twice, and may be delayed between the two."""
 
 DOUBLE = 0.25
-"""Seconds after a first signal in which the end is not told: whoever presses Ctrl-C twice aborts,
-however fast the run has stopped."""
+"""Seconds after a first signal before the end is printed, so that a double Ctrl-C always aborts,
+however fast the run stops."""
 
 
 class Interruption:
-    """Which signals came, and whether a second is among them: pure, `now` in monotonic seconds."""
+    """Counts signals without echoes. Pure; `now` is in monotonic seconds."""
 
     def __init__(self, echo: float = ECHO) -> None:
         self._echo = echo
@@ -54,7 +54,7 @@ class Interruption:
 class StopSignals:
     """A context in which, after `listen`, both signals call `stop(reason, now=...)` on the loop.
 
-    `settled` ends it: from then on they are ignored, because what was printed of the end stands.
+    `settled` ends it: later signals are ignored, because the end is printed already.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class StopSignals:
         return self
 
     def listen(self, stop: Callable[..., None]) -> None:
-        """Take the signals from now on."""
+        """Handle signals from now on."""
         self._stop = stop
         self._loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -84,7 +84,7 @@ class StopSignals:
                 signal.signal(number, before)
 
     async def settled(self) -> bool:
-        """Whether the run was aborted, for good: the process is to end with what is told now."""
+        """Whether the run was aborted; final, because the end is printed next."""
         if self._seen.first_at is not None and not self._seen.aborted:
             await anyio.sleep(max(0.0, self._seen.first_at + DOUBLE - time.monotonic()))
         self._settled = True
@@ -95,7 +95,7 @@ class StopSignals:
     def _take(self, number: int, frame: FrameType | None) -> None:
         if self._seen.take(number, time.monotonic()):
             reason = f"stopped by {signal.Signals(number).name}"
-            with suppress(RuntimeError):  # the loop is closed: there is nothing left to stop
+            with suppress(RuntimeError):  # the loop is closed, so the run is over
                 self._loop.call_soon_threadsafe(self._call, reason, self._seen.aborted)
 
     def _call(self, reason: str, now: bool) -> None:
@@ -105,9 +105,9 @@ class StopSignals:
 
 
 def _parent_repeats() -> bool:
-    """Whether our parent sends on what its group gets too: GNU `timeout`, and our own demo."""
+    """Whether our parent repeats signals that its group gets too: GNU `timeout`, and our demo."""
     try:
         name = Path(f"/proc/{os.getppid()}/comm").read_text(encoding="utf-8").strip()
-    except OSError:  # another system, or a parent of somebody else's
+    except OSError:  # not Linux, or the parent of another user
         name = ""
     return name == "timeout" or is_tied()

@@ -1,4 +1,4 @@
-"""The command verify: a run compared with the cloud."""
+"""The command verify: compares a run with the cloud."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vbsbatch.store import RunStore
 
 TOLD = 5
-"""Backups in error that are named one by one; more are counted."""
+"""How many backups in error are listed; more are counted."""
 
 _WELL = {
     Operation.BACKUP: "the cloud has what the store says",
@@ -43,31 +43,18 @@ Examples:
 @run_argument
 @with_options(*cloud_options, db_option)
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
-def verify(
-    run: str,
-    cloud: str | None,
-    vbs_endpoint: str | None,
-    block_storage_endpoint: str | None,
-    db: Path | None,
-    as_json: bool,
-) -> int:
+def verify(run: str, db: Path | None, as_json: bool, **place: str | None) -> int:
     """Hold RUN against the cloud: backups missing, duplicate, not available or unrecorded.
 
     Of a restore: volumes that are gone or in error. Of a prune: backups that are still there.
     """
     import anyio
 
-    from vbsbatch.cloud import CloudChoice
+    from vbsbatch.api.sessions import choice_for_run
 
     with open_store(db, readonly=True) as store:
         found = store.run(run)
-        choice = CloudChoice(
-            cloud=cloud or found.cloud,
-            service=found.settings.service,
-            vbs_endpoint=vbs_endpoint,
-            block_storage_endpoint=block_storage_endpoint,
-        )
-        compared = anyio.run(_compare, store, found, choice)
+        compared = anyio.run(_compare, store, found, choice_for_run(found, **place))
         _mention_leftovers(compared.leftovers)
         if compared.pruned:
             mention(
@@ -78,9 +65,9 @@ def verify(
 
 
 async def _compare(store: RunStore, run: Run, choice: CloudChoice) -> Verification:
-    from vbsbatch.api.sessions import check_project, signed_in
+    from vbsbatch.api.sessions import check_project, place_line, signed_in
     from vbsbatch.api.verification import compare
-    from vbsbatch.cli.cloud_line import place_line, warn
+    from vbsbatch.cli.cloud_line import warn
 
     async with signed_in(choice, run.settings) as service:
         warn(service)

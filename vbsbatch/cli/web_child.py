@@ -1,4 +1,4 @@
-"""The screen that a browser sees: `python -m vbsbatch.cli.web_child STORE RUN`, read-only."""
+"""The read-only screen for a browser: `python -m vbsbatch.cli.web_child STORE RUN`."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def main(path: str, run_id: str) -> int:
 
 
 def _leave_with_server() -> None:
-    """Leave when standard input is closed: Textual does not, and the server may be killed."""
+    """End when standard input is closed: Textual does not, and the server may be killed."""
     server = select.poll()
-    server.register(sys.stdin.fileno(), 0)  # a hang-up is always told
+    server.register(sys.stdin.fileno(), 0)  # a hang-up is always reported
     server.poll()
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -1,6 +1,6 @@
-"""Bounds for a server that anybody on this machine can connect to.
+"""Limits for a server that every user of this machine can connect to.
 
-Whoever connects and says nothing must neither use up our descriptors nor fill a log.
+Idle connections must neither use up our descriptors nor fill a log.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ MOST = 64
 """Connections at once; a page needs half a dozen."""
 
 HEADERS_WITHIN = 10.0
-"""Seconds for a request to arrive, and for a connection without one to be kept."""
+"""Seconds for a request to arrive, and for an idle connection to stay open."""
 
 _WAITING = 16
-"""Connections that the kernel holds for us: so many are accepted at a stroke."""
+"""Connections in the kernel's queue, which are accepted all at once."""
 
 _OWN = 48
-"""Descriptors that we need ourselves, screens included."""
+"""Descriptors that we need ourselves, including those of screens."""
 
 _COMPLAINTS = 20
-"""Lines about trouble in a minute; the rest is dropped."""
+"""Error lines in a minute; more are dropped."""
 
 _LOGGERS = ("textual-serve", "aiohttp", "asyncio")
 
 
 def connections_at_most() -> int:
-    """How many connections the limit of descriptors leaves room for."""
+    """How many connections the limit of descriptors allows."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(4, min(MOST, soft - _OWN - _WAITING))
 
 
 @asynccontextmanager
 async def listen(runner: web.AppRunner, listener: socket.socket, most: int) -> AsyncIterator[None]:
-    """Accept connections for the block, `most` at once: what comes on top is hung up on."""
+    """Accept up to `most` connections at once during the block; close further ones."""
     handlers = runner.server
     assert handlers is not None
 
@@ -68,7 +68,7 @@ class _HangUp(asyncio.Protocol):
 
 
 async def _sweep(handlers: Any) -> None:
-    """Hang up on connections that have no request for too long."""
+    """Close connections that have had no request for too long."""
     since: dict[Any, float] = {}
     while True:
         await asyncio.sleep(1)
@@ -81,7 +81,7 @@ async def _sweep(handlers: Any) -> None:
 
 
 def quieten(loop: asyncio.AbstractEventLoop) -> None:
-    """Let libraries complain in one line each, without a traceback and its values."""
+    """Print errors of libraries as one line each, without a traceback and its values."""
     complaints = _Complaints(logging.ERROR)
     for name in _LOGGERS:
         logger = logging.getLogger(name)
@@ -91,7 +91,7 @@ def quieten(loop: asyncio.AbstractEventLoop) -> None:
 
 
 class _Complaints(logging.Handler):
-    """One line for each complaint, and so many a minute."""
+    """Prints one line for each error, up to a number a minute."""
 
     def __init__(self, level: int) -> None:
         super().__init__(level)

@@ -1,31 +1,32 @@
 """Serves the read-only screen of one run to browsers of this machine, with textual-serve.
 
-textual-serve knows no users: the server listens on loopback only, and wants a key, or any other
-user or web page of this machine could look in. The key is the first part of every path: a cookie
-would be sent to whatever else listens on this machine, whichever the port. Each browser gets a
-screen process of its own (`browsed`), which can neither steer nor write files.
+textual-serve has no users: the server listens on loopback only and requires a key, or any user or
+web page of this machine could read the screen. The key is the first part of every path: a cookie
+would be sent to every other server of this machine, on any port. Each browser gets its own screen
+process (`web_child`), which can neither steer nor write files.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
+import json
 import os
 import secrets
 import shlex
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import closing
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import WSMsgType, web
+from textual_serve.app_service import AppService
 from textual_serve.server import Server
 
 from vbsbatch.cli import mention, say
 from vbsbatch.cli.web_limits import connections_at_most, listen, quieten
-from vbsbatch.cli.web_session import BrowserSession, Malformed, size_of
 from vbsbatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,19 +37,25 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 
 SESSIONS = 8
-"""Screens that are shown at once; each is a process."""
+"""Screens at once; each is a process."""
 
 MESSAGE_MAX = 1 << 16
-"""Bytes of one message of a browser: keys, and what is pasted."""
+"""Largest message of a browser in bytes: keys, or pasted text."""
+
+WIDEST, HIGHEST = 500, 200
+"""Largest window in cells; a screen of 20000 x 20000 would take gigabytes."""
+
+_SCREEN_PATIENCE = 3.0
+"""Seconds that a screen may take to end."""
 
 _PATIENCE = 2.0
-"""Seconds that open browsers may take to let go at the end."""
+"""Seconds that open connections may take to close at the end."""
 
 _HEARTBEAT = 15.0
-"""Seconds after which a browser that says nothing at all is gone."""
+"""Seconds after which a silent browser counts as gone."""
 
 _HEADERS = {
-    # The page would fetch a font from elsewhere, which is nobody's business.
+    # Without this the page would load a font from another site.
     "Content-Security-Policy": "default-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "Referrer-Policy": "no-referrer",
@@ -61,7 +68,7 @@ _HEADERS = {
 
 def serve(store: RunStore, run_id: str, port: int) -> int:
     """Serve the run's screen until a signal; `UsageError` when the port cannot be had."""
-    os.environ.pop("TMUX", None)  # what is copied in a browser is not for this terminal
+    os.environ.pop("TMUX", None)  # text copied in a browser must not go to this terminal
     with closing(_listener(port)) as listener:
         served = ScreenServer(_command(store, run_id), f"vbsbatch {run_id}", listener)
         asyncio.run(served.serve_until_signal())
@@ -82,12 +89,12 @@ def _listener(port: int) -> socket.socket:
 
 def _command(store: RunStore, run_id: str) -> str:
     screen = [sys.executable, "-m", "vbsbatch.cli.web_child", str(store.path), run_id]
-    # What it says on standard error would be printed as it is.
+    # Its standard error would be printed uncleaned.
     return f"exec {shlex.join(screen)} 2>/dev/null"
 
 
 class ScreenServer(Server):
-    """textual-serve's server, with a lock on its door, bounds and no logo."""
+    """textual-serve's server with a key, limits and no logo."""
 
     def __init__(self, command: str, title: str, listener: socket.socket) -> None:
         super().__init__(command, host=HOST, port=listener.getsockname()[1], title=title)
@@ -115,11 +122,11 @@ class ScreenServer(Server):
             await runner.cleanup()
 
     async def on_startup(self, app: web.Application) -> None:
-        """Nothing: the address is printed when it can be opened."""
+        """Do nothing: the address is printed when it can be opened."""
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let in who knows the path, by the name of this server and from its own page."""
+        """Refuse requests without the key, for another host, or from another page."""
         if not self._is_ours(request):
             raise web.HTTPForbidden(
                 text="Open the address that vbsbatch printed.\n", headers={"Connection": "close"}
@@ -135,14 +142,14 @@ class ScreenServer(Server):
 
     def _is_ours(self, request: web.Request) -> bool:
         shown = request.raw_path.lstrip("/").partition("/")[0]
-        # A request may hold any bytes, and several of these headers.
+        # A request may contain any bytes, and several of these headers.
         key_fits = hmac.compare_digest(shown.encode("utf-8", "replace"), self._key.encode())
         named = request.headers.getall("Host", []) == [self._host]
         own_page = request.headers.getall("Origin", [self.public_url]) == [self.public_url]
         return key_fits and named and own_page
 
     async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
-        """Show a screen for as long as its browser listens."""
+        """Show a screen until its browser disconnects."""
         if self.sessions >= SESSIONS:
             raise web.HTTPServiceUnavailable(text=f"{SESSIONS} screens are shown already.\n")
         try:
@@ -178,3 +185,54 @@ class ScreenServer(Server):
             await websocket.close()
         finally:
             await asyncio.shield(session.end())
+
+
+class Malformed(Exception):
+    """A message that our page never sends."""
+
+
+def size_of(query: Mapping[str, str]) -> tuple[int, int]:
+    """The width and height that a browser asks for, within limits."""
+    return _within(query.get("width", "80"), WIDEST), _within(query.get("height", "24"), HIGHEST)
+
+
+def _within(value: object, most: int) -> int:
+    try:
+        return min(max(int(str(value)[:10]), 1), most)
+    except ValueError:
+        raise Malformed from None
+
+
+class BrowserSession(AppService):
+    """textual-serve's service of one browser."""
+
+    async def take(self, text: str, answer: Callable[[Any], Awaitable[None]]) -> None:
+        """Carry out a message of the browser; raises `Malformed`."""
+        try:
+            kind, *rest = json.loads(text)
+            match kind:
+                case "stdin":
+                    await self.send_bytes(rest[0].encode("utf-8", "replace"))
+                case "resize":
+                    size = rest[0]
+                    await self.set_terminal_size(
+                        _within(size["width"], WIDEST), _within(size["height"], HIGHEST)
+                    )
+                case "ping":
+                    await answer(["pong", str(rest[0])[:64]])
+                case "blur":
+                    await self.blur()
+                case "focus":
+                    await self.focus()
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+            raise Malformed from None
+
+    async def end(self) -> None:
+        """Ask the screen to end, then kill it."""
+        with suppress(TimeoutError, ConnectionError):
+            await asyncio.wait_for(self.stop(), _SCREEN_PATIENCE)
+        process = self._process
+        if process is not None and process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()

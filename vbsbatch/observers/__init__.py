@@ -1,7 +1,7 @@
-"""Observers are called with each event of a run: progress lines, a log, a notification, metrics.
+"""Observers are called with each event of a run, for progress lines, logs or metrics.
 
 An observer is any callable that takes one `RunEvent`. It is called on the event loop, in the order
-of the events, and must return at once: slow work belongs in a thread or a queue of its own, as in
+of the events, and must return at once: slow work belongs in its own thread or queue, as in
 `progress_printer`. An observer that raises is not called again, and never stops a run.
 """
 
@@ -18,7 +18,7 @@ _log = logging.getLogger("vbsbatch.observers")
 
 
 class LiveRun(Protocol):
-    """The engine of a run as observers see it: figures of this moment, and a way to stop it."""
+    """The engine of a run as observers see it: current figures, and a way to stop it."""
 
     @property
     def counts(self) -> Mapping[JobState, int]:
@@ -32,22 +32,22 @@ class LiveRun(Protocol):
 
     @property
     def paused(self) -> bool:
-        """Whether no new create is sent for now."""
+        """Whether the run sends no new create for now."""
         ...
 
     @property
     def waits_for(self) -> str | None:
-        """What must happen before a new create is sent, in words; None if nothing."""
+        """What the next create waits for, in words; None if nothing."""
         ...
 
     def stop(self, reason: str, *, now: bool = False) -> None:
-        """Send nothing new, wait for the answers under way (not with `now`), end resumable."""
+        """Send nothing new, wait for pending answers (unless `now`), and leave a resumable run."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunStarted:
-    """An engine begins to drive the run."""
+    """An engine starts to drive the run."""
 
     run: Run
     live: LiveRun
@@ -55,7 +55,7 @@ class RunStarted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunEnded:
-    """The engine has left the run: it ended, or it stopped and can be resumed."""
+    """The engine has finished: the run ended, or it stopped and can be resumed."""
 
     run: Run
     counts: Mapping[JobState, int]
@@ -81,7 +81,7 @@ class BackgroundObserver(Protocol):
 
 
 class Observers:
-    """Several observers as one; a failing one is dropped."""
+    """Several observers as one; one that fails is dropped."""
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._observers = list(observers)
@@ -91,13 +91,13 @@ class Observers:
         for observer in tuple(self._observers):
             try:
                 observer(event)
-            except Exception as error:  # foreign code: it must not cost a backup
+            except Exception as error:  # not our code: a failure must not cost a backup
                 self._observers.remove(observer)
                 _log.warning("an observer raised %s and is dropped", type(error).__name__)
 
     @property
     def background(self) -> list[Callable[[], Awaitable[None]]]:
-        """The tasks of those that have one."""
+        """The background tasks of the observers that have one."""
         return [each.background for each in self._observers if isinstance(each, BackgroundObserver)]
 
 

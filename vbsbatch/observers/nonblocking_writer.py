@@ -1,4 +1,4 @@
-"""Writes lines without ever making the writer wait."""
+"""Writes lines without making the caller wait."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import threading
 from typing import TextIO
 
 MOST = 10_000
-"""Lines kept for a reader that does not read; what comes on top is counted and dropped."""
+"""Lines kept for a slow reader; further lines are dropped and counted."""
 
 PATIENCE = 2.0
-"""Seconds that the end waits for a slow reader."""
+"""Seconds that `close` waits for a slow reader."""
 
 
 class NonblockingWriter:
     """A thread that writes to `stream`; a closed stream ends it silently.
 
-    A terminal held by ctrl-S, or a pipe that nobody reads, blocks whoever writes to it: that must
-    not be the engine. The thread goes past Python's own buffers, whose locks it could still hold
-    when the process ends.
+    A terminal stopped by Ctrl-S, or a pipe without a reader, blocks its writer, which must not be
+    the engine. The thread bypasses Python's buffers, because it could still hold their locks when
+    the process ends.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -29,12 +29,12 @@ class NonblockingWriter:
             self._descriptor = None if stream is None else stream.fileno()
         except (OSError, ValueError):
             self._descriptor = None
-        self._thread = threading.Thread(target=self._write, name="scribe", daemon=True)
+        self._thread = threading.Thread(target=self._write, name="nonblocking writer", daemon=True)
         if self._descriptor is not None:
             self._thread.start()
 
     def write(self, line: str) -> None:
-        """Have a line written, without its line end."""
+        """Queue a line, given without its line end."""
         if self._descriptor is None:
             return
         try:
@@ -43,7 +43,7 @@ class NonblockingWriter:
             self._dropped += 1
 
     def close(self) -> None:
-        """Wait a little until everything is written."""
+        """Wait briefly until everything is written."""
         if self._descriptor is None:
             return
         if self._dropped:

@@ -1,4 +1,4 @@
-"""Progress lines: what a run does while it goes on, as whole lines of text or JSON."""
+"""Prints the progress of a run, as lines of text or JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vbsbatch.observers.nonblocking_writer import NonblockingWriter
 from vbsbatch.report import End, Progress, Sample, eta, jsonlines, plain, wanted
 
 SOON, EVERY = 5.0, 60.0
-"""Seconds between progress lines: soon at first, so that a person sees it work; then seldom."""
+"""Seconds between progress lines: short at first, so that a person sees it work; then longer."""
 
 SAMPLES = 5.0
 """Seconds between two samples for the estimate of the end."""
@@ -27,8 +27,8 @@ class ProgressPrinter:
     """Prints events, progress and the end to `stream` (stderr); a closed stream silences it.
 
     `style` is `plain`, `json` or `quiet`; `verbose` prints every change of every job.
-    `next_command` gives the line that says what to do next; without `ends` the last lines are
-    printed by a call of `end`, by a caller who knows better how the process ends.
+    `next_command` gives the command to run next. Without `ends` the caller prints the last lines
+    by calling `end`.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class ProgressPrinter:
                 self._print(event)
 
     def begin(self, run: Run, live: LiveRun | None = None) -> None:
-        """Take note of the run; without a live engine there are no progress lines."""
+        """Remember the run; without a live engine there are no progress lines."""
         self._attempts = run.settings.retry.attempts
         self._live = live
 
@@ -76,7 +76,7 @@ class ProgressPrinter:
             self._writer.write(self._form.line(event, attempts=self._attempts))
 
     async def background(self) -> None:
-        """Print how far the run is, for ever, until cancelled."""
+        """Print the progress until cancelled."""
         assert self._live is not None, "no run has started"
         wait, next_at = SOON, self._clock() + SOON
         while True:
@@ -88,12 +88,12 @@ class ProgressPrinter:
                 next_at = self._clock() + wait
 
     def sample(self, live: LiveRun, now: float) -> None:
-        """Remember how far the run is, for the estimate of its end."""
+        """Record the progress, for the estimate of the end."""
         worked = _number(live, JobState.SUCCEEDED, JobState.FAILED)
         self._samples.append(Sample(at=now, ended=worked, paused=live.paused))
 
     def progress(self, live: LiveRun, now: float) -> None:
-        """Print one line on how far the run is."""
+        """Print one progress line."""
         if self._form is None:
             return
         counts = live.counts
@@ -111,7 +111,7 @@ class ProgressPrinter:
     def end(
         self, run: Run, counts: Mapping[JobState, int], exit_code: int, command: str | None
     ) -> None:
-        """Print the last lines: what was called, and how and when the run ended."""
+        """Print the last lines: the calls, and how and when the run ended."""
         if self._form is not None:
             at = _left_at(run) or float(wall())
             how = End(at=at, run=run, counts=counts, exit_code=exit_code, next=command)
@@ -132,9 +132,6 @@ def _number(live: LiveRun, *states: JobState) -> int:
 
 
 def _left_at(run: Run) -> float | None:
-    """When the run's last engine left it, which may be long ago: its last heartbeat.
-
-    None where it left none.
-    """
+    """When the run's last engine left it; None if it left no heartbeat."""
     left_at = run.heartbeat_at if run.state is RunState.STOPPED else run.ended_at
     return None if left_at is None else float(left_at)

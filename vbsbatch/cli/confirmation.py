@@ -1,0 +1,97 @@
+"""Shared by restore and prune: print what will be lost, ask, store the run and drive it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from vbsbatch.api.backup_operations import backup_id, create_operation_run
+from vbsbatch.api.sessions import choice_for_run
+from vbsbatch.cli import fit, mention, remark, say
+from vbsbatch.cli.run_driver import carry_out
+from vbsbatch.errors import UsageError
+from vbsbatch.inventory.plan_writer import counted
+from vbsbatch.report.text import clean, moment
+
+if TYPE_CHECKING:
+    from vbsbatch.api.backup_operations import OperationRequest, Prepared
+    from vbsbatch.cli.options import DrivingOptions
+    from vbsbatch.cli.run_driver import Prepare
+    from vbsbatch.cloud import CloudService
+    from vbsbatch.model import Backup, Job, Run
+    from vbsbatch.store import RunStore
+
+SHOWN = 20
+"""How many volumes are listed before the question."""
+
+BY_NUMBER = 100
+"""Above this, the user must type their number, because `yes` is typed too easily."""
+
+volume_option = click.option(
+    "--volume", "volumes", multiple=True, help="Only this volume, by id or name; repeatable."
+)
+
+
+def carry_out_request(
+    store: RunStore, request: OperationRequest, freeze: Prepare, how: DrivingOptions, style: str
+) -> int:
+    """Sign in to the cloud of the source run, and drive the run that `freeze` gives."""
+    source = request.source
+    choice = choice_for_run(source, *how.place)
+    return carry_out(
+        store, choice, request.settings, freeze, how, style, belongs_to=source, fresh=True
+    )
+
+
+def print_only(lines: Sequence[str], summary: str, advice: str) -> int:
+    """Print what would be done, and the command that does it."""
+    for line in lines:
+        say(line.strip())
+    say(summary)
+    if advice:
+        mention(advice)
+    return 0
+
+
+def confirm(heading: str, lines: Sequence[str], verb: str, style: str, *, yes: bool) -> None:
+    """List what will be lost, and ask; raises `UsageError` unless the user confirms it."""
+    remark(heading, style)
+    for line in lines[:SHOWN]:
+        remark(line, style)
+    if len(lines) > SHOWN:
+        remark(f"  ... and {len(lines) - SHOWN} more", style)
+    if yes:
+        return
+    word = str(len(lines)) if len(lines) > BY_NUMBER else "yes"
+    said = click.prompt(
+        fit(f"Type {word} to {verb} them"), err=True, default="", show_default=False
+    )
+    if said.strip() != word:
+        raise UsageError("not confirmed: nothing was done")
+
+
+def volume_words(job: Job) -> str:
+    """Name and id of a job's volume."""
+    name = "" if job.volume_name == job.volume_id else f"{clean(job.volume_name)} "
+    return f"{name}({job.volume_id})"
+
+
+def made_at(job: Job, backups: Mapping[str, Backup]) -> str:
+    """When the backup of a job was made."""
+    backup = backups.get(backup_id(job))
+    return (
+        "unknown age" if backup is None or backup.created_at is None else moment(backup.created_at)
+    )
+
+
+def store_run(
+    store: RunStore, prepared: Prepared, service: CloudService, cloud: str | None, style: str
+) -> Run:
+    """Put the run into the store, and print its id."""
+    new = create_operation_run(store, prepared, service, cloud)
+    word, source = prepared.request.settings.operation, prepared.request.source
+    what = f"{word} of {counted(len(prepared.jobs), 'backup')} of run {source.id}"
+    remark(f"run {new.id}: {what}, store {store.path}", style)
+    return new

@@ -1,0 +1,138 @@
+"""Signs in, prepares a run and drives it.
+
+On a terminal the engine becomes a process of its own and the screen is shown; elsewhere, or as
+`--progress` says, it runs in the foreground: progress lines, and signals that stop it.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+from vbsbatch.api.driving import drive, outcome
+from vbsbatch.api.sessions import check_project, signed_in
+from vbsbatch.cli import INTERRUPTED, STOPPED
+from vbsbatch.cli.cloud_line import say_place, warn
+from vbsbatch.cli.detached_engine import start_engine
+from vbsbatch.cli.exit_status import next_command
+from vbsbatch.cli.screen_launcher import show_run
+from vbsbatch.cli.steering_commands import look_for_holders
+from vbsbatch.cli.stop_signals import StopSignals
+from vbsbatch.model import RunState
+from vbsbatch.observers import RunEvent, RunStarted
+from vbsbatch.observers.progress_printer import ProgressPrinter
+
+if TYPE_CHECKING:
+    from vbsbatch.cli.options import DrivingOptions
+    from vbsbatch.cloud import CloudChoice, CloudService
+    from vbsbatch.engine import EngineResult
+    from vbsbatch.model import Run, Settings
+    from vbsbatch.store import RunStore
+
+    Prepare = Callable[[CloudService], Awaitable[Run | int]]
+
+
+def carry_out(
+    store: RunStore,
+    choice: CloudChoice,
+    settings: Settings,
+    prepare: Prepare,
+    how: DrivingOptions,
+    style: str,
+    *,
+    belongs_to: Run | None = None,
+    fresh: bool = False,
+    take_over: bool = False,
+) -> int:
+    """Sign in, prepare the run, and drive it: here, or in a separate process behind the screen.
+
+    `belongs_to` is the run whose project the sign-in must lead to. `fresh`: this command creates
+    the run, so no other engine has driven it. `take_over` takes volumes from runs without an
+    engine; without it, the user is asked.
+    """
+
+    async def sign_in_and_drive() -> Run | int:
+        async with signed_in(choice, settings) as service:
+            warn(service, style)
+            if belongs_to is not None:
+                check_project(belongs_to, service)
+            prepared = await prepare(service)
+            if isinstance(prepared, int):
+                return prepared
+            say_place(service, style)
+            look_for_holders(store, prepared.id, style, yes=how.yes, wanted=take_over)
+            if style == "tui":
+                return prepared
+            return await _drive_here(store, prepared, service, how, style, resumed=not fresh)
+
+    result = anyio.run(sign_in_and_drive)
+    if isinstance(result, int):
+        return result
+    start_engine(store, result.id, [*how.words(), *(["--first-engine"] if fresh else [])])
+    return show_run(store, result.id, read_only=False, options=how.words())
+
+
+async def _drive_here(
+    store: RunStore,
+    run: Run,
+    service: CloudService,
+    how: DrivingOptions,
+    style: str,
+    *,
+    resumed: bool,
+) -> int:
+    """Drive the run until it ends or is stopped, and print what happens; the exit code."""
+    printer = ProgressPrinter(style=style, verbose=how.verbose, ends=False)
+    # The run continues when the terminal is closed.
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals() as signals:
+            result = await drive(
+                store,
+                run,
+                service,
+                observers=[printer, partial(_stoppable, signals)],
+                resumed=resumed,
+            )
+            interrupted = await signals.settled()
+            return _print_end(store, run.id, result, printer, how, interrupted=interrupted)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def _stoppable(signals: StopSignals, event: RunEvent) -> None:
+    if isinstance(event, RunStarted):
+        signals.listen(event.live.stop)
+
+
+def _print_end(
+    store: RunStore,
+    run_id: str,
+    result: EngineResult,
+    printer: ProgressPrinter,
+    how: DrivingOptions,
+    *,
+    interrupted: bool,
+) -> int:
+    """Print how the run ended; the exit code."""
+    run = store.run(run_id)
+    code = _exit_code(result, interrupted=interrupted)
+    command = next_command(store, run)
+    if command is not None and how.addresses():
+        command += f" {shlex.join(how.addresses())}"
+    printer.end(run, result.counts, code, command if code else None)
+    return code
+
+
+def _exit_code(result: EngineResult, *, interrupted: bool) -> int:
+    """The exit code of the command that drove the run."""
+    if interrupted:
+        return INTERRUPTED
+    if result.state is RunState.STOPPED:
+        return STOPPED
+    return outcome(result.counts)
