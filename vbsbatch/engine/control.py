@@ -7,15 +7,19 @@ from typing import Any
 
 import anyio
 
-from vbsbatch.engine.clock_watch import ClockWatch
 from vbsbatch.engine.dispatcher import Dispatcher
 from vbsbatch.engine.outcome import past_deadline
+from vbsbatch.engine.ports import Clock
 from vbsbatch.engine.run_context import RunContext
 from vbsbatch.engine.wave_gates import Waves
 from vbsbatch.model import LONG_AGO, Command, Elapsed, JobState, Rate, RunState, renewed
 
 CHUNK = 1000
 """Waiting jobs that are held in memory at a time when all of them must be moved."""
+
+NOTICED = 2.0
+"""Seconds by which a clock must have moved to be spoken of: less is the drift that is corrected all
+the time."""
 
 
 class Control:
@@ -207,3 +211,37 @@ class Control:
                 outcome = past_deadline(self._rules())
                 for job in jobs:
                     self._ledger.move(job, outcome.to, **outcome.changes)
+
+
+class ClockWatch:
+    """Compares the clocks with one another. The event loop's own stands still while the machine
+    sleeps, the wall clock jumps when it is set; the elapsed clock does neither."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._told = self.step
+        self._loop_behind: float | None = None
+
+    @property
+    def step(self) -> float:
+        """By how many seconds the wall clock has been set since the engine began."""
+        return float(self._clock.wall()) - float(self._clock.elapsed())
+
+    def look(self) -> str | None:
+        """What has happened to the clocks since the last look, in words."""
+        told = [*self._slept(), *self._set()]
+        return "; ".join(told) or None
+
+    def _slept(self) -> list[str]:
+        behind = float(self._clock.elapsed()) - anyio.current_time()
+        before, self._loop_behind = self._loop_behind, behind
+        slept = 0.0 if before is None else behind - before
+        return [f"the machine slept for {slept:.0f} s"] if slept > NOTICED else []
+
+    def _set(self) -> list[str]:
+        by, step = self.step - self._told, self.step
+        if abs(by) < NOTICED:
+            return []
+        self._told = step
+        way = "forward" if by > 0 else "back"
+        return [f"the machine's clock was set {way} by {abs(by):.0f} s: no wait depends on it"]

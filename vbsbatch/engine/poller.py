@@ -6,12 +6,13 @@ The list tells the state of up to 1000 backups a call. What it says about each j
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import anyio
 from aiolimiter import AsyncLimiter
 
 from vbsbatch.engine.initial_scan import UNCERTAIN, InitialScan
 from vbsbatch.engine.job_updates import JobUpdater
-from vbsbatch.engine.page_reader import PageReader
 from vbsbatch.engine.poll_schedule import PollSchedule
 from vbsbatch.engine.read_backoff import ReadBackoff
 from vbsbatch.engine.reconcile import (
@@ -24,8 +25,8 @@ from vbsbatch.engine.reconcile import (
     status,
 )
 from vbsbatch.engine.run_context import RunContext
-from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
-from vbsbatch.model import AT_ONCE, Backup, Elapsed, Job, JobState, on_cloud_clock
+from vbsbatch.errors import CloudRefused, CloudUnavailable, ListChanged, SignInError
+from vbsbatch.model import AT_ONCE, Backup, BackupPage, Elapsed, Job, JobState, on_cloud_clock
 
 
 class Poller:
@@ -178,3 +179,45 @@ class Poller:
         return len(unseen) <= self._tuning.alone_at_most and all(
             job.state is JobState.RUNNING and job.backup_id for job in unseen
         )
+
+
+class PageReader:
+    """The pages of the list, as the tracker asks for them; `asked` is told of each request."""
+
+    def __init__(
+        self,
+        work: RunContext,
+        *,
+        reads: AsyncLimiter,
+        outages: ReadBackoff,
+        asked: Callable[[], None],
+    ) -> None:
+        self._service = work.service
+        self._ledger = work.ledger
+        self._tuning = work.tuning
+        self._reads = reads
+        self._outages = outages
+        self._asked = asked
+
+    async def read(self, page: str | None) -> BackupPage:
+        """One page. In the midst of a list it is asked for again before the look is given up: of
+        many pages one would fail almost every time."""
+        tries = 1 if page is None else self._tuning.page_tries
+        while True:
+            await self._reads.acquire()
+            self._asked()
+            try:
+                return await self._ask(page)
+            except ListChanged:
+                raise
+            except CloudUnavailable as error:
+                self._outages.page_failed()
+                tries -= 1
+                if not tries or error.retry_after:
+                    raise
+            await anyio.sleep(self._tuning.read_retry_first)
+
+    async def _ask(self, page: str | None) -> BackupPage:
+        if self._ledger.surveyed:
+            return await self._service.backups(page)
+        return await self._service.survey(page)
