@@ -34,14 +34,14 @@ class Claimer:
         self._closed = closed
         self._probing = probing
         self._ahead: deque[Job] = deque()
-        self._served = Signal()
+        self._ready = Signal()
         self._blocked_at = AT_ONCE
         self._run_id = work.run.id
         self._held: dict[int, tuple[BlockingRun, Elapsed]] = {}
         """Waiting jobs that another run holds up, as last seen, and until when that counts."""
-        self._told: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
         self._claimed_at = LONG_AGO
-        self._resting = False
+        self._idle = False
 
     def __len__(self) -> int:
         return len(self._ahead)
@@ -50,11 +50,11 @@ class Claimer:
         """Claim for ever; ends by cancellation, with whatever was not sent given back."""
         try:
             while True:
-                wanted, looks = self._wanted(), self._ledger.looks
+                wanted, claim_requests = self._wanted(), self._ledger.claim_requests
                 if wanted and await self._claim(wanted):
                     continue
                 # Whoever asked to look again while a claim found nothing asked before this wait.
-                if looks == self._ledger.looks:
+                if claim_requests == self._ledger.claim_requests:
                     await self._until_worth_claiming()
         finally:
             self.give_back()
@@ -62,18 +62,18 @@ class Claimer:
     def take(self) -> Job:
         """The next job to send."""
         job = self._ahead.popleft()
-        if self._resting and len(self._ahead) * 2 < self._chunk():
+        if self._idle and len(self._ahead) * 2 < self._chunk():
             self._ledger.changed.notify()
         return job
 
     async def more(self) -> None:
         """Wait until there may be something to take, or a reason not to."""
         self._ledger.changed.notify()
-        await self._served.wait()
+        await self._ready.wait()
 
     def wake(self) -> None:
         """Pause, limits or the circuit changed: everyone looks again."""
-        self._served.notify()
+        self._ready.notify()
         self._ledger.changed.notify()
 
     def give_back(self) -> None:
@@ -91,7 +91,7 @@ class Claimer:
             self._held.pop(job.no, None)
         if self._closed():  # since the claim began
             self.give_back()
-        self._served.notify()
+        self._ready.notify()
         if not jobs:
             await self._put_off_blocked()
         return bool(jobs)
@@ -113,11 +113,11 @@ class Claimer:
 
     async def _until_worth_claiming(self) -> None:
         wait = self._wait_for_due()
-        self._resting = True
+        self._idle = True
         await self._ledger.changed.wait(
             wait if 0 < wait < self._tuning.fresh else self._tuning.fresh
         )
-        self._resting = False
+        self._idle = False
 
     async def _put_off_blocked(self) -> None:
         """Jobs whose volume another run is backing up come back later, like any busy volume."""
@@ -127,7 +127,7 @@ class Claimer:
         self._blocked_at = now + self._tuning.fresh
         async with self._ledger.waiting:
             blocked = await self._journal.blocked(now)
-            self._tell_who_holds([holder for _, holder in blocked])
+            self._note_holders([holder for _, holder in blocked])
             for job, holder in blocked:
                 outcome = still_busy(job, holder, self._rules())
                 if outcome.to is JobState.WAITING:
@@ -137,10 +137,10 @@ class Claimer:
                 else:
                     self._ledger.move(job, outcome.to, note=outcome.note, **outcome.changes)
 
-    def _tell_who_holds(self, found: list[BlockingRun]) -> None:
-        new = {(holder.run_id, holder.standing) for holder in found} - self._told
+    def _note_holders(self, found: list[BlockingRun]) -> None:
+        new = {(holder.run_id, holder.standing) for holder in found} - self._reported
         if new:
-            self._told |= new
+            self._reported |= new
             self._ledger.note("run", holders.waits_for(self._run_id, holders.summed(found)))
 
     @property

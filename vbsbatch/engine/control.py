@@ -47,12 +47,12 @@ class Control:
         """Whether an operator paused it; the deadline pauses it too."""
         self._calls_before = (work.run.create_calls, work.run.read_calls)
         self._adopted_before = work.run.adopted
-        self._beaten_at = LONG_AGO
+        self._heartbeat_at = LONG_AGO
         self._watch = ClockWatch(work.clock)
         self._wake = work.wake
         self._resumed = work.resumed
         self._waves = Waves(work)
-        self._stands: tuple[RunState, str | None] = RunState.RUNNING, None
+        self._recorded: tuple[RunState, str | None] = RunState.RUNNING, None
         self._verbs: Mapping[str, Callable[[Command], Any]] = {
             "pause": self._pause,
             "unpause": self._unpause,
@@ -67,20 +67,20 @@ class Control:
     async def run(self) -> None:
         """Look, obey, beat; for ever, until cancelled."""
         while True:
-            self._mind_the_clocks()
+            self._check_clocks()
             for command in await self._journal.commands(self._clock.wall()):
-                await self._obey(command)
-            await self._waves.look()
-            await self._stand()
-            if self._clock.elapsed() >= self._beaten_at + self._tuning.heartbeat:
-                await self.beat()
+                await self._execute(command)
+            await self._waves.check()
+            await self._record_state()
+            if self._clock.elapsed() >= self._heartbeat_at + self._tuning.heartbeat:
+                await self.write_heartbeat()
             if self._rules().closed and self._ledger.counts[JobState.WAITING]:
                 await self._close()
             await anyio.sleep(self._tuning.poll)
 
-    async def beat(self) -> None:
+    async def write_heartbeat(self) -> None:
         """Write the heartbeat and what has been called so far, earlier engines included."""
-        self._beaten_at = self._clock.elapsed()
+        self._heartbeat_at = self._clock.elapsed()
         creates, reads = self._calls_before
         await self._journal.heartbeat(
             self._clock.wall(),
@@ -91,14 +91,14 @@ class Control:
             adopted=self._adopted_before + self._ledger.adopted,
         )
 
-    def _mind_the_clocks(self) -> None:
+    def _check_clocks(self) -> None:
         """The loop's timers know nothing of a sleep of the machine, nor the window of a new time:
         everything that waits looks at the clock again."""
-        if told := self._watch.look():
-            self._ledger.note("run", told)
+        if report := self._watch.check():
+            self._ledger.note("run", report)
             self._wake()
 
-    async def _obey(self, command: Command) -> None:
+    async def _execute(self, command: Command) -> None:
         verb = self._verbs.get(command.verb)
         try:
             result = "unknown command" if verb is None else await verb(command)
@@ -110,44 +110,45 @@ class Control:
     async def _pause(self, command: Command) -> str:
         self._paused = True
         self._dispatcher.pause(True)
-        await self._stand()
+        await self._record_state()
         return "paused: no new creates; what runs is still followed"
 
     async def _unpause(self, command: Command) -> str:
         """Takes back one thing at a time: first the operator's pause, then what a gate holds."""
-        shut, result = self._waves.shut, "going on"
-        if shut is not None and self._paused:
-            result = f"the pause is over, but {shut}"
-        elif shut is not None:
-            result = await self._waves.waive()
+        blocked, result = self._waves.blocked, "going on"
+        if blocked is not None and self._paused:
+            result = f"the pause is over, but {blocked}"
+        elif blocked is not None:
+            result = await self._waves.open_next()
         self._paused = False
         self._dispatcher.pause(False)
-        await self._stand()
+        await self._record_state()
         return result
 
     @property
     def waits_for(self) -> str | None:
         """What must happen before a new create is sent, in words; a mere pause is none."""
-        return self._stands[1]
+        return self._recorded[1]
 
-    async def _stand(self) -> None:
+    async def _record_state(self) -> None:
         """Record where the run stands, and tell it, when that has changed."""
         now = self._clock.wall()
-        hours = self._dispatcher.hours.told(now) if self._ledger.counts[JobState.WAITING] else None
-        waits = self._waves.shut or hours or self._dispatcher.outage or self._survey
-        state = RunState.PAUSED if self._paused or self._waves.shut else RunState.RUNNING
-        if (state, waits) == self._stands:
+        waiting = self._ledger.counts[JobState.WAITING]
+        hours = self._dispatcher.hours.describe(now) if waiting else None
+        waits = self._waves.blocked or hours or self._dispatcher.outage or self._scan_wait
+        state = RunState.PAUSED if self._paused or self._waves.blocked else RunState.RUNNING
+        if (state, waits) == self._recorded:
             return
-        if waits in (self._waves.shut, hours) and waits not in (None, self._stands[1]):
+        if waits in (self._waves.blocked, hours) and waits not in (None, self._recorded[1]):
             # Of an outage the dispatcher tells.
-            self._ledger.note("run", f"paused: {waits}" if self._waves.shut else str(waits))
-        self._stands = state, waits
+            self._ledger.note("run", f"paused: {waits}" if self._waves.blocked else str(waits))
+        self._recorded = state, waits
         await self._journal.run_state(state, now, waits)
 
     @property
-    def _survey(self) -> str | None:
+    def _scan_wait(self) -> str | None:
         """That nothing is sent yet, and why, in words."""
-        if self._ledger.surveyed or not self._resumed or not self._ledger.counts[JobState.WAITING]:
+        if self._ledger.scanned or not self._resumed or not self._ledger.counts[JobState.WAITING]:
             return None
         return (
             "first looking for backups that this run may have made already; "
@@ -170,14 +171,14 @@ class Control:
         cap = int(command.argument["count"])
         if cap < 1:
             raise ValueError("the in-flight cap is at least 1")
-        self._dispatcher.feed.in_flight = cap
-        self._dispatcher.feed.give_back()
-        self._dispatcher.feed.wake()
+        self._dispatcher.claimer.in_flight = cap
+        self._dispatcher.claimer.give_back()
+        self._dispatcher.claimer.wake()
         return f"at most {cap} in flight"
 
     async def _cancel(self, command: Command) -> str:
         async with self._ledger.waiting:
-            self._dispatcher.feed.give_back()  # claimed ahead is not sent
+            self._dispatcher.claimer.give_back()  # claimed ahead is not sent
             jobs = await self._journal.select(command.argument)
             waiting = [job for job in jobs if job.state is JobState.WAITING]
             for job in waiting:
@@ -219,7 +220,7 @@ class ClockWatch:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._told = self.step
+        self._reported_step = self.step
         self._loop_behind: float | None = None
 
     @property
@@ -227,10 +228,10 @@ class ClockWatch:
         """By how many seconds the wall clock has been set since the engine began."""
         return float(self._clock.wall()) - float(self._clock.elapsed())
 
-    def look(self) -> str | None:
+    def check(self) -> str | None:
         """What has happened to the clocks since the last look, in words."""
-        told = [*self._slept(), *self._set()]
-        return "; ".join(told) or None
+        events = [*self._slept(), *self._set()]
+        return "; ".join(events) or None
 
     def _slept(self) -> list[str]:
         behind = float(self._clock.elapsed()) - anyio.current_time()
@@ -239,9 +240,9 @@ class ClockWatch:
         return [f"the machine slept for {slept:.0f} s"] if slept > NOTICED else []
 
     def _set(self) -> list[str]:
-        by, step = self.step - self._told, self.step
+        by, step = self.step - self._reported_step, self.step
         if abs(by) < NOTICED:
             return []
-        self._told = step
+        self._reported_step = step
         way = "forward" if by > 0 else "back"
         return [f"the machine's clock was set {way} by {abs(by):.0f} s: no wait depends on it"]

@@ -78,7 +78,7 @@ class Engine:
             resumed=resumed,
         )
         self._dispatcher = Dispatcher(work, limiter=self.limiter)
-        self._tracker = Poller(work)
+        self._poller = Poller(work)
         self._control = Control(
             work, dispatcher=self._dispatcher, stop=self.stop, extend=self._extend
         )
@@ -120,9 +120,9 @@ class Engine:
         self._closes_at = closes_at
 
     def _wake(self) -> None:
-        self.ledger.look_again()
-        self.ledger.tracked.notify()
-        self._dispatcher.look_again()
+        self.ledger.claim_again()
+        self.ledger.poll_soon.notify()
+        self._dispatcher.wake()
 
     async def drive(self) -> EngineResult:
         """Run until every job has ended, or until stopped; raises `StoreFailed` when the
@@ -148,7 +148,7 @@ class Engine:
         async with anyio.create_task_group() as group:
             group.start_soon(self._journal.failed, name="journal watch")
             group.start_soon(self._control.run, name="control")
-            group.start_soon(self._tracker.run, name="tracker")
+            group.start_soon(self._poller.run, name="poller")
             # The others go on until the answers under way have come: a stopping run is steered too.
             async with anyio.create_task_group() as sending:
                 sending.start_soon(self._dispatcher.run, name="dispatcher")
@@ -165,7 +165,7 @@ class Engine:
         reason = None if ended else self._reason
         if reason is not None:
             self.ledger.note("run", f"stopped: {reason}")
-        await self._control.beat()
+        await self._control.write_heartbeat()
         await self._journal.run_state(state, self._clock.wall(), reason)
         await self._journal.flush()
         return EngineResult(state=state, reason=reason, counts=self.ledger.tally())

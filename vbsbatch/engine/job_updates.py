@@ -49,7 +49,7 @@ class JobUpdater:
     """
 
     def __init__(
-        self, work: RunContext, *, reads: AsyncLimiter, cadence: PollSchedule, began_at: Elapsed
+        self, work: RunContext, *, reads: AsyncLimiter, schedule: PollSchedule, began_at: Elapsed
     ) -> None:
         self._ledger = work.ledger
         self._journal = work.journal
@@ -60,7 +60,7 @@ class JobUpdater:
         self._rules = work.rules
         self._stop = work.stop
         self._reads = reads
-        self._cadence = cadence
+        self._schedule = schedule
         self._began_at = began_at
         self.leftovers: set[str] = set()
         """What attempts left behind in error: no later attempt made them."""
@@ -74,7 +74,7 @@ class JobUpdater:
         long another engine had."""
         return max(job.intent_at or AT_ONCE, self._began_at)
 
-    async def draw(self, jobs: list[Job], seen: Observations, complete: bool) -> None:
+    async def update(self, jobs: list[Job], observations: Observations, complete: bool) -> None:
         """What one look says of every job that was open when it began; `complete`: all that was
         made since their intents was read.
 
@@ -85,37 +85,40 @@ class JobUpdater:
         # the list alone tells comes first.
         turn = self._refused_at
         in_turn = sorted(
-            jobs, key=lambda job: (turn.get(job.no, AT_ONCE), job.no not in seen.found)
+            jobs, key=lambda job: (turn.get(job.no, AT_ONCE), job.no not in observations.found)
         )
         for job in in_turn:
-            if self._ledger.open.get(job.no) is not job or self._too_early(job, seen):
+            if self._ledger.open.get(job.no) is not job or self._too_early(job, observations):
                 continue
             try:
-                await self._settle(job, seen, complete)
+                await self._update_one(job, observations, complete)
             except CloudUnavailable:
                 refused += 1
                 self._refused_at[job.no] = self._clock.elapsed()
                 if refused == self._tuning.alone_at_most:
                     raise
 
-    def _too_early(self, job: Job, seen: Observations) -> bool:
+    def _too_early(self, job: Job, observations: Observations) -> bool:
         """As long as another engine's creates may come to light, only good news are believed: a
         backup that failed may have been made anew since the store was copied."""
         good = (Observed.AVAILABLE, Observed.WORKING)
-        return not seen.sight.conclusive and seen.of(job, complete=False) not in good
+        return (
+            not observations.snapshot.conclusive
+            and observations.of(job, complete=False) not in good
+        )
 
-    async def _settle(self, job: Job, seen: Observations, complete: bool) -> None:
+    async def _update_one(self, job: Job, observations: Observations, complete: bool) -> None:
         """What the look says about one job becomes its next state."""
-        finding = seen.of(job, complete=complete)
+        finding = observations.of(job, complete=complete)
         if job.state is JobState.RUNNING and already_errored(job):
             await self._end_errored(job, job.backup_id, job.code, job.message)
         elif finding in (Observed.ABSENT, Observed.UNSEEN, Observed.UNCERTAIN):
             await self._not_seen(job, finding)
         else:
-            await self.found(job, seen.found[job.no], finding)
-        self._mind_the_time(job.no, seen.sight.started_at)
+            await self.found(job, observations.found[job.no], finding)
+        self._check_timeout(job.no, observations.snapshot.started_at)
 
-    def _mind_the_time(self, no: int, looked_at: Elapsed) -> None:
+    def _check_timeout(self, no: int, looked_at: Elapsed) -> None:
         """A backup that takes longer than the plan gives it is left as it is: neither deleted nor
         made anew, a person has to look. What counts is how long it took when the look began: the
         machine may have slept since, or while the create was under way."""
@@ -249,15 +252,15 @@ class JobUpdater:
         """Delete what failed, then retry or give up. The deletion is on record before it is
         asked for."""
         judgement = self._judge(code)
-        seen: dict[str, Any] = {"code": code, "message": message or judgement.meaning}
+        facts: dict[str, Any] = {"code": code, "message": message or judgement.meaning}
         if backup_id is not None and self._settings.operation is Operation.BACKUP:
             self.leftovers.add(backup_id)
-            job = self._ledger.touch(job, backup_id=backup_id, errored_backup_id=backup_id, **seen)
+            job = self._ledger.touch(job, backup_id=backup_id, errored_backup_id=backup_id, **facts)
             if self._settings.delete_errored:
                 await self._journal.flush()
                 await self._delete(job, backup_id)
-        seen |= {"backup_id": None, "cloud_job_id": None, "progress": None}
-        self._apply(job, of_refusal(job, judgement, self._rules(), seen))
+        facts |= {"backup_id": None, "cloud_job_id": None, "progress": None}
+        self._apply(job, of_refusal(job, judgement, self._rules(), facts))
 
     def _judge(self, code: str | None) -> Judgement:
         return judge_end(code, self._settings.retry.rules, self._settings.operation)
@@ -312,7 +315,7 @@ class JobUpdater:
 
     def _succeed(self, job: Job, backup_id: str | None) -> None:
         if job.intent_at is not None and job.intent_at > self._began_at:
-            self._cadence.ended(self._clock.elapsed() - job.intent_at)
+            self._schedule.ended(self._clock.elapsed() - job.intent_at)
         made: dict[str, Any] = {
             "backup_id": backup_id or job.backup_id,
             "ended_at": self._clock.wall(),

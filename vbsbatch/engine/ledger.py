@@ -59,19 +59,19 @@ class Ledger:
         """How many of the waiting jobs have been tried before."""
         self.changed = Signal()
         """A job left the open states: there is room, something to claim, or an end."""
-        self.tracked = Signal()
+        self.poll_soon = Signal()
         """There is something to track sooner than was thought."""
         self.waiting = anyio.Lock()
         """Held while waiting jobs are claimed, and while they are selected and moved otherwise."""
         self.earliest_due = AT_ONCE
         """No waiting job is due before this."""
-        self.surveyed = False
+        self.scanned = False
         """The cloud was asked what it has of this run already: creates may begin."""
         self.running_since: dict[int, Elapsed] = {}
         """When this engine heard that a running job was accepted, or found it so."""
         self.adopted = 0
         """Backups of this run that the store did not know of."""
-        self.looks = 0
+        self.claim_requests = 0
         """How often `look_again` was called."""
 
     async def load(self) -> None:
@@ -143,8 +143,8 @@ class Ledger:
             note=note,
         )
         self._journal.record(event)
-        self._hold(moved, job.state)
-        self._tell(event)
+        self._track(moved, job.state)
+        self._emit(event)
         return moved
 
     def touch(self, job: Job, **changes: Any) -> Job:
@@ -162,12 +162,12 @@ class Ledger:
         """Record something that happened to the run as a whole."""
         event = RunNoted(at=self._clock.wall(), kind=kind, text=text)
         self._journal.record(event)
-        self._tell(event)
+        self._emit(event)
 
-    def look_again(self) -> None:
+    def claim_again(self) -> None:
         """There may be something to claim that was passed over before."""
         self.earliest_due = AT_ONCE
-        self.looks += 1
+        self.claim_requests += 1
         self.changed.notify()
 
     @property
@@ -179,7 +179,7 @@ class Ledger:
         """How many jobs are in each state."""
         return {state: n for state, n in self.counts.items() if n}
 
-    def _hold(self, job: Job, came_from: JobState) -> None:
+    def _track(self, job: Job, came_from: JobState) -> None:
         if job.attempts:
             self.retrying += (job.state is JobState.WAITING) - (came_from is JobState.WAITING)
         self.moves += 1
@@ -199,8 +199,8 @@ class Ledger:
             self.earliest_due = min(self.earliest_due, job.due_at)
         first = self.counts[JobState.RUNNING] + self.counts[JobState.UNKNOWN] == 1
         if first or job.state is JobState.UNKNOWN:
-            self.tracked.notify()
+            self.poll_soon.notify()
 
-    def _tell(self, event: JobMoved | RunNoted) -> None:
+    def _emit(self, event: JobMoved | RunNoted) -> None:
         for listener in self._listeners:
             listener(event)

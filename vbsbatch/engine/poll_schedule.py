@@ -23,7 +23,7 @@ class PollSchedule:
         """A backup ended `took` seconds after its create."""
         self._shortest = took if self._shortest is None else min(self._shortest, took)
 
-    def swept(self) -> None:
+    def page_read(self) -> None:
         """One page of the list was read."""
         self._sweeps += 1
 

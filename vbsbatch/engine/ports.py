@@ -87,7 +87,7 @@ class BackupService(Protocol):
         """One page of all backups of the project, newest first where the cloud sorts them."""
         ...
 
-    async def survey(self, page: str | None = None) -> BackupPage:
+    async def initial_scan(self, page: str | None = None) -> BackupPage:
         """The same before anything is sent, for whatever an engine may have asked for that the
         store knows nothing of: of a run that restores, also how far its waiting jobs are."""
         ...

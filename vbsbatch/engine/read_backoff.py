@@ -38,7 +38,7 @@ class ReadBackoff:
         self._failures = 0
         self._unreadable_since: Elapsed | None = None
 
-    def look(self) -> None:
+    def sweep_started(self) -> None:
         """A look at the list begins.
 
         An outage that left less than half of the settle time takes it anew; a shorter one, or a
@@ -52,11 +52,11 @@ class ReadBackoff:
         """A page of the list did not come."""
         self._unreadable_since = self._unreadable_since or self._now()
 
-    def looked(self) -> None:
+    def sweep_finished(self) -> None:
         """The list was read to where it had to be."""
         self._unreadable_since = None
 
-    def rest(self, error: CloudUnavailable) -> None:
+    def back_off(self, error: CloudUnavailable) -> None:
         """The cloud did not answer a read: that proves nothing; ask again, ever more seldom."""
         self._failures += 1
         pause = self._tuning.read_retry_first * 2.0 ** min(self._failures - 1, 10)

@@ -59,7 +59,7 @@ class Snapshot:
     """When the engine began."""
     resumed: bool = False
     """Another engine may have driven the run until then, on this store or on a copy of it."""
-    surveying: bool = False
+    scanning: bool = False
     """This engine has sent nothing yet: what is ours, but not in the store, was made by another."""
     run_since: tuple[Cloud, Cloud] | None = None
     """The earliest and the latest that the cloud's clock can have shown when the run was made."""
@@ -72,16 +72,16 @@ class Snapshot:
         return Cloud(float(self.started_at) + self.clock_ahead)
 
     @property
-    def first_of_all(self) -> bool:
+    def first_engine(self) -> bool:
         """No engine has driven the run before, nor sent anything: nothing of it can be there."""
-        return self.surveying and not self.resumed
+        return self.scanning and not self.resumed
 
     @property
     def conclusive(self) -> bool:
         """Whether it proves for the whole run what is not there. Creates of another engine may have
         been under way when this one began, and may have been invisible for `settle`."""
         settled = settled_at(self.began_at, self.readable_since, self.settle)
-        return not (self.surveying and self.resumed) or self.started_at >= settled
+        return not (self.scanning and self.resumed) or self.started_at >= settled
 
 
 class Index:
@@ -107,7 +107,7 @@ class Index:
         return self._by_id.get(plain_id(backup.id)) or self._by_words.get((backup.name, volume))
 
 
-def is_ours(job: Job, backup: Backup, sight: Snapshot) -> bool | None:
+def is_ours(job: Job, backup: Backup, snapshot: Snapshot) -> bool | None:
     """Whether `backup`, which `Index.job_of` found for the job, was made by it; None: cannot
     tell."""
     if job.settings.source_backup_id == backup.id:
@@ -116,16 +116,16 @@ def is_ours(job: Job, backup: Backup, sight: Snapshot) -> bool | None:
     if job.errored_backup_id and plain_id(job.errored_backup_id) == plain_id(backup.id):
         return job.state is JobState.RUNNING and known
     errored = backup.status in ERRORED
-    if job.backup_id is not None and (known or errored or not sight.surveying):
+    if job.backup_id is not None and (known or errored or not snapshot.scanning):
         return known
-    if errored and backup.id in sight.leftovers:
+    if errored and backup.id in snapshot.leftovers:
         return False
-    if not errored and sight.names_unique and backup.name is not None:
+    if not errored and snapshot.names_unique and backup.name is not None:
         return True
     if errored:
-        return made_since(backup, newest_intent(job, sight), sight) is True
+        return made_since(backup, newest_intent(job, snapshot), snapshot) is True
     # Any of its creates may have made it; the cloud's clock may have been set back between two.
-    since = {made_since(backup, span, sight) for span in _intents(job, sight)}
+    since = {made_since(backup, span, snapshot) for span in _intents(job, snapshot)}
     return True if True in since else None if None in since else False
 
 
@@ -133,19 +133,19 @@ Span = tuple[Cloud, Cloud]
 """The earliest and the latest that the cloud's clock can have shown at one moment."""
 
 
-def newest_intent(job: Job, sight: Snapshot) -> Span | None:
+def newest_intent(job: Job, snapshot: Snapshot) -> Span | None:
     """When the job's newest create was about to be sent."""
-    return on_cloud_clock(job.intent_cloud_at, job.intent_at, sight.clock_ahead)
+    return on_cloud_clock(job.intent_cloud_at, job.intent_at, snapshot.clock_ahead)
 
 
-def first_intent(job: Job, sight: Snapshot) -> Span | None:
+def first_intent(job: Job, snapshot: Snapshot) -> Span | None:
     """When its first create was; for a job that has sent none as far as the store knows, when the
     run was made."""
-    newest = newest_intent(job, sight)
+    newest = newest_intent(job, snapshot)
     if job.first_cloud_at is None:
         if job.first_sent_at is None:
-            return newest or sight.run_since
-        return on_cloud_clock(None, Elapsed(float(job.first_sent_at)), sight.clock_ahead)
+            return newest or snapshot.run_since
+        return on_cloud_clock(None, Elapsed(float(job.first_sent_at)), snapshot.clock_ahead)
     if newest is None or job.intent_cloud_at is None:
         return job.first_cloud_at, job.first_cloud_at
     # By as much as the cloud's clock was set since the newest, at least and at most.
@@ -153,12 +153,12 @@ def first_intent(job: Job, sight: Snapshot) -> Span | None:
     return job.first_cloud_at + before, job.first_cloud_at + after
 
 
-def _intents(job: Job, sight: Snapshot) -> list[Span | None]:
-    first, newest = first_intent(job, sight), newest_intent(job, sight)
+def _intents(job: Job, snapshot: Snapshot) -> list[Span | None]:
+    first, newest = first_intent(job, snapshot), newest_intent(job, snapshot)
     return [first] if newest is None else [first, newest]
 
 
-def made_since(backup: Backup, since: Span | None, sight: Snapshot) -> bool | None:
+def made_since(backup: Backup, since: Span | None, snapshot: Snapshot) -> bool | None:
     """Whether the backup was made after that moment; None: cannot tell, as of one from a time that
     the cloud's clock has yet to reach, which was set back since."""
     if backup.created_at is None or since is None:
@@ -166,7 +166,7 @@ def made_since(backup: Backup, since: Span | None, sight: Snapshot) -> bool | No
     earliest, latest = since
     if backup.created_at < earliest - SLACK:
         return False
-    told = latest - SLACK <= backup.created_at <= sight.cloud_now + FUTURE
+    told = latest - SLACK <= backup.created_at <= snapshot.cloud_now + FUTURE
     return True if told and backup.name is not None else None
 
 
@@ -181,7 +181,7 @@ class Observations:
     """What the pages of one look showed of our open jobs, collected page by page."""
 
     index: Index
-    sight: Snapshot
+    snapshot: Snapshot
     found: dict[int, Backup] = field(default_factory=dict)
     uncertain: set[int] = field(default_factory=set)
 
@@ -191,7 +191,7 @@ class Observations:
             job = self.index.job_of(backup)
             if job is None:
                 continue
-            ours = is_ours(job, backup, self.sight)
+            ours = is_ours(job, backup, self.snapshot)
             if ours is None:
                 self.uncertain.add(job.no)
             elif ours:
@@ -204,8 +204,8 @@ class Observations:
         backup = self.found.get(job.no)
         if backup is not None:
             return status(backup)
-        complete = complete and self.sight.conclusive
-        if not (complete and _in_time(job, self.sight)):
+        complete = complete and self.snapshot.conclusive
+        if not (complete and _in_time(job, self.snapshot)):
             return Observed.UNSEEN
         return Observed.UNCERTAIN if job.no in self.uncertain else Observed.ABSENT
 
@@ -221,15 +221,15 @@ def reaches_back(shown: Collection[Backup], since: Cloud | None) -> bool:
     return times[-1] < since - SLACK
 
 
-def needed_since(jobs: Collection[Job], sight: Snapshot) -> Cloud | None:
+def needed_since(jobs: Collection[Job], snapshot: Snapshot) -> Cloud | None:
     """Server time before which no listed backup can matter to any of `jobs`, nor, as long as this
     engine has sent nothing, to the run; None: all may matter."""
-    spans = [span for job in jobs for span in _intents(job, sight)]
-    spans += [sight.run_since] if sight.surveying else []
+    spans = [span for job in jobs for span in _intents(job, snapshot)]
+    spans += [snapshot.run_since] if snapshot.scanning else []
     known = [earliest for span in spans if span is not None for earliest in span[:1]]
     if not known or len(known) < len(spans):
         return None
-    unsure = sight.surveying or any(job.state is JobState.UNKNOWN for job in jobs)
+    unsure = snapshot.scanning or any(job.state is JobState.UNKNOWN for job in jobs)
     return min(known) - (CLOCKS_DIFFER if unsure else 0.0)
 
 
@@ -259,10 +259,12 @@ def settled_at(unknown_at: Elapsed, readable_since: Elapsed, settle: float) -> E
     return max(unknown_at, readable_since) + settle
 
 
-def _in_time(job: Job, sight: Snapshot) -> bool:
+def _in_time(job: Job, snapshot: Snapshot) -> bool:
     """Promise 1: only a look that began after the settle time proves that nothing was made."""
     if job.state is not JobState.UNKNOWN:
         return True
     if job.unknown_at is None:
         return False
-    return sight.started_at >= settled_at(job.unknown_at, sight.readable_since, sight.settle)
+    return snapshot.started_at >= settled_at(
+        job.unknown_at, snapshot.readable_since, snapshot.settle
+    )

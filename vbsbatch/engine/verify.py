@@ -77,17 +77,17 @@ class BackupIndex:
 
 
 def differences(
-    jobs: Iterable[Job], shelf: BackupIndex, *, names_unique: bool, clock_ahead: float
+    jobs: Iterable[Job], index: BackupIndex, *, names_unique: bool, clock_ahead: float
 ) -> Iterator[Discrepancy]:
     """Every difference, in the order of the jobs; jobs that are under way make none."""
     for job in jobs:
         if job.state in OPEN_STATES:
             continue
-        bearing = shelf.made_by(job, names_unique=names_unique, clock_ahead=clock_ahead)
-        made = [backup for backup in bearing if backup.status not in ERRORED]
+        named_alike = index.made_by(job, names_unique=names_unique, clock_ahead=clock_ahead)
+        made = [backup for backup in named_alike if backup.status not in ERRORED]
         ids = tuple(backup.id for backup in made)
         if job.state is JobState.SUCCEEDED:
-            backup = shelf.named(job)
+            backup = index.named(job)
             if backup is None:
                 yield Discrepancy(job=job, fault=DiscrepancyKind.MISSING, backup_ids=ids)
             elif backup.status not in AVAILABLE:
@@ -104,12 +104,12 @@ def differences(
 
 
 def left_in_error(
-    jobs: Iterable[Job], shelf: BackupIndex, *, names_unique: bool, clock_ahead: float
+    jobs: Iterable[Job], index: BackupIndex, *, names_unique: bool, clock_ahead: float
 ) -> Iterator[Backup]:
     """What failed attempts left behind and nobody has deleted; jobs under way may yet do it."""
     for job in jobs:
         if job.state not in OPEN_STATES:
-            made = shelf.made_by(job, names_unique=names_unique, clock_ahead=clock_ahead)
+            made = index.made_by(job, names_unique=names_unique, clock_ahead=clock_ahead)
             yield from (backup for backup in made if backup.status in IN_ERROR)
 
 

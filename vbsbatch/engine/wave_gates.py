@@ -11,7 +11,7 @@ from vbsbatch.policy import window as clocks
 Counts = Mapping[int, Mapping[JobState, int]]
 """Jobs by the index of their wave, and by state."""
 
-ASLEEP = 60.0
+RECHECK = 60.0
 """Seconds after which a wait for the window is looked at again: the machine may have slept."""
 
 
@@ -40,37 +40,37 @@ class Waves:
         self._journal = work.journal
         self._waves = work.settings.waves
         self._last = work.run.wave
-        self._looked_at = -1
-        self.shut: str | None = None
+        self._checked_at = -1
+        self.blocked: str | None = None
         """Why the next wave does not start though all before have ended, in words."""
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Open what may be opened; asks the journal only when something has changed."""
         if self._last >= len(self._waves) - 1:
             return
         if self._ledger.open or not self._ledger.counts[JobState.WAITING]:
-            self.shut = None
-        elif self._looked_at != self._ledger.moves:
+            self.blocked = None
+        elif self._checked_at != self._ledger.moves:
             moves = self._ledger.moves
             counts = await self._journal.wave_counts()
             last, failed = last_open(self._waves, self._last, counts)
             if last != self._last:
                 await self._open(last, "")
-            self._looked_at = moves
-            self.shut = None if failed is None else self._words(failed)
+            self._checked_at = moves
+            self.blocked = None if failed is None else self._words(failed)
 
-    async def waive(self) -> str:
+    async def open_next(self) -> str:
         """Start the next wave in spite of the failures; what became of that, in words."""
-        self.shut = None
+        self.blocked = None
         await self._open(self._last + 1, ", failures or not")
         return f"going on with wave {self._waves[self._last].name}"
 
     async def _open(self, last: int, how: str) -> None:
         await self._journal.open_wave(last)
         before, after = self._waves[last - 1].name, self._waves[last].name
-        self._last, self._looked_at = last, -1  # that wave may be empty, or over already
+        self._last, self._checked_at = last, -1  # that wave may be empty, or over already
         self._ledger.note("run", f"wave {before} has ended: wave {after} starts{how}")
-        self._ledger.look_again()
+        self._ledger.claim_again()
 
     def _words(self, failed: int) -> str:
         before, after = self._waves[self._last], self._waves[self._last + 1]
@@ -98,10 +98,10 @@ class Hours:
             self._until = Wall(clocks.changes_at(self._window, float(now)))
         return 0.0 if self._open else self._until - now
 
-    def told(self, now: Wall) -> str | None:
+    def describe(self, now: Wall) -> str | None:
         """What the run waits for, in words; None while the window is open."""
         wait = self.wait(now)
         if self._window is None or not wait:
             return None
-        opens = clocks.told(self._window, float(now) + wait)
+        opens = clocks.local_time(self._window, float(now) + wait)
         return f"window opens {opens} ({self._window})"

@@ -42,14 +42,14 @@ def failure_code(fail_reason: str | None) -> str:
 
 
 def _code_of(status: int | None, words: str | None) -> str | None:
-    for saying in _sayings():
-        if saying.status == status and words and saying.words.fullmatch(words):
-            return saying.code
+    for message in _messages():
+        if message.status == status and words and message.words.fullmatch(words):
+            return message.code
     return None
 
 
 @cache
-def _sayings() -> tuple[CinderMessage, ...]:
+def _messages() -> tuple[CinderMessage, ...]:
     text = files("vbsbatch.policy").joinpath("cinder.csv").read_text(encoding="utf-8")
     return tuple(
         CinderMessage(

@@ -87,7 +87,7 @@ class Judgement:
 def judge(answer: Answer, rules: Iterable[Rule] = ()) -> Judgement:
     """What `answer` to a create means; `rules` are the plan's and come first."""
     shipped = (
-        _in_the_way(answer)
+        _gateway_answer(answer)
         or _too_fast(answer)
         or _unproved(answer)
         or _by_code(answer)
@@ -172,7 +172,7 @@ def _glob(pattern: str) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
 
 
-def _in_the_way(answer: Answer) -> Judgement | None:
+def _gateway_answer(answer: Answer) -> Judgement | None:
     """The verdict of what stands in the way of a service that answered a moment ago."""
     if not answer.passing:
         return None

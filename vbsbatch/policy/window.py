@@ -54,7 +54,7 @@ def _change_of_clocks(window: Window, before: int, after: int) -> int:
     return after
 
 
-def told(window: Window, at: float) -> str:
+def local_time(window: Window, at: float) -> str:
     """The time `at` as the zone's clocks show it, such as `Thu 26 Nov 22:00 CET`."""
     return _local(window, at).strftime("%a %d %b %H:%M %Z")
 
