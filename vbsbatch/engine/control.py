@@ -1,4 +1,4 @@
-"""What operators ask of a live engine, its heartbeat, and the plan's deadline."""
+"""Carries out operators' commands, writes the heartbeat, and enforces the plan's deadline."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from vbsbatch.engine.wave_gates import Waves
 from vbsbatch.model import LONG_AGO, Command, Elapsed, JobState, Rate, RunState, renewed
 
 CHUNK = 1000
-"""Waiting jobs that are held in memory at a time when all of them must be moved."""
+"""How many waiting jobs are in memory at a time when all of them must be moved."""
 
 NOTICED = 2.0
-"""Seconds by which a clock must have moved to be spoken of: less is the drift that is corrected all
-the time."""
+"""Report a clock change only from this many seconds on; smaller ones are routine drift
+correction."""
 
 
 class Control:
-    """One task that obeys the commands table, writes the heartbeat and enforces the deadline."""
+    """One task that executes the rows of the commands table, writes the heartbeat and enforces the
+    deadline."""
 
     def __init__(
         self,
@@ -44,7 +45,7 @@ class Control:
         self._stop = stop
         self._extend = extend
         self._paused = False
-        """Whether an operator paused it; the deadline pauses it too."""
+        """Whether an operator paused the run; the deadline pauses it too."""
         self._calls_before = (work.run.create_calls, work.run.read_calls)
         self._adopted_before = work.run.adopted
         self._heartbeat_at = LONG_AGO
@@ -65,7 +66,7 @@ class Control:
         }
 
     async def run(self) -> None:
-        """Look, obey, beat; for ever, until cancelled."""
+        """Check clocks, commands, waves, heartbeat and deadline in turn, until cancelled."""
         while True:
             self._check_clocks()
             for command in await self._journal.commands(self._clock.wall()):
@@ -79,7 +80,7 @@ class Control:
             await anyio.sleep(self._tuning.poll)
 
     async def write_heartbeat(self) -> None:
-        """Write the heartbeat and what has been called so far, earlier engines included."""
+        """Write the heartbeat and the request counts so far, earlier engines included."""
         self._heartbeat_at = self._clock.elapsed()
         creates, reads = self._calls_before
         await self._journal.heartbeat(
@@ -92,8 +93,11 @@ class Control:
         )
 
     def _check_clocks(self) -> None:
-        """The loop's timers know nothing of a sleep of the machine, nor the window of a new time:
-        everything that waits looks at the clock again."""
+        """Wake everything that waits after the machine slept or its clock was set.
+
+        The loop's timers do not notice a sleep, and the plan's window does not notice a new wall
+        time.
+        """
         if report := self._watch.check():
             self._ledger.note("run", report)
             self._wake()
@@ -114,7 +118,7 @@ class Control:
         return "paused: no new creates; what runs is still followed"
 
     async def _unpause(self, command: Command) -> str:
-        """Takes back one thing at a time: first the operator's pause, then what a gate holds."""
+        """Undo one thing at a time: first the operator's pause, then a closed wave gate."""
         blocked, result = self._waves.blocked, "going on"
         if blocked is not None and self._paused:
             result = f"the pause is over, but {blocked}"
@@ -127,11 +131,11 @@ class Control:
 
     @property
     def waits_for(self) -> str | None:
-        """What must happen before a new create is sent, in words; a mere pause is none."""
+        """What must happen before a new create is sent, in words; None for a plain pause."""
         return self._recorded[1]
 
     async def _record_state(self) -> None:
-        """Record where the run stands, and tell it, when that has changed."""
+        """Record the run's state and what it waits for, when either has changed."""
         now = self._clock.wall()
         waiting = self._ledger.counts[JobState.WAITING]
         hours = self._dispatcher.hours.describe(now) if waiting else None
@@ -140,14 +144,14 @@ class Control:
         if (state, waits) == self._recorded:
             return
         if waits in (self._waves.blocked, hours) and waits not in (None, self._recorded[1]):
-            # Of an outage the dispatcher tells.
+            # The dispatcher reports outages itself.
             self._ledger.note("run", f"paused: {waits}" if self._waves.blocked else str(waits))
         self._recorded = state, waits
         await self._journal.run_state(state, now, waits)
 
     @property
     def _scan_wait(self) -> str | None:
-        """That nothing is sent yet, and why, in words."""
+        """Why nothing is sent before the initial scan has finished, in words."""
         if self._ledger.scanned or not self._resumed or not self._ledger.counts[JobState.WAITING]:
             return None
         return (
@@ -178,7 +182,8 @@ class Control:
 
     async def _cancel(self, command: Command) -> str:
         async with self._ledger.waiting:
-            self._dispatcher.claimer.give_back()  # claimed ahead is not sent
+            self._dispatcher.claimer.give_back()  # jobs claimed ahead have not been sent
+
             jobs = await self._journal.select(command.argument)
             waiting = [job for job in jobs if job.state is JobState.WAITING]
             for job in waiting:
@@ -197,7 +202,7 @@ class Control:
         return f"to be tried again: {len(ended)}"
 
     async def _begin_deadline_anew(self) -> None:
-        """As for a run that is retried without an engine, and before anything waits again."""
+        """Restart the deadline before any job waits again, as a retry without an engine does."""
         if self._settings.deadline is None:
             return
         await self._journal.deadline(self._clock.wall() + self._settings.deadline)
@@ -205,7 +210,7 @@ class Control:
         self._dispatcher.pause(self._paused)
 
     async def _close(self) -> None:
-        """The deadline has passed: what still waits fails."""
+        """Fail every waiting job: the deadline has passed."""
         self._dispatcher.pause(True)
         async with self._ledger.waiting:
             while jobs := await self._journal.jobs_in((JobState.WAITING,), limit=CHUNK):
@@ -215,8 +220,11 @@ class Control:
 
 
 class ClockWatch:
-    """Compares the clocks with one another. The event loop's own stands still while the machine
-    sleeps, the wall clock jumps when it is set; the elapsed clock does neither."""
+    """Compares the clocks to detect that the machine slept or that its wall clock was set.
+
+    The event loop's clock stops while the machine sleeps. The wall clock jumps when it is set. The
+    elapsed clock does neither.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -229,7 +237,7 @@ class ClockWatch:
         return float(self._clock.wall()) - float(self._clock.elapsed())
 
     def check(self) -> str | None:
-        """What has happened to the clocks since the last look, in words."""
+        """Describe what happened to the clocks since the last check, in words."""
         events = [*self._slept(), *self._set()]
         return "; ".join(events) or None
 

@@ -1,8 +1,8 @@
-"""Sends creates: who goes next, when it may go, and what its answer means.
+"""Sends creates: picks the next job, decides when it may go, and handles the answer.
 
-Workers take turns at one door. Behind it the pause and the circuit breaker are respected and one
-permit of the rate is taken; then the create is sent at once, by the very worker that holds the
-permit, so that no permit grows old.
+One worker at a time decides what to send next. It respects the pause and the circuit breaker and
+takes one permit of the rate. The same worker then sends the create at once, so that no permit gets
+old.
 """
 
 from __future__ import annotations
@@ -24,20 +24,22 @@ from vbsbatch.model import LONG_AGO, Answer, Attempt, Elapsed, Job, JobState, Ve
 from vbsbatch.policy import Judgement, judge_request, named
 
 REFUSALS = 3
-"""A job whose token is refused so often in a row stops the run, even if others pass with it."""
+"""If the token is refused this often in a row for one job, the run stops, even if other jobs pass
+with it."""
 
 TOKEN_SPREAD = 10.0
-"""Seconds that the nodes of a cloud may take to know a fresh token."""
+"""Seconds that the nodes of a cloud may need to learn about a fresh token."""
 
 DOUBTED, DOUBTED_FOR = 4, 30.0
-"""So many refusals in a row, over so many seconds, that may be throttling, are a used-up quota."""
+"""This many refusals in a row over this many seconds count as a used-up quota, if they may also be
+throttling."""
 
 SIGNED_IN_FOR = 1.0
-"""Seconds for which a token that was good for a while is not asked about again."""
+"""Seconds for which a valid token is not checked again."""
 
 
 class Dispatcher:
-    """Keeps the plan's `connections` workers sending while jobs are due and the limits allow."""
+    """Keeps the plan's `connections` workers sending while jobs are due and the limits allow it."""
 
     def __init__(
         self,
@@ -68,27 +70,27 @@ class Dispatcher:
         self._refusals: Counter[int] = Counter()
         self._refused_since: dict[int, Elapsed] = {}
         self._fresh_refused: list[Elapsed] = []
-        """When creates were refused with tokens that were never good for anything."""
+        """When creates were refused with a fresh token that had never worked."""
         self._doubts: list[Elapsed] = []
-        """When creates were refused for what may be throttling, and none was accepted since."""
+        """When creates were refused for possible throttling, since the last accepted one."""
         self._renewing = 0
         self._refused_at: Elapsed | None = None
-        """When what was sent last with a token that is to be renewed left; None while there is
-        no such token."""
+        """When the last request with a refused token left; None unless the token must be
+        renewed."""
         self._renewed_at = LONG_AGO
         self._token_was_good = False
         self._signed_in_at = LONG_AGO
         self._sent: deque[Elapsed] = deque(maxlen=256)
 
     async def run(self) -> None:
-        """Send until cancelled; answers that are under way then are still awaited and recorded."""
+        """Send until cancelled; then still await and record the answers under way."""
         async with anyio.create_task_group() as group:
             group.start_soon(self.claimer.run, name="claimer")
             for number in range(self._settings.limits.connections):
                 group.start_soon(self._work, number, name=f"worker {number}")
 
     def abort(self) -> None:
-        """Await no more answers: the jobs whose creates are under way become unknown."""
+        """Stop waiting for answers: jobs whose creates are under way become unknown."""
         self.pause(True)
         for scope in self._awaiting:
             scope.cancel()
@@ -96,17 +98,17 @@ class Dispatcher:
 
     @property
     def under_way(self) -> int:
-        """How many creates are sent whose answers are awaited."""
+        """How many sent creates still await their answers."""
         return len(self._awaiting)
 
     @property
     def outage(self) -> str | None:
-        """What creates wait for, in words: a service that is down, or runs that hold the volumes
-        of all that waits."""
+        """What creates wait for, in words: a service that is down, or other runs that hold the
+        volumes of all waiting jobs."""
         return self.claimer.waits_for if self._breaker.circuit is Circuit.CLOSED else self._outage
 
     def pause(self, paused: bool) -> None:
-        """Send no new create while paused; what was claimed ahead is given back."""
+        """Stop or resume sending new creates; a pause gives back what was claimed ahead."""
         self.paused = paused
         if paused:
             self.claimer.give_back()
@@ -116,12 +118,12 @@ class Dispatcher:
         while True:
             await self._attempt(await self._next(), worker)
 
-    # The door: one worker at a time -------------------------------------------------------------
+    # The next job: one worker at a time ---------------------------------------------------------
 
     async def _next(self) -> Job:
-        """The next job that may be sent now."""
-        # Who need not wait passes by the queue: a lock that is handed from worker to worker costs
-        # each create a turn of the loop, at 32 connections a tenth of the speed.
+        """Return the next job that may be sent now."""
+        # A worker that finds everything ready skips the queue. Handing a lock from worker to worker
+        # costs each create a turn of the loop; at 32 connections that is a tenth of the speed.
         signed_in = self._clock.elapsed() - self._signed_in_at < SIGNED_IN_FOR
         if signed_in and self.claimer and not self._closed() and await self.limiter.permit_now():
             return self._take()
@@ -164,7 +166,7 @@ class Dispatcher:
                 await self._probe_with_a_read()
 
     async def _probe_with_a_read(self) -> None:
-        """A read costs nobody an attempt; only when it succeeds one create may try its luck."""
+        """Probe with a read, which costs no job an attempt; if it succeeds, allow one create."""
         try:
             await self._service.backups()
         except CloudUnavailable:
@@ -176,7 +178,7 @@ class Dispatcher:
             self._may_probe = True
 
     async def _signed_in(self) -> bool:
-        while self._renewing:  # what left now would be refused like the create before it
+        while self._renewing:  # a request sent now would be refused too
             await self._changed.wait()
         try:
             if self._refused_at is not None:
@@ -202,13 +204,13 @@ class Dispatcher:
         return max(1, int(chunk))
 
     def _speed(self) -> float:
-        """Creates a second, lately."""
+        """Recent creates per second."""
         if len(self._sent) < 2:
             return 0.0
         return len(self._sent) / max(self._sent[-1] - self._sent[0], 0.01)
 
     def wake(self) -> None:
-        """Who waits at the door looks whether it may go now."""
+        """Wake the workers that wait: they check again whether they may send."""
         self._changed.notify()
         self.limiter.wake()
         self.claimer.wake()
@@ -216,7 +218,7 @@ class Dispatcher:
     # One attempt --------------------------------------------------------------------------------
 
     async def _attempt(self, job: Job, worker: int) -> None:
-        """Send one create, and put down what its answer means."""
+        """Send one create and record its answer."""
         sent_at, began = self._clock.wall(), self._clock.elapsed()
         job = replace(
             job,
@@ -225,8 +227,8 @@ class Dispatcher:
             first_cloud_at=job.first_cloud_at or job.intent_cloud_at,
         )
         answer = Answer(message="stopped before an answer came")
-        # From here on a create may be in the cloud's hands: its outcome must be written. Only
-        # `abort` ends the wait for it, and nothing is awaited between it and the journal.
+        # From here on a create may have reached the cloud, so its outcome must be written. Only
+        # `abort` ends the wait, and nothing is awaited between the wait and the journal.
         with anyio.CancelScope(shield=True) as scope:
             self._awaiting.add(scope)
             answer = named(await self._service.create(job, worker))
@@ -266,7 +268,7 @@ class Dispatcher:
             self._stop(outcome.stop)
 
     def _check_doubts(self, answer: Answer, judgement: Judgement) -> None:
-        """Stop for what was taken for throttling where it persists and nothing is accepted."""
+        """Stop the run if possible throttling persists and no create is accepted."""
         if judgement.verdict is Verdict.ACCEPTED:
             self._doubts.clear()
         elif judgement.doubtful:
@@ -277,18 +279,20 @@ class Dispatcher:
                 self._stop(f"{words} (no create was accepted for {lasted:.0f} s)")
 
     def _update_breaker(self, job: Job, judgement: Judgement) -> Job:
-        """Let the circuit breaker know; the job, with the attempts that an outage must not
+        """Update the circuit breaker; returns the job, without the attempts that an outage must not
         cost it."""
         if owed := self._excused.pop(job.no, 0):
             job = replace(job, uncharged=job.uncharged + owed)
         if judgement.verdict is Verdict.REAUTH and self._breaker.circuit is Circuit.OPEN:
-            return job  # a token refused while nobody can sign in is no sign of recovery
+            return job  # a refused token is no sign of recovery while sign-in fails
+
         if judgement.passing:
             self._announce_block(judgement)
             return job
         if not judgement.outage:
             if self._breaker.answered(job.no):
-                self._may_probe = False  # the outage is over: no create need try its luck
+                self._may_probe = False  # the outage is over: no probe needed
+
                 self._ledger.note("breaker", "the service answers again: going on")
                 self.wake()
             return job
@@ -336,8 +340,11 @@ class Dispatcher:
             self._ledger.note("limiter", f"{before}->{after} {why}")
 
     async def _renew_token(self, job: Job, judgement: Judgement, sent_at: Elapsed) -> None:
-        """Once with a fresh token; when that is refused too, before it was good for anything, and
-        goes on being refused, stop: some nodes may not know it yet."""
+        """Try once with a fresh token; stop if that is refused too.
+
+        Stops only if the fresh token never worked, or the job's refusals go on, and only after
+        `TOKEN_SPREAD` seconds: some nodes may not know the token yet.
+        """
         self._signed_in_at = LONG_AGO
         self._refusals[job.no] += 1
         now = self._clock.elapsed()
@@ -352,7 +359,8 @@ class Dispatcher:
                 return
         times = len(self._fresh_refused)
         self._renewing += 1
-        self.claimer.give_back()  # the refused one goes first: it tells what a fresh token is worth
+        self.claimer.give_back()  # the refused job goes first, to test the fresh token
+
         try:
             await anyio.sleep(min(2.0 ** (times - 2), 4.0) if times > 1 else 0.0)
             await self._renew(sent_at)
@@ -365,20 +373,23 @@ class Dispatcher:
             self._changed.notify()
 
     async def _renew(self, sent_at: Elapsed) -> None:
-        """Get a token for the one that was refused to what left at `sent_at`; as long as that
-        fails, nothing leaves with the old one. Raises `SignInError` and `CloudUnavailable`."""
+        """Replace the token that was refused for a request sent at `sent_at`.
+
+        As long as that fails, nothing is sent with the old one. Raises `SignInError` and
+        `CloudUnavailable`.
+        """
         self._refused_at = sent_at
         await self._service.renew_token(sent_at)
         self._refused_at = None
-        if sent_at > self._renewed_at:  # the renewal that serves others too is told once
+        if sent_at > self._renewed_at:  # report a shared renewal once
             self._renewed_at, self._token_was_good = self._clock.elapsed(), False
             self._ledger.note("session", "the token was refused; signed in again")
 
     def _identity_is_down(self, error: CloudUnavailable) -> None:
-        if self._breaker.circuit is not Circuit.OPEN:  # told once, though every worker meets it
+        if self._breaker.circuit is not Circuit.OPEN:  # report once, though every worker sees it
             self._note_outage(f"cannot sign in now: {error}")
             self._breaker.trip(self._clock.elapsed())
-        elif self._may_probe:  # the lists still take the old token: no reason to ask at once
+        elif self._may_probe:  # lists still accept the old token: do not ask again at once
             self._may_probe = False
             self._breaker.wait_longer(self._clock.elapsed())
         self.wake()

@@ -1,4 +1,4 @@
-"""One run, from the jobs an earlier engine left to the last job's end or a stop."""
+"""Drives one run, from the jobs an earlier engine left to the end of the last job or a stop."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class EngineResult:
 
 
 class Engine:
-    """Drives one run. One task group owns everything that happens at once."""
+    """Drives one run. One task group owns everything that runs concurrently."""
 
     def __init__(
         self,
@@ -46,8 +46,11 @@ class Engine:
         tuning: Tuning | None = None,
         resumed: bool = True,
     ) -> None:
-        """`resumed` may be false only for the first engine of a run that was made just now: any
-        other waits with its first create until what an engine before it sent must have shown."""
+        """`resumed` may be false only for the first engine of a run that was just created.
+
+        Any other engine delays its first create until everything an earlier engine sent must be
+        visible.
+        """
         tuning = tuning or Tuning()
         self._run = run
         self._journal = journal
@@ -56,7 +59,7 @@ class Engine:
         self._reason: str | None = None
         limits = run.settings.limits
         self._closes_at: Elapsed | None = None
-        """When the plan's deadline is."""
+        """When the plan's deadline passes."""
         self.ledger = Ledger(
             journal,
             clock,
@@ -100,17 +103,17 @@ class Engine:
 
     @property
     def paused(self) -> bool:
-        """Whether no new create is sent for now, by an operator's wish or the plan's."""
+        """Whether new creates are on hold, by an operator or by the plan."""
         return self._dispatcher.paused or self.waits_for is not None
 
     @property
     def waits_for(self) -> str | None:
-        """What must happen before a new create is sent, in words: the plan's window, a gate,
-        the end of an outage."""
+        """What must happen before a new create is sent, in words: the window opens, a wave gate
+        opens, or an outage ends."""
         return self._control.waits_for
 
     def stop(self, reason: str, *, now: bool = False) -> None:
-        """Send nothing new, await the answers under way (not with `now`), end resumable."""
+        """Send nothing new, await the answers under way (not with `now`), and end resumable."""
         self._reason = self._reason or reason
         if now:
             self._dispatcher.abort()
@@ -137,8 +140,10 @@ class Engine:
         return await self._close()
 
     async def _begin(self) -> None:
-        """Make the times that an engine before left those of this one's clock; what is left of the
-        deadline is at most what the plan gives."""
+        """Convert the times that an earlier engine left to this engine's clock.
+
+        The deadline gets what was left of it, at most what the plan gives.
+        """
         run, now, wall = self._run, self._clock.elapsed(), self._clock.wall()
         await self._journal.begin(run, now, wall)
         if run.deadline_at is not None and run.settings.deadline is not None:
@@ -149,7 +154,8 @@ class Engine:
             group.start_soon(self._journal.failed, name="journal watch")
             group.start_soon(self._control.run, name="control")
             group.start_soon(self._poller.run, name="poller")
-            # The others go on until the answers under way have come: a stopping run is steered too.
+            # The other tasks run until the answers under way have arrived, so that a stopping run
+            # still takes commands.
             async with anyio.create_task_group() as sending:
                 sending.start_soon(self._dispatcher.run, name="dispatcher")
                 while not self.ledger.ended and self._reason is None:
@@ -182,6 +188,6 @@ class Engine:
 
 
 def _first(failures: BaseExceptionGroup[StoreError]) -> StoreError:
-    """One failure of a store that fails in many tasks at once."""
+    """Return one of the failures of a store that failed in several tasks at once."""
     failure = failures.exceptions[0]
     return _first(failure) if isinstance(failure, BaseExceptionGroup) else failure

@@ -1,7 +1,7 @@
-"""What the cloud has of a run already, before anything is sent.
+"""Finds what the cloud already has of a run, before anything is sent.
 
-A store may be an old copy, or made anew: then backups bear this run's names that it knows nothing
-of, and the jobs that they belong to seem to wait.
+The store may be an old copy or may have been made anew. Then the cloud has backups with this run's
+names that the store does not know, and their jobs are still `waiting` in the store.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ UNCERTAIN = "a backup of this name exists, but the cloud does not tell its age"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Match:
-    """A waiting job and the backup that seems to be its own."""
+    """A waiting job and the backup that seems to belong to it."""
 
     job: Job
     backup: Backup
@@ -27,17 +27,17 @@ class Match:
 
 
 class InitialScan:
-    """The waiting jobs that have a backup, collected page by page."""
+    """Collects, page by page, the waiting jobs that have a backup."""
 
     def __init__(self, journal: Journal, snapshot: Snapshot) -> None:
         self._journal = journal
         self._snapshot = snapshot
         self.found: dict[int, Match] = {}
         self.leftovers: set[str] = set()
-        """Backups of waiting jobs that are in error: no later attempt made them."""
+        """Backups of waiting jobs that are in error, by id: no later attempt made them."""
 
     async def add(self, backups: Collection[Backup]) -> None:
-        """Take one page in."""
+        """Add one page."""
         names = sorted({backup.name for backup in backups if backup.name is not None})
         if not names:
             return
@@ -62,8 +62,11 @@ class InitialScan:
     async def take_over(
         self, ledger: Ledger, now: Elapsed
     ) -> tuple[list[tuple[Job, Backup]], list[Match]]:
-        """Make running jobs of the waiting ones whose backups are certainly theirs, with these;
-        and those of which that cannot be told. What was found may not wait any more."""
+        """Move the waiting jobs whose backups are certainly theirs to running.
+
+        Returns these jobs with their backups, and the matches that are uncertain. Jobs that no
+        longer wait are left out.
+        """
         async with ledger.waiting:
             names = sorted({each.job.backup_name for each in self.found.values()})
             waiting = await self._journal.named(names) if names else []

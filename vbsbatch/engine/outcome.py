@@ -1,4 +1,4 @@
-"""What the answer to a create does to its job: pure arithmetic, no sending, no sleeping."""
+"""Decides what the answer to a create does to its job: pure arithmetic, no sending, no sleeping."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ from vbsbatch.model import (
 from vbsbatch.policy import OURS, Judgement, backoff
 
 UNDELAYED = 4
-"""So often a throttled job comes back at once: the pace is the limiter's matter."""
+"""This many times a throttled job comes back at once: the limiter controls the pace."""
 
 BUSY_FREE = 8
-"""So many attempts of a job cost nothing before a service that names a time is only down."""
+"""This many attempts of a job are free before a service that names a time counts as simply down."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """Where a job goes, what changes on it, and whether the run must stop."""
+    """The state a job moves to, what changes on it, and whether the run must stop."""
 
     to: JobState
     changes: Mapping[str, Any] = field(default_factory=dict)
     note: str | None = None
     stop: str | None = None
-    """Why the run must stop, resumable; None when it goes on."""
+    """Why the run must stop, resumable; None if it continues."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rules:
-    """What decides besides the answer: the plan's retry settings, the time, and chance."""
+    """What counts besides the answer: the plan's retry settings, the time, and chance."""
 
     retry: Retry
     now: Elapsed
     wall: Wall
     random: Random
     closed: bool = False
-    """The run's deadline has passed: nothing may wait for another create."""
+    """The run's deadline has passed: no job may wait for another create."""
 
 
 def of_answer(job: Job, answer: Answer, judgement: Judgement, rules: Rules) -> Outcome:
-    """What `answer` means for `job`, which is submitting."""
+    """Return what `answer` means for `job`, which is submitting."""
     facts: dict[str, Any] = {
         "http_status": answer.status,
         "code": answer.code,
@@ -68,7 +68,7 @@ def of_answer(job: Job, answer: Answer, judgement: Judgement, rules: Rules) -> O
             return _in_doubt(job, facts, judgement, rules)
         case Verdict.LATER:
             if judgement.conflict and job.attempts > 1:
-                # An earlier create of ours may be what is under way: look before waiting.
+                # An earlier create of ours may be under way: check before waiting.
                 since = job.later_since or rules.now
                 lookup = {
                     "unknown_at": rules.now,
@@ -91,10 +91,11 @@ def of_answer(job: Job, answer: Answer, judgement: Judgement, rules: Rules) -> O
 
 
 def of_absence(job: Job, rules: Rules) -> Outcome:
-    """The cloud was asked in time and does not know the backup that unknown `job` may have made."""
+    """Handle proved absence: the cloud does not know the backup that unknown `job` may have
+    made."""
     facts: dict[str, Any] = {"unknown_at": None}
     if job.cloud_job_id is not None:
-        # It was accepted once: that the cloud forgot it is never a reason to submit again.
+        # It was accepted once. That the cloud lost it is never a reason to submit again.
         return _failed(facts | {"code": "lost", "message": OURS["lost"]}, rules)
     if job.later_since is not None:
         return _later(job, facts, None, rules)
@@ -108,7 +109,8 @@ def of_refusal(
     facts: Mapping[str, Any],
     retry_after: float | None = None,
 ) -> Outcome:
-    """A create or a cloud job that failed for certain; `facts` are the fields that record why."""
+    """Handle a create or cloud job that certainly failed; `facts` are the fields that record
+    why."""
     if judgement.verdict is Verdict.STOP:
         return _stopped(job, facts, judgement, rules)
     if judgement.verdict is Verdict.FAIL:
@@ -121,19 +123,23 @@ def of_refusal(
 
 
 def _full_may_help(job: Job, answer: Answer) -> bool:
-    """An increment without a parent becomes a full backup where the plan allows it, once: the
-    code that stays on the job tells the next create."""
+    """Whether a full backup may help: once, for an increment without a parent, where the plan
+    allows it.
+
+    The code that stays on the job makes the next create ask for a full backup.
+    """
     allowed = job.settings.full_if_no_parent and job.code != NO_PARENT
     return allowed and answer.code == NO_PARENT
 
 
 def past_deadline(rules: Rules, facts: Mapping[str, Any] | None = None) -> Outcome:
-    """A job that still waited, or would have to wait again, when the run's deadline passed."""
+    """Fail a job that waited, or would have to wait again, after the run's deadline."""
     return _failed({**(facts or {}), "code": "deadline", "message": OURS["deadline"]}, rules)
 
 
 def still_busy(job: Job, holder: BlockingRun, rules: Rules) -> Outcome:
-    """Another run of this store has an open job for the volume: the same as a busy volume."""
+    """Handle a volume for which another run of this store has an open job: treat it as a busy
+    volume."""
     return _later(job, {"code": "busy", "message": holders.held_by(holder)}, None, rules)
 
 
@@ -143,8 +149,8 @@ def _accepted(job: Job, facts: Mapping[str, Any], answer: Answer) -> Outcome:
         "backup_id": answer.backup_id,
         "message": None,
         "code": None,
-        # Cinder accepts what no backup service will make, and says so in the errored backup: the
-        # time that a job may spend waiting for one goes on.
+        # Cinder accepts creates that no backup service will handle, and reports that in the errored
+        # backup. The time that the job may spend waiting for a service goes on.
         "later_since": None if answer.cloud_job_id else job.later_since,
         "unknown_at": None,
         "progress": None,
@@ -159,8 +165,10 @@ def _in_doubt(job: Job, facts: Mapping[str, Any], judgement: Judgement, rules: R
 
 
 def _step_back(job: Job, rules: Rules) -> float:
-    """Seconds for which a throttled job lets others go first: none, unless it is throttled again
-    and again. It may be the only one that is, and must not take every permit there is."""
+    """Seconds for which a throttled job lets others go first; 0 unless it is throttled repeatedly.
+
+    It may be the only throttled job, and must not take every permit.
+    """
     often = job.uncharged - UNDELAYED + 1
     if often <= 0:
         return 0.0
@@ -195,7 +203,7 @@ def _failed(facts: Mapping[str, Any], rules: Rules, note: str | None = None) -> 
 
 
 def _stopped(job: Job, facts: Mapping[str, Any], judgement: Judgement, rules: Rules) -> Outcome:
-    """Back to waiting at no cost: the next engine starts with this very job."""
+    """Return the job to waiting at no cost: the next engine starts with this job."""
     code = facts.get("code") or f"HTTP {facts.get('http_status')}"
     changes = {**facts, "uncharged": job.uncharged + 1, "due_at": AT_ONCE}
     outcome = _again(changes, rules)

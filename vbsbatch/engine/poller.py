@@ -1,6 +1,6 @@
-"""Sweeps the cloud's list: when to look, how far to read, and whether creates may begin.
+"""Sweeps the cloud's list: when to sweep, how far to read, and whether creates may begin.
 
-The list tells the state of up to 1000 backups a call. What it says about each job is in
+The list shows the state of up to 1000 backups per call. What it means for each job is in
 `vbsbatch/engine/job_updates.py`.
 """
 
@@ -30,7 +30,7 @@ from vbsbatch.model import AT_ONCE, Backup, BackupPage, Elapsed, Job, JobState, 
 
 
 class Poller:
-    """One task that keeps every open job's state as fresh as the call budget allows."""
+    """One task that keeps the state of every open job as fresh as the call budget allows."""
 
     def __init__(self, work: RunContext) -> None:
         self._ledger = work.ledger
@@ -61,7 +61,7 @@ class Poller:
         )
 
     async def run(self) -> None:
-        """Sweep for ever; ends by cancellation."""
+        """Sweep until cancelled."""
         while True:
             await self._until_due()
             try:
@@ -79,7 +79,7 @@ class Poller:
             await self._ledger.poll_soon.wait(wait)
 
     def _due(self) -> Elapsed:
-        if not self._read_once:  # nothing is sent before
+        if not self._read_once:  # nothing is sent before the first sweep
             return max(self._began_at, self._backoff.not_before)
         jobs = self._ledger.open.values()
         unsure = [j.unknown_at or AT_ONCE for j in jobs if j.state is JobState.UNKNOWN]
@@ -95,7 +95,7 @@ class Poller:
         return max(due, self._backoff.not_before)
 
     async def _sweep(self) -> None:
-        """One look at the list, and what it says of every job that was open when it began."""
+        """Sweep the list once, and update every job that was open when the sweep began."""
         self._last = self._clock.elapsed()
         jobs = [
             job
@@ -113,12 +113,15 @@ class Poller:
             self._allow_creates()
 
     async def _read_list(self, jobs: list[Job]) -> tuple[Observations, bool]:
-        """Read pages, newest first, until nothing further can matter: one, that shows that the list
-        can be read, where no engine has driven the run before."""
+        """Read pages, newest first, until the rest cannot matter.
+
+        If no engine has driven the run before, one page is enough: it shows that the list can be
+        read.
+        """
         started_at = self._clock.elapsed()
         self._backoff.sweep_started()
         listed = await self._pages.read(None)
-        # Only now: the first answer's `Date` may be the first to tell the server's clock.
+        # Not earlier: the `Date` of the first answer may be the first sign of the server's clock.
         snapshot = self._snapshot(started_at)
         observations = Observations(index=Index(jobs), snapshot=snapshot)
         scan = InitialScan(self._journal, snapshot)
@@ -140,7 +143,7 @@ class Poller:
         raise CloudUnavailable(f"the list does not end within {self._tuning.pages_at_most} pages")
 
     async def _adopt(self, scan: InitialScan) -> None:
-        """What the cloud has of jobs that the store takes for waiting becomes theirs."""
+        """Take over what the cloud has of jobs that are waiting in the store."""
         self._updater.leftovers |= scan.leftovers
         adopted, uncertain = await scan.take_over(self._ledger, self._clock.elapsed())
         if adopted:
@@ -180,7 +183,8 @@ class Poller:
 
 
 class PageReader:
-    """The pages of the list, as the tracker asks for them; `asked` is told of each request."""
+    """Reads pages of the list for the poller, with retries and within the read rate; calls
+    `on_request` for each request."""
 
     def __init__(
         self,
@@ -198,8 +202,11 @@ class PageReader:
         self._on_request = on_request
 
     async def read(self, page: str | None) -> BackupPage:
-        """One page. In the midst of a list it is asked for again before the look is given up: of
-        many pages one would fail almost every time."""
+        """Read one page.
+
+        A page in the middle of a list is retried before the sweep fails: of many pages, one would
+        fail almost every time.
+        """
         tries = 1 if page is None else self._tuning.page_tries
         while True:
             await self._reads.acquire()

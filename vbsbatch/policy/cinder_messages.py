@@ -1,8 +1,8 @@
-"""Codes for what Cinder says: it has none of its own, only a status and words.
+"""Assigns codes to Cinder's messages: Cinder has no codes, only a status and words.
 
-`cinder.csv` holds the words, with `*` for any others; the first line that fits names the code. Its
-columns: `code` ours; `status` of a refused create, empty for the `fail_reason` of a backup in
-`error`; `verdict`; `says`; `meaning`.
+`cinder.csv` holds the words, with `*` for any others; the first row that matches gives the code.
+Its columns: `code`, our own; `status` of a refused create, empty for the `fail_reason` of a backup
+in `error`; `verdict`; `says`; `meaning`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from importlib.resources import files
 from vbsbatch.model import Answer
 
 ERROR = "error"
-"""The code, ours, of a backup that ended in `error` for no reason that we know."""
+"""Our code for a backup that ended in `error` for an unknown reason."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CinderMessage:
-    """Words of Cinder, and the code that we give to them."""
+    """A message of Cinder, and the code that we assign to it."""
 
     code: str
     status: int | None
@@ -29,7 +29,7 @@ class CinderMessage:
 
 
 def named(answer: Answer) -> Answer:
-    """The answer to a create, with a code of ours where its words are known and it has none."""
+    """Return the answer, with our code if it has none and its words are known."""
     if answer.status is None or answer.status < 400 or answer.code is not None or not answer.json:
         return answer
     code = _code_of(answer.status, answer.message)
@@ -37,7 +37,7 @@ def named(answer: Answer) -> Answer:
 
 
 def failure_code(fail_reason: str | None) -> str:
-    """The code for a backup that ended in `error`, where no cloud job tells one."""
+    """Return the code for a backup that ended in `error`, where no cloud job gives one."""
     return _code_of(None, fail_reason) or ERROR
 
 

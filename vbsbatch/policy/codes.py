@@ -1,8 +1,8 @@
-"""The shipped tables of codes: `codes.csv` from the public error reference of VBS, and
-`cinder.csv` with the codes that are ours, for what Cinder says (see `sayings`).
+"""The shipped tables of codes: `codes.csv` from the public error reference of VBS, and `cinder.csv`
+with our own codes for Cinder's messages (see `cinder_messages`).
 
-Columns: `code`; `status` the HTTP status the reference lists, if any; `verdict`; `where` the only
-operation that answers with it, if not a create; `then` what too many of them mean; `meaning`.
+Columns: `code`; `status`, the HTTP status in the reference, if any; `verdict`; `where`, the only
+operation that returns it, if that is not a create; `then`, what too many of them mean; `meaning`.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ TABLES = ("codes.csv", "cinder.csv")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Code:
-    """What the reference says of one code, and what we make of it."""
+    """What the reference says about one code, and the verdict that we give it."""
 
     code: str
     verdict: Verdict
     meaning: str
     where: str = ""
-    """`restore`, `delete`, `query`: the only operation that answers with it; empty for creates."""
+    """`restore`, `delete`, `query`: the only operation that returns it; empty for creates."""
     stop_after: int | None = None
-    """This many charged attempts with it stop the run; None when they never do."""
+    """This many charged attempts with it stop the run; None if they never do."""
 
 
 @cache
 def table() -> Mapping[str, Code]:
-    """Every code that the shipped tables know."""
+    """Return every code in the shipped tables."""
     folder = files("vbsbatch.policy")
     texts = [folder.joinpath(name).read_text(encoding="utf-8") for name in TABLES]
     rows = (row for text in texts for row in csv.DictReader(text.splitlines()))

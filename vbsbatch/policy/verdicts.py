@@ -1,9 +1,9 @@
-"""(status, code) -> verdict.
+"""Maps (status, code) to a verdict.
 
-The order of belief: the plan's own rules, except about an accepted create, a refused token or what
-answers in the place of the service; what speaks of requests that come too fast; an answer that
-proves nothing (no answer, 408, 5xx, an unreadable 2xx) is unknown whatever its code
-says; then the code, because most refusals are 400 with a code in the body; then the status alone.
+The order of precedence: the plan's own rules, except for an accepted create, a refused token or an
+answer that is not the service's; then messages about requests that come too fast; then answers that
+prove nothing (no answer, 408, 5xx, an unreadable 2xx), which are unknown whatever their code says;
+then the code, because most refusals are 400 with a code in the body; then the status alone.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ STOPPING_STATUSES = {
 """A create refused with one of these would be refused for the next volume too."""
 
 CONFLICTS = frozenset({"VolumeBackup.0013", "Cinder.BackingUp"})
-"""Codes that say: a backup of this volume is under way, and it may be ours."""
+"""Codes that mean that a backup of this volume is under way, and that it may be ours."""
 
 OUTAGES = frozenset({"VolumeBackup.0900", "Cinder.NoService"})
-"""Codes that say: the service itself is down."""
+"""Codes that mean that the service itself is down."""
 
 OURS = {
     "deadline": "the plan's deadline passed before it could be sent",
@@ -70,22 +70,22 @@ class Judgement:
 
     verdict: Verdict
     meaning: str
-    """In words for a person."""
+    """In words for people."""
     outage: bool = False
     """The service itself seems down: counts for the circuit breaker."""
     conflict: bool = False
     """A backup of this volume is under way, and it may be ours."""
     stop_after: int | None = None
     passing: bool = False
-    """Something answered in the place of the service, and may be gone soon: nothing was done."""
+    """Something in front of the service answered, and may be gone soon: nothing was done."""
     doubtful: bool = False
-    """A throttle that may be a used-up quota, or a ban: when it persists it is taken for that."""
+    """Throttling that may be a used-up quota or a ban: if it persists, it counts as that."""
     slower: bool = False
-    """Whatever became of the request, the service wants fewer of them."""
+    """The service wants fewer requests, whatever happened to this one."""
 
 
 def judge(answer: Answer, rules: Iterable[Rule] = ()) -> Judgement:
-    """What `answer` to a create means; `rules` are the plan's and come first."""
+    """Return what `answer` to a create means; `rules` are the plan's and come first."""
     shipped = (
         _gateway_answer(answer)
         or _too_fast(answer)
@@ -97,7 +97,7 @@ def judge(answer: Answer, rules: Iterable[Rule] = ()) -> Judgement:
         return shipped
     for rule in rules:
         if matches(rule, answer.status, answer.code):
-            # An outage that the plan tries again is an outage all the same.
+            # An outage that the plan retries is still an outage.
             outage = shipped.outage and rule.verdict in _TRIED_AGAIN
             words = meaning(answer.code, answer.status)
             return Judgement(verdict=rule.verdict, meaning=words, outage=outage)
@@ -105,7 +105,7 @@ def judge(answer: Answer, rules: Iterable[Rule] = ()) -> Judgement:
 
 
 def judge_cloud_job(code: str | None, rules: Iterable[Rule] = ()) -> Judgement:
-    """What the failure of an accepted cloud job means; a code never seen is tried again."""
+    """Return what the failure of an accepted cloud job means; an unknown code is retried."""
     for rule in rules:
         if rule.code is not None and rule.status is None and matches(rule, None, code):
             return Judgement(verdict=rule.verdict, meaning=meaning(code, None))
@@ -113,8 +113,8 @@ def judge_cloud_job(code: str | None, rules: Iterable[Rule] = ()) -> Judgement:
     if entry is None:
         words = OURS.get(code or "", "the cloud job failed")
         return Judgement(verdict=Verdict.RETRY, meaning=words)
-    # The cloud job has ended for certain: what would be a throttle or a busy volume is a
-    # retry here. A service that is down is waited for all the same.
+    # The cloud job has certainly ended, so a throttle or a busy volume becomes a retry. A service
+    # that is down is still waited for.
     verdict = (
         entry.verdict
         if entry.code in OUTAGES
@@ -128,9 +128,9 @@ def judge_cloud_job(code: str | None, rules: Iterable[Rule] = ()) -> Judgement:
 
 
 def matches(rule: Rule, status: int | None, code: str | None) -> bool:
-    """Whether `rule` speaks of this status and code; in `rule.code` only `*` is special.
+    """Whether `rule` matches this status and code; in `rule.code` only `*` is special.
 
-    A rule with a code does not speak of an answer without one, `*` included.
+    A rule with a code, even `*`, does not match an answer without one.
     """
     if rule.status is not None and rule.status != status:
         return False
@@ -140,7 +140,7 @@ def matches(rule: Rule, status: int | None, code: str | None) -> bool:
 
 
 def meaning(code: str | None, status: int | None) -> str:
-    """What a code (or, without a known one, a status) says, in words for a person."""
+    """Return what a code (or, without a known one, a status) means, in words for people."""
     entry = table().get(code or "")
     if entry is not None:
         return entry.meaning
@@ -157,9 +157,9 @@ def meaning(code: str | None, status: int | None) -> str:
 
 
 def documented(code: str | None, status: int | None) -> str | None:
-    """What a code says, or None for one that neither the service's reference nor we know."""
+    """Return what a code means; None if neither the service's reference nor vbsbatch knows it."""
     if code is None and status == 404:
-        # A job fails with it only where the service itself spoke; a missing API stops the run.
+        # A job fails with it only if the service itself answered; a missing API stops the run.
         return "the disk or the backup does not exist"
     if code is None:
         return meaning(None, status) if status in _DOCUMENTED else None
@@ -173,7 +173,8 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 
 def _gateway_answer(answer: Answer) -> Judgement | None:
-    """The verdict of what stands in the way of a service that answered a moment ago."""
+    """Return the verdict on an answer from a gateway in front of a service that answered
+    recently."""
     if not answer.passing:
         return None
     said = f"{answer.status}: something in front of the service answers in its place"
@@ -181,7 +182,7 @@ def _gateway_answer(answer: Answer) -> Judgement | None:
 
 
 def _too_fast(answer: Answer) -> Judgement | None:
-    """The verdict of a refusal that speaks of requests that come too fast, or that may do so."""
+    """Return the verdict on a refusal that says, or may say, that requests come too fast."""
     status, entry = answer.status or 0, table().get(answer.code or "")
     if status < 400 or status == 408 or (status >= 500 and status != 503):
         return None
@@ -206,7 +207,7 @@ def _may_throttle(verdict: Verdict, status: int) -> bool:
 
 
 def _unproved(answer: Answer) -> Judgement | None:
-    """The verdict of an answer that proves neither acceptance nor refusal."""
+    """Return the verdict on an answer that proves neither acceptance nor refusal."""
     status = answer.status
     if status is None:
         return _unknown(answer.message or "no answer", outage=True)
@@ -217,7 +218,7 @@ def _unproved(answer: Answer) -> Judgement | None:
         words = "accepted, it seems, but the answer names no cloud job"
         return _unknown(words, outage=not answer.json)
     if status in (400, 422) and not answer.json:
-        # A proxy's page. The service has not spoken, so its status proves nothing.
+        # A proxy's page. The service has not answered, so the status proves nothing.
         return _unknown("something in front of the service answered", outage=True)
     return None
 

@@ -1,7 +1,8 @@
-"""When the plan's window is open: clock times of a time zone against seconds since the epoch.
+"""Decides when the plan's window is open: clock times of a time zone against seconds since the
+epoch.
 
-What the clocks of the zone show decides. On the night they are set back a clock shows some times
-twice, and the window is open in both or in neither; what they skip when they are set forward is in
+The local clock time decides. On the night the clocks are set back, some times occur twice, and the
+window is open in both or in neither. Times that are skipped when the clocks are set forward are in
 no window.
 """
 
@@ -24,18 +25,17 @@ def is_open(window: Window, at: float) -> bool:
 
 
 def changes_at(window: Window, at: float) -> float:
-    """The first whole second after `at` at which the window is open if it is closed at `at`, and
-    the reverse.
+    """Return the first whole second after `at` at which the window opens or closes.
 
-    Raises `OverflowError` or `ValueError` for times no calendar has.
+    Raises `OverflowError` or `ValueError` for times outside the calendar.
     """
     second, was_open = int(at // 1), is_open(window, at)
     target = 60 * (window.closes if was_open else window.opens)
     while True:
         then = second + ((target - _second(window, second)) % DAY or DAY)
         if _offset(window, then) != _offset(window, second):
-            # The clocks are changed on the way. What they show just then may be past the target
-            # already; otherwise the way begins anew from there.
+            # The clocks change in between. The local time just then may already be past the target;
+            # otherwise search again from there.
             then = _change_of_clocks(window, second, then)
         if is_open(window, then) is not was_open:
             return float(then)
@@ -43,7 +43,7 @@ def changes_at(window: Window, at: float) -> float:
 
 
 def _change_of_clocks(window: Window, before: int, after: int) -> int:
-    """The second at which the zone's offset from UTC becomes another than it was at `before`."""
+    """Return the second at which the zone's offset from UTC first differs from that at `before`."""
     offset = _offset(window, before)
     while after - before > 1:
         middle = (before + after) // 2
@@ -55,7 +55,7 @@ def _change_of_clocks(window: Window, before: int, after: int) -> int:
 
 
 def local_time(window: Window, at: float) -> str:
-    """The time `at` as the zone's clocks show it, such as `Thu 26 Nov 22:00 CET`."""
+    """Return the local time at `at`, such as `Thu 26 Nov 22:00 CET`."""
     return _local(window, at).strftime("%a %d %b %H:%M %Z")
 
 
@@ -64,7 +64,7 @@ def _local(window: Window, at: float) -> datetime:
 
 
 def _second(window: Window, at: int) -> int:
-    """Seconds that the clocks show since their midnight."""
+    """Seconds since local midnight, by the local clock."""
     local = _local(window, at)
     return local.hour * 3600 + local.minute * 60 + local.second
 
