@@ -1,4 +1,4 @@
-"""The errors a user can meet. Each prints as one line that says what to do.
+"""The errors a user can see. Each prints as one line that says what to do.
 
 ::
 
@@ -9,12 +9,12 @@
      |    +-- StoreUnusable    not ours, corrupt, from a newer version           exit 2
      |    +-- StoreFailed      disk full, locked, read-only in mid-run           exit 3
      |    +-- RunIsLive        another engine drives this run                    exit 2
-     +-- CloudError            the cloud, in the words of the request
+     +-- CloudError            the cloud refused the request or failed
           +-- SignInError      credentials, catalog, project                     exit 2
-          +-- CloudRefused     an answer that will not change by asking again
-          +-- CloudUnavailable no answer, 408, 429, 5xx, unreadable: ask again later
-               +-- ListChanged a page of a list that changed since: begin again
-               +-- ListIncomplete  a list that goes no further, and is not at its end
+          +-- CloudRefused     an answer that will not change if asked again
+          +-- CloudUnavailable no answer, 408, 429, 5xx, unreadable: try again later
+               +-- ListChanged a page of a list that has changed: start again
+               +-- ListIncomplete  a list that stops before its end
 
 Foreign exceptions are translated once, where the foreign library is called, `from` the original.
 """
@@ -32,12 +32,12 @@ class VbsbatchError(Exception):
 
 
 class UsageError(VbsbatchError):
-    """What was asked makes no sense as asked."""
+    """The request makes no sense as given."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """One thing wrong in a file; `line` and `column` count from 1."""
+    """One problem in a file; `line` and `column` count from 1."""
 
     file: str
     line: int
@@ -58,7 +58,7 @@ class PlanError(VbsbatchError):
 
 
 class StoreError(VbsbatchError):
-    """The store cannot do what it must."""
+    """The store cannot do its work."""
 
 
 class StoreUnusable(StoreError):
@@ -66,13 +66,13 @@ class StoreUnusable(StoreError):
 
 
 class StoreFailed(StoreError):
-    """A write to the store failed in mid-run; nothing that was promised is lost."""
+    """A write to the store failed during a run; nothing that was promised is lost."""
 
     exit_code = 3
 
 
 class RunIsLive(StoreError):
-    """Another engine holds the run."""
+    """Another engine drives the run."""
 
 
 class CloudError(VbsbatchError):
@@ -80,10 +80,10 @@ class CloudError(VbsbatchError):
 
 
 class SignInError(CloudError):
-    """No way in: credentials, identity service, catalog or project.
+    """Sign-in failed: credentials, identity service, catalog or project.
 
-    `passing` when the identity service said itself that it is busy or down, for `retry_after`
-    seconds where it says that too.
+    `passing` if the identity service itself said that it is busy or down, with `retry_after` in
+    seconds if it gave a time.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class SignInError(CloudError):
 
 
 class CloudRefused(CloudError):
-    """An answer that will not change by asking again; `status` and `code` are the service's."""
+    """An answer that will not change if asked again; `status` and `code` are the service's."""
 
     def __init__(self, message: str, *, status: int | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -104,7 +104,7 @@ class CloudRefused(CloudError):
 
 
 class CloudUnavailable(CloudError):
-    """No usable answer this time; proves nothing. `retry_after` is in seconds."""
+    """No usable answer this time; it proves nothing. `retry_after` is in seconds."""
 
     exit_code = 3
 
@@ -117,8 +117,8 @@ class CloudUnavailable(CloudError):
 
 
 class ListChanged(CloudUnavailable):
-    """The entry that marks where a page of a list begins is gone: only the first page has none."""
+    """The entry at which a page of a list begins is gone; the first page has no such entry."""
 
 
 class ListIncomplete(CloudUnavailable):
-    """A list that goes no further whatever is asked for, and does not say that it is whole."""
+    """A list that goes no further whatever is requested, and does not say that it is complete."""

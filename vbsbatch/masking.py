@@ -1,7 +1,7 @@
-"""Secrets of this process, so that no text shows one, whoever wrote it.
+"""Masks the secrets of this process, so that no text shows one, whoever wrote it.
 
-A server that was sent a token may send it back, in pieces too: blanks, commas or quotes between its
-letters do not hide it from `masked`.
+A server may send back a token that it received, even in pieces: `masked` also finds a token with
+blanks, commas or quotes between its letters.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import threading
 
 HIDDEN = "***"
 _LEAST = 6
-"""Characters; what is shorter would be found in everything."""
+"""Characters; anything shorter would match everywhere."""
 _MOST = 32
-"""So many secrets are remembered."""
+"""How many secrets are remembered."""
 _LOOKED_AT = 65536
-"""Characters of a text of any length that are looked at, far more than are ever shown of one."""
+"""Characters that are checked of a text of any length, far more than are ever shown."""
 
 _BETWEEN = re.compile(r"[\W_]+")
 _known: tuple[tuple[str, str], ...] = ()
 """Each secret and its letters and digits alone, oldest first. Replaced, never changed: one thread
-signs in while another masks."""
+may sign in while another masks."""
 _changing = threading.Lock()
 
 
 def keep_secret(value: str | None) -> None:
-    """From now on no text shows this value; the newest few dozen are remembered."""
+    """Mask this value in all texts from now on; the newest few dozen are remembered."""
     global _known
     if value is None or len(value) < _LEAST:
         return
@@ -36,7 +36,7 @@ def keep_secret(value: str | None) -> None:
 
 
 def masked(text: str) -> str:
-    """The text with `***` in the place of every secret."""
+    """Return the text with `***` in place of every secret."""
     known = _known
     if not known or len(text) < _LEAST:
         return text
@@ -51,8 +51,11 @@ def masked(text: str) -> str:
 
 
 def masked_start(text: str, most: int) -> str:
-    """The first `most` characters of the masked text: what is cut before it is masked may end in
-    half a secret. Of a text too long to be looked at whole nothing is shown if it holds one."""
+    """Return the first `most` characters of the masked text.
+
+    Cutting before masking could leave half a secret at the end. If a text too long to check
+    contains a secret, nothing of it is shown.
+    """
     start = masked(text[:_LOOKED_AT])
     if len(text) > _LOOKED_AT and start != text[:_LOOKED_AT]:
         return HIDDEN[:most]

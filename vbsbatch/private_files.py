@@ -1,7 +1,8 @@
-"""Files that vbsbatch makes by itself: for their owner alone, and never somebody else's file.
+"""Files that vbsbatch creates itself: readable by their owner alone, and never somebody else's
+file.
 
-A name that can be guessed may be taken already, by a link to another file, by a pipe that hangs, by
-a file that a stranger can read. Each of these is refused with an `OSError` that says so.
+A predictable name may already be taken: by a link to another file, by a pipe that blocks, by a file
+that others can read. Each of these is refused with an `OSError` that says so.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ _CAREFULLY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
 def open_private(path: Path, flags: int) -> int:
-    """Open a file of ours with these flags (`O_CREAT` makes it, 0600); its descriptor.
+    """Open a file of ours with these flags (`O_CREAT` creates it, 0600) and return its descriptor.
 
-    Raises `OSError` for anything that is no regular file of one name and of this user.
+    Raises `OSError` for anything but a regular file of this user without other names.
     """
     descriptor = _opened(path, flags & ~os.O_TRUNC)
     try:
@@ -44,7 +45,7 @@ def _check(path: Path, status: os.stat_result) -> None:
 
 
 def open_to_look(path: Path) -> int:
-    """Open a regular file, whoever owns it, for reading; raises `OSError`, and never waits."""
+    """Open a regular file of any owner for reading; raises `OSError`, and never blocks."""
     descriptor = _opened(path, os.O_RDONLY)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -53,7 +54,7 @@ def open_to_look(path: Path) -> int:
 
 
 def make_folders(path: Path) -> None:
-    """Make a folder and the parents that it lacks, each 0700; raises `OSError`."""
+    """Create a folder and its missing parents, each 0700; raises `OSError`."""
     missing = []
     while not path.exists():
         missing.append(path)

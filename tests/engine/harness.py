@@ -184,7 +184,7 @@ class ScriptedCloud:
         following = str(after) if after < len(listed) else None
         return BackupPage(backups=tuple(listed[first:after]), next=following)
 
-    survey = backups
+    initial_scan = backups
 
     async def backup(self, backup_id: str) -> Backup | None:
         await self._read("backup", backup_id)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from vbsbatch.engine.dispatcher import DOUBTED_FOR, NEWS
+from vbsbatch.engine.dispatcher import DOUBTED_FOR, TOKEN_SPREAD
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
 from vbsbatch.model import Answer, Elapsed, JobState, Rate, Rule, RunState, Verdict
 
@@ -216,7 +216,7 @@ def test_a_fresh_token_that_is_refused_for_some_seconds_stops_the_run() -> None:
     stage = EngineHarness(5)
     stage.cloud.always = UNAUTHORIZED
     ending = stage.drive()
-    assert NEWS <= stage.clock.passed < 3 * NEWS
+    assert TOKEN_SPREAD <= stage.clock.passed < 3 * TOKEN_SPREAD
     assert ending.state is RunState.STOPPED
     assert "a fresh token was refused too" in str(ending.reason)
     assert ending.counts == {JobState.WAITING: 5}

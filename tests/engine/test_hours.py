@@ -120,4 +120,4 @@ def test_the_wait_for_a_window_agrees_with_an_oracle(window: Window, waits: list
         if found:
             assert shows_a_time_of_the_window(now + found)
             assert not shows_a_time_of_the_window(now + found - 1.0)
-            assert "window opens" in str(hours.told(Wall(now)))
+            assert "window opens" in str(hours.describe(Wall(now)))

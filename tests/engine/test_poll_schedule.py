@@ -13,12 +13,12 @@ TUNING = Tuning()
 LAST = 10_000.0
 
 
-def cadence(*, in_flight: int = 50, took: float | None = None, sweeps: int = 0) -> PollSchedule:
+def schedule(*, in_flight: int = 50, took: float | None = None, sweeps: int = 0) -> PollSchedule:
     made = PollSchedule(TUNING, in_flight=in_flight)
     if took is not None:
         made.ended(took)
     for _ in range(sweeps):
-        made.swept()
+        made.page_read()
     return made
 
 
@@ -40,52 +40,52 @@ def due(
 
 
 def test_without_open_jobs_the_list_is_read_seldom() -> None:
-    assert due(cadence()) == TUNING.stale
+    assert due(schedule()) == TUNING.stale
 
 
 def test_a_young_backup_is_checked_soon_and_an_old_one_every_ten_seconds() -> None:
-    assert due(cadence(), sent=[LAST]) == TUNING.freshest
-    assert due(cadence(), sent=[LAST - 6.0]) == 3.0
-    assert due(cadence(), sent=[LAST - 3600.0]) == TUNING.fresh
+    assert due(schedule(), sent=[LAST]) == TUNING.freshest
+    assert due(schedule(), sent=[LAST - 6.0]) == 3.0
+    assert due(schedule(), sent=[LAST - 3600.0]) == TUNING.fresh
 
 
 def test_the_oldest_backup_counts() -> None:
-    both = due(cadence(), sent=[LAST, LAST - 6.0])
-    assert both == due(cadence(), sent=[LAST - 6.0])
+    both = due(schedule(), sent=[LAST, LAST - 6.0])
+    assert both == due(schedule(), sent=[LAST - 6.0])
 
 
 def test_once_it_is_known_how_long_backups_take_it_waits_until_one_is_due() -> None:
-    of = cadence(took=600.0)
+    of = schedule(took=600.0)
     assert due(of, sent=[LAST - 500.0]) == 40.0
     assert due(of, sent=[LAST - 600.0]) == TUNING.fresh
     assert due(of, sent=[LAST - 10.0]) == TUNING.stale
 
 
 def test_the_shortest_backup_sets_the_pace() -> None:
-    of = cadence(took=600.0)
+    of = schedule(took=600.0)
     of.ended(20.0)
     of.ended(900.0)
     assert due(of, sent=[LAST - 20.0]) == 1.0
 
 
 def test_an_unknown_job_is_looked_for_as_soon_as_it_can_be_judged() -> None:
-    assert due(cadence(took=600.0), sent=[LAST], settle=[LAST + 12.0, LAST + 40.0]) == 12.0
-    assert due(cadence(), settle=[LAST - 99.0]) == TUNING.freshest
+    assert due(schedule(took=600.0), sent=[LAST], settle=[LAST + 12.0, LAST + 40.0]) == 12.0
+    assert due(schedule(), settle=[LAST - 99.0]) == TUNING.freshest
 
 
 def test_an_unknown_job_with_much_time_to_appear_is_looked_for_in_between() -> None:
-    assert due(cadence(), settle=[LAST + 150.0]) == TUNING.stale
-    assert due(cadence(), settle=[LAST + 50.0]) == 50.0
+    assert due(schedule(), settle=[LAST + 150.0]) == TUNING.stale
+    assert due(schedule(), settle=[LAST + 50.0]) == 50.0
 
 
 def test_beyond_the_budget_reads_depend_on_how_long_backups_take() -> None:
-    assert due(cadence(took=600.0, sweeps=500), sent=[LAST - 600.0]) == TUNING.thrifty
-    assert due(cadence(took=4.0, sweeps=500), sent=[LAST - 4.0]) == 12.0
-    assert due(cadence(sweeps=500), sent=[LAST - 3600.0]) == TUNING.thrifty
+    assert due(schedule(took=600.0, sweeps=500), sent=[LAST - 600.0]) == TUNING.thrifty
+    assert due(schedule(took=4.0, sweeps=500), sent=[LAST - 4.0]) == 12.0
+    assert due(schedule(sweeps=500), sent=[LAST - 3600.0]) == TUNING.thrifty
 
 
 def test_a_small_in_flight_cap_has_a_larger_budget() -> None:
-    assert due(cadence(in_flight=1, took=600.0, sweeps=500), sent=[LAST - 600.0]) == TUNING.fresh
+    assert due(schedule(in_flight=1, took=600.0, sweeps=500), sent=[LAST - 600.0]) == TUNING.fresh
 
 
 past = st.floats(0.0, 1e5).map(lambda age: LAST - age)
@@ -107,7 +107,7 @@ def test_reads_are_never_too_frequent_and_never_stop(
     sent: list[float],
     settle: list[float],
 ) -> None:
-    of = cadence(in_flight=in_flight, sweeps=sweeps)
+    of = schedule(in_flight=in_flight, sweeps=sweeps)
     for each in took:
         of.ended(each)
     wait = due(of, sent=sent, settle=settle, creates=creates)

@@ -50,7 +50,7 @@ def running(no: int = 1, **fields: Any) -> Job:
     return unknown(no, **({"state": JobState.RUNNING, "unknown_at": None} | fields))
 
 
-def sight(**fields: Any) -> Snapshot:
+def snapshot(**fields: Any) -> Snapshot:
     given: dict[str, Any] = {
         "started_at": NOW + 100.0,
         "clock_ahead": 0.0,
@@ -61,7 +61,7 @@ def sight(**fields: Any) -> Snapshot:
 
 
 def finding(job: Job, *backups: Backup, complete: bool = True, **fields: Any) -> Observed:
-    seen = Observations(index=Index([job]), sight=sight(**fields))
+    seen = Observations(index=Index([job]), snapshot=snapshot(**fields))
     seen.add(backups)
     return seen.of(job, complete=complete)
 
@@ -112,11 +112,11 @@ def test_a_backup_without_name_or_volume_is_known_by_its_id(missing: str) -> Non
 
 def test_a_unique_name_is_proof_whatever_the_age_says() -> None:
     for created_at in (None, NOW - 86400.0, NOW + 86400.0):
-        assert is_ours(unknown(), a_backup(created_at=created_at), sight()) is True
+        assert is_ours(unknown(), a_backup(created_at=created_at), snapshot()) is True
 
 
 def test_a_reused_name_proves_only_backups_made_since_the_first_create() -> None:
-    common = sight(names_unique=False, started_at=NOW + 700.0)
+    common = snapshot(names_unique=False, started_at=NOW + 700.0)
     job = unknown(first_sent_at=NOW, intent_at=NOW + 500.0)
     assert is_ours(job, a_backup(created_at=NOW), common) is True
     assert is_ours(job, a_backup(created_at=NOW + 600.0), common) is True
@@ -125,13 +125,13 @@ def test_a_reused_name_proves_only_backups_made_since_the_first_create() -> None
 
 def test_a_backup_from_the_future_is_uncertain() -> None:
     """The cloud's clock was set back since it was made, and nobody knows when that was."""
-    common = sight(names_unique=False)
+    common = snapshot(names_unique=False)
     assert is_ours(unknown(), a_backup(created_at=NOW + 3600.0), common) is None
 
 
 def test_a_backup_between_the_two_times_of_a_set_cloud_clock_is_uncertain() -> None:
     job = unknown(intent_at=NOW, intent_cloud_at=NOW, first_sent_at=NOW, first_cloud_at=NOW)
-    common = sight(names_unique=False, clock_ahead=-3600.0, started_at=NOW + 3700.0)
+    common = snapshot(names_unique=False, clock_ahead=-3600.0, started_at=NOW + 3700.0)
     assert is_ours(job, a_backup(created_at=NOW + 1.0), common) is True
     assert is_ours(job, a_backup(created_at=NOW - 1800.0), common) is None
     assert is_ours(job, a_backup(created_at=NOW - 3700.0), common) is False
@@ -146,26 +146,26 @@ def test_a_cloud_whose_clock_was_set_back_between_two_creates_may_have_made_eith
         intent_at=NOW + 600.0,
         intent_cloud_at=NOW + 600.0 + back,
     )
-    common = sight(names_unique=False, clock_ahead=back, started_at=NOW + 700.0)
+    common = snapshot(names_unique=False, clock_ahead=back, started_at=NOW + 700.0)
     assert is_ours(job, a_backup(created_at=NOW + 601.0 + back), common) is True
     assert is_ours(job, a_backup(created_at=NOW + 500.0 + back), common) is False
 
 
 @pytest.mark.parametrize("ahead", [-40.0, 0.0, 3600.0])
 def test_ages_are_compared_by_the_servers_clock(ahead: float) -> None:
-    common = sight(names_unique=False, clock_ahead=ahead)
+    common = snapshot(names_unique=False, clock_ahead=ahead)
     assert is_ours(unknown(), a_backup(created_at=NOW + ahead + 1.0), common) is True
     assert is_ours(unknown(), a_backup(created_at=NOW + ahead - 10.0), common) is False
 
 
 def test_whole_seconds_on_both_sides_do_not_make_a_backup_of_ours_too_old() -> None:
-    common = sight(names_unique=False, clock_ahead=-1.0)
+    common = snapshot(names_unique=False, clock_ahead=-1.0)
     assert is_ours(unknown(intent_at=NOW + 0.9), a_backup(created_at=NOW - 1.0), common) is True
 
 
 def test_a_reused_name_on_a_backup_without_age_is_uncertain() -> None:
     nameless = a_backup(created_at=None)
-    assert is_ours(unknown(), nameless, sight(names_unique=False)) is None
+    assert is_ours(unknown(), nameless, snapshot(names_unique=False)) is None
     assert finding(unknown(), nameless, names_unique=False) is Observed.UNCERTAIN
 
 
@@ -183,23 +183,23 @@ def test_doubt_about_an_old_backup_is_no_verdict_before_ours_had_time_to_show() 
 def test_an_errored_backup_of_an_earlier_attempt_is_not_the_newest_ones(word: str) -> None:
     job = unknown(first_sent_at=NOW - 900.0, attempts=2)
     left = a_backup(status=word, created_at=NOW - 899.0)
-    assert is_ours(job, left, sight()) is False
+    assert is_ours(job, left, snapshot()) is False
     assert finding(job, left) is Observed.ABSENT
-    assert is_ours(job, replace(left, created_at=None), sight()) is False
+    assert is_ours(job, replace(left, created_at=None), snapshot()) is False
 
 
 def test_the_errored_backup_on_record_is_never_taken_for_a_new_one() -> None:
     job = unknown(errored_backup_id="backup-1", attempts=2)
     for word in ("error", "deleting", "available", "creating"):
-        assert is_ours(job, a_backup(status=word), sight()) is False
+        assert is_ours(job, a_backup(status=word), snapshot()) is False
     its_own = running(errored_backup_id="backup-1", backup_id="backup-1")
-    assert is_ours(its_own, a_backup(status="error"), sight()) is True
+    assert is_ours(its_own, a_backup(status="error"), snapshot()) is True
 
 
 def test_a_job_that_knows_its_backup_takes_no_other() -> None:
     job = running(backup_id="backup-9")
-    assert is_ours(job, a_backup(), sight()) is False
-    assert is_ours(job, a_backup(id="backup-9", name="renamed"), sight()) is True
+    assert is_ours(job, a_backup(), snapshot()) is False
+    assert is_ours(job, a_backup(id="backup-9", name="renamed"), snapshot()) is True
 
 
 # What it means ----------------------------------------------------------------------------------
@@ -285,36 +285,37 @@ def test_clocks_of_whole_seconds_leave_a_margin() -> None:
 
 def test_a_job_whose_start_is_not_known_needs_the_whole_list() -> None:
     assert (
-        needed_since([unknown(), unknown(2, first_sent_at=None, intent_at=None)], sight()) is None
+        needed_since([unknown(), unknown(2, first_sent_at=None, intent_at=None)], snapshot())
+        is None
     )
-    assert needed_since([], sight()) is None
+    assert needed_since([], snapshot()) is None
 
 
 def test_the_oldest_create_decides_by_the_servers_clock() -> None:
     jobs = [running(first_sent_at=NOW - 500, intent_at=NOW), running(2)]
-    assert needed_since(jobs, sight(clock_ahead=40.0)) == Cloud(NOW - 460.0)
+    assert needed_since(jobs, snapshot(clock_ahead=40.0)) == Cloud(NOW - 460.0)
 
 
 def test_absence_is_proved_by_pages_of_a_day_more_whatever_clock_was_set_meanwhile() -> None:
     """A clock set back by two hours ended the look before the page with the backup: the create was
     sent again."""
     jobs = [running(first_sent_at=NOW - 500), unknown(2)]
-    assert needed_since(jobs, sight(clock_ahead=40.0)) == Cloud(NOW - 460.0 - 86400.0)
+    assert needed_since(jobs, snapshot(clock_ahead=40.0)) == Cloud(NOW - 460.0 - 86400.0)
 
 
 def test_a_cloud_whose_clock_was_set_since_a_create_is_read_back_by_both_of_its_times() -> None:
     """Its list is in the order of the time that it had when the backup was made."""
     hour = 3600.0
     set_back = running(first_sent_at=NOW, first_cloud_at=NOW, intent_cloud_at=NOW, intent_at=NOW)
-    assert needed_since([set_back], sight(clock_ahead=-hour)) == Cloud(NOW - hour)
-    assert needed_since([set_back], sight(clock_ahead=hour)) == Cloud(NOW)
+    assert needed_since([set_back], snapshot(clock_ahead=-hour)) == Cloud(NOW - hour)
+    assert needed_since([set_back], snapshot(clock_ahead=hour)) == Cloud(NOW)
 
 
 def test_one_backup_listed_twice_counts_the_same_in_either_order() -> None:
     twice = [Backup(id="backup-1", status=status) for status in ("error", "deleting")]
     for listed in (twice, twice[::-1]):
         job = unknown(state=JobState.RUNNING, backup_id="backup-1")
-        seen = Observations(index=Index([job]), sight=sight())
+        seen = Observations(index=Index([job]), snapshot=snapshot())
         seen.add(listed)
         assert seen.of(job, complete=True) is Observed.ERRORED
 
@@ -336,19 +337,19 @@ jobs = st.builds(
     errored_backup_id=st.sampled_from([None, "backup-1", "backup-2"]),
     intent_at=st.floats(NOW - 50.0, NOW + 50.0),
 )
-sights = st.builds(
-    sight,
+snapshots = st.builds(
+    snapshot,
     started_at=st.floats(NOW, NOW + 100.0),
     clock_ahead=st.floats(-100.0, 100.0),
     names_unique=st.booleans(),
 )
 
 
-@given(jobs, st.lists(backups, max_size=6), sights, st.booleans())
+@given(jobs, st.lists(backups, max_size=6), snapshots, st.booleans())
 def test_absence_is_never_claimed_beside_a_good_backup_that_may_be_ours(
     job: Job, listed: list[Backup], seen_at: Snapshot, complete: bool
 ) -> None:
-    seen = Observations(index=Index([job]), sight=seen_at)
+    seen = Observations(index=Index([job]), snapshot=seen_at)
     seen.add(listed)
     said = seen.of(job, complete=complete)
     mine = [b for b in listed if Index([job]).job_of(b) is job and is_ours(job, b, seen_at)]
@@ -359,6 +360,6 @@ def test_absence_is_never_claimed_beside_a_good_backup_that_may_be_ours(
     if said is Observed.ABSENT:
         assert complete
         assert not seen.uncertain
-    backwards = Observations(index=Index([job]), sight=seen_at)
+    backwards = Observations(index=Index([job]), snapshot=seen_at)
     backwards.add(reversed(listed))
     assert backwards.of(job, complete=complete) is said

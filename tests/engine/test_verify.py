@@ -43,8 +43,8 @@ def a_backup(number: int = 1, **fields: Any) -> Backup:
 def found(
     job: Job, *backups: Backup, names_unique: bool = True, clock_ahead: float = 0.0
 ) -> list[Discrepancy]:
-    shelf = BackupIndex(backups)
-    return list(differences([job], shelf, names_unique=names_unique, clock_ahead=clock_ahead))
+    index = BackupIndex(backups)
+    return list(differences([job], index, names_unique=names_unique, clock_ahead=clock_ahead))
 
 
 def test_a_job_with_one_available_backup_is_no_difference() -> None:
@@ -81,12 +81,12 @@ def test_errored_backups_of_failed_attempts_are_no_duplicates() -> None:
 
 def test_errored_backups_are_reported_until_they_are_being_deleted() -> None:
     backups = [a_backup(n, status=word) for n, word in enumerate(("error", "error_deleting"), 2)]
-    shelf = BackupIndex([a_backup(1), *backups, a_backup(4, status="deleting")])
+    index = BackupIndex([a_backup(1), *backups, a_backup(4, status="deleting")])
     known: Any = {"names_unique": True, "clock_ahead": 0.0}
-    assert list(left_in_error([succeeded()], shelf, **known)) == backups
-    assert not list(left_in_error([succeeded(state=JobState.RUNNING)], shelf, **known))
+    assert list(left_in_error([succeeded()], index, **known)) == backups
+    assert not list(left_in_error([succeeded(state=JobState.RUNNING)], index, **known))
     known = {"names_unique": False, "clock_ahead": 10.0}
-    assert not list(left_in_error([succeeded()], shelf, **known)), "older than the job"
+    assert not list(left_in_error([succeeded()], index, **known)), "older than the job"
 
 
 def test_an_older_backup_of_the_same_name_is_no_duplicate() -> None:

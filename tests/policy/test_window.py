@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vbsbatch.model import Window
-from vbsbatch.policy.window import changes_at, is_open, told
+from vbsbatch.policy.window import changes_at, is_open, local_time
 
 ZONES = (
     "UTC",
@@ -123,5 +123,5 @@ def test_the_very_second_of_opening_is_open_and_that_of_closing_is_not() -> None
     [(utc(2026, 11, 26, 21), "Thu 26 Nov 22:00 CET"), (BERLIN_BACK - 60, "Sun 25 Oct 02:59 CEST")],
 )
 def test_it_is_told_as_the_clocks_show_it(at: float, words: str) -> None:
-    assert told(BERLIN, at) == words
+    assert local_time(BERLIN, at) == words
     assert str(BERLIN) == "22:00-06:00 Europe/Berlin"

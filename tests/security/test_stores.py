@@ -21,7 +21,7 @@ from tests.cli.harness import Harness, until
 from tests.store.fixtures import NOW, a_job, a_run, an_attempt, moved
 from tests.store.test_opening import nobody
 from vbsbatch.cli.options import open_store
-from vbsbatch.engine.deletion_checks import objection
+from vbsbatch.engine.job_updates import objection
 from vbsbatch.errors import StoreError, StoreUnusable, UsageError
 from vbsbatch.model import Backup, BackupSettings, Cloud, Elapsed, JobState, Wall
 from vbsbatch.store.sqlite.store import SqliteStore

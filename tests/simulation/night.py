@@ -158,9 +158,9 @@ class MortalService:
         self._crasher.at("after list")
         return listed
 
-    async def survey(self, page: str | None = None) -> BackupPage:
+    async def initial_scan(self, page: str | None = None) -> BackupPage:
         self._crasher.at("before list")
-        listed = await self._service.survey(page)
+        listed = await self._service.initial_scan(page)
         self._crasher.at("after list")
         return listed
 

@@ -30,7 +30,7 @@ def _hours(window: Window, deadline: float | None, now: float) -> list[str]:
 
     is_open, change = clocks.is_open(window, now), clocks.changes_at(window, now)
     state = "open, closes" if is_open else "closed, opens"
-    lines = [f"window: {window}, now {state} {clocks.told(window, change)}"]
+    lines = [f"window: {window}, now {state} {clocks.local_time(window, change)}"]
     if deadline is not None and not is_open and now + deadline <= change:
         lines.append("note: of a run that starts now the deadline passes before the window opens")
     return lines

@@ -127,7 +127,7 @@ class BackupOperationAdapter(ABC):
         look = await self._look({source_of(job) for job in jobs})
         return BackupPage(backups=await self._sightings(jobs, look))
 
-    async def survey(self, page: str | None = None) -> BackupPage:
+    async def initial_scan(self, page: str | None = None) -> BackupPage:
         """The same, and what an engine that this store does not know may have requested for waiting
         jobs."""
         jobs = [job for job in self._jobs.values() if job.state in _TRACKED]

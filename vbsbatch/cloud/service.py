@@ -214,7 +214,7 @@ class CloudService(ABC):
         """One page of all backups of the project."""
         return await self._native.page(page)
 
-    async def survey(self, page: str | None = None) -> BackupPage:
+    async def initial_scan(self, page: str | None = None) -> BackupPage:
         """The same: the list shows whatever any engine has had made."""
         return await self._native.page(page)
 

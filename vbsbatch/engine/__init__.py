@@ -1,4 +1,4 @@
-"""Who goes next, what an answer means, when to look again."""
+"""Drives one run: sends creates within the limits and follows every job to its end."""
 
 from vbsbatch.engine.engine import Engine, EngineResult
 from vbsbatch.engine.ledger import Listener

@@ -1,4 +1,4 @@
-"""The circuit breaker: a service that is down must not eat the jobs that wait for it."""
+"""The circuit breaker: a service that is down must not use up the attempts of the waiting jobs."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ from vbsbatch.model import AT_ONCE, Elapsed
 
 
 class Circuit(StrEnum):
-    """Whether creates may flow."""
+    """Whether creates may be sent."""
 
-    CLOSED = "closed"  # they flow
-    OPEN = "open"  # the service seems down; nothing is sent until a probe says otherwise
-    PROBING = "probing"  # exactly one create is under way to see whether it is back
+    CLOSED = "closed"  # creates are sent
+
+    OPEN = "open"  # the service seems down; nothing is sent until a probe succeeds
+
+    PROBING = "probing"  # exactly one create is under way to test the service
 
 
 class Breaker:
     """Counts outage-class answers in a row, across jobs.
 
-    The answers that open it, and those that arrive while it is open, are excused: they cost their
-    jobs no attempt. But volumes that can never be created must not keep a run alive for ever by
-    looking like an outage. So a job that failed while the service answered others, or that met an
-    outage which others saw end, opens nothing until it is answered itself. And of fewer than
-    `tuning.outage_many` jobs each is excused `tuning.excuses` times in one outage: after that, and
-    as probes are the jobs that were tried least, nobody with a better chance is left, its failures
-    count, and the circuit closes as far as it is concerned.
+    The answers that open the circuit, and those that arrive while it is open, are excused: they
+    cost their jobs no attempt. But volumes that can never be created must not keep a run alive for
+    ever by looking like an outage. Two rules prevent that.
+
+    - A job that failed while the service answered others, or that met an outage which others saw
+      end, does not open the circuit until the service answers that job itself.
+    - If fewer than `tuning.outage_many` jobs met the outage, each of them is excused
+      `tuning.excuses` times. After that its failures count, and they close the circuit: probes use
+      the jobs with the fewest attempts, so no job with a better chance is left.
     """
 
     def __init__(self, *, tuning: Tuning) -> None:
@@ -34,14 +38,15 @@ class Breaker:
         self._streak: list[int] = []
         self._excused: Counter[int] = Counter()
         self._alone: set[int] = set()
-        """Jobs that met what looked like an outage and that others did not, or no longer."""
+        """Jobs that met what looked like an outage while other jobs did not, or after others saw it
+        end."""
         self._interval = tuning.probe_first
         self.circuit = Circuit.CLOSED
         self.probe_at = AT_ONCE
-        """While open: when the next probe is due."""
+        """When the next probe is due, while the circuit is open."""
 
     def answered(self, no: int) -> bool:
-        """The service answered job `no` like a service; true when that ends an outage."""
+        """Record that the service gave job `no` a normal answer; true if that ends an outage."""
         ended = self.circuit is not Circuit.CLOSED
         if ended:
             self._alone.update(self._excused)
@@ -53,7 +58,8 @@ class Breaker:
         return ended
 
     def outage(self, no: int, now: Elapsed) -> list[int]:
-        """Job `no` met an outage-class answer: the jobs (with repeats) that are excused for it."""
+        """Record an outage-class answer to job `no`; returns the jobs (with repeats) to excuse for
+        it."""
         if self.circuit is Circuit.CLOSED and no in self._alone:
             return []
         if not self._excusable(no):
@@ -72,16 +78,16 @@ class Breaker:
         return self._excuse([each for each in streak if self._excusable(each)])
 
     def trip(self, now: Elapsed) -> None:
-        """Open at once: something every create needs (the identity service, say) is down."""
+        """Open at once: something that every create needs (the identity service, say) is down."""
         if self.circuit is not Circuit.OPEN:
             self._open(now)
 
     def probe(self) -> None:
-        """One create is about to test the service."""
+        """Note that one create is about to test the service."""
         self.circuit = Circuit.PROBING
 
     def wait_longer(self, now: Elapsed) -> None:
-        """A probe found the service still down: open again, for longer."""
+        """Open again, for longer: a probe found the service still down."""
         self._interval = min(self._interval * 2, self._tuning.probe_longest)
         self._open(now)
 

@@ -14,7 +14,7 @@ from vbsbatch.model import AT_ONCE, LONG_AGO, BlockingRun, Elapsed, Job, JobStat
 
 
 class Claimer:
-    """Jobs whose intent is durable and that wait for a worker; at most `chunk()` of them."""
+    """Holds jobs whose intent is durable until a worker takes them; at most `chunk()` of them."""
 
     def __init__(
         self,
@@ -34,70 +34,72 @@ class Claimer:
         self._closed = closed
         self._probing = probing
         self._ahead: deque[Job] = deque()
-        self._served = Signal()
+        self._ready = Signal()
         self._blocked_at = AT_ONCE
         self._run_id = work.run.id
         self._held: dict[int, tuple[BlockingRun, Elapsed]] = {}
-        """Waiting jobs that another run holds up, as last seen, and until when that counts."""
-        self._told: set[tuple[str, str]] = set()
+        """Waiting jobs that another run blocks: the run as last seen, and how long that stays
+        valid."""
+        self._reported: set[tuple[str, str]] = set()
         self._claimed_at = LONG_AGO
-        self._resting = False
+        self._idle = False
 
     def __len__(self) -> int:
         return len(self._ahead)
 
     async def run(self) -> None:
-        """Claim for ever; ends by cancellation, with whatever was not sent given back."""
+        """Claim until cancelled; then give back what was not sent."""
         try:
             while True:
-                wanted, looks = self._wanted(), self._ledger.looks
+                wanted, claim_requests = self._wanted(), self._ledger.claim_requests
                 if wanted and await self._claim(wanted):
                     continue
-                # Whoever asked to look again while a claim found nothing asked before this wait.
-                if looks == self._ledger.looks:
+                # A `claim_again` that came during a claim that found nothing must not be lost.
+                if claim_requests == self._ledger.claim_requests:
                     await self._until_worth_claiming()
         finally:
             self.give_back()
 
     def take(self) -> Job:
-        """The next job to send."""
+        """Return the next job to send."""
         job = self._ahead.popleft()
-        if self._resting and len(self._ahead) * 2 < self._chunk():
+        if self._idle and len(self._ahead) * 2 < self._chunk():
             self._ledger.changed.notify()
         return job
 
     async def more(self) -> None:
-        """Wait until there may be something to take, or a reason not to."""
+        """Wait until there may be something to take, or a reason not to take it."""
         self._ledger.changed.notify()
-        await self._served.wait()
+        await self._ready.wait()
 
     def wake(self) -> None:
-        """Pause, limits or the circuit changed: everyone looks again."""
-        self._served.notify()
+        """Wake all waiters: the pause, a limit or the circuit has changed."""
+        self._ready.notify()
         self._ledger.changed.notify()
 
     def give_back(self) -> None:
-        """Claimed and not sent: back to waiting, as if never claimed."""
+        """Return claimed jobs that were not sent to waiting, as if never claimed."""
         while self._ahead:
             job = self._ahead.popleft()
             self._ledger.move(job, JobState.WAITING, attempts=job.attempts - 1, note="not sent")
 
     async def _claim(self, wanted: int) -> bool:
         self._claimed_at = self._clock.elapsed()
-        with anyio.CancelScope(shield=True):  # what was claimed must not be forgotten
+        with anyio.CancelScope(shield=True):  # claimed jobs must not get lost
             jobs = await self._ledger.claim(wanted, least_tried=self._probing())
         self._ahead.extend(jobs)
         for job in jobs:
             self._held.pop(job.no, None)
-        if self._closed():  # since the claim began
+        if self._closed():  # sending was closed while the claim ran
             self.give_back()
-        self._served.notify()
+        self._ready.notify()
         if not jobs:
             await self._put_off_blocked()
         return bool(jobs)
 
     def _wanted(self) -> int:
-        """How many jobs to claim now: none while half a chunk is there, or nothing may be sent."""
+        """How many jobs to claim now: none while half a chunk is left, or while nothing may be
+        sent."""
         chunk = self._chunk()
         room = min(chunk - len(self._ahead), self.in_flight - len(self._ledger.open))
         if room <= 0 or len(self._ahead) * 2 > chunk or self._closed():
@@ -106,46 +108,47 @@ class Claimer:
         return room if due else 0
 
     def _wait_for_due(self) -> float:
-        # A job that another run holds up is due without being claimable, and nobody tells when
-        # that ends: look again now and then.
+        # A job that another run blocks is due but cannot be claimed, and nothing reports when that
+        # ends. So check again now and then.
         again = self._claimed_at + self._tuning.fresh
         return min(self._ledger.earliest_due, again) - self._clock.elapsed()
 
     async def _until_worth_claiming(self) -> None:
         wait = self._wait_for_due()
-        self._resting = True
+        self._idle = True
         await self._ledger.changed.wait(
             wait if 0 < wait < self._tuning.fresh else self._tuning.fresh
         )
-        self._resting = False
+        self._idle = False
 
     async def _put_off_blocked(self) -> None:
-        """Jobs whose volume another run is backing up come back later, like any busy volume."""
+        """Postpone jobs whose volume another run is backing up, as for any busy volume."""
         now = self._clock.elapsed()
         if now < self._blocked_at:
             return
         self._blocked_at = now + self._tuning.fresh
         async with self._ledger.waiting:
             blocked = await self._journal.blocked(now)
-            self._tell_who_holds([holder for _, holder in blocked])
+            self._note_holders([holder for _, holder in blocked])
             for job, holder in blocked:
                 outcome = still_busy(job, holder, self._rules())
                 if outcome.to is JobState.WAITING:
                     self._ledger.postpone(job, **outcome.changes)
-                    # Until it is due, and a claim has passed it over again.
+                    # Valid until the job is due and another claim has passed it over.
                     self._held[job.no] = holder, outcome.changes["due_at"] + 2 * self._tuning.fresh
                 else:
                     self._ledger.move(job, outcome.to, note=outcome.note, **outcome.changes)
 
-    def _tell_who_holds(self, found: list[BlockingRun]) -> None:
-        new = {(holder.run_id, holder.standing) for holder in found} - self._told
+    def _note_holders(self, found: list[BlockingRun]) -> None:
+        new = {(holder.run_id, holder.standing) for holder in found} - self._reported
         if new:
-            self._told |= new
+            self._reported |= new
             self._ledger.note("run", holders.waits_for(self._run_id, holders.summed(found)))
 
     @property
     def waits_for(self) -> str | None:
-        """Which other runs hold all that waits, in words; None while anything else may be sent."""
+        """Which other runs hold the volumes of all waiting jobs, in words; None while any other job
+        may be sent."""
         now, waiting = self._clock.elapsed(), self._ledger.counts[JobState.WAITING]
         if not 0 < waiting <= len(self._held):
             return None

@@ -1,4 +1,4 @@
-"""What operators ask of a live engine, its heartbeat, and the plan's deadline."""
+"""Carries out operators' commands, writes the heartbeat, and enforces the plan's deadline."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from typing import Any
 
 import anyio
 
-from vbsbatch.engine.clock_watch import ClockWatch
 from vbsbatch.engine.dispatcher import Dispatcher
 from vbsbatch.engine.outcome import past_deadline
+from vbsbatch.engine.ports import Clock
 from vbsbatch.engine.run_context import RunContext
 from vbsbatch.engine.wave_gates import Waves
 from vbsbatch.model import LONG_AGO, Command, Elapsed, JobState, Rate, RunState, renewed
 
 CHUNK = 1000
-"""Waiting jobs that are held in memory at a time when all of them must be moved."""
+"""How many waiting jobs are in memory at a time when all of them must be moved."""
+
+NOTICED = 2.0
+"""Report a clock change only from this many seconds on; smaller ones are routine drift
+correction."""
 
 
 class Control:
-    """One task that obeys the commands table, writes the heartbeat and enforces the deadline."""
+    """One task that executes the rows of the commands table, writes the heartbeat and enforces the
+    deadline."""
 
     def __init__(
         self,
@@ -40,15 +45,15 @@ class Control:
         self._stop = stop
         self._extend = extend
         self._paused = False
-        """Whether an operator paused it; the deadline pauses it too."""
+        """Whether an operator paused the run; the deadline pauses it too."""
         self._calls_before = (work.run.create_calls, work.run.read_calls)
         self._adopted_before = work.run.adopted
-        self._beaten_at = LONG_AGO
+        self._heartbeat_at = LONG_AGO
         self._watch = ClockWatch(work.clock)
         self._wake = work.wake
         self._resumed = work.resumed
         self._waves = Waves(work)
-        self._stands: tuple[RunState, str | None] = RunState.RUNNING, None
+        self._recorded: tuple[RunState, str | None] = RunState.RUNNING, None
         self._verbs: Mapping[str, Callable[[Command], Any]] = {
             "pause": self._pause,
             "unpause": self._unpause,
@@ -61,22 +66,22 @@ class Control:
         }
 
     async def run(self) -> None:
-        """Look, obey, beat; for ever, until cancelled."""
+        """Check clocks, commands, waves, heartbeat and deadline in turn, until cancelled."""
         while True:
-            self._mind_the_clocks()
+            self._check_clocks()
             for command in await self._journal.commands(self._clock.wall()):
-                await self._obey(command)
-            await self._waves.look()
-            await self._stand()
-            if self._clock.elapsed() >= self._beaten_at + self._tuning.heartbeat:
-                await self.beat()
+                await self._execute(command)
+            await self._waves.check()
+            await self._record_state()
+            if self._clock.elapsed() >= self._heartbeat_at + self._tuning.heartbeat:
+                await self.write_heartbeat()
             if self._rules().closed and self._ledger.counts[JobState.WAITING]:
                 await self._close()
             await anyio.sleep(self._tuning.poll)
 
-    async def beat(self) -> None:
-        """Write the heartbeat and what has been called so far, earlier engines included."""
-        self._beaten_at = self._clock.elapsed()
+    async def write_heartbeat(self) -> None:
+        """Write the heartbeat and the request counts so far, earlier engines included."""
+        self._heartbeat_at = self._clock.elapsed()
         creates, reads = self._calls_before
         await self._journal.heartbeat(
             self._clock.wall(),
@@ -87,14 +92,17 @@ class Control:
             adopted=self._adopted_before + self._ledger.adopted,
         )
 
-    def _mind_the_clocks(self) -> None:
-        """The loop's timers know nothing of a sleep of the machine, nor the window of a new time:
-        everything that waits looks at the clock again."""
-        if told := self._watch.look():
-            self._ledger.note("run", told)
+    def _check_clocks(self) -> None:
+        """Wake everything that waits after the machine slept or its clock was set.
+
+        The loop's timers do not notice a sleep, and the plan's window does not notice a new wall
+        time.
+        """
+        if report := self._watch.check():
+            self._ledger.note("run", report)
             self._wake()
 
-    async def _obey(self, command: Command) -> None:
+    async def _execute(self, command: Command) -> None:
         verb = self._verbs.get(command.verb)
         try:
             result = "unknown command" if verb is None else await verb(command)
@@ -106,44 +114,45 @@ class Control:
     async def _pause(self, command: Command) -> str:
         self._paused = True
         self._dispatcher.pause(True)
-        await self._stand()
+        await self._record_state()
         return "paused: no new creates; what runs is still followed"
 
     async def _unpause(self, command: Command) -> str:
-        """Takes back one thing at a time: first the operator's pause, then what a gate holds."""
-        shut, result = self._waves.shut, "going on"
-        if shut is not None and self._paused:
-            result = f"the pause is over, but {shut}"
-        elif shut is not None:
-            result = await self._waves.waive()
+        """Undo one thing at a time: first the operator's pause, then a closed wave gate."""
+        blocked, result = self._waves.blocked, "going on"
+        if blocked is not None and self._paused:
+            result = f"the pause is over, but {blocked}"
+        elif blocked is not None:
+            result = await self._waves.open_next()
         self._paused = False
         self._dispatcher.pause(False)
-        await self._stand()
+        await self._record_state()
         return result
 
     @property
     def waits_for(self) -> str | None:
-        """What must happen before a new create is sent, in words; a mere pause is none."""
-        return self._stands[1]
+        """What must happen before a new create is sent, in words; None for a plain pause."""
+        return self._recorded[1]
 
-    async def _stand(self) -> None:
-        """Record where the run stands, and tell it, when that has changed."""
+    async def _record_state(self) -> None:
+        """Record the run's state and what it waits for, when either has changed."""
         now = self._clock.wall()
-        hours = self._dispatcher.hours.told(now) if self._ledger.counts[JobState.WAITING] else None
-        waits = self._waves.shut or hours or self._dispatcher.outage or self._survey
-        state = RunState.PAUSED if self._paused or self._waves.shut else RunState.RUNNING
-        if (state, waits) == self._stands:
+        waiting = self._ledger.counts[JobState.WAITING]
+        hours = self._dispatcher.hours.describe(now) if waiting else None
+        waits = self._waves.blocked or hours or self._dispatcher.outage or self._scan_wait
+        state = RunState.PAUSED if self._paused or self._waves.blocked else RunState.RUNNING
+        if (state, waits) == self._recorded:
             return
-        if waits in (self._waves.shut, hours) and waits not in (None, self._stands[1]):
-            # Of an outage the dispatcher tells.
-            self._ledger.note("run", f"paused: {waits}" if self._waves.shut else str(waits))
-        self._stands = state, waits
+        if waits in (self._waves.blocked, hours) and waits not in (None, self._recorded[1]):
+            # The dispatcher reports outages itself.
+            self._ledger.note("run", f"paused: {waits}" if self._waves.blocked else str(waits))
+        self._recorded = state, waits
         await self._journal.run_state(state, now, waits)
 
     @property
-    def _survey(self) -> str | None:
-        """That nothing is sent yet, and why, in words."""
-        if self._ledger.surveyed or not self._resumed or not self._ledger.counts[JobState.WAITING]:
+    def _scan_wait(self) -> str | None:
+        """Why nothing is sent before the initial scan has finished, in words."""
+        if self._ledger.scanned or not self._resumed or not self._ledger.counts[JobState.WAITING]:
             return None
         return (
             "first looking for backups that this run may have made already; "
@@ -166,14 +175,15 @@ class Control:
         cap = int(command.argument["count"])
         if cap < 1:
             raise ValueError("the in-flight cap is at least 1")
-        self._dispatcher.feed.in_flight = cap
-        self._dispatcher.feed.give_back()
-        self._dispatcher.feed.wake()
+        self._dispatcher.claimer.in_flight = cap
+        self._dispatcher.claimer.give_back()
+        self._dispatcher.claimer.wake()
         return f"at most {cap} in flight"
 
     async def _cancel(self, command: Command) -> str:
         async with self._ledger.waiting:
-            self._dispatcher.feed.give_back()  # claimed ahead is not sent
+            self._dispatcher.claimer.give_back()  # jobs claimed ahead have not been sent
+
             jobs = await self._journal.select(command.argument)
             waiting = [job for job in jobs if job.state is JobState.WAITING]
             for job in waiting:
@@ -192,7 +202,7 @@ class Control:
         return f"to be tried again: {len(ended)}"
 
     async def _begin_deadline_anew(self) -> None:
-        """As for a run that is retried without an engine, and before anything waits again."""
+        """Restart the deadline before any job waits again, as a retry without an engine does."""
         if self._settings.deadline is None:
             return
         await self._journal.deadline(self._clock.wall() + self._settings.deadline)
@@ -200,10 +210,47 @@ class Control:
         self._dispatcher.pause(self._paused)
 
     async def _close(self) -> None:
-        """The deadline has passed: what still waits fails."""
+        """Fail every waiting job: the deadline has passed."""
         self._dispatcher.pause(True)
         async with self._ledger.waiting:
             while jobs := await self._journal.jobs_in((JobState.WAITING,), limit=CHUNK):
                 outcome = past_deadline(self._rules())
                 for job in jobs:
                     self._ledger.move(job, outcome.to, **outcome.changes)
+
+
+class ClockWatch:
+    """Compares the clocks to detect that the machine slept or that its wall clock was set.
+
+    The event loop's clock stops while the machine sleeps. The wall clock jumps when it is set. The
+    elapsed clock does neither.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._reported_step = self.step
+        self._loop_behind: float | None = None
+
+    @property
+    def step(self) -> float:
+        """By how many seconds the wall clock has been set since the engine began."""
+        return float(self._clock.wall()) - float(self._clock.elapsed())
+
+    def check(self) -> str | None:
+        """Describe what happened to the clocks since the last check, in words."""
+        events = [*self._slept(), *self._set()]
+        return "; ".join(events) or None
+
+    def _slept(self) -> list[str]:
+        behind = float(self._clock.elapsed()) - anyio.current_time()
+        before, self._loop_behind = self._loop_behind, behind
+        slept = 0.0 if before is None else behind - before
+        return [f"the machine slept for {slept:.0f} s"] if slept > NOTICED else []
+
+    def _set(self) -> list[str]:
+        by, step = self.step - self._reported_step, self.step
+        if abs(by) < NOTICED:
+            return []
+        self._reported_step = step
+        way = "forward" if by > 0 else "back"
+        return [f"the machine's clock was set {way} by {abs(by):.0f} s: no wait depends on it"]

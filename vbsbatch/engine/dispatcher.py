@@ -1,8 +1,8 @@
-"""Sends creates: who goes next, when it may go, and what its answer means.
+"""Sends creates: picks the next job, decides when it may go, and handles the answer.
 
-Workers take turns at one door. Behind it the pause and the circuit breaker are respected and one
-permit of the rate is taken; then the create is sent at once, by the very worker that holds the
-permit, so that no permit grows old.
+One worker at a time decides what to send next. It respects the pause and the circuit breaker and
+takes one permit of the rate. The same worker then sends the create at once, so that no permit gets
+old.
 """
 
 from __future__ import annotations
@@ -18,26 +18,28 @@ from vbsbatch.engine.limiter import CreateLimiter
 from vbsbatch.engine.outcome import of_answer
 from vbsbatch.engine.run_context import RunContext
 from vbsbatch.engine.signal import Signal
-from vbsbatch.engine.wave_gates import ASLEEP, Hours
+from vbsbatch.engine.wave_gates import RECHECK, Hours
 from vbsbatch.errors import CloudError, CloudUnavailable, SignInError
 from vbsbatch.model import LONG_AGO, Answer, Attempt, Elapsed, Job, JobState, Verdict
 from vbsbatch.policy import Judgement, judge_request, named
 
 REFUSALS = 3
-"""A job whose token is refused so often in a row stops the run, even if others pass with it."""
+"""If the token is refused this often in a row for one job, the run stops, even if other jobs pass
+with it."""
 
-NEWS = 10.0
-"""Seconds that the nodes of a cloud may take to know a fresh token."""
+TOKEN_SPREAD = 10.0
+"""Seconds that the nodes of a cloud may need to learn about a fresh token."""
 
 DOUBTED, DOUBTED_FOR = 4, 30.0
-"""So many refusals in a row, over so many seconds, that may be throttling, are a used-up quota."""
+"""This many refusals in a row over this many seconds count as a used-up quota, if they may also be
+throttling."""
 
 SIGNED_IN_FOR = 1.0
-"""Seconds for which a token that was good for a while is not asked about again."""
+"""Seconds for which a valid token is not checked again."""
 
 
 class Dispatcher:
-    """Keeps the plan's `connections` workers sending while jobs are due and the limits allow."""
+    """Keeps the plan's `connections` workers sending while jobs are due and the limits allow it."""
 
     def __init__(
         self,
@@ -47,7 +49,7 @@ class Dispatcher:
     ) -> None:
         self.limiter = limiter
         self.hours = Hours(work.settings.window)
-        self.feed = Claimer(
+        self.claimer = Claimer(
             work, chunk=self._chunk, closed=self._closed, probing=lambda: self._may_probe
         )
         self._ledger = work.ledger
@@ -59,81 +61,81 @@ class Dispatcher:
         self._stop = work.stop
         self.paused = False
         self._breaker = Breaker(tuning=work.tuning)
-        self._trouble = ""
+        self._outage = ""
         self._may_probe = False
-        self._door = anyio.Lock(fast_acquire=True)
-        self._opened = Signal()
-        self._asking: set[anyio.CancelScope] = set()
-        self._owed: Counter[int] = Counter()
+        self._next_lock = anyio.Lock(fast_acquire=True)
+        self._changed = Signal()
+        self._awaiting: set[anyio.CancelScope] = set()
+        self._excused: Counter[int] = Counter()
         self._refusals: Counter[int] = Counter()
         self._refused_since: dict[int, Elapsed] = {}
         self._fresh_refused: list[Elapsed] = []
-        """When creates were refused with tokens that were never good for anything."""
+        """When creates were refused with a fresh token that had never worked."""
         self._doubts: list[Elapsed] = []
-        """When creates were refused for what may be throttling, and none was accepted since."""
+        """When creates were refused for possible throttling, since the last accepted one."""
         self._renewing = 0
         self._refused_at: Elapsed | None = None
-        """When what was sent last with a token that is to be renewed left; None while there is
-        no such token."""
+        """When the last request with a refused token left; None unless the token must be
+        renewed."""
         self._renewed_at = LONG_AGO
         self._token_was_good = False
         self._signed_in_at = LONG_AGO
         self._sent: deque[Elapsed] = deque(maxlen=256)
 
     async def run(self) -> None:
-        """Send until cancelled; answers that are under way then are still awaited and recorded."""
+        """Send until cancelled; then still await and record the answers under way."""
         async with anyio.create_task_group() as group:
-            group.start_soon(self.feed.run, name="feed")
+            group.start_soon(self.claimer.run, name="claimer")
             for number in range(self._settings.limits.connections):
                 group.start_soon(self._work, number, name=f"worker {number}")
 
     def abort(self) -> None:
-        """Await no more answers: the jobs whose creates are under way become unknown."""
+        """Stop waiting for answers: jobs whose creates are under way become unknown."""
         self.pause(True)
-        for scope in self._asking:
+        for scope in self._awaiting:
             scope.cancel()
-        self._asking.clear()
+        self._awaiting.clear()
 
     @property
     def under_way(self) -> int:
-        """How many creates are sent whose answers are awaited."""
-        return len(self._asking)
+        """How many sent creates still await their answers."""
+        return len(self._awaiting)
 
     @property
     def outage(self) -> str | None:
-        """What creates wait for, in words: a service that is down, or runs that hold the volumes
-        of all that waits."""
-        return self.feed.waits_for if self._breaker.circuit is Circuit.CLOSED else self._trouble
+        """What creates wait for, in words: a service that is down, or other runs that hold the
+        volumes of all waiting jobs."""
+        return self.claimer.waits_for if self._breaker.circuit is Circuit.CLOSED else self._outage
 
     def pause(self, paused: bool) -> None:
-        """Send no new create while paused; what was claimed ahead is given back."""
+        """Stop or resume sending new creates; a pause gives back what was claimed ahead."""
         self.paused = paused
         if paused:
-            self.feed.give_back()
-        self.look_again()
+            self.claimer.give_back()
+        self.wake()
 
     async def _work(self, worker: int) -> None:
         while True:
             await self._attempt(await self._next(), worker)
 
-    # The door: one worker at a time -------------------------------------------------------------
+    # The next job: one worker at a time ---------------------------------------------------------
 
     async def _next(self) -> Job:
-        """The next job that may be sent now."""
-        # Who need not wait passes by the queue: a lock that is handed from worker to worker costs
-        # each create a turn of the loop, at 32 connections a tenth of the speed.
+        """Return the next job that may be sent now."""
+        # A worker that finds everything ready skips the queue. Handing a lock from worker to worker
+        # costs each create a turn of the loop; at 32 connections that is a tenth of the speed.
         signed_in = self._clock.elapsed() - self._signed_in_at < SIGNED_IN_FOR
-        if signed_in and self.feed and not self._closed() and await self.limiter.permit_now():
+        if signed_in and self.claimer and not self._closed() and await self.limiter.permit_now():
             return self._take()
-        async with self._door:
+        async with self._next_lock:
             while True:
                 await self._until_open()
-                if not self.feed:
-                    await self.feed.more()
+                if not self.claimer:
+                    await self.claimer.more()
                     continue
                 if await self._signed_in():
                     await self.limiter.permit()
-                    if self.feed and not self._closed() and not self._renewing:
+                    if self.claimer and not self._closed() and not self._renewing:
                         return self._take()
 
     def _take(self) -> Job:
@@ -141,30 +143,30 @@ class Dispatcher:
             self._breaker.probe()
             self._may_probe = False
         self._sent.append(self._clock.elapsed())
-        return self.feed.take()
+        return self.claimer.take()
 
     def _closed(self) -> bool:
         """Whether nothing may be sent now."""
         open_circuit = self._breaker.circuit is not Circuit.CLOSED and not self._may_probe
-        if self.paused or open_circuit or not self._ledger.surveyed:
+        if self.paused or open_circuit or not self._ledger.scanned:
             return True
         return self.hours.wait(self._clock.wall()) > 0
 
     async def _until_open(self) -> None:
         while self._closed():
-            self.feed.give_back()
+            self.claimer.give_back()
             probing = self._breaker.circuit is Circuit.PROBING
-            if self.paused or probing or not self._ledger.surveyed:
-                await self._opened.wait()
+            if self.paused or probing or not self._ledger.scanned:
+                await self._changed.wait()
             elif (wait := self.hours.wait(self._clock.wall())) > 0:
-                await self._opened.wait(min(wait, ASLEEP))
+                await self._changed.wait(min(wait, RECHECK))
             elif (wait := self._breaker.probe_at - self._clock.elapsed()) > 0:
-                await self._opened.wait(wait)
+                await self._changed.wait(wait)
             else:
                 await self._probe_with_a_read()
 
     async def _probe_with_a_read(self) -> None:
-        """A read costs nobody an attempt; only when it succeeds one create may try its luck."""
+        """Probe with a read, which costs no job an attempt; if it succeeds, allow one create."""
         try:
             await self._service.backups()
         except CloudUnavailable:
@@ -176,8 +178,8 @@ class Dispatcher:
             self._may_probe = True
 
     async def _signed_in(self) -> bool:
-        while self._renewing:  # what left now would be refused like the create before it
-            await self._opened.wait()
+        while self._renewing:  # a request sent now would be refused too
+            await self._changed.wait()
         try:
             if self._refused_at is not None:
                 await self._renew(self._refused_at)
@@ -202,21 +204,21 @@ class Dispatcher:
         return max(1, int(chunk))
 
     def _speed(self) -> float:
-        """Creates a second, lately."""
+        """Recent creates per second."""
         if len(self._sent) < 2:
             return 0.0
         return len(self._sent) / max(self._sent[-1] - self._sent[0], 0.01)
 
-    def look_again(self) -> None:
-        """Who waits at the door looks whether it may go now."""
-        self._opened.notify()
+    def wake(self) -> None:
+        """Wake the workers that wait: they check again whether they may send."""
+        self._changed.notify()
         self.limiter.wake()
-        self.feed.wake()
+        self.claimer.wake()
 
     # One attempt --------------------------------------------------------------------------------
 
     async def _attempt(self, job: Job, worker: int) -> None:
-        """Send one create, and put down what its answer means."""
+        """Send one create and record its answer."""
         sent_at, began = self._clock.wall(), self._clock.elapsed()
         job = replace(
             job,
@@ -225,15 +227,19 @@ class Dispatcher:
             first_cloud_at=job.first_cloud_at or job.intent_cloud_at,
         )
         answer = Answer(message="stopped before an answer came")
-        # From here on a create may be in the cloud's hands: its outcome must be written. Only
-        # `abort` ends the wait for it, and nothing is awaited between it and the journal.
+        # From here on a create may have reached the cloud, so its outcome must be written. Only
+        # `abort` ends the wait, and nothing is awaited between the wait and the journal.
         with anyio.CancelScope(shield=True) as scope:
-            self._asking.add(scope)
+            self._awaiting.add(scope)
             answer = named(await self._service.create(job, worker))
-        self._asking.discard(scope)
+        self._awaiting.discard(scope)
         judgement = judge_request(answer, self._settings.retry.rules, self._settings.operation)
         aborted = scope.cancelled_caught
-        job = replace(job, uncharged=job.uncharged + 1) if aborted else self._weigh(job, judgement)
+        job = (
+            replace(job, uncharged=job.uncharged + 1)
+            if aborted
+            else self._update_breaker(job, judgement)
+        )
         verdict = judgement.verdict
         attempt = Attempt(
             number=job.attempts,
@@ -242,10 +248,10 @@ class Dispatcher:
             verdict=verdict,
             answer=answer,
         )
-        self._conclude(job, judgement, attempt)
+        self._record_outcome(job, judgement, attempt)
         if verdict is Verdict.THROTTLE or judgement.slower:
             self._slow_down(answer, began)
-        self._mind_doubts(answer, judgement)
+        self._check_doubts(answer, judgement)
         if verdict is Verdict.REAUTH:
             await self._renew_token(job, judgement, began)
         elif not judgement.passing:
@@ -255,14 +261,14 @@ class Dispatcher:
                 self._token_was_good = True
                 self._fresh_refused.clear()
 
-    def _conclude(self, job: Job, judgement: Judgement, attempt: Attempt) -> None:
+    def _record_outcome(self, job: Job, judgement: Judgement, attempt: Attempt) -> None:
         outcome = of_answer(job, attempt.answer, judgement, self._rules())
         self._ledger.move(job, outcome.to, attempt=attempt, note=outcome.note, **outcome.changes)
         if outcome.stop is not None:
             self._stop(outcome.stop)
 
-    def _mind_doubts(self, answer: Answer, judgement: Judgement) -> None:
-        """Stop for what was taken for throttling where it persists and nothing is accepted."""
+    def _check_doubts(self, answer: Answer, judgement: Judgement) -> None:
+        """Stop the run if possible throttling persists and no create is accepted."""
         if judgement.verdict is Verdict.ACCEPTED:
             self._doubts.clear()
         elif judgement.doubtful:
@@ -272,21 +278,23 @@ class Dispatcher:
                 words = f"{answer.code or f'HTTP {answer.status}'}: {judgement.meaning}"
                 self._stop(f"{words} (no create was accepted for {lasted:.0f} s)")
 
-    def _weigh(self, job: Job, judgement: Judgement) -> Job:
-        """Let the circuit breaker know; the job, with the attempts that an outage must not
+    def _update_breaker(self, job: Job, judgement: Judgement) -> Job:
+        """Update the circuit breaker; returns the job, without the attempts that an outage must not
         cost it."""
-        if owed := self._owed.pop(job.no, 0):
+        if owed := self._excused.pop(job.no, 0):
             job = replace(job, uncharged=job.uncharged + owed)
         if judgement.verdict is Verdict.REAUTH and self._breaker.circuit is Circuit.OPEN:
-            return job  # a token refused while nobody can sign in is no sign of recovery
+            return job  # a refused token is no sign of recovery while sign-in fails
+
         if judgement.passing:
             self._announce_block(judgement)
             return job
         if not judgement.outage:
             if self._breaker.answered(job.no):
-                self._may_probe = False  # the outage is over: no create need try its luck
+                self._may_probe = False  # the outage is over: no probe needed
+
                 self._ledger.note("breaker", "the service answers again: going on")
-                self.look_again()
+                self.wake()
             return job
         before = self._breaker.circuit
         for no in self._breaker.outage(job.no, self._clock.elapsed()):
@@ -303,23 +311,23 @@ class Dispatcher:
         if job is not None and job.state is JobState.UNKNOWN:
             self._ledger.touch(job, uncharged=job.uncharged + 1)
         else:
-            self._owed[no] += 1
+            self._excused[no] += 1
 
     def _announce_outage(self, judgement: Judgement, before: Circuit) -> None:
         if before is Circuit.CLOSED:
             words = f"{self._tuning.outage_after} creates in a row met: {judgement.meaning}"
-            self._tell_trouble(f"the service seems down ({words})")
-        self.look_again()
+            self._note_outage(f"the service seems down ({words})")
+        self.wake()
 
     def _announce_block(self, judgement: Judgement) -> None:
         if self._breaker.circuit is Circuit.CLOSED:
-            self._tell_trouble(f"the way to the service is blocked ({judgement.meaning})")
+            self._note_outage(f"the way to the service is blocked ({judgement.meaning})")
         self._breaker.trip(self._clock.elapsed())
-        self.look_again()
+        self.wake()
 
-    def _tell_trouble(self, words: str) -> None:
-        self._trouble = f"{words}; waiting and probing"
-        self._ledger.note("breaker", self._trouble)
+    def _note_outage(self, words: str) -> None:
+        self._outage = f"{words}; waiting and probing"
+        self._ledger.note("breaker", self._outage)
 
     def _slow_down(self, answer: Answer, sent_at: Elapsed) -> None:
         lowered = self.limiter.throttled(
@@ -332,8 +340,11 @@ class Dispatcher:
             self._ledger.note("limiter", f"{before}->{after} {why}")
 
     async def _renew_token(self, job: Job, judgement: Judgement, sent_at: Elapsed) -> None:
-        """Once with a fresh token; when that is refused too, before it was good for anything, and
-        goes on being refused, stop: some nodes may not know it yet."""
+        """Try once with a fresh token; stop if that is refused too.
+
+        Stops only if the fresh token never worked, or the job's refusals go on, and only after
+        `TOKEN_SPREAD` seconds: some nodes may not know the token yet.
+        """
         self._signed_in_at = LONG_AGO
         self._refusals[job.no] += 1
         now = self._clock.elapsed()
@@ -343,12 +354,13 @@ class Dispatcher:
                 self._fresh_refused.append(now)
                 since = self._fresh_refused[0]
             lasts = not self._token_was_good or self._refusals[job.no] > REFUSALS
-            if lasts and now - since >= NEWS:
+            if lasts and now - since >= TOKEN_SPREAD:
                 self._stop(f"a fresh token was refused too: {judgement.meaning}")
                 return
         times = len(self._fresh_refused)
         self._renewing += 1
-        self.feed.give_back()  # the refused one goes first: it tells what a fresh token is worth
+        self.claimer.give_back()  # the refused job goes first, to test the fresh token
+
         try:
             await anyio.sleep(min(2.0 ** (times - 2), 4.0) if times > 1 else 0.0)
             await self._renew(sent_at)
@@ -358,23 +370,26 @@ class Dispatcher:
             self._stop(f"cannot sign in again: {error}")
         finally:
             self._renewing -= 1
-            self._opened.notify()
+            self._changed.notify()
 
     async def _renew(self, sent_at: Elapsed) -> None:
-        """Get a token for the one that was refused to what left at `sent_at`; as long as that
-        fails, nothing leaves with the old one. Raises `SignInError` and `CloudUnavailable`."""
+        """Replace the token that was refused for a request sent at `sent_at`.
+
+        As long as that fails, nothing is sent with the old one. Raises `SignInError` and
+        `CloudUnavailable`.
+        """
         self._refused_at = sent_at
         await self._service.renew_token(sent_at)
         self._refused_at = None
-        if sent_at > self._renewed_at:  # the renewal that serves others too is told once
+        if sent_at > self._renewed_at:  # report a shared renewal once
             self._renewed_at, self._token_was_good = self._clock.elapsed(), False
             self._ledger.note("session", "the token was refused; signed in again")
 
     def _identity_is_down(self, error: CloudUnavailable) -> None:
-        if self._breaker.circuit is not Circuit.OPEN:  # told once, though every worker meets it
-            self._tell_trouble(f"cannot sign in now: {error}")
+        if self._breaker.circuit is not Circuit.OPEN:  # report once, though every worker sees it
+            self._note_outage(f"cannot sign in now: {error}")
             self._breaker.trip(self._clock.elapsed())
-        elif self._may_probe:  # the lists still take the old token: no reason to ask at once
+        elif self._may_probe:  # lists still accept the old token: do not ask again at once
             self._may_probe = False
             self._breaker.wait_longer(self._clock.elapsed())
-        self.look_again()
+        self.wake()

@@ -1,4 +1,4 @@
-"""One run, from the jobs an earlier engine left to the last job's end or a stop."""
+"""Drives one run, from the jobs an earlier engine left to the end of the last job or a stop."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class EngineResult:
 
 
 class Engine:
-    """Drives one run. One task group owns everything that happens at once."""
+    """Drives one run. One task group owns everything that runs concurrently."""
 
     def __init__(
         self,
@@ -46,8 +46,11 @@ class Engine:
         tuning: Tuning | None = None,
         resumed: bool = True,
     ) -> None:
-        """`resumed` may be false only for the first engine of a run that was made just now: any
-        other waits with its first create until what an engine before it sent must have shown."""
+        """`resumed` may be false only for the first engine of a run that was just created.
+
+        Any other engine delays its first create until everything an earlier engine sent must be
+        visible.
+        """
         tuning = tuning or Tuning()
         self._run = run
         self._journal = journal
@@ -56,7 +59,7 @@ class Engine:
         self._reason: str | None = None
         limits = run.settings.limits
         self._closes_at: Elapsed | None = None
-        """When the plan's deadline is."""
+        """When the plan's deadline passes."""
         self.ledger = Ledger(
             journal,
             clock,
@@ -78,7 +81,7 @@ class Engine:
             resumed=resumed,
         )
         self._dispatcher = Dispatcher(work, limiter=self.limiter)
-        self._tracker = Poller(work)
+        self._poller = Poller(work)
         self._control = Control(
             work, dispatcher=self._dispatcher, stop=self.stop, extend=self._extend
         )
@@ -100,17 +103,17 @@ class Engine:
 
     @property
     def paused(self) -> bool:
-        """Whether no new create is sent for now, by an operator's wish or the plan's."""
+        """Whether new creates are on hold, by an operator or by the plan."""
         return self._dispatcher.paused or self.waits_for is not None
 
     @property
     def waits_for(self) -> str | None:
-        """What must happen before a new create is sent, in words: the plan's window, a gate,
-        the end of an outage."""
+        """What must happen before a new create is sent, in words: the window opens, a wave gate
+        opens, or an outage ends."""
         return self._control.waits_for
 
     def stop(self, reason: str, *, now: bool = False) -> None:
-        """Send nothing new, await the answers under way (not with `now`), end resumable."""
+        """Send nothing new, await the answers under way (not with `now`), and end resumable."""
         self._reason = self._reason or reason
         if now:
             self._dispatcher.abort()
@@ -120,9 +123,9 @@ class Engine:
         self._closes_at = closes_at
 
     def _wake(self) -> None:
-        self.ledger.look_again()
-        self.ledger.tracked.notify()
-        self._dispatcher.look_again()
+        self.ledger.claim_again()
+        self.ledger.poll_soon.notify()
+        self._dispatcher.wake()
 
     async def drive(self) -> EngineResult:
         """Run until every job has ended, or until stopped; raises `StoreFailed` when the
@@ -137,8 +140,10 @@ class Engine:
         return await self._close()
 
     async def _begin(self) -> None:
-        """Make the times that an engine before left those of this one's clock; what is left of the
-        deadline is at most what the plan gives."""
+        """Convert the times that an earlier engine left to this engine's clock.
+
+        The deadline gets what was left of it, at most what the plan gives.
+        """
         run, now, wall = self._run, self._clock.elapsed(), self._clock.wall()
         await self._journal.begin(run, now, wall)
         if run.deadline_at is not None and run.settings.deadline is not None:
@@ -148,8 +153,9 @@ class Engine:
         async with anyio.create_task_group() as group:
             group.start_soon(self._journal.failed, name="journal watch")
             group.start_soon(self._control.run, name="control")
-            group.start_soon(self._tracker.run, name="tracker")
-            # The others go on until the answers under way have come: a stopping run is steered too.
+            group.start_soon(self._poller.run, name="poller")
+            # The other tasks run until the answers under way have arrived, so that a stopping run
+            # still takes commands.
             async with anyio.create_task_group() as sending:
                 sending.start_soon(self._dispatcher.run, name="dispatcher")
                 while not self.ledger.ended and self._reason is None:
@@ -165,7 +171,7 @@ class Engine:
         reason = None if ended else self._reason
         if reason is not None:
             self.ledger.note("run", f"stopped: {reason}")
-        await self._control.beat()
+        await self._control.write_heartbeat()
         await self._journal.run_state(state, self._clock.wall(), reason)
         await self._journal.flush()
         return EngineResult(state=state, reason=reason, counts=self.ledger.tally())
@@ -182,6 +188,6 @@ class Engine:
 
 
 def _first(failures: BaseExceptionGroup[StoreError]) -> StoreError:
-    """One failure of a store that fails in many tasks at once."""
+    """Return one of the failures of a store that failed in several tasks at once."""
     failure = failures.exceptions[0]
     return _first(failure) if isinstance(failure, BaseExceptionGroup) else failure

@@ -1,6 +1,6 @@
-"""What a look at the cloud says about each open job becomes its next state.
+"""Turns what a sweep of the cloud's list shows into the next state of each open job.
 
-One job is asked for alone only where the list cannot tell: why it failed, or why no list shows it.
+A single job is queried only where the list is not enough: why it failed, or why no list shows it.
 """
 
 from __future__ import annotations
@@ -10,16 +10,22 @@ from typing import Any
 
 from aiolimiter import AsyncLimiter
 
-from vbsbatch.engine.deletion_checks import objection
 from vbsbatch.engine.initial_scan import UNCERTAIN
 from vbsbatch.engine.outcome import Outcome, of_absence, of_refusal
 from vbsbatch.engine.poll_schedule import PollSchedule
-from vbsbatch.engine.reconcile import Observations, Observed, already_errored, status
+from vbsbatch.engine.reconcile import (
+    CLOCKS_DIFFER,
+    Observations,
+    Observed,
+    already_errored,
+    status,
+)
 from vbsbatch.engine.run_context import RunContext
 from vbsbatch.errors import CloudRefused, CloudUnavailable
 from vbsbatch.model import (
     AT_ONCE,
     Backup,
+    Cloud,
     CloudJob,
     CloudJobStatus,
     Elapsed,
@@ -27,20 +33,23 @@ from vbsbatch.model import (
     JobState,
     Operation,
     Verdict,
+    on_cloud_clock,
     plain_id,
 )
 from vbsbatch.policy import OURS, Judgement, failure_code, judge_end
 
+_FAILED = frozenset({"error", "error_deleting"})
+
 
 class JobUpdater:
-    """What the tracker's looks mean for each job, and the moves that follow.
+    """Derives each job's next state from the poller's sweeps, and moves the job.
 
-    `reads` is the limiter of all reads, `cadence` is told how long backups take, `began_at` is when
+    `reads` is the limiter of all reads, `schedule` learns how long backups take, `began_at` is when
     the engine began.
     """
 
     def __init__(
-        self, work: RunContext, *, reads: AsyncLimiter, cadence: PollSchedule, began_at: Elapsed
+        self, work: RunContext, *, reads: AsyncLimiter, schedule: PollSchedule, began_at: Elapsed
     ) -> None:
         self._ledger = work.ledger
         self._journal = work.journal
@@ -51,65 +60,76 @@ class JobUpdater:
         self._rules = work.rules
         self._stop = work.stop
         self._reads = reads
-        self._cadence = cadence
+        self._schedule = schedule
         self._began_at = began_at
         self.leftovers: set[str] = set()
-        """What attempts left behind in error: no later attempt made them."""
+        """Backups in error that attempts left behind, by id: no later attempt made them."""
         self._ask_at: dict[int, Elapsed] = {}
         self._misses: dict[int, int] = {}
         self._refused_at: dict[int, Elapsed] = {}
-        """When a query about a job alone last found the cloud unavailable."""
+        """When a query for this single job last found the cloud unavailable."""
 
     def since(self, job: Job) -> Elapsed:
-        """Since when this engine has waited for the job's backup: by no clock can be told for how
-        long another engine had."""
+        """Since when this engine has waited for the job's backup.
+
+        No clock tells for how long an earlier engine had waited.
+        """
         return max(job.intent_at or AT_ONCE, self._began_at)
 
-    async def draw(self, jobs: list[Job], seen: Observations, complete: bool) -> None:
-        """What one look says of every job that was open when it began; `complete`: all that was
-        made since their intents was read.
+    async def update(self, jobs: list[Job], observations: Observations, complete: bool) -> None:
+        """Update every job that was open when the sweep began.
 
-        Raises `CloudUnavailable` when too many queries about single jobs find the cloud so.
+        `complete`: the sweep read everything that was made since the jobs' intents. Raises
+        `CloudUnavailable` when too many queries for single jobs find the cloud unavailable.
         """
         refused = 0
-        # A query that fails must not hold up the others: whose failed last comes last, and what
-        # the list alone tells comes first.
+        # A failing query must not hold up the others: the job that failed last comes last. Jobs
+        # that the list alone decides come first.
         turn = self._refused_at
         in_turn = sorted(
-            jobs, key=lambda job: (turn.get(job.no, AT_ONCE), job.no not in seen.found)
+            jobs, key=lambda job: (turn.get(job.no, AT_ONCE), job.no not in observations.found)
         )
         for job in in_turn:
-            if self._ledger.open.get(job.no) is not job or self._too_early(job, seen):
+            if self._ledger.open.get(job.no) is not job or self._too_early(job, observations):
                 continue
             try:
-                await self._settle(job, seen, complete)
+                await self._update_one(job, observations, complete)
             except CloudUnavailable:
                 refused += 1
                 self._refused_at[job.no] = self._clock.elapsed()
                 if refused == self._tuning.alone_at_most:
                     raise
 
-    def _too_early(self, job: Job, seen: Observations) -> bool:
-        """As long as another engine's creates may come to light, only good news are believed: a
-        backup that failed may have been made anew since the store was copied."""
-        good = (Observed.AVAILABLE, Observed.WORKING)
-        return not seen.sight.conclusive and seen.of(job, complete=False) not in good
+    def _too_early(self, job: Job, observations: Observations) -> bool:
+        """Whether it is too early to believe bad news about the job.
 
-    async def _settle(self, job: Job, seen: Observations, complete: bool) -> None:
-        """What the look says about one job becomes its next state."""
-        finding = seen.of(job, complete=complete)
+        As long as another engine's creates may still appear, only good news counts: a backup that
+        failed may have been made again since the store was copied.
+        """
+        good = (Observed.AVAILABLE, Observed.WORKING)
+        return (
+            not observations.snapshot.conclusive
+            and observations.of(job, complete=False) not in good
+        )
+
+    async def _update_one(self, job: Job, observations: Observations, complete: bool) -> None:
+        """Turn what the sweep shows about one job into its next state."""
+        finding = observations.of(job, complete=complete)
         if job.state is JobState.RUNNING and already_errored(job):
             await self._end_errored(job, job.backup_id, job.code, job.message)
         elif finding in (Observed.ABSENT, Observed.UNSEEN, Observed.UNCERTAIN):
             await self._not_seen(job, finding)
         else:
-            await self.found(job, seen.found[job.no], finding)
-        self._mind_the_time(job.no, seen.sight.started_at)
+            await self.found(job, observations.found[job.no], finding)
+        self._check_timeout(job.no, observations.snapshot.started_at)
 
-    def _mind_the_time(self, no: int, looked_at: Elapsed) -> None:
-        """A backup that takes longer than the plan gives it is left as it is: neither deleted nor
-        made anew, a person has to look. What counts is how long it took when the look began: the
-        machine may have slept since, or while the create was under way."""
+    def _check_timeout(self, no: int, looked_at: Elapsed) -> None:
+        """Fail a job whose backup takes longer than the plan allows.
+
+        The backup stays as it is, neither deleted nor made again: a person has to check. The time
+        counts up to the start of the sweep, because the machine may have slept since then or while
+        the create was under way.
+        """
         job = self._ledger.open.get(no)
         if job is None or job.state is not JobState.RUNNING:
             return
@@ -118,9 +138,9 @@ class JobUpdater:
             self.fail(job, "stuck", "the cloud still works on it, longer than timeouts.backup")
 
     async def found(self, job: Job, backup: Backup, finding: Observed) -> None:
-        """The cloud has the job's backup: what that means for the job, by the backup's status."""
+        """Update a job whose backup the cloud has, by the backup's status."""
         if job.backup_id is not None and plain_id(job.backup_id) != plain_id(backup.id):
-            # Made by a later attempt than the newest that the store knows of.
+            # A later attempt made it than the newest that the store knows.
             job = self._ledger.touch(job, backup_id=backup.id, cloud_job_id=None)
         if job.state is JobState.UNKNOWN and backup.code == "uncertain":
             self.fail(job, backup.code, backup.fail_reason or "")
@@ -158,32 +178,33 @@ class JobUpdater:
     async def _working(self, job: Job, backup: Backup) -> None:
         if (job.backup_id, job.progress) != (backup.id, backup.progress):
             job = self._ledger.touch(job, backup_id=backup.id, progress=backup.progress)
-        # Where the list's word is none that we know, the cloud job's has to do.
+        # If the list shows an unknown status, the cloud job's status must do.
         known = backup.status == "creating"
         after, seldom = (self._tuning.stuck_after, inf) if known else (self._unseen_for(), None)
         if job.cloud_job_id is not None and self._may_ask(job, after):
             answer = await self._cloud_job(job, job.cloud_job_id, seldom=seldom)
             if answer is not None and answer.status is CloudJobStatus.FAIL:
-                # Never deleted nor made anew while it says `creating`: a person has to look.
+                # Neither deleted nor made again while it says `creating`: a person has to check.
                 words = f"its cloud job failed, and it stays in {backup.status or 'no status'!r}"
                 self.fail(job, answer.code, words)
             elif answer is not None and answer.status is CloudJobStatus.SUCCESS and not known:
                 self._succeed(job, backup.id)
 
     async def _ask_backup(self, job: Job, backup_id: str) -> None:
-        """A backup that we know of and that no page showed."""
+        """Query a known backup that no page showed."""
         await self._reads.acquire()
         backup = await self._service.backup(backup_id)
         if backup is not None:
             await self.found(job, backup, status(backup))
         elif job.cloud_job_id is None:
-            if self._may_ask(job, self._settings.retry.settle):  # until then it may yet appear
+            if self._may_ask(job, self._settings.retry.settle):  # until then it may still appear
                 self.fail(job, "deleted", "the backup vanished before it was available")
         elif self._may_ask(job, 0.0):
             await self._ask_vanished(job, job.cloud_job_id)
 
     async def _ask_vanished(self, job: Job, cloud_job_id: str) -> None:
-        """No backup under an id that was told: while its cloud job works it may yet appear."""
+        """Query the cloud job of a backup that is not there: while it works, the backup may still
+        appear."""
         answer = await self._cloud_job(job, cloud_job_id)
         if answer is None or answer.status is CloudJobStatus.SUCCESS:
             self.fail(job, "deleted", "the backup vanished before it was available")
@@ -191,7 +212,7 @@ class JobUpdater:
             await self._cloud_job_failed(job, answer)
 
     async def _ask_cloud_job(self, job: Job, cloud_job_id: str) -> None:
-        """An accepted create whose backup no list shows."""
+        """Query the cloud job of an accepted create whose backup no list shows."""
         answer = await self._cloud_job(job, cloud_job_id)
         if answer is None:
             self._missed(job)
@@ -224,7 +245,8 @@ class JobUpdater:
         await self._end_errored(job, answer.backup_id, answer.code, answer.message)
 
     async def _errored(self, job: Job, backup: Backup) -> None:
-        """A backup in `error`: its cloud job tells why, or else its own words."""
+        """Find out why a backup is in `error`, from its cloud job or else from the backup
+        itself."""
         code, message = backup.code, backup.fail_reason
         if job.cloud_job_id is not None:
             answer = await self._cloud_job(job, job.cloud_job_id)
@@ -237,24 +259,25 @@ class JobUpdater:
     async def _end_errored(
         self, job: Job, backup_id: str | None, code: str | None, message: str | None
     ) -> None:
-        """Delete what failed, then retry or give up. The deletion is on record before it is
-        asked for."""
+        """Delete the failed backup, then retry or give up. The intent to delete is durable before
+        the request."""
         judgement = self._judge(code)
-        seen: dict[str, Any] = {"code": code, "message": message or judgement.meaning}
+        facts: dict[str, Any] = {"code": code, "message": message or judgement.meaning}
         if backup_id is not None and self._settings.operation is Operation.BACKUP:
             self.leftovers.add(backup_id)
-            job = self._ledger.touch(job, backup_id=backup_id, errored_backup_id=backup_id, **seen)
+            job = self._ledger.touch(job, backup_id=backup_id, errored_backup_id=backup_id, **facts)
             if self._settings.delete_errored:
                 await self._journal.flush()
                 await self._delete(job, backup_id)
-        seen |= {"backup_id": None, "cloud_job_id": None, "progress": None}
-        self._apply(job, of_refusal(job, judgement, self._rules(), seen))
+        facts |= {"backup_id": None, "cloud_job_id": None, "progress": None}
+        self._apply(job, of_refusal(job, judgement, self._rules(), facts))
 
     def _judge(self, code: str | None) -> Judgement:
         return judge_end(code, self._settings.retry.rules, self._settings.operation)
 
     async def _delete(self, job: Job, backup_id: str) -> None:
-        """Delete the job's errored backup, if it is one: the store may be wrong, or forged."""
+        """Delete the job's errored backup after checking that it is one: the store may be wrong, or
+        forged."""
         await self._reads.acquire()
         try:
             backup = await self._service.backup(backup_id)
@@ -272,8 +295,8 @@ class JobUpdater:
     async def _cloud_job(
         self, job: Job, cloud_job_id: str, *, seldom: float | None = None
     ) -> CloudJob | None:
-        """Ask for one cloud job; the older it is, the later it may be asked for again, but at
-        least every `seldom` seconds."""
+        """Query one cloud job. The older the job, the longer the pause until the next query, but at
+        most `seldom` seconds."""
         await self._reads.acquire()
         now, often = self._clock.elapsed(), self._unseen_for()
         age = now - self.since(job)
@@ -303,7 +326,7 @@ class JobUpdater:
 
     def _succeed(self, job: Job, backup_id: str | None) -> None:
         if job.intent_at is not None and job.intent_at > self._began_at:
-            self._cadence.ended(self._clock.elapsed() - job.intent_at)
+            self._schedule.ended(self._clock.elapsed() - job.intent_at)
         made: dict[str, Any] = {
             "backup_id": backup_id or job.backup_id,
             "ended_at": self._clock.wall(),
@@ -313,7 +336,7 @@ class JobUpdater:
         self._forget(job)
 
     def fail(self, job: Job, code: str | None, message: str) -> None:
-        """End the job without a backup, for this reason."""
+        """Fail the job with this code and message."""
         self._ledger.move(
             job,
             JobState.FAILED,
@@ -327,11 +350,44 @@ class JobUpdater:
     def _apply(self, job: Job, outcome: Outcome) -> None:
         self._ledger.move(job, outcome.to, note=outcome.note, **outcome.changes)
         self._forget(job)
-        # What an earlier engine sent failed for a reason that may be gone since: whoever resumed
-        # says so, and if it is not, the next create stops the run.
+        # If an earlier engine sent this create, the reason may be gone: the operator who resumed
+        # the run says so. If it is not, the next create stops the run.
         if outcome.stop is not None and (job.intent_at or AT_ONCE) > self._began_at:
             self._stop(outcome.stop)
 
     def _forget(self, job: Job) -> None:
         for known in (self._ask_at, self._misses, self._refused_at):
             known.pop(job.no, None)
+
+
+def objection(job: Job, backup: Backup, clock_ahead: float) -> str | None:
+    """Return why this backup must not be deleted; None if it is what the job left behind in error.
+
+    Only the cloud knows whether a backup failed. Missing fields are no objection, as long as the
+    name or the volume is there.
+    """
+    if backup.status not in _FAILED:
+        return f"its status is {backup.status or 'unknown'}, not error"
+    volume = None if backup.volume_id is None else plain_id(backup.volume_id)
+    if volume not in (None, plain_id(job.volume_id)):
+        return f"it is of volume {backup.volume_id}, not of {job.volume_id}"
+    if backup.name is not None and backup.name.strip() != job.backup_name.strip():
+        return f"its name is {backup.name!r}, not {job.backup_name!r}"
+    if volume is None and backup.name is None:
+        return "the cloud tells neither its name nor its volume"
+    since = _first_create(job, clock_ahead)
+    if since is None:
+        return "nothing was sent for this job"
+    if backup.created_at is not None and backup.created_at < since - CLOCKS_DIFFER:
+        return "it is older than the run"
+    return None
+
+
+def _first_create(job: Job, clock_ahead: float) -> Cloud | None:
+    """The earliest time that the cloud's clock can have shown at the job's first create."""
+    sent = None if job.first_sent_at is None else Elapsed(float(job.first_sent_at))
+    spans = (
+        on_cloud_clock(job.first_cloud_at, sent, clock_ahead),
+        on_cloud_clock(job.intent_cloud_at, job.intent_at, clock_ahead),
+    )
+    return min((span[0] for span in spans if span is not None), default=None)

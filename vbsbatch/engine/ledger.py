@@ -1,4 +1,4 @@
-"""The run's open jobs in memory, and the one place that moves a job."""
+"""Holds the run's open jobs in memory; the only place that moves a job."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ Listener = Callable[[JobMoved | RunNoted], None]
 
 
 class Ledger:
-    """Knows every open job, counts all jobs by state, writes every move and tells who listens.
+    """Knows every open job, counts all jobs by state, writes every move and notifies the listeners.
 
-    Only open jobs are held in memory; the waiting ones stay in the store, however many there are.
+    Only open jobs are in memory. The waiting ones stay in the store, however many there are.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Ledger:
         cloud_now: Callable[[], Cloud],
         capped: bool = False,
     ) -> None:
-        """With `capped`, groups or zones have caps: any job's end may make room for another."""
+        """`capped`: groups or zones have caps, so the end of any job may make room for another."""
         self._cloud_now = cloud_now
         self._capped = capped
         self._journal = journal
@@ -54,32 +54,32 @@ class Ledger:
         self.open: dict[int, Job] = {}
         self.counts: Counter[JobState] = Counter()
         self.moves = 0
-        """How many moves there were: whoever counted before need not count again."""
+        """Number of moves so far: counts made before need no repeat while it stays the same."""
         self.retrying = 0
-        """How many of the waiting jobs have been tried before."""
+        """How many waiting jobs have been tried before."""
         self.changed = Signal()
-        """A job left the open states: there is room, something to claim, or an end."""
-        self.tracked = Signal()
-        """There is something to track sooner than was thought."""
+        """A job left the open states: there is room, something to claim, or the run has ended."""
+        self.poll_soon = Signal()
+        """There is something to poll earlier than planned."""
         self.waiting = anyio.Lock()
-        """Held while waiting jobs are claimed, and while they are selected and moved otherwise."""
+        """Held while waiting jobs are claimed, and while they are selected and moved by a
+        command."""
         self.earliest_due = AT_ONCE
         """No waiting job is due before this."""
-        self.surveyed = False
-        """The cloud was asked what it has of this run already: creates may begin."""
+        self.scanned = False
+        """The initial scan is done: creates may begin."""
         self.running_since: dict[int, Elapsed] = {}
-        """When this engine heard that a running job was accepted, or found it so."""
+        """When this engine learned that a running job was accepted, or found it running."""
         self.adopted = 0
         """Backups of this run that the store did not know of."""
-        self.looks = 0
-        """How often `look_again` was called."""
+        self.claim_requests = 0
+        """How often `claim_again` was called."""
 
     async def load(self) -> None:
-        """Take over what the store knows: the counts, and the jobs that an earlier engine
-        left open.
+        """Load the counts, and the jobs that an earlier engine left open.
 
-        A job that it left between intent and answer may have been accepted: it becomes unknown.
-        The engine's end is no fault of the job, and costs it no attempt.
+        A job that was left between intent and answer may have been accepted: it becomes unknown.
+        The end of the engine is not the job's fault, and costs it no attempt.
         """
         self.counts.update(await self._journal.counts())
         self.retrying = await self._journal.retrying()
@@ -100,7 +100,7 @@ class Ledger:
         await self._journal.flush()
 
     async def claim(self, limit: int, *, least_tried: bool = False) -> list[Job]:
-        """Take up to `limit` due jobs from waiting to submitting; durable when it returns."""
+        """Move up to `limit` due jobs from waiting to submitting; durable when it returns."""
         async with self.waiting:
             jobs = await self._journal.claim(
                 self._clock.elapsed(), limit, cloud_now=self._cloud_now(), least_tried=least_tried
@@ -111,13 +111,13 @@ class Ledger:
             self.counts[JobState.SUBMITTING] += len(jobs)
             self.retrying -= sum(job.attempts > 1 for job in jobs)
             if len(jobs) < limit:
-                # What comes back to waiting while the journal is asked lowers it again.
+                # A job that returns to waiting during this query lowers it again.
                 self.earliest_due = NEVER
                 due = await self._journal.next_due()
                 if due is not None:
                     self.earliest_due = min(self.earliest_due, due)
             else:
-                self.earliest_due = AT_ONCE  # there may be more where these came from
+                self.earliest_due = AT_ONCE  # there may be more due jobs
         return jobs
 
     def move(
@@ -129,7 +129,7 @@ class Ledger:
         note: str | None = None,
         **changes: Any,
     ) -> Job:
-        """Check the move, write the journal, tell whoever listens. `changes` are fields of
+        """Check the move, write the journal, notify the listeners. `changes` are fields of
         `Job`."""
         check_move(job.state, to)
         moved = replace(job, state=to, **changes)
@@ -143,31 +143,31 @@ class Ledger:
             note=note,
         )
         self._journal.record(event)
-        self._hold(moved, job.state)
-        self._tell(event)
+        self._track(moved, job.state)
+        self._emit(event)
         return moved
 
     def touch(self, job: Job, **changes: Any) -> Job:
-        """Change fields of an open job whose state stays."""
+        """Change fields of an open job without moving it."""
         touched = replace(job, **changes)
         self.open[job.no] = touched
         self._journal.touch(touched)
         return touched
 
     def postpone(self, job: Job, **changes: Any) -> None:
-        """Change fields of a waiting job, its due time among them."""
+        """Change fields of a waiting job, including its due time."""
         self._journal.touch(replace(job, **changes))
 
     def note(self, kind: str, text: str) -> None:
         """Record something that happened to the run as a whole."""
         event = RunNoted(at=self._clock.wall(), kind=kind, text=text)
         self._journal.record(event)
-        self._tell(event)
+        self._emit(event)
 
-    def look_again(self) -> None:
-        """There may be something to claim that was passed over before."""
+    def claim_again(self) -> None:
+        """Claim again: a job that was passed over before may be free now."""
         self.earliest_due = AT_ONCE
-        self.looks += 1
+        self.claim_requests += 1
         self.changed.notify()
 
     @property
@@ -179,7 +179,7 @@ class Ledger:
         """How many jobs are in each state."""
         return {state: n for state, n in self.counts.items() if n}
 
-    def _hold(self, job: Job, came_from: JobState) -> None:
+    def _track(self, job: Job, came_from: JobState) -> None:
         if job.attempts:
             self.retrying += (job.state is JobState.WAITING) - (came_from is JobState.WAITING)
         self.moves += 1
@@ -199,8 +199,8 @@ class Ledger:
             self.earliest_due = min(self.earliest_due, job.due_at)
         first = self.counts[JobState.RUNNING] + self.counts[JobState.UNKNOWN] == 1
         if first or job.state is JobState.UNKNOWN:
-            self.tracked.notify()
+            self.poll_soon.notify()
 
-    def _tell(self, event: JobMoved | RunNoted) -> None:
+    def _emit(self, event: JobMoved | RunNoted) -> None:
         for listener in self._listeners:
             listener(event)

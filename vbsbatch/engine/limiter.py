@@ -1,12 +1,13 @@
-"""How fast creates may go: never over the plan's rate, slower at once when the cloud says so.
+"""Limits how fast creates go: never above the plan's rate, and slower at once when the cloud asks
+for it.
 
 The exactness comes from the size of the bucket. A leaky bucket of capacity b that leaks r a second
-lets fewer than b + r through in any half-open second, so with b + r = R + 1 never more than R.
-A bucket of one permit (b = 1, r = R) would be exact too, but loses what each timer wakes too late;
-b = 1 + R/100 forgives 10 ms of lateness at the price of one percent. The cloud counts arrivals, and
-what was sent evenly arrives a little less so: four permits in a thousand are left unused for that.
-The bucket starts full, so that neither the start, nor a change of rate, nor a resumed run begins
-with a burst.
+lets fewer than b + r through in any half-open second. So with b + r = R + 1 it never lets through
+more than R. A bucket of one permit (b = 1, r = R) would be exact too, but loses the time by which
+each timer wakes too late; b = 1 + R/100 tolerates 10 ms of lateness at the price of one percent.
+The cloud counts arrivals, and creates that were sent evenly arrive a little less evenly: four
+permits in a thousand stay unused for that. The bucket starts full, so that neither the start, nor a
+change of rate, nor a resumed run begins with a burst.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ from vbsbatch.engine.tuning import Tuning
 from vbsbatch.model import AT_ONCE, LONG_AGO, Elapsed, Rate
 
 LATENESS = 0.01
-"""Fraction of the rate spent on forgiving late timers."""
+"""Fraction of the rate spent on tolerating late timers."""
 
 UNEVENNESS = 0.004
-"""Fraction of the rate left unused, for creates that arrive closer together than they were sent."""
+"""Fraction of the rate left unused, because creates may arrive closer together than they were
+sent."""
 
 
 def bucket(rate: Rate) -> tuple[float, float]:
-    """Capacity and seconds to drain it, for at most `rate.count` permits in any `rate.per`
-    seconds."""
+    """Return the capacity, and the seconds to drain it, for at most `rate.count` permits in any
+    `rate.per` seconds."""
     capacity = 1 + rate.count * LATENESS
     leak_per_second = rate.count * (1 - LATENESS - UNEVENNESS) / rate.per
     return capacity, capacity / leak_per_second
@@ -62,7 +64,7 @@ class CreateLimiter:
             self._climb()
             bucket = await self._full_bucket()
             if bucket.has_capacity():
-                await bucket.acquire()  # at once: there is no wait to break off
+                await bucket.acquire()  # returns at once: there is no wait to cancel
             else:
                 with anyio.CancelScope() as self._waiting:
                     await bucket.acquire()
@@ -70,7 +72,7 @@ class CreateLimiter:
                 return
 
     async def permit_now(self) -> bool:
-        """Take a permit if there is one at this moment; never waits for one."""
+        """Take a permit if one is free now; never waits."""
         if self._now() < self._held_until:
             return False
         self._climb()
@@ -81,21 +83,22 @@ class CreateLimiter:
         return True
 
     def wake(self) -> None:
-        """The machine slept: who waits looks at the clock again, which the loop's timers do not."""
+        """Wake all waiters to check the clock again after the machine slept; the loop's timers do
+        not."""
         self._woken.notify()
 
     def set_ceiling(self, rate: Rate) -> None:
-        """An operator's rate: both the new ceiling and the rate in force."""
+        """Set an operator's rate: both the new ceiling and the rate in force."""
         self._ceiling = rate
         self._use(rate)
 
     def throttled(
         self, *, sent_at: Elapsed, retry_after: float | None, limit: Rate | None
     ) -> tuple[Rate, Rate] | None:
-        """A create sent at `sent_at` was refused as too fast. The old and new rate, if it
-        was lowered.
+        """Handle a create, sent at `sent_at`, that was refused as too fast.
 
-        Answers to requests that left before the last lowering say nothing about the new rate.
+        Returns the old and the new rate if the rate was lowered. Answers to requests that left
+        before the last lowering say nothing about the new rate.
         """
         now, longest = self._now(), self._tuning.throttle_hold_longest
         hold = self._tuning.throttle_hold if retry_after is None else min(retry_after, longest)
@@ -114,8 +117,8 @@ class CreateLimiter:
         now = self._rate
         half = max(now.per_second / 2, min(self._tuning.lowest_rate, now.per_second))
         if limit is not None and limit.count > 0 and limit.per_second < now.per_second:
-            # The gateway's own figure may be shared with other users: a little below it. Of its
-            # unit and the plan's the shorter keeps the windows of both.
+            # The gateway's figure may be shared with other users, so stay a little below it. The
+            # shorter of its unit and the plan's keeps the windows of both.
             per = min(limit.per, self._ceiling.per)
             return Rate(count=0.9 * limit.per_second * per, per=per)
         return Rate(count=half * now.per, per=now.per)
@@ -134,7 +137,7 @@ class CreateLimiter:
     def _use(self, rate: Rate) -> None:
         self._rate = rate
         self._bucket = None
-        self._waiting.cancel()  # who waits for a permit of the old rate starts anew
+        self._waiting.cancel()  # waiters for a permit of the old rate start again
 
     async def _full_bucket(self) -> AsyncLimiter:
         if self._bucket is None:

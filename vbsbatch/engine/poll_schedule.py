@@ -1,4 +1,4 @@
-"""When to look at the cloud's list again: soon while something is due, seldom while nothing
+"""Decides when to sweep the cloud's list: soon while something is due, seldom while nothing
 moves."""
 
 from __future__ import annotations
@@ -14,26 +14,25 @@ class PollSchedule:
 
     def __init__(self, tuning: Tuning, *, in_flight: int) -> None:
         self._tuning = tuning
-        # One sweep can free no more places than there are: few places need more sweeps a backup.
+        # A sweep can free no more slots than there are: few slots need more sweeps per backup.
         self._sweeps_per_create = max(tuning.sweeps_per_create, 2 / in_flight)
         self._shortest: float | None = None
         self._sweeps = 0
 
     def ended(self, took: float) -> None:
-        """A backup ended `took` seconds after its create."""
+        """Record that a backup ended `took` seconds after its create."""
         self._shortest = took if self._shortest is None else min(self._shortest, took)
 
-    def swept(self) -> None:
-        """One page of the list was read."""
+    def page_read(self) -> None:
+        """Record that one page of the list was read."""
         self._sweeps += 1
 
     def next(
         self, *, last: Elapsed, creates: int, sent: Iterable[Elapsed], settle: Iterable[Elapsed]
     ) -> Elapsed:
-        """When to sweep next. `last`: the sweep before; `creates`: creates sent by this engine;
-        `sent`: when each running backup was asked for; `settle`: when each unknown job can
-        be judged.
-        """
+        """Return when to sweep next. `last`: the previous sweep; `creates`: creates sent by this
+        engine; `sent`: when each running backup was requested; `settle`: when each unknown job can
+        be judged."""
         wanted = list(settle)
         oldest = min(sent, default=None)
         if oldest is not None:
@@ -45,11 +44,11 @@ class PollSchedule:
         return self._within_budget(soonest, last, creates, last if oldest is None else oldest)
 
     def _due(self, oldest: Elapsed, last: Elapsed) -> Elapsed:
-        """When a running backup is next worth a look."""
+        """When the next sweep for running backups is due."""
         tuning = self._tuning
         if self._shortest is None:
-            # Nothing has ended yet: look at growing ages of the oldest, so that short
-            # ones are seen soon.
+            # Nothing has ended yet: sweep at growing ages of the oldest backup, so that short
+            # backups are seen soon.
             return last + min(max((last - oldest) / 2, tuning.freshest), tuning.fresh)
         rest = min(max(self._shortest / 20, tuning.freshest), tuning.fresh)
         due = max(oldest + self._shortest * 0.9, last + rest)
@@ -59,7 +58,7 @@ class PollSchedule:
         tuning = self._tuning
         if self._sweeps < tuning.sweeps_free + self._sweeps_per_create * creates:
             return at
-        # Out of budget: freshness in proportion to how long the backups take anyway.
+        # Out of budget: freshness in proportion to how long the backups take.
         patience = tuning.thrifty
         if self._shortest is not None:
             patience = min(patience, max(3 * self._shortest, tuning.freshest))

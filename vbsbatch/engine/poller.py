@@ -1,17 +1,18 @@
-"""Sweeps the cloud's list: when to look, how far to read, and whether creates may begin.
+"""Sweeps the cloud's list: when to sweep, how far to read, and whether creates may begin.
 
-The list tells the state of up to 1000 backups a call. What it says about each job is in
+The list shows the state of up to 1000 backups per call. What it means for each job is in
 `vbsbatch/engine/job_updates.py`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import anyio
 from aiolimiter import AsyncLimiter
 
 from vbsbatch.engine.initial_scan import UNCERTAIN, InitialScan
 from vbsbatch.engine.job_updates import JobUpdater
-from vbsbatch.engine.page_reader import PageReader
 from vbsbatch.engine.poll_schedule import PollSchedule
 from vbsbatch.engine.read_backoff import ReadBackoff
 from vbsbatch.engine.reconcile import (
@@ -24,12 +25,12 @@ from vbsbatch.engine.reconcile import (
     status,
 )
 from vbsbatch.engine.run_context import RunContext
-from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
-from vbsbatch.model import AT_ONCE, Backup, Elapsed, Job, JobState, on_cloud_clock
+from vbsbatch.errors import CloudRefused, CloudUnavailable, ListChanged, SignInError
+from vbsbatch.model import AT_ONCE, Backup, BackupPage, Elapsed, Job, JobState, on_cloud_clock
 
 
 class Poller:
-    """One task that keeps every open job's state as fresh as the call budget allows."""
+    """One task that keeps the state of every open job as fresh as the call budget allows."""
 
     def __init__(self, work: RunContext) -> None:
         self._ledger = work.ledger
@@ -42,59 +43,59 @@ class Poller:
         self._wake = work.wake
         self._run = work.run
         self._resumed = work.resumed
-        self._cadence = PollSchedule(work.tuning, in_flight=work.settings.limits.in_flight)
+        self._schedule = PollSchedule(work.tuning, in_flight=work.settings.limits.in_flight)
         self._reads = AsyncLimiter(1, 1 / work.tuning.reads_per_second)
         self._last = self._began_at = work.clock.elapsed()
-        self._looked = False
-        self._outages = ReadBackoff(
+        self._read_once = False
+        self._backoff = ReadBackoff(
             work.tuning,
             settle=work.settings.retry.settle,
             now=work.clock.elapsed,
             note=work.ledger.note,
         )
         self._pages = PageReader(
-            work, reads=self._reads, outages=self._outages, asked=self._cadence.swept
+            work, reads=self._reads, backoff=self._backoff, on_request=self._schedule.page_read
         )
-        self._conclusions = JobUpdater(
-            work, reads=self._reads, cadence=self._cadence, began_at=self._began_at
+        self._updater = JobUpdater(
+            work, reads=self._reads, schedule=self._schedule, began_at=self._began_at
         )
 
     async def run(self) -> None:
-        """Sweep for ever; ends by cancellation."""
+        """Sweep until cancelled."""
         while True:
             await self._until_due()
             try:
                 await self._sweep()
             except CloudUnavailable as error:
-                self._outages.rest(error)
+                self._backoff.back_off(error)
             except (CloudRefused, SignInError) as error:
                 self._stop(f"cannot read the backups: {error}")
                 await anyio.sleep_forever()
             else:
-                self._outages.recovered()
+                self._backoff.recovered()
 
     async def _until_due(self) -> None:
         while (wait := self._due() - self._clock.elapsed()) > 0:
-            await self._ledger.tracked.wait(wait)
+            await self._ledger.poll_soon.wait(wait)
 
     def _due(self) -> Elapsed:
-        if not self._looked:  # nothing is sent before
-            return max(self._began_at, self._outages.not_before)
+        if not self._read_once:  # nothing is sent before the first sweep
+            return max(self._began_at, self._backoff.not_before)
         jobs = self._ledger.open.values()
         unsure = [j.unknown_at or AT_ONCE for j in jobs if j.state is JobState.UNKNOWN]
-        if not self._ledger.surveyed:
+        if not self._ledger.scanned:
             unsure.append(self._began_at)
-        readable, settle = self._outages.readable_since, self._settings.retry.settle
-        due = self._cadence.next(
+        readable, settle = self._backoff.readable_since, self._settings.retry.settle
+        due = self._schedule.next(
             last=self._last,
             creates=self._service.create_calls,
-            sent=[self._conclusions.since(j) for j in jobs if j.state is JobState.RUNNING],
+            sent=[self._updater.since(j) for j in jobs if j.state is JobState.RUNNING],
             settle=[settled_at(at, readable, settle) for at in unsure],
         )
-        return max(due, self._outages.not_before)
+        return max(due, self._backoff.not_before)
 
     async def _sweep(self) -> None:
-        """One look at the list, and what it says of every job that was open when it began."""
+        """Sweep the list once, and update every job that was open when the sweep began."""
         self._last = self._clock.elapsed()
         jobs = [
             job
@@ -103,78 +104,125 @@ class Poller:
         ]
         if self._ledger.ended:
             await anyio.sleep_forever()
-        if self._ledger.surveyed and not jobs:
+        if self._ledger.scanned and not jobs:
             return
-        seen, complete = await self._look(jobs)
-        self._outages.looked()
-        await self._conclusions.draw(jobs, seen, complete)
-        if not self._ledger.surveyed and seen.sight.conclusive:
-            self._begin_to_send()
+        observations, complete = await self._read_list(jobs)
+        self._backoff.sweep_finished()
+        await self._updater.update(jobs, observations, complete)
+        if not self._ledger.scanned and observations.snapshot.conclusive:
+            self._allow_creates()
 
-    async def _look(self, jobs: list[Job]) -> tuple[Observations, bool]:
-        """Read pages, newest first, until nothing further can matter: one, that shows that the list
-        can be read, where no engine has driven the run before."""
+    async def _read_list(self, jobs: list[Job]) -> tuple[Observations, bool]:
+        """Read pages, newest first, until the rest cannot matter.
+
+        If no engine has driven the run before, one page is enough: it shows that the list can be
+        read.
+        """
         started_at = self._clock.elapsed()
-        self._outages.look()
+        self._backoff.sweep_started()
         listed = await self._pages.read(None)
-        # Only now: the first answer's `Date` may be the first to tell the server's clock.
-        sight = self._sight(started_at)
-        seen, survey = (
-            Observations(index=Index(jobs), sight=sight),
-            InitialScan(self._journal, sight),
-        )
-        since = needed_since(jobs, sight)
+        # Not earlier: the `Date` of the first answer may be the first sign of the server's clock.
+        snapshot = self._snapshot(started_at)
+        observations = Observations(index=Index(jobs), snapshot=snapshot)
+        scan = InitialScan(self._journal, snapshot)
+        since = needed_since(jobs, snapshot)
         shown: list[Backup] = []
         for _ in range(self._tuning.pages_at_most):
-            seen.add(listed.backups)
+            observations.add(listed.backups)
             shown += listed.backups
-            if sight.surveying:
-                await survey.add(listed.backups)
-            if listed.next is None or sight.first_of_all or reaches_back(shown, since):
-                self._looked = True
-                if sight.surveying:
-                    await self._take_over(survey)
-                return seen, True
-            if not sight.surveying and self._rest_alone(jobs, seen):
-                return seen, False
+            if snapshot.scanning:
+                await scan.add(listed.backups)
+            if listed.next is None or snapshot.first_engine or reaches_back(shown, since):
+                self._read_once = True
+                if snapshot.scanning:
+                    await self._adopt(scan)
+                return observations, True
+            if not snapshot.scanning and self._few_unseen(jobs, observations):
+                return observations, False
             listed = await self._pages.read(listed.next)
         raise CloudUnavailable(f"the list does not end within {self._tuning.pages_at_most} pages")
 
-    async def _take_over(self, survey: InitialScan) -> None:
-        """What the cloud has of jobs that the store takes for waiting becomes theirs."""
-        self._conclusions.leftovers |= survey.left
-        adopted, uncertain = await survey.take_over(self._ledger, self._clock.elapsed())
+    async def _adopt(self, scan: InitialScan) -> None:
+        """Take over what the cloud has of jobs that are waiting in the store."""
+        self._updater.leftovers |= scan.leftovers
+        adopted, uncertain = await scan.take_over(self._ledger, self._clock.elapsed())
         if adopted:
             self._ledger.adopted += len(adopted)
             many = "1 backup" if len(adopted) == 1 else f"{len(adopted)} backups"
             words = f"took over {many} of this run that the store did not know of"
             self._ledger.note("run", f"{words}: it is an old copy, or was made anew")
         for each in uncertain:
-            self._conclusions.fail(each.job, "uncertain", each.backup.fail_reason or UNCERTAIN)
+            self._updater.fail(each.job, "uncertain", each.backup.fail_reason or UNCERTAIN)
         for job, backup in adopted:
-            await self._conclusions.found(job, backup, status(backup))
+            await self._updater.found(job, backup, status(backup))
 
-    def _begin_to_send(self) -> None:
-        self._ledger.surveyed = True
+    def _allow_creates(self) -> None:
+        self._ledger.scanned = True
         self._wake()
 
-    def _sight(self, started_at: Elapsed) -> Snapshot:
+    def _snapshot(self, started_at: Elapsed) -> Snapshot:
         ahead, run = self._service.clock_ahead, self._run
         return Snapshot(
             started_at=started_at,
             clock_ahead=ahead,
             names_unique=self._settings.names_unique,
             settle=self._settings.retry.settle,
-            readable_since=self._outages.readable_since,
+            readable_since=self._backoff.readable_since,
             began_at=self._began_at,
             resumed=self._resumed,
-            surveying=not self._ledger.surveyed,
+            scanning=not self._ledger.scanned,
             run_since=on_cloud_clock(run.created_cloud_at, Elapsed(float(run.created_at)), ahead),
-            leftovers=self._conclusions.leftovers,
+            leftovers=self._updater.leftovers,
         )
 
-    def _rest_alone(self, jobs: list[Job], seen: Observations) -> bool:
-        unseen = [job for job in jobs if job.no not in seen.found]
+    def _few_unseen(self, jobs: list[Job], observations: Observations) -> bool:
+        unseen = [job for job in jobs if job.no not in observations.found]
         return len(unseen) <= self._tuning.alone_at_most and all(
             job.state is JobState.RUNNING and job.backup_id for job in unseen
         )
+
+
+class PageReader:
+    """Reads pages of the list for the poller, with retries and within the read rate; calls
+    `on_request` for each request."""
+
+    def __init__(
+        self,
+        work: RunContext,
+        *,
+        reads: AsyncLimiter,
+        backoff: ReadBackoff,
+        on_request: Callable[[], None],
+    ) -> None:
+        self._service = work.service
+        self._ledger = work.ledger
+        self._tuning = work.tuning
+        self._reads = reads
+        self._backoff = backoff
+        self._on_request = on_request
+
+    async def read(self, page: str | None) -> BackupPage:
+        """Read one page.
+
+        A page in the middle of a list is retried before the sweep fails: of many pages, one would
+        fail almost every time.
+        """
+        tries = 1 if page is None else self._tuning.page_tries
+        while True:
+            await self._reads.acquire()
+            self._on_request()
+            try:
+                return await self._ask(page)
+            except ListChanged:
+                raise
+            except CloudUnavailable as error:
+                self._backoff.page_failed()
+                tries -= 1
+                if not tries or error.retry_after:
+                    raise
+            await anyio.sleep(self._tuning.read_retry_first)
+
+    async def _ask(self, page: str | None) -> BackupPage:
+        if self._ledger.scanned:
+            return await self._service.backups(page)
+        return await self._service.initial_scan(page)

@@ -1,4 +1,4 @@
-"""Reads that fail: when to ask again, and since when the lists can be believed."""
+"""Backs off when reads fail, and tracks since when the lists can be trusted."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from vbsbatch.errors import CloudUnavailable
 from vbsbatch.model import AT_ONCE, Elapsed
 
 LASTING = 4
-"""So many failed reads in a row are told to whoever watches."""
+"""After this many failed reads in a row, observers are notified."""
 
 
 class ReadBackoff:
-    """What the tracker knows of its reads that found the cloud unavailable.
+    """Tracks the poller's reads that found the cloud unavailable.
 
-    `settle` is the plan's, in seconds; `now` is our clock, `note` tells an outage and its end: a
-    kind of note, and the words.
+    `settle` is the plan's, in seconds. `now` is our clock. `note` reports an outage and its end; it
+    takes the kind of note and its text.
     """
 
     def __init__(
@@ -28,9 +28,9 @@ class ReadBackoff:
         note: Callable[[str, str], None],
     ) -> None:
         self.not_before = AT_ONCE
-        """No read before this."""
+        """No read starts before this."""
         self.readable_since = AT_ONCE
-        """A list proves no absence before the settle time has passed since this."""
+        """A list proves absence only after the settle time has passed since this."""
         self._tuning = tuning
         self._settle = settle
         self._now = now
@@ -38,26 +38,26 @@ class ReadBackoff:
         self._failures = 0
         self._unreadable_since: Elapsed | None = None
 
-    def look(self) -> None:
-        """A look at the list begins.
+    def sweep_started(self) -> None:
+        """Record that a sweep starts.
 
-        An outage that left less than half of the settle time takes it anew; a shorter one, or a
-        list that fails every now and then, must not put off what there is to prove.
+        An outage of at least half the settle time starts the settle time again. A shorter one, or a
+        list that fails now and then, must not delay the proof of absence.
         """
         since, now = self._unreadable_since, self._now()
         if since is not None and now - since >= self._settle / 2:
             self.readable_since = now
 
     def page_failed(self) -> None:
-        """A page of the list did not come."""
+        """Record that a page of the list could not be read."""
         self._unreadable_since = self._unreadable_since or self._now()
 
-    def looked(self) -> None:
-        """The list was read to where it had to be."""
+    def sweep_finished(self) -> None:
+        """Record that the list was read as far as necessary."""
         self._unreadable_since = None
 
-    def rest(self, error: CloudUnavailable) -> None:
-        """The cloud did not answer a read: that proves nothing; ask again, ever more seldom."""
+    def back_off(self, error: CloudUnavailable) -> None:
+        """Back off after a failed read, for longer each time. A failed read proves nothing."""
         self._failures += 1
         pause = self._tuning.read_retry_first * 2.0 ** min(self._failures - 1, 10)
         pause = max(min(pause, self._tuning.read_retry_longest), error.retry_after or 0.0)
@@ -68,7 +68,7 @@ class ReadBackoff:
             self._note("run", f"still cannot read the backups: {error}")
 
     def recovered(self) -> None:
-        """Every read of a sweep was answered."""
+        """Record that every read of a sweep was answered."""
         if self._failures:
             kind = "run" if self._failures >= LASTING else "sweep"
             tries = "1 try" if self._failures == 1 else f"{self._failures} tries"

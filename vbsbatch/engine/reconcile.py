@@ -1,4 +1,5 @@
-"""Whose backup is it, and what does it mean: the cloud's list against our open jobs. Pure."""
+"""Matches the cloud's list with our open jobs: which backup belongs to which job, and what it
+means. Pure."""
 
 from __future__ import annotations
 
@@ -9,79 +10,85 @@ from enum import StrEnum
 from vbsbatch.model import AT_ONCE, Backup, Cloud, Elapsed, Job, JobState, on_cloud_clock, plain_id
 
 SLACK = 2.0
-"""Seconds by which `created_at` and our clock (corrected by `Date`, whole seconds) may disagree."""
+"""Seconds by which `created_at` and our clock (corrected by `Date`, whole seconds) may differ."""
 
 FUTURE = 300.0
-"""Seconds by which a backup may be younger than the beginning of the look that shows it: a look may
+"""Seconds by which a backup may be newer than the start of the sweep that shows it: a sweep may
 take a while."""
 
 CLOCKS_DIFFER = 86400.0
-"""Seconds by which a clock may have been set since a create, the server's or ours: absence is not
-proved by pages that end at its time, but by those a day older."""
+"""Seconds by which the server's clock or ours may have been set since a create. Pages that end at
+the time of the create do not prove absence; the pages must go back a day further."""
 
 SORTED = 10
-"""So many entries in a row that are sorted newest first are no chance."""
+"""This many entries in a row that are sorted newest first are not sorted by chance."""
 
 ERRORED = frozenset({"error", "deleting", "error_deleting", "deleted"})
 """Statuses of a backup that will never be available."""
 
 AVAILABLE = frozenset({"available", "restoring", "error_restoring"})
-"""Statuses of a backup that was made; restoring from it does not unmake it."""
+"""Statuses of a backup that was completed; a restore from it does not change that."""
 
 
 class Observed(StrEnum):
-    """What a sweep says about one open job."""
+    """What a sweep shows about one open job."""
 
-    AVAILABLE = "available"  # its backup is there
+    AVAILABLE = "available"  # its backup is available
     WORKING = "working"  # its backup is being made
     ERRORED = "errored"  # its backup ended in error
     DELETED = "deleted"  # its backup is being deleted, not by us
-    ABSENT = "absent"  # the whole list was read in time and does not hold it
-    UNCERTAIN = "uncertain"  # a backup of this name exists whose age the cloud does not tell
+    ABSENT = "absent"  # the whole list was read in time and does not contain it
+    UNCERTAIN = "uncertain"  # a backup of this name exists, but the cloud does not give its age
     UNSEEN = "unseen"  # nothing is known this time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
-    """What one look at the cloud's list showed."""
+    """The conditions of one sweep of the cloud's list."""
 
     started_at: Elapsed
-    """When the first request of the look was sent."""
+    """When the first request of the sweep was sent."""
     clock_ahead: float
     """Server clock minus our elapsed clock."""
     names_unique: bool
     """Whether a backup name belongs to one run only."""
     settle: float
-    """How long a create may stay invisible."""
+    """How long a create may stay invisible, in seconds."""
     readable_since: Elapsed = AT_ONCE
-    """When the cloud's lists could be read again after the last outage; `AT_ONCE` without one."""
+    """When the cloud's lists became readable after the last outage; `AT_ONCE` without one."""
     began_at: Elapsed = AT_ONCE
     """When the engine began."""
     resumed: bool = False
-    """Another engine may have driven the run until then, on this store or on a copy of it."""
-    surveying: bool = False
-    """This engine has sent nothing yet: what is ours, but not in the store, was made by another."""
+    """Another engine may have driven the run before, from this store or from a copy of it."""
+    scanning: bool = False
+    """This engine has not sent anything yet: a backup of ours that the store does not know was made
+    by another engine."""
     run_since: tuple[Cloud, Cloud] | None = None
-    """The earliest and the latest that the cloud's clock can have shown when the run was made."""
+    """The earliest and the latest time that the cloud's clock can have shown when the run was
+    created."""
     leftovers: Collection[str] = ()
-    """What earlier attempts are known to have left behind in error, by id."""
+    """Backups in error that earlier attempts are known to have left behind, by id."""
 
     @property
     def cloud_now(self) -> Cloud:
-        """What the cloud's clock showed when the look began."""
+        """What the cloud's clock showed when the sweep began."""
         return Cloud(float(self.started_at) + self.clock_ahead)
 
     @property
-    def first_of_all(self) -> bool:
-        """No engine has driven the run before, nor sent anything: nothing of it can be there."""
-        return self.surveying and not self.resumed
+    def first_engine(self) -> bool:
+        """No engine has driven the run before, and this one has sent nothing: the cloud cannot have
+        any of its backups."""
+        return self.scanning and not self.resumed
 
     @property
     def conclusive(self) -> bool:
-        """Whether it proves for the whole run what is not there. Creates of another engine may have
-        been under way when this one began, and may have been invisible for `settle`."""
+        """Whether the sweep proves absence for the whole run.
+
+        Creates of another engine may have been under way when this one began, and may have stayed
+        invisible for `settle`.
+        """
         settled = settled_at(self.began_at, self.readable_since, self.settle)
-        return not (self.surveying and self.resumed) or self.started_at >= settled
+        return not (self.scanning and self.resumed) or self.started_at >= settled
 
 
 class Index:
@@ -97,101 +104,104 @@ class Index:
             self._by_words |= {(name, volume): job, (name, None): job, (None, volume): job}
 
     def job_of(self, backup: Backup) -> Job | None:
-        """The job whose backup this may be, by id or by exact name and volume; where the cloud
-        does not tell one of the two, by the other.
+        """Return the job that may own this backup, by id or by exact name and volume; if the cloud
+        leaves one of these two out, by the other.
 
-        The cloud's own filters compare loosely (case, accents, trailing blanks), so they
-        are not asked.
+        The cloud's own filters compare loosely (case, accents, trailing blanks), so they are not
+        used.
         """
         volume = None if backup.volume_id is None else plain_id(backup.volume_id)
         return self._by_id.get(plain_id(backup.id)) or self._by_words.get((backup.name, volume))
 
 
-def is_ours(job: Job, backup: Backup, sight: Snapshot) -> bool | None:
-    """Whether `backup`, which `Index.job_of` found for the job, was made by it; None: cannot
-    tell."""
+def is_ours(job: Job, backup: Backup, snapshot: Snapshot) -> bool | None:
+    """Whether the job made `backup`, which `Index.job_of` found for it; None: unknown."""
     if job.settings.source_backup_id == backup.id:
-        return True  # told of this very job, by a service that restores or deletes
+        return True  # reported for this job by a service that restores or deletes
     known = job.backup_id is not None and plain_id(job.backup_id) == plain_id(backup.id)
     if job.errored_backup_id and plain_id(job.errored_backup_id) == plain_id(backup.id):
         return job.state is JobState.RUNNING and known
     errored = backup.status in ERRORED
-    if job.backup_id is not None and (known or errored or not sight.surveying):
+    if job.backup_id is not None and (known or errored or not snapshot.scanning):
         return known
-    if errored and backup.id in sight.leftovers:
+    if errored and backup.id in snapshot.leftovers:
         return False
-    if not errored and sight.names_unique and backup.name is not None:
+    if not errored and snapshot.names_unique and backup.name is not None:
         return True
     if errored:
-        return made_since(backup, newest_intent(job, sight), sight) is True
-    # Any of its creates may have made it; the cloud's clock may have been set back between two.
-    since = {made_since(backup, span, sight) for span in _intents(job, sight)}
+        return made_since(backup, newest_intent(job, snapshot), snapshot) is True
+    # Any of its creates may have made it; the cloud's clock may have been set back between two of
+    # them.
+    since = {made_since(backup, span, snapshot) for span in _intents(job, snapshot)}
     return True if True in since else None if None in since else False
 
 
 Span = tuple[Cloud, Cloud]
-"""The earliest and the latest that the cloud's clock can have shown at one moment."""
+"""The earliest and the latest time that the cloud's clock can have shown at one moment."""
 
 
-def newest_intent(job: Job, sight: Snapshot) -> Span | None:
+def newest_intent(job: Job, snapshot: Snapshot) -> Span | None:
     """When the job's newest create was about to be sent."""
-    return on_cloud_clock(job.intent_cloud_at, job.intent_at, sight.clock_ahead)
+    return on_cloud_clock(job.intent_cloud_at, job.intent_at, snapshot.clock_ahead)
 
 
-def first_intent(job: Job, sight: Snapshot) -> Span | None:
-    """When its first create was; for a job that has sent none as far as the store knows, when the
-    run was made."""
-    newest = newest_intent(job, sight)
+def first_intent(job: Job, snapshot: Snapshot) -> Span | None:
+    """When the job's first create was about to be sent; if the store knows of none, when the run
+    was created."""
+    newest = newest_intent(job, snapshot)
     if job.first_cloud_at is None:
         if job.first_sent_at is None:
-            return newest or sight.run_since
-        return on_cloud_clock(None, Elapsed(float(job.first_sent_at)), sight.clock_ahead)
+            return newest or snapshot.run_since
+        return on_cloud_clock(None, Elapsed(float(job.first_sent_at)), snapshot.clock_ahead)
     if newest is None or job.intent_cloud_at is None:
         return job.first_cloud_at, job.first_cloud_at
-    # By as much as the cloud's clock was set since the newest, at least and at most.
+    # The least and the most by which the cloud's clock was set since the newest create.
     before, after = (at - job.intent_cloud_at for at in newest)
     return job.first_cloud_at + before, job.first_cloud_at + after
 
 
-def _intents(job: Job, sight: Snapshot) -> list[Span | None]:
-    first, newest = first_intent(job, sight), newest_intent(job, sight)
+def _intents(job: Job, snapshot: Snapshot) -> list[Span | None]:
+    first, newest = first_intent(job, snapshot), newest_intent(job, snapshot)
     return [first] if newest is None else [first, newest]
 
 
-def made_since(backup: Backup, since: Span | None, sight: Snapshot) -> bool | None:
-    """Whether the backup was made after that moment; None: cannot tell, as of one from a time that
-    the cloud's clock has yet to reach, which was set back since."""
+def made_since(backup: Backup, since: Span | None, snapshot: Snapshot) -> bool | None:
+    """Whether the backup was made after that moment; None: unknown.
+
+    Unknown, for example, if the cloud's clock was set back and has not yet reached the backup's
+    time again.
+    """
     if backup.created_at is None or since is None:
         return None
     earliest, latest = since
     if backup.created_at < earliest - SLACK:
         return False
-    told = latest - SLACK <= backup.created_at <= sight.cloud_now + FUTURE
+    told = latest - SLACK <= backup.created_at <= snapshot.cloud_now + FUTURE
     return True if told and backup.name is not None else None
 
 
 def already_errored(job: Job) -> bool:
-    """Whether an engine before us put the deletion of its backup on record: it may have asked for
-    it."""
+    """Whether an earlier engine recorded the intent to delete the job's backup, and so may have
+    requested it."""
     return job.backup_id is not None and job.backup_id == job.errored_backup_id
 
 
 @dataclass(slots=True)
 class Observations:
-    """What the pages of one look showed of our open jobs, collected page by page."""
+    """What the pages of one sweep show about our open jobs, collected page by page."""
 
     index: Index
-    sight: Snapshot
+    snapshot: Snapshot
     found: dict[int, Backup] = field(default_factory=dict)
     uncertain: set[int] = field(default_factory=set)
 
     def add(self, backups: Iterable[Backup]) -> None:
-        """Take one page in; of several backups of one job the better one counts."""
+        """Add one page; of several backups of one job the best one counts."""
         for backup in backups:
             job = self.index.job_of(backup)
             if job is None:
                 continue
-            ours = is_ours(job, backup, self.sight)
+            ours = is_ours(job, backup, self.snapshot)
             if ours is None:
                 self.uncertain.add(job.no)
             elif ours:
@@ -199,20 +209,20 @@ class Observations:
                 self.found[job.no] = backup if known is None else max(known, backup, key=rank)
 
     def of(self, job: Job, *, complete: bool) -> Observed:
-        """What the look says about `job`; `complete`: all that was made since its intent
-        was read."""
+        """What the sweep shows about `job`; `complete`: it read everything that was made since the
+        job's intent."""
         backup = self.found.get(job.no)
         if backup is not None:
             return status(backup)
-        complete = complete and self.sight.conclusive
-        if not (complete and _in_time(job, self.sight)):
+        complete = complete and self.snapshot.conclusive
+        if not (complete and _in_time(job, self.snapshot)):
             return Observed.UNSEEN
         return Observed.UNCERTAIN if job.no in self.uncertain else Observed.ABSENT
 
 
 def reaches_back(shown: Collection[Backup], since: Cloud | None) -> bool:
-    """Whether a list that is sorted newest first was shown back to `since` (server clock): what
-    follows does not matter. A few entries may stand in that order by chance."""
+    """Whether a list that is sorted newest first was read back to `since` (server clock), so that
+    the rest does not matter. A few entries may be in that order by chance."""
     if since is None or len(shown) < SORTED:
         return False
     times = [backup.created_at for backup in shown if backup.created_at is not None]
@@ -221,20 +231,20 @@ def reaches_back(shown: Collection[Backup], since: Cloud | None) -> bool:
     return times[-1] < since - SLACK
 
 
-def needed_since(jobs: Collection[Job], sight: Snapshot) -> Cloud | None:
-    """Server time before which no listed backup can matter to any of `jobs`, nor, as long as this
-    engine has sent nothing, to the run; None: all may matter."""
-    spans = [span for job in jobs for span in _intents(job, sight)]
-    spans += [sight.run_since] if sight.surveying else []
+def needed_since(jobs: Collection[Job], snapshot: Snapshot) -> Cloud | None:
+    """Server time before which no listed backup can matter to any of `jobs`, or to the run while
+    this engine has sent nothing; None: all may matter."""
+    spans = [span for job in jobs for span in _intents(job, snapshot)]
+    spans += [snapshot.run_since] if snapshot.scanning else []
     known = [earliest for span in spans if span is not None for earliest in span[:1]]
     if not known or len(known) < len(spans):
         return None
-    unsure = sight.surveying or any(job.state is JobState.UNKNOWN for job in jobs)
+    unsure = snapshot.scanning or any(job.state is JobState.UNKNOWN for job in jobs)
     return min(known) - (CLOCKS_DIFFER if unsure else 0.0)
 
 
 def status(backup: Backup) -> Observed:
-    """What the status of a backup that is ours means."""
+    """What the status of a backup of ours means."""
     if backup.status in AVAILABLE:
         return Observed.AVAILABLE
     if backup.status == "error":
@@ -245,24 +255,26 @@ def status(backup: Backup) -> Observed:
 
 
 def rank(backup: Backup) -> tuple[int, float, bool]:
-    """Available counts before in work, in work before errored; then the newest; of two as new,
-    the one that says that it failed."""
+    """Sort key: available before in progress, in progress before errored; then the newest; of two
+    equally new ones, the one that reports an error."""
     good = 2 if backup.status in AVAILABLE else 0 if backup.status in ERRORED else 1
     return good, float(backup.created_at or 0.0), backup.status == "error"
 
 
 def settled_at(unknown_at: Elapsed, readable_since: Elapsed, settle: float) -> Elapsed:
-    """From when on a look proves that nothing was made.
+    """From when on a sweep proves absence.
 
-    A service that hung works off what it held back as it comes back: the settle time begins anew.
+    A service that hung works through its backlog as it comes back, so the settle time starts again.
     """
     return max(unknown_at, readable_since) + settle
 
 
-def _in_time(job: Job, sight: Snapshot) -> bool:
-    """Promise 1: only a look that began after the settle time proves that nothing was made."""
+def _in_time(job: Job, snapshot: Snapshot) -> bool:
+    """Promise 1: only a sweep that began after the settle time proves absence."""
     if job.state is not JobState.UNKNOWN:
         return True
     if job.unknown_at is None:
         return False
-    return sight.started_at >= settled_at(job.unknown_at, sight.readable_since, sight.settle)
+    return snapshot.started_at >= settled_at(
+        job.unknown_at, snapshot.readable_since, snapshot.settle
+    )

@@ -14,7 +14,7 @@ from vbsbatch.model import Run, Settings
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunContext:
-    """One run to be driven: its ledger and journal, the cloud, the clock and the rules."""
+    """The run being driven: its ledger and journal, the cloud, the clock and the rules."""
 
     run: Run
     ledger: Ledger
@@ -23,13 +23,13 @@ class RunContext:
     clock: Clock
     tuning: Tuning
     rules: Callable[[], Rules]
-    """The rules as they are at this moment."""
+    """Returns the rules as they are now."""
     stop: Callable[[str], None]
     """Stops the run, resumable; the text says why."""
     wake: Callable[[], None]
-    """Everything that waits looks again: the time is another, or creates may begin."""
+    """Wakes everything that waits: the time has changed, or creates may begin."""
     resumed: bool
-    """Another engine may have driven the run before, by this store or by a copy of it."""
+    """Another engine may have driven the run before, from this store or from a copy of it."""
 
     @property
     def settings(self) -> Settings:

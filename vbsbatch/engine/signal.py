@@ -1,4 +1,4 @@
-"""One thing to wait for: "something changed, look again"."""
+"""A signal to wait for: something changed, check again."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import anyio
 
 
 class Signal:
-    """Wakes every present waiter; whoever waits next waits for the next change."""
+    """Wakes every current waiter; later waiters wait for the next change."""
 
     def __init__(self) -> None:
         self._event: anyio.Event | None = None
 
     def notify(self) -> None:
-        """Wake everyone who waits now; costs next to nothing while nobody does."""
+        """Wake all current waiters; costs almost nothing when there are none."""
         if self._event is not None:
             self._event.set()
             self._event = None

@@ -10,15 +10,15 @@ class Tuning:
     """How the engine paces itself; durations in seconds."""
 
     claim_ahead: float = 0.25
-    """How much work at the present speed is claimed at once: more saves commits, and widens the
-    set of jobs whose outcome a crash leaves unknown."""
+    """How much work at the current speed to claim at once. More saves commits, and widens the set
+    of jobs whose outcome a crash leaves unknown."""
     claim_most: int = 512
     outage_after: int = 5
     """This many outage-class answers in a row, across jobs, open the circuit breaker."""
     excuses: int = 2
-    """So often a job is excused for meeting one outage that few others met."""
+    """How many times a job is excused for meeting an outage that few other jobs met."""
     outage_many: int = 10
-    """What so many jobs met is an outage, however long it lasts."""
+    """An outage that this many jobs met is real, however long it lasts."""
     probe_first: float = 5.0
     probe_longest: float = 60.0
     freshest: float = 1.0
@@ -36,26 +36,27 @@ class Tuning:
     read_retry_longest: float = 60.0
     reads_per_second: float = 10.0
     page_tries: int = 3
-    """So often a page that is not the first of a look is asked for."""
+    """How many times a page that is not the first of a sweep is requested."""
     pages_at_most: int = 5000
-    """A longer list is no list but a fault: a page holds a thousand, or what a cloud gives."""
+    """A longer list is a fault: a page has a thousand entries, or what the cloud gives."""
     alone_at_most: int = 3
-    """So many running backups that a page does not show are asked for one by one, not by another
-    page; and so many such queries may fail in one sweep."""
+    """Up to this many running backups that a page does not show are queried one by one instead of
+    by another page. Also, up to this many such queries may fail in one sweep."""
     unseen_for: float = 60.0
-    """An accepted backup that no list has shown for this long is asked for by its cloud job."""
+    """An accepted backup that no list has shown for this long is looked up by its cloud job."""
     stuck_after: float = 3600.0
-    """After this long in the making, a backup's cloud job is asked whether it still works."""
+    """After this long in progress, a backup's cloud job is queried to see whether it still
+    works."""
     lost_after: int = 3
     """This many cloud-job queries that find nothing make an accepted job unknown."""
     throttle_hold: float = 1.0
-    """How long creates rest after a 429 that names no time."""
+    """How long creates stop after a 429 that names no time."""
     throttle_hold_longest: float = 300.0
     climb_every: float = 10.0
     climb_by: float = 0.05
     """Fraction of the plan's rate regained at each step."""
     lowest_rate: float = 1 / 30
-    """Creates a second that throttling never goes below."""
+    """Throttling never lowers the rate below this many creates a second."""
     poll: float = 0.5
-    """Time between looks at the commands table."""
+    """Time between two checks of the commands table."""
     heartbeat: float = 3.0

@@ -1,4 +1,4 @@
-"""The store against the cloud: what a finished run claims, and what is really there. Pure."""
+"""Compares the store with the cloud: what a finished run claims, and what is really there. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from vbsbatch.model import (
 )
 
 IN_ERROR = frozenset({"error", "error_deleting"})
-"""Statuses of a backup that nobody will restore from and that counts against its volume's 20."""
+"""Statuses of a failed backup that cannot be restored from but still counts against its volume's
+20."""
 
 
 class DiscrepancyKind(StrEnum):
@@ -46,10 +47,10 @@ class Discrepancy:
 
 
 class BackupIndex:
-    """What the cloud keeps, to be looked up by job."""
+    """Indexes the cloud's backups, to look them up by job."""
 
     def __init__(self, backups: Iterable[Backup]) -> None:
-        # A list that shifts while it is paged shows a backup twice.
+        # A list that shifts between pages shows a backup twice.
         self._by_id = {plain_id(backup.id): backup for backup in backups}
         self._by_name: defaultdict[tuple[str, str], list[Backup]] = defaultdict(list)
         for backup in self._by_id.values():
@@ -57,14 +58,14 @@ class BackupIndex:
                 self._by_name[backup.name, plain_id(backup.volume_id)].append(backup)
 
     def named(self, job: Job) -> Backup | None:
-        """The backup that the store says the job made."""
+        """Return the backup that the job made according to the store."""
         if job.backup_id is not None:
             return self._by_id.get(plain_id(job.backup_id))
         found = self._by_name.get((job.backup_name, plain_id(job.volume_id)), [])
         return next((backup for backup in found if backup.status in AVAILABLE), None)
 
     def made_by(self, job: Job, *, names_unique: bool, clock_ahead: float) -> list[Backup]:
-        """Every backup that bears the job's name and volume and is as young as the job."""
+        """Return every backup with the job's name and volume that is not older than the job."""
         since = _first_create(job, clock_ahead)
         if since is None:
             return []
@@ -77,17 +78,17 @@ class BackupIndex:
 
 
 def differences(
-    jobs: Iterable[Job], shelf: BackupIndex, *, names_unique: bool, clock_ahead: float
+    jobs: Iterable[Job], index: BackupIndex, *, names_unique: bool, clock_ahead: float
 ) -> Iterator[Discrepancy]:
-    """Every difference, in the order of the jobs; jobs that are under way make none."""
+    """Yield every difference, in the order of the jobs; open jobs make none."""
     for job in jobs:
         if job.state in OPEN_STATES:
             continue
-        bearing = shelf.made_by(job, names_unique=names_unique, clock_ahead=clock_ahead)
-        made = [backup for backup in bearing if backup.status not in ERRORED]
+        named_alike = index.made_by(job, names_unique=names_unique, clock_ahead=clock_ahead)
+        made = [backup for backup in named_alike if backup.status not in ERRORED]
         ids = tuple(backup.id for backup in made)
         if job.state is JobState.SUCCEEDED:
-            backup = shelf.named(job)
+            backup = index.named(job)
             if backup is None:
                 yield Discrepancy(job=job, fault=DiscrepancyKind.MISSING, backup_ids=ids)
             elif backup.status not in AVAILABLE:
@@ -104,22 +105,23 @@ def differences(
 
 
 def left_in_error(
-    jobs: Iterable[Job], shelf: BackupIndex, *, names_unique: bool, clock_ahead: float
+    jobs: Iterable[Job], index: BackupIndex, *, names_unique: bool, clock_ahead: float
 ) -> Iterator[Backup]:
-    """What failed attempts left behind and nobody has deleted; jobs under way may yet do it."""
+    """Yield failed backups of ended jobs that nothing has deleted; open jobs may still delete
+    theirs."""
     for job in jobs:
         if job.state not in OPEN_STATES:
-            made = shelf.made_by(job, names_unique=names_unique, clock_ahead=clock_ahead)
+            made = index.made_by(job, names_unique=names_unique, clock_ahead=clock_ahead)
             yield from (backup for backup in made if backup.status in IN_ERROR)
 
 
 def differences_of_restores(
     jobs: Iterable[Job], volumes: Mapping[str, CloudVolume]
 ) -> Iterator[Discrepancy]:
-    """Restored volumes that are gone or in error, and any that is still being restored.
+    """Yield restored volumes that are gone or in error, and any that are still being restored.
 
-    The latter whatever became of its job: one that was given up may be overwritten yet. `volumes`
-    are by id. No API reports what a volume holds.
+    The latter count whatever the state of their job: a volume may still be overwritten after its
+    job was given up. `volumes` are by id. No API reports what a volume contains.
     """
     for job in jobs:
         volume = volumes.get(job.volume_id)
@@ -136,7 +138,7 @@ def differences_of_restores(
 def differences_of_deletions(
     jobs: Iterable[Job], backups: Mapping[str, Backup]
 ) -> Iterator[Discrepancy]:
-    """Deleted backups that the cloud still lists; `backups` are by id."""
+    """Yield deleted backups that the cloud still lists; `backups` are by id."""
     for job in jobs:
         backup = backups.get(job.settings.source_backup_id or "")
         if job.state is JobState.SUCCEEDED and backup is not None and backup.status != "deleting":

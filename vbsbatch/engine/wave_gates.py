@@ -1,4 +1,4 @@
-"""When jobs may go at all: the gate between two waves, and the plan's window."""
+"""Decides when jobs may go at all: the gate between two waves, and the plan's window."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from vbsbatch.model import ENDED_STATES, JobState, Wall, Wave, Window
 from vbsbatch.policy import window as clocks
 
 Counts = Mapping[int, Mapping[JobState, int]]
-"""Jobs by the index of their wave, and by state."""
+"""Number of jobs by wave index and state."""
 
-ASLEEP = 60.0
-"""Seconds after which a wait for the window is looked at again: the machine may have slept."""
+RECHECK = 60.0
+"""A wait for the window is rechecked after this many seconds: the machine may have slept."""
 
 
 def last_open(waves: Sequence[Wave], last: int, counts: Counts) -> tuple[int, int | None]:
-    """Up to which wave jobs may go now, when it was `last` before; and, where failures keep the
-    next one shut, how many there were."""
+    """Return the last wave that may start now, given that it was `last` before; and the number of
+    failures, if they keep the next wave closed."""
     while last < len(waves) - 1:
         if any(_left(counts.get(wave, {})) for wave in range(last + 1)):
             return last, None
@@ -33,44 +33,45 @@ def _left(states: Mapping[JobState, int]) -> bool:
 
 
 class Waves:
-    """Opens one wave after the other; the journal alone lets no job of a later one be claimed."""
+    """Opens one wave after the other; until then the journal lets no job of a later wave be
+    claimed."""
 
     def __init__(self, work: RunContext) -> None:
         self._ledger = work.ledger
         self._journal = work.journal
         self._waves = work.settings.waves
         self._last = work.run.wave
-        self._looked_at = -1
-        self.shut: str | None = None
-        """Why the next wave does not start though all before have ended, in words."""
+        self._checked_at = -1
+        self.blocked: str | None = None
+        """Why the next wave does not start although all earlier ones have ended, in words."""
 
-    async def look(self) -> None:
-        """Open what may be opened; asks the journal only when something has changed."""
+    async def check(self) -> None:
+        """Open every wave that may start; asks the journal only when something has changed."""
         if self._last >= len(self._waves) - 1:
             return
         if self._ledger.open or not self._ledger.counts[JobState.WAITING]:
-            self.shut = None
-        elif self._looked_at != self._ledger.moves:
+            self.blocked = None
+        elif self._checked_at != self._ledger.moves:
             moves = self._ledger.moves
             counts = await self._journal.wave_counts()
             last, failed = last_open(self._waves, self._last, counts)
             if last != self._last:
                 await self._open(last, "")
-            self._looked_at = moves
-            self.shut = None if failed is None else self._words(failed)
+            self._checked_at = moves
+            self.blocked = None if failed is None else self._words(failed)
 
-    async def waive(self) -> str:
-        """Start the next wave in spite of the failures; what became of that, in words."""
-        self.shut = None
+    async def open_next(self) -> str:
+        """Start the next wave despite the failures; returns the result in words."""
+        self.blocked = None
         await self._open(self._last + 1, ", failures or not")
         return f"going on with wave {self._waves[self._last].name}"
 
     async def _open(self, last: int, how: str) -> None:
         await self._journal.open_wave(last)
         before, after = self._waves[last - 1].name, self._waves[last].name
-        self._last, self._looked_at = last, -1  # that wave may be empty, or over already
+        self._last, self._checked_at = last, -1  # that wave may be empty or already over
         self._ledger.note("run", f"wave {before} has ended: wave {after} starts{how}")
-        self._ledger.look_again()
+        self._ledger.claim_again()
 
     def _words(self, failed: int) -> str:
         before, after = self._waves[self._last], self._waves[self._last + 1]
@@ -81,7 +82,7 @@ class Waves:
 
 
 class Hours:
-    """The plan's window as the engine asks after it, which is often."""
+    """The plan's window, cached because the engine asks often."""
 
     def __init__(self, window: Window | None) -> None:
         self._window = window
@@ -89,7 +90,7 @@ class Hours:
         self._since, self._until = Wall(float("inf")), Wall(float("-inf"))
 
     def wait(self, now: Wall) -> float:
-        """Seconds until creates may be sent; 0 while they may."""
+        """Seconds until creates may be sent; 0 inside the window."""
         if self._window is None:
             return 0.0
         if not self._since <= now < self._until:
@@ -98,10 +99,10 @@ class Hours:
             self._until = Wall(clocks.changes_at(self._window, float(now)))
         return 0.0 if self._open else self._until - now
 
-    def told(self, now: Wall) -> str | None:
-        """What the run waits for, in words; None while the window is open."""
+    def describe(self, now: Wall) -> str | None:
+        """When the window opens, in words; None while it is open."""
         wait = self.wait(now)
         if self._window is None or not wait:
             return None
-        opens = clocks.told(self._window, float(now) + wait)
+        opens = clocks.local_time(self._window, float(now) + wait)
         return f"window opens {opens} ({self._window})"

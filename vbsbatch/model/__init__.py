@@ -1,6 +1,6 @@
-"""The words of vbsbatch as values: states, moves, jobs, attempts, verdicts.
+"""The vocabulary of vbsbatch as values: states, moves, jobs, attempts, verdicts.
 
-A time is of one of three clocks (`vbsbatch/model/clocks.py`); all durations are seconds.
+Each time belongs to one of three clocks (`vbsbatch/model/clocks.py`); all durations are seconds.
 """
 
 from vbsbatch.model.clocks import (

@@ -1,14 +1,14 @@
-"""The three clocks, as types that cannot be mixed, and this machine's two of them.
+"""Three clocks as types that cannot be mixed, and the two clocks of this machine.
 
-- `Elapsed`: a moment on a clock that nobody sets and that goes on while the machine sleeps. Every
+- `Elapsed`: a moment on a clock that cannot be set and that goes on while the machine sleeps. Every
   wait inside a process is measured on it.
 - `Wall`: a moment on the machine's clock: for people, for windows, for records. It may be wrong,
   and it may jump.
-- `Cloud`: a moment on the service's clock, as its `Date` tells it. Whatever is compared with
+- `Cloud`: a moment on the service's clock, as given by `Date` headers. Whatever is compared with
   `created_at` or `updated_at` is one of these.
 
-For mypy they are three kinds of moment: the difference of two of a kind is a number of seconds, and
-anything else that mixes kinds is an error. When the program runs they are plain floats.
+For mypy they are three types: the difference of two moments of one type is a number of seconds, and
+anything else that mixes types is an error. At run time they are plain floats.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         def __ge__(self, other: Self, /) -> bool: ...
 
     class Elapsed(_Moment):
-        """A moment on the clock that nobody sets."""
+        """A moment on the clock that cannot be set."""
 
     class Wall(_Moment):
         """A moment on the machine's clock."""
@@ -45,7 +45,7 @@ else:
     Elapsed = Wall = Cloud = float
 
 AT_ONCE = Elapsed(0.0)
-"""Before every moment of any process: due already."""
+"""Before every moment of any process: already due."""
 
 LONG_AGO = Elapsed(float("-inf"))
 NEVER = Elapsed(float("inf"))
@@ -61,28 +61,32 @@ _AT_START = time.time() - _since_boot()
 
 
 def wall() -> Wall:
-    """The machine's clock: seconds since the Unix epoch (UTC)."""
+    """Return the machine's time: seconds since the Unix epoch (UTC)."""
     return Wall(time.time())
 
 
 def elapsed() -> Elapsed:
-    """The clock of every wait in this process: it counts on from what the machine's clock showed
-    when the process began, so that what is stored of it means something to the next process."""
+    """Return the time on which every wait of this process is measured.
+
+    It started at what the machine's clock showed when the process began, so that stored times mean
+    something to the next process.
+    """
     return Elapsed(_AT_START + _since_boot())
 
 
 def elapsed_seconds() -> float:
-    """`elapsed` as a number, for arithmetic that knows no other clock."""
+    """Return `elapsed` as a number, for arithmetic that knows no other clock."""
     return float(elapsed())
 
 
 def on_cloud_clock(
     told: Cloud | None, at: Elapsed | None, ahead: float
 ) -> tuple[Cloud, Cloud] | None:
-    """The earliest and the latest that the cloud's clock can have shown at a moment of ours.
+    """Return the earliest and the latest time that the cloud's clock can have shown at a moment of
+    ours.
 
-    `told` is what it was taken to show then, `ahead` how far it is ahead of our elapsed clock now:
-    the two disagree when the cloud's clock has been set since. None: nothing is known.
+    `told` is what it was taken to show then; `ahead` is how far it is ahead of our elapsed clock
+    now. The two disagree when the cloud's clock has been set since. None: nothing is known.
     """
     found = [] if at is None else [Cloud(float(at) + ahead)]
     found += [] if told is None else [told]
@@ -90,6 +94,9 @@ def on_cloud_clock(
 
 
 def as_wall(at: Elapsed, step: float = 0.0) -> Wall:
-    """The wall time of a moment of an engine, for people to read; `step` is by how many seconds the
-    machine's clock was set since that engine began (`Run.clock_step`)."""
+    """Return the wall time of a moment of an engine, for people to read.
+
+    `step` is the seconds by which the machine's clock was set since that engine began
+    (`Run.clock_step`).
+    """
     return Wall(float(at) + step)

@@ -1,4 +1,4 @@
-"""What the cloud has, as its answers tell it: backups, cloud jobs, volumes, servers, quotas."""
+"""What the cloud has, according to its answers: backups, cloud jobs, volumes, servers, quotas."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DIGITS = re.compile(r"[0-9a-fA-F]{32}")
 
 
 def plain_id(identifier: str) -> str:
-    """One spelling for every way to write a UUID, to compare it by; other text stays as it is."""
+    """Return one spelling for all forms of a UUID, for comparisons; other text stays as it is."""
     bare = identifier.strip().replace("-", "")
     return bare.lower() if _DIGITS.fullmatch(bare) else identifier
 
@@ -28,7 +28,7 @@ class CloudJobStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Backup:
-    """What the cloud keeps, as one entry of its list; any field but the id may be missing."""
+    """A backup, as one entry of the cloud's list; any field but the id may be missing."""
 
     id: str
     name: str | None = None
@@ -42,17 +42,17 @@ class Backup:
     """GB."""
     fail_reason: str | None = None
     code: str | None = None
-    """Why it is in `error`, where a code is known."""
+    """Why it is in `error`, if a code is known."""
     progress: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CloudJob:
-    """The service's own job, as one query tells it."""
+    """The service's own job, as one query shows it."""
 
     id: str
     status: CloudJobStatus | None
-    """None for a word that the service's reference does not list."""
+    """None for a status that the service's reference does not list."""
     backup_id: str | None = None
     code: str | None = None
     message: str | None = None
@@ -85,7 +85,7 @@ class CloudVolume:
     created_at: Cloud | None = None
     """By the server's clock."""
     updated_at: Cloud | None = None
-    """When anything of it changed last, its status too."""
+    """When any of its fields last changed, including its status."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +99,7 @@ class VolumePage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CloudServer:
-    """A virtual machine, as far as backups care."""
+    """A virtual machine, with the fields that backups need."""
 
     id: str
     name: str | None = None

@@ -1,6 +1,7 @@
-"""A run, its jobs and their attempts, and what happens to them.
+"""A run, its jobs and their attempts, and the events of a run.
 
-All durations are seconds; which clock a time is of is its type (`vbsbatch/model/clocks.py`).
+All durations are seconds; the type of a time says which clock it belongs to
+(`vbsbatch/model/clocks.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from vbsbatch.model.settings import BackupSettings, Rate, Settings
 from vbsbatch.model.states import JobState, RunState, Verdict
 
 NO_PARENT = "Cinder.NoParent"
-"""The code, ours, of an incremental create for a volume that has no backup to build on."""
+"""Our code for an incremental create for a volume that has no backup to build on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,27 +33,27 @@ class Job:
     wave: int = 0
     """Index into the run's `settings.waves`."""
     rank: int = 0
-    """Lower goes first within the wave, before priority and place: keeps a group together."""
+    """Lower goes first within the wave, before priority and place; keeps a group together."""
 
     state: JobState = JobState.WAITING
     attempts: int = 0
     """Create requests sent so far."""
     uncharged: int = 0
-    """How many of `attempts` cost nothing (throttled, refused by an outage, volume busy)."""
+    """How many of `attempts` cost nothing (throttled, refused during an outage, volume busy)."""
     due_at: Elapsed = AT_ONCE
-    """While waiting: not to be sent before this."""
+    """While waiting: not sent before this."""
     intent_at: Elapsed | None = None
-    """When the newest intent to send became durable, and from its answer on, when it was sent; None
-    again once an operator's retry has sent the job back to waiting."""
+    """When the newest intent to send became durable, and after its answer, when it was sent; None
+    again once an operator's retry has moved the job back to waiting."""
     intent_cloud_at: Cloud | None = None
-    """The same by the cloud's clock; None where that was not known."""
+    """The same by the cloud's clock; None if unknown."""
     unknown_at: Elapsed | None = None
-    """Since when nobody knows what the newest create did."""
+    """Since when the result of the newest create has been unknown."""
     later_since: Elapsed | None = None
-    """Since when the volume has been busy without a break."""
+    """Since when the volume has been busy without interruption."""
     first_sent_at: Wall | None = None
     first_cloud_at: Cloud | None = None
-    """When its first create was sent, by the cloud's clock; None where that was not known."""
+    """When its first create was sent, by the cloud's clock; None if unknown."""
     ended_at: Wall | None = None
     http_status: int | None = None
     code: str | None = None
@@ -60,9 +61,10 @@ class Job:
     cloud_job_id: str | None = None
     backup_id: str | None = None
     errored_backup_id: str | None = None
-    """What an earlier attempt left behind in `error`: never to be taken for a newer attempt's."""
+    """What an earlier attempt left behind in `error`: must not be taken for a newer attempt's
+    backup."""
     progress: int | None = None
-    """Percent of the running backup, where the cloud tells it."""
+    """Progress of the running backup in percent, if the cloud reports it."""
 
     @property
     def charged(self) -> int:
@@ -72,10 +74,10 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What came back for one create request, in the words of HTTP and of the service."""
+    """The answer to one create request, in the terms of HTTP and of the service."""
 
     status: int | None = None
-    """HTTP status, or None when no answer came."""
+    """HTTP status; None if no answer came."""
     code: str | None = None
     message: str | None = None
     request_id: str | None = None
@@ -86,29 +88,29 @@ class Answer:
     cloud_job_id: str | None = None
     backup_id: str | None = None
     readable: bool = True
-    """False when a 2xx came whose body names neither a cloud job nor a backup."""
+    """False for a 2xx whose body names neither a cloud job nor a backup."""
     json: bool = True
-    """False when the body was no JSON object: a proxy's page, not the service."""
+    """False if the body was no JSON object: a proxy's page, not the service."""
     passing: bool = False
-    """What answered is not the service, at an address where the service answered lately: a gateway
-    that reloads, say. Nothing was done."""
+    """The answer is not the service's, at an address where the service answered recently: for
+    example from a gateway that reloads. Nothing was done."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
-    """One create request of a job and what came back."""
+    """One create request of a job and its answer."""
 
     number: int
     sent_at: Wall
     took: float | None
-    """Seconds until the answer; None when the engine died before one was recorded."""
+    """Seconds until the answer; None if the engine died before recording one."""
     verdict: Verdict
     answer: Answer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobMoved:
-    """A job went from one state to another."""
+    """A job moved from one state to another."""
 
     job: Job
     came_from: JobState
@@ -116,9 +118,9 @@ class JobMoved:
     due_in: float | None = None
     """Seconds until a waiting job may be sent, as of now."""
     attempt: Attempt | None = None
-    """The create whose answer moved it, if one did."""
+    """The create whose answer moved it, if any."""
     note: str | None = None
-    """Why, in words for a person, where the states alone do not say."""
+    """Why, in words for people, if the states alone do not say it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,7 +135,7 @@ class RunNoted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """Where a sign-in leads; what is not known is None."""
+    """The target of a sign-in; unknown fields are None."""
 
     cloud: str | None = None
     """The entry of clouds.yaml; None for the `OS_*` variables."""
@@ -141,7 +143,7 @@ class Target:
     project_id: str | None = None
     project_name: str | None = None
     endpoint: str | None = None
-    """Where the backup service is."""
+    """The address of the backup service."""
 
     def __str__(self) -> str:
         """`cloud lab, region R1, project proj (0123…), https://…`, uncleaned."""
@@ -171,26 +173,26 @@ class Run:
     plan: str
     cloud: str | None
     project_id: str | None = None
-    """The project it was started in: anywhere else nothing of it could be found again."""
+    """The project it was started in: in any other project its backups cannot be found."""
     project_name: str | None = None
     region: str | None = None
-    """The region it was started in; None where none was named, and in runs of older stores."""
+    """The region it was started in; None if none was named, and in runs of older stores."""
     endpoint: str | None = None
-    """Where the backup service was when it was started."""
+    """The address of the backup service when the run was started."""
     state: RunState
     settings: Settings
     created_at: Wall
     created_cloud_at: Cloud | None = None
-    """The same by the cloud's clock, less what that may be wrong by: no backup of the run is
-    older. None for runs from before this was kept."""
+    """The same by the cloud's clock, minus its possible error: no backup of the run is older. None
+    for runs from before this was stored."""
     started_at: Wall | None = None
     ended_at: Wall | None = None
     reason: str | None = None
     """Why it stopped, or what it waits for."""
     deadline_at: Wall | None = None
-    """After this no new create is sent; set when the run starts and when it is retried."""
+    """No create is sent after this; set when the run starts and when it is retried."""
     rate: Rate | None = None
-    """The rate an operator set since the plan was frozen."""
+    """The rate that an operator set after the plan was frozen."""
     in_flight: int | None = None
     wave: int = 0
     """The last wave that may be sent: the gates before it have opened."""
@@ -198,12 +200,12 @@ class Run:
     host: str | None = None
     heartbeat_at: Wall | None = None
     clock_step: float = 0.0
-    """By how many seconds the machine's clock has been set since the engine began that drives the
-    run, or drove it last."""
+    """The seconds by which the machine's clock has been set since the current or last engine of the
+    run began."""
     create_calls: int = 0
     read_calls: int = 0
     adopted: int = 0
-    """Backups of this run that an engine found in the cloud and that the store did not know of."""
+    """Backups of this run that an engine found in the cloud and that the store did not know."""
 
     @property
     def place(self) -> Target:
@@ -218,29 +220,30 @@ class Run:
 
 
 WITHDRAWN = "withdrawn: whoever asked gave up, or the engine that was asked is gone"
-"""The result of a command that no engine carried out, and none will."""
+"""The result of a command that no engine carried out or will carry out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Holder:
-    """Who drives a run, as far as that can be told: None is "not known"."""
+    """Which process drives a run, as far as known; None means unknown."""
 
     pid: int | None = None
     host: str | None = None
     since: float | None = None
     visible: bool = False
-    """Whether `pid` is a process that can be seen from here: of this host and container."""
+    """Whether `pid` is a process visible from here: on this host and in this container."""
     doubt: str | None = None
-    """Why it cannot be told whether any process drives the run."""
+    """Why it is unknown whether a process drives the run."""
 
     @property
     def live(self) -> bool | None:
-        """Whether an engine drives the run; None where that cannot be told."""
+        """Whether an engine drives the run; None if unknown."""
         return True if self.doubt is None else None
 
     @property
     def who(self) -> str:
-        """In words, such as `process 4711 on host backup1, which cannot be seen from here`."""
+        """The process in words, such as `process 4711 on host backup1, which cannot be seen from
+        here`."""
         if self.visible:
             return f"process {self.pid}"
         if self.pid is None or self.host is None:
@@ -248,7 +251,7 @@ class Holder:
         return f"process {self.pid} on host {self.host}, which cannot be seen from here"
 
     def refusal(self, run_id: str) -> str:
-        """Why nobody else may drive the run."""
+        """Why no other process may drive the run."""
         if self.doubt is not None:
             return f"it cannot be told whether an engine drives run {run_id}: {self.doubt}"
         return f"run {run_id} is driven by {self.who} already"
@@ -256,7 +259,7 @@ class Holder:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Command:
-    """What an operator asked of a live engine."""
+    """A request of an operator to a live engine."""
 
     id: int
     verb: str
@@ -267,10 +270,10 @@ class Command:
 
 
 def left_open(job: Job, now: Elapsed) -> Job:
-    """A job as an engine finds it that begins now.
+    """Return an open job as a starting engine takes it over.
 
-    The clock of the engine before may have been ahead of this one's: nothing was sent later than
-    now, and for how long an answer was missing already nobody can tell.
+    The clock of the previous engine may have been ahead of this one's: nothing was sent later than
+    now, and how long an answer had already been missing is unknown.
     """
     return replace(
         job,
@@ -280,10 +283,11 @@ def left_open(job: Job, now: Elapsed) -> Job:
 
 
 def renewed(job: Job) -> Mapping[str, Any]:
-    """What changes, beside the state, on a job that an operator sends back to waiting.
+    """Return the changes, besides the state, on a job that an operator sends back to waiting.
 
-    It is due at once, with all its attempts; why it failed stays to be seen until the next answer.
-    What its last attempt left in the cloud must not be taken for the next one's backup.
+    It is due at once, with all its attempts. The reason for its failure stays visible until the
+    next answer. What its last attempt left in the cloud must not be taken for the next attempt's
+    backup.
     """
     return {
         "uncharged": job.attempts,
@@ -295,7 +299,7 @@ def renewed(job: Job) -> Mapping[str, Any]:
         "cloud_job_id": None,
         "backup_id": None,
         "errored_backup_id": None
-        if job.settings.source_backup_id  # what is restored from is nothing that was left behind
+        if job.settings.source_backup_id  # the source of a restore is not a leftover
         else job.backup_id or job.errored_backup_id,
         "progress": None,
     }

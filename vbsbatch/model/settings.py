@@ -1,4 +1,4 @@
-"""What a run is frozen with: limits, retries, waves, windows, and what a backup is made with.
+"""The settings frozen into a run: limits, retries, waves, windows, and the options of a backup.
 
 All durations are seconds.
 """
@@ -12,7 +12,7 @@ from vbsbatch.model.states import Verdict
 
 
 class Operation(StrEnum):
-    """What a run does to each of its volumes; the word create stands for its request in each."""
+    """What a run does to each of its volumes; the word create means its request in each case."""
 
     BACKUP = "backup"  # makes a backup of the volume
     RESTORE = "restore"  # overwrites the volume with a backup that an earlier run made
@@ -22,7 +22,7 @@ class Operation(StrEnum):
 class Service(StrEnum):
     """Which backup service of a cloud makes the backups: the words of plans and stores.
 
-    What each of them is like is in its class: see `vbsbatch/cloud/services`.
+    The properties of each are in its class: see `vbsbatch/cloud/services`.
     """
 
     VBS = "vbs"
@@ -31,17 +31,17 @@ class Service(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceFacts:
-    """What rooms without a network need to know about one backup service."""
+    """What rooms without network access need to know about one backup service."""
 
     service: Service
     label: str
-    """What people call it."""
+    """Its usual name."""
     usual: bool = False
-    """Output that names no service means this one."""
+    """The default service: output that names no service means this one."""
     settle: float
-    """Seconds that an unanswered create may stay invisible, where the plan does not say."""
+    """Seconds that an unanswered create may stay invisible, unless the plan says otherwise."""
     backups_most: int | None = None
-    """Backups that it keeps of one volume; the next create is refused. None: no such limit."""
+    """How many backups it keeps of one volume; the next create is refused. None: no such limit."""
     refuses_in_use: bool = False
     """It refuses to back up a volume that is in use, unless the create says `force`."""
     needs_parent: bool = False
@@ -49,12 +49,12 @@ class ServiceFacts:
 
     @property
     def mention(self) -> str | None:
-        """How output names the service; None where it is the usual one."""
+        """How output names the service; None if it is the default."""
         return None if self.usual else self.label
 
 
 class OnPreflight(StrEnum):
-    """What becomes of a run when the look before it finds volumes that would surely fail."""
+    """What happens to a run when the preflight finds volumes that would surely fail."""
 
     FAIL = "fail"  # nothing is started
     SKIP = "skip"  # they are skipped, the rest runs
@@ -69,7 +69,7 @@ class Rate:
 
     @property
     def per_second(self) -> float:
-        """Creates a second."""
+        """Creates per second."""
         return self.count / self.per
 
     def __str__(self) -> str:
@@ -79,7 +79,7 @@ class Rate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """One line of the verdict table; `None` matches anything, `code` may hold `*`."""
+    """One rule of the verdict table; `None` matches anything, `code` may contain `*`."""
 
     verdict: Verdict
     status: int | None = None
@@ -92,15 +92,15 @@ MOST_IN_FLIGHT = 100_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """How hard a run may press the cloud."""
+    """How much load a run may put on the cloud."""
 
     rate: Rate = Rate(count=5)
     in_flight: int = 50
     connections: int = 16
     per_group: int | None = None
-    """Open jobs of any one group at most."""
+    """Maximum of open jobs of any one group."""
     per_az: tuple[tuple[str, int], ...] = ()
-    """Availability zones with the open jobs each may have; `*` is each zone not named."""
+    """Availability zones with the maximum of open jobs in each; `*` is each zone not listed."""
 
     @property
     def capped(self) -> bool:
@@ -110,7 +110,7 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wave:
-    """Jobs that go together; the wave after them starts when they have ended well enough."""
+    """Jobs that start together; the next wave starts when they have ended well enough."""
 
     name: str
     max_failures: int = 0
@@ -118,9 +118,9 @@ class Wave:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Window:
-    """Creates are sent while the clocks of `timezone` show `opens` or later, but not `closes`.
+    """Creates are sent from `opens` until just before `closes`, by the clocks of `timezone`.
 
-    Both are minutes since midnight; `closes` is the smaller one where midnight lies within.
+    Both are minutes since midnight; `closes` is the smaller one if midnight lies in between.
     """
 
     opens: int
@@ -134,7 +134,7 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retry:
-    """When a job is tried again, and for how long."""
+    """When a job is retried, and for how long."""
 
     attempts: int = 6
     base: float = 2.0
@@ -142,7 +142,7 @@ class Retry:
     later_every: float = 60.0
     later_for: float = 7200.0
     settle: float = 30.0
-    """How long an unanswered create may stay invisible; `ServiceFacts.settle` is the usual one."""
+    """How long an unanswered create may stay invisible; `ServiceFacts.settle` is the default."""
     rules: tuple[Rule, ...] = ()
 
 
@@ -158,7 +158,7 @@ class Timeouts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """What a run was frozen with, apart from its volumes."""
+    """The settings frozen into a run, apart from its volumes."""
 
     limits: Limits = Limits()
     retry: Retry = Retry()
@@ -168,11 +168,10 @@ class Settings:
     window: Window | None = None
     delete_errored: bool = True
     names_unique: bool = True
-    """False when a backup name may be the same in another run: then only its age tells whose it
-    is."""
+    """False if another run may use the same backup names: then only the age of a backup shows which
+    run made it."""
     service: Service = Service.VBS
-    """The service that was chosen when the run began; runs from before there was a choice used
-    VBS."""
+    """The service chosen when the run began; VBS in runs from before there was a choice."""
     operation: Operation = Operation.BACKUP
     source_run: str | None = None
     """The run whose backups are restored or deleted."""
@@ -180,15 +179,15 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackupSettings:
-    """What a create request says beside the volume and the name."""
+    """What a create request says besides the volume and the name."""
 
     description: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
     full: bool | None = None
     snapshot_id: str | None = None
     force: bool = True
-    """Back up a volume that is in use; only Cinder asks."""
+    """Back up a volume that is in use; only Cinder requires this."""
     full_if_no_parent: bool = False
-    """Where an increment has nothing to build on, make a full backup instead; only Cinder asks."""
+    """Make a full backup if an increment has nothing to build on; only Cinder requires a parent."""
     source_backup_id: str | None = None
-    """The backup that the job restores or deletes, where it makes none."""
+    """The backup that the job restores or deletes, if it makes none."""

@@ -1,4 +1,4 @@
-"""What somebody may have meant who wrote a word that is not known."""
+"""Suggests what an unknown word may have meant."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from itertools import islice
 from pathlib import Path
 
 LISTED = 10
-"""So many known words are named where one was not found."""
+"""How many known words a message lists."""
 
 
 _LOOKED_THROUGH = 10_000
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'fail'?`, or nothing where no known word is near."""
+    """Return `; did you mean 'fail'?`, or nothing if no known word is similar."""
     near = nearest(word, known)
     return "" if near is None else f"; did you mean {near!r}?"
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that is most like `word`, whatever its case; None where none is near."""
+    """Return the known word most similar to `word`, ignoring case; None if none is similar."""
     folded: dict[str, str] = {}
     for each in known:
         folded.setdefault(each.casefold(), each)
@@ -31,9 +31,9 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def near_path(path: str | Path) -> str:
-    """`; did you mean plans/nightly.yaml?` for a file that is not there, or nothing.
+    """Return `; did you mean plans/nightly.yaml?` for a file that does not exist, or nothing.
 
-    Of a path whose folder is not there, the first part that is not is looked for.
+    If its folder does not exist either, the first missing part of the path is used.
     """
     wanted = Path(path)
     for folder in wanted.parents:
@@ -54,7 +54,7 @@ def near_path(path: str | Path) -> str:
 
 
 def some_of(known: Iterable[str]) -> str:
-    """The known words in their order, the first `LISTED` of them."""
+    """Return the first `LISTED` of the known words, in order."""
     words = sorted(known)
     more = f" and {len(words) - LISTED} more" if len(words) > LISTED else ""
     return ", ".join(words[:LISTED]) + more

@@ -19,15 +19,15 @@ from enum import StrEnum
 
 
 class JobState(StrEnum):
-    """Where one volume's backup stands."""
+    """The state of one volume's backup."""
 
     WAITING = "waiting"  # nothing is under way; may be sent from `due_at` on
     SUBMITTING = "submitting"  # the intent to send a create is durable; no answer is recorded yet
-    UNKNOWN = "unknown"  # a create was sent and nothing proves that it was accepted or refused
-    RUNNING = "running"  # the cloud accepted the create and works on it
+    UNKNOWN = "unknown"  # a create was sent; nothing proves that it was accepted or refused
+    RUNNING = "running"  # the cloud accepted the create and is working on it
     SUCCEEDED = "succeeded"  # the backup is available
     FAILED = "failed"  # ended without a backup; `code` and `message` say why
-    CANCELLED = "cancelled"  # taken back by the operator before it was sent
+    CANCELLED = "cancelled"  # cancelled by the operator before it was sent
     SKIPPED = "skipped"  # needs no backup; `message` says why
 
 
@@ -54,11 +54,11 @@ MOVES: Mapping[JobState, frozenset[JobState]] = {
     JobState.SKIPPED: frozenset(),
 }
 """Every legal move of a job; `running -> unknown` is a cloud job that the cloud no longer knows,
-`waiting -> running` a backup of this run that the store did not know of: it is an old copy."""
+`waiting -> running` a backup of this run that the store did not know, as in an old copy."""
 
 
 OPEN_STATES = frozenset({JobState.SUBMITTING, JobState.UNKNOWN, JobState.RUNNING})
-"""States in which the cloud may be working on the volume: they count against the in-flight cap."""
+"""States in which the cloud may be working on the volume; they count against the in-flight cap."""
 
 
 ENDED_STATES = frozenset(
@@ -68,7 +68,7 @@ ENDED_STATES = frozenset(
 
 
 class RunState(StrEnum):
-    """Where a run stands, as its engine recorded it (a dead one leaves `running` behind)."""
+    """The state of a run as its engine recorded it (a dead engine leaves `running` behind)."""
 
     RUNNING = "running"  # an engine drives it, or did until it died
     PAUSED = "paused"  # an engine tracks what runs and sends no new create
@@ -79,18 +79,18 @@ class RunState(StrEnum):
 class Verdict(StrEnum):
     """What one answer to a create means for its job."""
 
-    ACCEPTED = "accepted"  # the cloud works on it
+    ACCEPTED = "accepted"  # the cloud is working on it
     RETRY = "retry"  # refused now; a new create may succeed; costs an attempt
-    LATER = "later"  # the volume is busy; come back on a time budget of its own
-    UNKNOWN = "unknown"  # may have been accepted; look in the cloud before anything else
-    REAUTH = "reauth"  # the token was refused; once with a fresh one, then stop
+    LATER = "later"  # the volume is busy; retried on a separate time budget
+    UNKNOWN = "unknown"  # may have been accepted; check the cloud before anything else
+    REAUTH = "reauth"  # the token was refused; try once with a fresh one, then stop
     THROTTLE = "throttle"  # too fast; slow everything down; costs no attempt
     FAIL = "fail"  # refused for good; the reason is the request or the volume itself
-    STOP = "stop"  # the next volume would meet it too: stop the run, resumable
+    STOP = "stop"  # the next volume would be refused too: stop the run, resumable
 
 
 class IllegalMoveError(ValueError):
-    """A move that `MOVES` does not list: a fault of the program, never of the cloud."""
+    """A move that `MOVES` does not list: a bug in the program, never the cloud's fault."""
 
 
 def check_move(came_from: JobState, to: JobState) -> None:

@@ -1,17 +1,18 @@
-"""How clouds say that requests come too fast, and how they say that a quota is used up. Pure."""
+"""How clouds report that requests come too fast, or that a quota is used up. Pure."""
 
 from __future__ import annotations
 
 import re
 
 TOO_FAST = frozenset({420, 429, 498})
-"""Statuses that say it by themselves; 498 is that of OpenStack's rate limit middleware."""
+"""Statuses that mean too many requests by themselves; 498 comes from OpenStack's rate limit
+middleware."""
 
 BLOCKED = 497
-"""The same middleware's status for who went on too fast for too long."""
+"""The same middleware's status for clients that went on too fast for too long."""
 
 WORDED = frozenset({403, 413, BLOCKED, 503, *TOO_FAST})
-"""Statuses whose words may say it; others repeat what the request said, a name of ours even."""
+"""Statuses whose words may mean it; others repeat the request's words, even a name of ours."""
 
 _FAST = re.compile(
     r"rate.?limit|throttl|too.?many.?(?:api.?)?(?:requests|calls)|request.?rate|requests? limit"
@@ -27,17 +28,17 @@ _FULL = re.compile(
 
 
 def names_rate(*texts: str | None) -> bool:
-    """Whether a code or message speaks of requests that come too fast."""
+    """Whether a code or message is about requests that come too fast."""
     return any(_FAST.search(text) for text in texts if text)
 
 
 def names_quota(*texts: str | None) -> bool:
-    """Whether a code or message speaks of something that is used up."""
+    """Whether a code or message is about a quota that is used up."""
     return any(_FULL.search(text) for text in texts if text)
 
 
 def is_too_fast(status: int | None, code: str | None, message: str | None) -> bool:
-    """Whether a refusal says, by its status or in words, that requests come too fast."""
+    """Whether the status or the words of a refusal mean that requests come too fast."""
     if status is None or status < 400:
         return False
     return status in TOO_FAST or names_rate(code) or (status in WORDED and names_rate(message))

@@ -1,4 +1,4 @@
-"""What an answer means, and how long to wait: pure functions of (status, code) and of numbers."""
+"""What an answer means, and how long to wait: pure functions of status, code and numbers."""
 
 from vbsbatch.policy.backoff import backoff
 from vbsbatch.policy.codes import failure_code, named

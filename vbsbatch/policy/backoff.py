@@ -13,8 +13,9 @@ def ceiling(attempt: int, *, base: float, cap: float) -> float:
 
 
 def backoff(attempt: int, *, base: float, cap: float, random: Random) -> float:
-    """How many seconds to wait after attempt number `attempt`: uniform between 0 and the ceiling.
+    """Return how many seconds to wait after attempt number `attempt`: uniform between 0 and the
+    ceiling.
 
-    Full jitter spreads the retries of many jobs that failed together over the whole interval.
+    Full jitter spreads the retries of jobs that failed together over the whole interval.
     """
     return random.uniform(0.0, ceiling(attempt, base=base, cap=cap))

@@ -32,7 +32,7 @@ ERROR = "error"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Code:
-    """What the reference says of one code, and what we make of it."""
+    """What the reference says about one code, and the verdict that we give it."""
 
     code: str
     verdict: Verdict
@@ -44,7 +44,7 @@ class Code:
     outage: bool = False
     """The service itself is down."""
     stop_after: int | None = None
-    """This many charged attempts with it stop the run; None when they never do."""
+    """This many charged attempts with it stop the run; None if they never do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,7 @@
-"""What an answer means where the request restored or deleted a backup instead of making one.
+"""What an answer means if the request restored or deleted a backup instead of making one.
 
-The table of codes and the order of rules are those of `verdicts`; this module has the differences.
-An answer that proves nothing is unknown for every operation.
+The table of codes and the order of precedence are those of `verdicts`; this module holds the
+differences. An answer that proves nothing stays unknown, whatever the operation.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ _OURS = {
     "backup-busy": Verdict.LATER,
     "dependants": Verdict.LATER,
 }
-"""Results of our check before a deletion, and what they mean; `OURS` has the words."""
+"""Verdicts for what we find when we check a backup before its deletion; `OURS` has the words."""
 
 _ENDS = {"never-begun": Verdict.RETRY}
-"""Our own codes of a failed restore or deletion that may be tried again."""
+"""Our own codes for a restore or deletion that ended badly and may be tried again."""
 
 _NOT_NOW = re.compile(r"\bmust be\b.*\bavailable\b|\bstatus\b.*\bmust\b", re.IGNORECASE)
-"""Block storage has no codes: its words for a backup or volume in the wrong status."""
+"""How block storage, which has no codes, reports that a backup or volume is in another status."""
 
 
 def judge_request(
     answer: Answer, rules: Iterable[Rule] = (), operation: Operation = Operation.BACKUP
 ) -> Judgement:
-    """What `answer` to the one request of a job means; `rules` are the plan's."""
+    """Return what `answer` to a job's request means; `rules` are the plan's."""
     if operation is Operation.BACKUP:
         return judge(answer, rules)
     if answer.code in _OURS:
@@ -44,7 +44,7 @@ def judge_request(
         return _not_there(operation)
     if answer.status == 400 and answer.code is None and _NOT_NOW.search(answer.message or ""):
         shipped = replace(shipped, verdict=Verdict.LATER, meaning="not available at the moment")
-    # What blocks a restore may be an earlier one of ours: check before waiting.
+    # A restore may be blocked by an earlier one of ours: check before waiting.
     ours = operation is Operation.RESTORE and shipped.verdict is Verdict.LATER
     return replace(shipped, conflict=ours)
 
@@ -59,9 +59,9 @@ def _not_there(operation: Operation) -> Judgement:
 def judge_end(
     code: str | None, rules: Iterable[Rule] = (), operation: Operation = Operation.BACKUP
 ) -> Judgement:
-    """What the failure of something accepted means.
+    """Return what the failure of an accepted request means.
 
-    A failed restore that may have overwritten the volume is not repeated.
+    A restore that failed after it may have done its work must not be repeated.
     """
     if operation is Operation.BACKUP:
         return judge_cloud_job(code, rules)

@@ -1,9 +1,9 @@
-"""(status, code) -> verdict.
+"""Maps (status, code) to a verdict.
 
-The order of rules: the plan's own, except about an accepted create, a refused token, or an answer
-in the place of the service; requests that come too fast; answers that prove nothing (no answer,
-408, 5xx, an unreadable 2xx), which are unknown whatever their code is; then the code, because most
-refusals are 400 with a code in the body; then the status alone.
+The order of precedence: the plan's own rules, except for an accepted create, a refused token or an
+answer that is not the service's; then messages about requests that come too fast; then answers that
+prove nothing (no answer, 408, 5xx, an unreadable 2xx), which are unknown whatever their code says;
+then the code, because most refusals are 400 with a code in the body; then the status alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STOPPING_STATUSES = {
     413: "a quota is used up",
     501: "the service does not offer this",
 }
-"""If a create is refused with one of these, the next one will be refused too."""
+"""A create refused with one of these would be refused for the next volume too."""
 
 OURS = {
     "deadline": "the plan's deadline passed before it could be sent",
@@ -63,24 +63,24 @@ class Judgement:
 
     verdict: Verdict
     meaning: str
-    """In words for a person."""
+    """In words for people."""
     outage: bool = False
     """The service itself seems to be down: counts for the circuit breaker."""
     conflict: bool = False
     """A backup of this volume is under way, and it may be ours."""
     stop_after: int | None = None
     passing: bool = False
-    """A gateway answered in the place of the service, and may recover soon: nothing was done."""
+    """Something in front of the service answered, and may be gone soon: nothing was done."""
     doubtful: bool = False
-    """A throttle that may be a used-up quota or a ban: if it persists, it counts as one."""
+    """Throttling that may be a used-up quota or a ban: if it persists, it counts as that."""
     slower: bool = False
     """The service wants fewer requests, whatever happened to this one."""
 
 
 def judge(answer: Answer, rules: Iterable[Rule] = ()) -> Judgement:
-    """What `answer` to a create means; the plan's `rules` come first."""
+    """Return what `answer` to a create means; `rules` are the plan's and come first."""
     shipped = (
-        _in_the_way(answer)
+        _gateway_answer(answer)
         or _too_fast(answer)
         or _unproved(answer)
         or _by_code(answer)
@@ -90,7 +90,7 @@ def judge(answer: Answer, rules: Iterable[Rule] = ()) -> Judgement:
         return shipped
     for rule in rules:
         if matches(rule, answer.status, answer.code):
-            # An outage that the plan tries again is still an outage.
+            # An outage that the plan retries is still an outage.
             outage = shipped.outage and rule.verdict in _TRIED_AGAIN
             words = meaning(answer.code, answer.status)
             return Judgement(verdict=rule.verdict, meaning=words, outage=outage)
@@ -98,7 +98,7 @@ def judge(answer: Answer, rules: Iterable[Rule] = ()) -> Judgement:
 
 
 def judge_cloud_job(code: str | None, rules: Iterable[Rule] = ()) -> Judgement:
-    """What the failure of an accepted cloud job means; an unknown code is tried again."""
+    """Return what the failure of an accepted cloud job means; an unknown code is retried."""
     for rule in rules:
         if rule.code is not None and rule.status is None and matches(rule, None, code):
             return Judgement(verdict=rule.verdict, meaning=meaning(code, None))
@@ -106,8 +106,8 @@ def judge_cloud_job(code: str | None, rules: Iterable[Rule] = ()) -> Judgement:
     if entry is None:
         words = OURS.get(code or "", "the cloud job failed")
         return Judgement(verdict=Verdict.RETRY, meaning=words)
-    # The cloud job has certainly ended: a throttle or a busy volume becomes a retry here. The
-    # engine still waits for a service that is down.
+    # The cloud job has certainly ended, so a throttle or a busy volume becomes a retry. A service
+    # that is down is still waited for.
     verdict = (
         entry.verdict
         if entry.outage
@@ -121,9 +121,9 @@ def judge_cloud_job(code: str | None, rules: Iterable[Rule] = ()) -> Judgement:
 
 
 def matches(rule: Rule, status: int | None, code: str | None) -> bool:
-    """Whether `rule` fits this status and code; in `rule.code` only `*` is special.
+    """Whether `rule` matches this status and code; in `rule.code` only `*` is special.
 
-    A rule with a code, even `*`, does not fit an answer without one.
+    A rule with a code, even `*`, does not match an answer without one.
     """
     if rule.status is not None and rule.status != status:
         return False
@@ -133,7 +133,7 @@ def matches(rule: Rule, status: int | None, code: str | None) -> bool:
 
 
 def meaning(code: str | None, status: int | None) -> str:
-    """The meaning of a code, or of a status without a known code, for a person."""
+    """Return what a code (or, without a known one, a status) means, in words for people."""
     entry = table().get(code or "")
     if entry is not None:
         return entry.meaning
@@ -150,7 +150,7 @@ def meaning(code: str | None, status: int | None) -> str:
 
 
 def documented(code: str | None, status: int | None) -> str | None:
-    """The meaning of a code; None for one that neither the service's reference nor we know."""
+    """Return what a code means; None if neither the service's reference nor vbsbatch knows it."""
     if code is None and status == 404:
         # A job fails with it only if the service itself answered; a missing API stops the run.
         return "the disk or the backup does not exist"
@@ -165,8 +165,9 @@ def _glob(pattern: str) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
 
 
-def _in_the_way(answer: Answer) -> Judgement | None:
-    """The verdict of a gateway in the place of a service that answered before."""
+def _gateway_answer(answer: Answer) -> Judgement | None:
+    """Return the verdict on an answer from a gateway in front of a service that answered
+    recently."""
     if not answer.passing:
         return None
     said = f"{answer.status}: something in front of the service answers in its place"
@@ -174,7 +175,7 @@ def _in_the_way(answer: Answer) -> Judgement | None:
 
 
 def _too_fast(answer: Answer) -> Judgement | None:
-    """The verdict of a refusal that says, or may say, that requests come too fast."""
+    """Return the verdict on a refusal that says, or may say, that requests come too fast."""
     status, entry = answer.status or 0, table().get(answer.code or "")
     if status < 400 or status == 408 or (status >= 500 and status != 503):
         return None
@@ -199,7 +200,7 @@ def _may_throttle(verdict: Verdict, status: int) -> bool:
 
 
 def _unproved(answer: Answer) -> Judgement | None:
-    """The verdict of an answer that proves neither acceptance nor refusal."""
+    """Return the verdict on an answer that proves neither acceptance nor refusal."""
     status = answer.status
     if status is None:
         return _unknown(answer.message or "no answer", outage=True)
@@ -210,7 +211,7 @@ def _unproved(answer: Answer) -> Judgement | None:
         words = "accepted, it seems, but the answer names no cloud job"
         return _unknown(words, outage=not answer.json)
     if status in (400, 422) and not answer.json:
-        # A proxy's page: its status proves nothing about the service.
+        # A proxy's page. The service has not answered, so the status proves nothing.
         return _unknown("something in front of the service answered", outage=True)
     return None
 

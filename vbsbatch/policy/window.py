@@ -1,7 +1,9 @@
-"""When the plan's window is open: converts clock times of a time zone and epoch seconds.
+"""Decides when the plan's window is open: clock times of a time zone against seconds since the
+epoch.
 
-The local time decides. In the night when clocks are set back some times occur twice, and the window
-is open in both or in neither. Times that are skipped when clocks are set forward are in no window.
+The local clock time decides. On the night the clocks are set back, some times occur twice, and the
+window is open in both or in neither. Times that are skipped when the clocks are set forward are in
+no window.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ def is_open(window: Window, at: float) -> bool:
 
 
 def changes_at(window: Window, at: float) -> float:
-    """The first whole second after `at` at which the window opens or closes.
+    """Return the first whole second after `at` at which the window opens or closes.
 
     Raises `OverflowError` or `ValueError` for times outside the calendar.
     """
@@ -32,8 +34,8 @@ def changes_at(window: Window, at: float) -> float:
     while True:
         then = second + ((target - _second(window, second)) % DAY or DAY)
         if _offset(window, then) != _offset(window, second):
-            # The clocks change in between. The local time may then be past the target already;
-            # otherwise the search continues from there.
+            # The clocks change in between. The local time just then may already be past the target;
+            # otherwise search again from there.
             then = _change_of_clocks(window, second, then)
         if is_open(window, then) is not was_open:
             return float(then)
@@ -41,7 +43,7 @@ def changes_at(window: Window, at: float) -> float:
 
 
 def _change_of_clocks(window: Window, before: int, after: int) -> int:
-    """The second at which the zone's offset from UTC differs from that at `before`."""
+    """Return the second at which the zone's offset from UTC first differs from that at `before`."""
     offset = _offset(window, before)
     while after - before > 1:
         middle = (before + after) // 2
@@ -52,8 +54,8 @@ def _change_of_clocks(window: Window, before: int, after: int) -> int:
     return after
 
 
-def told(window: Window, at: float) -> str:
-    """The local time of `at`, such as `Thu 26 Nov 22:00 CET`."""
+def local_time(window: Window, at: float) -> str:
+    """Return the local time at `at`, such as `Thu 26 Nov 22:00 CET`."""
     return _local(window, at).strftime("%a %d %b %H:%M %Z")
 
 
@@ -62,7 +64,7 @@ def _local(window: Window, at: float) -> datetime:
 
 
 def _second(window: Window, at: int) -> int:
-    """Seconds since midnight, local time."""
+    """Seconds since local midnight, by the local clock."""
     local = _local(window, at)
     return local.hour * 3600 + local.minute * 60 + local.second
 
