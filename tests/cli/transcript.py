@@ -158,7 +158,7 @@ def _is_progress(line: str) -> bool:
     return bool(re.match(r"\S+Z progress ", line)) or '"event": "progress"' in line
 
 
-VARYING = frozenset({"took", "rev", "read_calls", "first_event", "held_in", "host"})
+VARYING = frozenset({"took", "rev", "read_calls", "first_event", "held_in", "host", "asked_by"})
 """Columns of the store whose values differ each time, beside those of times."""
 
 
