@@ -47,6 +47,7 @@ FIGURES = (
     ),
     (re.compile(r"\babout \d+ s\b"), "about <seconds> s"),
     (re.compile(r"\btook \d+ s in the median"), "took <seconds> s in the median"),
+    (re.compile(r"in the name of [^:,\s]+"), "in the name of <user>"),
     (re.compile(r"\b(pid|process) \d+\b"), r"\1 <pid>"),
     (re.compile(r'(?<="each": )[\d.]+|(?<="seconds": )[\d.]+'), "<seconds>"),
 )
