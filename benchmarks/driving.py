@@ -12,7 +12,7 @@ from vbsbatch.cloud.endpoints import Endpoints
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.tokens import Token, Tokens
 from vbsbatch.cloud.vbs import VbsService
-from vbsbatch.engine import Ending, Engine
+from vbsbatch.engine import Engine, EngineResult
 from vbsbatch.model import (
     BackupSettings,
     Job,
@@ -44,7 +44,7 @@ class Clock:
 class Driven:
     """What an engine did."""
 
-    ending: Ending
+    ending: EngineResult
     commits: int
     sent: list[float]
     """When each create was sent, by our clock."""

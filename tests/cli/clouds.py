@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from vbsbatch.simulator import SimulatedCloud, fleet, server
+from vbsbatch.simulator import SimulatedCloud, sample_volumes, server
 from vbsbatch.simulator.faults import read_scenario
 from vbsbatch.simulator.wire import SimReply, SimRequest
 
@@ -151,7 +151,9 @@ class GlassWorld(SimulatedCloud):
 
     def __init__(self, faults: str, volumes: int, seed: int) -> None:
         scenario = read_scenario(faults.encode(), "faults")
-        super().__init__(scenario, server.SystemClock(), seed, volumes=fleet(volumes, seed))
+        super().__init__(
+            scenario, server.SimulatorClock(), seed, volumes=sample_volumes(volumes, seed)
+        )
         self.issued: set[str] = set()
 
     def handle(self, request: SimRequest) -> SimReply:

@@ -6,24 +6,24 @@ from pathlib import Path
 import pytest
 
 from tests.cli.clouds import GlassCloud
-from tests.cli.stage import FAST, Stage
+from tests.cli.harness import FAST, Harness
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    made = Stage(tmp_path)
+def stage(tmp_path: Path) -> Iterator[Harness]:
+    made = Harness(tmp_path)
     made.write_plan()
     yield made
     made.close()
 
 
 @pytest.fixture(scope="session")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, GlassCloud]]:
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Harness, GlassCloud]]:
     """A run of 6 volumes of which two failed with different answers, and an older run of one.
 
     Tests look at it in many ways, and leave the store and the cloud as they are.
     """
-    stage = Stage(tmp_path_factory.mktemp("ended"))
+    stage = Harness(tmp_path_factory.mktemp("ended"))
     stage.write_plan(retry={"attempts": 1})
     cloud = stage.cloud(volumes=6)
     ids = [volume["ID"] for volume in cloud.volumes()]

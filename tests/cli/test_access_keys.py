@@ -6,18 +6,18 @@ import json
 
 import pytest
 
-from tests.cli.stage import FAST, Stage
+from tests.cli.harness import FAST, Harness
 
 KEYED = "simulator-aksk"
 
 
 @pytest.fixture
-def keyed(stage: Stage) -> Stage:
+def keyed(stage: Harness) -> Harness:
     stage.write_plan(cloud=KEYED)
     return stage
 
 
-def test_a_whole_run_with_a_key_needs_no_token(keyed: Stage) -> None:
+def test_a_whole_run_with_a_key_needs_no_token(keyed: Harness) -> None:
     cloud = keyed.cloud(volumes=30)
     keyed("run", "plan.yaml")
     keyed("verify", "latest")
@@ -44,7 +44,9 @@ def test_a_whole_run_with_a_key_needs_no_token(keyed: Stage) -> None:
     ],
     ids=["secret", "key", "half", "both"],
 )
-def test_a_wrong_key_is_one_line_and_no_run(keyed: Stage, pattern: str, by: str, says: str) -> None:
+def test_a_wrong_key_is_one_line_and_no_run(
+    keyed: Harness, pattern: str, by: str, says: str
+) -> None:
     cloud = keyed.cloud(volumes=1)
     keyed.edit_clouds(pattern, by)
     line = keyed.refused("run", "plan.yaml")
@@ -54,7 +56,7 @@ def test_a_wrong_key_is_one_line_and_no_run(keyed: Stage, pattern: str, by: str,
     assert cloud.ledger("create") == []
 
 
-def test_a_wrong_key_is_found_out_even_where_identity_is_never_asked(keyed: Stage) -> None:
+def test_a_wrong_key_is_found_out_even_where_identity_is_never_asked(keyed: Harness) -> None:
     cloud = keyed.cloud(volumes=1)
     key, url = cloud.world.identity.keys.permanent, cloud.url
     for sk, outcome in (("wrong", 2), (key.sk, 0)):
@@ -66,7 +68,7 @@ def test_a_wrong_key_is_found_out_even_where_identity_is_never_asked(keyed: Stag
     assert cloud.calls("other") == 0
 
 
-def test_a_key_revoked_in_mid_run_stops_it_and_a_new_one_goes_on(keyed: Stage) -> None:
+def test_a_key_revoked_in_mid_run_stops_it_and_a_new_one_goes_on(keyed: Harness) -> None:
     cloud = keyed.cloud(volumes=20)
     ids = [volume["ID"] for volume in cloud.volumes()]
     faults = f"faults:\n  - {{on: create, do: revoke_keys, volumes: [{ids[9]}], first: 1}}\n"
@@ -88,13 +90,13 @@ def test_a_key_revoked_in_mid_run_stops_it_and_a_new_one_goes_on(keyed: Stage) -
     assert cloud.summary()["duplicates"] == 0
 
 
-def test_a_clock_that_is_hours_off_does_not_keep_a_key_out(keyed: Stage) -> None:
+def test_a_clock_that_is_hours_off_does_not_keep_a_key_out(keyed: Harness) -> None:
     cloud = keyed.cloud(FAST + "clock_ahead: 3h\n", volumes=3)
     keyed("run", "plan.yaml")
     assert len(cloud.live()) == 3
 
 
-def test_a_key_in_the_environment_is_used(keyed: Stage) -> None:
+def test_a_key_in_the_environment_is_used(keyed: Harness) -> None:
     cloud = keyed.cloud(volumes=2)
     key = cloud.world.identity.keys.temporary
     keyed.edit_clouds(r"\n *[as]k: \S+", "")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.clouds import GlassCloud
-from tests.cli.stage import SLOW, Process, Stage, until
-from tests.store.nolocks import without_locks
+from tests.cli.harness import SLOW, Harness, Process, until
 from tests.store.test_locks import open_folder, put_together
+from tests.store.without_locks import without_locks
 
 __all__ = ["open_folder"]
 
@@ -23,7 +23,7 @@ linux = pytest.mark.skipif(
 root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: needs root")
 
 
-def under_way(stage: Stage) -> tuple[Process, GlassCloud]:
+def under_way(stage: Harness) -> tuple[Process, GlassCloud]:
     """A run whose backups do not end, all of them sent."""
     cloud = stage.cloud(SLOW, volumes=2)
     engine = stage.start("run", "plan.yaml", "--progress", "quiet", "--db", str(stage.store))
@@ -32,7 +32,7 @@ def under_way(stage: Stage) -> tuple[Process, GlassCloud]:
 
 
 @linux
-def test_a_lock_file_that_is_tidied_away_lets_no_second_engine_in(stage: Stage) -> None:
+def test_a_lock_file_that_is_tidied_away_lets_no_second_engine_in(stage: Harness) -> None:
     engine, cloud = under_way(stage)
     stage.store.with_name("vbsbatch.db.lock").unlink()
     assert "running (LIVE)" in stage.look("status")
@@ -47,7 +47,7 @@ def test_a_lock_file_that_is_tidied_away_lets_no_second_engine_in(stage: Stage) 
 
 @linux
 @root
-def test_a_container_that_is_given_the_store_as_one_file_is_refused(stage: Stage) -> None:
+def test_a_container_that_is_given_the_store_as_one_file_is_refused(stage: Harness) -> None:
     engine, cloud = under_way(stage)
     target = stage.folder / "data" / "a store.db"
     target.parent.mkdir()
@@ -88,7 +88,7 @@ sys.exit(command_line())
 @linux
 @root
 def test_another_user_who_may_read_the_store_sees_that_its_run_is_live(
-    stage: Stage, open_folder: Path
+    stage: Harness, open_folder: Path
 ) -> None:
     stage.store = open_folder / "vbsbatch.db"
     engine, _ = under_way(stage)
@@ -113,7 +113,7 @@ def test_another_user_who_may_read_the_store_sees_that_its_run_is_live(
 @linux
 @pytest.mark.parametrize("kinds", ["posix ofd", "ofd"])
 def test_on_a_file_system_without_locks_nothing_is_sent_and_what_can_be_read_is(
-    stage: Stage, tmp_path: Path, kinds: str
+    stage: Harness, tmp_path: Path, kinds: str
 ) -> None:
     engine, cloud = under_way(stage)
     engine.kill()

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from tests.cli.clouds import GlassCloud
-from tests.cli.stage import FAST, Stage, told, until
+from tests.cli.harness import FAST, Harness, told, until
 
 CINDER = FAST + "services: cinder\n"
 BOTH = pytest.mark.parametrize("services", [FAST, CINDER], ids=["vbs", "cinder"])
@@ -25,7 +25,7 @@ def once_each(cloud: GlassCloud, volumes: int) -> None:
 
 
 @BOTH
-def test_null_is_the_empty_list_map_and_text_in_every_answer(stage: Stage, services: str) -> None:
+def test_null_is_the_empty_list_map_and_text_in_every_answer(stage: Harness, services: str) -> None:
     kinds = ("list", "backup", "job", "quota", "volumes", "servers", "create", "delete", "restore")
     lost = "on: create, do: drop_before, first: 2"
     cloud = stage.cloud(services + faults(lost, *(f"on: {kind}, do: 'null'" for kind in kinds)))
@@ -50,7 +50,7 @@ def test_null_is_the_empty_list_map_and_text_in_every_answer(stage: Stage, servi
     ids=["links in a circle", "no links", "nothing heeded", "a short list"],
 )
 def test_a_list_that_does_not_go_on_hides_no_backup(
-    stage: Stage, services: str, odd: tuple[str, str]
+    stage: Harness, services: str, odd: tuple[str, str]
 ) -> None:
     """What was lost on its way back is found, or looked for; it is never made anew."""
     scenario, do = odd
@@ -85,7 +85,7 @@ SAYINGS = {
 
 @pytest.mark.parametrize("saying", SAYINGS)
 def test_throttling_slows_down_in_every_status_and_wording_and_costs_nothing(
-    stage: Stage, saying: str
+    stage: Harness, saying: str
 ) -> None:
     services = CINDER if saying in ("cinder", "sap", "zero", "busy") else FAST
     said = f"do: status, first: 2, {SAYINGS[saying]}"
@@ -99,7 +99,7 @@ def test_throttling_slows_down_in_every_status_and_wording_and_costs_nothing(
 
 
 @pytest.mark.parametrize("saying", ["body", "sap", "gateway", "forbidden"])
-def test_a_throttled_sign_in_is_repeated(stage: Stage, saying: str) -> None:
+def test_a_throttled_sign_in_is_repeated(stage: Harness, saying: str) -> None:
     cloud = stage.cloud(
         FAST + faults(f"on: token, do: status, first: 2, {SAYINGS[saying]}"), volumes=2
     )
@@ -119,7 +119,7 @@ def test_a_throttled_sign_in_is_repeated(stage: Stage, saying: str) -> None:
     ids=["list 404", "cinder list 200", "cinder create 404", "create 403", "job 404"],
 )
 def test_a_gateway_that_reloads_is_waited_for(
-    stage: Stage, services: str, kind: str, status: int
+    stage: Harness, services: str, kind: str, status: int
 ) -> None:
     page = f"do: html, status: {status}, first: 3"
     cloud = stage.cloud(services, volumes=6)
@@ -132,7 +132,7 @@ def test_a_gateway_that_reloads_is_waited_for(
 
 
 @BOTH
-def test_a_prune_waits_for_a_gateway_that_reloads(stage: Stage, services: str) -> None:
+def test_a_prune_waits_for_a_gateway_that_reloads(stage: Harness, services: str) -> None:
     cloud = stage.cloud(services, volumes=2)
     stage("run", "plan.yaml")
     cloud.behave(services + faults("on: delete, do: html, status: 404, first: 3"))
@@ -142,7 +142,7 @@ def test_a_prune_waits_for_a_gateway_that_reloads(stage: Stage, services: str) -
 
 @BOTH
 def test_pages_that_are_too_long_for_the_cloud_are_asked_for_in_shorter_ones(
-    stage: Stage, services: str
+    stage: Harness, services: str
 ) -> None:
     slow = "do: html, status: 504, longer: 200"
     cloud = stage.cloud(services + faults(f"on: list, {slow}", f"on: volumes, {slow}"), volumes=4)
@@ -154,7 +154,7 @@ def test_pages_that_are_too_long_for_the_cloud_are_asked_for_in_shorter_ones(
 
 @BOTH
 def test_a_fresh_token_that_some_node_does_not_know_yet_stops_nothing(
-    stage: Stage, services: str
+    stage: Harness, services: str
 ) -> None:
     unknown = "do: status, status: 401, first: 2"
     kinds = ("create", "list")
@@ -174,7 +174,7 @@ OFF = {
 
 @pytest.mark.parametrize("off", OFF)
 def test_a_service_that_is_switched_off_is_said_to_be_before_anything_is_sent(
-    stage: Stage, off: str
+    stage: Harness, off: str
 ) -> None:
     cloud = stage.cloud(FAST + faults(*(f"on: {k}, {OFF[off]}" for k in ("quota", "create"))))
     for options in ((), ("--no-preflight",)):
@@ -187,7 +187,7 @@ def test_a_service_that_is_switched_off_is_said_to_be_before_anything_is_sent(
 
 @BOTH
 def test_a_create_that_is_answered_with_410_stops_the_run_and_fails_no_volume(
-    stage: Stage, services: str
+    stage: Harness, services: str
 ) -> None:
     cloud = stage.cloud(services + faults(f"on: create, {OFF['gone']}"))
     stage.write_plan(limits={"rate": "5/s"})

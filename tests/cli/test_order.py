@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.cli.clouds import Cloud
-from tests.cli.stage import FAST, Stage, told, until
+from tests.cli.harness import FAST, Harness, told, until
 
 MISSING = "11111111-2222-3333-4444-555555555555"
 
 
-def write_waves(stage: Stage, cloud: Cloud, **changes: Any) -> None:
+def write_waves(stage: Harness, cloud: Cloud, **changes: Any) -> None:
     """A canary of a volume that exists and one that does not, then eight more of two servers."""
     ids = [volume["ID"] for volume in cloud.volumes()]
     volumes: list[dict[str, Any]] = [
@@ -27,7 +27,7 @@ def write_waves(stage: Stage, cloud: Cloud, **changes: Any) -> None:
     )
 
 
-def test_a_gate_that_failures_keep_shut_is_told_and_waived(stage: Stage) -> None:
+def test_a_gate_that_failures_keep_shut_is_told_and_waived(stage: Harness) -> None:
     cloud = stage.cloud(FAST, volumes=9)
     write_waves(stage, cloud, limits={"per_group": 1, "per_az": {"a": 2}})
     checked = stage("check", "plan.yaml").stdout
@@ -48,7 +48,7 @@ def test_a_gate_that_failures_keep_shut_is_told_and_waived(stage: Stage) -> None
     assert any(line.startswith("paused: wave canary") for line in told(done, "run"))
 
 
-def test_outside_its_window_a_run_says_when_that_opens_and_stops_cleanly(stage: Stage) -> None:
+def test_outside_its_window_a_run_says_when_that_opens_and_stops_cleanly(stage: Harness) -> None:
     cloud = stage.cloud(FAST, volumes=9)
     opens = datetime.now(UTC) + timedelta(hours=5)
     window = {

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 from tests.cli.clouds import Cloud
-from tests.cli.stage import FAST, Stage, told
+from tests.cli.harness import FAST, Harness, told
 from tests.report.schema_check import problems
 
 
 def test_progress_is_plain_without_a_terminal_names_the_run_and_ends_with_the_exit_code(
-    stage: Stage,
+    stage: Harness,
 ) -> None:
     stage.cloud(FAST + "faults: [{on: create, do: drop_before, first: 1}]", volumes=4)
     done = stage("run", "plan.yaml", "-v", "--progress", "auto")
@@ -24,7 +24,7 @@ def test_progress_is_plain_without_a_terminal_names_the_run_and_ends_with_the_ex
     assert done.stdout == ""
 
 
-def test_json_progress_is_one_documented_object_a_line(stage: Stage) -> None:
+def test_json_progress_is_one_documented_object_a_line(stage: Harness) -> None:
     stage.cloud(FAST + "faults: [{on: create, do: throttle, first: 1}]", volumes=3)
     done = stage("run", "plan.yaml", "--progress", "json")
     lines = [json.loads(line) for line in done.stderr.splitlines()]
@@ -36,7 +36,7 @@ def test_json_progress_is_one_documented_object_a_line(stage: Stage) -> None:
         assert not problems(line, "line")
 
 
-def test_json_progress_of_what_follows_a_run_is_json_too(stage: Stage) -> None:
+def test_json_progress_of_what_follows_a_run_is_json_too(stage: Harness) -> None:
     cloud = stage.cloud(
         FAST + "faults: [{on: create, do: status, status: 400, code: VolumeBackup.0040, first: 1}]",
         volumes=2,
@@ -56,13 +56,13 @@ def test_json_progress_of_what_follows_a_run_is_json_too(stage: Stage) -> None:
         assert not [each for each in told if problems(each, "line")], words
 
 
-def test_quiet_says_only_what_run_it_is(stage: Stage) -> None:
+def test_quiet_says_only_what_run_it_is(stage: Harness) -> None:
     stage.cloud(volumes=1)
     done = stage("run", "plan.yaml", "--progress", "quiet")
     assert len(done.stderr.splitlines()) <= 1
 
 
-def test_a_servers_text_never_reaches_the_terminal_as_it_is(stage: Stage) -> None:
+def test_a_servers_text_never_reaches_the_terminal_as_it_is(stage: Harness) -> None:
     hostile = r'"\e]0;owned\a\u202e\r\n[b]x[/b]"'
     cloud = stage.cloud(volumes=1)
     cloud.behave(
@@ -75,7 +75,7 @@ def test_a_servers_text_never_reaches_the_terminal_as_it_is(stage: Stage) -> Non
     assert "[b]x[/b]" in stage("jobs").stdout, "literally"
 
 
-def test_what_the_terminals_encoding_lacks_is_shown_as_an_escape(stage: Stage) -> None:
+def test_what_the_terminals_encoding_lacks_is_shown_as_an_escape(stage: Harness) -> None:
     cloud = stage.cloud(volumes=1)
     stage.write_plan(
         volumes_from=None, volumes=[{"id": cloud.volumes()[0]["ID"], "name": "größe-\u4e2d"}]
@@ -85,7 +85,7 @@ def test_what_the_terminals_encoding_lacks_is_shown_as_an_escape(stage: Stage) -
     assert r"gr\xf6\xdfe-\u4e2d" in stage("jobs", env=ascii_only).stdout
 
 
-def test_a_run_goes_on_when_nobody_listens(stage: Stage) -> None:
+def test_a_run_goes_on_when_nobody_listens(stage: Harness) -> None:
     """Five runs side by side, each with its volumes and its store, each unheard in another way."""
     ways = ("2>&-", ">&- 2>&-", "<&-", "2>/dev/full", "2>&1 | head -c 1")
     cloud = stage.cloud(volumes=2 * len(ways))
@@ -101,7 +101,7 @@ def test_a_run_goes_on_when_nobody_listens(stage: Stage) -> None:
     assert cloud.summary()["backed_up"] == cloud.summary()["creates"] == 2 * len(ways)
 
 
-def test_a_full_disk_under_the_output_is_said_in_one_line(ended: tuple[Stage, Cloud]) -> None:
+def test_a_full_disk_under_the_output_is_said_in_one_line(ended: tuple[Harness, Cloud]) -> None:
     stage, _ = ended
     done = stage.finish(stage.shell("vbsbatch status > /dev/full"), 2)
     assert "vbsbatch: cannot write" in done.stderr

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cli.clouds import GlassCloud
-from tests.cli.stage import FAST, SLOW, Stage, told, until
+from tests.cli.harness import FAST, SLOW, Harness, told, until
 from tests.report.schema_check import problems
 
 
@@ -17,7 +17,7 @@ def ids(cloud: GlassCloud) -> list[str]:
     return [volume["ID"] for volume in cloud.volumes()]
 
 
-def found(stage: Stage, *words: str, code: int = 0) -> list[tuple[str, str, str | None]]:
+def found(stage: Harness, *words: str, code: int = 0) -> list[tuple[str, str, str | None]]:
     """What check --online finds, but for where it signed in."""
     said = stage.ask("check", str(stage.plan), "--online", "--json", *words, code=code)
     document = json.loads(said)
@@ -47,7 +47,7 @@ def spoil(cloud: GlassCloud) -> dict[str, str]:
     }
 
 
-def test_everything_is_found_in_five_reads_and_told_in_one_table(stage: Stage) -> None:
+def test_everything_is_found_in_five_reads_and_told_in_one_table(stage: Harness) -> None:
     cloud = stage.cloud(SLOW + "quota: {backups: 25}", volumes=8)
     stage.write_plan(skip_if_newer_than="24h")
     spoilt = spoil(cloud)
@@ -76,7 +76,7 @@ def test_everything_is_found_in_five_reads_and_told_in_one_table(stage: Stage) -
     assert not stage.store.exists()
 
 
-def test_a_fine_plan_is_0_with_a_forecast(stage: Stage) -> None:
+def test_a_fine_plan_is_0_with_a_forecast(stage: Harness) -> None:
     cloud = stage.cloud(volumes=3)
     size = sum(volume["Size"] for volume in cloud.volumes())
     out = stage.ask("check", str(stage.plan), "--online")
@@ -88,7 +88,7 @@ def test_a_fine_plan_is_0_with_a_forecast(stage: Stage) -> None:
     assert f"0 errors, 0 warnings; 3 volumes, {size} GB, about 24 calls, at least 0 s" in out
 
 
-def test_a_run_whose_plan_would_surely_fail_begins_nothing(stage: Stage) -> None:
+def test_a_run_whose_plan_would_surely_fail_begins_nothing(stage: Harness) -> None:
     cloud = stage.cloud(volumes=4)
     gone = ids(cloud)[1]
     del cloud.world.project.volumes[gone]
@@ -105,7 +105,7 @@ def test_a_run_whose_plan_would_surely_fail_begins_nothing(stage: Stage) -> None
 
 @pytest.mark.parametrize("way", ["plan", "option"])
 def test_what_would_surely_fail_is_skipped_with_its_reason_where_that_is_the_policy(
-    stage: Stage, way: str
+    stage: Harness, way: str
 ) -> None:
     cloud = stage.cloud(volumes=5)
     gone, broken = ids(cloud)[1:3]
@@ -127,7 +127,7 @@ def test_what_would_surely_fail_is_skipped_with_its_reason_where_that_is_the_pol
     assert "nothing to do" in stage("resume", "latest").stderr
 
 
-def test_a_quota_that_does_not_suffice_is_no_volume_s_fault(stage: Stage) -> None:
+def test_a_quota_that_does_not_suffice_is_no_volume_s_fault(stage: Harness) -> None:
     cloud = stage.cloud(FAST + "quota: {backups: 2}", volumes=4)
     stage.write_plan(limits={"connections": 1})
     refused = stage("run", "plan.yaml", "--yes", code=2).stderr
@@ -141,7 +141,7 @@ def test_a_quota_that_does_not_suffice_is_no_volume_s_fault(stage: Stage) -> Non
     assert cloud.summary()["backed_up"] == 4
 
 
-def test_a_second_run_of_the_night_skips_what_has_its_backup(stage: Stage) -> None:
+def test_a_second_run_of_the_night_skips_what_has_its_backup(stage: Harness) -> None:
     cloud = stage.cloud(volumes=4)
     stage.write_plan(skip_if_newer_than="1h")
     chosen = stage.folder / "two.txt"
@@ -157,7 +157,7 @@ def test_a_second_run_of_the_night_skips_what_has_its_backup(stage: Stage) -> No
     assert cloud.creates() == 4
 
 
-def test_no_preflight_asks_for_nothing_but_whether_anybody_answers(stage: Stage) -> None:
+def test_no_preflight_asks_for_nothing_but_whether_anybody_answers(stage: Harness) -> None:
     cloud = stage.cloud(volumes=3)
     del cloud.world.project.volumes[ids(cloud)[0]]
     stage.write_plan(retry={"attempts": 1})
@@ -167,7 +167,7 @@ def test_no_preflight_asks_for_nothing_but_whether_anybody_answers(stage: Stage)
     assert cloud.calls("quota") == 1
 
 
-def test_a_plan_of_which_everything_would_surely_fail_is_none_to_skip(stage: Stage) -> None:
+def test_a_plan_of_which_everything_would_surely_fail_is_none_to_skip(stage: Harness) -> None:
     """The wrong project, most likely: a run of which all is skipped would pass for a success."""
     stage.cloud(volumes=2)
     stage.write_plan(
@@ -179,7 +179,7 @@ def test_a_plan_of_which_everything_would_surely_fail_is_none_to_skip(stage: Sta
     assert stage.runs() == []
 
 
-def test_findings_come_as_the_run_tells_its_progress(stage: Stage) -> None:
+def test_findings_come_as_the_run_tells_its_progress(stage: Harness) -> None:
     stage.cloud(FAST + "faults: [{on: volumes, do: status, status: 403}]", volumes=1)
     first, *_ = stage("run", "plan.yaml", "--progress", "json").stderr.splitlines()
     note = json.loads(first)
@@ -197,7 +197,7 @@ faults:
 
 
 def test_what_a_cloud_does_not_offer_is_a_warning_and_keeps_nobody_from_running(
-    stage: Stage,
+    stage: Harness,
 ) -> None:
     cloud = stage.cloud(FAST + NOT_OFFERED, volumes=3)
     assert found(stage) == [
@@ -211,7 +211,9 @@ def test_what_a_cloud_does_not_offer_is_a_warning_and_keeps_nobody_from_running(
 
 
 @pytest.mark.parametrize("policy", ["fail", "skip"])
-def test_a_run_that_could_not_follow_its_backups_begins_nothing(stage: Stage, policy: str) -> None:
+def test_a_run_that_could_not_follow_its_backups_begins_nothing(
+    stage: Harness, policy: str
+) -> None:
     cloud = stage.cloud("faults: [{on: list, do: status, status: 403}]", volumes=2)
     assert found(stage, code=2) == [("error", "backups", None)]
     done = stage("run", "plan.yaml", "--on-preflight", policy, code=2)
@@ -220,7 +222,7 @@ def test_a_run_that_could_not_follow_its_backups_begins_nothing(stage: Stage, po
     assert cloud.creates() == 0
 
 
-def test_a_quota_that_cinder_does_not_tell_this_user_is_a_warning_too(stage: Stage) -> None:
+def test_a_quota_that_cinder_does_not_tell_this_user_is_a_warning_too(stage: Harness) -> None:
     stage.cloud(
         FAST + "services: cinder\nfaults: [{on: quota, do: status, status: 403}]", volumes=2
     )
@@ -230,7 +232,7 @@ def test_a_quota_that_cinder_does_not_tell_this_user_is_a_warning_too(stage: Sta
 @pytest.mark.parametrize(("status", "why"), [(302, "a redirect to nowhere"), (401, "401: ")])
 @pytest.mark.parametrize("words", [(), ("--no-preflight",)])
 def test_a_service_that_lets_nobody_in_is_told_before_anything_is_stored(
-    stage: Stage, status: int, why: str, words: tuple[str, ...]
+    stage: Harness, status: int, why: str, words: tuple[str, ...]
 ) -> None:
     cloud = stage.cloud(f"faults: [{{on: quota, do: status, status: {status}}}]", volumes=2)
     line = stage.refused("run", "plan.yaml", *words)
@@ -244,7 +246,7 @@ def test_a_service_that_lets_nobody_in_is_told_before_anything_is_stored(
 OUTAGE = "faults: [{on: volumes, do: status, status: 503}, {on: list, do: drop_before, first: 3}]"
 
 
-def test_an_outage_is_2_in_check_and_a_warning_in_run(stage: Stage) -> None:
+def test_an_outage_is_2_in_check_and_a_warning_in_run(stage: Harness) -> None:
     cloud = stage.cloud(FAST + OUTAGE, volumes=2)
     assert found(stage, code=2) == [("error", "backups", None), ("error", "volumes", None)]
     cloud.behave(FAST + OUTAGE)
@@ -253,14 +255,14 @@ def test_an_outage_is_2_in_check_and_a_warning_in_run(stage: Stage) -> None:
     assert told(done, "end") == ["done ok=2 fail=0 exit=0"]
 
 
-def test_one_answer_that_is_lost_is_asked_for_again(stage: Stage) -> None:
+def test_one_answer_that_is_lost_is_asked_for_again(stage: Harness) -> None:
     every = ("volumes", "list", "quota")
     faults = ", ".join(f"{{on: {kind}, do: drop_before, first: 1}}" for kind in every)
     stage.cloud(FAST + f"faults: [{faults}]", volumes=2)
     assert found(stage) == []
 
 
-def test_credentials_and_endpoints_that_do_not_work_are_findings_too(stage: Stage) -> None:
+def test_credentials_and_endpoints_that_do_not_work_are_findings_too(stage: Harness) -> None:
     stage.cloud(volumes=1)
     assert found(stage, "--vbs-endpoint", "http://127.0.0.1:1/", code=2) == [
         ("error", "endpoint", None)
@@ -272,13 +274,13 @@ def test_credentials_and_endpoints_that_do_not_work_are_findings_too(stage: Stag
     assert out.splitlines()[-1] == "plan.yaml: could not be looked at"
 
 
-def test_options_for_a_cloud_are_for_a_check_online(stage: Stage) -> None:
+def test_options_for_a_cloud_are_for_a_check_online(stage: Harness) -> None:
     stage.cloud(volumes=1)
     for words in (("--json",), ("--cloud", "simulator"), ("--service", "vbs")):
         assert "are for --online" in stage("check", "plan.yaml", *words, code=2).stderr
 
 
-def test_hostile_text_of_the_cloud_is_shown_literally(stage: Stage) -> None:
+def test_hostile_text_of_the_cloud_is_shown_literally(stage: Harness) -> None:
     hostile = r'"\e]0;owned\a\u202e[b]x[/b]"'
     cloud = stage.cloud(volumes=2)
     cloud.behave(FAST + f"faults: [{{on: volumes, do: status, status: 403, message: {hostile}}}]")
@@ -287,7 +289,7 @@ def test_hostile_text_of_the_cloud_is_shown_literally(stage: Stage) -> None:
     assert not {"\x1b", "\x07", "\u202e"} & set(out)
 
 
-def test_a_big_project_is_looked_at_in_as_many_pages_as_it_has(stage: Stage) -> None:
+def test_a_big_project_is_looked_at_in_as_many_pages_as_it_has(stage: Harness) -> None:
     cloud = stage.cloud(volumes=1500)
     some = ids(cloud)[-2:]
     for number in range(1200):
@@ -299,7 +301,7 @@ def test_a_big_project_is_looked_at_in_as_many_pages_as_it_has(stage: Stage) -> 
     assert cloud.calls("volumes") <= 3
 
 
-def test_a_plan_for_cinder_is_looked_at_too(stage: Stage) -> None:
+def test_a_plan_for_cinder_is_looked_at_too(stage: Harness) -> None:
     faults = FAST + "services: cinder\nquota: {gigabytes: 1}"
     stage.cloud(faults, volumes=2)
     assert found(stage, code=2) == [("error", "quota", None)]

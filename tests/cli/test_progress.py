@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.store.ground import a_run
-from vbsbatch.cli.progress import Voice
+from tests.store.fixtures import a_run
+from vbsbatch.cli.progress import ProgressPrinter
 from vbsbatch.model import JobState, RunState
 
 START = 1_795_000_000.0
@@ -26,7 +26,7 @@ def told(file: Path, *moments: Any) -> str:
     """The line after these moments of a run, ten seconds apart."""
     run: Any = SimpleNamespace(settings=SimpleNamespace(retry=SimpleNamespace(attempts=6)))
     with file.open("w") as stream:
-        voice = Voice(style="plain", verbose=False, run=run, stream=stream)
+        voice = ProgressPrinter(style="plain", verbose=False, run=run, stream=stream)
         for number, moment in enumerate(moments):
             voice.sample(moment, START + 10 * number)
         voice.progress(moments[-1], START + 10 * len(moments))
@@ -53,7 +53,7 @@ def test_the_last_lines_have_the_time_of_the_run_s_end_whenever_they_are_told(
 ) -> None:
     run = a_run(**how)
     with (tmp_path / "told").open("w") as stream:
-        voice = Voice(style="plain", verbose=False, run=run, stream=stream)
+        voice = ProgressPrinter(style="plain", verbose=False, run=run, stream=stream)
         voice.end(run, {JobState.SUCCEEDED: 1}, 0, None)
     lines = (tmp_path / "told").read_text().splitlines()
     assert [line.split()[:2] for line in lines] == [["11:06:40Z", "calls"], ["11:06:40Z", "end"]]

@@ -9,9 +9,9 @@ from typing import TypeAlias
 import pytest
 
 from tests.cli.clouds import Cloud, Process, write_fleet
-from tests.cli.stage import Stage
+from tests.cli.harness import Harness
 
-Try: TypeAlias = tuple[Stage, Process]
+Try: TypeAlias = tuple[Harness, Process]
 
 WAYS_IN = {
     "a wrong password": (r"password: \S+", "password: wrong-secret", "refused the credentials"),
@@ -29,11 +29,11 @@ WAYS_IN = {
 @pytest.fixture(scope="module")
 def tries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cloud, dict[str, Try]]]:
     """A run by every wrong way into one cloud, all begun at once: each is mostly imports."""
-    host = Stage(tmp_path_factory.mktemp("host"))
+    host = Harness(tmp_path_factory.mktemp("host"))
     cloud = host.cloud(volumes=2)
     begun: dict[str, Try] = {}
     for way, (pattern, by, _) in WAYS_IN.items():
-        stage = Stage(tmp_path_factory.mktemp("way"))
+        stage = Harness(tmp_path_factory.mktemp("way"))
         stage.write_plan()
         stage.clouds.write_bytes(host.clouds.read_bytes())
         stage.edit_clouds(pattern, by)
@@ -57,7 +57,7 @@ def test_no_way_in_is_one_line_and_no_run(tries: tuple[Cloud, dict[str, Try]], w
     assert cloud.ledger("create") == []
 
 
-def test_a_backup_service_that_cannot_be_reached_begins_no_run(stage: Stage) -> None:
+def test_a_backup_service_that_cannot_be_reached_begins_no_run(stage: Harness) -> None:
     stage.cloud(volumes=2)
     line = stage.refused("run", "plan.yaml", "--vbs-endpoint", "http://127.0.0.1:1/")
     assert "cannot reach the backup service: connection refused" in line
@@ -67,13 +67,13 @@ def test_a_backup_service_that_cannot_be_reached_begins_no_run(stage: Stage) -> 
     assert stage.runs() == []
 
 
-def test_without_any_configuration_the_line_says_so(stage: Stage) -> None:
+def test_without_any_configuration_the_line_says_so(stage: Harness) -> None:
     stage.cloud(volumes=1)
     stage.clouds.unlink()
     assert str(stage.clouds) in stage.refused("run", "plan.yaml")
 
 
-def test_a_plan_with_problems_names_all_of_them_with_their_places(stage: Stage) -> None:
+def test_a_plan_with_problems_names_all_of_them_with_their_places(stage: Harness) -> None:
     stage.plan.write_text(
         "name: x\nlimts: {rate: 5/s}\nretry: {attempts: 0}\nvolumes:\n  - {id: 5}\n"
     )
@@ -86,7 +86,7 @@ def test_a_plan_with_problems_names_all_of_them_with_their_places(stage: Stage) 
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "fifo", "binary", "bomb", "tag", "empty"])
-def test_a_hostile_plan_is_one_line(stage: Stage, kind: str) -> None:
+def test_a_hostile_plan_is_one_line(stage: Harness, kind: str) -> None:
     path = stage.folder / "bad.yaml"
     match kind:
         case "folder":
@@ -107,7 +107,7 @@ def test_a_hostile_plan_is_one_line(stage: Stage, kind: str) -> None:
     assert not (stage.folder / "pwned").exists()
 
 
-def test_a_store_that_is_none_is_refused_and_left_alone(stage: Stage) -> None:
+def test_a_store_that_is_none_is_refused_and_left_alone(stage: Harness) -> None:
     cloud = stage.cloud(volumes=1)
     other = stage.folder / "notes.txt"
     other.write_text("precious\n" * 50)
@@ -121,7 +121,7 @@ def test_a_store_that_is_none_is_refused_and_left_alone(stage: Stage) -> None:
     assert cloud.ledger("create") == []
 
 
-def test_a_damaged_store_is_refused(stage: Stage, ended: tuple[Stage, Cloud]) -> None:
+def test_a_damaged_store_is_refused(stage: Harness, ended: tuple[Harness, Cloud]) -> None:
     stage.cloud(volumes=1)
     (stage.folder / "cut.db").write_bytes(ended[0].store.read_bytes()[:5000])
     assert "cut.db" in stage.refused("status", "--db", "cut.db")
@@ -147,7 +147,7 @@ def test_a_damaged_store_is_refused(stage: Stage, ended: tuple[Stage, Cloud]) ->
     ],
 )
 def test_bad_usage_says_what_would_be_right(
-    stage: Stage, words: tuple[str, ...], says: str
+    stage: Harness, words: tuple[str, ...], says: str
 ) -> None:
     done = stage(*words, code=2)
     assert says in done.stderr
@@ -155,6 +155,6 @@ def test_bad_usage_says_what_would_be_right(
 
 
 @pytest.mark.parametrize("verb", ["pause", "unpause", "stop"])
-def test_a_live_engine_is_needed_to_be_steered(ended: tuple[Stage, Cloud], verb: str) -> None:
+def test_a_live_engine_is_needed_to_be_steered(ended: tuple[Harness, Cloud], verb: str) -> None:
     stage, _ = ended
     assert "has ended" in stage.refused(verb, "latest")

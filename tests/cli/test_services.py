@@ -7,14 +7,14 @@ import re
 import pytest
 
 from tests.cli.clouds import client_of
-from tests.cli.stage import FAST, Stage, told
+from tests.cli.harness import FAST, Harness, told
 
 CINDER = FAST + "services: cinder\n"
 GONE = "faults: [{on: create, do: status, status: 404, message: The resource could not be found.}]"
 
 
 def test_plain_openstack_is_found_frozen_and_used_again_whatever_is_offered_by_then(
-    stage: Stage,
+    stage: Harness,
 ) -> None:
     cloud = stage.cloud(CINDER + "quota: {backups: 4}", volumes=12)
     stage.write_plan(defaults={"tags": {"wave": "1"}, "description": "before"})
@@ -33,7 +33,7 @@ def test_plain_openstack_is_found_frozen_and_used_again_whatever_is_offered_by_t
     assert {job["backup_id"] for job in stage.jobs()} == set(made)
 
 
-def test_a_service_that_is_not_offered_is_refused_before_anything_is_stored(stage: Stage) -> None:
+def test_a_service_that_is_not_offered_is_refused_before_anything_is_stored(stage: Harness) -> None:
     stage.cloud(CINDER, volumes=2)
     line = stage.refused("run", "plan.yaml", "--service", "vbs")
     assert line.startswith("the catalog has no volume backup service (it has: ")
@@ -52,7 +52,7 @@ def test_a_service_that_is_not_offered_is_refused_before_anything_is_stored(stag
     ],
 )
 def test_what_cinder_cannot_do_is_refused_before_anything_is_stored(
-    stage: Stage, defaults: dict[str, object], cloud: str, why: str
+    stage: Harness, defaults: dict[str, object], cloud: str, why: str
 ) -> None:
     made = stage.cloud(CINDER + cloud, volumes=2)
     stage.write_plan(defaults=defaults)
@@ -62,7 +62,7 @@ def test_what_cinder_cannot_do_is_refused_before_anything_is_stored(
 
 
 def test_block_storage_that_lists_backups_and_makes_none_is_refused_before_anything_is_stored(
-    stage: Stage,
+    stage: Harness,
 ) -> None:
     cloud = stage.cloud(volumes=2)
     stage.write_plan(service="cinder")
@@ -73,7 +73,7 @@ def test_block_storage_that_lists_backups_and_makes_none_is_refused_before_anyth
     assert cloud.accepted() == []
 
 
-def test_an_api_that_is_gone_stops_the_run_instead_of_failing_every_volume(stage: Stage) -> None:
+def test_an_api_that_is_gone_stops_the_run_instead_of_failing_every_volume(stage: Harness) -> None:
     cloud = stage.cloud(CINDER + GONE, volumes=12)
     stage.write_plan(service="cinder", limits={"connections": 2})
     done = stage("run", "plan.yaml", "--no-preflight", code=3)
@@ -82,7 +82,7 @@ def test_an_api_that_is_gone_stops_the_run_instead_of_failing_every_volume(stage
     assert cloud.accepted() == []
 
 
-def test_what_cinder_refuses_for_one_volume_is_told_with_a_code_of_ours(stage: Stage) -> None:
+def test_what_cinder_refuses_for_one_volume_is_told_with_a_code_of_ours(stage: Harness) -> None:
     cloud = stage.cloud(CINDER, volumes=12)
     used = {v["ID"] for v in cloud.volumes() if v["Status"] == "in-use"}
     assert used
@@ -94,7 +94,7 @@ def test_what_cinder_refuses_for_one_volume_is_told_with_a_code_of_ours(stage: S
     assert "force: false" in stage.look("report", "latest")
 
 
-def test_a_simulated_cloud_offers_the_service_that_it_is_told_to(stage: Stage) -> None:
+def test_a_simulated_cloud_offers_the_service_that_it_is_told_to(stage: Harness) -> None:
     options = ("--service", "cinder", "--volumes", "3", "--clouds-file", str(stage.clouds))
     simulator = stage.start("simulate", *options)
     assert simulator.stdout is not None

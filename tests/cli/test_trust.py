@@ -16,7 +16,7 @@ import trustme
 
 from tests.cli import connect_proxy
 from tests.cli.clouds import GlassCloud, Process, Tls, glass_cloud
-from tests.cli.stage import FAST, Stage
+from tests.cli.harness import FAST, Harness
 from vbsbatch.cli import command_line
 
 NOWHERE = "cloud.invalid"
@@ -182,7 +182,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
 
 
 @pytest.fixture
-def go(ground: Ground, stage: Stage) -> Callable[[str], Prepared]:
+def go(ground: Ground, stage: Harness) -> Callable[[str], Prepared]:
     """Prepare a run of one volume by the way of that name."""
 
     def prepare(name: str) -> Prepared:
@@ -207,7 +207,7 @@ def go(ground: Ground, stage: Stage) -> Callable[[str], Prepared]:
 class Prepared:
     """A run that may begin."""
 
-    stage: Stage
+    stage: Harness
     way: Way
     environment: Mapping[str, str]
 
@@ -268,7 +268,7 @@ def test_a_process_of_its_own_is_refused_in_the_same_way(
     prepared.assert_no_secret(ground, *stage.heard)
 
 
-def test_everything_goes_through_the_proxy_that_is_named(ground: Ground, stage: Stage) -> None:
+def test_everything_goes_through_the_proxy_that_is_named(ground: Ground, stage: Harness) -> None:
     cloud = ground.clouds["private"]
     environment = {k: v for k, v in stage.environment.items() if k.upper()[-6:] != "_PROXY"}
     environment["HTTPS_PROXY"] = f"http://{SIGN_IN}@127.0.0.1:{ground.open_proxy('own', SIGN_IN)}"

@@ -15,14 +15,14 @@ import pytest
 import yaml
 
 from tests.cli.clouds import GlassCloud
-from tests.cli.stage import Stage, told
+from tests.cli.harness import Harness, told
 
 PLACE = (
     r"cloud simulator, region sim-1, project simulator \([0-9a-f]{32}\), http://127\.0\.0\.1:\d+"
 )
 
 
-def test_every_command_says_in_which_cloud_it_works(stage: Stage) -> None:
+def test_every_command_says_in_which_cloud_it_works(stage: Harness) -> None:
     cloud = stage.cloud(volumes=2)
     done = stage("plan", "new", "--cloud", "simulator", "-o", "new.yaml")
     assert re.search(rf"^in {PLACE}$", done.stderr, re.M)
@@ -38,7 +38,7 @@ def test_every_command_says_in_which_cloud_it_works(stage: Stage) -> None:
     assert run["project_id"] == cloud.world.project.id
 
 
-def test_a_run_is_not_gone_on_with_in_another_region(stage: Stage) -> None:
+def test_a_run_is_not_gone_on_with_in_another_region(stage: Harness) -> None:
     """The regions of a cloud share their projects: nothing of it would be found there."""
     cloud = stage.cloud(volumes=2)
     stage("run", "plan.yaml")
@@ -52,14 +52,14 @@ def test_a_run_is_not_gone_on_with_in_another_region(stage: Stage) -> None:
     assert cloud.summary()["creates"] == 2
 
 
-def test_a_region_that_is_not_there_sends_nothing(stage: Stage) -> None:
+def test_a_region_that_is_not_there_sends_nothing(stage: Harness) -> None:
     stage.cloud(volumes=1)
     stage.edit_clouds(r"region_name: *\S+", "region_name: sim-l")
     line = stage.refused("run", "plan.yaml")
     assert "nothing in region 'sim-l', only in sim-1; did you mean 'sim-1'?" in line
 
 
-def test_a_sign_in_that_cannot_be_renewed_is_told_at_the_start_with_its_end(stage: Stage) -> None:
+def test_a_sign_in_that_cannot_be_renewed_is_told_at_the_start_with_its_end(stage: Harness) -> None:
     stage.cloud(volumes=1)
     token, signs = a_token(stage)
     project = {"project_name": signs["project_name"], "project_domain_name": "Default"}
@@ -72,7 +72,7 @@ def test_a_sign_in_that_cannot_be_renewed_is_told_at_the_start_with_its_end(stag
     assert re.search(rf"warning  credentials  {known}", checked)
 
 
-def a_token(stage: Stage) -> tuple[str, dict[str, str]]:
+def a_token(stage: Harness) -> tuple[str, dict[str, str]]:
     """A token of the stage's cloud, and what its entry signs in with."""
     auth = yaml.safe_load(stage.clouds.read_text())["clouds"]["simulator"]["auth"]
     domain = {"name": auth["user_domain_name"]}
@@ -87,7 +87,7 @@ def a_token(stage: Stage) -> tuple[str, dict[str, str]]:
 # People
 
 
-def test_states_are_taken_as_on_the_screen(ended: tuple[Stage, GlassCloud]) -> None:
+def test_states_are_taken_as_on_the_screen(ended: tuple[Harness, GlassCloud]) -> None:
     stage, _ = ended
     failed = stage.jobs("--state", "failed")
     assert len(failed) == 2
@@ -110,20 +110,20 @@ def test_states_are_taken_as_on_the_screen(ended: tuple[Stage, GlassCloud]) -> N
     ],
 )
 def test_a_slip_of_the_pen_is_named_with_the_nearest_there_is(
-    ended: tuple[Stage, GlassCloud], words: tuple[str, ...], says: str
+    ended: tuple[Harness, GlassCloud], words: tuple[str, ...], says: str
 ) -> None:
     done = ended[0](*words, code=2)
     assert says in done.stderr
 
 
-def test_a_volume_is_named_with_the_nearest_of_the_run(ended: tuple[Stage, GlassCloud]) -> None:
+def test_a_volume_is_named_with_the_nearest_of_the_run(ended: tuple[Harness, GlassCloud]) -> None:
     stage, _ = ended
     name = stage.jobs()[0]["name"]
     assert f"did you mean {name!r}?" in stage.refused("retry", "latest", "--volume", f"{name}x")
 
 
 def test_a_code_that_no_answer_had_is_told_and_lists_nothing(
-    ended: tuple[Stage, GlassCloud],
+    ended: tuple[Harness, GlassCloud],
 ) -> None:
     stage, _ = ended
     done = stage("jobs", "latest", "--code", "VolumeBackup.0041")
@@ -131,7 +131,7 @@ def test_a_code_that_no_answer_had_is_told_and_lists_nothing(
     assert len(done.stdout.splitlines()) == 1
 
 
-def test_a_restore_without_a_terminal_only_tells_what_it_would_do(stage: Stage) -> None:
+def test_a_restore_without_a_terminal_only_tells_what_it_would_do(stage: Harness) -> None:
     cloud = stage.cloud(volumes=2)
     stage("run", "plan.yaml")
     cloud.detach()
@@ -147,7 +147,7 @@ def test_a_restore_without_a_terminal_only_tells_what_it_would_do(stage: Stage) 
 # Files
 
 
-def test_a_plan_may_come_from_standard_input(stage: Stage) -> None:
+def test_a_plan_may_come_from_standard_input(stage: Harness) -> None:
     cloud = stage.cloud(volumes=2)
     text = stage.plan.read_text()
     process = stage.start("run", "-", stdin=subprocess.PIPE, cwd=stage.folder)
@@ -160,7 +160,7 @@ def test_a_plan_may_come_from_standard_input(stage: Stage) -> None:
     assert "cannot be the plan and its list" in stage("check", "-", "--volumes", "-", code=2).stderr
 
 
-def test_a_list_given_as_the_plan_is_recognised(stage: Stage) -> None:
+def test_a_list_given_as_the_plan_is_recognised(stage: Harness) -> None:
     stage.cloud(volumes=2)
     assert "is a list of volumes, not a plan: give it with --volumes" in stage.refused(
         "check", "fleet.json"
@@ -171,7 +171,7 @@ def test_a_list_given_as_the_plan_is_recognised(stage: Stage) -> None:
 
 
 def test_no_current_folder_is_needed_where_every_path_is_whole(
-    stage: Stage, tmp_path: Path
+    stage: Harness, tmp_path: Path
 ) -> None:
     cloud = stage.cloud(volumes=1)
     program = (
@@ -187,7 +187,7 @@ def test_no_current_folder_is_needed_where_every_path_is_whole(
     assert "no such file" in done.stderr or "the current folder was deleted" in done.stderr
 
 
-def test_without_a_home_a_store_has_to_be_named_and_is_then_enough(stage: Stage) -> None:
+def test_without_a_home_a_store_has_to_be_named_and_is_then_enough(stage: Harness) -> None:
     """A user of a container: no HOME, and no entry in passwd."""
     stage.cloud(volumes=1)
     nobody = (

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from .bench import PASSWORD, PROJECT, SECRET
+from .fixtures import PASSWORD, PROJECT, SECRET
 
 PASSCODE = "314159"
 

@@ -13,7 +13,7 @@ from vbsbatch.cloud.endpoints import Endpoints
 from vbsbatch.errors import CloudRefused, CloudUnavailable
 from vbsbatch.model import NO_PARENT, Answer, BackupSettings, Quota
 
-from .bench import PROJECT, VOLUME, Bench, Handler, a_job, answer
+from .fixtures import PROJECT, VOLUME, Bench, Handler, a_job, answer
 
 pytestmark = pytest.mark.anyio
 ACCEPTED = {"backup": {"id": "b-1", "name": "night-db01-data", "links": []}}

@@ -22,13 +22,13 @@ import yaml
 from keystoneauth1 import exceptions as keystone_exceptions
 from openstack import exceptions as sdk_exceptions
 
-from vbsbatch.cloud import CloudChoice, CloudService, connect, connecting
+from vbsbatch.cloud import CloudChoice, CloudService, connect, connection
 from vbsbatch.cloud.sign_in_faults import translated
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
 from vbsbatch.model import Service, Timeouts
 
-from .bench import PASSWORD, PROJECT, SECRET, a_job, answer
 from .fake_keystone import FakeKeystone, private_certificate, running
+from .fixtures import PASSWORD, PROJECT, SECRET, a_job, answer
 
 pytestmark = pytest.mark.anyio
 SOON = Timeouts(connect=1.0, read=1.0)
@@ -337,7 +337,7 @@ async def test_an_identity_service_that_answers_otherwise_is_told(
     clouds: Clouds,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connecting, "AGAIN", (0.01, 0.01))
+    monkeypatch.setattr(connection, "AGAIN", (0.01, 0.01))
     keystone.status = status
     clouds.write(keystone)
     assert text in await refused()
@@ -351,7 +351,7 @@ async def test_an_identity_service_that_is_busy_for_a_moment_is_asked_again(
     clouds: Clouds,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connecting, "AGAIN", (0.01, 0.01))
+    monkeypatch.setattr(connection, "AGAIN", (0.01, 0.01))
     keystone.busy = busy
     clouds.write(keystone)
     if signs_in:
@@ -475,7 +475,7 @@ async def test_a_service_that_the_cloud_does_not_offer_is_refused_in_one_line(
 async def test_block_storage_that_does_not_answer_is_not_taken_for_one_without_backups(
     keystone: FakeKeystone, clouds: Clouds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connecting, "AGAIN", (0.01, 0.01))
+    monkeypatch.setattr(connection, "AGAIN", (0.01, 0.01))
     clouds.write(keystone)
     down = Wire(backups=answer(503, {"badGateway": {"code": 503, "message": "down"}}))
     for wanted in Service:
@@ -492,7 +492,7 @@ async def test_block_storage_that_does_not_answer_is_not_taken_for_one_without_b
 async def test_block_storage_that_is_busy_is_asked_again_what_it_offers(
     keystone: FakeKeystone, clouds: Clouds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connecting, "AGAIN", (0.01, 0.01))
+    monkeypatch.setattr(connection, "AGAIN", (0.01, 0.01))
     del keystone.catalog[0]
     clouds.write(keystone)
     busy = [answer(503), answer(429)]

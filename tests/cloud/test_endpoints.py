@@ -13,7 +13,7 @@ from vbsbatch.cloud.endpoints import root_of, shown
 from vbsbatch.cloud.server_clock import ServerClock
 from vbsbatch.errors import SignInError
 
-from .bench import NOW, PROJECT
+from .fixtures import NOW, PROJECT
 
 
 @pytest.mark.parametrize(

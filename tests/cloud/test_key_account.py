@@ -16,7 +16,7 @@ from vbsbatch.cloud.service import CloudService
 from vbsbatch.errors import SignInError
 from vbsbatch.model import Service, Timeouts
 
-from .bench import PROJECT, a_job, answer
+from .fixtures import PROJECT, a_job, answer
 
 pytestmark = pytest.mark.anyio
 SK = "sk-of-the-user"

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from vbsbatch.cloud import acting
+from vbsbatch.cloud import backup_operation_adapter
 from vbsbatch.cloud.pruning import KEPT, UNMOVED, Pruning
 from vbsbatch.errors import CloudRefused, CloudUnavailable
 from vbsbatch.model import Answer, Backup, Job, JobMoved, JobState, RunNoted
 
-from .after_stage import NOW, FakeCloud, a_backup, a_job, a_run
+from .operation_harness import NOW, FakeCloud, a_backup, a_job, a_run
 
 pytestmark = pytest.mark.anyio
 
@@ -145,7 +145,7 @@ async def test_a_list_that_changes_while_it_is_read_proves_nothing() -> None:
 
 
 async def test_a_list_without_end_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acting, "PAGES", 3)
+    monkeypatch.setattr(backup_operation_adapter, "PAGES", 3)
     cloud = FakeCloud(has=[a_backup(no) for no in range(2, 9)], page=1)
     with pytest.raises(CloudUnavailable, match="does not end within 3 pages"):
         await pruning(cloud, a_job()).backups()

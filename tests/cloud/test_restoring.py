@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vbsbatch.cloud.operations import stand_in
+from vbsbatch.cloud.operation_services import stand_in
 from vbsbatch.cloud.pruning import Pruning
 from vbsbatch.cloud.restoring import EARLY, UNCERTAIN, Restoring
 from vbsbatch.model import (
@@ -21,7 +21,7 @@ from vbsbatch.model import (
     Wall,
 )
 
-from .after_stage import NOW, SETTLE, FakeCloud, a_backup, a_job, a_run, a_volume
+from .operation_harness import NOW, SETTLE, FakeCloud, a_backup, a_job, a_run, a_volume
 
 pytestmark = pytest.mark.anyio
 AFTER = NOW - 100.0

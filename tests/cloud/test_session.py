@@ -19,16 +19,16 @@ import pytest
 from anyio.streams.tls import TLSListener
 
 from vbsbatch.cloud.endpoints import Endpoints
-from vbsbatch.cloud.foreign import NO_ANSWER, reason
 from vbsbatch.cloud.session import CREATE_MAX, Session
 from vbsbatch.cloud.tokens import Tokens
+from vbsbatch.cloud.transport_errors import NO_ANSWER, reason
 from vbsbatch.cloud.trust import Trust, proxy_for, ssl_context
 from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.errors import CloudUnavailable
 from vbsbatch.model import Answer, Timeouts
 
-from .bench import PROJECT, SECRET, Clock, Keystone, a_job
 from .fake_keystone import private_certificate
+from .fixtures import PROJECT, SECRET, Clock, Keystone, a_job
 
 pytestmark = pytest.mark.anyio
 ACCEPTED = b'{"job_id": "j1"}'

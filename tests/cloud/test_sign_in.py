@@ -17,8 +17,8 @@ from vbsbatch.cloud.sign_in_faults import translated
 from vbsbatch.cloud.tokens import Token
 from vbsbatch.errors import SignInError
 
-from .bench import PASSWORD, PROJECT
 from .fake_keystone import PASSCODE, FakeKeystone
+from .fixtures import PASSWORD, PROJECT
 from .test_connect import (  # noqa: F401 (fixtures)
     SOON,
     Clouds,

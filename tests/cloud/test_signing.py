@@ -18,7 +18,7 @@ from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.errors import CloudRefused, SignInError
 from vbsbatch.model import Timeouts
 
-from .bench import NOW, PROJECT, Clock, a_job, answer
+from .fixtures import NOW, PROJECT, Clock, a_job, answer
 
 pytestmark = pytest.mark.anyio
 

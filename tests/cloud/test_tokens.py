@@ -8,7 +8,7 @@ import pytest
 from vbsbatch.cloud.tokens import Token, Tokens
 from vbsbatch.errors import CloudUnavailable, SignInError
 
-from .bench import SECRET, Clock, Keystone
+from .fixtures import SECRET, Clock, Keystone
 
 pytestmark = pytest.mark.anyio
 

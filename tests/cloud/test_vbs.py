@@ -23,7 +23,7 @@ from vbsbatch.model import (
     Quota,
 )
 
-from .bench import NOW, PROJECT, SECRET, VOLUME, Bench, a_job, answer
+from .fixtures import NOW, PROJECT, SECRET, VOLUME, Bench, a_job, answer
 
 pytestmark = pytest.mark.anyio
 ACCEPTED = {"job_id": "ff8080"}

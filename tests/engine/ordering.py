@@ -13,7 +13,7 @@ import anyio
 from vbsbatch.engine import Tuning
 from vbsbatch.model import Answer, Job, Rate, Wave, Window
 
-from .stage import NOW, Stage, a_job, settings
+from .harness import NOW, EngineHarness, a_job, settings
 
 SELDOM = Tuning(poll=20.0, heartbeat=300.0)
 """For days of virtual time: looking at the commands twice a second would be most of the work."""
@@ -27,11 +27,11 @@ def waved(*waves: int, **fields: Any) -> list[Job]:
     return [a_job(no, wave=wave, **fields) for no, wave in enumerate(waves, 1)]
 
 
-def staged(jobs: list[Job], **parts: Any) -> Stage:
-    return Stage(jobs, settings(**({"limits": QUICK, "waves": TWO} | parts)))
+def staged(jobs: list[Job], **parts: Any) -> EngineHarness:
+    return EngineHarness(jobs, settings(**({"limits": QUICK, "waves": TWO} | parts)))
 
 
-def driven(stage: Stage, *steps: tuple[float, Callable[[], Awaitable[object]]]) -> Any:
+def driven(stage: EngineHarness, *steps: tuple[float, Callable[[], Awaitable[object]]]) -> Any:
     """Drive the run, and take each step so many seconds after the one before."""
 
     async def meanwhile() -> None:
@@ -56,7 +56,7 @@ def around_now(opens_in: int, length: int) -> Window:
     return Window(opens=opens, closes=(opens + length) % 1440, timezone="Europe/Berlin")
 
 
-def most_open(stage: Stage, key: Callable[[Job], str | None]) -> Counter[str]:
+def most_open(stage: EngineHarness, key: Callable[[Job], str | None]) -> Counter[str]:
     """The most open jobs at one time, by group or zone, from every claim and every end."""
     now: Counter[str] = Counter()
     most: Counter[str] = Counter()

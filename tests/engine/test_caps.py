@@ -8,17 +8,17 @@ from hypothesis import strategies as st
 
 from vbsbatch.model import Job, JobMoved, JobState
 
+from .harness import EngineHarness, a_job, settings
 from .ordering import (
     QUICK,
     driven,
     most_open,
 )
-from .stage import Stage, a_job, settings
 
 
 def test_a_group_at_its_cap_lets_others_go_first_and_ends_all_the_same() -> None:
     jobs = [a_job(n, group="db" if n <= 6 else f"g{n}") for n in range(1, 13)]
-    stage = Stage(jobs, settings(limits=QUICK | {"per_group": 2}))
+    stage = EngineHarness(jobs, settings(limits=QUICK | {"per_group": 2}))
     stage.drive()
     assert stage.states() == [JobState.SUCCEEDED] * 12
     assert most_open(stage, lambda job: job.group)["db"] == 2
@@ -31,14 +31,16 @@ def test_a_zone_has_its_own_cap_and_any_other_the_one_of_the_star() -> None:
     zones = ("one", "two", "three", None)
     jobs = [a_job(n, az=zones[n % 4]) for n in range(1, 33)]
     caps = {"per_az": (("one", 3), ("*", 1))}
-    stage = Stage(jobs, settings(limits=QUICK | caps))
+    stage = EngineHarness(jobs, settings(limits=QUICK | caps))
     stage.drive()
     assert stage.states() == [JobState.SUCCEEDED] * 32
     assert most_open(stage, lambda job: job.az) == {"one": 3, "two": 1, "three": 1}
 
 
 def test_room_that_a_job_leaves_is_taken_at_once() -> None:
-    stage = Stage([a_job(1, group="db"), a_job(2, group="db")], settings(limits={"per_group": 1}))
+    stage = EngineHarness(
+        [a_job(1, group="db"), a_job(2, group="db")], settings(limits={"per_group": 1})
+    )
     stage.drive()
     ended = next(e.at for e in stage.events if isinstance(e, JobMoved) and e.came_from == "running")
     assert ended <= stage.cloud.creates[1][0] < ended + 0.5
@@ -46,7 +48,7 @@ def test_room_that_a_job_leaves_is_taken_at_once() -> None:
 
 def test_jobs_that_a_cap_holds_cost_no_claim_until_one_of_theirs_ends() -> None:
     jobs = [a_job(n, group="db") for n in range(1, 21)]
-    stage = Stage(jobs, settings(limits=QUICK | {"per_group": 1}))
+    stage = EngineHarness(jobs, settings(limits=QUICK | {"per_group": 1}))
     stage.cloud.duration = 3000.0
     claims: list[float] = []
 
@@ -82,7 +84,7 @@ def test_no_cap_is_ever_exceeded_and_nothing_starves(
 ) -> None:
     jobs = [a_job(no, group=group, az=az) for no, (group, az) in enumerate(fleet, 1)]
     caps = {"per_group": per_group, "per_az": (("*", per_az),), "in_flight": in_flight}
-    stage = Stage(jobs, settings(limits=QUICK | caps))
+    stage = EngineHarness(jobs, settings(limits=QUICK | caps))
     stage.drive()
     assert stage.states() == [JobState.SUCCEEDED] * len(jobs)
     assert max(most_open(stage, lambda job: job.group).values(), default=0) <= per_group

@@ -11,7 +11,7 @@ from mypy import api
 from vbsbatch.model import Answer, JobState, Rate, Run
 from vbsbatch.model.clocks import elapsed, wall
 
-from .stage import NOW, Stage, settings
+from .harness import NOW, EngineHarness, settings
 
 PREFACE = "from vbsbatch.model import Cloud, Elapsed, Wall\n"
 MIXED = {
@@ -49,11 +49,11 @@ def test_a_wall_clock_that_is_set_moves_no_wait() -> None:
     """Every wait ends when it would have: settle, backoff, the deadline, the rate."""
     ends = []
     for by in (0.0, 3600.0, -3600.0):
-        stage = Stage(12, settings(limits={"rate": Rate(count=1)}, deadline=60.0))
+        stage = EngineHarness(12, settings(limits={"rate": Rate(count=1)}, deadline=60.0))
         stage.cloud.script[1].append(stage.cloud.lose)
         stage.cloud.script[2].append(Answer(status=503))
 
-        async def set_it(stage: Stage = stage, by: float = by) -> None:
+        async def set_it(stage: EngineHarness = stage, by: float = by) -> None:
             await anyio.sleep(3.0)
             stage.clock.set_wall(by)
 
@@ -65,7 +65,7 @@ def test_a_wall_clock_that_is_set_moves_no_wait() -> None:
 
 
 def test_a_machine_that_sleeps_is_noticed_within_seconds_of_waking() -> None:
-    stage = Stage(1)
+    stage = EngineHarness(1)
     stage.cloud.script[1].append(Answer(status=503, retry_after=1000.0))
 
     async def sleep() -> None:
@@ -79,7 +79,7 @@ def test_a_machine_that_sleeps_is_noticed_within_seconds_of_waking() -> None:
 
 
 def test_waking_is_followed_by_no_burst() -> None:
-    stage = Stage(40, settings(limits={"rate": Rate(count=2), "in_flight": 40}))
+    stage = EngineHarness(40, settings(limits={"rate": Rate(count=2), "in_flight": 40}))
 
     async def sleep() -> None:
         await anyio.sleep(3.0)
@@ -91,7 +91,7 @@ def test_waking_is_followed_by_no_burst() -> None:
 
 
 def test_the_display_puts_the_waits_of_an_engine_on_the_machines_clock() -> None:
-    stage = Stage(1)
+    stage = EngineHarness(1)
     stage.cloud.duration = 100.0
 
     async def set_it() -> None:

@@ -8,12 +8,12 @@ import pytest
 from vbsbatch.engine import Tuning
 from vbsbatch.model import WITHDRAWN, Answer, Job, JobState, Rate, RunState
 
-from .stage import NOW, Stage, a_job, settings, volume
+from .harness import NOW, EngineHarness, a_job, settings, volume
 
 SLOW = settings(limits={"rate": Rate(count=1), "in_flight": 40})
 
 
-def asked(stage: Stage, verb: str, *, after: float = 3.0, **argument: Any) -> str:
+def asked(stage: EngineHarness, verb: str, *, after: float = 3.0, **argument: Any) -> str:
     """Drive the run, with one command on the way; what became of it."""
     number: list[int] = []
 
@@ -29,7 +29,7 @@ def asked(stage: Stage, verb: str, *, after: float = 3.0, **argument: Any) -> st
 
 
 def test_a_stop_ends_the_run_resumable_and_is_acknowledged() -> None:
-    stage = Stage(20, SLOW)
+    stage = EngineHarness(20, SLOW)
     number: list[int] = []
 
     async def meanwhile() -> None:
@@ -44,7 +44,7 @@ def test_a_stop_ends_the_run_resumable_and_is_acknowledged() -> None:
 
 
 def test_a_stop_now_does_not_await_answers() -> None:
-    stage = Stage(20, SLOW)
+    stage = EngineHarness(20, SLOW)
     stage.cloud.took = 500.0
     number: list[int] = []
 
@@ -58,9 +58,9 @@ def test_a_stop_now_does_not_await_answers() -> None:
     assert stage.states().count(JobState.UNKNOWN) == 4
 
 
-def drained(*steps: tuple[float, str, dict[str, Any]]) -> tuple[Stage, list[str]]:
+def drained(*steps: tuple[float, str, dict[str, Any]]) -> tuple[EngineHarness, list[str]]:
     """A run that is stopped after 5 s while answers take 60 s, and what is asked of it then."""
-    stage = Stage(20, settings(limits={"rate": Rate(count=100), "in_flight": 20}))
+    stage = EngineHarness(20, settings(limits={"rate": Rate(count=100), "in_flight": 20}))
     stage.cloud.took = 60.0
     said: list[str] = []
 
@@ -77,7 +77,7 @@ def drained(*steps: tuple[float, str, dict[str, Any]]) -> tuple[Stage, list[str]
 
 def test_a_stopping_run_goes_on_telling_that_it_lives() -> None:
     beats: list[float] = []
-    stage = Stage(20, SLOW)
+    stage = EngineHarness(20, SLOW)
     stage.cloud.took = 60.0
 
     async def meanwhile() -> None:
@@ -120,7 +120,7 @@ def test_waiting_jobs_of_a_stopping_run_can_be_cancelled() -> None:
 
 
 def test_an_operators_rate_is_used_from_then_on() -> None:
-    stage = Stage(30, SLOW)
+    stage = EngineHarness(30, SLOW)
     assert asked(stage, "rate", count=10, per=1.0) == "rate is 10/s"
     assert stage.engine.rate == Rate(count=10)
     late = [at for at in stage.sent() if at > 4.0]
@@ -129,7 +129,7 @@ def test_an_operators_rate_is_used_from_then_on() -> None:
 
 
 def test_a_lower_in_flight_cap_holds_at_once_even_for_what_was_claimed_ahead() -> None:
-    stage = Stage(60, settings(limits={"rate": Rate(count=100), "in_flight": 60}))
+    stage = EngineHarness(60, settings(limits={"rate": Rate(count=100), "in_flight": 60}))
     said = asked(stage, "in-flight", after=0.2, count=5)
     assert said == "at most 5 in flight"
     at = 0.8  # the command was seen by then
@@ -141,7 +141,7 @@ def test_a_lower_in_flight_cap_holds_at_once_even_for_what_was_claimed_ahead() -
 
 
 def test_a_higher_in_flight_cap_lets_more_go_at_once() -> None:
-    stage = Stage(10, settings(limits={"in_flight": 2}))
+    stage = EngineHarness(10, settings(limits={"in_flight": 2}))
     assert asked(stage, "in-flight", count=9) == "at most 9 in flight"
     assert sum(at < 6.0 for at in stage.sent()) == 9
 
@@ -175,21 +175,21 @@ def test_a_higher_in_flight_cap_lets_more_go_at_once() -> None:
 def test_an_argument_that_makes_no_sense_is_refused_and_changes_nothing(
     verb: str, argument: dict[str, Any]
 ) -> None:
-    stage = Stage(6, SLOW)
+    stage = EngineHarness(6, SLOW)
     assert asked(stage, verb, **argument).startswith("refused: ")
     assert stage.engine.rate == Rate(count=1)
     assert stage.states() == [JobState.SUCCEEDED] * 6
 
 
 def test_a_command_nobody_knows_is_said_to_be_so() -> None:
-    assert asked(Stage(6, SLOW), "explode") == "unknown command"
+    assert asked(EngineHarness(6, SLOW), "explode") == "unknown command"
 
 
 # Cancel -----------------------------------------------------------------------------------------
 
 
 def test_waiting_jobs_are_cancelled_and_sent_ones_are_left_alone() -> None:
-    stage = Stage(20, SLOW)
+    stage = EngineHarness(20, SLOW)
     said = asked(stage, "cancel", all=True)
     cancelled = stage.states().count(JobState.CANCELLED)
     assert said == f"cancelled {cancelled}; {20 - cancelled} already sent"
@@ -200,7 +200,9 @@ def test_waiting_jobs_are_cancelled_and_sent_ones_are_left_alone() -> None:
 
 @pytest.mark.parametrize("first", [[], ["pause"]], ids=["at once", "after a pause"])
 def test_jobs_that_were_claimed_ahead_and_not_sent_are_cancelled_too(first: list[str]) -> None:
-    stage = Stage(60, settings(limits={"rate": Rate(count=100), "connections": 2, "in_flight": 60}))
+    stage = EngineHarness(
+        60, settings(limits={"rate": Rate(count=100), "connections": 2, "in_flight": 60})
+    )
     stage.cloud.took = 20.0
     said: list[str] = []
 
@@ -218,7 +220,7 @@ def test_jobs_that_were_claimed_ahead_and_not_sent_are_cancelled_too(first: list
 
 
 def test_a_pause_gives_back_at_once_what_was_claimed_ahead() -> None:
-    stage = Stage(9, settings(limits={"rate": Rate(count=1, per=60.0), "in_flight": 9}))
+    stage = EngineHarness(9, settings(limits={"rate": Rate(count=1, per=60.0), "in_flight": 9}))
 
     async def meanwhile() -> None:
         await anyio.sleep(10.0)
@@ -231,18 +233,18 @@ def test_a_pause_gives_back_at_once_what_was_claimed_ahead() -> None:
 
 
 def test_only_the_named_volumes_are_cancelled_in_any_spelling() -> None:
-    stage = Stage(20, SLOW)
+    stage = EngineHarness(20, SLOW)
     assert asked(stage, "cancel", volumes=[volume(18).upper(), "db-019"]) == "cancelled 2"
     assert [j.no for j in stage.jobs() if j.state is JobState.CANCELLED] == [18, 19]
 
 
 def test_an_empty_selection_cancels_nothing() -> None:
-    assert asked(Stage(8, SLOW), "cancel") == "cancelled 0"
+    assert asked(EngineHarness(8, SLOW), "cancel") == "cancelled 0"
 
 
 @pytest.mark.parametrize("at", [0.0, 0.1, 0.25, 0.5, 0.75, 1.0])
 def test_a_job_that_is_claimed_at_that_very_moment_is_either_sent_or_cancelled(at: float) -> None:
-    stage = Stage(
+    stage = EngineHarness(
         60,
         settings(limits={"rate": Rate(count=50), "in_flight": 60, "connections": 16}),
         tuning=Tuning(poll=0.013),
@@ -261,7 +263,7 @@ def test_a_job_that_is_claimed_at_that_very_moment_is_either_sent_or_cancelled(a
 
 
 def test_a_run_whose_last_waiting_jobs_are_cancelled_ends() -> None:
-    stage = Stage([a_job(1, due_at=1e12), a_job(2, due_at=1e12)])
+    stage = EngineHarness([a_job(1, due_at=1e12), a_job(2, due_at=1e12)])
     asked(stage, "cancel", all=True)
     assert stage.states() == [JobState.CANCELLED] * 2
     assert stage.clock.passed < 10.0
@@ -271,7 +273,7 @@ def test_a_run_whose_last_waiting_jobs_are_cancelled_ends() -> None:
 
 
 def test_failed_and_cancelled_jobs_are_tried_again_with_all_their_attempts() -> None:
-    stage = Stage(8, settings(limits={"rate": Rate(count=1)}, retry={"attempts": 2}))
+    stage = EngineHarness(8, settings(limits={"rate": Rate(count=1)}, retry={"attempts": 2}))
     stage.cloud.script[1].extend([Answer(status=400, code="VolumeBackup.0017")] * 3)
     stage.cloud.script[2].append(Answer(status=400, code="VolumeBackup.0040"))
     said: list[str] = []
@@ -293,13 +295,15 @@ def test_failed_and_cancelled_jobs_are_tried_again_with_all_their_attempts() -> 
 
 
 def test_a_retry_leaves_alone_what_has_not_failed() -> None:
-    stage = Stage(8, SLOW)
+    stage = EngineHarness(8, SLOW)
     assert asked(stage, "retry", all=True) == "to be tried again: 0"
     assert len(stage.sent()) == 8
 
 
 def test_a_retry_after_the_deadline_begins_it_anew() -> None:
-    stage = Stage(12, settings(limits={"rate": Rate(count=1), "in_flight": 12}, deadline=5.0))
+    stage = EngineHarness(
+        12, settings(limits={"rate": Rate(count=1), "in_flight": 12}, deadline=5.0)
+    )
     assert asked(stage, "retry", after=15.0, all=True) == "to be tried again: 8"
     states = stage.states()
     assert states.count(JobState.SUCCEEDED) == len(stage.sent()) == 9
@@ -310,13 +314,15 @@ def test_a_retry_after_the_deadline_begins_it_anew() -> None:
 
 
 def test_a_retry_that_fits_no_job_leaves_the_deadline_as_it_is() -> None:
-    stage = Stage(4, settings(deadline=60.0))
+    stage = EngineHarness(4, settings(deadline=60.0))
     assert asked(stage, "retry", codes=["VolumeBackup.0012"]) == "to be tried again: 0"
     assert stage.store.run("run-1").deadline_at == NOW + 60.0
 
 
 def test_a_retry_after_the_deadline_does_not_end_an_operators_pause() -> None:
-    stage = Stage(12, settings(limits={"rate": Rate(count=1), "in_flight": 12}, deadline=5.0))
+    stage = EngineHarness(
+        12, settings(limits={"rate": Rate(count=1), "in_flight": 12}, deadline=5.0)
+    )
     sent: list[int] = []
 
     async def meanwhile() -> None:
@@ -334,7 +340,7 @@ def test_a_retry_after_the_deadline_does_not_end_an_operators_pause() -> None:
 
 
 def test_many_waiting_jobs_fail_at_the_deadline_in_manageable_portions() -> None:
-    stage = Stage(3500, settings(limits={"in_flight": 3}, deadline=10.0))
+    stage = EngineHarness(3500, settings(limits={"in_flight": 3}, deadline=10.0))
     stage.drive()
     late = [job for job in stage.jobs() if job.code == "deadline"]
     assert len(late) == 3497
@@ -345,7 +351,7 @@ def test_many_waiting_jobs_fail_at_the_deadline_in_manageable_portions() -> None
 
 
 def test_commands_are_obeyed_in_the_order_they_were_given() -> None:
-    stage = Stage(20, SLOW)
+    stage = EngineHarness(20, SLOW)
 
     async def meanwhile() -> None:
         await anyio.sleep(0.01)
@@ -363,9 +369,9 @@ def test_commands_are_obeyed_in_the_order_they_were_given() -> None:
 
 
 def test_a_command_for_another_run_is_not_obeyed() -> None:
-    stage = Stage(3)
+    stage = EngineHarness(3)
     jobs: list[Job] = [a_job(9)]
-    other = Stage(jobs, beside=stage, run_id="run-2")
+    other = EngineHarness(jobs, beside=stage, run_id="run-2")
     number: list[int] = []
 
     async def meanwhile() -> None:
@@ -379,7 +385,7 @@ def test_a_command_for_another_run_is_not_obeyed() -> None:
 
 
 def test_what_was_asked_and_withdrawn_is_not_obeyed() -> None:
-    stage = Stage(3, SLOW)
+    stage = EngineHarness(3, SLOW)
 
     async def meanwhile() -> None:
         await anyio.sleep(0.01)
@@ -393,7 +399,7 @@ def test_what_was_asked_and_withdrawn_is_not_obeyed() -> None:
 
 
 def test_what_the_engine_took_cannot_be_withdrawn() -> None:
-    stage = Stage(3, SLOW)
+    stage = EngineHarness(3, SLOW)
 
     async def meanwhile() -> None:
         await anyio.sleep(0.01)

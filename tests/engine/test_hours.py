@@ -9,21 +9,21 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vbsbatch.engine.gates import Hours
+from vbsbatch.engine.wave_gates import Hours
 from vbsbatch.model import Answer, Elapsed, Job, JobMoved, JobState, RunState, Window
 
+from .harness import NOW, EngineHarness, settings
 from .ordering import (
     SELDOM,
     around_now,
     clock,
     driven,
 )
-from .stage import NOW, Stage, settings
 
 
 def test_nothing_is_sent_before_the_window_opens_and_that_is_said_once() -> None:
     window = around_now(180, 60)
-    stage = Stage(3, settings(window=window))
+    stage = EngineHarness(3, settings(window=window))
 
     async def look() -> None:
         run = stage.store.run("run-1")
@@ -44,7 +44,7 @@ def test_nothing_is_sent_before_the_window_opens_and_that_is_said_once() -> None
 
 def test_what_runs_is_followed_outside_the_window_and_what_waits_comes_the_next_day() -> None:
     two = settings(window=around_now(0, 2), limits={"in_flight": 2})
-    stage = Stage(4, two, tuning=SELDOM)
+    stage = EngineHarness(4, two, tuning=SELDOM)
     stage.cloud.duration = 300.0
     assert stage.drive().state is RunState.ENDED
     sent = stage.sent()
@@ -61,7 +61,7 @@ def test_what_runs_is_followed_outside_the_window_and_what_waits_comes_the_next_
 
 def test_a_retry_that_comes_due_outside_the_window_waits_for_it() -> None:
     late = settings(window=around_now(0, 5), retry={"base": 600.0, "cap": 600.0})
-    stage = Stage(1, late)
+    stage = EngineHarness(1, late)
     stage.cloud.script[1].append(Answer(status=400, code="VolumeBackup.0022"))
     stage.drive()
     assert all(clock(at) < clock(NOW + 300.0) or at < NOW + 300.0 for at, _ in stage.cloud.creates)
@@ -69,14 +69,14 @@ def test_a_retry_that_comes_due_outside_the_window_waits_for_it() -> None:
 
 
 def test_the_deadline_counts_while_the_window_is_closed() -> None:
-    stage = Stage(2, settings(window=around_now(300, 60), deadline=3600.0))
+    stage = EngineHarness(2, settings(window=around_now(300, 60), deadline=3600.0))
     assert stage.drive().state is RunState.ENDED
     assert [job.code for job in stage.jobs()] == ["deadline"] * 2
     assert not stage.cloud.creates
 
 
 def test_a_closed_window_does_not_spin() -> None:
-    stage = Stage(2, settings(window=around_now(600, 60)), tuning=SELDOM)
+    stage = EngineHarness(2, settings(window=around_now(600, 60)), tuning=SELDOM)
     claims: list[float] = []
 
     async def count() -> None:

@@ -12,7 +12,7 @@ from vbsbatch.simulator.virtual import VirtualClock
 from vbsbatch.simulator.virtual import run as run_virtual
 from vbsbatch.store.memory import MemoryJournal, MemoryStore
 
-from .stage import FAST, NOW, a_job
+from .harness import FAST, NOW, a_job
 
 
 class Desk:

@@ -11,16 +11,16 @@ from hypothesis import settings as trials
 from hypothesis import strategies as st
 
 from vbsbatch.model import Job, JobState, Rate, RunState, Wave
-from vbsbatch.plan.order import ranks
+from vbsbatch.plan.group_order import ranks
 from vbsbatch.policy.window import is_open
 
+from .harness import EngineHarness, a_job, settings
 from .ordering import (
     REFUSED,
     SELDOM,
     around_now,
     most_open,
 )
-from .stage import Stage, a_job, settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +44,8 @@ class Ordered:
         rank_of = ranks(alone, [job.wave for job in alone]) or [0] * len(alone)
         return [replace(job, rank=rank) for job, rank in zip(alone, rank_of, strict=True)]
 
-    def stage(self) -> Stage:
-        stage = Stage(
+    def stage(self) -> EngineHarness:
+        stage = EngineHarness(
             self.jobs(),
             settings(
                 limits={

@@ -31,7 +31,7 @@ from vbsbatch.model import (
 )
 from vbsbatch.policy import Judgement, judge
 
-from .stage import NOW, a_job
+from .harness import NOW, a_job
 
 RETRY = Retry(attempts=3, base=2.0, cap=60.0, later_every=60.0, later_for=600.0)
 REFUSED = Answer(status=400, code="VolumeBackup.0017", message="no snapshot")
@@ -106,7 +106,7 @@ def test_retry_after_is_honoured_by_refusals_too(answer: Answer) -> None:
     ],
 )
 def test_throttling_busy_volumes_tokens_and_stops_cost_no_attempt(answer: Answer) -> None:
-    job, _ = after(sent(3, free=1), answer)
+    job, _ = after(sent(3, uncharged=1), answer)
     assert job.charged == 1
     assert job.state is JobState.WAITING or answer in (BUSY, Answer(status=409))
 
@@ -119,9 +119,9 @@ def test_throttled_jobs_come_back_at_once_and_leave_the_pace_to_the_limiter() ->
 
 def test_a_job_that_is_throttled_again_and_again_lets_others_go_first() -> None:
     throttled = Answer(status=429)
-    at_once, _ = after(sent(4, free=3), throttled)
+    at_once, _ = after(sent(4, uncharged=3), throttled)
     assert at_once.due_at == NOW
-    waits = [after(sent(n + 1, free=n), throttled)[0].due_at - NOW for n in range(4, 60)]
+    waits = [after(sent(n + 1, uncharged=n), throttled)[0].due_at - NOW for n in range(4, 60)]
     assert all(0 <= wait <= 300 for wait in waits)
     assert max(waits[:3]) < 10 < max(waits[-10:])
 
@@ -169,7 +169,7 @@ def test_a_conflict_on_a_later_create_is_looked_into_before_it_is_waited_for() -
     assert absent.to is JobState.WAITING
     assert absent.changes["due_at"] == NOW + 90.0
     assert absent.changes["later_since"] == NOW
-    assert "free" not in absent.changes
+    assert "uncharged" not in absent.changes
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_the_wait_for_a_service_goes_on_although_every_create_is_accepted() -> N
     down = Judgement(verdict=Verdict.LATER, meaning="no service")
     seen = {"code": "Cinder.NoService"}
     again = of_refusal(accepted, down, rules(), seen)
-    assert (again.to, again.changes["free"]) == (JobState.WAITING, 1)
+    assert (again.to, again.changes["uncharged"]) == (JobState.WAITING, 1)
     assert again.changes["due_at"] == NOW + 60.0
     late = of_refusal(accepted, down, rules(now=NOW + 1.0), seen)
     assert (late.to, late.changes["code"]) == (JobState.FAILED, "Cinder.NoService")
@@ -321,7 +321,7 @@ def test_attempts_are_bounded_busy_time_is_bounded_and_every_move_is_legal(
             outcome = of_absence(job, rules(retry=retry, now=now + 30.0))
             assert outcome.to in MOVES[JobState.UNKNOWN]
             job = replace(job, state=outcome.to, **outcome.changes)
-        assert 0 <= job.free <= job.attempts
+        assert 0 <= job.uncharged <= job.attempts
         if job.state is JobState.WAITING and verdict is Verdict.LATER:
             assert job.later_since is not None
             assert now - job.later_since < RETRY.later_for

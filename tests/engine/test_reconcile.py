@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vbsbatch.engine.reconcile import (
-    Finding,
     Index,
-    Sight,
-    Sightings,
+    Observations,
+    Observed,
+    Snapshot,
     is_ours,
     needed_since,
     reaches_back,
@@ -19,7 +19,7 @@ from vbsbatch.engine.reconcile import (
 )
 from vbsbatch.model import Backup, Job, JobState, plain_id
 
-from .stage import NOW, a_job, volume
+from .harness import NOW, a_job, volume
 
 SETTLE = 30.0
 
@@ -50,18 +50,18 @@ def running(no: int = 1, **fields: Any) -> Job:
     return unknown(no, **({"state": JobState.RUNNING, "unknown_at": None} | fields))
 
 
-def sight(**fields: Any) -> Sight:
+def sight(**fields: Any) -> Snapshot:
     given: dict[str, Any] = {
         "started_at": NOW + 100.0,
         "clock_ahead": 0.0,
         "names_unique": True,
         "settle": SETTLE,
     }
-    return Sight(**(given | fields))
+    return Snapshot(**(given | fields))
 
 
-def finding(job: Job, *backups: Backup, complete: bool = True, **fields: Any) -> Finding:
-    seen = Sightings(index=Index([job]), sight=sight(**fields))
+def finding(job: Job, *backups: Backup, complete: bool = True, **fields: Any) -> Observed:
+    seen = Observations(index=Index([job]), sight=sight(**fields))
     seen.add(backups)
     return seen.of(job, complete=complete)
 
@@ -91,14 +91,14 @@ def test_the_name_on_another_volume_is_not_ours() -> None:
 
 
 def test_a_backup_whose_volume_the_cloud_does_not_tell_is_known_by_its_name() -> None:
-    assert finding(unknown(), a_backup(volume_id=None)) is Finding.WORKING
-    assert finding(unknown(), a_backup(volume_id=None, name="nightly-2")) is Finding.ABSENT
+    assert finding(unknown(), a_backup(volume_id=None)) is Observed.WORKING
+    assert finding(unknown(), a_backup(volume_id=None, name="nightly-2")) is Observed.ABSENT
 
 
 def test_a_backup_of_the_volume_without_a_name_may_be_ours_unless_it_is_older() -> None:
-    assert finding(unknown(), a_backup(name=None)) is Finding.UNCERTAIN
-    assert finding(unknown(), a_backup(name=None, created_at=None)) is Finding.UNCERTAIN
-    assert finding(unknown(), a_backup(name=None, created_at=NOW - 60.0)) is Finding.ABSENT
+    assert finding(unknown(), a_backup(name=None)) is Observed.UNCERTAIN
+    assert finding(unknown(), a_backup(name=None, created_at=None)) is Observed.UNCERTAIN
+    assert finding(unknown(), a_backup(name=None, created_at=NOW - 60.0)) is Observed.ABSENT
 
 
 @pytest.mark.parametrize("missing", ["name", "volume_id"])
@@ -165,17 +165,17 @@ def test_whole_seconds_on_both_sides_do_not_make_a_backup_of_ours_too_old() -> N
 def test_a_name_used_before_on_a_backup_without_age_cannot_be_told() -> None:
     nameless = a_backup(created_at=None)
     assert is_ours(unknown(), nameless, sight(names_unique=False)) is None
-    assert finding(unknown(), nameless, names_unique=False) is Finding.UNCERTAIN
+    assert finding(unknown(), nameless, names_unique=False) is Observed.UNCERTAIN
 
 
 def test_a_younger_backup_that_is_ours_settles_the_doubt_about_one_without_age() -> None:
     both = [a_backup(created_at=None, id="x"), a_backup(status="available")]
-    assert finding(unknown(), *both, names_unique=False) is Finding.AVAILABLE
+    assert finding(unknown(), *both, names_unique=False) is Observed.AVAILABLE
 
 
 def test_doubt_about_an_old_backup_is_no_verdict_before_ours_had_time_to_show() -> None:
     early = finding(unknown(), a_backup(created_at=None), names_unique=False, started_at=NOW + 5.0)
-    assert early is Finding.UNSEEN
+    assert early is Observed.UNSEEN
 
 
 @pytest.mark.parametrize("word", ["error", "deleting", "error_deleting", "deleted"])
@@ -183,7 +183,7 @@ def test_what_an_earlier_attempt_left_in_error_is_not_the_newest_attempts(word: 
     job = unknown(first_sent_at=NOW - 900.0, attempts=2)
     left = a_backup(status=word, created_at=NOW - 899.0)
     assert is_ours(job, left, sight()) is False
-    assert finding(job, left) is Finding.ABSENT
+    assert finding(job, left) is Observed.ABSENT
     assert is_ours(job, replace(left, created_at=None), sight()) is False
 
 
@@ -207,19 +207,19 @@ def test_a_job_that_knows_its_backup_takes_no_other() -> None:
 @pytest.mark.parametrize(
     ("word", "means"),
     [
-        ("available", Finding.AVAILABLE),
-        ("restoring", Finding.AVAILABLE),
-        ("error_restoring", Finding.AVAILABLE),
-        ("creating", Finding.WORKING),
-        (None, Finding.WORKING),
-        ("never-seen", Finding.WORKING),
-        ("error", Finding.ERRORED),
-        ("deleting", Finding.DELETED),
-        ("error_deleting", Finding.DELETED),
-        ("deleted", Finding.DELETED),
+        ("available", Observed.AVAILABLE),
+        ("restoring", Observed.AVAILABLE),
+        ("error_restoring", Observed.AVAILABLE),
+        ("creating", Observed.WORKING),
+        (None, Observed.WORKING),
+        ("never-seen", Observed.WORKING),
+        ("error", Observed.ERRORED),
+        ("deleting", Observed.DELETED),
+        ("error_deleting", Observed.DELETED),
+        ("deleted", Observed.DELETED),
     ],
 )
-def test_every_status_means_one_thing(word: str | None, means: Finding) -> None:
+def test_every_status_means_one_thing(word: str | None, means: Observed) -> None:
     assert status(a_backup(status=word)) is means
     assert finding(running(backup_id="backup-1"), a_backup(status=word)) is means
 
@@ -230,23 +230,23 @@ def test_of_several_backups_the_good_one_counts_in_any_order() -> None:
         a_backup(id="b", status="available", created_at=NOW + 1),
         a_backup(id="c", status="creating", created_at=NOW + 5),
     ]
-    assert finding(unknown(), *several) is Finding.AVAILABLE
-    assert finding(unknown(), *reversed(several)) is Finding.AVAILABLE
+    assert finding(unknown(), *several) is Observed.AVAILABLE
+    assert finding(unknown(), *reversed(several)) is Observed.AVAILABLE
 
 
 def test_absence_is_proved_only_by_a_whole_look_that_began_after_the_settle_time() -> None:
     settled = NOW + 1.0 + SETTLE
-    assert finding(unknown(), started_at=settled) is Finding.ABSENT
-    assert finding(unknown(), started_at=settled - 0.1) is Finding.UNSEEN
-    assert finding(unknown(), started_at=settled, complete=False) is Finding.UNSEEN
-    assert finding(unknown(unknown_at=None), started_at=settled) is Finding.UNSEEN
+    assert finding(unknown(), started_at=settled) is Observed.ABSENT
+    assert finding(unknown(), started_at=settled - 0.1) is Observed.UNSEEN
+    assert finding(unknown(), started_at=settled, complete=False) is Observed.UNSEEN
+    assert finding(unknown(unknown_at=None), started_at=settled) is Observed.UNSEEN
 
 
 def test_the_settle_time_begins_anew_when_lists_can_be_read_again() -> None:
     back = NOW + 5.0
     early, late = back + SETTLE - 0.1, back + SETTLE
-    assert finding(unknown(), started_at=early, readable_since=back) is Finding.UNSEEN
-    assert finding(unknown(), started_at=late, readable_since=back) is Finding.ABSENT
+    assert finding(unknown(), started_at=early, readable_since=back) is Observed.UNSEEN
+    assert finding(unknown(), started_at=late, readable_since=back) is Observed.ABSENT
 
 
 # How far back a look must go --------------------------------------------------------------------
@@ -313,9 +313,9 @@ def test_one_backup_listed_twice_counts_the_same_in_either_order() -> None:
     twice = [Backup(id="backup-1", status=status) for status in ("error", "deleting")]
     for listed in (twice, twice[::-1]):
         job = unknown(state=JobState.RUNNING, backup_id="backup-1")
-        seen = Sightings(index=Index([job]), sight=sight())
+        seen = Observations(index=Index([job]), sight=sight())
         seen.add(listed)
-        assert seen.of(job, complete=True) is Finding.ERRORED
+        assert seen.of(job, complete=True) is Observed.ERRORED
 
 
 # Whatever the list holds ------------------------------------------------------------------------
@@ -345,19 +345,19 @@ sights = st.builds(
 
 @given(jobs, st.lists(backups, max_size=6), sights, st.booleans())
 def test_absence_is_never_claimed_beside_a_good_backup_that_may_be_ours(
-    job: Job, listed: list[Backup], seen_at: Sight, complete: bool
+    job: Job, listed: list[Backup], seen_at: Snapshot, complete: bool
 ) -> None:
-    seen = Sightings(index=Index([job]), sight=seen_at)
+    seen = Observations(index=Index([job]), sight=seen_at)
     seen.add(listed)
     said = seen.of(job, complete=complete)
     mine = [b for b in listed if Index([job]).job_of(b) is job and is_ours(job, b, seen_at)]
     if any(b.status == "available" for b in mine):
-        assert said is Finding.AVAILABLE
+        assert said is Observed.AVAILABLE
     if mine:
-        assert said not in (Finding.ABSENT, Finding.UNSEEN)
-    if said is Finding.ABSENT:
+        assert said not in (Observed.ABSENT, Observed.UNSEEN)
+    if said is Observed.ABSENT:
         assert complete
         assert not seen.uncertain
-    backwards = Sightings(index=Index([job]), sight=seen_at)
+    backwards = Observations(index=Index([job]), sight=seen_at)
     backwards.add(reversed(listed))
     assert backwards.of(job, complete=complete) is said

@@ -18,13 +18,13 @@ from vbsbatch.errors import (
 )
 from vbsbatch.model import Answer, Backup, BackupPage, Job, JobState, Rate, RunState
 
-from .stage import FAILS, HIDDEN, NOW, Made, Stage, accepting, failing, settings
+from .harness import FAILS, HIDDEN, NOW, EngineHarness, Made, accepting, failing, settings
 
 # Reads that fail --------------------------------------------------------------------------------
 
 
 def test_a_list_that_fails_proves_nothing() -> None:
-    stage = Stage(1)
+    stage = EngineHarness(1)
     stage.cloud.script[1].append(stage.cloud.lose)
     failing(stage, "backups", until=1800.0)
     stage.drive()
@@ -35,7 +35,7 @@ def test_a_list_that_fails_proves_nothing() -> None:
 
 
 def test_what_an_outage_held_back_has_the_settle_time_to_appear_once_lists_can_be_read() -> None:
-    stage = Stage(1)
+    stage = EngineHarness(1)
     settle = stage.store.run(stage.run_id).settings.retry.settle
     stage.cloud.script[1].append(lambda job: stage.cloud.lose(job, visible_at=float("inf")))
 
@@ -53,7 +53,7 @@ def test_what_an_outage_held_back_has_the_settle_time_to_appear_once_lists_can_b
 
 
 def test_a_list_without_an_end_is_an_outage_and_no_proof() -> None:
-    stage = Stage(1)
+    stage = EngineHarness(1)
     stage.cloud.script[1].append(stage.cloud.lose)
     honest, numbers = stage.cloud.backups, count(1)
 
@@ -71,7 +71,7 @@ def test_a_list_without_an_end_is_an_outage_and_no_proof() -> None:
 
 
 def test_lists_that_fail_every_other_time_do_not_keep_a_job_unknown_for_ever() -> None:
-    stage = Stage(1)
+    stage = EngineHarness(1)
     stage.cloud.script[1].append(Answer(message="the connection was reset"))
     turns = cycle([CloudUnavailable("503: no"), None])
     stage.cloud.failing = lambda kind, what: next(turns) if kind == "backups" else None
@@ -84,7 +84,7 @@ def test_lists_that_fail_every_other_time_do_not_keep_a_job_unknown_for_ever() -
 
 def test_a_page_that_fails_does_not_cost_the_pages_before_it() -> None:
     """A look of 40 pages was begun anew whenever one failed: hardly any came to its end."""
-    stage = Stage(40, settings(limits={"rate": Rate(count=40), "in_flight": 40}))
+    stage = EngineHarness(40, settings(limits={"rate": Rate(count=40), "in_flight": 40}))
     stage.cloud.page_size = 1
     turns = cycle([None] * 7 + [CloudUnavailable("502: no")])
     stage.cloud.failing = lambda kind, what: next(turns) if kind == "backups" else None
@@ -94,7 +94,7 @@ def test_a_page_that_fails_does_not_cost_the_pages_before_it() -> None:
 
 
 def test_a_second_page_that_fails_proves_nothing_either() -> None:
-    stage = Stage(1)
+    stage = EngineHarness(1)
     stage.cloud.page_size = 1
     stage.cloud.script[1].append(stage.cloud.lose)
     failing(stage, "backups", until=600.0, what={"1"})
@@ -114,7 +114,7 @@ def test_a_second_page_that_fails_proves_nothing_either() -> None:
 
 @pytest.mark.parametrize("error", [CloudRefused("403: no"), SignInError("no")])
 def test_a_list_that_is_refused_stops_the_run_and_loses_nothing(error: CloudError) -> None:
-    stage = Stage(2)
+    stage = EngineHarness(2)
     stage.cloud.failing = lambda kind, what: error if kind == "backups" else None
     ending = stage.drive()
     assert ending.state is RunState.STOPPED
@@ -124,7 +124,7 @@ def test_a_list_that_is_refused_stops_the_run_and_loses_nothing(error: CloudErro
 
 
 def test_a_page_that_vanished_between_two_requests_does_not_stop_the_run() -> None:
-    stage = Stage(4, settings(limits={"rate": Rate(count=50)}))
+    stage = EngineHarness(4, settings(limits={"rate": Rate(count=50)}))
     stage.cloud.page_size = 2
     gone = iter([True, True])
     stage.cloud.failing = lambda kind, what: (
@@ -136,7 +136,7 @@ def test_a_page_that_vanished_between_two_requests_does_not_stop_the_run() -> No
 
 
 def test_retry_after_is_honoured_by_reads() -> None:
-    stage = Stage(1)
+    stage = EngineHarness(1)
     told: list[float] = []
 
     def fail(kind: str, what: str | None) -> CloudError | None:
@@ -153,7 +153,7 @@ def test_retry_after_is_honoured_by_reads() -> None:
 
 @pytest.mark.parametrize("stuck", [1, 3, 5])
 def test_a_query_that_always_fails_holds_up_no_other_job(stuck: int) -> None:
-    stage = Stage(10, settings(limits={"rate": Rate(count=50), "in_flight": 10}))
+    stage = EngineHarness(10, settings(limits={"rate": Rate(count=50), "in_flight": 10}))
     for no in range(1, stuck + 1):
         stage.cloud.script[no].append(accepting(stage, **FAILS))
     for no in (9, 10):
@@ -174,7 +174,7 @@ def test_a_query_that_always_fails_holds_up_no_other_job(stuck: int) -> None:
 
 
 def test_hidden_jobs_whose_query_always_fails_hold_up_no_other_either() -> None:
-    stage = Stage(8, settings(limits={"rate": Rate(count=50), "in_flight": 10}))
+    stage = EngineHarness(8, settings(limits={"rate": Rate(count=50), "in_flight": 10}))
     for no in range(1, 9):
         stage.cloud.script[no].append(accepting(stage, visible_at=HIDDEN))
     failing(stage, "cloud_job", what={f"cloud-job-{n}" for n in (1, 2, 3, 4)}, until=3000.0)
@@ -194,7 +194,7 @@ def test_hidden_jobs_whose_query_always_fails_hold_up_no_other_either() -> None:
 # Few calls --------------------------------------------------------------------------------------
 
 
-def older(stage: Stage, number: int, age: float = 86400.0) -> None:
+def older(stage: EngineHarness, number: int, age: float = 86400.0) -> None:
     """Fill the list with backups of the days before."""
     for n in range(number):
         stage.cloud.made[f"old-{n}"] = Made(
@@ -209,7 +209,7 @@ def older(stage: Stage, number: int, age: float = 86400.0) -> None:
 
 
 def test_a_look_stops_at_the_first_page_that_reaches_back_before_the_run() -> None:
-    stage = Stage(5)
+    stage = EngineHarness(5)
     older(stage, 100)
     stage.cloud.page_size = 10
     stage.drive()
@@ -218,7 +218,7 @@ def test_a_look_stops_at_the_first_page_that_reaches_back_before_the_run() -> No
 
 
 def test_an_unknown_job_is_absent_only_after_the_pages_that_could_hold_it() -> None:
-    stage = Stage(25, settings(limits={"rate": Rate(count=50), "in_flight": 30}))
+    stage = EngineHarness(25, settings(limits={"rate": Rate(count=50), "in_flight": 30}))
     stage.cloud.page_size = 10
     stage.cloud.duration = 300.0
     stage.cloud.script[1].append(stage.cloud.lose)
@@ -228,7 +228,7 @@ def test_an_unknown_job_is_absent_only_after_the_pages_that_could_hold_it() -> N
 
 
 def test_a_few_stragglers_beyond_the_first_page_are_asked_for_one_by_one() -> None:
-    stage = Stage(3, settings(limits={"rate": Rate(count=50)}))
+    stage = EngineHarness(3, settings(limits={"rate": Rate(count=50)}))
     stage.cloud.page_size = 10
     stage.cloud.duration = 600.0
 
@@ -245,7 +245,7 @@ def test_a_few_stragglers_beyond_the_first_page_are_asked_for_one_by_one() -> No
 
 
 def test_reads_have_a_budget_of_their_own() -> None:
-    stage = Stage(200, settings(limits={"rate": Rate(count=200), "in_flight": 200}))
+    stage = EngineHarness(200, settings(limits={"rate": Rate(count=200), "in_flight": 200}))
     stage.cloud.always = accepting(stage, visible_at=HIDDEN)
     stage.drive()
     times = [at for at, _, _ in stage.cloud.reads]
@@ -257,7 +257,7 @@ def test_reads_have_a_budget_of_their_own() -> None:
 
 @pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
 def test_a_server_whose_clock_differs_is_understood(ahead: float) -> None:
-    stage = Stage(4, settings(names_unique=False))
+    stage = EngineHarness(4, settings(names_unique=False))
     stage.cloud.clock_ahead = ahead
     stage.cloud.page_size = 2
     older(stage, 30)
@@ -270,7 +270,7 @@ def test_a_server_whose_clock_differs_is_understood(ahead: float) -> None:
 
 
 def test_a_name_of_an_older_backup_whose_age_nobody_tells_fails_as_uncertain() -> None:
-    stage = Stage(1, settings(names_unique=False))
+    stage = EngineHarness(1, settings(names_unique=False))
     made = stage.cloud.make(stage.job(), ready_at=0.0)
     tell_all = stage.cloud._as_listed
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from vbsbatch.engine.verify import (
-    Difference,
-    Fault,
-    Shelf,
+    BackupIndex,
+    Discrepancy,
+    DiscrepancyKind,
     differences,
     differences_of_deletions,
     differences_of_restores,
@@ -16,7 +16,7 @@ from vbsbatch.engine.verify import (
 )
 from vbsbatch.model import Backup, BackupSettings, CloudVolume, Job, JobState
 
-from .stage import NOW, a_job, volume
+from .harness import NOW, a_job, volume
 
 
 def succeeded(**fields: Any) -> Job:
@@ -42,8 +42,8 @@ def a_backup(number: int = 1, **fields: Any) -> Backup:
 
 def found(
     job: Job, *backups: Backup, names_unique: bool = True, clock_ahead: float = 0.0
-) -> list[Difference]:
-    shelf = Shelf(backups)
+) -> list[Discrepancy]:
+    shelf = BackupIndex(backups)
     return list(differences([job], shelf, names_unique=names_unique, clock_ahead=clock_ahead))
 
 
@@ -54,19 +54,21 @@ def test_a_job_with_its_one_available_backup_is_as_it_should_be() -> None:
 
 
 def test_a_backup_that_is_gone_is_missing() -> None:
-    assert [d.fault for d in found(succeeded())] == [Fault.MISSING]
-    assert [d.fault for d in found(succeeded(backup_id=None))] == [Fault.MISSING]
+    assert [d.fault for d in found(succeeded())] == [DiscrepancyKind.MISSING]
+    assert [d.fault for d in found(succeeded(backup_id=None))] == [DiscrepancyKind.MISSING]
 
 
 @pytest.mark.parametrize("word", ["creating", "error", "deleting", None])
 def test_a_backup_in_another_status_is_not_available(word: str | None) -> None:
     only = found(succeeded(), a_backup(status=word))
-    assert [(d.fault, d.status) for d in only] == [(Fault.UNAVAILABLE, word)]
+    assert [(d.fault, d.status) for d in only] == [(DiscrepancyKind.UNAVAILABLE, word)]
 
 
 def test_more_than_one_good_backup_of_a_job_is_a_duplicate() -> None:
     only = found(succeeded(), a_backup(1), a_backup(2, status="creating"))
-    assert [(d.fault, d.backup_ids) for d in only] == [(Fault.DUPLICATE, ("backup-1", "backup-2"))]
+    assert [(d.fault, d.backup_ids) for d in only] == [
+        (DiscrepancyKind.DUPLICATE, ("backup-1", "backup-2"))
+    ]
 
 
 def test_a_backup_that_the_list_showed_twice_is_no_duplicate() -> None:
@@ -79,7 +81,7 @@ def test_what_failed_attempts_left_in_error_is_no_duplicate() -> None:
 
 def test_what_failed_attempts_left_in_error_is_told_until_it_is_being_deleted() -> None:
     backups = [a_backup(n, status=word) for n, word in enumerate(("error", "error_deleting"), 2)]
-    shelf = Shelf([a_backup(1), *backups, a_backup(4, status="deleting")])
+    shelf = BackupIndex([a_backup(1), *backups, a_backup(4, status="deleting")])
     known: Any = {"names_unique": True, "clock_ahead": 0.0}
     assert list(left_in_error([succeeded()], shelf, **known)) == backups
     assert not list(left_in_error([succeeded(state=JobState.RUNNING)], shelf, **known))
@@ -98,7 +100,7 @@ def test_an_older_backup_of_the_same_name_is_no_duplicate() -> None:
 @pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED, JobState.WAITING])
 def test_a_backup_of_a_job_that_says_it_made_none_is_unrecorded(state: JobState) -> None:
     job = succeeded(state=state, backup_id=None)
-    assert [d.fault for d in found(job, a_backup())] == [Fault.UNRECORDED]
+    assert [d.fault for d in found(job, a_backup())] == [DiscrepancyKind.UNRECORDED]
     assert not found(job)
 
 
@@ -114,7 +116,7 @@ def test_jobs_under_way_make_no_difference(state: JobState) -> None:
 
 def test_differences_come_in_the_order_of_the_jobs() -> None:
     jobs = [succeeded(no=n, volume_id=volume(n), backup_id=f"b{n}") for n in (3, 1, 2)]
-    listed = differences(jobs, Shelf([]), names_unique=True, clock_ahead=0.0)
+    listed = differences(jobs, BackupIndex([]), names_unique=True, clock_ahead=0.0)
     assert [difference.job.no for difference in listed] == [3, 1, 2]
 
 
@@ -132,7 +134,11 @@ def test_a_restored_volume_is_well_whatever_is_done_with_it_now(word: str) -> No
 def test_a_restored_volume_that_is_in_error_is_told(word: str) -> None:
     disk = CloudVolume(id=volume(1), status=word)
     (only,) = differences_of_restores([of_backup()], {disk.id: disk})
-    assert (only.fault, only.status, only.backup_ids) == (Fault.BROKEN, word, ("backup-1",))
+    assert (only.fault, only.status, only.backup_ids) == (
+        DiscrepancyKind.BROKEN,
+        word,
+        ("backup-1",),
+    )
 
 
 @pytest.mark.parametrize("state", [each for each in JobState if each is not JobState.WAITING])
@@ -142,7 +148,7 @@ def test_a_volume_that_is_still_being_restored_is_told_whatever_became_of_its_jo
     disk = CloudVolume(id=volume(1), status="restoring-backup")
     job = replace(of_backup(state), attempts=1)
     (only,) = differences_of_restores([job], {disk.id: disk})
-    assert (only.fault, only.status) == (Fault.RESTORING, "restoring-backup")
+    assert (only.fault, only.status) == (DiscrepancyKind.RESTORING, "restoring-backup")
     assert not list(differences_of_restores([of_backup(JobState.SKIPPED)], {disk.id: disk}))
 
 
@@ -154,6 +160,6 @@ def test_a_restored_volume_that_is_gone_is_told_and_one_that_failed_is_not() -> 
 def test_a_deleted_backup_that_is_still_listed_is_told() -> None:
     jobs = [of_backup(), of_backup(JobState.FAILED)]
     (only,) = differences_of_deletions(jobs, {"backup-1": a_backup()})
-    assert (only.job, only.fault, only.status) == (jobs[0], Fault.KEPT, "available")
+    assert (only.job, only.fault, only.status) == (jobs[0], DiscrepancyKind.KEPT, "available")
     assert not list(differences_of_deletions(jobs, {"backup-1": a_backup(status="deleting")}))
     assert not list(differences_of_deletions(jobs, {}))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.cli.clouds import Cloud
-from tests.cli.stage import Stage, told, until
+from tests.cli.harness import Harness, told, until
 
 from .set_clocks import SetClocks
 
@@ -31,7 +31,7 @@ def clocks(tmp_path_factory: pytest.TempPathFactory) -> SetClocks:
     return SetClocks(tmp_path_factory.mktemp("clocks"))
 
 
-def night(stage: Stage, clocks: SetClocks, happen: Callable[[], None]) -> tuple[Cloud, list[str]]:
+def night(stage: Harness, clocks: SetClocks, happen: Callable[[], None]) -> tuple[Cloud, list[str]]:
     """A run in the middle of which something happens to the clocks; the cloud, and its notes."""
     cloud = stage.simulator(LATE_AND_UNGUARDED, volumes=VOLUMES)
     stage.write_plan(
@@ -53,7 +53,7 @@ def nothing_twice_nothing_lost(cloud: Cloud) -> None:
 
 @pytest.mark.parametrize("by", [120, 2 * 86400, -3600])
 def test_a_wall_clock_that_is_set_in_mid_run_changes_nothing(
-    stage: Stage, clocks: SetClocks, by: int
+    stage: Harness, clocks: SetClocks, by: int
 ) -> None:
     cloud, notes = night(stage, clocks, lambda: clocks.set_wall(by))
     nothing_twice_nothing_lost(cloud)
@@ -62,14 +62,14 @@ def test_a_wall_clock_that_is_set_in_mid_run_changes_nothing(
 
 
 def test_a_machine_that_sleeps_in_mid_run_goes_on_within_seconds(
-    stage: Stage, clocks: SetClocks
+    stage: Harness, clocks: SetClocks
 ) -> None:
     cloud, notes = night(stage, clocks, lambda: clocks.sleep_machine(3600))
     nothing_twice_nothing_lost(cloud)
     assert any("the machine slept for 36" in note for note in notes)
 
 
-def test_a_run_is_resumed_under_another_clock(stage: Stage, clocks: SetClocks) -> None:
+def test_a_run_is_resumed_under_another_clock(stage: Harness, clocks: SetClocks) -> None:
     cloud = stage.simulator(LATE_AND_UNGUARDED, volumes=VOLUMES)
     stage.write_plan(limits={"rate": "8/s", "in_flight": 20}, retry={"settle": "5s"})
     environment = {**stage.environment, **clocks.variables}
@@ -86,7 +86,7 @@ def test_a_run_is_resumed_under_another_clock(stage: Stage, clocks: SetClocks) -
     nothing_twice_nothing_lost(cloud)
 
 
-def test_the_clocks_of_a_process_can_be_set(stage: Stage, clocks: SetClocks) -> None:
+def test_the_clocks_of_a_process_can_be_set(stage: Harness, clocks: SetClocks) -> None:
     """Or the tests above would prove nothing."""
     code = "import time; print(time.time(), time.clock_gettime(7), time.monotonic())"
     clocks.set_wall(1000)

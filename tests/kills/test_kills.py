@@ -6,7 +6,7 @@ import subprocess
 from random import Random
 from typing import Any
 
-from tests.cli.stage import Cloud, Process, Stage, until
+from tests.cli.harness import Cloud, Harness, Process, until
 
 KILLS = 20
 VOLUMES = 300
@@ -60,7 +60,7 @@ def kill_in_mid_work(engine: Process, cloud: Cloud, random: Random, before: Any)
     engine.communicate()
 
 
-def test_twenty_kills_lose_nothing_and_make_nothing_twice(stage: Stage) -> None:
+def test_twenty_kills_lose_nothing_and_make_nothing_twice(stage: Harness) -> None:
     random = Random(SEED)
     cloud = stage.simulator(NIGHT.removesuffix("faults:\n"), volumes=VOLUMES)
     refused, failing = hopeless(cloud)
@@ -92,7 +92,7 @@ def test_twenty_kills_lose_nothing_and_make_nothing_twice(stage: Stage) -> None:
 
 
 def assert_each_ended_with_one_backup_or_a_reason(
-    stage: Stage, cloud: Cloud, expected: set[str]
+    stage: Harness, cloud: Cloud, expected: set[str]
 ) -> None:
     """A job that succeeded has exactly its one live backup; one that failed a reason and none."""
     live, jobs = cloud.live(), stage.jobs()
@@ -123,7 +123,7 @@ faults:
 """A Cinder that takes every create, also for a volume whose backup it is just making."""
 
 
-def test_kills_make_nothing_twice_where_the_cloud_would_not_refuse_it(stage: Stage) -> None:
+def test_kills_make_nothing_twice_where_the_cloud_would_not_refuse_it(stage: Harness) -> None:
     random = Random(SEED)
     cloud = stage.simulator(BLIND, volumes=100)
     stage.write_plan(limits={"rate": "40/s", "in_flight": 50, "connections": 6})

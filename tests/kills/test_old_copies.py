@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from tests.cli.clouds import CloudProcess
-from tests.cli.stage import Stage, told, until
+from tests.cli.harness import Harness, told, until
 
 VOLUMES = 40
 
@@ -20,7 +20,7 @@ backups: {duration: [500ms, 2s], visible_after: [500ms, 1500ms]}
 BESIDE = ("", "-wal", "-shm", ".lock")
 
 
-def begun(stage: Stage, creates: int, **plan: object) -> CloudProcess:
+def begun(stage: Harness, creates: int, **plan: object) -> CloudProcess:
     """A run whose engine was killed after so many creates; a copy of its store was taken before."""
     cloud = stage.simulator(UNGUARDED, volumes=VOLUMES)
     stage.write_plan(limits={"rate": "10/s", "in_flight": 30}, retry={"settle": "4s"}, **plan)
@@ -43,19 +43,19 @@ def copied(source: Path, target: Path) -> None:
             shutil.copy(beside, place)
 
 
-def lose(stage: Stage) -> None:
+def lose(stage: Harness) -> None:
     for end in BESIDE:
         stage.store.with_name(stage.store.name + end).unlink(missing_ok=True)
 
 
-def once_each(stage: Stage, cloud: CloudProcess) -> None:
+def once_each(stage: Harness, cloud: CloudProcess) -> None:
     until(lambda: not cloud.summary()["running"])
     summary = cloud.summary()
     assert (summary["backed_up"], summary["duplicates"], summary["lost"]) == (VOLUMES, 0, 0)
     assert "the cloud has what the store says" in stage("verify").stdout
 
 
-def test_an_old_copy_of_the_store_makes_nothing_twice(stage: Stage) -> None:
+def test_an_old_copy_of_the_store_makes_nothing_twice(stage: Harness) -> None:
     cloud = begun(stage, 30)
     copied(stage.folder / "copy.db", stage.store)
     done = stage.finish(stage.start("resume"), 0, patience=120)
@@ -67,7 +67,7 @@ def test_an_old_copy_of_the_store_makes_nothing_twice(stage: Stage) -> None:
     assert f"{adopted} backups that the store did not know of" in stage.look("status", "latest")
 
 
-def test_a_lost_store_is_made_anew_under_the_runs_old_id(stage: Stage) -> None:
+def test_a_lost_store_is_made_anew_under_the_runs_old_id(stage: Harness) -> None:
     cloud = begun(stage, 30)
     run_id = stage.run_id()
     lose(stage)
@@ -79,7 +79,7 @@ def test_a_lost_store_is_made_anew_under_the_runs_old_id(stage: Stage) -> None:
     assert "is in" in stage.refused(*words), "it is in the store now"
 
 
-def test_names_that_do_not_tell_the_run_are_taken_over_by_their_age(stage: Stage) -> None:
+def test_names_that_do_not_tell_the_run_are_taken_over_by_their_age(stage: Harness) -> None:
     cloud = begun(stage, 30, defaults={"backup_name": "nightly-{volume}"})
     copied(stage.folder / "copy.db", stage.store)
     stage.finish(stage.start("resume"), 0, patience=120)
@@ -87,7 +87,7 @@ def test_names_that_do_not_tell_the_run_are_taken_over_by_their_age(stage: Stage
     assert stage.json("status", "latest")["run"]["adopted"] >= 10
 
 
-def test_a_plan_that_was_changed_is_not_the_plan_of_a_lost_run(stage: Stage) -> None:
+def test_a_plan_that_was_changed_is_not_the_plan_of_a_lost_run(stage: Harness) -> None:
     cloud = begun(stage, 20)
     run_id = stage.run_id()
     lose(stage)

@@ -19,11 +19,11 @@ import httpx
 
 from vbsbatch.cloud.cinder import CinderService
 from vbsbatch.cloud.endpoints import Endpoints
-from vbsbatch.cloud.operations import stand_in
+from vbsbatch.cloud.operation_services import stand_in
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.tokens import Token, Tokens
 from vbsbatch.cloud.vbs import VbsService
-from vbsbatch.engine import Ending, Engine, Listener, Tuning
+from vbsbatch.engine import Engine, EngineResult, Listener, Tuning
 from vbsbatch.model import BackupSettings, Elapsed, Job, Run, Service, Settings, Wall
 from vbsbatch.simulator.virtual import START, VirtualClock
 from vbsbatch.simulator.virtual import run as run_virtual
@@ -261,7 +261,7 @@ def engine_of(life: Life) -> Engine:
     )
 
 
-async def drive(engine: Engine) -> Ending:
+async def drive(engine: Engine) -> EngineResult:
     """Drive the run to its end or a stop."""
     return await engine.drive()
 

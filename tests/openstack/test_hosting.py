@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.stage import until
+from tests.cli.harness import until
 from tests.debian import DebianPackage
 from tests.openstack import hosting
 from tests.openstack.cloud import RealCloud

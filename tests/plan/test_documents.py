@@ -13,8 +13,8 @@ import pytest
 
 from tests.plan.samples import RUN, Write
 from vbsbatch.plan import json_schema, load
+from vbsbatch.plan.backup_names import FIELDS
 from vbsbatch.plan.checks import RULE_VERDICTS
-from vbsbatch.plan.naming import FIELDS
 from vbsbatch.plan.schema import MAPS
 
 ROOT = Path(__file__).parents[2]

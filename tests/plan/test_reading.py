@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.plan.samples import A, Load, Problems, Write
 from vbsbatch.errors import PlanError, Problem
-from vbsbatch.plan import load, opening
+from vbsbatch.plan import file_input, load
 from vbsbatch.plan.reading import Document
 
 
@@ -158,7 +158,7 @@ def test_a_byte_order_mark_is_accepted_and_moves_nothing(plan: Load, problems: P
 def test_a_file_that_is_too_large_is_not_read(
     problems: Problems, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "MAX_BYTES", 1024 * 1024)
+    monkeypatch.setattr(file_input, "MAX_BYTES", 1024 * 1024)
     (only,) = problems(b" " * (1024 * 1024 + 1))
     assert only == "1:1: is larger than 1 MiB: split it into several plans"
 
@@ -189,7 +189,7 @@ def test_a_file_without_permission_says_so(write: Write) -> None:
     path = write(f"volumes: [{{id: {A}}}]")
     path.chmod(0)
     code = (
-        "import os, vbsbatch.plan.opening as o; os.geteuid() or os.seteuid(65534);"
+        "import os, vbsbatch.plan.file_input as o; os.geteuid() or os.seteuid(65534);"
         f"o.read_file({str(path)!r})"
     )
     command = [sys.executable, "-c", code]

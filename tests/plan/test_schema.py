@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from tests.plan.samples import A, B, Problems, Write
-from vbsbatch.cli.simulating import DEMO_PLAN
+from vbsbatch.cli.simulate_command import DEMO_PLAN
 from vbsbatch.errors import PlanError
 from vbsbatch.plan import json_schema, load
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from vbsbatch.model import Place
+from vbsbatch.model import Target
 from vbsbatch.report import FORMATS, as_json, as_table, write
 
 from .samples import PLACE, one_of_each, report, run
@@ -40,11 +40,11 @@ def test_what_an_older_store_does_not_know_is_left_out_or_null() -> None:
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        (Place(cloud="lab", region="R1", project_id="p1", project_name="prod", endpoint="https://x"),
+        (Target(cloud="lab", region="R1", project_id="p1", project_name="prod", endpoint="https://x"),
          "cloud lab, region R1, project prod (p1), https://x"),
-        (Place(project_id="p1"), "the environment's cloud, no region named, project p1"),
-        (Place(cloud="lab", project_name="prod"), "cloud lab, no region named, project prod"),
+        (Target(project_id="p1"), "the environment's cloud, no region named, project p1"),
+        (Target(cloud="lab", project_name="prod"), "cloud lab, no region named, project prod"),
     ],
 )  # fmt: skip
-def test_a_place_in_words_names_what_is_known(place: Place, words: str) -> None:
+def test_a_place_in_words_names_what_is_known(place: Target, words: str) -> None:
     assert str(place) == words

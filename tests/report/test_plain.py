@@ -92,7 +92,7 @@ def test_every_state_has_a_word_and_a_retry_says_when() -> None:
 
 
 def test_attempts_that_cost_nothing_are_not_counted() -> None:
-    assert " attempt=2/5 " in moved(job(attempts=9, free=7))
+    assert " attempt=2/5 " in moved(job(attempts=9, uncharged=7))
 
 
 def test_a_note_comes_last_quoted_and_cut() -> None:

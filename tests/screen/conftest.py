@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.stage import Stage
+from tests.cli.harness import Harness
 from tests.screen.tmux import TMUX, Tmux
 from vbsbatch.errors import VbsbatchError
 from vbsbatch.store import Store
@@ -20,8 +20,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    made = Stage(tmp_path)
+def stage(tmp_path: Path) -> Iterator[Harness]:
+    made = Harness(tmp_path)
     made.write_plan()
     yield made
     _end_engines(made)
@@ -29,7 +29,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 @pytest.fixture
-def tmux(stage: Stage) -> Iterator[Tmux]:
+def tmux(stage: Harness) -> Iterator[Tmux]:
     if TMUX is None:
         pytest.skip("NOT TESTED: there is no tmux, so nothing was shown at a real terminal")
     made = Tmux(stage.folder, stage.environment)
@@ -37,7 +37,7 @@ def tmux(stage: Stage) -> Iterator[Tmux]:
     made.close()
 
 
-def _end_engines(stage: Stage) -> None:
+def _end_engines(stage: Harness) -> None:
     """Kill the engines that the screens of a test left running: they outlive everything else."""
     if not stage.store.exists():
         return

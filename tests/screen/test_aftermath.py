@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from tests.cli.stage import FAST, Stage
+from tests.cli.harness import FAST, Harness
 from tests.screen.tmux import Tmux
 
 STEADY = "backups: {duration: [3s, 4s], visible_after: 20ms, delete: 3s}\n"
 
 
-def test_what_will_be_lost_is_named_and_only_yes_begins_it(stage: Stage, tmux: Tmux) -> None:
+def test_what_will_be_lost_is_named_and_only_yes_begins_it(stage: Harness, tmux: Tmux) -> None:
     cloud = stage.simulator(FAST, volumes=3)
     stage("run", "plan.yaml", "--progress", "quiet")
     cloud.detach()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.cli.stage import FAST, Stage, until
-from tests.cli.test_holding import stop_one
+from tests.cli.harness import FAST, Harness, until
+from tests.cli.test_volume_holders import stop_one
 from tests.screen.tmux import Tmux
 from tests.screen.watching import DETACH
 
@@ -11,7 +11,7 @@ NEW = ("plan", "new", "--cloud", "simulator")
 PLAIN = ("--progress", "plain")
 
 
-def lose(stage: Stage, faults: str = FAST) -> str:
+def lose(stage: Harness, faults: str = FAST) -> str:
     """A cloud of three volumes of which one is gone; its id."""
     cloud = stage.cloud(faults, volumes=3)
     gone = next(iter(cloud.world.project.volumes))
@@ -20,7 +20,7 @@ def lose(stage: Stage, faults: str = FAST) -> str:
 
 
 def test_a_person_may_skip_what_would_surely_fail_or_start_nothing(
-    stage: Stage, tmux: Tmux
+    stage: Harness, tmux: Tmux
 ) -> None:
     gone = lose(stage)
     question = r"Skip the 1 that would surely fail, and back up the other 2\? \[y/N\]"
@@ -43,7 +43,7 @@ def test_a_person_may_skip_what_would_surely_fail_or_start_nothing(
 
 
 def test_nobody_is_asked_with_yes_nor_when_there_is_nothing_to_ask(
-    stage: Stage, tmux: Tmux
+    stage: Harness, tmux: Tmux
 ) -> None:
     lose(stage)
     window = tmux.open("run", "plan.yaml", "--yes", *PLAIN)
@@ -54,7 +54,7 @@ def test_nobody_is_asked_with_yes_nor_when_there_is_nothing_to_ask(
     assert tmux.open("run", "plan.yaml", *PLAIN).left()[0] == 0
 
 
-def test_a_warning_is_worth_a_question_too(stage: Stage, tmux: Tmux) -> None:
+def test_a_warning_is_worth_a_question_too(stage: Harness, tmux: Tmux) -> None:
     stage.cloud(FAST + "faults: [{on: volumes, do: status, status: 403}]", volumes=2)
     window = tmux.open("run", "plan.yaml", *PLAIN)
     window.until(r"warning  volumes[\s\S]*Start the run\? \[Y/n\]")
@@ -62,7 +62,7 @@ def test_a_warning_is_worth_a_question_too(stage: Stage, tmux: Tmux) -> None:
     assert window.left()[0] == 0
 
 
-def test_the_question_comes_before_the_screen(stage: Stage, tmux: Tmux) -> None:
+def test_the_question_comes_before_the_screen(stage: Harness, tmux: Tmux) -> None:
     lose(stage)
     window = tmux.open("run", "plan.yaml")
     window.until(r"back up the other 2\? \[y/N\]")
@@ -73,7 +73,7 @@ def test_the_question_comes_before_the_screen(stage: Stage, tmux: Tmux) -> None:
     assert window.left()[0] == 0
 
 
-def test_reading_many_volumes_shows_a_bar_on_a_terminal_only(stage: Stage, tmux: Tmux) -> None:
+def test_reading_many_volumes_shows_a_bar_on_a_terminal_only(stage: Harness, tmux: Tmux) -> None:
     stage.cloud(FAST + "latency: 300ms", volumes=4000)
     window = tmux.open(*NEW, "-o", "all.yaml")
     window.until(r"reading volumes .*[1-9]000 0:00:0\d")
@@ -84,7 +84,9 @@ def test_reading_many_volumes_shows_a_bar_on_a_terminal_only(stage: Stage, tmux:
     assert "reading" not in stage(*NEW, "-o", "-").stderr
 
 
-def test_a_person_is_asked_before_a_stopped_run_loses_its_volumes(stage: Stage, tmux: Tmux) -> None:
+def test_a_person_is_asked_before_a_stopped_run_loses_its_volumes(
+    stage: Harness, tmux: Tmux
+) -> None:
     cloud, first = stop_one(stage)
     question = r"Take over these 2 volumes\? The other run gives its job up for good \[y/N\]"
     refused = tmux.open("run", "plan.yaml", "--no-preflight", *PLAIN)
@@ -104,7 +106,7 @@ def test_a_person_is_asked_before_a_stopped_run_loses_its_volumes(stage: Stage, 
     until(lambda: cloud.creates() >= 5)
 
 
-def test_the_screen_says_who_holds_the_volumes(stage: Stage, tmux: Tmux) -> None:
+def test_the_screen_says_who_holds_the_volumes(stage: Harness, tmux: Tmux) -> None:
     _, first = stop_one(stage, volumes=3)
     window = tmux.open("run", "plan.yaml", "--no-preflight", "--yes")
     window.until(rf"3 volumes wait for another run: run {first} holds 3 \(stopped\)")

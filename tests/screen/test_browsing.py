@@ -13,20 +13,20 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cli.stage import Process, Stage, until
+from tests.cli.harness import Harness, Process, until
 
 SERVED = pytest.mark.skipif(
     find_spec("textual_serve") is None, reason="NOT TESTED: textual-serve is not installed"
 )
 
 
-def finished_run(stage: Stage, *words: str) -> str:
+def finished_run(stage: Harness, *words: str) -> str:
     stage.cloud(volumes=3)
     stage("run", "plan.yaml", "--progress", "quiet", *words)
     return stage.run_id()
 
 
-def served(stage: Stage) -> tuple[Process, str]:
+def served(stage: Harness) -> tuple[Process, str]:
     """A server for the newest run, and the address that it printed."""
     process = stage.start("attach", "--web")
     assert process.stdout is not None
@@ -46,13 +46,13 @@ def screens(store: Path) -> set[int]:
             words = (process / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"vbsbatch.cli.browsed" in words and os.fsencode(store) in words:
+        if b"vbsbatch.cli.web_child" in words and os.fsencode(store) in words:
             found.add(int(process.name))
     return found
 
 
 @SERVED
-def test_only_who_has_the_address_is_let_in_and_only_from_this_machine(stage: Stage) -> None:
+def test_only_who_has_the_address_is_let_in_and_only_from_this_machine(stage: Harness) -> None:
     finished_run(stage)
     process, address = served(stage)
     found = re.fullmatch(r"(http://127\.0\.0\.1:\d+)/([\w-]{30,})/", address)
@@ -75,7 +75,7 @@ def test_only_who_has_the_address_is_let_in_and_only_from_this_machine(stage: St
     assert "read-only" in done.stderr
 
 
-def test_without_textual_serve_one_line_says_what_to_install(stage: Stage) -> None:
+def test_without_textual_serve_one_line_says_what_to_install(stage: Harness) -> None:
     finished_run(stage)
     (stage.folder / "textual_serve.py").write_text(
         "raise ModuleNotFoundError('not here', name='textual_serve')\n"
@@ -85,7 +85,9 @@ def test_without_textual_serve_one_line_says_what_to_install(stage: Stage) -> No
     assert "pip install textual-serve" in line
 
 
-def test_a_screen_file_that_makes_no_sense_is_told_before_anything_is_served(stage: Stage) -> None:
+def test_a_screen_file_that_makes_no_sense_is_told_before_anything_is_served(
+    stage: Harness,
+) -> None:
     finished_run(stage)
     (stage.folder / "mine.yaml").write_text("theme: pink")
     environment = stage.environment | {"VBSBATCH_SCREEN": "mine.yaml"}
@@ -93,14 +95,14 @@ def test_a_screen_file_that_makes_no_sense_is_told_before_anything_is_served(sta
     assert line == "mine.yaml: theme is one of dark, light, contrast, colour-blind"
 
 
-def test_a_port_without_the_web_is_refused(stage: Stage) -> None:
+def test_a_port_without_the_web_is_refused(stage: Harness) -> None:
     done = stage("attach", "--port", "8000", code=2)
     assert "--port is for --web" in done.stderr
 
 
 @SERVED
 @pytest.mark.anyio
-async def test_a_browser_shows_the_screen_and_can_change_nothing(stage: Stage) -> None:
+async def test_a_browser_shows_the_screen_and_can_change_nothing(stage: Harness) -> None:
     from tests.screen.browser import CHROMIUM, browser
 
     if CHROMIUM is None:

@@ -8,7 +8,7 @@ import shutil
 import signal
 from pathlib import Path
 
-from tests.cli.stage import Stage, until
+from tests.cli.harness import Harness, until
 from tests.screen.tmux import Tmux, Window
 
 
@@ -33,7 +33,9 @@ def busy_in(folder: Path) -> set[int]:
     return found
 
 
-def test_a_demo_that_is_left_stops_its_run_and_removes_its_files(stage: Stage, tmux: Tmux) -> None:
+def test_a_demo_that_is_left_stops_its_run_and_removes_its_files(
+    stage: Harness, tmux: Tmux
+) -> None:
     window, folder = demo(tmux)
     assert len(busy_in(folder)) == 3, "simulator, engine, screen"
     window.press("q")

@@ -6,7 +6,7 @@ import json
 import re
 import unicodedata
 
-from tests.cli.stage import Stage
+from tests.cli.harness import Harness
 from tests.screen.tmux import Tmux
 from tests.screen.watching import DETACH
 
@@ -43,7 +43,7 @@ def test_the_check_finds_what_it_is_for() -> None:
 
 
 def test_hostile_text_of_server_and_plan_is_only_text_in_every_view(
-    stage: Stage, tmux: Tmux
+    stage: Harness, tmux: Tmux
 ) -> None:
     cloud = stage.cloud(volumes=4)
     fleet = cloud.volumes()

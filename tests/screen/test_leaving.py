@@ -8,7 +8,7 @@ import sqlite3
 import time
 from contextlib import closing
 
-from tests.cli.stage import Stage, until
+from tests.cli.harness import Harness, until
 from tests.screen.tmux import Tmux
 from tests.screen.watching import DETACH, ended, engine_of, settled, sql_counts
 
@@ -16,7 +16,7 @@ STEADY = "backups: {duration: 600ms, visible_after: 50ms}\n"
 ONE_BY_ONE = {"rate": "200/s", "in_flight": 2, "connections": 2}
 
 
-def test_no_way_of_leaving_a_screen_ends_the_run(stage: Stage, tmux: Tmux) -> None:
+def test_no_way_of_leaving_a_screen_ends_the_run(stage: Harness, tmux: Tmux) -> None:
     stage.write_plan(limits=ONE_BY_ONE)
     stage.simulator(STEADY, volumes=24)
     started = tmux.open("run", "plan.yaml")
@@ -53,7 +53,7 @@ def test_no_way_of_leaving_a_screen_ends_the_run(stage: Stage, tmux: Tmux) -> No
     assert "end      done ok=24 fail=0 exit=0" in log.read_text()
 
 
-def test_a_terminated_screen_leaves_the_terminal_as_it_was(stage: Stage, tmux: Tmux) -> None:
+def test_a_terminated_screen_leaves_the_terminal_as_it_was(stage: Harness, tmux: Tmux) -> None:
     stage.write_plan(limits=ONE_BY_ONE)
     stage.simulator(STEADY, volumes=30)
     named = str(stage.folder / "named.db")
@@ -67,7 +67,7 @@ def test_a_terminated_screen_leaves_the_terminal_as_it_was(stage: Stage, tmux: T
 
 
 def test_a_killed_engine_is_told_of_in_time_and_replaced_from_the_screen(
-    stage: Stage, tmux: Tmux
+    stage: Harness, tmux: Tmux
 ) -> None:
     stage.write_plan(limits={"rate": "200/s", "in_flight": 4, "connections": 2})
     cloud = stage.simulator("backups: {duration: 1s, visible_after: 50ms}\n", volumes=12)
@@ -88,7 +88,7 @@ def test_a_killed_engine_is_told_of_in_time_and_replaced_from_the_screen(
     assert len(cloud.accepted()) == 12, "nothing twice"
 
 
-def test_an_engine_that_cannot_start_is_told_of_on_the_screen(stage: Stage, tmux: Tmux) -> None:
+def test_an_engine_that_cannot_start_is_told_of_on_the_screen(stage: Harness, tmux: Tmux) -> None:
     stage.cloud("backups: {duration: 60s, visible_after: 50ms}\n", volumes=2)
     window = tmux.open("run", "plan.yaml")
     window.until(r"active 2 [\s\S]*q Detach")
@@ -104,7 +104,7 @@ def test_an_engine_that_cannot_start_is_told_of_on_the_screen(stage: Stage, tmux
 
 
 def test_nonsense_in_the_store_is_told_on_the_screen_which_goes_on(
-    stage: Stage, tmux: Tmux
+    stage: Harness, tmux: Tmux
 ) -> None:
     stage.cloud("backups: {duration: 60s, visible_after: 50ms}\n", volumes=3)
     window = tmux.open("run", "plan.yaml")
@@ -121,7 +121,7 @@ def test_nonsense_in_the_store_is_told_on_the_screen_which_goes_on(
     assert "Traceback" not in text
 
 
-def test_a_crash_of_the_screen_says_so_and_leaves_the_run_alone(stage: Stage, tmux: Tmux) -> None:
+def test_a_crash_of_the_screen_says_so_and_leaves_the_run_alone(stage: Harness, tmux: Tmux) -> None:
     cloud = stage.cloud("backups: {duration: 60s, visible_after: 50ms}\n", volumes=3)
     (stage.folder / "faulty").mkdir()
     (stage.folder / "faulty" / "sitecustomize.py").write_text(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-from tests.cli.stage import Stage
+from tests.cli.harness import Harness
 from tests.screen.tmux import Tmux
 
 VOLUMES = 3
 
 
-def test_without_a_terminal_that_can_show_a_screen_all_is_plain(stage: Stage, tmux: Tmux) -> None:
+def test_without_a_terminal_that_can_show_a_screen_all_is_plain(stage: Harness, tmux: Tmux) -> None:
     fleet = stage.cloud(volumes=4 * VOLUMES).volumes()
     ways = {
         "no keyboard": {"shell": "</dev/null"},
@@ -40,7 +40,7 @@ def test_without_a_terminal_that_can_show_a_screen_all_is_plain(stage: Stage, tm
         assert b"\r" not in output, way
 
 
-def test_a_screen_that_is_asked_for_where_none_can_be_is_refused(stage: Stage) -> None:
+def test_a_screen_that_is_asked_for_where_none_can_be_is_refused(stage: Harness) -> None:
     for words in (("run", "plan.yaml"), ("runs",), ("attach",)):
         if words == ("attach",):
             stage.cloud(volumes=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.cli.stage import Stage
+from tests.cli.harness import Harness
 from tests.screen.tmux import Tmux
 from tests.screen.watching import settled
 
@@ -12,7 +12,7 @@ TEN_AT_A_TIME = {"rate": "200/s", "in_flight": 10, "connections": 4}
 
 
 def test_two_screens_count_what_the_store_counts_and_one_steers_what_both_show(
-    stage: Stage, tmux: Tmux
+    stage: Harness, tmux: Tmux
 ) -> None:
     stage.write_plan(limits=TEN_AT_A_TIME)
     stage.simulator("backups: {duration: [1500ms, 2500ms], visible_after: 50ms}\n", volumes=30)
@@ -43,7 +43,9 @@ def test_two_screens_count_what_the_store_counts_and_one_steers_what_both_show(
     assert first.told("#{pane_title}") == title
 
 
-def test_failures_are_retried_by_their_code_and_the_run_ends_well(stage: Stage, tmux: Tmux) -> None:
+def test_failures_are_retried_by_their_code_and_the_run_ends_well(
+    stage: Harness, tmux: Tmux
+) -> None:
     cloud = stage.simulator(volumes=8)
     full = [volume["ID"] for volume in cloud.volumes()[:3]]
     slow = "backups: {duration: 2500ms, visible_after: 50ms}\n"
@@ -68,7 +70,7 @@ def test_failures_are_retried_by_their_code_and_the_run_ends_well(stage: Stage, 
 
 
 def test_a_run_that_failed_ends_with_its_exit_code_and_what_to_type_next(
-    stage: Stage, tmux: Tmux
+    stage: Harness, tmux: Tmux
 ) -> None:
     cloud = stage.cloud(volumes=2)
     first = cloud.volumes()[0]["ID"]
@@ -85,7 +87,7 @@ def test_a_run_that_failed_ends_with_its_exit_code_and_what_to_type_next(
 
 
 def test_the_list_of_runs_opens_with_the_program_alone_and_from_runs(
-    stage: Stage, tmux: Tmux
+    stage: Harness, tmux: Tmux
 ) -> None:
     stage.cloud(volumes=2)
     elsewhere = str(stage.folder / "else where.db")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from tests.cli.stage import Stage, until
+from tests.cli.harness import Harness, until
 from tests.screen.tmux import Window
 from vbsbatch.store import Store
 
@@ -44,7 +44,7 @@ FROM job_list GROUP BY word"""
         return dict(db.execute(query).fetchall())
 
 
-def settled(stage: Stage, *windows: Window) -> dict[str, int]:
+def settled(stage: Harness, *windows: Window) -> dict[str, int]:
     """Wait until nothing is under way, and store and every screen say the same; the counts."""
 
     def same() -> dict[str, int] | None:
@@ -58,14 +58,14 @@ def settled(stage: Stage, *windows: Window) -> dict[str, int]:
     return dict(agreed)
 
 
-def engine_of(stage: Stage) -> int | None:
+def engine_of(stage: Harness) -> int | None:
     """The process that drives the newest run."""
     with Store.open(stage.store, readonly=True) as store:
         holder = store.is_live(store.runs()[0].id)
         return None if holder is None else holder.pid
 
 
-def ended(stage: Stage) -> Callable[[], bool]:
+def ended(stage: Harness) -> Callable[[], bool]:
     """Whether the newest run has ended and its engine is gone."""
 
     def look() -> bool:

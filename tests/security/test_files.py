@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.stage import Stage
-from tests.store.ground import a_job, a_run
-from vbsbatch.cli import detaching
+from tests.cli.harness import Harness
+from tests.store.fixtures import a_job, a_run
+from vbsbatch.cli import detached_engine
 from vbsbatch.errors import StoreUnusable, UsageError
 from vbsbatch.model import BackupSettings
 from vbsbatch.private_files import make_folders, open_private, open_to_look
@@ -87,10 +87,10 @@ def untouched(victim: Path) -> bool:
 def test_a_log_is_never_written_into_what_lies_there_already(
     store: Store, victim: Path, trap: Trap
 ) -> None:
-    trap(detaching.log_path(store, RUN), victim)
+    trap(detached_engine.log_path(store, RUN), victim)
     began = time.monotonic()
     with store, pytest.raises(UsageError, match="cannot write"):
-        detaching.start_engine(store, RUN)
+        detached_engine.start_engine(store, RUN)
     assert time.monotonic() - began < 5
     assert untouched(victim)
 
@@ -149,7 +149,7 @@ def test_a_file_of_ours_that_others_may_read_is_closed_to_them(tmp_path: Path) -
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_folders_of_a_new_store_are_its_owners_under_any_umask(stage: Stage) -> None:
+def test_the_folders_of_a_new_store_are_its_owners_under_any_umask(stage: Harness) -> None:
     stage.cloud(volumes=1)
     store = stage.folder / "deep" / "deeper" / "vbsbatch.db"
     stage("run", "plan.yaml", "--yes", "--db", str(store), umask=0)
@@ -170,7 +170,7 @@ def test_every_file_that_is_made_goes_through_the_one_door() -> None:
     """`os.open` with O_CREAT, or an open for writing, stands nowhere else in the package."""
     import re
 
-    package = Path(detaching.__file__).parents[1]
+    package = Path(detached_engine.__file__).parents[1]
     door = re.compile(r"O_CREAT|\.write_text\(|\.write_bytes\(|open\([^)]*[\"'][wax]b?[\"']")
     allowed = {
         "private_files.py": "the door",

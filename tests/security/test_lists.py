@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vbsbatch.errors import PlanError
 from vbsbatch.plan import load
-from vbsbatch.plan.listing import read_list
+from vbsbatch.plan.volume_lists import read_list
 
 SECRET = "hunter2-Tr0ub4dor&3"
 FILES = {

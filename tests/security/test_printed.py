@@ -19,18 +19,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vbsbatch
-from tests.cli.stage import FAST, Stage
-from tests.fleet.samples import ALL, uuid
+from tests.cli.harness import FAST, Harness
+from tests.inventory.samples import ALL, uuid
 from tests.report.samples import T0, Terminal, hostile_job, hostile_report, run
 from tests.report.schema_check import problems
-from tests.store.ground import a_run
+from tests.store.fixtures import a_run
 from vbsbatch import masking
 from vbsbatch.cli import fit
 from vbsbatch.cli.app import COMMANDS
-from vbsbatch.cloud.answers import clean, read_refusal
 from vbsbatch.cloud.endpoints import shown, without_user
-from vbsbatch.fleet.fleet import Fleet
-from vbsbatch.fleet.writing import Heading, plan_text
+from vbsbatch.cloud.response_parser import clean, read_refusal
+from vbsbatch.inventory.plan_writer import Heading, plan_text
+from vbsbatch.inventory.volumes_by_server import VolumesByServer
 from vbsbatch.masking import HIDDEN, keep_secret, masked, masked_start
 from vbsbatch.model import CloudServer, CloudVolume, JobMoved, JobState, RunNoted, RunState, Wall
 from vbsbatch.report import FORMATS, End, Progress, ReportData, as_json, jsonlines, plain
@@ -218,7 +218,7 @@ def test_a_plan_of_volumes_that_are_called_like_a_secret_is_a_plan_without_it() 
         uuid(2): CloudVolume(id=uuid(2), name="x" * 240 + TOKEN, server_ids=(TOKEN,), **told),
         TOKEN: CloudVolume(id=TOKEN, name=SPACED, **told),
     }
-    fleet = Fleet.of(list(volumes.values()), [CloudServer(id="s", name=f"web {TOKEN}")])
+    fleet = VolumesByServer.of(list(volumes.values()), [CloudServer(id="s", name=f"web {TOKEN}")])
     heading = Heading(name="fleet", cloud="sim", selection=ALL)
     text = "\n".join(plan_text(fleet, volumes, heading, left_out=volumes))
     assert TOKEN[:3] not in text
@@ -230,7 +230,7 @@ def test_a_plan_of_volumes_that_are_called_like_a_secret_is_a_plan_without_it() 
     ]
 
 
-def echoing(stage: Stage) -> None:
+def echoing(stage: Harness) -> None:
     """A cloud that gives every volume the name, and every server, of the token that was sent."""
     cloud = stage.cloud(volumes=3)
     broken, *others = cloud.world.project.volumes.values()
@@ -248,7 +248,7 @@ def echoing(stage: Stage) -> None:
     stage.write_plan(volumes=[{"id": volume.id} for volume in (broken, *others)], volumes_from=None)
 
 
-def test_a_cloud_that_calls_its_volumes_by_the_token_gets_it_into_no_file(stage: Stage) -> None:
+def test_a_cloud_that_calls_its_volumes_by_the_token_gets_it_into_no_file(stage: Harness) -> None:
     echoing(stage)
     stage("plan", "new", "--cloud", "simulator", "-o", "new.yaml")
     stage("plan", "new", "--cloud", "simulator", "--status", "error", "-o", "broken.yaml")
@@ -269,7 +269,9 @@ def test_a_password_in_a_url_is_not_shown_whatever_it_holds() -> None:
         assert f"me:{secret}" not in without_user(f"cannot connect to {url}: refused")
 
 
-def test_a_password_in_an_endpoint_is_neither_shown_nor_advised_nor_handed_on(stage: Stage) -> None:
+def test_a_password_in_an_endpoint_is_neither_shown_nor_advised_nor_handed_on(
+    stage: Harness,
+) -> None:
     not_allowed = "{on: create, do: status, status: 403, code: VolumeBackup.0042}"
     cloud = stage.cloud(FAST + f"faults: [{not_allowed}]", volumes=2)
     endpoint = cloud.url.replace("//", "//me:s3cr3t/word@")
@@ -299,14 +301,14 @@ def test_a_password_in_an_endpoint_is_neither_shown_nor_advised_nor_handed_on(st
     ],
 )
 def test_escape_characters_of_arguments_do_not_reach_the_terminal(
-    stage: Stage, words: list[str]
+    stage: Harness, words: list[str]
 ) -> None:
     stage.write_plan()
     done = stage(*words, code=2)  # the stage looks for control characters in what is said
     assert "\x1b" not in done.stderr + done.stdout
 
 
-def test_escape_characters_of_paths_do_not_reach_the_terminal(stage: Stage) -> None:
+def test_escape_characters_of_paths_do_not_reach_the_terminal(stage: Harness) -> None:
     stage.cloud(volumes=1)
     store = stage.folder / "a\x1b]0;owned\x07b" / "c.db"
     stage("run", "plan.yaml", "--yes", "--db", str(store))

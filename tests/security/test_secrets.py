@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.cli.stage import FAST, Stage
+from tests.cli.harness import FAST, Harness
 
 NIGHT = (
     FAST + "latency: [1ms, 10ms]\n"
@@ -23,7 +23,7 @@ def files_below(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def test_nothing_that_opens_the_cloud_is_left_anywhere(stage: Stage) -> None:
+def test_nothing_that_opens_the_cloud_is_left_anywhere(stage: Harness) -> None:
     cloud = stage.cloud(volumes=60)
     ids = [volume["ID"] for volume in cloud.volumes()]
     cloud.behave(NIGHT % f"{ids[5]}, {ids[45]}")
@@ -49,7 +49,7 @@ def test_nothing_that_opens_the_cloud_is_left_anywhere(stage: Stage) -> None:
         assert not [secret for secret in secrets if secret in text], text
 
 
-def test_no_secret_key_nor_security_token_is_left_anywhere(stage: Stage) -> None:
+def test_no_secret_key_nor_security_token_is_left_anywhere(stage: Harness) -> None:
     stage.write_plan(cloud="simulator-aksk")
     cloud = stage.cloud(volumes=40)
     ids = [volume["ID"] for volume in cloud.volumes()]
@@ -77,7 +77,7 @@ def test_no_secret_key_nor_security_token_is_left_anywhere(stage: Stage) -> None
         assert b"Signature=" not in content
 
 
-def test_what_a_run_leaves_is_for_its_owner_alone(stage: Stage) -> None:
+def test_what_a_run_leaves_is_for_its_owner_alone(stage: Harness) -> None:
     stage.cloud(FAST, volumes=2)
     stage("run", "plan.yaml", umask=0)
     stage("report", "--output", "report.txt", umask=0)
@@ -87,7 +87,7 @@ def test_what_a_run_leaves_is_for_its_owner_alone(stage: Stage) -> None:
     assert {path.stat().st_mode & 0o777 for path in left} == {0o600}
 
 
-def test_the_simulator_listens_on_the_loopback_interface_only(stage: Stage) -> None:
+def test_the_simulator_listens_on_the_loopback_interface_only(stage: Harness) -> None:
     cloud = stage.simulator(volumes=1)
     process = psutil.Process(cloud.process.pid)
     listening = [c.laddr.ip for c in process.net_connections() if c.status == psutil.CONN_LISTEN]
@@ -95,7 +95,7 @@ def test_the_simulator_listens_on_the_loopback_interface_only(stage: Stage) -> N
     assert stage.clouds.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_secret_in_a_plan_or_on_the_command_line_is_refused_or_unknown(stage: Stage) -> None:
+def test_a_secret_in_a_plan_or_on_the_command_line_is_refused_or_unknown(stage: Harness) -> None:
     """There is no option and no plan key for a password: none can end up in a shell's history."""
     assert "password" not in stage("run", "--help").stdout.lower()
     assert "password" not in stage("schema").stdout.lower()

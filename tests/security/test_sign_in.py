@@ -24,7 +24,7 @@ from keystoneauth1.exceptions import UnknownConnectionError
 from requests.adapters import BaseAdapter
 
 from tests.cli.clouds import GlassCloud, Tls, glass_cloud
-from tests.cli.stage import FAST, Stage
+from tests.cli.harness import FAST, Harness
 from vbsbatch.cloud import CloudChoice, CloudService, connect
 from vbsbatch.cloud.bounded_sign_in import MOST, bind
 from vbsbatch.errors import CloudUnavailable, SignInError
@@ -206,7 +206,7 @@ async def test_a_catalog_for_an_access_key_has_the_same_bounds(two: Two, do: str
 
 
 @pytest.mark.parametrize("word", ["verify: false", "insecure: true"])
-def test_certificates_that_nobody_checks_are_warned_of(two: Two, stage: Stage, word: str) -> None:
+def test_certificates_that_nobody_checks_are_warned_of(two: Two, stage: Harness, word: str) -> None:
     stage.clouds.write_bytes(two.clouds.read_bytes())
     add(stage.clouds, word)
     (stage.folder / "fleet.json").write_text(f'["{two.cloud.volumes()[0]["ID"]}"]')

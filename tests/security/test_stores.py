@@ -17,11 +17,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.cli.stage import Stage, until
-from tests.store.ground import NOW, a_job, a_run, an_attempt, moved
+from tests.cli.harness import Harness, until
+from tests.store.fixtures import NOW, a_job, a_run, an_attempt, moved
 from tests.store.test_opening import nobody
 from vbsbatch.cli.options import open_store
-from vbsbatch.engine.deletable import objection
+from vbsbatch.engine.deletion_checks import objection
 from vbsbatch.errors import StoreError, StoreUnusable, UsageError
 from vbsbatch.model import Backup, BackupSettings, JobState
 from vbsbatch.store import Store
@@ -52,7 +52,7 @@ def sql(path: Path, script: str, *values: Any) -> None:
 
 @pytest.mark.parametrize("who", ["another run's", "a stranger's"])
 def test_a_healthy_backup_that_the_store_calls_errored_is_not_deleted(
-    stage: Stage, who: str
+    stage: Harness, who: str
 ) -> None:
     cloud = stage.cloud(volumes=2)
     ids = [volume["ID"] for volume in cloud.volumes()]

@@ -19,7 +19,7 @@ import anyio
 import psutil
 import pytest
 
-from tests.cli.stage import Process, Stage, until
+from tests.cli.harness import Harness, Process, until
 from tests.screen.browser import CHROMIUM, Page
 from tests.screen.test_browsing import finished_run, screens
 
@@ -42,7 +42,7 @@ def anyio_backend() -> str:
 class Served:
     """A server of the newest run's screen."""
 
-    stage: Stage
+    stage: Harness
     process: Process
     address: str
     """With its key."""
@@ -76,7 +76,7 @@ class Served:
 
 
 @pytest.fixture
-def served(stage: Stage) -> Served:
+def served(stage: Harness) -> Served:
     finished_run(stage)
     limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (FEW, FEW))  # noqa: E731
     process = stage.start("attach", "--web", preexec_fn=limit)
@@ -208,7 +208,7 @@ def upgraded(served: Served) -> socket.socket:
 
 
 def test_screens_are_bounded_and_end_with_their_sockets(served: Served) -> None:
-    from vbsbatch.cli.browsing import SESSIONS
+    from vbsbatch.cli.web_server import SESSIONS
 
     with ExitStack() as stack:
         opened = [stack.enter_context(upgraded(served)) for _ in range(SESSIONS)]

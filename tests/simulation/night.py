@@ -17,15 +17,15 @@ from typing import Any
 import anyio
 import httpx
 
-from vbsbatch.cloud.acting import Acting
+from vbsbatch.cloud.backup_operation_adapter import BackupOperationAdapter
 from vbsbatch.cloud.cinder import CinderService
 from vbsbatch.cloud.endpoints import Endpoints
-from vbsbatch.cloud.operations import stand_in
+from vbsbatch.cloud.operation_services import stand_in
 from vbsbatch.cloud.service import CloudService
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.tokens import Token, Tokens
 from vbsbatch.cloud.vbs import VbsService
-from vbsbatch.engine import Ending, Engine, Tuning
+from vbsbatch.engine import Engine, EngineResult, Tuning
 from vbsbatch.errors import CloudUnavailable, SignInError
 from vbsbatch.model import (
     Answer,
@@ -44,8 +44,8 @@ from vbsbatch.model import (
     Settings,
     Timeouts,
 )
-from vbsbatch.simulator import Scenario, Services, SimulatedCloud, fleet
-from vbsbatch.simulator.state import Volume
+from vbsbatch.simulator import Scenario, Services, SimulatedCloud, sample_volumes
+from vbsbatch.simulator.project_state import SimVolume
 from vbsbatch.simulator.transport import SimulatedTransport
 from vbsbatch.simulator.virtual import START, VirtualClock
 from vbsbatch.simulator.virtual import run as run_virtual
@@ -134,7 +134,7 @@ class MortalJournal:
 class MortalService:
     """The cloud, with places to die at."""
 
-    def __init__(self, service: CloudService | Acting, crasher: Crasher) -> None:
+    def __init__(self, service: CloudService | BackupOperationAdapter, crasher: Crasher) -> None:
         self._service = service
         self._crasher = crasher
 
@@ -203,7 +203,7 @@ class Night:
     def __post_init__(self) -> None:
         self.random = Random(f"night {self.seed}")
         self.clock = VirtualClock(self.start)
-        fleet_of = fleet(self.volumes, self.seed)
+        fleet_of = sample_volumes(self.volumes, self.seed)
         self.cloud = SimulatedCloud(self.scenario, self.clock, self.seed, volumes=fleet_of)
         self.store = MemoryStore()
         self.notes: list[RunNoted] = []
@@ -226,7 +226,7 @@ class Night:
         )
         self.store.create_run(run, jobs)
 
-    def _job(self, no: int, volume: Volume) -> Job:
+    def _job(self, no: int, volume: SimVolume) -> Job:
         name, settings = self.backup_name.format(no=no, run=RUN), self.backup
         if self.operation is not Operation.BACKUP:
             volume.status = "available"
@@ -304,7 +304,7 @@ class Night:
             return False
         return ending.state is RunState.ENDED
 
-    async def _drive(self, engine: Engine) -> Ending:
+    async def _drive(self, engine: Engine) -> EngineResult:
         """Drive it, and let an operator look in now and then who waives what a gate holds."""
         async with anyio.create_task_group() as group:
             if self.settings.waves and self.waive:

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 from vbsbatch.model import Job, Settings, Wave, Window
 from vbsbatch.simulator.virtual import START
 
+from .fault_schedules import RATES, scenario
 from .night import Night, with_settings
-from .weather import RATES, scenario
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu")
 

@@ -12,8 +12,8 @@ from vbsbatch.model import JobState, Operation
 from vbsbatch.simulator import BackupScript, Do, Fault, Kind, Scenario, Services
 from vbsbatch.simulator.wire import SimReply, SimRequest
 
+from .fault_schedules import CREATE_FAULTS, READ_FAULTS, scenario, settings, unsteady
 from .night import POINTS, Night, with_settings
-from .weather import CREATE_FAULTS, READ_FAULTS, scenario, settings, unsteady
 
 SEEDS = int(os.environ.get("VBSBATCH_SEEDS", "300")) // 10
 HOUR = 3600.0

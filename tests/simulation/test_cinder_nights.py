@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vbsbatch.model import BackupSettings, JobState
-from vbsbatch.simulator import BackupScript, Do, Fault, Kind, Quota, Scenario, Services
+from vbsbatch.simulator import BackupScript, Do, Fault, Kind, Scenario, Services, SimQuota
 
 from .night import Night, check, with_settings
 
@@ -71,7 +71,7 @@ def test_a_volume_that_always_fails_says_so_in_the_clouds_own_words() -> None:
 
 
 def test_a_used_up_quota_stops_the_run_at_once_although_the_cloud_invites_to_try_again() -> None:
-    night = Night(volumes=30, scenario=on_cinder(quota=Quota(backups=10)))
+    night = Night(volumes=30, scenario=on_cinder(quota=SimQuota(backups=10)))
     with pytest.raises(AssertionError, match=r"Cinder\.CountQuota"):
         night.run()
     refused = [r for r in night.cloud.ledger.of("create") if r["outcome"] == "refused"]

@@ -18,13 +18,13 @@ from vbsbatch.simulator import (
     Fault,
     GatewayLimit,
     Kind,
-    Quota,
     Scenario,
     Services,
+    SimQuota,
 )
 
+from .fault_schedules import fated, stormy, unsteady
 from .night import PATIENT, POINTS, Night, check, with_settings
-from .weather import fated, stormy, unsteady
 
 SEEDS = int(os.environ.get("VBSBATCH_SEEDS", "300"))
 HOUR = 3600.0
@@ -158,7 +158,7 @@ def test_revoked_and_short_lived_tokens_are_renewed_once_for_all() -> None:
 
 def test_a_used_up_quota_stops_the_run_and_more_quota_lets_it_finish() -> None:
     def more_quota(night: Night) -> None:
-        night.cloud.change(Scenario(quota=Quota(backups=10)))
+        night.cloud.change(Scenario(quota=SimQuota(backups=10)))
 
     night = Night(volumes=30, before=more_quota, stops=0)
     with pytest.raises(AssertionError, match=r"VolumeBackup\.0080"):

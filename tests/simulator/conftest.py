@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulator.desk import Desk, DeskMaker, Running, StartSimulator
-from vbsbatch.simulator import Scenario, SimulatedCloud, fleet
+from tests.simulator.harness import Desk, DeskMaker, Running, StartSimulator
+from vbsbatch.simulator import Scenario, SimulatedCloud, sample_volumes
 from vbsbatch.simulator.virtual import VirtualClock
 
 
@@ -26,7 +26,9 @@ def anyio_backend() -> str:
 def open_desk() -> DeskMaker:
     def make(scenario: Scenario | None = None, volumes: int = 30, seed: int = 1) -> Desk:
         clock = VirtualClock()
-        cloud = SimulatedCloud(scenario or Scenario(), clock, seed, volumes=fleet(volumes, seed))
+        cloud = SimulatedCloud(
+            scenario or Scenario(), clock, seed, volumes=sample_volumes(volumes, seed)
+        )
         desk = Desk(cloud, clock, volumes=list(cloud.project.volumes))
         desk.sign_in()
         return desk

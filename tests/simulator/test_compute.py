@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.simulator.desk import DeskMaker
-from tests.simulator.test_native import follow
+from tests.simulator.harness import DeskMaker
+from tests.simulator.test_native_backups import follow
 from vbsbatch.simulator import Scenario, Services
 
 

@@ -17,9 +17,9 @@ from vbsbatch.simulator import (
     Fault,
     GatewayLimit,
     Kind,
-    Quota,
     Scenario,
     Services,
+    SimQuota,
 )
 from vbsbatch.simulator.faults import load_scenario, read_scenario, write_scenario
 
@@ -56,7 +56,7 @@ def test_every_key_is_understood() -> None:
         latency=(0.005, 0.03),
         services=Services.BOTH,
         clock_ahead=90,
-        quota=Quota(backups=10),
+        quota=SimQuota(backups=10),
         catalog="http://127.0.0.1:8801",
         faults=(
             Fault(

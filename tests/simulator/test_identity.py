@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.desk import Desk, DeskMaker
+from tests.simulator.harness import Desk, DeskMaker
 from vbsbatch.simulator import Scenario, Services
 
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.simulator.desk import Running, StartSimulator
+from tests.simulator.harness import Running, StartSimulator
 
 # What the SDK warns itself of is no fault of ours.
 pytestmark = pytest.mark.filterwarnings("ignore:::openstack")

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.simulator.desk import Running, StartSimulator
+from tests.simulator.harness import Running, StartSimulator
 
 
 @contextmanager

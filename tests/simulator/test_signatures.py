@@ -10,9 +10,9 @@ import pytest
 from huaweicloudsdkcore.sdk_request import SdkRequest
 from huaweicloudsdkcore.signer.signer import Signer
 
-from tests.simulator.desk import Desk, DeskMaker
+from tests.simulator.harness import Desk, DeskMaker
 from vbsbatch.simulator import Do, Fault, Kind, Scenario, Services, SimReply, SimRequest
-from vbsbatch.simulator.signatures import AccessKey
+from vbsbatch.simulator.signatures import SimAccessKey
 from vbsbatch.simulator.wire import read_target
 
 LIST = "/v3/{p}/backups/detail?limit=5&name=a%20b"
@@ -24,7 +24,7 @@ def signed(
     *,
     method: str = "GET",
     content: object = None,
-    key: AccessKey | None = None,
+    key: SimAccessKey | None = None,
     late: float = 0.0,
     **headers: str,
 ) -> SimRequest:
@@ -140,9 +140,9 @@ def test_a_signed_look_at_a_backup_does_not_delete_it(desk: Desk) -> None:
 
 def test_a_wrong_secret_an_unknown_key_and_a_malformed_header_are_told_apart(desk: Desk) -> None:
     good = desk.cloud.identity.keys.permanent
-    wrong = AccessKey(ak=good.ak, sk="wrong", owner=good.owner)
+    wrong = SimAccessKey(ak=good.ak, sk="wrong", owner=good.owner)
     assert refusal(desk.cloud.handle(signed(desk, key=wrong))) == "verify aksk signature fail"
-    unknown = AccessKey(ak="NOBODY", sk="wrong", owner=good.owner)
+    unknown = SimAccessKey(ak="NOBODY", sk="wrong", owner=good.owner)
     assert "ak:NOBODY,err:ak not exist" in refusal(desk.cloud.handle(signed(desk, key=unknown)))
     request = signed(desk)
     odd = {**request.headers, "authorization": "SDK-HMAC-SHA256 what"}
@@ -166,7 +166,7 @@ def test_a_key_refused_more_than_five_times_in_a_row_is_locked_for_five_minutes(
     desk: Desk,
 ) -> None:
     good = desk.cloud.identity.keys.permanent
-    wrong = AccessKey(ak=good.ak, sk="wrong", owner=good.owner)
+    wrong = SimAccessKey(ak=good.ak, sk="wrong", owner=good.owner)
     for _ in range(5):
         desk.cloud.handle(signed(desk, key=wrong))
     assert desk.cloud.handle(signed(desk)).status == 200

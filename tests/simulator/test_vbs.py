@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.simulator.desk import DeskMaker, code
-from vbsbatch.simulator import BackupScript, Do, Fault, Kind, Quota, Scenario, Services
+from tests.simulator.harness import DeskMaker, code
+from vbsbatch.simulator import BackupScript, Do, Fault, Kind, Scenario, Services, SimQuota
 
 SLOW = Scenario(backups=BackupScript(duration=(600, 600), visible_after=(5, 5)))
 
@@ -179,7 +179,7 @@ def test_the_second_backup_of_a_disk_is_incremental_unless_full_is_asked(
 
 
 def test_quotas_are_shown_and_kept(open_desk: DeskMaker) -> None:
-    desk = open_desk(Scenario(quota=Quota(backups=2)))
+    desk = open_desk(Scenario(quota=SimQuota(backups=2)))
     for volume in desk.volumes[:2]:
         assert desk.create(volume).status == 200
     assert code(desk.create(desk.volumes[2])) == (403, "VolumeBackup.0080")
@@ -192,7 +192,7 @@ def test_quotas_are_shown_and_kept(open_desk: DeskMaker) -> None:
 
 
 def test_the_quota_of_gigabytes_counts_the_new_disk(open_desk: DeskMaker) -> None:
-    desk = open_desk(Scenario(quota=Quota(gigabytes=1)))
+    desk = open_desk(Scenario(quota=SimQuota(gigabytes=1)))
     assert code(desk.create()) == (403, "VolumeBackup.0081")
 
 

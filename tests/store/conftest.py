@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.ground import Ground, in_memory, on_disk, on_disk_inline
+from tests.store.fixtures import StoreFixture, in_memory, on_disk, on_disk_inline
 from vbsbatch.store import Store
 
 
@@ -26,6 +26,6 @@ def store(path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture(params=[in_memory, on_disk, on_disk_inline], ids=lambda make: make.__name__)
-def ground(request: pytest.FixtureRequest, path: Path) -> Iterator[Ground]:
+def ground(request: pytest.FixtureRequest, path: Path) -> Iterator[StoreFixture]:
     with request.param(path) as made:
         yield made

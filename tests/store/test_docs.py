@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.ground import NOW, a_job, a_run, an_attempt, moved, volume
+from tests.store.fixtures import NOW, a_job, a_run, an_attempt, moved, volume
 from vbsbatch.model import BackupSettings, JobState, RunNoted
 from vbsbatch.store import Store
 from vbsbatch.store.schema import STATES, VERDICTS

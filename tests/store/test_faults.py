@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.store.ground import NOW, a_job, a_run, moved, volume
+from tests.store.fixtures import NOW, a_job, a_run, moved, volume
 from vbsbatch.errors import StoreFailed, StoreUnusable
 from vbsbatch.model import OPEN_STATES, BackupSettings, JobState, RunNoted
 from vbsbatch.store import Store, opening
@@ -182,7 +182,7 @@ async def test_what_nobody_waits_for_is_written_soon_all_the_same(store: Store) 
 FULL_DISK = """
 import anyio, resource, sys
 from pathlib import Path
-from tests.store.ground import NOW, moved
+from tests.store.fixtures import NOW, moved
 from vbsbatch.errors import StoreFailed, StoreUnusable
 from vbsbatch.model import JobState
 from vbsbatch.store import Store, opening
@@ -244,7 +244,7 @@ def test_a_run_for_which_there_is_no_room_is_refused_there_is_none_to_resume(
 
 KILLED = """
 import anyio, os, signal, sys
-from tests.store.ground import NOW, moved
+from tests.store.fixtures import NOW, moved
 from vbsbatch.model import JobState
 from vbsbatch.store import Store, opening
 
@@ -289,7 +289,7 @@ def test_a_killed_engine_leaves_everything_that_was_durable(
 
 CLAIM = """
 import anyio, sys
-from tests.store.ground import NOW
+from tests.store.fixtures import NOW
 from vbsbatch.store import Store, opening
 
 async def main(path, run_id):

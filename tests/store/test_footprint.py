@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.store.fixtures import a_job, a_run
 from tests.store.footprint import measure
-from tests.store.ground import a_job, a_run
 from vbsbatch.model import BackupSettings
-from vbsbatch.store import Store, statements
+from vbsbatch.store import Store, journal_sql
 
 CLAIM = {"run": 1, "now": 1, "cloud_now": 1, "limit": 1, "groups": "[]", "azs": "[]", "taken": "[]"}
 WAITING = "SEARCH w USING COVERING INDEX jobs_waiting (run=? AND wave<?)"
@@ -29,17 +29,17 @@ async def test_a_finished_job_takes_300_bytes_with_its_attempts_and_events(path:
 @pytest.mark.parametrize(
     ("query", "parameters", "plan"),
     [
-        (statements.CLAIMABLE, CLAIM, WAITING),
-        (statements.CLAIMABLE, CLAIM, "SEARCH o USING INDEX jobs_open (volume_id=?)"),
-        (statements.CANDIDATES, CLAIM, WAITING),
-        (statements.NEXT_DUE, CLAIM, WAITING),
-        (statements.WITHIN[statements.NEXT_DUE], CLAIM, WAITING),
+        (journal_sql.CLAIMABLE, CLAIM, WAITING),
+        (journal_sql.CLAIMABLE, CLAIM, "SEARCH o USING INDEX jobs_open (volume_id=?)"),
+        (journal_sql.CANDIDATES, CLAIM, WAITING),
+        (journal_sql.NEXT_DUE, CLAIM, WAITING),
+        (journal_sql.WITHIN[journal_sql.NEXT_DUE], CLAIM, WAITING),
         (
-            statements.OPEN_PAGE,
+            journal_sql.OPEN_PAGE,
             {"run": 1, "after": 0, "states": "[]", "limit": 1},
             "SCAN j USING INDEX jobs_open",
         ),
-        (statements.COMMANDS, (1,), "SEARCH commands USING INDEX commands_open (run=?)"),
+        (journal_sql.COMMANDS, (1,), "SEARCH commands USING INDEX commands_open (run=?)"),
     ],
 )
 def test_hot_statements_read_their_index(
@@ -50,5 +50,5 @@ def test_hot_statements_read_their_index(
     steps = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}", parameters)]  # type: ignore[arg-type]
     db.close()
     assert plan in steps
-    in_order = (statements.CLAIMABLE, statements.CANDIDATES)
+    in_order = (journal_sql.CLAIMABLE, journal_sql.CANDIDATES)
     assert not any("ORDER BY" in step for step in steps if query in in_order)

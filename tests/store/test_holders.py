@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.store.ground import NOW, a_job, a_run, moved
+from tests.store.fixtures import NOW, a_job, a_run, moved
 from vbsbatch.errors import RunIsLive
 from vbsbatch.model import BackupSettings, JobState, RunState
-from vbsbatch.store import Store, statements
+from vbsbatch.store import Store, journal_sql
 
 A, B, C = "20261118-1200-aaaa", "20261118-1300-bbbb", "20261118-1400-cccc"
 
@@ -92,6 +92,6 @@ async def test_holders_are_found_without_a_look_at_every_job(store: Store) -> No
     """Waiting jobs and open ones, each through its index."""
     await hold(store, A, OPEN, stopped=True)
     store.create_run(a_run(C), [a_job(1)], BackupSettings())
-    plan = store._db.execute(f"EXPLAIN QUERY PLAN {statements.HOLDERS}", {"run": 2}).fetchall()
+    plan = store._db.execute(f"EXPLAIN QUERY PLAN {journal_sql.HOLDERS}", {"run": 2}).fetchall()
     steps = [row[-1] for row in plan]
     assert all("SCAN" not in step for step in steps), steps

@@ -7,7 +7,7 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from tests.store.ground import NOW, Ground, a_job, a_run, an_attempt, moved, volume
+from tests.store.fixtures import NOW, StoreFixture, a_job, a_run, an_attempt, moved, volume
 from vbsbatch.engine.ports import Journal
 from vbsbatch.errors import StoreFailed, UsageError
 from vbsbatch.model import (
@@ -28,18 +28,18 @@ pytestmark = pytest.mark.anyio
 A, B = "20261118-1200-aaaa", "20261118-1300-bbbb"
 
 
-def one_run(ground: Ground, *jobs: Job) -> None:
+def one_run(ground: StoreFixture, *jobs: Job) -> None:
     ground.create_run(a_run(A), jobs)
 
 
-async def test_it_is_a_journal_in_the_sense_of_the_engine(ground: Ground) -> None:
+async def test_it_is_a_journal_in_the_sense_of_the_engine(ground: StoreFixture) -> None:
     one_run(ground, a_job(1))
     async with ground.journal(A) as journal:
         _: Journal = journal
 
 
 async def test_a_job_that_is_skipped_from_the_start_is_never_claimed_and_says_why(
-    ground: Ground,
+    ground: StoreFixture,
 ) -> None:
     why = "has a backup that is new enough"
     one_run(ground, a_job(1), a_job(2, state=JobState.SKIPPED, message=why, ended_at=NOW))
@@ -50,7 +50,7 @@ async def test_a_job_that_is_skipped_from_the_start_is_never_claimed_and_says_wh
     assert (skipped.no, skipped.message, skipped.ended_at) == (2, why, NOW)
 
 
-async def test_claim_takes_the_highest_priority_first_then_plan_order(ground: Ground) -> None:
+async def test_claim_takes_the_highest_priority_first_then_plan_order(ground: StoreFixture) -> None:
     one_run(ground, a_job(1), a_job(2, priority=-1), a_job(3, priority=5), a_job(4), a_job(5))
     async with ground.journal(A) as journal:
         assert [job.no for job in await journal.claim(NOW, 3, cloud_now=NOW)] == [3, 1, 4]
@@ -58,7 +58,7 @@ async def test_claim_takes_the_highest_priority_first_then_plan_order(ground: Gr
         assert await journal.claim(NOW, 3, cloud_now=NOW) == []
 
 
-async def test_a_probe_takes_those_that_were_tried_least_first(ground: Ground) -> None:
+async def test_a_probe_takes_those_that_were_tried_least_first(ground: StoreFixture) -> None:
     tried = [a_job(no, attempts=attempts) for no, attempts in ((1, 3), (2, 1), (4, 1))]
     one_run(ground, *tried, a_job(3), a_job(5, wave=1), a_job(6, due_at=NOW + 9))
     async with ground.journal(A) as journal:
@@ -66,7 +66,7 @@ async def test_a_probe_takes_those_that_were_tried_least_first(ground: Ground) -
         assert [[job.no for job in jobs] for jobs in claimed] == [[3], [2], [4], [1], []]
 
 
-async def test_a_claimed_job_is_submitting_and_has_one_attempt_more(ground: Ground) -> None:
+async def test_a_claimed_job_is_submitting_and_has_one_attempt_more(ground: StoreFixture) -> None:
     one_run(ground, a_job(1, attempts=2, code="X", message="why", http_status=400))
     async with ground.journal(A) as journal:
         (job,) = await journal.claim(NOW, 3, cloud_now=NOW)
@@ -83,7 +83,7 @@ async def test_a_claimed_job_is_submitting_and_has_one_attempt_more(ground: Grou
         assert await journal.jobs_in([JobState.SUBMITTING]) == [job]
 
 
-async def test_a_job_is_not_claimed_before_it_is_due(ground: Ground) -> None:
+async def test_a_job_is_not_claimed_before_it_is_due(ground: StoreFixture) -> None:
     one_run(ground, a_job(1, due_at=NOW + 5), a_job(2, due_at=NOW))
     async with ground.journal(A) as journal:
         assert [job.no for job in await journal.claim(NOW, 9, cloud_now=NOW)] == [2]
@@ -93,7 +93,9 @@ async def test_a_job_is_not_claimed_before_it_is_due(ground: Ground) -> None:
         assert await journal.next_due() is None
 
 
-async def test_a_job_can_be_claimed_at_the_very_time_that_next_due_names(ground: Ground) -> None:
+async def test_a_job_can_be_claimed_at_the_very_time_that_next_due_names(
+    ground: StoreFixture,
+) -> None:
     awkward = NOW + 1.0014999
     one_run(ground, a_job(1, due_at=awkward))
     async with ground.journal(A) as journal:
@@ -102,7 +104,9 @@ async def test_a_job_can_be_claimed_at_the_very_time_that_next_due_names(ground:
         assert len(await journal.claim(due, 1, cloud_now=due)) == 1
 
 
-async def test_a_volume_with_an_open_job_in_another_run_is_passed_over(ground: Ground) -> None:
+async def test_a_volume_with_an_open_job_in_another_run_is_passed_over(
+    ground: StoreFixture,
+) -> None:
     ground.create_run(a_run(A), [a_job(1), a_job(2)])
     ground.create_run(a_run(B), [a_job(1, volume_id=volume(2)), a_job(2, volume_id=volume(9))])
     async with ground.journal(A) as first, ground.journal(B) as second:
@@ -125,7 +129,7 @@ async def test_a_volume_with_an_open_job_in_another_run_is_passed_over(ground: G
     ],
 )
 async def test_a_volume_is_free_again_once_its_job_is_no_longer_open(
-    ground: Ground, via: list[JobState], free: bool
+    ground: StoreFixture, via: list[JobState], free: bool
 ) -> None:
     ground.create_run(a_run(A), [a_job(1)])
     ground.create_run(a_run(B), [a_job(1)])
@@ -139,7 +143,7 @@ async def test_a_volume_is_free_again_once_its_job_is_no_longer_open(
         assert bool(await second.claim(NOW, 9, cloud_now=NOW)) is free
 
 
-async def test_a_blocked_job_that_is_not_due_is_not_told(ground: Ground) -> None:
+async def test_a_blocked_job_that_is_not_due_is_not_told(ground: StoreFixture) -> None:
     ground.create_run(a_run(A), [a_job(1)])
     ground.create_run(a_run(B), [a_job(1, due_at=NOW + 60)])
     async with ground.journal(A) as first, ground.journal(B) as second:
@@ -148,13 +152,13 @@ async def test_a_blocked_job_that_is_not_due_is_not_told(ground: Ground) -> None
         assert [job.no for job, _ in await second.blocked(NOW + 60)] == [1]
 
 
-async def test_a_move_writes_every_field_of_the_job(ground: Ground) -> None:
+async def test_a_move_writes_every_field_of_the_job(ground: StoreFixture) -> None:
     one_run(ground, a_job(1, group="db", settings=BackupSettings(full=True)), a_job(2))
     async with ground.journal(A) as journal:
         job = (await journal.claim(NOW, 1, cloud_now=NOW))[0]
         end = replace(
             job,
-            free=1,
+            uncharged=1,
             due_at=NOW + 1.5,
             unknown_at=NOW + 2.25,
             later_since=NOW + 3.125,
@@ -174,7 +178,7 @@ async def test_a_move_writes_every_field_of_the_job(ground: Ground) -> None:
         assert [job.no for job in await journal.jobs_in([JobState.WAITING])] == [2]
 
 
-async def test_several_moves_of_one_job_are_applied_in_order(ground: Ground) -> None:
+async def test_several_moves_of_one_job_are_applied_in_order(ground: StoreFixture) -> None:
     one_run(ground, a_job(1))
     async with ground.journal(A) as journal:
         job = (await journal.claim(NOW, 1, cloud_now=NOW))[0]
@@ -190,7 +194,7 @@ async def test_several_moves_of_one_job_are_applied_in_order(ground: Ground) -> 
     assert [attempt.number for attempt in ground.attempts(A, 1)] == [1, 2, 3]
 
 
-async def test_an_attempt_keeps_what_came_back(ground: Ground) -> None:
+async def test_an_attempt_keeps_what_came_back(ground: StoreFixture) -> None:
     one_run(ground, a_job(1))
     refusal = an_attempt(
         1,
@@ -209,7 +213,7 @@ async def test_an_attempt_keeps_what_came_back(ground: Ground) -> None:
     assert ground.attempts(A, 1) == [refusal]
 
 
-async def test_an_attempt_that_was_told_stays_as_it_was_told(ground: Ground) -> None:
+async def test_an_attempt_that_was_told_stays_as_it_was_told(ground: StoreFixture) -> None:
     one_run(ground, a_job(1))
     async with ground.journal(A) as journal:
         job = (await journal.claim(NOW, 1, cloud_now=NOW))[0]
@@ -219,14 +223,14 @@ async def test_an_attempt_that_was_told_stays_as_it_was_told(ground: Ground) -> 
     assert [attempt.took for attempt in ground.attempts(A, 1)] == [1.5]
 
 
-async def test_an_illegal_move_is_refused(ground: Ground) -> None:
+async def test_an_illegal_move_is_refused(ground: StoreFixture) -> None:
     one_run(ground, a_job(1))
     async with ground.journal(A) as journal:
         with pytest.raises(IllegalMoveError):
             journal.record(moved(a_job(1), JobState.SUCCEEDED))
 
 
-async def test_jobs_in_tells_plan_order_and_honours_the_limit(ground: Ground) -> None:
+async def test_jobs_in_tells_plan_order_and_honours_the_limit(ground: StoreFixture) -> None:
     one_run(ground, *(a_job(no) for no in range(600, 0, -1)))
     async with ground.journal(A) as journal:
         assert [job.no for job in await journal.jobs_in([JobState.WAITING])] == [*range(1, 601)]
@@ -237,7 +241,7 @@ async def test_jobs_in_tells_plan_order_and_honours_the_limit(ground: Ground) ->
 
 @pytest.mark.parametrize("others", [0, 2 * MANY])
 async def test_select_finds_volumes_in_any_spelling_and_by_name(
-    ground: Ground, others: int
+    ground: StoreFixture, others: int
 ) -> None:
     one_run(
         ground, *(a_job(no) for no in range(1, 5)), a_job(5, volume_id="odd", volume_name="odd")
@@ -248,7 +252,7 @@ async def test_select_finds_volumes_in_any_spelling_and_by_name(
         assert [job.no for job in await journal.select({"volumes": wanted})] == [1, 2, 3, 5]
 
 
-async def test_select_wants_all_criteria_to_fit(ground: Ground) -> None:
+async def test_select_wants_all_criteria_to_fit(ground: StoreFixture) -> None:
     one_run(
         ground,
         a_job(1, state=JobState.FAILED, http_status=400, code="X"),
@@ -269,7 +273,7 @@ async def test_select_wants_all_criteria_to_fit(ground: Ground) -> None:
         assert await selected(states=[], all=True) == []
 
 
-async def test_a_selection_that_makes_no_sense_is_refused(ground: Ground) -> None:
+async def test_a_selection_that_makes_no_sense_is_refused(ground: StoreFixture) -> None:
     one_run(ground, a_job(1))
     async with ground.journal(A) as journal:
         with pytest.raises(UsageError, match="volums"):
@@ -278,7 +282,7 @@ async def test_a_selection_that_makes_no_sense_is_refused(ground: Ground) -> Non
             await journal.select({"states": ["gone"]})
 
 
-async def test_counts_tell_each_state(ground: Ground) -> None:
+async def test_counts_tell_each_state(ground: StoreFixture) -> None:
     one_run(ground, a_job(1), a_job(2), a_job(3, state=JobState.SKIPPED))
     async with ground.journal(A) as journal:
         await journal.claim(NOW, 1, cloud_now=NOW)
@@ -289,7 +293,7 @@ async def test_counts_tell_each_state(ground: Ground) -> None:
         }
 
 
-async def test_commands_are_told_until_they_are_acknowledged(ground: Ground) -> None:
+async def test_commands_are_told_until_they_are_acknowledged(ground: StoreFixture) -> None:
     one_run(ground, a_job(1))
     ground.create_run(a_run(B), [])
     first = ground.ask(A, "pause", {}, "ann@pts/3")
@@ -309,7 +313,7 @@ async def test_commands_are_told_until_they_are_acknowledged(ground: Ground) -> 
 
 
 async def test_the_heartbeat_tells_the_calls_and_leaves_the_operators_rate_alone(
-    ground: Ground,
+    ground: StoreFixture,
 ) -> None:
     ground.create_run(a_run(A, rate=Rate(count=3.5, per=60)), [])
     async with ground.journal(A) as journal:
@@ -327,14 +331,14 @@ async def test_the_heartbeat_tells_the_calls_and_leaves_the_operators_rate_alone
     assert run.rate == Rate(count=3.5, per=60)
 
 
-async def test_a_deadline_that_begins_anew_is_durable_at_once(ground: Ground) -> None:
+async def test_a_deadline_that_begins_anew_is_durable_at_once(ground: StoreFixture) -> None:
     ground.create_run(a_run(A, deadline_at=NOW + 5), [])
     async with ground.journal(A) as journal:
         await journal.deadline(NOW + 9)
         assert ground.run(A).deadline_at == NOW + 9
 
 
-async def test_the_state_of_a_run_names_its_engine_while_there_is_one(ground: Ground) -> None:
+async def test_the_state_of_a_run_names_its_engine_while_there_is_one(ground: StoreFixture) -> None:
     ground.create_run(a_run(A), [])
     async with ground.journal(A) as journal:
         await journal.run_state(RunState.RUNNING, NOW + 1)
@@ -353,7 +357,7 @@ async def test_the_state_of_a_run_names_its_engine_while_there_is_one(ground: Gr
 
 
 async def test_a_killed_engine_leaves_its_claims_behind_and_what_was_flushed(
-    ground: Ground,
+    ground: StoreFixture,
 ) -> None:
     one_run(ground, a_job(1), a_job(2), a_job(3))
     async with ground.journal(A) as journal:
@@ -368,7 +372,7 @@ async def test_a_killed_engine_leaves_its_claims_behind_and_what_was_flushed(
         assert await journal.counts() == {JobState.RUNNING: 1, JobState.SUBMITTING: 2}
 
 
-async def test_after_closing_everything_is_written(ground: Ground) -> None:
+async def test_after_closing_everything_is_written(ground: StoreFixture) -> None:
     one_run(ground, *(a_job(no) for no in range(1, 301)))
     async with ground.journal(A) as journal:
         for job in await journal.claim(NOW, 300, cloud_now=NOW):
@@ -376,7 +380,7 @@ async def test_after_closing_everything_is_written(ground: Ground) -> None:
     assert {job.state for job in ground.jobs(A)} == {JobState.RUNNING}
 
 
-async def test_nobody_is_told_of_a_failure_that_did_not_happen(ground: Ground) -> None:
+async def test_nobody_is_told_of_a_failure_that_did_not_happen(ground: StoreFixture) -> None:
     one_run(ground, a_job(1))
     async with ground.journal(A) as journal:
         with anyio.move_on_after(0) as scope:

@@ -17,9 +17,9 @@ from typing import TypeAlias
 
 import pytest
 
-from tests.store.ground import NOW, a_job, a_run, moved
-from tests.store.nolocks import without_locks
+from tests.store.fixtures import NOW, a_job, a_run, moved
 from tests.store.test_opening import nobody
+from tests.store.without_locks import without_locks
 from vbsbatch.errors import RunIsLive, StoreUnusable
 from vbsbatch.model import BackupSettings, Holder, JobState
 from vbsbatch.store import Store, lock_file, locks, opening
@@ -270,7 +270,7 @@ def test_a_forked_child_neither_keeps_nor_drops_the_lock(path: Path) -> None:
 
 WRITE = """
 import anyio, sys
-from tests.store.ground import NOW
+from tests.store.fixtures import NOW
 from vbsbatch.store import Store
 
 async def main(path, run_id):

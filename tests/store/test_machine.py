@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tests.store.ground import NOW, Ground, a_job, a_run, an_attempt, moved, volume
+from tests.store.fixtures import NOW, StoreFixture, a_job, a_run, an_attempt, moved, volume
 from vbsbatch.model import MOVES, OPEN_STATES, BackupSettings, Job, JobState, RunNoted, RunState
 from vbsbatch.store import Store
 from vbsbatch.store.memory import MemoryStore
@@ -36,8 +36,8 @@ class Machine(RuleBasedStateMachine):
     def create(self, first: list[Any], second: list[Any]) -> None:
         self.folder = tempfile.mkdtemp()
         self.runner = asyncio.Runner()
-        self.disk = Ground(Store.open(Path(self.folder) / "s.db", create=True), True)
-        self.memory = Ground(MemoryStore(), None)
+        self.disk = StoreFixture(Store.open(Path(self.folder) / "s.db", create=True), True)
+        self.memory = StoreFixture(MemoryStore(), None)
         self.ms = round(NOW * 1000)
         for run_id, plan in zip(RUNS, (first, second), strict=True):
             jobs = [

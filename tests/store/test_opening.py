@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.ground import NOW, a_job, a_run, volume
+from tests.store.fixtures import NOW, a_job, a_run, volume
 from vbsbatch.errors import StoreFailed, StoreUnusable
 from vbsbatch.model import BackupSettings
 from vbsbatch.store import Store, default_path, opening

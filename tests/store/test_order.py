@@ -11,14 +11,16 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as trials
 from hypothesis import strategies as st
 
-from tests.store.ground import NOW, Ground, a_job, a_run, moved, volume
+from tests.store.fixtures import NOW, StoreFixture, a_job, a_run, moved, volume
 from vbsbatch.model import Job, JobState, Limits, Settings
-from vbsbatch.store.room import Room
+from vbsbatch.store.concurrency_caps import ConcurrencyCaps
 
 A, B = "20261118-1200-aaaa", "20261118-1300-bbbb"
 
 
-def a_capped_run(ground: Ground, jobs: Iterable[Job], run_id: str = A, **caps: object) -> None:
+def a_capped_run(
+    ground: StoreFixture, jobs: Iterable[Job], run_id: str = A, **caps: object
+) -> None:
     limits = Limits(**caps)  # type: ignore[arg-type]
     ground.create_run(a_run(run_id, settings=Settings(limits=limits)), jobs)
 
@@ -28,7 +30,7 @@ def numbers(jobs: Iterable[Job]) -> list[int]:
 
 
 @pytest.mark.anyio
-async def test_claims_go_by_wave_then_rank_then_priority_then_place(ground: Ground) -> None:
+async def test_claims_go_by_wave_then_rank_then_priority_then_place(ground: StoreFixture) -> None:
     order = [(1, 0, 9), (0, 1, 5), (0, 0, 0), (0, 0, 3), (0, 0, 0), (0, 1, 6)]
     jobs = [
         a_job(no, wave=wave, rank=rank, priority=priority)
@@ -42,7 +44,7 @@ async def test_claims_go_by_wave_then_rank_then_priority_then_place(ground: Grou
 
 
 @pytest.mark.anyio
-async def test_a_job_keeps_its_wave_rank_and_zone(ground: Ground) -> None:
+async def test_a_job_keeps_its_wave_rank_and_zone(ground: StoreFixture) -> None:
     job = a_job(1, wave=2, rank=7, az="eu-de-01", group="db")
     ground.create_run(a_run(A), [job])
     assert list(ground.jobs(A)) == [job]
@@ -54,7 +56,7 @@ async def test_a_job_keeps_its_wave_rank_and_zone(ground: Ground) -> None:
 
 @pytest.mark.anyio
 async def test_jobs_of_a_later_wave_are_neither_claimed_nor_due_nor_blocked(
-    ground: Ground,
+    ground: StoreFixture,
 ) -> None:
     ground.create_run(a_run(A), [a_job(1), a_job(2)])
     ground.create_run(a_run(B), [a_job(1, wave=1), a_job(2, volume_id=volume(9), wave=1)])
@@ -71,7 +73,7 @@ async def test_jobs_of_a_later_wave_are_neither_claimed_nor_due_nor_blocked(
 
 
 @pytest.mark.anyio
-async def test_the_last_open_wave_outlives_the_engine(ground: Ground) -> None:
+async def test_the_last_open_wave_outlives_the_engine(ground: StoreFixture) -> None:
     ground.create_run(a_run(A), [a_job(1, wave=1)])
     async with ground.journal(A) as journal:
         await journal.open_wave(1)
@@ -80,7 +82,7 @@ async def test_the_last_open_wave_outlives_the_engine(ground: Ground) -> None:
 
 
 @pytest.mark.anyio
-async def test_jobs_are_counted_by_wave_and_state(ground: Ground) -> None:
+async def test_jobs_are_counted_by_wave_and_state(ground: StoreFixture) -> None:
     ground.create_run(a_run(A), [a_job(1), a_job(2), a_job(3, wave=1), a_job(4, wave=1)])
     async with ground.journal(A) as journal:
         (job,) = await journal.claim(NOW, 1, cloud_now=NOW)
@@ -94,7 +96,7 @@ async def test_jobs_are_counted_by_wave_and_state(ground: Ground) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_group_and_a_zone_at_their_caps_are_passed_over(ground: Ground) -> None:
+async def test_a_group_and_a_zone_at_their_caps_are_passed_over(ground: StoreFixture) -> None:
     jobs = [
         a_job(1, group="db", az="one"),
         a_job(2, group="db", az="two"),
@@ -115,7 +117,7 @@ async def test_a_group_and_a_zone_at_their_caps_are_passed_over(ground: Ground) 
 
 
 @pytest.mark.anyio
-async def test_the_least_tried_go_first_under_caps_too(ground: Ground) -> None:
+async def test_the_least_tried_go_first_under_caps_too(ground: StoreFixture) -> None:
     jobs = [
         a_job(1, group="db", attempts=2),
         a_job(2, group="db", attempts=1),
@@ -130,7 +132,7 @@ async def test_the_least_tried_go_first_under_caps_too(ground: Ground) -> None:
 
 
 @pytest.mark.anyio
-async def test_there_is_room_again_once_a_job_is_no_longer_open(ground: Ground) -> None:
+async def test_there_is_room_again_once_a_job_is_no_longer_open(ground: StoreFixture) -> None:
     a_capped_run(ground, [a_job(n, group="db") for n in range(1, 4)], per_group=1)
     async with ground.journal(A) as journal:
         (job,) = await journal.claim(NOW, 9, cloud_now=NOW)
@@ -144,7 +146,7 @@ async def test_there_is_room_again_once_a_job_is_no_longer_open(ground: Ground) 
 
 
 @pytest.mark.anyio
-async def test_open_jobs_of_another_run_take_no_room(ground: Ground) -> None:
+async def test_open_jobs_of_another_run_take_no_room(ground: StoreFixture) -> None:
     a_capped_run(ground, [a_job(1, group="db")], per_group=1)
     a_capped_run(ground, [a_job(1, volume_id=volume(9), group="db")], run_id=B, per_group=1)
     async with ground.journal(A) as first, ground.journal(B) as second:
@@ -153,7 +155,7 @@ async def test_open_jobs_of_another_run_take_no_room(ground: Ground) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_claim_under_caps_passes_over_what_another_run_holds(ground: Ground) -> None:
+async def test_a_claim_under_caps_passes_over_what_another_run_holds(ground: StoreFixture) -> None:
     a_capped_run(ground, [a_job(1, group="db")])
     a_capped_run(ground, [a_job(1, group="db"), a_job(2, group="db")], run_id=B, per_group=1)
     async with ground.journal(A) as first, ground.journal(B) as second:
@@ -163,7 +165,7 @@ async def test_a_claim_under_caps_passes_over_what_another_run_holds(ground: Gro
 
 
 @pytest.mark.anyio
-async def test_very_many_jobs_of_a_full_group_hide_nobody(ground: Ground) -> None:
+async def test_very_many_jobs_of_a_full_group_hide_nobody(ground: StoreFixture) -> None:
     jobs = [a_job(n, group="db") for n in range(1, 700)] + [a_job(700, group="web"), a_job(701)]
     a_capped_run(ground, jobs, per_group=1)
     async with ground.journal(A) as journal:
@@ -182,7 +184,7 @@ fleets = st.lists(st.tuples(groups, zones, st.integers(0, 1)), min_size=1, max_s
     chunks=st.lists(st.integers(1, 6), min_size=1, max_size=4),
 )
 def test_claims_of_any_size_take_what_one_look_at_each_job_in_turn_would(
-    ground: Ground,
+    ground: StoreFixture,
     fleet: list[tuple[str | None, str | None, int]],
     per_group: int | None,
     per_az: tuple[tuple[str, int], ...],
@@ -222,6 +224,6 @@ def test_claims_of_any_size_take_what_one_look_at_each_job_in_turn_would(
 
 
 def test_a_room_without_caps_takes_everything() -> None:
-    room = Room(Limits(), [("a", "x", 10_000)])
+    room = ConcurrencyCaps(Limits(), [("a", "x", 10_000)])
     assert room.take("a", "x")
     assert (room.full_groups(), room.full_azs()) == ([], [])

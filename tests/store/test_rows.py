@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.store.ground import a_job
+from tests.store.fixtures import a_job
 from vbsbatch.model import BackupSettings, JobState, Rate
 from vbsbatch.store.rows import (
-    MUTABLE,
+    MUTABLE_FIELDS,
     backup_settings_text,
     fixed_row,
     pack_hex,
@@ -84,7 +84,7 @@ def test_what_equals_the_defaults_of_the_run_takes_no_room() -> None:
     assert fixed_row(a_job(1, volume_name=a_job(1).volume_id), usual)[2] is None
 
 
-@pytest.mark.parametrize("column", MUTABLE)
+@pytest.mark.parametrize("column", MUTABLE_FIELDS)
 def test_a_job_is_untouched_only_while_every_column_of_the_engine_is_as_new(column: str) -> None:
     assert untouched(a_job(1, priority=3, group="db"))
     changed = JobState.FAILED if column == "state" else 7

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.ground import NOW, a_job, a_run, an_attempt, moved, volume
+from tests.store.fixtures import NOW, a_job, a_run, an_attempt, moved, volume
 from vbsbatch.errors import RunIsLive, StoreUnusable, UsageError
 from vbsbatch.model import (
     Answer,
@@ -26,10 +26,10 @@ from vbsbatch.model import (
     Settings,
     Verdict,
 )
-from vbsbatch.store import Mark, Store
+from vbsbatch.store import ReadPosition, Store
+from vbsbatch.store.journal_sql import PAGE
 from vbsbatch.store.opening import connect
-from vbsbatch.store.selection import MANY, Selection
-from vbsbatch.store.statements import PAGE
+from vbsbatch.store.selection import MANY, JobSelection
 
 A, B, C = "20261118-1200-aaaa", "20261118-1300-bbbb", "20261119-0100-cccc"
 DEFAULTS = BackupSettings(description="nightly", full=True)
@@ -197,7 +197,7 @@ def test_thousands_of_volumes_are_compared_once_in_any_spelling(store: Store) ->
     wanted = [volume(no) for no in range(501, 1801)]
     spelled = [name.replace("-", "").upper() for name in wanted[:650]] + wanted[650:]
     assert len(wanted) > MANY
-    asked, _ = Selection(volumes=frozenset(spelled)).by_pages()
+    asked, _ = JobSelection(volumes=frozenset(spelled)).by_pages()
     assert asked.volumes is None, "not every volume is read anew for every page"
     assert store.cancel(A, {"volumes": [*spelled, "nobody's"]}) == 1300
     left = [job.no for job in store.jobs(A) if job.state is JobState.WAITING]
@@ -312,7 +312,7 @@ async def test_a_follower_is_told_each_changed_job_and_no_other(store: Store) ->
         mark, jobs = store.changed(A, mark)
         assert [(job.no, job.state) for job in jobs] == [(1, JobState.SUCCEEDED)]
     assert store.changed(A, mark)[1] == []
-    assert [job.no for job in store.changed(A, Mark())[1]] == [1, 2]
+    assert [job.no for job in store.changed(A, ReadPosition())[1]] == [1, 2]
 
 
 HOLD = """

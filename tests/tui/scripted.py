@@ -26,16 +26,16 @@ from vbsbatch.model import (
     Verdict,
 )
 from vbsbatch.store import Event
-from vbsbatch.tui.values import (
+from vbsbatch.tui.view_models import (
     Asked,
     Comparison,
     Detail,
+    FilterTerms,
     Overview,
     Panes,
     RunLine,
     Sent,
     SortKey,
-    Terms,
     Told,
     View,
 )
@@ -387,7 +387,7 @@ _KEYS: Mapping[SortKey, Callable[[Job], Any]] = {
 }
 
 
-def _fits(job: Job, terms: Terms) -> bool:
+def _fits(job: Job, terms: FilterTerms) -> bool:
     texts = [job.volume_name, job.volume_id, job.backup_name, job.code or "", job.message or ""]
     everything = "\n".join([*texts, job.group or ""]).lower()
     retrying = job.state is JobState.WAITING and job.attempts > 0

@@ -21,7 +21,7 @@ PATIENCE = 60.0
 
 
 class Terminal:
-    """Starts `python -m tests.tui.stage` in a session of its own, where the terminal is its own."""
+    """Starts `python -m tests.tui.harness` in a session and a terminal of its own."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Terminal:
         self.modes_before = termios.tcgetattr(child)
         kept = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TMUX", "CI")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.tui.stage", *words],
+            [sys.executable, "-m", "tests.tui.harness", *words],
             cwd=ROOT,
             stdin=child,
             stdout=child,

@@ -20,7 +20,7 @@ from vbsbatch.tui.failures import Failures
 from vbsbatch.tui.help import HelpScreen
 from vbsbatch.tui.overview import OverviewScreen
 from vbsbatch.tui.runs import RunsScreen
-from vbsbatch.tui.values import Sort, SortKey
+from vbsbatch.tui.view_models import Sort, SortKey
 
 pytestmark = pytest.mark.anyio
 

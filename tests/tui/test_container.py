@@ -8,9 +8,9 @@ import pytest
 
 from tests.tui.piloting import opened
 from tests.tui.scripted import RUN, ScriptedSource
-from vbsbatch.cli import showing
+from vbsbatch.cli import screen_launcher
 from vbsbatch.tui import header
-from vbsbatch.tui.leaving import LeaveContainer
+from vbsbatch.tui.leave_dialog import LeaveContainer
 
 pytestmark = pytest.mark.anyio
 
@@ -55,8 +55,8 @@ def test_the_first_process_of_a_container_is_known(
 ) -> None:
     monkeypatch.setattr("os.getpid", lambda: pid)
     monkeypatch.setattr("os.getppid", lambda: parent)
-    monkeypatch.setattr(showing, "_name_of_first", lambda: first)
-    assert showing._first_of_container() is ends
+    monkeypatch.setattr(screen_launcher, "_name_of_first", lambda: first)
+    assert screen_launcher._first_of_container() is ends
 
 
 async def test_the_header_names_the_region_beside_the_cloud() -> None:

@@ -9,13 +9,13 @@ import pytest
 from tests.tui.piloting import Monitor, Stage, opened
 from tests.tui.scripted import NOW, RUN, ScriptedSource
 from vbsbatch.model import JobState, Verdict
-from vbsbatch.tui import detail_text, life, words
+from vbsbatch.tui import detail_text, formatting, job_history
 from vbsbatch.tui.comparison import ComparisonScreen
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.dialogs import Confirm, Pick, Typed
 from vbsbatch.tui.overview import OverviewScreen
 from vbsbatch.tui.runs import RunsScreen
-from vbsbatch.tui.values import RunLine
+from vbsbatch.tui.view_models import RunLine
 
 pytestmark = pytest.mark.anyio
 
@@ -61,13 +61,13 @@ async def test_what_the_attempts_alone_tell_is_part_of_a_jobs_history() -> None:
     detail = source.detail(RUN, job.no)
     attempt = replace(detail.attempts[0], verdict=Verdict.ACCEPTED, took=2.0)
     bare = replace(detail, attempts=[attempt], events=detail.events[1:])
-    found = [(event.to, event.text) for event in life.moves(bare)]
+    found = [(event.to, event.text) for event in job_history.moves(bare)]
     assert found == [
         (JobState.SUBMITTING, "attempt 1"),
         (JobState.RUNNING, "accepted"),
         (JobState.SUCCEEDED, None),
     ]
-    assert life.moves(bare)[1].at == attempt.sent_at + 2
+    assert job_history.moves(bare)[1].at == attempt.sent_at + 2
 
 
 @pytest.mark.parametrize(
@@ -82,12 +82,12 @@ async def test_what_the_attempts_alone_tell_is_part_of_a_jobs_history() -> None:
 async def test_a_failure_is_named_by_what_there_is(
     status: int | None, code: str | None, words_for_it: str
 ) -> None:
-    assert words.failure(status, code) == words_for_it
+    assert formatting.failure(status, code) == words_for_it
 
 
 async def test_attempts_that_did_not_count_are_told_where_there_are_any() -> None:
     failed = next(job for job in ScriptedSource().jobs if job.state is JobState.FAILED)
-    why = detail_text.why(replace(failed, attempts=5, free=2), NOW)
+    why = detail_text.why(replace(failed, attempts=5, uncharged=2), NOW)
     assert why.endswith("(5 attempts, 2 of them not counted)")
 
 

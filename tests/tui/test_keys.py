@@ -13,9 +13,9 @@ from vbsbatch.tui.comparison import ComparisonScreen
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.job_table import JobTable
 from vbsbatch.tui.key_line import MOST, chosen
-from vbsbatch.tui.live import LiveScreen
 from vbsbatch.tui.overview import OverviewScreen
 from vbsbatch.tui.runs import RunsScreen
+from vbsbatch.tui.screen_protocols import LiveScreen
 
 SCREENS: dict[str, type] = {
     "overview": OverviewScreen,

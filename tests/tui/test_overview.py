@@ -12,14 +12,14 @@ from tests.tui.scripted import NOW, RUN, ScriptedSource
 from vbsbatch.errors import UsageError
 from vbsbatch.model import Job, JobState, Rate, RunState, Wave
 from vbsbatch.store import Event
-from vbsbatch.tui import event_pane, header, panes, words
+from vbsbatch.tui import event_pane, formatting, header, panes
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.dialogs import Confirm
 from vbsbatch.tui.failures import Failures
 from vbsbatch.tui.overview import OverviewScreen
 from vbsbatch.tui.panes import SidePane
 from vbsbatch.tui.runs import RunsScreen
-from vbsbatch.tui.values import Sort, SortKey
+from vbsbatch.tui.view_models import Sort, SortKey
 
 pytestmark = pytest.mark.anyio
 
@@ -244,9 +244,9 @@ async def test_a_failure_that_does_not_fit_is_seen_when_it_is_chosen() -> None:
         failures = source.overview(RUN).failures
         for status, code, count in failures:
             await stage.press("tab" if (status, code, count) == failures[0] else "right")
-            assert f">{words.failure(status, code)}:{count}<" in stage.lines[3]
+            assert f">{formatting.failure(status, code)}:{count}<" in stage.lines[3]
         assert re.search(r"code:  \+\d+  ", stage.lines[3]), "so many stand before"
-        x = stage.lines[3].index(f"{words.short_code(code)}:")
+        x = stage.lines[3].index(f"{formatting.short_code(code)}:")
         await stage.pilot.click("Failures", offset=(x, 0))
         assert {(job.http_status, job.code) for job in stage.table._rows} == {(status, code)}
         assert re.search(r" [+]\d+$", stage.lines[3]), "so many stand behind"

@@ -6,14 +6,14 @@ from collections import Counter
 
 import pytest
 
-from vbsbatch.store.tally import STEP, Tally
+from vbsbatch.store.run_stats import STEP, RunStats
 from vbsbatch.tui import pace
 
 NOW = 1_795_000_000.0
 
 
-def tally(*, creates: list[float] | None = None, ends: list[float] | None = None) -> Tally:
-    made = Tally()
+def tally(*, creates: list[float] | None = None, ends: list[float] | None = None) -> RunStats:
+    made = RunStats()
     made.creates.update(int(at) // STEP for at in creates or ())
     made.ends.update(int(at) // STEP for at in ends or ())
     return made

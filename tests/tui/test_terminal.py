@@ -11,8 +11,8 @@ import unicodedata
 import pytest
 from textual.worker import WorkerFailed
 
+from tests.tui.harness import SECRET
 from tests.tui.scripted import RUN, ScriptedSource
-from tests.tui.stage import SECRET
 from tests.tui.terminal import Terminal
 from vbsbatch.tui.app import MonitorApp
 

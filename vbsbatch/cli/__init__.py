@@ -44,7 +44,7 @@ def command_line() -> int:
         # What the terminal's encoding lacks, in a volume's name, is shown as an escape.
         sys.stdout.reconfigure(errors="backslashreplace")
     if "VBSBATCH_TIED_TO" in os.environ:
-        from vbsbatch.cli.tying import heed
+        from vbsbatch.cli.parent_death import heed
 
         heed()
     try:

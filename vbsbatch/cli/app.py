@@ -11,30 +11,30 @@ import vbsbatch
 from vbsbatch.cli.options import db_option
 
 COMMANDS = {
-    "run": ("running", "Submit and follow the backups of a plan."),
-    "resume": ("running", "Continue an unfinished run."),
-    "retry": ("running", "Try failed jobs again, then resume."),
-    "attach": ("attaching", "Watch a run from any terminal."),
-    "runs": ("looking", "List the runs of the store."),
-    "status": ("looking", "Show how a run stands."),
-    "jobs": ("looking", "List the jobs of a run."),
-    "report": ("looking", "Write a report of a run."),
-    "verify": ("verifying", "Hold a run against the cloud."),
-    "restore": ("aftermath", "Overwrite volumes with a run's backups."),
-    "prune": ("aftermath", "Delete a run's backups."),
-    "pause": ("steering", "Send no new create for now."),
-    "unpause": ("steering", "Go on sending."),
-    "stop": ("steering", "Stop a run, to be resumed later."),
-    "cancel": ("steering", "Take back jobs that were not sent yet."),
-    "take-over": ("holding", "Take over volumes that stopped runs hold."),
-    "rate": ("steering", "Change how fast a run sends."),
-    "in-flight": ("steering", "Change how many backups of a run may be under way."),
-    "plan": ("cloud_plans", "Write a plan of what a cloud has, or compare one with it."),
-    "check": ("planning", "Check a plan without touching any cloud."),
-    "schema": ("planning", "Print the JSON Schema of plan files, for editors."),
-    "demo": ("simulating", "Back up a simulated fleet."),
-    "simulate": ("simulating", "Serve a simulated cloud on this machine."),
-    "completion": ("completing", "Print the shell completion script."),
+    "run": ("run_commands", "Submit and follow the backups of a plan."),
+    "resume": ("run_commands", "Continue an unfinished run."),
+    "retry": ("run_commands", "Try failed jobs again, then resume."),
+    "attach": ("attach_command", "Watch a run from any terminal."),
+    "runs": ("inspect_commands", "List the runs of the store."),
+    "status": ("inspect_commands", "Show how a run stands."),
+    "jobs": ("inspect_commands", "List the jobs of a run."),
+    "report": ("inspect_commands", "Write a report of a run."),
+    "verify": ("verify_command", "Hold a run against the cloud."),
+    "restore": ("restore_commands", "Overwrite volumes with a run's backups."),
+    "prune": ("restore_commands", "Delete a run's backups."),
+    "pause": ("steering_commands", "Send no new create for now."),
+    "unpause": ("steering_commands", "Go on sending."),
+    "stop": ("steering_commands", "Stop a run, to be resumed later."),
+    "cancel": ("steering_commands", "Take back jobs that were not sent yet."),
+    "take-over": ("volume_holders", "Take over volumes that stopped runs hold."),
+    "rate": ("steering_commands", "Change how fast a run sends."),
+    "in-flight": ("steering_commands", "Change how many backups of a run may be under way."),
+    "plan": ("plan_commands", "Write a plan of what a cloud has, or compare one with it."),
+    "check": ("plan_loading", "Check a plan without touching any cloud."),
+    "schema": ("plan_loading", "Print the JSON Schema of plan files, for editors."),
+    "demo": ("simulate_command", "Back up a simulated fleet."),
+    "simulate": ("simulate_command", "Serve a simulated cloud on this machine."),
+    "completion": ("completion", "Print the shell completion script."),
 }
 """Command -> (module of this package, what it does in one line)."""
 
@@ -98,6 +98,6 @@ def app(ctx: click.Context, db: Path | None) -> int | None:
         if db is not None:
             ctx.default_map = {command: {"db": str(db)} for command in COMMANDS}
         return None
-    from vbsbatch.cli.showing import show_runs_or_help
+    from vbsbatch.cli.screen_launcher import show_runs_or_help
 
     return show_runs_or_help(ctx, db)

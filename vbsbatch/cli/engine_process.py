@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import anyio
 
 from vbsbatch.cli import INTERRUPTED, STOPPED, remark
-from vbsbatch.cli.asking import Tries, ask_again
-from vbsbatch.cli.endings import next_command, outcome
-from vbsbatch.cli.progress import Voice
+from vbsbatch.cli.exit_status import next_command, outcome
+from vbsbatch.cli.progress import ProgressPrinter
+from vbsbatch.cli.retrying import Tries, ask_again
 from vbsbatch.cli.stop_signals import StopSignals
 from vbsbatch.cloud import CloudChoice, CloudService, connect, stand_in
-from vbsbatch.engine import Ending, Engine
+from vbsbatch.engine import Engine, EngineResult
 from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError, UsageError
 from vbsbatch.model import Quota, Run, RunState, Service, Settings
 from vbsbatch.model.clocks import elapsed, wall
@@ -49,7 +49,7 @@ class SystemClock:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Manner:
+class DriveOptions:
     """How to drive: what to show, and what the command line sets for this engine."""
 
     progress: str
@@ -140,12 +140,12 @@ def check_project(run: Run, service: CloudService) -> None:
         )
 
 
-async def drive(store: Store, run: Run, service: CloudService, manner: Manner) -> int:
+async def drive(store: Store, run: Run, service: CloudService, manner: DriveOptions) -> int:
     """Drive `run` until it ends or is stopped; the exit code."""
     check_project(run, service)
     if run.endpoint == service.endpoint:
         service.worked_before()
-    voice = Voice(style=manner.progress, verbose=manner.verbose, run=run)
+    voice = ProgressPrinter(style=manner.progress, verbose=manner.verbose, run=run)
     async with AsyncExitStack() as held:
         held.enter_context(store.lock(run.id))
         run = store.run(run.id)  # as the engine left it that held the lock before
@@ -168,9 +168,9 @@ async def drive(store: Store, run: Run, service: CloudService, manner: Manner) -
             return _farewell(store, run.id, ending, voice, manner, interrupted=interrupted)
 
 
-async def _attended(engine: Engine, voice: Voice) -> Ending:
+async def _attended(engine: Engine, voice: ProgressPrinter) -> EngineResult:
     """The engine with its progress lines beside it."""
-    endings: list[Ending] = []
+    endings: list[EngineResult] = []
     # The terminal may go, the run goes on.
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -184,7 +184,13 @@ async def _attended(engine: Engine, voice: Voice) -> Ending:
 
 
 def _farewell(
-    store: Store, run_id: str, ending: Ending, voice: Voice, manner: Manner, *, interrupted: bool
+    store: Store,
+    run_id: str,
+    ending: EngineResult,
+    voice: ProgressPrinter,
+    manner: DriveOptions,
+    *,
+    interrupted: bool,
 ) -> int:
     """Say how it ended; the exit code."""
     run = store.run(run_id)
@@ -196,7 +202,7 @@ def _farewell(
     return code
 
 
-def exit_code(ending: Ending, *, interrupted: bool) -> int:
+def exit_code(ending: EngineResult, *, interrupted: bool) -> int:
     """What the way a run was left means to whoever started it."""
     if interrupted:
         return INTERRUPTED
@@ -206,7 +212,7 @@ def exit_code(ending: Ending, *, interrupted: bool) -> int:
 
 
 __all__ = [
-    "Manner",
+    "DriveOptions",
     "SignInError",
     "check_project",
     "drive",

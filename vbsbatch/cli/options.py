@@ -50,7 +50,7 @@ class States(click.ParamType):  # type: ignore[type-arg]  # generic only in a ne
     ) -> ChosenStates:
         """Read the words, or name the nearest that there is."""
         from vbsbatch.model import did_you_mean
-        from vbsbatch.tui.terms import RETRY_WORDS, STATE_WORDS
+        from vbsbatch.tui.filter_syntax import RETRY_WORDS, STATE_WORDS
 
         states: set[JobState] = set()
         retrying = False
@@ -155,7 +155,7 @@ engine_options = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Driving:
+class DrivingOptions:
     """What every command that drives an engine is told."""
 
     cloud: str | None
@@ -194,11 +194,13 @@ class Driving:
 
 
 def driving(command: Command) -> Command:
-    """Give a command the options of `Driving`, handed over as one argument `how`."""
+    """Give a command the options of `DrivingOptions`, handed over as one argument `how`."""
 
     @wraps(command)
     def folded(**given: Any) -> Any:
-        how = Driving(**{field.name: given.pop(field.name) for field in fields(Driving)})
+        how = DrivingOptions(
+            **{field.name: given.pop(field.name) for field in fields(DrivingOptions)}
+        )
         return command(how=how, **given)
 
     return with_options(*cloud_options, db_option, *engine_options)(folded)  # type: ignore[return-value]
@@ -219,7 +221,7 @@ def open_store(db: Path | None, *, create: bool = False, readonly: bool = False)
     """Open the store that `--db` names; `StoreUnusable` says why it cannot be."""
     from vbsbatch.cli import mention
     from vbsbatch.store import Store
-    from vbsbatch.store.strangers import doubt
+    from vbsbatch.store.file_owner import doubt
 
     store = Store.open(db, create=create, readonly=readonly)
     if readonly and (why := doubt(store.path)):

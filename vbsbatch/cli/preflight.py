@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from vbsbatch.cli import USAGE, fit, mention, remark
-from vbsbatch.cli.place_shown import end_line, place_line
-from vbsbatch.cli.showing import is_terminal
-from vbsbatch.cli.surveying import Count, counting
+from vbsbatch.cli.cloud_line import end_line, place_line
+from vbsbatch.cli.cloud_queries import Count, counting
+from vbsbatch.cli.screen_launcher import is_terminal
 from vbsbatch.errors import CloudError, UsageError
-from vbsbatch.fleet.preflight import Finding, Preflight, Severity, in_words, look
-from vbsbatch.fleet.writing import counted
+from vbsbatch.inventory.plan_writer import counted
+from vbsbatch.inventory.preflight import Preflight, PreflightFinding, Severity, in_words, look
 from vbsbatch.model import OnPreflight
 from vbsbatch.report import clean, opened
 from vbsbatch.report.text import cut
@@ -51,7 +51,9 @@ def check_online(path: Path, plan: Plan, choice: CloudChoice, *, as_json: bool) 
         found, where = anyio.run(_looked, plan, choice)
         findings = (*where, *found.findings)
     except CloudError as error:
-        findings = (Finding(severity=Severity.ERROR, about=_about(error), text=str(error)),)
+        findings = (
+            PreflightFinding(severity=Severity.ERROR, about=_about(error), text=str(error)),
+        )
     with opened(None) as stream:
         if as_json:
             _write_json(path, findings, found, stream)
@@ -100,7 +102,9 @@ async def before_run(
     )
 
 
-async def _looked(plan: Plan, choice: CloudChoice) -> tuple[Preflight, tuple[Finding, ...]]:
+async def _looked(
+    plan: Plan, choice: CloudChoice
+) -> tuple[Preflight, tuple[PreflightFinding, ...]]:
     """What was found, and where: both are worth knowing."""
     from vbsbatch.cli.engine_process import objections, signed_in
 
@@ -110,32 +114,35 @@ async def _looked(plan: Plan, choice: CloudChoice) -> tuple[Preflight, tuple[Fin
         ending = end_line(service)
         objected = await objections(plan, service)
         return found, (
-            Finding(
+            PreflightFinding(
                 severity=Severity.NOTE,
                 about="credentials",
                 text=f"signed in to {place_line(service)}",
             ),
             *(
-                Finding(severity=Severity.WARNING, about="credentials", text=text)
+                PreflightFinding(severity=Severity.WARNING, about="credentials", text=text)
                 for text in filter(None, [ending])
             ),
-            Finding(
+            PreflightFinding(
                 severity=Severity.NOTE,
                 about="endpoint",
                 text=f"{service.kind} answers, {service.read_calls} calls so far",
             ),
             *(
-                Finding(severity=Severity.WARNING, about="endpoint", text=text)
+                PreflightFinding(severity=Severity.WARNING, about="endpoint", text=text)
                 for text in service.warnings
             ),
-            *(Finding(severity=Severity.ERROR, about="settings", text=text) for text in objected),
+            *(
+                PreflightFinding(severity=Severity.ERROR, about="settings", text=text)
+                for text in objected
+            ),
         )
 
 
 async def _look(
     plan: Plan, service: CloudService, count: Count, *, unanswered: Severity
 ) -> Preflight:
-    from vbsbatch.cli.sighting import take_sight
+    from vbsbatch.cli.preflight_queries import take_sight
 
     sight = await take_sight(service, {volume.id for volume in plan.volumes}, count)
     return look(plan, sight, unanswered=unanswered)
@@ -170,7 +177,7 @@ def _refusal(found: Preflight) -> str:
     )
 
 
-def _tell(told: Sequence[Finding], found: Preflight) -> None:
+def _tell(told: Sequence[PreflightFinding], found: Preflight) -> None:
     """The findings on standard error: a table on a terminal, lines elsewhere."""
     if is_terminal(sys.stderr):
         _print_table(told[:SHOWN], sys.stderr)
@@ -184,21 +191,21 @@ def _tell(told: Sequence[Finding], found: Preflight) -> None:
     mention(f"preflight: {_counts(told)}; {in_words(found.forecast)}")
 
 
-def _tell_programs(told: Sequence[Finding], found: Preflight) -> None:
+def _tell_programs(told: Sequence[PreflightFinding], found: Preflight) -> None:
     """The findings as the JSON lines that the run goes on with."""
     for each in told:
         words = (each.severity, each.about, _volume(each), each.text)
         remark(" ".join(word for word in words if word), "json", "preflight")
 
 
-def _lines(findings: Sequence[Finding]) -> Iterator[str]:
+def _lines(findings: Sequence[PreflightFinding]) -> Iterator[str]:
     """One line a finding, what matters most first, nothing cut: for `grep`."""
     for each in _ordered(findings):
         cells = (f"{each.severity:<7}", f"{each.about:<11}", _volume(each), clean(each.text))
         yield "  ".join(filter(None, cells))
 
 
-def _print_table(findings: Sequence[Finding], stream: TextIO) -> None:
+def _print_table(findings: Sequence[PreflightFinding], stream: TextIO) -> None:
     """The same for a person at a terminal, within its width."""
     from rich.console import Console
     from rich.table import Table
@@ -218,11 +225,11 @@ def _print_table(findings: Sequence[Finding], stream: TextIO) -> None:
     Console(file=stream, highlight=False).print(table)
 
 
-def _ordered(findings: Sequence[Finding]) -> list[Finding]:
+def _ordered(findings: Sequence[PreflightFinding]) -> list[PreflightFinding]:
     return sorted(findings, key=lambda each: list(Severity).index(each.severity))
 
 
-def _volume(finding: Finding, apart: str | None = None) -> str:
+def _volume(finding: PreflightFinding, apart: str | None = None) -> str:
     """Name and id, in one line or `apart`, where the name is cut to the length of the id."""
     if finding.volume_id is None:
         return ""
@@ -233,14 +240,14 @@ def _volume(finding: Finding, apart: str | None = None) -> str:
     return f"{name} ({volume_id})" if apart is None else f"{cut(name, 36)}{apart}{volume_id}"
 
 
-def _verdict(findings: Sequence[Finding], found: Preflight | None) -> str:
+def _verdict(findings: Sequence[PreflightFinding], found: Preflight | None) -> str:
     if found is None:
         return "could not be looked at"
     skipped = f", {len(found.recent)} skipped" if found.recent else ""
     return f"{_counts(findings)}; {in_words(found.forecast)}{skipped}"
 
 
-def _counts(findings: Sequence[Finding]) -> str:
+def _counts(findings: Sequence[PreflightFinding]) -> str:
     kinds = [each.severity for each in findings]
     return ", ".join(counted(kinds.count(kind), kind) for kind in _WORTH_A_QUESTION)
 
@@ -251,7 +258,7 @@ def _about(error: CloudError) -> str:
 
 
 def _write_json(
-    path: Path, findings: Sequence[Finding], found: Preflight | None, stream: TextIO
+    path: Path, findings: Sequence[PreflightFinding], found: Preflight | None, stream: TextIO
 ) -> None:
     import json
 

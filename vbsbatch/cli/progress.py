@@ -10,7 +10,7 @@ from typing import TextIO
 
 import anyio
 
-from vbsbatch.cli.scribe import Scribe
+from vbsbatch.cli.nonblocking_writer import NonblockingWriter
 from vbsbatch.engine import Engine
 from vbsbatch.model import ENDED_STATES, JobMoved, JobState, Run, RunNoted, RunState
 from vbsbatch.model.clocks import elapsed_seconds, wall
@@ -23,7 +23,7 @@ SAMPLES = 5.0
 """Seconds between two samples for the estimate of the end."""
 
 
-class Voice:
+class ProgressPrinter:
     """Prints events, progress and the end; a closed stderr silences it and harms nobody."""
 
     def __init__(
@@ -32,7 +32,7 @@ class Voice:
         self._form: ModuleType | None = {"json": jsonlines, "quiet": None}.get(style, plain)
         self._verbose = verbose or style == "json"
         self._attempts = run.settings.retry.attempts
-        self._scribe = Scribe(stream or sys.stderr)
+        self._scribe = NonblockingWriter(stream or sys.stderr)
         self._samples: deque[Sample] = deque(maxlen=512)
         self._sent: deque[float] = deque(maxlen=1024)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import anyio
 
-from vbsbatch.cli.tying import is_tied
+from vbsbatch.cli.parent_death import is_tied
 from vbsbatch.errors import StoreError
 
 ECHO = 0.03

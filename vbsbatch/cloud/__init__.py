@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vbsbatch.cloud.cinder import CinderService
-    from vbsbatch.cloud.connecting import CloudChoice, connect, trust_warnings
+    from vbsbatch.cloud.connection import CloudChoice, connect, trust_warnings
     from vbsbatch.cloud.credentials import Credentials, Proof
     from vbsbatch.cloud.endpoints import Endpoints
-    from vbsbatch.cloud.inventory import Inventory
-    from vbsbatch.cloud.operations import stand_in
+    from vbsbatch.cloud.operation_services import stand_in
+    from vbsbatch.cloud.project_resources import ProjectResources
     from vbsbatch.cloud.service import CloudService
     from vbsbatch.cloud.session import Session
     from vbsbatch.cloud.tokens import Token, Tokens
@@ -28,7 +28,7 @@ __all__ = [
     "CloudService",
     "Credentials",
     "Endpoints",
-    "Inventory",
+    "ProjectResources",
     "Proof",
     "Session",
     "Token",
@@ -42,20 +42,20 @@ __all__ = [
 
 _HOMES = {
     "CinderService": "cinder",
-    "CloudChoice": "connecting",
+    "CloudChoice": "connection",
     "CloudService": "service",
     "Credentials": "credentials",
     "Endpoints": "endpoints",
-    "Inventory": "inventory",
+    "ProjectResources": "project_resources",
     "Proof": "credentials",
     "Session": "session",
     "Token": "tokens",
     "Tokens": "tokens",
     "Trust": "trust",
     "VbsService": "vbs",
-    "stand_in": "operations",
-    "connect": "connecting",
-    "trust_warnings": "connecting",
+    "stand_in": "operation_services",
+    "connect": "connection",
+    "trust_warnings": "connection",
 }
 
 

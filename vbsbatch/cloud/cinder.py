@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 import httpx
 
-from vbsbatch.cloud.answers import whole
 from vbsbatch.cloud.endpoints import Endpoints
-from vbsbatch.cloud.replies import read_success, refusal_of
+from vbsbatch.cloud.response_errors import read_success, refusal_of
+from vbsbatch.cloud.response_parser import whole
 from vbsbatch.cloud.service import CloudService
 from vbsbatch.cloud.session import NO_HEADERS, Reply, Session
 from vbsbatch.errors import CloudRefused, CloudUnavailable

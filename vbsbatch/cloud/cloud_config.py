@@ -22,9 +22,9 @@ import vbsbatch
 from vbsbatch.cloud.access_keys import find_key
 from vbsbatch.cloud.endpoints import shown
 from vbsbatch.cloud.environment import over_entry, over_key_entry, with_default_domain
-from vbsbatch.cloud.foreign import words
 from vbsbatch.cloud.session import quieten
 from vbsbatch.cloud.signing import AccessKey
+from vbsbatch.cloud.transport_errors import words
 from vbsbatch.errors import SignInError
 from vbsbatch.model import did_you_mean, near_path
 

@@ -9,15 +9,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from vbsbatch.cloud.answers import clean, read_object
 from vbsbatch.cloud.catalog import Catalog, Entry, offered
 from vbsbatch.cloud.cloud_config import quiet
 from vbsbatch.cloud.endpoints import shown
-from vbsbatch.cloud.foreign import causes, told, without
+from vbsbatch.cloud.gateway_outages import GatewayOutages
+from vbsbatch.cloud.response_parser import clean, read_object
 from vbsbatch.cloud.sign_in_faults import only_once, translated
 from vbsbatch.cloud.tokens import Token, token_of
+from vbsbatch.cloud.transport_errors import causes, told, without
 from vbsbatch.cloud.trust import Trust, obey_proxy_rule
-from vbsbatch.cloud.way import Way
 from vbsbatch.errors import CloudUnavailable, SignInError
 from vbsbatch.masking import keep_secret
 from vbsbatch.model import Timeouts
@@ -34,7 +34,7 @@ class Account:
         self._region = region
         self._calls = 0
         self._signed_in = False
-        self._way = Way(now)
+        self._way = GatewayOutages(now)
         self._elsewhere = False  # the newest answer was none of Keystone's
         self.name = str(self._region.name)
         self.trust = trust_of(self._region)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from vbsbatch.cloud.acting import Acting, Look, source_of
-from vbsbatch.cloud.changes import not_sent
+from vbsbatch.cloud.backup_actions import not_sent
+from vbsbatch.cloud.backup_operation_adapter import BackupOperationAdapter, ListSnapshot, source_of
 from vbsbatch.errors import CloudRefused, CloudUnavailable
 from vbsbatch.model import AT_ONCE, Answer, Backup, Elapsed, Job, JobState, plain_id
 
@@ -23,7 +23,7 @@ _BUSY = frozenset({"creating", "restoring"})
 _DEPENDANTS = re.compile(r"incremental backups? exist|dependent backup", re.IGNORECASE)
 
 
-class Pruning(Acting):
+class Pruning(BackupOperationAdapter):
     """The `BackupService` of a run that deletes backups."""
 
     async def _act(self, job: Job, backup_id: str, worker: int) -> Answer:
@@ -40,11 +40,11 @@ class Pruning(Acting):
             return replace(answer, backup_id=backup_id)
         return answer
 
-    async def _sightings(self, jobs: list[Job], look: Look) -> tuple[Backup, ...]:
+    async def _sightings(self, jobs: list[Job], look: ListSnapshot) -> tuple[Backup, ...]:
         found = (self._sighting(job, look) for job in jobs)
         return tuple(backup for backup in found if backup is not None)
 
-    def _sighting(self, job: Job, look: Look) -> Backup | None:
+    def _sighting(self, job: Job, look: ListSnapshot) -> Backup | None:
         backup = look.listed.get(source_of(job))
         moving = backup is None or (backup.status or "").endswith("deleting")
         if job.state is JobState.UNKNOWN and not moving:

@@ -9,9 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from vbsbatch.cloud.acting import Acting, Look, RealService, source_of
-from vbsbatch.cloud.evidence import (
-    Trace,
+from vbsbatch.cloud.backup_operation_adapter import (
+    BackupOperationAdapter,
+    ListSnapshot,
+    RealService,
+    source_of,
+)
+from vbsbatch.cloud.restore_inference import (
+    RestoreTrace,
     confirmed,
     unconfirmed,
     untouched,
@@ -41,7 +46,7 @@ EARLY, SELDOM = 3.0, 60.0
 FAILED = "the restore failed, and the volume is left in status {status}"
 
 
-class Restoring(Acting):
+class Restoring(BackupOperationAdapter):
     """The `BackupService` of a run that restores backups."""
 
     def __init__(
@@ -84,7 +89,7 @@ class Restoring(Acting):
                 return await self._service.inventory.volume(job.volume_id)
         return None
 
-    async def _sightings(self, jobs: list[Job], look: Look) -> tuple[Backup, ...]:
+    async def _sightings(self, jobs: list[Job], look: ListSnapshot) -> tuple[Backup, ...]:
         unsure = [job for job in jobs if self._in_doubt(job, look)]
         volumes = await self._service.inventory.these({job.volume_id for job in unsure})
         found = [
@@ -99,7 +104,7 @@ class Restoring(Acting):
         ]
         return tuple(backup for backup in found if backup is not None)
 
-    def _in_doubt(self, job: Job, look: Look) -> bool:
+    def _in_doubt(self, job: Job, look: ListSnapshot) -> bool:
         """Whether a lost answer can be judged now: late enough, or while it is seen at work."""
         if job.state is not JobState.UNKNOWN:
             return False
@@ -110,9 +115,9 @@ class Restoring(Acting):
         if witness(backup, volume):
             self._witnessed[job.no] = job.attempts
         trace = self._trace(job, backup, volume)
-        return None if trace is Trace.NEVER else self._told(job, trace, volume)
+        return None if trace is RestoreTrace.NEVER else self._told(job, trace, volume)
 
-    def _trace(self, job: Job, backup: Backup | None, volume: CloudVolume | None) -> Trace:
+    def _trace(self, job: Job, backup: Backup | None, volume: CloudVolume | None) -> RestoreTrace:
         witnessed = self._witnessed.get(job.no) == job.attempts
         now = Cloud(float(self._now()) + self.clock_ahead)
         return unconfirmed(backup, volume, self._intent(job), now, witnessed=witnessed)
@@ -122,7 +127,7 @@ class Restoring(Acting):
         has looked at himself."""
         return job.state is JobState.WAITING and (job.intent_at is not None or not job.attempts)
 
-    async def _asked_before(self, waiting: list[Job], look: Look) -> tuple[Backup, ...]:
+    async def _asked_before(self, waiting: list[Job], look: ListSnapshot) -> tuple[Backup, ...]:
         """What an engine that this store does not know of has restored since the run was made.
 
         A restore changes backup and volume: where one of them has not changed since, there was
@@ -173,13 +178,13 @@ class Restoring(Acting):
             return self._seen(job, "error", answer.code, answer.message)
         return self._seen(job, "creating")
 
-    def _told(self, job: Job, trace: Trace, volume: CloudVolume | None) -> Backup:
+    def _told(self, job: Job, trace: RestoreTrace, volume: CloudVolume | None) -> Backup:
         match trace:
-            case Trace.UNDER_WAY:
+            case RestoreTrace.UNDER_WAY:
                 return self._seen(job, "creating")
-            case Trace.DONE:
+            case RestoreTrace.DONE:
                 return self._seen(job, "available")
-            case Trace.FAILED:
+            case RestoreTrace.FAILED:
                 status = volume.status if volume is not None else "unknown"
                 return self._seen(job, "error", "unrestored", FAILED.format(status=status))
             case _:

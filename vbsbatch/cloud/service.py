@@ -13,12 +13,12 @@ from typing import ClassVar
 
 import httpx
 
-from vbsbatch.cloud.answers import is_page, read_create
-from vbsbatch.cloud.backups import NativeBackups
-from vbsbatch.cloud.changes import Changes
+from vbsbatch.cloud.backup_actions import BackupActions
 from vbsbatch.cloud.endpoints import Endpoints
-from vbsbatch.cloud.inventory import Inventory
-from vbsbatch.cloud.replies import on_its_way, redirection, refusal_of
+from vbsbatch.cloud.native_backups import NativeBackups
+from vbsbatch.cloud.project_resources import ProjectResources
+from vbsbatch.cloud.response_errors import on_its_way, redirection, refusal_of
+from vbsbatch.cloud.response_parser import is_page, read_create
 from vbsbatch.cloud.session import NO_HEADERS, Headers, NoAnswerError, Session
 from vbsbatch.model import (
     Answer,
@@ -28,9 +28,9 @@ from vbsbatch.model import (
     CloudJob,
     Elapsed,
     Job,
-    Place,
     Quota,
     Service,
+    Target,
 )
 
 
@@ -70,15 +70,15 @@ class CloudService(ABC):
         self.warnings: tuple[str, ...] = ()
         """What a person should know about the way to the cloud: that it is not safe, say."""
         self.project_id = endpoints.project_id
-        self.inventory = Inventory(session, endpoints)
-        self.changes = Changes(session, endpoints)
+        self.inventory = ProjectResources(session, endpoints)
+        self.changes = BackupActions(session, endpoints)
         self._session = session
         self._native = NativeBackups(session, tuple(roots), endpoints.project_id)
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Target:
         """Which cloud this is."""
-        return Place(
+        return Target(
             cloud=None if self.cloud_name == "envvars" else self.cloud_name,
             region=self.region,
             project_id=self.project_id,

@@ -23,10 +23,17 @@ import httpx
 import vbsbatch
 from vbsbatch.cloud.credentials import Credentials, Proof
 from vbsbatch.cloud.endpoints import shown
-from vbsbatch.cloud.foreign import NO_ANSWER, TooLargeError, broke_off, hung_up, reason, words
+from vbsbatch.cloud.gateway_outages import GatewayOutages
 from vbsbatch.cloud.server_clock import ServerClock
+from vbsbatch.cloud.transport_errors import (
+    NO_ANSWER,
+    TooLargeError,
+    broke_off,
+    hung_up,
+    reason,
+    words,
+)
 from vbsbatch.cloud.trust import Trust, proxy_for, ssl_context
-from vbsbatch.cloud.way import Way
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
 from vbsbatch.model import Timeouts
 from vbsbatch.model.clocks import elapsed_seconds
@@ -110,7 +117,7 @@ class Session:
         self.credentials = credentials
         self.now = now
         self.clock = clock or ServerClock()
-        self.way = Way(now)
+        self.way = GatewayOutages(now)
         self.create_calls = 0
         self._reads = 0
         self._timeouts = timeouts

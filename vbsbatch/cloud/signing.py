@@ -17,8 +17,8 @@ from urllib.parse import parse_qsl, quote, unquote
 
 import httpx
 
-from vbsbatch.cloud.answers import read_refusal
 from vbsbatch.cloud.credentials import Proof
+from vbsbatch.cloud.response_parser import read_refusal
 from vbsbatch.cloud.server_clock import ServerClock
 from vbsbatch.errors import SignInError
 

@@ -15,7 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import certifi
 
-from vbsbatch.cloud.foreign import words
+from vbsbatch.cloud.transport_errors import words
 from vbsbatch.errors import SignInError
 
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")

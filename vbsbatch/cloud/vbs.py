@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 import httpx
 
-from vbsbatch.cloud.answers import clean, usable_id, whole
-from vbsbatch.cloud.changes import Changes
+from vbsbatch.cloud.backup_actions import BackupActions
 from vbsbatch.cloud.endpoints import Endpoints
-from vbsbatch.cloud.replies import is_unknown, read_success, refusal_of
+from vbsbatch.cloud.response_errors import is_unknown, read_success, refusal_of
+from vbsbatch.cloud.response_parser import clean, usable_id, whole
 from vbsbatch.cloud.service import CloudService
 from vbsbatch.cloud.session import Session
 from vbsbatch.errors import CloudUnavailable
@@ -40,7 +40,7 @@ class VbsService(CloudService):
         project = quote(endpoints.project_id, safe="")
         self._jobs_url = f"{endpoints.vbs}/v1/{project}/jobs/"
         self._create_url = httpx.URL(f"{endpoints.vbs}/v2/{project}/cloudbackups")
-        self.changes = Changes(session, endpoints, restores=str(self._create_url))
+        self.changes = BackupActions(session, endpoints, restores=str(self._create_url))
         self._quota_url = httpx.URL(f"{endpoints.vbs}/v2/{project}/cloudbackups/quota")
 
     async def create(self, job: Job, worker: int) -> Answer:

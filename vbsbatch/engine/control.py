@@ -7,11 +7,11 @@ from typing import Any
 
 import anyio
 
-from vbsbatch.engine.assignment import Assignment
 from vbsbatch.engine.clock_watch import ClockWatch
-from vbsbatch.engine.dispatch import Dispatcher
-from vbsbatch.engine.gates import Waves
+from vbsbatch.engine.dispatcher import Dispatcher
 from vbsbatch.engine.outcome import past_deadline
+from vbsbatch.engine.run_context import RunContext
+from vbsbatch.engine.wave_gates import Waves
 from vbsbatch.model import LONG_AGO, Command, Elapsed, JobState, Rate, RunState, renewed
 
 CHUNK = 1000
@@ -23,7 +23,7 @@ class Control:
 
     def __init__(
         self,
-        work: Assignment,
+        work: RunContext,
         *,
         dispatcher: Dispatcher,
         stop: Callable[..., None],

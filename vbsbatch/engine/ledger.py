@@ -92,7 +92,7 @@ class Ledger:
                     JobState.UNKNOWN,
                     note="the engine ended before an answer was recorded",
                     unknown_at=now,
-                    free=job.free + 1,
+                    uncharged=job.uncharged + 1,
                     cloud_job_id=None,
                     first_sent_at=job.first_sent_at or as_wall(job.intent_at or AT_ONCE),
                     first_cloud_at=job.first_cloud_at or job.intent_cloud_at,

@@ -70,14 +70,18 @@ def of_answer(job: Job, answer: Answer, judgement: Judgement, rules: Rules) -> O
             if judgement.conflict and job.attempts > 1:
                 # An earlier create of ours may be what is under way: look before waiting.
                 since = job.later_since or rules.now
-                looking = {"unknown_at": rules.now, "later_since": since, "free": job.free + 1}
+                looking = {
+                    "unknown_at": rules.now,
+                    "later_since": since,
+                    "uncharged": job.uncharged + 1,
+                }
                 return Outcome(to=JobState.UNKNOWN, changes=seen | looking)
-            return _later(job, seen | {"free": job.free + 1}, answer.retry_after, rules)
+            return _later(job, seen | {"uncharged": job.uncharged + 1}, answer.retry_after, rules)
         case Verdict.THROTTLE | Verdict.REAUTH:
             due = rules.now + _step_back(job, rules)
-            return _again(seen | {"free": job.free + 1, "due_at": due}, rules)
+            return _again(seen | {"uncharged": job.uncharged + 1, "due_at": due}, rules)
         case Verdict.FAIL if _full_may_help(job, answer):
-            return _again(seen | {"free": job.free + 1, "due_at": rules.now}, rules)
+            return _again(seen | {"uncharged": job.uncharged + 1, "due_at": rules.now}, rules)
         case Verdict.FAIL:
             return _failed(seen, rules)
         case Verdict.STOP:
@@ -110,7 +114,7 @@ def of_refusal(
     if judgement.verdict is Verdict.FAIL:
         return _failed(seen, rules)
     if judgement.verdict is Verdict.LATER:
-        return _later(job, {**seen, "free": job.free + 1}, retry_after, rules)
+        return _later(job, {**seen, "uncharged": job.uncharged + 1}, retry_after, rules)
     if judgement.stop_after is not None and job.charged >= judgement.stop_after:
         return _stopped(job, seen, judgement, rules)
     return _retry(job, seen, retry_after, rules)
@@ -149,15 +153,15 @@ def _accepted(job: Job, seen: Mapping[str, Any], answer: Answer) -> Outcome:
 
 
 def _in_doubt(job: Job, seen: Mapping[str, Any], judgement: Judgement, rules: Rules) -> Outcome:
-    free = job.free + (judgement.slower and job.free < BUSY_FREE)
-    doubt = {"unknown_at": rules.now, "later_since": None, "free": free}
+    uncharged = job.uncharged + (judgement.slower and job.uncharged < BUSY_FREE)
+    doubt = {"unknown_at": rules.now, "later_since": None, "uncharged": uncharged}
     return Outcome(to=JobState.UNKNOWN, changes={**seen, **doubt})
 
 
 def _step_back(job: Job, rules: Rules) -> float:
     """Seconds for which a throttled job lets others go first: none, unless it is throttled again
     and again. It may be the only one that is, and must not take every permit there is."""
-    often = job.free - UNDELAYED + 1
+    often = job.uncharged - UNDELAYED + 1
     if often <= 0:
         return 0.0
     return backoff(often, base=rules.retry.base, cap=rules.retry.cap, random=rules.random)
@@ -193,7 +197,7 @@ def _failed(seen: Mapping[str, Any], rules: Rules, note: str | None = None) -> O
 def _stopped(job: Job, seen: Mapping[str, Any], judgement: Judgement, rules: Rules) -> Outcome:
     """Back to waiting at no cost: the next engine starts with this very job."""
     code = seen.get("code") or f"HTTP {seen.get('http_status')}"
-    changes = {**seen, "free": job.free + 1, "due_at": AT_ONCE}
+    changes = {**seen, "uncharged": job.uncharged + 1, "due_at": AT_ONCE}
     outcome = _again(changes, rules)
     words = f"{code}: {judgement.meaning}"
     return Outcome(to=outcome.to, changes=outcome.changes, note=outcome.note, stop=words)

@@ -29,7 +29,7 @@ AVAILABLE = frozenset({"available", "restoring", "error_restoring"})
 """Statuses of a backup that was made; restoring from it does not unmake it."""
 
 
-class Finding(StrEnum):
+class Observed(StrEnum):
     """What a sweep says about one open job."""
 
     AVAILABLE = "available"  # its backup is there
@@ -42,7 +42,7 @@ class Finding(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sight:
+class Snapshot:
     """What one look at the cloud's list showed."""
 
     started_at: Elapsed
@@ -107,7 +107,7 @@ class Index:
         return self._by_id.get(plain_id(backup.id)) or self._by_words.get((backup.name, volume))
 
 
-def is_ours(job: Job, backup: Backup, sight: Sight) -> bool | None:
+def is_ours(job: Job, backup: Backup, sight: Snapshot) -> bool | None:
     """Whether `backup`, which `Index.job_of` found for the job, was made by it; None: cannot
     tell."""
     if job.settings.source_backup_id == backup.id:
@@ -133,12 +133,12 @@ Span = tuple[Cloud, Cloud]
 """The earliest and the latest that the cloud's clock can have shown at one moment."""
 
 
-def newest_intent(job: Job, sight: Sight) -> Span | None:
+def newest_intent(job: Job, sight: Snapshot) -> Span | None:
     """When the job's newest create was about to be sent."""
     return on_cloud_clock(job.intent_cloud_at, job.intent_at, sight.clock_ahead)
 
 
-def first_intent(job: Job, sight: Sight) -> Span | None:
+def first_intent(job: Job, sight: Snapshot) -> Span | None:
     """When its first create was; for a job that has sent none as far as the store knows, when the
     run was made."""
     newest = newest_intent(job, sight)
@@ -153,12 +153,12 @@ def first_intent(job: Job, sight: Sight) -> Span | None:
     return job.first_cloud_at + before, job.first_cloud_at + after
 
 
-def _intents(job: Job, sight: Sight) -> list[Span | None]:
+def _intents(job: Job, sight: Snapshot) -> list[Span | None]:
     first, newest = first_intent(job, sight), newest_intent(job, sight)
     return [first] if newest is None else [first, newest]
 
 
-def made_since(backup: Backup, since: Span | None, sight: Sight) -> bool | None:
+def made_since(backup: Backup, since: Span | None, sight: Snapshot) -> bool | None:
     """Whether the backup was made after that moment; None: cannot tell, as of one from a time that
     the cloud's clock has yet to reach, which was set back since."""
     if backup.created_at is None or since is None:
@@ -177,11 +177,11 @@ def already_errored(job: Job) -> bool:
 
 
 @dataclass(slots=True)
-class Sightings:
+class Observations:
     """What the pages of one look showed of our open jobs, collected page by page."""
 
     index: Index
-    sight: Sight
+    sight: Snapshot
     found: dict[int, Backup] = field(default_factory=dict)
     uncertain: set[int] = field(default_factory=set)
 
@@ -198,7 +198,7 @@ class Sightings:
                 known = self.found.get(job.no)
                 self.found[job.no] = backup if known is None else max(known, backup, key=rank)
 
-    def of(self, job: Job, *, complete: bool) -> Finding:
+    def of(self, job: Job, *, complete: bool) -> Observed:
         """What the look says about `job`; `complete`: all that was made since its intent
         was read."""
         backup = self.found.get(job.no)
@@ -206,8 +206,8 @@ class Sightings:
             return status(backup)
         complete = complete and self.sight.conclusive
         if not (complete and _in_time(job, self.sight)):
-            return Finding.UNSEEN
-        return Finding.UNCERTAIN if job.no in self.uncertain else Finding.ABSENT
+            return Observed.UNSEEN
+        return Observed.UNCERTAIN if job.no in self.uncertain else Observed.ABSENT
 
 
 def reaches_back(shown: Collection[Backup], since: Cloud | None) -> bool:
@@ -221,7 +221,7 @@ def reaches_back(shown: Collection[Backup], since: Cloud | None) -> bool:
     return times[-1] < since - SLACK
 
 
-def needed_since(jobs: Collection[Job], sight: Sight) -> Cloud | None:
+def needed_since(jobs: Collection[Job], sight: Snapshot) -> Cloud | None:
     """Server time before which no listed backup can matter to any of `jobs`, nor, as long as this
     engine has sent nothing, to the run; None: all may matter."""
     spans = [span for job in jobs for span in _intents(job, sight)]
@@ -233,15 +233,15 @@ def needed_since(jobs: Collection[Job], sight: Sight) -> Cloud | None:
     return min(known) - (CLOCKS_DIFFER if unsure else 0.0)
 
 
-def status(backup: Backup) -> Finding:
+def status(backup: Backup) -> Observed:
     """What the status of a backup that is ours means."""
     if backup.status in AVAILABLE:
-        return Finding.AVAILABLE
+        return Observed.AVAILABLE
     if backup.status == "error":
-        return Finding.ERRORED
+        return Observed.ERRORED
     if backup.status in ERRORED:
-        return Finding.DELETED
-    return Finding.WORKING
+        return Observed.DELETED
+    return Observed.WORKING
 
 
 def rank(backup: Backup) -> tuple[int, float, bool]:
@@ -259,7 +259,7 @@ def settled_at(unknown_at: Elapsed, readable_since: Elapsed, settle: float) -> E
     return max(unknown_at, readable_since) + settle
 
 
-def _in_time(job: Job, sight: Sight) -> bool:
+def _in_time(job: Job, sight: Snapshot) -> bool:
     """Promise 1: only a look that began after the settle time proves that nothing was made."""
     if job.state is not JobState.UNKNOWN:
         return True

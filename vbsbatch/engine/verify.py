@@ -23,7 +23,7 @@ IN_ERROR = frozenset({"error", "error_deleting"})
 """Statuses of a backup that nobody will restore from and that counts against its volume's 20."""
 
 
-class Fault(StrEnum):
+class DiscrepancyKind(StrEnum):
     """How the cloud differs from the store."""
 
     MISSING = "missing"  # a job succeeded, and its backup is not there
@@ -36,16 +36,16 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Difference:
+class Discrepancy:
     """One job for which cloud and store differ."""
 
     job: Job
-    fault: Fault
+    fault: DiscrepancyKind
     backup_ids: tuple[str, ...] = ()
     status: str | None = None
 
 
-class Shelf:
+class BackupIndex:
     """What the cloud keeps, to be looked up by job."""
 
     def __init__(self, backups: Iterable[Backup]) -> None:
@@ -77,8 +77,8 @@ class Shelf:
 
 
 def differences(
-    jobs: Iterable[Job], shelf: Shelf, *, names_unique: bool, clock_ahead: float
-) -> Iterator[Difference]:
+    jobs: Iterable[Job], shelf: BackupIndex, *, names_unique: bool, clock_ahead: float
+) -> Iterator[Discrepancy]:
     """Every difference, in the order of the jobs; jobs that are under way make none."""
     for job in jobs:
         if job.state in OPEN_STATES:
@@ -89,22 +89,22 @@ def differences(
         if job.state is JobState.SUCCEEDED:
             backup = shelf.named(job)
             if backup is None:
-                yield Difference(job=job, fault=Fault.MISSING, backup_ids=ids)
+                yield Discrepancy(job=job, fault=DiscrepancyKind.MISSING, backup_ids=ids)
             elif backup.status not in AVAILABLE:
-                yield Difference(
+                yield Discrepancy(
                     job=job,
-                    fault=Fault.UNAVAILABLE,
+                    fault=DiscrepancyKind.UNAVAILABLE,
                     backup_ids=(backup.id,),
                     status=backup.status,
                 )
             if len(made) > 1:
-                yield Difference(job=job, fault=Fault.DUPLICATE, backup_ids=ids)
+                yield Discrepancy(job=job, fault=DiscrepancyKind.DUPLICATE, backup_ids=ids)
         elif made:
-            yield Difference(job=job, fault=Fault.UNRECORDED, backup_ids=ids)
+            yield Discrepancy(job=job, fault=DiscrepancyKind.UNRECORDED, backup_ids=ids)
 
 
 def left_in_error(
-    jobs: Iterable[Job], shelf: Shelf, *, names_unique: bool, clock_ahead: float
+    jobs: Iterable[Job], shelf: BackupIndex, *, names_unique: bool, clock_ahead: float
 ) -> Iterator[Backup]:
     """What failed attempts left behind and nobody has deleted; jobs under way may yet do it."""
     for job in jobs:
@@ -115,7 +115,7 @@ def left_in_error(
 
 def differences_of_restores(
     jobs: Iterable[Job], volumes: Mapping[str, CloudVolume]
-) -> Iterator[Difference]:
+) -> Iterator[Discrepancy]:
     """Restored volumes that are gone or in error, and any that is still being restored.
 
     The latter whatever became of its job: one that was given up may be overwritten yet. `volumes`
@@ -126,22 +126,22 @@ def differences_of_restores(
         status = None if volume is None else volume.status or ""
         fault = None
         if status == "restoring-backup" and (job.attempts or job.state is JobState.SUCCEEDED):
-            fault = Fault.RESTORING
+            fault = DiscrepancyKind.RESTORING
         elif job.state is JobState.SUCCEEDED and (status is None or status.startswith("error")):
-            fault = Fault.BROKEN
+            fault = DiscrepancyKind.BROKEN
         if fault is not None:
-            yield Difference(job=job, fault=fault, backup_ids=_source(job), status=status)
+            yield Discrepancy(job=job, fault=fault, backup_ids=_source(job), status=status)
 
 
 def differences_of_deletions(
     jobs: Iterable[Job], backups: Mapping[str, Backup]
-) -> Iterator[Difference]:
+) -> Iterator[Discrepancy]:
     """Deleted backups that the cloud still lists; `backups` are by id."""
     for job in jobs:
         backup = backups.get(job.settings.source_backup_id or "")
         if job.state is JobState.SUCCEEDED and backup is not None and backup.status != "deleting":
-            yield Difference(
-                job=job, fault=Fault.KEPT, backup_ids=_source(job), status=backup.status
+            yield Discrepancy(
+                job=job, fault=DiscrepancyKind.KEPT, backup_ids=_source(job), status=backup.status
             )
 
 

@@ -37,7 +37,7 @@ class Job:
     state: JobState = JobState.WAITING
     attempts: int = 0
     """Create requests sent so far."""
-    free: int = 0
+    uncharged: int = 0
     """How many of `attempts` cost nothing (throttled, refused by an outage, volume busy)."""
     due_at: Elapsed = AT_ONCE
     """While waiting: not to be sent before this."""
@@ -67,7 +67,7 @@ class Job:
     @property
     def charged(self) -> int:
         """Attempts that count against the plan's `retry.attempts`."""
-        return self.attempts - self.free
+        return self.attempts - self.uncharged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,7 +132,7 @@ class RunNoted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class Target:
     """Where a sign-in leads; what is not known is None."""
 
     cloud: str | None = None
@@ -206,9 +206,9 @@ class Run:
     """Backups of this run that an engine found in the cloud and that the store did not know of."""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Target:
         """Where it was started."""
-        return Place(
+        return Target(
             cloud=self.cloud,
             region=self.region,
             project_id=self.project_id,
@@ -286,7 +286,7 @@ def renewed(job: Job) -> Mapping[str, Any]:
     What its last attempt left in the cloud must not be taken for the next one's backup.
     """
     return {
-        "free": job.attempts,
+        "uncharged": job.attempts,
         "due_at": AT_ONCE,
         "intent_at": None,
         "unknown_at": None,

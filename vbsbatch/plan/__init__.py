@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vbsbatch.plan.loading import load
-    from vbsbatch.plan.plan import Plan, Selection
+    from vbsbatch.plan.plan import Plan, VolumeSelection
     from vbsbatch.plan.schema import json_schema
     from vbsbatch.plan.units import parse_duration, parse_rate
-    from vbsbatch.plan.volumes import Seen, Volume
+    from vbsbatch.plan.volumes import PlanVolume, Seen
 
 __all__ = [
     "Plan",
+    "PlanVolume",
     "Seen",
-    "Selection",
-    "Volume",
+    "VolumeSelection",
     "json_schema",
     "load",
     "parse_duration",
@@ -29,8 +29,8 @@ __all__ = [
 _HOMES = {
     "Plan": "plan",
     "Seen": "volumes",
-    "Selection": "plan",
-    "Volume": "volumes",
+    "VolumeSelection": "plan",
+    "PlanVolume": "volumes",
     "json_schema": "schema",
     "load": "loading",
     "parse_duration": "units",

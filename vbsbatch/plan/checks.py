@@ -16,7 +16,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from vbsbatch.model import Rate, Service, Verdict
-from vbsbatch.plan.naming import DEFAULT_TEMPLATE, FIELDS, template_fields
+from vbsbatch.plan.backup_names import DEFAULT_TEMPLATE, FIELDS, template_fields
 from vbsbatch.plan.units import (
     DURATION_PATTERN,
     RATE_PATTERN,
@@ -193,7 +193,7 @@ class Text(Check):
 
 
 @dataclass(frozen=True)
-class Pair(Text):
+class MetadataPair(Text):
     """`KEY=VALUE`, of which the value may be empty."""
 
     def check(self, value: Any) -> str:

@@ -11,18 +11,18 @@ from pydantic import ValidationError
 
 from vbsbatch import model
 from vbsbatch.errors import PlanError, Problem
+from vbsbatch.plan.backup_names import DEFAULT_TEMPLATE, template_fields
 from vbsbatch.plan.checks import kind_of
+from vbsbatch.plan.file_input import read_file, read_stream
 from vbsbatch.plan.findings import Findings, listed
-from vbsbatch.plan.gathering import Gathered, choices
-from vbsbatch.plan.listing import holds_volumes, read_list
-from vbsbatch.plan.naming import DEFAULT_TEMPLATE, template_fields
-from vbsbatch.plan.opening import read_file, read_stream
-from vbsbatch.plan.plan import Plan, Selection
+from vbsbatch.plan.plan import Plan, VolumeSelection
+from vbsbatch.plan.pydantic_messages import report
 from vbsbatch.plan.reading import Document
 from vbsbatch.plan.schema import MAPS, PlanKeys, RetryKeys, SelectionKeys
-from vbsbatch.plan.volumes import NO_CHOICES, Choices, Volume
+from vbsbatch.plan.volume_collector import VolumeCollector, choices
+from vbsbatch.plan.volume_lists import holds_volumes, read_list
+from vbsbatch.plan.volumes import NO_CHOICES, Choices, PlanVolume
 from vbsbatch.plan.wave_checks import check_waves
-from vbsbatch.plan.wording import report
 
 STDIN = "<stdin>"
 """How standard input is called in problems."""
@@ -39,7 +39,7 @@ def load(
     """
     file, data = _plan_text(source, volumes, stdin)
     document = Document(file, data)
-    gathered = Gathered(lambda index: ("volumes", index, "id"))
+    gathered = VolumeCollector(lambda index: ("volumes", index, "id"))
     top = document.read(gathered.add_entry, under="volumes")
     if not isinstance(top, dict) and holds_volumes(data):
         text = "is a list of volumes, not a plan: give it with --volumes, beside a plan"
@@ -70,7 +70,9 @@ def _plan_text(
     return STDIN, read_stream(STDIN, stdin or sys.stdin.buffer)
 
 
-def _plan_keys(top: Any, gathered: Gathered, findings: Findings, *, others: bool) -> dict[str, Any]:
+def _plan_keys(
+    top: Any, gathered: VolumeCollector, findings: Findings, *, others: bool
+) -> dict[str, Any]:
     """What the plan says apart from its volumes; of keys that have problems, nothing."""
     if not isinstance(top, dict):
         findings.add((), f"a plan is a map of keys such as name and volumes, not {kind_of(top)}")
@@ -136,13 +138,13 @@ def _check_retry(retry: RetryKeys | None, said: Any, findings: Findings) -> None
         findings.add(("retry", key), text)
 
 
-def _selection(keys: SelectionKeys) -> Selection:
+def _selection(keys: SelectionKeys) -> VolumeSelection:
     given: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in keys.given().items()
     }
     pairs = (pair.partition("=") for pair in given.pop("metadata", ()))
-    return Selection(**given, metadata=tuple((key, value) for key, _, value in pairs))
+    return VolumeSelection(**given, metadata=tuple((key, value) for key, _, value in pairs))
 
 
 def _listed_volumes(
@@ -150,7 +152,7 @@ def _listed_volumes(
     volumes: str | Path | None,
     keys: dict[str, Any],
     stdin: BinaryIO | None,
-) -> tuple[list[Volume] | None, list[Problem], int]:
+) -> tuple[list[PlanVolume] | None, list[Problem], int]:
     """The volumes of the list that the command line or the plan names, if either does."""
     if volumes is None and "volumes_from" not in keys:
         return None, [], 0
@@ -165,7 +167,7 @@ def _listed_volumes(
     return read_list(file, data)
 
 
-def _plan(source: str | Path, keys: dict[str, Any], volumes: list[Volume]) -> Plan:
+def _plan(source: str | Path, keys: dict[str, Any], volumes: list[PlanVolume]) -> Plan:
     defaults = choices(keys["defaults"].given()) if "defaults" in keys else NO_CHOICES
     names_unique = _names_unique(defaults, volumes)
     return Plan(
@@ -206,7 +208,7 @@ def _settings(keys: dict[str, Any], names_unique: bool) -> model.Settings:
     )
 
 
-def _names_unique(defaults: Choices, volumes: list[Volume]) -> bool:
+def _names_unique(defaults: Choices, volumes: list[PlanVolume]) -> bool:
     """Whether the run's id is in every name: the one part that no other run has."""
     used = {volume.own.backup_name or defaults.backup_name for volume in volumes}
     return all("run" in template_fields(name or DEFAULT_TEMPLATE) for name in used)

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from vbsbatch.model import SETTLE, BackupSettings, Job, OnPreflight, Service, Settings
-from vbsbatch.plan.naming import DEFAULT_TEMPLATE, Names
-from vbsbatch.plan.order import ranks
-from vbsbatch.plan.volumes import Choices, Volume
+from vbsbatch.plan.backup_names import DEFAULT_TEMPLATE, Names
+from vbsbatch.plan.group_order import ranks
+from vbsbatch.plan.volumes import Choices, PlanVolume
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Selection:
+class VolumeSelection:
     """Which of a cloud's volumes a plan was made of: one word of each key fits; empty fits all.
 
     `name` and `exclude` are patterns as in a shell, sizes are in GB.
@@ -40,7 +40,7 @@ class Plan:
     cloud: str | None
     settings: Settings
     defaults: Choices
-    volumes: Sequence[Volume]
+    volumes: Sequence[PlanVolume]
     service: Service | None = None
     """None for whichever the cloud offers."""
     names_unique: bool
@@ -48,7 +48,7 @@ class Plan:
     skip_if_newer_than: float | None = None
     """Seconds: a volume with a newer available backup needs none now."""
     on_preflight: OnPreflight = OnPreflight.FAIL
-    selection: Selection | None = None
+    selection: VolumeSelection | None = None
     settle_said: bool = False
     """Whether the plan says `retry.settle`; else the service does, see `settings_on`."""
 
@@ -104,7 +104,7 @@ class Plan:
         default = numbers.get(self.defaults.wave or "", len(numbers) - 1)
         return [numbers.get(volume.own.wave or "", default) for volume in self.volumes]
 
-    def _values(self, no: int, volume: Volume, run_id: str) -> dict[str, str]:
+    def _values(self, no: int, volume: PlanVolume, run_id: str) -> dict[str, str]:
         """What the fields of a template stand for; a run's id begins with its date."""
         return {
             "plan": self.name,

@@ -28,8 +28,8 @@ from yaml.events import (
 )
 
 from vbsbatch.errors import Problem
+from vbsbatch.plan.file_input import position
 from vbsbatch.plan.findings import COUNTED, SHOWN, Findings, Path, Spot, TooMany
-from vbsbatch.plan.opening import position
 from vbsbatch.plan.units import quoted
 
 MAX_DEPTH = 20

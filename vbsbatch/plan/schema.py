@@ -10,12 +10,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vbsbatch import model
+from vbsbatch.plan.backup_names import DEFAULT_TEMPLATE, FIELDS
 from vbsbatch.plan.checks import (
     AUTO,
     Duration,
+    MetadataPair,
     Name,
     OneOf,
-    Pair,
     RateText,
     RuleVerdict,
     ServiceName,
@@ -25,7 +26,6 @@ from vbsbatch.plan.checks import (
     Whole,
     YesNo,
 )
-from vbsbatch.plan.naming import DEFAULT_TEMPLATE, FIELDS
 from vbsbatch.plan.order_checks import PerZone, TimeOfDay, TimeZone
 
 MAX_TAGS = 10
@@ -238,7 +238,9 @@ class SelectionKeys(Keys):
     """
 
     name: list[Annotated[str, Text(255)]] = _key("Patterns of names, * and ? and [] as in a shell.")
-    metadata: list[Annotated[str, Pair(600)]] = _key("KEY=VALUE; every KEY must have a value here.")
+    metadata: list[Annotated[str, MetadataPair(600)]] = _key(
+        "KEY=VALUE; every KEY must have a value here."
+    )
     status: list[Annotated[str, Text(64)]] = _key("States, such as in-use.")
     az: list[Annotated[str, Text(255)]] = _key("Availability zones.")
     server: list[Annotated[str, Text(255)]] = _key("Names or ids of servers.")

@@ -43,7 +43,7 @@ class Seen:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Volume:
+class PlanVolume:
     """One volume of a plan; volumes that say the same share one `own`."""
 
     id: str

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from vbsbatch.plan.findings import Findings, Path
-from vbsbatch.plan.gathering import Gathered
 from vbsbatch.plan.schema import WaveKeys
 from vbsbatch.plan.units import quoted
+from vbsbatch.plan.volume_collector import VolumeCollector
 
 
 def check_waves(
-    waves: Sequence[WaveKeys], default: str | None, gathered: Gathered | None, findings: Findings
+    waves: Sequence[WaveKeys],
+    default: str | None,
+    gathered: VolumeCollector | None,
+    findings: Findings,
 ) -> None:
     """Each wave has its own name, every wave that is named exists, and no gate guards nothing.
 
@@ -37,7 +40,7 @@ def check_waves(
             findings.add(("waves", index, "name"), text)
 
 
-def _check_volumes(gathered: Gathered, names: Sequence[str], findings: Findings) -> None:
+def _check_volumes(gathered: VolumeCollector, names: Sequence[str], findings: Findings) -> None:
     for volume in gathered.volumes:
         path = ("volumes", gathered.place(volume), "wave")
         _check_wave(volume.own.wave, names, path, findings)

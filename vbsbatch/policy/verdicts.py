@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from vbsbatch.model import BLOCKED, Answer, Rule, Verdict, is_too_fast, names_quota
+from vbsbatch.policy.cinder_messages import ERROR
 from vbsbatch.policy.codes import table
-from vbsbatch.policy.sayings import ERROR
 
 STOPPING_STATUSES = {
     403: "no permission, or a quota is used up",

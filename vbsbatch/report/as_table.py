@@ -41,7 +41,7 @@ _FOLDED = frozenset({"", "PLAN", "CODE", "MEANING", "TOP FAILURE"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Column:
+class TableColumn:
     """One column of the list of jobs; `least` is how narrow a narrow terminal may make it."""
 
     title: str
@@ -50,15 +50,15 @@ class Column:
 
 
 _JOB_COLUMNS = (
-    Column(title="ST"),
-    Column(title="#", right=True),
-    Column(title="VOLUME", least=12),
-    Column(title="HTTP", right=True),
-    Column(title="CODE", least=17),
-    Column(title="ATT", right=True),
-    Column(title="TOOK", right=True),
-    Column(title="NEXT", right=True),
-    Column(title="MESSAGE", least=0),
+    TableColumn(title="ST"),
+    TableColumn(title="#", right=True),
+    TableColumn(title="VOLUME", least=12),
+    TableColumn(title="HTTP", right=True),
+    TableColumn(title="CODE", least=17),
+    TableColumn(title="ATT", right=True),
+    TableColumn(title="TOOK", right=True),
+    TableColumn(title="NEXT", right=True),
+    TableColumn(title="MESSAGE", least=0),
 )
 
 

@@ -4,18 +4,18 @@ The front doors that cost an import stay in their modules: `faults.load_scenario
 `transport.SimulatedTransport`, `virtual.run`.
 """
 
-from vbsbatch.simulator.fleet import fleet
+from vbsbatch.simulator.project_state import SimVolume
+from vbsbatch.simulator.samples import sample_volumes
 from vbsbatch.simulator.scenario import (
     BackupScript,
     Do,
     Fault,
     GatewayLimit,
     Kind,
-    Quota,
     Scenario,
     Services,
+    SimQuota,
 )
-from vbsbatch.simulator.state import Volume
 from vbsbatch.simulator.wire import Fate, SimReply, SimRequest
 from vbsbatch.simulator.world import SimulatedCloud
 
@@ -26,12 +26,12 @@ __all__ = [
     "Fault",
     "GatewayLimit",
     "Kind",
-    "Quota",
     "Scenario",
     "Services",
+    "SimQuota",
     "SimReply",
     "SimRequest",
+    "SimVolume",
     "SimulatedCloud",
-    "Volume",
-    "fleet",
+    "sample_volumes",
 ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from vbsbatch.simulator.call import Call
-from vbsbatch.simulator.native import alike, cut_page, next_link
+from vbsbatch.simulator.native_backups import alike, cut_page, next_link
+from vbsbatch.simulator.project_state import SimVolume, read_id
 from vbsbatch.simulator.scenario import Scenario, Services
-from vbsbatch.simulator.state import Volume, read_id
 from vbsbatch.simulator.wire import SimReply, cinder_time, json_reply, openstack_fault
 
 
@@ -34,7 +34,7 @@ def _list(call: Call, *, detail: bool) -> SimReply:
     return json_reply(200, content)
 
 
-def _matches(call: Call, volume: Volume) -> bool:
+def _matches(call: Call, volume: SimVolume) -> bool:
     query = call.request.query
     if "name" in query and not alike(query["name"], volume.name):
         return False
@@ -50,12 +50,12 @@ def show(call: Call) -> SimReply:
     return json_reply(200, {"volume": _describe(call, volume)})
 
 
-def _summary(call: Call, volume: Volume) -> dict[str, Any]:
+def _summary(call: Call, volume: SimVolume) -> dict[str, Any]:
     own = f"{call.root}/{call.version}/{call.project.id}/volumes/{volume.id}"
     return {"id": volume.id, "name": volume.name, "links": [{"rel": "self", "href": own}]}
 
 
-def _describe(call: Call, volume: Volume) -> dict[str, Any]:
+def _describe(call: Call, volume: SimVolume) -> dict[str, Any]:
     created_at = cinder_time(call.shown(call.start - volume.age))
     attachment = {
         "id": volume.id,
@@ -89,7 +89,7 @@ def _describe(call: Call, volume: Volume) -> dict[str, Any]:
     }
 
 
-def _changed_at(call: Call, volume: Volume) -> float:
+def _changed_at(call: Call, volume: SimVolume) -> float:
     """When its status last changed; of its backups only restores show in it."""
     changed = (call.start - volume.age, volume.restoring_since, volume.restoring_until)
     return max(at for at in changed if at <= call.now)

@@ -6,9 +6,9 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from vbsbatch.simulator.ledger import Ledger
+from vbsbatch.simulator.call_log import CallLog
+from vbsbatch.simulator.project_state import Project, SimBackup, SimJob, SimVolume, new_id
 from vbsbatch.simulator.scenario import Do, Fault, Scenario, Span
-from vbsbatch.simulator.state import Project, SimBackup, SimJob, Volume, new_id
 from vbsbatch.simulator.wire import SimRequest
 
 
@@ -22,7 +22,7 @@ class Call:
     project: Project
     scenario: Scenario
     rng: random.Random
-    ledger: Ledger
+    ledger: CallLog
     start: float
     """When the cloud came to life."""
     version: str = "v3"
@@ -50,7 +50,7 @@ class Call:
 
 def begin_backup(
     call: Call,
-    volume: Volume,
+    volume: SimVolume,
     *,
     name: str | None,
     native: bool,
@@ -112,7 +112,7 @@ def begin_job(
     return job
 
 
-def begin_restore(call: Call, backup: SimBackup, volume: Volume) -> str | None:
+def begin_restore(call: Call, backup: SimBackup, volume: SimVolume) -> str | None:
     """Commit a restore: backup and volume are busy until it is over; the code it fails with."""
     until = call.now + call.draw(call.scenario.backups.duration)
     fault = call.fault

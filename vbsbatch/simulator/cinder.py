@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from vbsbatch.simulator.call import Call, begin_backup
-from vbsbatch.simulator.native import microversion, summary
-from vbsbatch.simulator.state import Volume, read_id
+from vbsbatch.simulator.native_backups import microversion, summary
+from vbsbatch.simulator.project_state import SimVolume, read_id
 from vbsbatch.simulator.wire import SimReply, json_reply, openstack_fault
 
 _METADATA_KEY = re.compile(r"[a-zA-Z0-9_:. /-]{1,255}", re.ASCII)
@@ -64,7 +64,7 @@ def _texts(wanted: dict[str, Any]) -> str:
     return f"{wanted.get('name') or ''}{wanted.get('description') or ''}{metadata}"
 
 
-def _check_volume(call: Call, volume: Volume, wanted: dict[str, Any]) -> SimReply | None:
+def _check_volume(call: Call, volume: SimVolume, wanted: dict[str, Any]) -> SimReply | None:
     status = _status(call, volume)
     if status not in ("available", "in-use"):
         return openstack_fault(
@@ -87,7 +87,7 @@ def _check_volume(call: Call, volume: Volume, wanted: dict[str, Any]) -> SimRepl
     return _check_quota(call, volume)
 
 
-def _status(call: Call, volume: Volume) -> str:
+def _status(call: Call, volume: SimVolume) -> str:
     """The volume's status as the check sees it: what it was a little earlier, where `busy_after`
     says that the check is not atomic."""
     status = call.project.volume_status(volume, call.now)
@@ -97,7 +97,7 @@ def _status(call: Call, volume: Volume) -> str:
     return status if seen or status != "backing-up" else volume.status
 
 
-def _check_quota(call: Call, volume: Volume) -> SimReply | None:
+def _check_quota(call: Call, volume: SimVolume) -> SimReply | None:
     quota = call.scenario.quota
     if quota.backups < 0 and quota.gigabytes < 0:
         return None
@@ -111,7 +111,7 @@ def _check_quota(call: Call, volume: Volume) -> SimReply | None:
     return openstack_fault(413, message, {"retry-after": "0"})
 
 
-def _commit(call: Call, volume: Volume, wanted: dict[str, Any]) -> SimReply:
+def _commit(call: Call, volume: SimVolume, wanted: dict[str, Any]) -> SimReply:
     incremental = bool(wanted.get("incremental"))
     parent = call.project.parent(volume.id, call.now) if incremental else None
     name = wanted.get("name")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from vbsbatch.simulator.call import Call
-from vbsbatch.simulator.native import alike, cut_page, next_link
+from vbsbatch.simulator.native_backups import alike, cut_page, next_link
 from vbsbatch.simulator.wire import SimReply, json_reply, openstack_fault
 
 

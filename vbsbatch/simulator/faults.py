@@ -15,18 +15,18 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from vbsbatch.errors import UsageError
+from vbsbatch.simulator.project_state import read_id
 from vbsbatch.simulator.scenario import (
     BackupScript,
     Do,
     Fault,
     GatewayLimit,
     Kind,
-    Quota,
     Scenario,
     Services,
+    SimQuota,
     Span,
 )
-from vbsbatch.simulator.state import read_id
 
 _USUAL = BackupScript()
 
@@ -165,7 +165,7 @@ class _Document(_Strict):
             busy_after=self.busy_after,
             clock_ahead=self.clock_ahead,
             clock_steps=tuple((step.after, step.by) for step in self.clock_steps),
-            quota=Quota(**self.quota.model_dump()),
+            quota=SimQuota(**self.quota.model_dump()),
             catalog=self.catalog,
             page=self.page,
             links=self.links,

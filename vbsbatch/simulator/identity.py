@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vbsbatch.simulator.ledger import Ledger
+from vbsbatch.simulator.call_log import CallLog
 from vbsbatch.simulator.scenario import Scenario, Services
 from vbsbatch.simulator.signatures import KeyRing, is_signed
 from vbsbatch.simulator.wire import (
@@ -40,7 +40,7 @@ class User:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Token:
+class SimToken:
     """What a sign-in gave out; times by the true clock."""
 
     user: User
@@ -77,13 +77,13 @@ class Identity:
         users: tuple[User, ...],
         keys: KeyRing,
         rng: random.Random,
-        ledger: Ledger,
+        ledger: CallLog,
     ) -> None:
         self.projects = projects
         """Names by id."""
         self.users = users
         self.keys = keys
-        self.tokens: dict[str, Token] = {}
+        self.tokens: dict[str, SimToken] = {}
         self._rng = rng
         self._ledger = ledger
 
@@ -96,12 +96,12 @@ class Identity:
             if after
         }
 
-    def token(self, value: str | None, now: float) -> Token | None:
+    def token(self, value: str | None, now: float) -> SimToken | None:
         """The token of this value, None when it is unknown, revoked or past its life."""
         token = self.tokens.get(value or "")
         return token if token is not None and now < token.expires_at else None
 
-    def proved(self, request: SimRequest, now: float, scenario: Scenario) -> Token | str:
+    def proved(self, request: SimRequest, now: float, scenario: Scenario) -> SimToken | str:
         """The token that a request carries, or is as good as, because it is signed with a key.
 
         For neither, the gateway's words. Plain OpenStack has no gateway and knows no signatures.
@@ -113,7 +113,7 @@ class Identity:
         if isinstance(key, str):
             return key
         project_id = request.headers.get("x-project-id")
-        return Token(
+        return SimToken(
             user=next(user for user in self.users if user.id == key.owner),
             project_id=project_id if project_id in self.projects else None,
             methods=("aksk",),
@@ -229,7 +229,7 @@ class Identity:
         scenario: Scenario,
     ) -> SimReply:
         value = "gAAAAAB" + _random_text(self._rng, 132)
-        token = Token(
+        token = SimToken(
             user=user,
             project_id=project_id,
             methods=methods,
@@ -254,7 +254,7 @@ class Identity:
         content = self._describe(request.base, subject, scenario)
         return json_reply(200, content, {"x-subject-token": value or ""})
 
-    def _describe(self, base: str, token: Token, scenario: Scenario) -> dict[str, Any]:
+    def _describe(self, base: str, token: SimToken, scenario: Scenario) -> dict[str, Any]:
         ahead = scenario.clock_ahead
         content: dict[str, Any] = {
             "methods": list(token.methods),

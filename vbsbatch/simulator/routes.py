@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vbsbatch.simulator import blockstorage, cinder, compute, native, vbs
+from vbsbatch.simulator import blockstorage, cinder, compute, native_backups, vbs
 from vbsbatch.simulator.call import Call
 from vbsbatch.simulator.scenario import Kind, Scenario, Services
 from vbsbatch.simulator.wire import SimReply, SimRequest, openstack_fault
@@ -34,12 +34,12 @@ ROUTES: dict[tuple[str, str], Route] = {
         Kind.RESTORE, vbs.restore, ("v2",), _VBS, changes=True
     ),
     ("GET", "jobs/*"): Route(Kind.JOB, vbs.job, ("v1",), _VBS),
-    ("GET", "backups"): Route(Kind.LIST, native.list_summary),
-    ("GET", "backups/detail"): Route(Kind.LIST, native.list_detail),
-    ("GET", "backups/*"): Route(Kind.BACKUP, native.show),
-    ("DELETE", "backups/*"): Route(Kind.DELETE, native.delete, changes=True),
+    ("GET", "backups"): Route(Kind.LIST, native_backups.list_summary),
+    ("GET", "backups/detail"): Route(Kind.LIST, native_backups.list_detail),
+    ("GET", "backups/*"): Route(Kind.BACKUP, native_backups.show),
+    ("DELETE", "backups/*"): Route(Kind.DELETE, native_backups.delete, changes=True),
     ("POST", "backups"): Route(Kind.CREATE, cinder.create, ("v3",), _CINDER, changes=True),
-    ("POST", "backups/*/restore"): Route(Kind.RESTORE, native.restore, changes=True),
+    ("POST", "backups/*/restore"): Route(Kind.RESTORE, native_backups.restore, changes=True),
     ("GET", "volumes"): Route(Kind.VOLUMES, blockstorage.list_summary),
     ("GET", "volumes/detail"): Route(Kind.VOLUMES, blockstorage.list_detail),
     ("GET", "volumes/*"): Route(Kind.VOLUMES, blockstorage.show),
@@ -57,7 +57,7 @@ _FIXED = frozenset({"detail", "quota"})
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RequestTarget:
     """Where a path leads: a service, the words behind its prefix, and the route if there is one."""
 
     service: str
@@ -75,7 +75,7 @@ class Place:
         return self.parts[3] if len(self.parts) > 3 else ""
 
 
-def find_place(request: SimRequest, services: Services) -> Place:
+def find_place(request: SimRequest, services: Services) -> RequestTarget:
     """Read the path: `/identity/…`, `/{volume,compute}/{version}/{project}/…`, else that of VBS:
     `/{version}/{project}/…`."""
     words = request.path.strip("/").split("/")
@@ -84,13 +84,13 @@ def find_place(request: SimRequest, services: Services) -> Place:
         service, parts = words[0], parts[1:]
     if service == "identity":
         signing_in = request.method == "POST" and parts == ["v3", "auth", "tokens"]
-        return Place(service, parts, Kind.TOKEN if signing_in else Kind.OTHER)
+        return RequestTarget(service, parts, Kind.TOKEN if signing_in else Kind.OTHER)
     shape = _shape(parts[2:])
     route = ROUTES.get((request.method, shape))
     known_version = route is not None and parts[0] in _versions(route, services)
     if route is None or not known_version or not _offered(route, service, services):
-        return Place(service, parts, Kind.OTHER, known=route is None and shape in _SHAPES)
-    return Place(service, parts, route.kind, route, known=True)
+        return RequestTarget(service, parts, Kind.OTHER, known=route is None and shape in _SHAPES)
+    return RequestTarget(service, parts, route.kind, route, known=True)
 
 
 def _shape(words: list[str]) -> str:
@@ -116,7 +116,7 @@ def _offered(route: Route, service: str, services: Services) -> bool:
     return route.handler not in (vbs.create, vbs.quota, vbs.restore, vbs.job)
 
 
-def discovery(request: SimRequest, place: Place, scenario: Scenario) -> SimReply:
+def discovery(request: SimRequest, place: RequestTarget, scenario: Scenario) -> SimReply:
     """The document of a service's versions, which needs no token."""
     parts, service = place.parts, place.service
     outdated = scenario.services is Services.CINDER and "v2" in parts

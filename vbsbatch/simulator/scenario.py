@@ -131,7 +131,7 @@ class GatewayLimit:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Quota:
+class SimQuota:
     """How much the project may keep; -1 for no limit."""
 
     backups: int = -1
@@ -165,7 +165,7 @@ class Scenario:
     """The server's clock minus the true one."""
     clock_steps: tuple[tuple[float, float], ...] = ()
     """When the server's clock is set, in seconds since the cloud began, and by how many seconds."""
-    quota: Quota = Quota()
+    quota: SimQuota = SimQuota()
     catalog: str | None = None
     """Scheme and host that the catalog gives every service but identity; None for our own."""
     page: int = 1000

@@ -18,8 +18,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from vbsbatch.errors import UsageError
 from vbsbatch.private_files import open_private
 from vbsbatch.simulator.app import TRANSPORT, CloudApp
-from vbsbatch.simulator.fleet import fleet
 from vbsbatch.simulator.identity import REGION
+from vbsbatch.simulator.samples import sample_volumes
 from vbsbatch.simulator.scenario import Scenario
 from vbsbatch.simulator.world import SimulatedCloud
 
@@ -30,7 +30,7 @@ KEY_CLOUD = "simulator-aksk"
 """… and of the one that signs requests with an access key."""
 
 
-class SystemClock:
+class SimulatorClock:
     """The machine's wall clock."""
 
     def now(self) -> float:
@@ -92,7 +92,7 @@ def serve(
     file cannot be written.
     """
     cloud = SimulatedCloud(
-        scenario or Scenario(), SystemClock(), seed, volumes=fleet(volumes, seed)
+        scenario or Scenario(), SimulatorClock(), seed, volumes=sample_volumes(volumes, seed)
     )
     with _listen(port) as listener:
         url = f"http://{HOST}:{listener.getsockname()[1]}"

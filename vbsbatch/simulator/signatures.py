@@ -28,7 +28,7 @@ _AUTHORIZATION = re.compile(rf"{_ALGORITHM} Access=(\S+), SignedHeaders=(\S+), S
 
 
 @dataclass(kw_only=True, slots=True)
-class AccessKey:
+class SimAccessKey:
     """A key of the user `owner` (an id), with its failures in a row and until when it is locked."""
 
     ak: str
@@ -40,10 +40,10 @@ class AccessKey:
     locked_until: float = float("-inf")
 
 
-def make_key(owner: str, seed: int, *, temporary: bool = False) -> AccessKey:
+def make_key(owner: str, seed: int, *, temporary: bool = False) -> SimAccessKey:
     """The key of a user; it follows from the seed, so that a restart keeps it."""
     rng = random.Random(f"key {owner} {seed} {temporary}")
-    return AccessKey(
+    return SimAccessKey(
         ak="".join(rng.choices(string.ascii_uppercase + string.digits, k=20)),
         sk="".join(rng.choices(string.ascii_letters + string.digits, k=40)),
         owner=owner,
@@ -63,7 +63,7 @@ class KeyRing:
         """No key that there was so far is good any more."""
         self._keys.clear()
 
-    def check(self, request: SimRequest, now: float) -> AccessKey | str:
+    def check(self, request: SimRequest, now: float) -> SimAccessKey | str:
         """The key that signed a request, or in the gateway's words why it did not."""
         parts = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
         if parts is None:
@@ -86,7 +86,7 @@ def is_signed(request: SimRequest) -> bool:
 
 
 def _fault(
-    request: SimRequest, key: AccessKey, signed: list[str], signature: str, now: float
+    request: SimRequest, key: SimAccessKey, signed: list[str], signature: str, now: float
 ) -> str | None:
     date = request.headers.get("x-sdk-date", "")
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 from vbsbatch.model import CloudJobStatus
 from vbsbatch.simulator.call import Call, begin_backup, begin_job, begin_restore
-from vbsbatch.simulator.state import BACKUPS_PER_VOLUME, SimJob, Volume, new_id, read_id
+from vbsbatch.simulator.project_state import BACKUPS_PER_VOLUME, SimJob, SimVolume, new_id, read_id
 from vbsbatch.simulator.wire import SimReply, json_reply, vbs_error, zulu_time
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
@@ -64,7 +64,7 @@ def create(call: Call) -> SimReply:
     return json_reply(200, {"job_id": _commit(call, volume, wanted).id})
 
 
-def _commit(call: Call, volume: Volume, wanted: dict[str, Any]) -> SimJob:
+def _commit(call: Call, volume: SimVolume, wanted: dict[str, Any]) -> SimJob:
     full = (wanted.get("extend_param") or {}).get("FullBackup", "false").lower() == "true"
     parent = None if full else call.project.parent(volume.id, call.now)
     note = {"DESC": wanted.get("description") or "", "INC": int(parent is not None)}
@@ -148,7 +148,7 @@ def _check_extras(wanted: dict[str, Any]) -> str | None:
     return None if snapshot_id is None or read_id(snapshot_id) else "VolumeBackup.0002"
 
 
-def _check_volume(call: Call, volume: Volume) -> SimReply | None:
+def _check_volume(call: Call, volume: SimVolume) -> SimReply | None:
     """One creation per disk, its state, the 20 per disk, the quota: in this order."""
     if call.project.being_made(volume.id, call.now):
         return refuse("VolumeBackup.0013")

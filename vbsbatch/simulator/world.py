@@ -14,15 +14,15 @@ from email.utils import formatdate
 from functools import lru_cache
 from typing import Any, Protocol
 
-from vbsbatch.simulator import native, vbs
+from vbsbatch.simulator import native_backups, vbs
 from vbsbatch.simulator.call import Call
-from vbsbatch.simulator.faulting import FaultBook, SlidingWindow
-from vbsbatch.simulator.identity import Identity, Token, make_user
-from vbsbatch.simulator.ledger import Ledger
-from vbsbatch.simulator.routes import DISCOVERED, Place, discovery, find_place
+from vbsbatch.simulator.call_log import CallLog
+from vbsbatch.simulator.fault_injection import FaultBook, SlidingWindow
+from vbsbatch.simulator.identity import Identity, SimToken, make_user
+from vbsbatch.simulator.project_state import Project, SimBackup, SimVolume, new_id, read_id
+from vbsbatch.simulator.routes import DISCOVERED, RequestTarget, discovery, find_place
 from vbsbatch.simulator.scenario import Do, Fault, Kind, Scenario, Services
 from vbsbatch.simulator.signatures import KeyRing
-from vbsbatch.simulator.state import Project, SimBackup, Volume, new_id, read_id
 from vbsbatch.simulator.wire import (
     Fate,
     SimReply,
@@ -64,7 +64,7 @@ _PROXY_PAGE = (
 )
 
 
-class Clock(Protocol):
+class SimClock(Protocol):
     """The true time."""
 
     def now(self) -> float:
@@ -77,13 +77,13 @@ class _Arrival:
     """A request on arrival: where it leads and what it would create."""
 
     request: SimRequest
-    place: Place
+    place: RequestTarget
     now: float
     content: Any
     volume_id: str | None
     name: str | None
     fault: Fault | None = None
-    token: Token | None = None
+    token: SimToken | None = None
 
 
 class SimulatedCloud:
@@ -95,14 +95,14 @@ class SimulatedCloud:
     def __init__(
         self,
         scenario: Scenario,
-        clock: Clock,
+        clock: SimClock,
         seed: int = 1,
         *,
-        volumes: Iterable[Volume] = (),
+        volumes: Iterable[SimVolume] = (),
     ) -> None:
         self.clock = clock
         self.start = clock.now()
-        self.ledger = Ledger()
+        self.ledger = CallLog()
         self._rng = random.Random(f"cloud {seed}")
         names = random.Random(f"projects {seed}")
         self.project = Project(f"{names.getrandbits(128):032x}", "simulator", volumes)
@@ -168,7 +168,7 @@ class SimulatedCloud:
         arrival = _Arrival(request, place, now, content, volume_id, wanted.get("name"))
         known_id = volume_id if isinstance(volume_id, str) else None
         arrival.fault = self._faults.pick(
-            place.kind, known_id, now, entries=native.entries_asked(request)
+            place.kind, known_id, now, entries=native_backups.entries_asked(request)
         )
         if arrival.fault is not None and arrival.fault.do in _FORGETS:
             arrival.request = forgetful(request, _FORGETS[arrival.fault.do])
@@ -188,7 +188,7 @@ class SimulatedCloud:
         if place.route is None:
             return self._no_such_path(place), None
         refusal = self._check_token(arrival) or self._check_limit(arrival)
-        refusal = refusal or native.check_version(request, self.scenario)
+        refusal = refusal or native_backups.check_version(request, self.scenario)
         if refusal is not None:
             return refusal, None
         call = self._call(arrival)
@@ -240,7 +240,7 @@ class SimulatedCloud:
         message = f"The throttling threshold has been reached: policy user over ratelimit,{limit}"
         return gateway_error(429, "APIG.0308", message, self._request_id(), headers)
 
-    def _no_such_path(self, place: Place) -> SimReply:
+    def _no_such_path(self, place: RequestTarget) -> SimReply:
         if place.known:
             return openstack_fault(405, "The method is not allowed for this resource.")
         if place.service in DISCOVERED or self.scenario.services is Services.CINDER:
@@ -404,7 +404,7 @@ def _redirected(fault: Fault, request: SimRequest) -> SimReply:
     return SimReply(fault.status or 302, b"", {"location": to})
 
 
-def _forbidden(place: Place) -> SimReply:
+def _forbidden(place: RequestTarget) -> SimReply:
     if place.service == "vbs":
         return vbs.refuse("VolumeBackup.0042", 403)
     return openstack_fault(403, "Policy does not allow this request to be performed.")

@@ -4,16 +4,16 @@
 tests and simulation, `MemoryStore`, is in `vbsbatch.store.memory`.
 """
 
-from vbsbatch.store.place import db_option, default_path
-from vbsbatch.store.reading import Event, Mark, Reader
-from vbsbatch.store.selection import Selection, SelectionError
+from vbsbatch.store.paths import db_option, default_path
+from vbsbatch.store.reading import Event, Reader, ReadPosition
+from vbsbatch.store.selection import JobSelection, SelectionError
 from vbsbatch.store.store import Store
 
 __all__ = [
     "Event",
-    "Mark",
+    "JobSelection",
+    "ReadPosition",
     "Reader",
-    "Selection",
     "SelectionError",
     "Store",
     "db_option",

@@ -33,10 +33,10 @@ from vbsbatch.model import (
     Wall,
     check_move,
 )
-from vbsbatch.store import statements
-from vbsbatch.store.entry import Acknowledged, Entry, ms
+from vbsbatch.store import journal_sql
+from vbsbatch.store.concurrency_caps import ConcurrencyCaps
 from vbsbatch.store.opening import BUSY_TIMEOUT, connect
-from vbsbatch.store.room import Room
+from vbsbatch.store.row_checks import Row, json_object, one_of, rows_of
 from vbsbatch.store.rows import (
     attempt_row,
     by_wave,
@@ -48,8 +48,8 @@ from vbsbatch.store.rows import (
     told_by_attempt,
 )
 from vbsbatch.store.schema import STATES
-from vbsbatch.store.selection import Selection
-from vbsbatch.store.typed import Row, json_object, one_of, rows_of
+from vbsbatch.store.selection import JobSelection
+from vbsbatch.store.write_ops import Acknowledged, Entry, ms
 from vbsbatch.store.writer import Writer
 
 _COMMAND = Row("commands", ("id", "verb", "argument", "asked_by", "asked_at"))
@@ -149,13 +149,13 @@ class SqliteJournal:
                     events.append(entry)
                 case Acknowledged(command=command, at=at, result=result):
                     answer = (ms(at), storable(result), command.id)
-                    db.execute(statements.ACKNOWLEDGE, answer).close()
+                    db.execute(journal_sql.ACKNOWLEDGE, answer).close()
                 case Job():
                     jobs[entry.no] = entry
         rows = [(no, *mutable_row(job)) for no, job in jobs.items()]
-        statements.update_jobs(db, self._run, rev, rows)
-        statements.insert_attempts(db, self._run, [attempt_row(*entry) for entry in attempts])
-        statements.insert_events(db, self._run, [event_row(event) for event in events])
+        journal_sql.update_jobs(db, self._run, rev, rows)
+        journal_sql.insert_attempts(db, self._run, [attempt_row(*entry) for entry in attempts])
+        journal_sql.insert_events(db, self._run, [event_row(event) for event in events])
 
     # Waited for
 
@@ -173,9 +173,9 @@ class SqliteJournal:
         withdrawn = {"run": self._run, "at": ms(at), "result": WITHDRAWN}
 
         def begin(db: Connection, rev: int) -> None:
-            db.execute(statements.LEFT_BEHIND, withdrawn).close()
-            db.execute(statements.BEGIN_WAITS, values).close()
-            db.execute(statements.BEGUN, (ahead, ms(at), self._run)).close()
+            db.execute(journal_sql.LEFT_BEHIND, withdrawn).close()
+            db.execute(journal_sql.BEGIN_WAITS, values).close()
+            db.execute(journal_sql.BEGUN, (ahead, ms(at), self._run)).close()
 
         await self._writer.wait(begin, writes=True)
 
@@ -190,7 +190,7 @@ class SqliteJournal:
             if jobs:
                 numbers = json.dumps([job.no for job in jobs])
                 values = {**times, "rev": rev, "run": self._run, "numbers": numbers}
-                db.execute(statements.CLAIM, values).close()
+                db.execute(journal_sql.CLAIM, values).close()
             return jobs
 
         jobs = await self._writer.wait(claim, writes=True)
@@ -201,25 +201,25 @@ class SqliteJournal:
     ) -> list[Job]:
         """The next due jobs, as a claim leaves them."""
         values: dict[str, Any] = {"run": self._run, **times}
-        query = statements.CANDIDATES if self._limits.capped else statements.CLAIMABLE
+        query = journal_sql.CANDIDATES if self._limits.capped else journal_sql.CLAIMABLE
         if least_tried:
-            query = statements.LEAST_TRIED_FIRST[query]
+            query = journal_sql.LEAST_TRIED_FIRST[query]
         if not self._limits.capped:
             return self._jobs(_one(db, query, values | {"limit": limit}))
-        room, taken, page = self._room(db), list[int](), [[None]] * statements.PAGE
-        while len(taken) < limit and len(page) == statements.PAGE:
+        room, taken, page = self._room(db), list[int](), [[None]] * journal_sql.PAGE
+        while len(taken) < limit and len(page) == journal_sql.PAGE:
             passed_over = self._full(room) | {"taken": json.dumps(taken)}
             page = rows_of(_one(db, query, values | passed_over))
             for no, group, az in page:
                 if len(taken) < limit and room.take(group, az):
                     taken.append(no)
         values |= {"taken": json.dumps(taken)}
-        return self._jobs(_one(db, statements.CLAIMABLE_ONES, values)) if taken else []
+        return self._jobs(_one(db, journal_sql.CLAIMABLE_ONES, values)) if taken else []
 
-    def _room(self, db: Connection) -> Room:
-        return Room(self._limits, rows_of(_one(db, statements.OPEN_BY, (self._run,))))
+    def _room(self, db: Connection) -> ConcurrencyCaps:
+        return ConcurrencyCaps(self._limits, rows_of(_one(db, journal_sql.OPEN_BY, (self._run,))))
 
-    def _full(self, room: Room) -> dict[str, Any]:
+    def _full(self, room: ConcurrencyCaps) -> dict[str, Any]:
         """What the statements under caps need to know."""
         groups, azs = json.dumps(room.full_groups()), json.dumps(room.full_azs())
         return {"run": self._run, "groups": groups, "azs": azs}
@@ -236,11 +236,11 @@ class SqliteJournal:
         """The earliest `due_at` of a waiting job; see `engine.ports.Journal.next_due`."""
 
         def next_due(db: Connection, rev: int) -> int | None:
-            others = _one(db, statements.OTHERS_OPEN, (self._run,))
-            query = statements.NEXT_DUE_NOT_HELD if others else statements.NEXT_DUE
+            others = _one(db, journal_sql.OTHERS_OPEN, (self._run,))
+            query = journal_sql.NEXT_DUE_NOT_HELD if others else journal_sql.NEXT_DUE
             values: dict[str, Any] = {"run": self._run}
             if self._limits.capped:
-                query, values = statements.WITHIN[query], self._full(self._room(db))
+                query, values = journal_sql.WITHIN[query], self._full(self._room(db))
             due: int | None = _one(db, query, values)
             return due
 
@@ -251,9 +251,9 @@ class SqliteJournal:
         """Due jobs that wait for another run's open job, with that run, in plan order."""
 
         def blocked(db: Connection, rev: int) -> str:
-            others = _one(db, statements.OTHERS_OPEN, (self._run,))
+            others = _one(db, journal_sql.OTHERS_OPEN, (self._run,))
             values = {"run": self._run, "now": ms(now)}
-            found = _one(db, statements.BLOCKED, values) if others else "[]"
+            found = _one(db, journal_sql.BLOCKED, values) if others else "[]"
             return str(found)
 
         found = rows_of(await self._writer.wait(blocked, writes=False))
@@ -264,19 +264,19 @@ class SqliteJournal:
     async def jobs_in(self, states: Sequence[JobState], *, limit: int | None = None) -> list[Job]:
         """Jobs of this run in any of `states`, in plan order."""
         chosen = frozenset(states)
-        query = statements.OPEN_PAGE if chosen <= OPEN_STATES else statements.SELECTED_PAGE
-        return await self._pages(query, Selection(states=chosen), limit)
+        query = journal_sql.OPEN_PAGE if chosen <= OPEN_STATES else journal_sql.SELECTED_PAGE
+        return await self._pages(query, JobSelection(states=chosen), limit)
 
     async def select(self, argument: Mapping[str, object]) -> list[Job]:
         """Jobs that a command's argument names, in plan order; may raise `SelectionError`."""
-        return await self._pages(statements.SELECTED_PAGE, Selection.of(argument), None)
+        return await self._pages(journal_sql.SELECTED_PAGE, JobSelection.of(argument), None)
 
-    async def _pages(self, query: str, selection: Selection, limit: int | None) -> list[Job]:
+    async def _pages(self, query: str, selection: JobSelection, limit: int | None) -> list[Job]:
         def pages(db: Connection, rev: int) -> list[Job]:
             jobs: list[Job] = []
             asked, named = selection.by_pages()
-            parameters = statements.selection_parameters(asked) | {"run": self._run}
-            after = statements.FIRST
+            parameters = journal_sql.selection_parameters(asked) | {"run": self._run}
+            after = journal_sql.FIRST
             for size in _sizes(limit):
                 page = self._jobs(_one(db, query, parameters | {"after": after, "limit": size}))
                 jobs += filter(named, page)
@@ -291,39 +291,39 @@ class SqliteJournal:
         """Waiting jobs whose backups bear one of these names, in plan order."""
         values = (self._run, json.dumps(list(names)))
         return await self._writer.wait(
-            lambda db, rev: self._jobs(_one(db, statements.NAMED, values)), writes=False
+            lambda db, rev: self._jobs(_one(db, journal_sql.NAMED, values)), writes=False
         )
 
     async def counts(self) -> Mapping[JobState, int]:
         """How many jobs are in each state."""
-        query = statements.COUNTS
+        query = journal_sql.COUNTS
         found = await self._writer.wait(lambda db, rev: _one(db, query, (self._run,)), writes=False)
         return {one_of(STATES, state, "a state"): jobs for state, jobs in rows_of(found)}
 
     async def wave_counts(self) -> Mapping[int, Mapping[JobState, int]]:
         """How many jobs of each wave are in each state."""
-        query = statements.WAVES
+        query = journal_sql.WAVES
         found = await self._writer.wait(lambda db, rev: _one(db, query, (self._run,)), writes=False)
         return by_wave(found)
 
     async def open_wave(self, wave: int) -> None:
         """Record up to which wave jobs may be claimed; durable when it returns."""
-        await self._do(statements.OPEN_WAVE, (wave, self._run))
+        await self._do(journal_sql.OPEN_WAVE, (wave, self._run))
 
     async def retrying(self) -> int:
         """How many waiting jobs have been tried before."""
-        query = statements.RETRYING
+        query = journal_sql.RETRYING
         found = await self._writer.wait(lambda db, rev: _one(db, query, (self._run,)), writes=False)
         return int(found)
 
     async def commands(self, at: Wall) -> list[Command]:
         """Take the commands that nobody has taken or withdrawn yet, oldest first."""
-        query = statements.COMMANDS
+        query = journal_sql.COMMANDS
 
         def take(db: Connection, rev: int) -> str:
             found = str(_one(db, query, (self._run,)))
             numbers = json.dumps([row[0] for row in rows_of(found)])
-            db.execute(statements.TAKE, (ms(at), numbers)).close()
+            db.execute(journal_sql.TAKE, (ms(at), numbers)).close()
             return found
 
         found = await self._writer.wait(lambda db, rev: _one(db, query, (self._run,)), writes=False)
@@ -352,11 +352,11 @@ class SqliteJournal:
     ) -> None:
         """Record that the engine lives; see `engine.ports.Journal.heartbeat`."""
         told = (ms(clock_step), rate_text(rate), create_calls, read_calls, adopted)
-        await self._do(statements.HEARTBEAT, (ms(at), *told, self._run))
+        await self._do(journal_sql.HEARTBEAT, (ms(at), *told, self._run))
 
     async def deadline(self, at: Wall) -> None:
         """Record after which time no create is to be sent."""
-        await self._do(statements.DEADLINE, (ms(at), self._run))
+        await self._do(journal_sql.DEADLINE, (ms(at), self._run))
 
     async def run_state(self, state: RunState, at: Wall, reason: str | None = None) -> None:
         """Record the run's state, and whose process drives it while one does."""
@@ -369,7 +369,7 @@ class SqliteJournal:
             "pid": os.getpid(),
             "host": socket.gethostname(),
         }
-        await self._do(statements.RUN_STATE, values)
+        await self._do(journal_sql.RUN_STATE, values)
 
     async def _do(self, statement: str, values: Any) -> None:
         await self._writer.wait(lambda db, rev: db.execute(statement, values).close(), writes=True)
@@ -382,7 +382,7 @@ def _sizes(limit: int | None) -> Iterator[int]:
     """Page after page: how many jobs to ask for until the limit is reached."""
     left = limit
     while left is None or left > 0:
-        size = statements.PAGE if left is None else min(statements.PAGE, left)
+        size = journal_sql.PAGE if left is None else min(journal_sql.PAGE, left)
         yield size
         left = None if left is None else left - size
 

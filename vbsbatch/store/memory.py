@@ -38,9 +38,9 @@ from vbsbatch.model import (
     Wall,
     check_move,
 )
-from vbsbatch.store.entry import Acknowledged, Entry, begun_as, ms
-from vbsbatch.store.room import Room
-from vbsbatch.store.selection import Selection
+from vbsbatch.store.concurrency_caps import ConcurrencyCaps
+from vbsbatch.store.selection import JobSelection
+from vbsbatch.store.write_ops import Acknowledged, Entry, begun_as, ms
 
 EPOCH = Wall(0.0)
 
@@ -278,10 +278,10 @@ class MemoryJournal:
                 return
             yield self._kept.jobs[no]
 
-    def _room(self) -> Room:
+    def _room(self) -> ConcurrencyCaps:
         limits = self._kept.run.settings.limits
         open_jobs = self._kept.in_states(OPEN_STATES) if limits.capped else []
-        return Room(limits, [(job.group, job.az, 1) for job in open_jobs])
+        return ConcurrencyCaps(limits, [(job.group, job.az, 1) for job in open_jobs])
 
     def _holder(self, job: Job) -> str | None:
         return self.store.holder(job.volume_id, self.run_id)
@@ -372,7 +372,7 @@ class MemoryJournal:
 
     async def select(self, argument: Mapping[str, object]) -> list[Job]:
         """Jobs that a command's argument names, in plan order; may raise `SelectionError`."""
-        selection = Selection.of(argument)
+        selection = JobSelection.of(argument)
         await self._in_order()
         return [job for _, job in sorted(self._kept.jobs.items()) if selection.fits(job)]
 

@@ -18,12 +18,12 @@ from urllib.parse import quote
 from vbsbatch.errors import StoreUnusable
 from vbsbatch.model import near_path
 from vbsbatch.private_files import make_folders
-from vbsbatch.store import locks, names
+from vbsbatch.store import file_aliases, locks
 from vbsbatch.store.descriptors import Hold, hold
-from vbsbatch.store.failures import DAMAGED, unusable
+from vbsbatch.store.file_owner import doubt
 from vbsbatch.store.foreign_schema import check_schema
 from vbsbatch.store.schema import APPLICATION_ID, CLOCKS, HOLDER, ORDER, PLACE, TABLES
-from vbsbatch.store.strangers import doubt
+from vbsbatch.store.sqlite_errors import DAMAGED, unusable
 from vbsbatch.store.views import VIEWS
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _bring_to_this_version(path: Path, file: Hold, *, readonly: bool) -> None:
         _check_writable(path)
         _check_owner(path)
     unlocked = missing is not None and missing.for_sqlite
-    if unlocked and _size(names.log_of(path)):
+    if unlocked and _size(file_aliases.log_of(path)):
         raise StoreUnusable(
             f"the file system of {path} has no locks, and the newest changes are in its -wal file: "
             "copy both to a local disk, and name the copy with --db"
@@ -181,7 +181,7 @@ def _check_kind(path: Path) -> None:
 
 def _check_file(path: Path, file: Hold, *, create: bool) -> None:
     """What can be told before SQLite opens the file, from its one descriptor."""
-    names.check(path, file)
+    file_aliases.check(path, file)
     size = os.fstat(file.descriptor).st_size
     if size == 0 and create:
         return
@@ -192,7 +192,7 @@ def _check_file(path: Path, file: Hold, *, create: bool) -> None:
         raise StoreUnusable(f"{path} belongs to another application: name another with --db")
     # SQLite notices whole pages that are missing, and takes what the last one lacks for zeros.
     page = 65536 if head[16:18] == b"\0\1" else int.from_bytes(head[16:18])
-    if page and size % page and not names.log_of(path).exists():
+    if page and size % page and not file_aliases.log_of(path).exists():
         raise StoreUnusable(DAMAGED.format(path=path))
 
 

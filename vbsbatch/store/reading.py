@@ -22,10 +22,10 @@ from vbsbatch.model import (
     Settings,
     Wall,
 )
-from vbsbatch.store import locks, queries, statements
+from vbsbatch.store import journal_sql, locks, read_sql
 from vbsbatch.store.descriptors import hold
-from vbsbatch.store.failures import translated
 from vbsbatch.store.opening import connect
+from vbsbatch.store.row_checks import Row, check_run_id, damaged, one_of
 from vbsbatch.store.rows import (
     by_wave,
     cloud_time,
@@ -36,11 +36,11 @@ from vbsbatch.store.rows import (
     wall_time,
 )
 from vbsbatch.store.schema import STATES
-from vbsbatch.store.selection import Selection
+from vbsbatch.store.selection import JobSelection
 from vbsbatch.store.settings import read_settings
-from vbsbatch.store.typed import Row, check_run_id, damaged, one_of
+from vbsbatch.store.sqlite_errors import translated
 
-_RUN = Row("runs", queries.RUN_COLUMNS.replace(",", " ").split())
+_RUN = Row("runs", read_sql.RUN_COLUMNS.replace(",", " ").split())
 _EVENT = Row("events", ("id", "at", "job", "kind", "text"), kind=(str, int))
 
 _ANSWER = Row("attempts", ("http_status", "code", "number"))
@@ -65,7 +65,7 @@ class Event:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Mark:
+class ReadPosition:
     """How far a follower has read: changes after it are new to them."""
 
     rev: int = 0
@@ -126,29 +126,29 @@ class Reader:
 
     def runs(self) -> list[Run]:
         """All runs, newest first."""
-        return [self._run(row) for row in self._rows(queries.RUNS)]
+        return [self._run(row) for row in self._rows(read_sql.RUNS)]
 
     def run(self, ref: str) -> Run:
         """The run that `ref` names: an id, the beginning of just one id, or `latest`.
 
         `UsageError` otherwise, with the ids that it may have meant.
         """
-        ids = [row[0] for row in self._rows(queries.RUN_IDS)]
+        ids = [row[0] for row in self._rows(read_sql.RUN_IDS)]
         if not ids:
             raise UsageError(f"there is no run in {self.path} yet")
         run_id = ids[0] if ref == "latest" else _resolve(ref, ids)
-        return self._run(next(self._rows(queries.RUN, (run_id,))))
+        return self._run(next(self._rows(read_sql.RUN, (run_id,))))
 
     def newest_unfinished(self) -> Run | None:
         """The newest run that has not ended, if there is one."""
-        for (run_id,) in self._rows(queries.NEWEST_UNFINISHED):
+        for (run_id,) in self._rows(read_sql.NEWEST_UNFINISHED):
             return self.run(run_id)
         return None
 
     def sending_rate(self, run_id: str) -> Rate | None:
         """The rate at which the run's engine last said it sends."""
         self._about(run_id)
-        return read_rate(next(self._rows(queries.RUN, (run_id,)))[-1])
+        return read_rate(next(self._rows(read_sql.RUN, (run_id,)))[-1])
 
     def _run(self, row: Any) -> Run:
         _RUN.check(row)
@@ -211,7 +211,7 @@ class Reader:
 
     def _about(self, run_id: str) -> _Known:
         if run_id not in self._known:
-            for row in self._rows(queries.RUN, (run_id,)):
+            for row in self._rows(read_sql.RUN, (run_id,)):
                 known = _Known(number=row[0], defaults=read_backup_settings(row[-2]))
                 self._known[run_id] = known
         if run_id not in self._known:
@@ -222,12 +222,12 @@ class Reader:
 
     def counts(self, run_id: str) -> dict[JobState, int]:
         """How many jobs of the run are in each state; states without a job are absent."""
-        rows = self._rows(queries.COUNTS, (self._about(run_id).number,))
+        rows = self._rows(read_sql.COUNTS, (self._about(run_id).number,))
         return {one_of(STATES, state, "a state"): jobs for state, jobs in rows}
 
     def wave_counts(self, run_id: str) -> Mapping[int, Mapping[JobState, int]]:
         """The same for each wave, by its index."""
-        return by_wave(self._value(statements.WAVES, (self._about(run_id).number,)))
+        return by_wave(self._value(journal_sql.WAVES, (self._about(run_id).number,)))
 
     def jobs(
         self,
@@ -240,31 +240,31 @@ class Reader:
         after: int | None = None,
         limit: int | None = None,
     ) -> Iterator[Job]:
-        """Jobs in plan order, one by one; an empty criterion is none. See `Selection` for 0 and "".
+        """Jobs in plan order, one by one; an empty criterion is none; see `JobSelection`.
 
         `after` is the number of the job before the first. They are read page by page, each as it
         is at that moment: whoever takes them may be slow (a pager waits for a key, for hours), and
         a query that is left open keeps the write-ahead log from being emptied.
         """
-        selection = Selection(
+        selection = JobSelection(
             states=frozenset(states) or None,
             status=frozenset(statuses) or None,
             codes=frozenset(codes) or None,
             volumes=frozenset(volumes) or None,
         )
-        first = statements.FIRST if after is None else after
-        size = statements.PAGE if limit is None else max(1, min(limit, statements.PAGE))
+        first = journal_sql.FIRST if after is None else after
+        size = journal_sql.PAGE if limit is None else max(1, min(limit, journal_sql.PAGE))
         pages = self._pages(self._about(run_id), selection, first, size)
         return islice(chain.from_iterable(pages), limit)
 
     def _pages(
-        self, known: _Known, selection: Selection, after: int, size: int
+        self, known: _Known, selection: JobSelection, after: int, size: int
     ) -> Iterator[list[Job]]:
         asked, named = selection.by_pages()
-        parameters = statements.selection_parameters(asked) | {"run": known.number, "limit": size}
+        parameters = journal_sql.selection_parameters(asked) | {"run": known.number, "limit": size}
         full = True
         while full:
-            rows = list(self._rows(statements.SELECTED, parameters | {"after": after}))
+            rows = list(self._rows(journal_sql.SELECTED, parameters | {"after": after}))
             jobs = self._read_jobs(rows, known)
             yield list(filter(named, jobs))
             full = len(jobs) == size
@@ -272,38 +272,38 @@ class Reader:
 
     def _read_jobs(self, rows: Iterable[Any], known: _Known) -> list[Job]:
         """The jobs, with the times of their engine's clock as the machine's clock shows them."""
-        step = self._value(queries.CLOCK_STEP, (known.number,)) / 1000
+        step = self._value(read_sql.CLOCK_STEP, (known.number,)) / 1000
         return [read_job(row, known.defaults, step) for row in rows]
 
     def job(self, run_id: str, no: int) -> Job:
         """One job of the run."""
         known = self._about(run_id)
-        for row in self._rows(queries.JOB, (known.number, no)):
+        for row in self._rows(read_sql.JOB, (known.number, no)):
             return self._read_jobs([row], known)[0]
         raise UsageError(f"run {run_id} has no job {no}")
 
     def failures(self, run_id: str) -> list[tuple[int | None, str | None, int]]:
         """HTTP status, code and number of the failed jobs, the most frequent first."""
-        rows = self._rows(queries.FAILURES, (self._about(run_id).number,))
+        rows = self._rows(read_sql.FAILURES, (self._about(run_id).number,))
         return [(status, code, jobs) for status, code, jobs in _ANSWER.checked(rows)]
 
     def answers(self, run_id: str) -> list[tuple[int | None, str | None, int]]:
         """HTTP status, code and number of all answers to creates, the most frequent first."""
-        rows = self._rows(queries.ANSWERS, (self._about(run_id).number,))
+        rows = self._rows(read_sql.ANSWERS, (self._about(run_id).number,))
         return [(status, code, answers) for status, code, answers in _ANSWER.checked(rows)]
 
     def retrying(self, run_id: str) -> int:
         """How many waiting jobs have been tried before."""
-        return int(self._value(statements.RETRYING, (self._about(run_id).number,)))
+        return int(self._value(journal_sql.RETRYING, (self._about(run_id).number,)))
 
     def attempts(self, run_id: str, no: int) -> list[Attempt]:
         """The recorded attempts of one job, in the order of their numbers."""
-        rows = self._rows(queries.ATTEMPTS, (self._about(run_id).number, no))
+        rows = self._rows(read_sql.ATTEMPTS, (self._about(run_id).number, no))
         return [read_attempt(row) for row in rows]
 
     def attempt_total(self, run_id: str) -> int:
         """Create requests of the whole run."""
-        return int(self._value(queries.ATTEMPT_TOTAL, (self._about(run_id).number,)))
+        return int(self._value(read_sql.ATTEMPT_TOTAL, (self._about(run_id).number,)))
 
     # History and changes
 
@@ -317,7 +317,7 @@ class Reader:
             "limit": -1 if limit is None else limit,
             "job": no,
         }
-        return map(read_event, self._rows(queries.EVENTS, page))
+        return map(read_event, self._rows(read_sql.EVENTS, page))
 
     def data_version(self) -> int:
         """A number that changes when anybody else has written to the file; costs microseconds.
@@ -329,28 +329,28 @@ class Reader:
             raise StoreFailed(f"{self.path} is gone: it was moved or deleted")
         return int(self._value("PRAGMA data_version"))
 
-    def mark(self) -> Mark:
+    def mark(self) -> ReadPosition:
         """Now: what follows is new."""
         with self._snapshot():
             return self._mark()
 
-    def _mark(self) -> Mark:
-        return Mark(
-            rev=self._value(queries.LAST_REV),
-            event=self._value(queries.LAST_EVENT),
+    def _mark(self) -> ReadPosition:
+        return ReadPosition(
+            rev=self._value(read_sql.LAST_REV),
+            event=self._value(read_sql.LAST_EVENT),
         )
 
-    def changed(self, run_id: str, since: Mark) -> tuple[Mark, list[Job]]:
+    def changed(self, run_id: str, since: ReadPosition) -> tuple[ReadPosition, list[Job]]:
         """The jobs that changed since the mark, in plan order, and the mark to ask with next."""
         known = self._about(run_id)
         parameters = {"run": known.number, "rev": since.rev, "event": since.event}
         with self._snapshot():
-            rows = self._rows(queries.CHANGED, parameters)
+            rows = self._rows(read_sql.CHANGED, parameters)
             return self._mark(), self._read_jobs(rows, known)
 
     def command_result(self, command_id: int) -> str | None:
         """What became of a command, None while nobody acknowledged it."""
-        for (result,) in self._rows(queries.COMMAND_RESULT, (command_id,)):
+        for (result,) in self._rows(read_sql.COMMAND_RESULT, (command_id,)):
             return str(result)
         return None
 

@@ -24,10 +24,10 @@ from vbsbatch.model import (
     Verdict,
     Wall,
 )
-from vbsbatch.store.entry import ms
+from vbsbatch.store.row_checks import Row, damaged, one_of, rows_of
 from vbsbatch.store.schema import STATES, VERDICTS
-from vbsbatch.store.typed import Row, damaged, one_of, rows_of
 from vbsbatch.store.views import hex_text, request_text, uuid_text
+from vbsbatch.store.write_ops import ms
 
 STATE_NUMBER = {state: number for number, state in enumerate(STATES)}
 VERDICT_NUMBER = {verdict: number for number, verdict in enumerate(VERDICTS)}
@@ -67,6 +67,9 @@ MUTABLE = (
     "first_cloud_at",
 )
 """Columns of a job that its engine writes."""
+
+MUTABLE_FIELDS = tuple({"free": "uncharged"}.get(column, column) for column in MUTABLE)
+"""The fields of `Job` that are in these columns."""
 
 _AS_TEXT: dict[str, Callable[[str], str]] = {
     "volume_id": uuid_text,
@@ -235,7 +238,7 @@ def mutable_row(job: Job) -> tuple[Any, ...]:
     return (
         STATE_NUMBER[job.state],
         job.attempts,
-        job.free,
+        job.uncharged,
         ms(job.due_at),
         time_ms(job.intent_at),
         time_ms(job.unknown_at),
@@ -259,7 +262,7 @@ def untouched(job: Job) -> bool:
     return bool(_MUTABLE_OF(job) == _UNTOUCHED)
 
 
-_MUTABLE_OF = attrgetter(*MUTABLE)
+_MUTABLE_OF = attrgetter(*MUTABLE_FIELDS)
 _UNTOUCHED = _MUTABLE_OF(Job(no=0, volume_id="", volume_name="", backup_name=""))
 
 
@@ -288,7 +291,7 @@ def read_job(row: Sequence[Any], defaults: BackupSettings, step: float = 0.0) ->
     _JOB.check(row)
     no, volume_id, volume_name, backup_name, settings, priority, group, *rest = row
     az, wave, rank, *rest = rest
-    state, attempts, free, due_at, intent_at, unknown_at, later_since, *rest = rest
+    state, attempts, uncharged, due_at, intent_at, unknown_at, later_since, *rest = rest
     first_sent_at, ended_at, http_status, code, message, *rest = rest
     cloud_job_id, backup_id, errored_backup_id, progress, *rest = rest
     intent_cloud_at, first_cloud_at = rest
@@ -305,7 +308,7 @@ def read_job(row: Sequence[Any], defaults: BackupSettings, step: float = 0.0) ->
         rank=rank,
         state=one_of(STATES, state, "a state"),
         attempts=attempts,
-        free=free,
+        uncharged=uncharged,
         due_at=_moved(due_at or None, step) or AT_ONCE,
         intent_at=_moved(intent_at, step),
         unknown_at=_moved(unknown_at, step),

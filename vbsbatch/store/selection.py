@@ -22,7 +22,7 @@ class SelectionError(UsageError, ValueError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Selection:
+class JobSelection:
     """Jobs that fit every criterion that is set; a criterion holds the values that fit it."""
 
     states: frozenset[JobState] | None = None
@@ -34,7 +34,7 @@ class Selection:
     """Volume ids in any spelling, or volume names."""
 
     @classmethod
-    def of(cls, argument: Mapping[str, Any]) -> Selection:
+    def of(cls, argument: Mapping[str, Any]) -> JobSelection:
         """Read a command's argument; `SelectionError` for a key or a value that makes no sense.
 
         Criteria of different keys must all fit. An argument without any criterion selects nothing,
@@ -57,7 +57,7 @@ class Selection:
         """`volumes` in the one spelling that volume ids are compared in."""
         return None if self.volumes is None else frozenset(map(plain_id, self.volumes))
 
-    def by_pages(self) -> tuple[Selection, Callable[[Job], bool]]:
+    def by_pages(self) -> tuple[JobSelection, Callable[[Job], bool]]:
         """What to ask SQLite page by page, and what to hold each job it finds against.
 
         SQLite would read thousands of volumes anew for each page: 100,000 took it minutes.

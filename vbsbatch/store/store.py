@@ -34,12 +34,10 @@ from vbsbatch.model import (
     renewed,
 )
 from vbsbatch.model.clocks import wall
-from vbsbatch.store import locks, queries, statements
+from vbsbatch.store import journal_sql, locks, read_sql
 from vbsbatch.store.descriptors import held
-from vbsbatch.store.entry import begun_as, ms
-from vbsbatch.store.failures import failure, translated, unusable
 from vbsbatch.store.opening import BUSY_TIMEOUT, connect, prepared
-from vbsbatch.store.place import db_option, default_path
+from vbsbatch.store.paths import db_option, default_path
 from vbsbatch.store.reading import Reader
 from vbsbatch.store.rows import (
     backup_settings_text,
@@ -52,7 +50,9 @@ from vbsbatch.store.rows import (
     time_ms,
     untouched,
 )
-from vbsbatch.store.selection import Selection
+from vbsbatch.store.selection import JobSelection
+from vbsbatch.store.sqlite_errors import failure, translated, unusable
+from vbsbatch.store.write_ops import begun_as, ms
 
 if TYPE_CHECKING:
     from vbsbatch.store.journal import SqliteJournal
@@ -98,14 +98,14 @@ class Store(Reader):
         """One transaction and the rev of what it writes; all or nothing."""
         with translated(self.path, told), held(self.path), closing(connect(self.path)) as db:
             db.execute("BEGIN IMMEDIATE")
-            yield db, db.execute(statements.NEXT_REV).fetchone()[0]
+            yield db, db.execute(journal_sql.NEXT_REV).fetchone()[0]
             db.execute("COMMIT")  # closing rolls back what did not come this far
 
     # Runs
 
     def new_run_id(self, now: Wall) -> str:
         """An id like `20261123-0715-k3f9` (UTC) that no run of this store has."""
-        taken = {row[0] for row in self._rows(queries.RUN_IDS)}
+        taken = {row[0] for row in self._rows(read_sql.RUN_IDS)}
         minute = datetime.fromtimestamp(float(now), UTC).strftime("%Y%m%d-%H%M")
         while True:
             run_id = f"{minute}-{''.join(secrets.choice(_RANDOM) for _ in range(4))}"
@@ -118,18 +118,18 @@ class Store(Reader):
         A job that is skipped from the start has that in its history. Raises StoreUnusable when
         there is no room for it: then nothing was stored.
         """
-        if any(run.id == row[0] for row in self._rows(queries.RUN_IDS)):
+        if any(run.id == row[0] for row in self._rows(read_sql.RUN_IDS)):
             raise UsageError(f"run {run.id} is in the store already")
         waiting = iter(jobs)
         with self._writing(unusable) as (db, rev):
-            first_event = db.execute(queries.LAST_EVENT).fetchone()[0]
+            first_event = db.execute(read_sql.LAST_EVENT).fetchone()[0]
             values = (*_run_row(run), backup_settings_text(defaults), first_event, rev)
-            number = db.execute(queries.NEW_RUN, values).lastrowid
+            number = db.execute(read_sql.NEW_RUN, values).lastrowid
             assert number is not None
-            while chunk := list(islice(waiting, statements.CHUNK)):
+            while chunk := list(islice(waiting, journal_sql.CHUNK)):
                 _insert(db, number, chunk, defaults)
                 begun = [move for job in chunk if (move := begun_as(job, run.created_at))]
-                statements.insert_events(db, number, [event_row(move) for move in begun])
+                journal_sql.insert_events(db, number, [event_row(move) for move in begun])
 
     def set_limits(
         self, run_id: str, *, rate: Rate | None = None, in_flight: int | None = None
@@ -137,7 +137,7 @@ class Store(Reader):
         """Remember what an operator set, for this run's next engine; None leaves as it is."""
         values = (rate_text(rate), in_flight, self._about(run_id).number)
         with self._writing() as (db, _):
-            db.execute(queries.SET_LIMITS, values)
+            db.execute(read_sql.SET_LIMITS, values)
 
     # Engines
 
@@ -151,7 +151,7 @@ class Store(Reader):
             host, space = locks.this_host()
             holder = (os.getpid(), storable(host), ms(self._clock()), space)
             with self._writing() as (db, _):
-                db.execute(queries.SET_HOLDER, (*holder, self._about(run_id).number))
+                db.execute(read_sql.SET_HOLDER, (*holder, self._about(run_id).number))
             yield
 
     @contextmanager
@@ -174,7 +174,7 @@ class Store(Reader):
     def is_live(self, run_id: str) -> Holder | None:
         """Who drives the run, None when certainly no process does."""
         number = self._about(run_id).number
-        return locks.find(self._file, number, lambda: next(self._rows(queries.HOLDER, (number,))))
+        return locks.find(self._file, number, lambda: next(self._rows(read_sql.HOLDER, (number,))))
 
     def journal(
         self,
@@ -204,7 +204,7 @@ class Store(Reader):
         text = json.dumps(dict(argument))
         values = (self._about(run_id).number, verb, text, storable(asked_by), ms(self._clock()))
         with self._writing() as (db, _):
-            number = db.execute(queries.ASK, values).lastrowid
+            number = db.execute(read_sql.ASK, values).lastrowid
         if number is None:
             raise StoreFailed(f"{self.path} did not take the command {verb}")
         return number
@@ -213,7 +213,7 @@ class Store(Reader):
         """Take back a command: true when no engine took it, and none will."""
         with self._writing() as (db, _):
             values = (ms(self._clock()), WITHDRAWN, command_id)
-            return db.execute(queries.WITHDRAW, values).rowcount == 1
+            return db.execute(read_sql.WITHDRAW, values).rowcount == 1
 
     # What an operator does to a run without an engine
 
@@ -231,7 +231,7 @@ class Store(Reader):
         with self._without_engine(run_id), self._writing() as (db, rev):
             moved = self._move(db, rev, run_id, _narrowed(selection, allowed), requeued)
             if moved:
-                db.execute(queries.REOPEN_RUN, (time_ms(deadline), number))
+                db.execute(read_sql.REOPEN_RUN, (time_ms(deadline), number))
         return moved
 
     def cancel(self, run_id: str, selection: Mapping[str, Any]) -> int:
@@ -243,9 +243,9 @@ class Store(Reader):
     def holders(self, run_id: str) -> list[BlockingRun]:
         """The other runs that hold volumes which wait in this run, oldest first."""
         number = self._about(run_id).number
-        if not self._value(statements.OTHERS_OPEN, (number,)):
+        if not self._value(journal_sql.OTHERS_OPEN, (number,)):
             return []
-        return [self._holder(*row) for row in self._rows(statements.HOLDERS, {"run": number})]
+        return [self._holder(*row) for row in self._rows(journal_sql.HOLDERS, {"run": number})]
 
     def _holder(self, run_id: str, state: str, volumes: int) -> BlockingRun:
         return BlockingRun(
@@ -273,14 +273,14 @@ class Store(Reader):
                 words = f"{asked_by}: take-over: run {run_id} has {volumes} of the volumes now"
                 for about in (number, taker):
                     note = RunNoted(at=self._clock(), kind="command", text=words)
-                    statements.insert_events(db, about, [event_row(note)])
+                    journal_sql.insert_events(db, about, [event_row(note)])
             gave_up.append(replace(holder, volumes=volumes))
         return gave_up
 
     def _release(self, db: Connection, rev: int, holder: str, taker: str) -> int:
         known = self._about(holder)
         parameters = {"holder": known.number, "run": self._about(taker).number}
-        rows = db.execute(statements.HELD_BY, parameters).fetchall()
+        rows = db.execute(journal_sql.HELD_BY, parameters).fetchall()
         now = self._clock()
         moves = [released(read_job(row, known.defaults), now, taker) for row in rows]
         return self._record(db, rev, known.number, [moves])
@@ -290,7 +290,7 @@ class Store(Reader):
         db: Connection,
         rev: int,
         run_id: str,
-        selection: Selection,
+        selection: JobSelection,
         change: Callable[[Job, Wall], JobMoved],
     ) -> int:
         now = self._clock()
@@ -304,26 +304,28 @@ class Store(Reader):
         moved = 0
         for moves in pages:
             rows = [(move.job.no, *mutable_row(move.job)) for move in moves]
-            statements.update_jobs(db, number, rev, rows)
-            statements.insert_events(db, number, [event_row(move) for move in moves])
+            journal_sql.update_jobs(db, number, rev, rows)
+            journal_sql.insert_events(db, number, [event_row(move) for move in moves])
             moved += len(moves)
         if moved:
-            db.execute(statements.SET_REV, (rev, number))
+            db.execute(journal_sql.SET_REV, (rev, number))
         return moved
 
     def _without_engine(self, run_id: str) -> AbstractContextManager[None]:
         here = locks.held_here(self._file, self._about(run_id).number)
         return nullcontext() if here else self._locked(run_id)
 
-    def _selected(self, db: Connection, run_id: str, selection: Selection) -> Iterator[list[Job]]:
+    def _selected(
+        self, db: Connection, run_id: str, selection: JobSelection
+    ) -> Iterator[list[Job]]:
         """Page after page; what has been yielded may be changed before the next."""
         known = self._about(run_id)
         asked, named = selection.by_pages()
-        parameters = statements.selection_parameters(asked) | {"run": known.number}
-        after = statements.FIRST
+        parameters = journal_sql.selection_parameters(asked) | {"run": known.number}
+        after = journal_sql.FIRST
         while True:
-            page = parameters | {"after": after, "limit": statements.PAGE}
-            jobs = [read_job(row, known.defaults) for row in db.execute(statements.SELECTED, page)]
+            page = parameters | {"after": after, "limit": journal_sql.PAGE}
+            jobs = [read_job(row, known.defaults) for row in db.execute(journal_sql.SELECTED, page)]
             if not jobs:
                 return
             yield list(filter(named, jobs))
@@ -332,14 +334,14 @@ class Store(Reader):
 
 def _insert(db: Connection, run: int, jobs: Sequence[Job], defaults: BackupSettings) -> None:
     if all(map(untouched, jobs)):
-        statements.insert_untouched_jobs(db, run, [fixed_row(job, defaults) for job in jobs])
+        journal_sql.insert_untouched_jobs(db, run, [fixed_row(job, defaults) for job in jobs])
     else:
         rows = [(*fixed_row(job, defaults), *mutable_row(job)) for job in jobs]
-        statements.insert_jobs(db, run, rows)
+        journal_sql.insert_jobs(db, run, rows)
 
 
-def _narrowed(argument: Mapping[str, Any], allowed: frozenset[JobState]) -> Selection:
-    selection = Selection.of(argument)
+def _narrowed(argument: Mapping[str, Any], allowed: frozenset[JobState]) -> JobSelection:
+    selection = JobSelection.of(argument)
     states = allowed if selection.states is None else allowed & selection.states
     return replace(selection, states=states)
 

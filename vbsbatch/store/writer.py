@@ -18,11 +18,11 @@ from sqlite3 import Connection
 from typing import Any, TypeVar, cast
 
 from vbsbatch.errors import StoreFailed
-from vbsbatch.store import statements
+from vbsbatch.store import journal_sql
 from vbsbatch.store.descriptors import held
-from vbsbatch.store.entry import Entry
-from vbsbatch.store.failures import failure
-from vbsbatch.store.place import db_option
+from vbsbatch.store.paths import db_option
+from vbsbatch.store.sqlite_errors import failure
+from vbsbatch.store.write_ops import Entry
 
 LINGER = 0.1
 """Seconds that write-behind entries wait for more of their kind."""
@@ -237,7 +237,7 @@ class Writer:
     def _apply(
         self, db: Connection, items: Sequence[Entry | _Waiting], *, writes: bool
     ) -> list[_Outcome]:
-        rev = db.execute(statements.NEXT_REV).fetchone()[0] if writes else 0
+        rev = db.execute(journal_sql.NEXT_REV).fetchone()[0] if writes else 0
         before = db.total_changes
         outcomes: list[_Outcome] = []
         entries: list[Entry] = []
@@ -251,7 +251,7 @@ class Writer:
                 outcomes.append((item.future, item.operation(db, rev)))
         self._write(db, rev, entries)
         if db.total_changes > before:
-            db.execute(statements.SET_REV, (rev, self._run)).close()
+            db.execute(journal_sql.SET_REV, (rev, self._run)).close()
         return outcomes
 
     def _deliver(self, outcomes: Sequence[_Outcome]) -> None:

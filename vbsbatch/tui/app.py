@@ -28,17 +28,17 @@ from textual.worker import WorkerFailed
 from vbsbatch.errors import VbsbatchError
 from vbsbatch.model import JobState, Run, RunState
 from vbsbatch.report.text import clean
-from vbsbatch.tui import bindings, exporting, header, help, notice, themes
+from vbsbatch.tui import bindings, exporting, header, help, terminal_notices, themes
 from vbsbatch.tui.bindings import Key, Keymap
-from vbsbatch.tui.leaving import LeaveContainer, driven_runs
-from vbsbatch.tui.literal import LiteralFilter
-from vbsbatch.tui.live import LiveScreen, reading
+from vbsbatch.tui.leave_dialog import LeaveContainer, driven_runs
 from vbsbatch.tui.overview import OverviewScreen
 from vbsbatch.tui.palette import Actions
-from vbsbatch.tui.requests import Requests
+from vbsbatch.tui.pending_requests import Requests
 from vbsbatch.tui.runs import RunsScreen
-from vbsbatch.tui.typed_ahead import TypedAhead
-from vbsbatch.tui.values import Overview, Source
+from vbsbatch.tui.sanitize import LiteralFilter
+from vbsbatch.tui.screen_protocols import LiveScreen, reading
+from vbsbatch.tui.type_ahead import TypedAhead
+from vbsbatch.tui.view_models import Overview, Source
 
 LOOK_EVERY = 0.25
 """Seconds between two looks at the store."""
@@ -59,7 +59,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ending:
+class ScreenResult:
     """How the screen was left."""
 
     return_code: int
@@ -153,7 +153,7 @@ class MonitorApp(App[None]):
         with suppress(ValueError, RuntimeError, NotImplementedError):  # not in the main thread
             for number in _SIGNALS:
                 loop.add_signal_handler(number, self._signalled, number)
-        self.to_terminal(notice.PUSH_TITLE)
+        self.to_terminal(terminal_notices.PUSH_TITLE)
 
     def on_unmount(self) -> None:
         """Give the signals back."""
@@ -218,13 +218,13 @@ class MonitorApp(App[None]):
         if before is not None and before.state not in over and run.state in over:
             failed = seen.counts.get(JobState.FAILED, 0)
             text = f"run {run.id} {run.state}: {header.ended(seen)}/{seen.total}, {failed} failed"
-            self.to_terminal(notice.notice(text))
+            self.to_terminal(terminal_notices.notice(text))
             self.say(text, error=bool(failed))
 
     def _set_title(self, text: str) -> None:
         if text != self._title:
             self._title = text
-            self.to_terminal(notice.title(text))
+            self.to_terminal(terminal_notices.title(text))
 
     def to_terminal(self, sequence: str) -> None:
         """Send a control sequence to a real terminal; a browser and a test have none."""
@@ -386,7 +386,7 @@ def show(
     theme: str | None = None,
     mouse: bool = True,
     ends_engines: bool = False,
-) -> Ending:
+) -> ScreenResult:
     """Show a run (the list of runs when None) until the user leaves; the terminal is as before.
 
     With `ends_engines` every engine ends with this process: leaving asks while there is one.
@@ -397,7 +397,7 @@ def show(
     app = MonitorApp(source, run_id=run_id, keymap=keymap, theme=theme, ends_engines=ends_engines)
     app.run(mouse=mouse)
     if sys.__stderr__ is not None and sys.__stderr__.isatty():
-        sys.__stderr__.write(notice.POP_TITLE)
+        sys.__stderr__.write(terminal_notices.POP_TITLE)
     if app.crash is not None:
         print(clean(f"{app.crash}; the run is not touched"), file=sys.stderr)
-    return Ending(return_code=app.return_code or 0, run_id=app.last_run)
+    return ScreenResult(return_code=app.return_code or 0, run_id=app.last_run)

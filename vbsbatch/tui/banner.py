@@ -8,11 +8,11 @@ from shlex import quote
 
 from vbsbatch.model import RunState
 from vbsbatch.report.text import clean, span
-from vbsbatch.tui import bindings, header, words
-from vbsbatch.tui.lines import Lines
-from vbsbatch.tui.literal import cut
-from vbsbatch.tui.live import Monitor
-from vbsbatch.tui.values import Overview
+from vbsbatch.tui import bindings, formatting, header
+from vbsbatch.tui.line_widgets import Lines
+from vbsbatch.tui.sanitize import cut
+from vbsbatch.tui.screen_protocols import Monitor
+from vbsbatch.tui.view_models import Overview
 
 _ROOMY = 14
 """Lines of a terminal that has room for two lines of a banner."""
@@ -43,7 +43,7 @@ def of_engine(monitor: Monitor, run_id: str, seen: Overview | None, now: float) 
         return waits_for(seen)
     if run_id in monitor.starting:
         return "starting a new engine"
-    if now < monitor.started.get(run_id, -math.inf) + words.GONE_AFTER:
+    if now < monitor.started.get(run_id, -math.inf) + formatting.GONE_AFTER:
         return "waiting for the new engine's first sign of life"
     if monitor.source.read_only:
         return without_engine(seen, now, f"type vbsbatch resume {quote(run_id)}")

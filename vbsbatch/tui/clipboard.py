@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from vbsbatch.report.text import clean
 from vbsbatch.tui.dialogs import Pick
-from vbsbatch.tui.live import LiveScreen
+from vbsbatch.tui.screen_protocols import LiveScreen
 
 _PATIENCE = 2.0
 """Seconds for tmux to take the text."""

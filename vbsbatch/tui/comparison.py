@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from textual.app import ComposeResult
 
 from vbsbatch.model import Job
-from vbsbatch.tui import bindings, words
+from vbsbatch.tui import bindings, formatting
+from vbsbatch.tui.formatting import Line
 from vbsbatch.tui.key_line import KeyLine
-from vbsbatch.tui.lines import Lines, Rows
-from vbsbatch.tui.literal import cut, fit
-from vbsbatch.tui.live import LiveScreen
-from vbsbatch.tui.values import Comparison
-from vbsbatch.tui.words import Line
+from vbsbatch.tui.line_widgets import Lines, Rows
+from vbsbatch.tui.sanitize import cut, fit
+from vbsbatch.tui.screen_protocols import LiveScreen
+from vbsbatch.tui.view_models import Comparison
 
 _WITH_MESSAGE = 100
 """Cells from which on there is room for a message."""
@@ -23,7 +23,7 @@ def lines(found: Comparison, width: int) -> list[Line]:
     """The three lists, one after another."""
     left, right = found.left.id, found.right.id
     both: list[Line] = [
-        _row(one, width, words.failure(one.http_status, one.code), _short(other))
+        _row(one, width, formatting.failure(one.http_status, one.code), _short(other))
         for one, other in found.failed_in_both
     ]
     heads = _cells("VOLUME", left, right, "MESSAGE of the first", width)
@@ -40,7 +40,7 @@ def _rows(found: Comparison, side: int, width: int) -> list[Line]:
 
 
 def _short(job: Job) -> str:
-    return words.failure(job.http_status, job.code)
+    return formatting.failure(job.http_status, job.code)
 
 
 def _row(job: Job, width: int, left: str, right: str) -> Line:

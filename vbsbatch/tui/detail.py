@@ -9,15 +9,15 @@ from textual.app import ComposeResult
 from vbsbatch.tui import banner, bindings, detail_text
 from vbsbatch.tui.banner import Banner
 from vbsbatch.tui.clipboard import pick_and_copy
+from vbsbatch.tui.formatting import Line
 from vbsbatch.tui.key_line import KeyLine
-from vbsbatch.tui.lines import Lines, Rows
-from vbsbatch.tui.live import reading
-from vbsbatch.tui.steered import Chosen, SteeredScreen
-from vbsbatch.tui.values import Detail, Sent, View
-from vbsbatch.tui.words import Line
+from vbsbatch.tui.line_widgets import Lines, Rows
+from vbsbatch.tui.screen_protocols import reading
+from vbsbatch.tui.steerable_screen import Chosen, SteerableScreen
+from vbsbatch.tui.view_models import Detail, Sent, View
 
 
-class DetailScreen(SteeredScreen):
+class DetailScreen(SteerableScreen):
     """One job, followed while it lives."""
 
     WHERE = "job"

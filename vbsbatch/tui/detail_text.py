@@ -13,10 +13,10 @@ from rich.cells import chop_cells
 from vbsbatch.model import Attempt, Job, JobState, Operation, Wall, as_wall
 from vbsbatch.report.text import clean, moment, span
 from vbsbatch.store import Event
-from vbsbatch.tui import event_pane, life, words
-from vbsbatch.tui.literal import cut, fit
-from vbsbatch.tui.values import Detail, Sent
-from vbsbatch.tui.words import Line
+from vbsbatch.tui import event_pane, formatting, job_history
+from vbsbatch.tui.formatting import Line
+from vbsbatch.tui.sanitize import cut, fit
+from vbsbatch.tui.view_models import Detail, Sent
 
 PARTS = ("attempts", "events", "exchange", "timeline")
 
@@ -43,7 +43,7 @@ def ids(detail: Detail) -> list[tuple[str, str | None]]:
 def head(detail: Detail, now: float, width: int) -> list[Line]:
     """What the job is: state, name, ids, times, and why it is where it is."""
     job = detail.job
-    mark = words.mark_of(job)
+    mark = formatting.mark_of(job)
     title = f"job {job.no:05d}  "
     state = f"{mark.glyph} {mark.word}"
     lines: list[Line] = [
@@ -125,9 +125,9 @@ _SUCCEEDED = {
 def why(job: Job, now: float, operation: Operation = Operation.BACKUP) -> str:
     """Why the job is in its state, in words."""
     create = _CREATES[operation]
-    kind = words.failure(job.http_status, job.code)
+    kind = formatting.failure(job.http_status, job.code)
     tried = f"{job.attempts} attempt{'s' if job.attempts != 1 else ''}"
-    tried += f", {job.free} of them not counted" if job.free else ""
+    tried += f", {job.uncharged} of them not counted" if job.uncharged else ""
     match job.state:
         case JobState.WAITING if job.attempts:
             at = float(as_wall(job.due_at))
@@ -162,7 +162,7 @@ def part(name: str, detail: Detail, now: float, width: int, sent: Sent | None) -
             return attempts(detail.attempts, width)
         case "events":
             total = detail.job.no
-            moves = life.moves(detail)
+            moves = job_history.moves(detail)
             return [event_pane.line(event, None, width, total) for event in moves] or _nothing()
         case "exchange":
             return exchange(detail, width, sent)
@@ -185,7 +185,7 @@ def attempts(found: Sequence[Attempt], width: int) -> list[Line]:
         took = "-" if attempt.took is None else f"{attempt.took:.2f}s"
         after = "-" if answer.retry_after is None else span(answer.retry_after)
         status = "-" if answer.status is None else str(answer.status)
-        code = words.short_code(answer.code)
+        code = formatting.short_code(answer.code)
         cells = [f"{attempt.number:2d}", moment(attempt.sent_at)[5:], took, status, code, after]
         text = " ".join(fit(cell, size) for cell, (_, size) in zip(cells, heads, strict=True))
         text += f" {attempt.verdict:<9} " + clean(answer.message or "")[:width]
@@ -239,7 +239,7 @@ def timeline(detail: Detail, now: float, width: int) -> list[Line]:
     queued = Event(id=0, at=queued_at, no=detail.job.no, kind="move", text="queued")
     moves = [
         replace(queued, to=JobState.WAITING),
-        *(event for event in life.moves(detail) if event.to is not None),
+        *(event for event in job_history.moves(detail) if event.to is not None),
     ]
     ended = detail.job.ended_at
     end = max(now if ended is None else float(ended), moves[-1].at)
@@ -259,14 +259,14 @@ def timeline(detail: Detail, now: float, width: int) -> list[Line]:
 
 def _glyph(moves: Sequence[Event], at: float) -> str:
     state = next((move.to for move in reversed(moves) if move.at <= at), moves[0].to)
-    return words.MARKS[state or JobState.WAITING].glyph
+    return formatting.MARKS[state or JobState.WAITING].glyph
 
 
 def _phases(moves: Sequence[Event], end: float, width: int) -> list[Line]:
     until = [move.at for move in moves[1:]] + [end]
     lines: list[Line] = []
     for move, after in zip(moves, until, strict=True):
-        mark = words.MARKS[move.to or JobState.WAITING]
+        mark = formatting.MARKS[move.to or JobState.WAITING]
         text = f"{moment(move.at)}  for {span(after - move.at):<7} {event_pane.what(move)}"
         lines.append(
             ((f" {mark.glyph} {mark.word:<6} ", mark.role), (cut(text, width - 10), "plain"))

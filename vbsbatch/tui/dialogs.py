@@ -15,11 +15,11 @@ from textual.widgets import Input
 
 from vbsbatch.report.text import clean
 from vbsbatch.tui import bindings
-from vbsbatch.tui.lines import Lines, Rows
-from vbsbatch.tui.literal import cut
-from vbsbatch.tui.live import monitor
-from vbsbatch.tui.typed_ahead import TypedLine
-from vbsbatch.tui.words import Line
+from vbsbatch.tui.formatting import Line
+from vbsbatch.tui.line_widgets import Lines, Rows
+from vbsbatch.tui.sanitize import cut
+from vbsbatch.tui.screen_protocols import monitor
+from vbsbatch.tui.type_ahead import TypedLine
 
 TYPE_ABOVE = 100
 """From this many jobs on, a key is too little: the number must be typed."""

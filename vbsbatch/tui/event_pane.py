@@ -5,12 +5,12 @@ from __future__ import annotations
 from vbsbatch.model import AT_ONCE, Job, JobState, as_wall
 from vbsbatch.report.text import clock
 from vbsbatch.store import Event
-from vbsbatch.tui import bindings, words
-from vbsbatch.tui.lines import Lines
-from vbsbatch.tui.literal import cut
-from vbsbatch.tui.live import LiveScreen, reading
-from vbsbatch.tui.values import Source
-from vbsbatch.tui.words import MARKS, RETRY, Line
+from vbsbatch.tui import bindings, formatting
+from vbsbatch.tui.formatting import MARKS, RETRY, Line
+from vbsbatch.tui.line_widgets import Lines
+from vbsbatch.tui.sanitize import cut
+from vbsbatch.tui.screen_protocols import LiveScreen, reading
+from vbsbatch.tui.view_models import Source
 
 _LEAST_NAME, _NAME = 16, 40
 """Cells of a volume's name: less than the most where what happened needs the room."""
@@ -90,7 +90,7 @@ def line(event: Event, job: Job | None, width: int, total: int) -> Line:
         glyph, role, who = ("!", "warn", "") if loud else ("i", "run", "")
     else:
         mark = _mark(event)
-        glyph, role, who = mark.glyph, mark.role, words.number(event.no, total) + " "
+        glyph, role, who = mark.glyph, mark.role, formatting.number(event.no, total) + " "
     room = width - len(when) - len(glyph) - 1 - len(who)
     text = what(event) if job is None else _told(event, job, room)
     return ((when, "dim"), (f"{glyph} {who}", role), (cut(text, room), "plain"))
@@ -110,7 +110,7 @@ def _outcome(event: Event, job: Job) -> str:
     note = f", {event.text}" if event.text else ""
     if job.state is not JobState.FAILED or float(as_wall(job.intent_at or AT_ONCE)) > event.at:
         return f"failed{note}; retried since"
-    kind = words.failure(job.http_status, job.code)
+    kind = formatting.failure(job.http_status, job.code)
     return (
         f"failed: attempt {job.attempts} -> {kind}{note}"
         if job.attempts
@@ -118,7 +118,7 @@ def _outcome(event: Event, job: Job) -> str:
     )
 
 
-def _mark(event: Event) -> words.Mark:
+def _mark(event: Event) -> formatting.StateMark:
     if event.to is JobState.WAITING:
         return RETRY
     return MARKS[event.to or JobState.WAITING]

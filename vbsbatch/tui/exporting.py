@@ -10,8 +10,8 @@ from pathlib import Path
 from vbsbatch.errors import VbsbatchError
 from vbsbatch.report.output import opened
 from vbsbatch.tui.dialogs import Pick, Typed
-from vbsbatch.tui.live import LiveScreen
-from vbsbatch.tui.values import View
+from vbsbatch.tui.screen_protocols import LiveScreen
+from vbsbatch.tui.view_models import View
 
 _FONTS = re.compile(r"\s*@font-face\s*\{[^}]*\}")
 

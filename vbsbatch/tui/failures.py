@@ -8,9 +8,9 @@ from textual import events
 from textual.message import Message
 
 from vbsbatch.report.text import clean
-from vbsbatch.tui import bindings, words
-from vbsbatch.tui.lines import Lines
-from vbsbatch.tui.words import Line
+from vbsbatch.tui import bindings, formatting
+from vbsbatch.tui.formatting import Line
+from vbsbatch.tui.line_widgets import Lines
 
 Failure = tuple[int | None, str | None, int]
 """HTTP status, code, jobs."""
@@ -108,7 +108,7 @@ class Failures(Lines, can_focus=True):
 
 def _word(failure: Failure) -> str:
     status, code, count = failure
-    return f"{clean(words.failure(status, code))[:40]}:{count}"
+    return f"{clean(formatting.failure(status, code))[:40]}:{count}"
 
 
 def _before(first: int) -> str:
@@ -132,4 +132,4 @@ def _line(
         line = (*line, (text, "chosen" if here else "fail"))
     if more := len(failures) - first - len(shown):
         return (*line, (f" +{more}", "dim"))
-    return (*line, (_HINT, "dim")) if words.width_of(line) + len(_HINT) <= width else line
+    return (*line, (_HINT, "dim")) if formatting.width_of(line) + len(_HINT) <= width else line

@@ -8,10 +8,10 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input
 
-from vbsbatch.tui import bindings, terms
-from vbsbatch.tui.lines import Lines
-from vbsbatch.tui.typed_ahead import TypedLine
-from vbsbatch.tui.values import Terms
+from vbsbatch.tui import bindings, filter_syntax
+from vbsbatch.tui.line_widgets import Lines
+from vbsbatch.tui.type_ahead import TypedLine
+from vbsbatch.tui.view_models import FilterTerms
 
 _HINT = "words  state:fail,retry  status:503  code:VB.09  group:db01"
 
@@ -29,7 +29,7 @@ class FilterLine(Horizontal):
     class Typed(Message):
         """A filter that can be shown."""
 
-        def __init__(self, found: Terms) -> None:
+        def __init__(self, found: FilterTerms) -> None:
             super().__init__()
             self.terms = found
 
@@ -45,14 +45,14 @@ class FilterLine(Horizontal):
 
     def __init__(self) -> None:
         super().__init__()
-        self._before = Terms()
+        self._before = FilterTerms()
 
     def compose(self) -> ComposeResult:
         """A slash and the line."""
         yield Lines([(("/ ", "title"),)])
         yield TypedLine(placeholder=_HINT, select_on_focus=False, compact=True)
 
-    def open(self, before: Terms) -> None:
+    def open(self, before: FilterTerms) -> None:
         """Begin with the filter that is there, ready for one more term."""
         self._before = before
         text = f"{before.text} " if before.text else ""
@@ -77,7 +77,7 @@ class FilterLine(Horizontal):
 
     def _try(self, text: str) -> bool:
         try:
-            found = terms.parse(text.strip())
+            found = filter_syntax.parse(text.strip())
         except ValueError as error:
             self.post_message(self.Wrong(str(error)))
             return False

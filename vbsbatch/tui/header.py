@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from vbsbatch.model import ENDED_STATES, JobState, RunState
 from vbsbatch.report.text import span
-from vbsbatch.tui import words
-from vbsbatch.tui.literal import cut
-from vbsbatch.tui.values import Overview
-from vbsbatch.tui.words import MARKS, RETRY, RUN_ROLES, Line, Mark
+from vbsbatch.tui import formatting
+from vbsbatch.tui.formatting import MARKS, RETRY, RUN_ROLES, Line, StateMark
+from vbsbatch.tui.sanitize import cut
+from vbsbatch.tui.view_models import Overview
 
 _PLAN = 24
 """Cells for the name of the plan at most."""
@@ -25,7 +25,7 @@ def state_word(seen: Overview, now: float) -> str:
     """The run's state in one word; GONE when its engine should be there and is not, SILENT when it
     is there and gives no sign of life."""
     beat = seen.run.heartbeat_at
-    gone = words.is_gone(seen.run, seen.holder, None if beat is None else now - float(beat))
+    gone = formatting.is_gone(seen.run, seen.holder, None if beat is None else now - float(beat))
     if gone:
         return "GONE" if seen.holder is None else "SILENT"
     return seen.run.state.value.upper()
@@ -49,7 +49,7 @@ def _who(seen: Overview, now: float, width: int, read_only: bool) -> Line:
         parts.append((5, ((f"{word} {span(until - float(run.started_at))}", "plain"),)))
     if run.heartbeat_at is not None and run.state is not RunState.ENDED:
         parts.append((2, ((f"fresh {_fine(now - float(run.heartbeat_at))}", "plain"),)))
-    rest = width - sum(words.width_of(line) + 2 for _, line in parts)
+    rest = width - sum(formatting.width_of(line) + 2 for _, line in parts)
     where: list[tuple[int, Line]] = []
     if plan := cut(run.plan, min(_PLAN, rest)):
         where.append((6, ((plan, "plain"),)))
@@ -60,7 +60,7 @@ def _who(seen: Overview, now: float, width: int, read_only: bool) -> Line:
         where.append((7, (("wave ", "dim"), (cut(name, _PLAN), "plain"))))
     parts[2:2] = where
     parts.append((8, ((_minute(now), "plain"),)))
-    return words.packed(parts, width)
+    return formatting.packed(parts, width)
 
 
 def _fine(seconds: float) -> str:
@@ -87,9 +87,9 @@ def _how_far(seen: Overview, width: int) -> Line:
         (2, ((f"{seen.rate_now:.1f}/s (limit {seen.rate_limit})", "plain"),)),
         (2, (("ETA ", "dim"), (eta, "plain"))),
     ]
-    rest = width - sum(words.width_of(line) + 2 for _, line in parts)
+    rest = width - sum(formatting.width_of(line) + 2 for _, line in parts)
     bar = _bar(share, max(5, min(60, width - 54, rest - 2)))
-    return words.packed([(3, bar), *parts], width)
+    return formatting.packed([(3, bar), *parts], width)
 
 
 def _bar(share: float, size: int) -> Line:
@@ -106,7 +106,7 @@ def _percent(share: float) -> str:
 def _counts(seen: Overview, width: int) -> Line:
     count = seen.counts.get
     active = count(JobState.SUBMITTING, 0) + count(JobState.RUNNING, 0)
-    rows: list[tuple[int, Mark, str, int]] = [
+    rows: list[tuple[int, StateMark, str, int]] = [
         (5, MARKS[JobState.WAITING], "wait", count(JobState.WAITING, 0) - seen.retrying),
         (4, MARKS[JobState.RUNNING], "active", active),
         (3, RETRY, "retry", seen.retrying),
@@ -131,7 +131,7 @@ def _counts(seen: Overview, width: int) -> Line:
         for rank, mark, word, n in rows
         if n or word in always
     ]
-    return ((" ", "plain"), *words.packed(parts, width - 1))
+    return ((" ", "plain"), *formatting.packed(parts, width - 1))
 
 
 def _full(seen: Overview, open_jobs: int) -> str:

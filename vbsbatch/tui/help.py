@@ -8,8 +8,8 @@ from textual.screen import ModalScreen
 
 from vbsbatch.tui import bindings
 from vbsbatch.tui.bindings import Keymap
-from vbsbatch.tui.lines import Lines, Rows
-from vbsbatch.tui.words import Line
+from vbsbatch.tui.formatting import Line
+from vbsbatch.tui.line_widgets import Lines, Rows
 
 _TITLES = {
     "overview": "The run",

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vbsbatch.model import Job
-from vbsbatch.tui import words
-from vbsbatch.tui.literal import fit
-from vbsbatch.tui.values import Sort, SortKey
-from vbsbatch.tui.words import Line
+from vbsbatch.tui import formatting
+from vbsbatch.tui.formatting import Line
+from vbsbatch.tui.sanitize import fit
+from vbsbatch.tui.view_models import Sort, SortKey
 
 _LEAD = 3
 """Cells before the first column: cursor, mark, space."""
@@ -84,7 +84,7 @@ def _room(found: list[Column], width: int) -> int:
 
 def head(found: tuple[Column, ...], sorts: Sequence[Sort]) -> Line:
     """The line above the rows; a column that is sorted by is marked by a role and by its sign."""
-    line: list[words.Piece] = [(" " * _LEAD, "dim")]
+    line: list[formatting.Piece] = [(" " * _LEAD, "dim")]
     for column in found:
         by = next((sort for sort in sorts if sort.key is SORTED_BY.get(column.head)), None)
         text = column.head
@@ -108,16 +108,16 @@ def column_at(found: tuple[Column, ...], x: int) -> SortKey | None:
 
 def row(job: Job, found: tuple[Column, ...], now: float, total: int) -> Line:
     """The job's cells: the state in its colour, the rest plain, so that little is sent."""
-    mark = words.mark_of(job)
+    mark = formatting.mark_of(job)
     cells = {
-        "#": words.number(job.no, total),
+        "#": formatting.number(job.no, total),
         "VOLUME": job.volume_name,
         "GROUP": job.group or "",
         "HTTP": "" if job.http_status is None else str(job.http_status),
-        "ERR": words.short_code(job.code) if job.http_status or job.code else "",
+        "ERR": formatting.short_code(job.code) if job.http_status or job.code else "",
         "ATT": str(job.attempts) if job.attempts else "",
-        "AGE": words.age(job, now),
-        "NEXT": words.next_step(job, now),
+        "AGE": formatting.age(job, now),
+        "NEXT": formatting.next_step(job, now),
     }
     rest = (
         fit(cells.get(column.head, ""), column.width, right=column.right) for column in found[1:]

@@ -15,11 +15,11 @@ from textual.strip import Strip
 
 from vbsbatch.model import Job
 from vbsbatch.tui import bindings, job_row
+from vbsbatch.tui.formatting import Line
 from vbsbatch.tui.job_row import Column
-from vbsbatch.tui.lines import painted
-from vbsbatch.tui.live import monitor, reading
-from vbsbatch.tui.values import Overview, Source, Terms, View
-from vbsbatch.tui.words import Line
+from vbsbatch.tui.line_widgets import painted
+from vbsbatch.tui.screen_protocols import monitor, reading
+from vbsbatch.tui.view_models import FilterTerms, Overview, Source, View
 
 _EMPTY: Line = (("   no job fits; Esc shows all again", "dim"),)
 
@@ -152,7 +152,7 @@ class JobTable(ScrollView, can_focus=True):
     def _line(self, y: int) -> tuple[Line, bool]:
         """What screen line `y` shows, and whether the cursor is on it."""
         if not self.size_of_view and y == 0:
-            return _EMPTY if self.view.terms != Terms() else (), False
+            return _EMPTY if self.view.terms != FilterTerms() else (), False
         index = round(self.scroll_y) + y
         at = index - self._first
         if not 0 <= at < len(self._rows):

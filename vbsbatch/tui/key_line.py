@@ -8,8 +8,8 @@ from textual import events
 
 from vbsbatch.tui import bindings
 from vbsbatch.tui.bindings import Key, Keymap
-from vbsbatch.tui.lines import Lines
-from vbsbatch.tui.words import Line
+from vbsbatch.tui.formatting import Line
+from vbsbatch.tui.line_widgets import Lines
 
 MOST = 9
 """More keys than this are no help at a glance."""

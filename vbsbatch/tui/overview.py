@@ -9,40 +9,40 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from vbsbatch.model import JobState, RunState
-from vbsbatch.store.screen import NO_CODE
+from vbsbatch.store.screen_queries import NO_CODE
 from vbsbatch.tui import (
     banner,
     bindings,
     detail_text,
     exporting,
+    filter_syntax,
     header,
     job_row,
     sorting,
-    status,
-    terms,
+    status_line,
 )
 from vbsbatch.tui.banner import Banner
 from vbsbatch.tui.clipboard import pick_and_copy
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.event_pane import EventPane
+from vbsbatch.tui.failure_search import next_failure
 from vbsbatch.tui.failures import Failures
 from vbsbatch.tui.filter_line import FilterLine
 from vbsbatch.tui.job_table import JobTable
 from vbsbatch.tui.key_line import KeyLine
-from vbsbatch.tui.lines import Lines, Rule
-from vbsbatch.tui.live import reading
+from vbsbatch.tui.line_widgets import Lines, RuleLine
 from vbsbatch.tui.panes import SidePane
-from vbsbatch.tui.seeking import next_failure
+from vbsbatch.tui.screen_protocols import reading
 from vbsbatch.tui.sorting import SortBy, Sorts
-from vbsbatch.tui.steered import Chosen, SteeredScreen
-from vbsbatch.tui.steering import NONE_FAILED
-from vbsbatch.tui.values import Overview, Panes, Terms, View
+from vbsbatch.tui.steerable_screen import Chosen, SteerableScreen
+from vbsbatch.tui.steering_actions import NONE_FAILED
+from vbsbatch.tui.view_models import FilterTerms, Overview, Panes, View
 
 _PANES_EVERY = 2
 """Seconds between two looks at the figures of the side pane."""
 
 
-class OverviewScreen(SteeredScreen):
+class OverviewScreen(SteerableScreen):
     """One run."""
 
     WHERE = "overview"
@@ -61,7 +61,7 @@ class OverviewScreen(SteeredScreen):
     OverviewScreen.-h36 EventPane { height: 8; }
     OverviewScreen.-h0 #header { height: 1; }
     OverviewScreen.-h0 Failures, OverviewScreen.-h8 Failures { display: none; }
-    OverviewScreen.-h0 Rule, OverviewScreen.-h8 Rule { display: none; }
+    OverviewScreen.-h0 RuleLine, OverviewScreen.-h8 RuleLine { display: none; }
     OverviewScreen.-h14 #rule-events { display: none; }
     OverviewScreen.-h0 EventPane, OverviewScreen.-h8 EventPane { display: none; }
     OverviewScreen.-h14 EventPane { display: none; }
@@ -88,12 +88,12 @@ class OverviewScreen(SteeredScreen):
         yield Lines([(("vbsbatch  ", "title"), (f"run {self.run_id}", "plain"))], id="header")
         yield Banner()
         yield Failures()
-        yield Rule()
+        yield RuleLine()
         with Horizontal(id="middle"):
             with Vertical():
                 yield Lines(id="head")
                 yield JobTable(self.source, self.run_id)
-                yield Rule(id="rule-events")
+                yield RuleLine(id="rule-events")
                 yield EventPane(self.source, self.run_id)
             yield SidePane()
         yield Lines(id="status")
@@ -188,7 +188,7 @@ class OverviewScreen(SteeredScreen):
         self.query_one(Banner).say(self._fault or self._wrong or words)
 
     def _draw_status(self) -> None:
-        shown = status.line(
+        shown = status_line.line(
             self.table,
             max(1, self.size.width),
             waiting=self.steering.requests.waiting,
@@ -232,8 +232,8 @@ class OverviewScreen(SteeredScreen):
             self.action_log()
         elif table.anchor_no is not None:
             table.drop_marks()
-        elif table.view.terms != Terms():
-            table.show(replace(table.view, terms=Terms()))
+        elif table.view.terms != FilterTerms():
+            table.show(replace(table.view, terms=FilterTerms()))
         elif not table.drop_marks():
             self.monitor.show_runs(self.run_id)
 
@@ -317,20 +317,20 @@ class OverviewScreen(SteeredScreen):
 
     @on(Failures.Wanted)
     def _failure_wanted(self, event: Failures.Wanted) -> None:
-        status, code, _ = event.failure
+        status_line, code, _ = event.failure
         if self.has_class("-log"):
             self.action_log()
         self._show_terms(
-            Terms(
+            FilterTerms(
                 states=frozenset({JobState.FAILED}),
-                statuses=frozenset({status or 0}),
+                statuses=frozenset({status_line or 0}),
                 codes=(code or NO_CODE,),
             )
         )
         self.set_focus(self.table)
 
-    def _show_terms(self, wanted: Terms) -> None:
-        named = replace(wanted, text=terms.text(wanted))
+    def _show_terms(self, wanted: FilterTerms) -> None:
+        named = replace(wanted, text=filter_syntax.text(wanted))
         self.table.show(replace(self.table.view, terms=named))
 
     def action_failures(self) -> None:
@@ -341,7 +341,7 @@ class OverviewScreen(SteeredScreen):
             self._before_failures = None
         else:
             self._before_failures = view
-            self._show_terms(Terms(states=frozenset({JobState.FAILED})))
+            self._show_terms(FilterTerms(states=frozenset({JobState.FAILED})))
 
     def action_sort(self) -> None:
         """Choose what to sort by."""

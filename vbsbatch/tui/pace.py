@@ -1,6 +1,6 @@
 """How fast a run goes and when it will be done, from what the store kept: right at once on attach.
 
-Pure arithmetic on a `Tally` and on the pauses that the run's commands tell of.
+Pure arithmetic on a `RunStats` and on the pauses that the run's commands tell of.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 from vbsbatch.report import Sample, eta
-from vbsbatch.store.tally import STEP, Tally
+from vbsbatch.store.run_stats import STEP, RunStats
 
 SHORT, LONG = 10, 60
 """Seconds that the rate looks back: the short time when enough was sent in it."""
@@ -27,7 +27,7 @@ Pause = tuple[float, float]
 """From, until."""
 
 
-def rate(tally: Tally, now: float, started_at: float | None) -> float:
+def rate(tally: RunStats, now: float, started_at: float | None) -> float:
     """Creates a second, lately."""
     recent = 0.0
     for seconds in (SHORT, LONG):
@@ -41,7 +41,7 @@ def rate(tally: Tally, now: float, started_at: float | None) -> float:
 
 
 def remaining_time(
-    tally: Tally, remaining: int, now: float, started_at: float | None, pauses: Sequence[Pause]
+    tally: RunStats, remaining: int, now: float, started_at: float | None, pauses: Sequence[Pause]
 ) -> float | None:
     """Seconds until `remaining` more jobs have ended; None while nobody can tell."""
     return eta(_samples(tally, now, started_at, pauses), remaining)
@@ -85,7 +85,7 @@ def percentiles(took: Sequence[float]) -> tuple[float, float, float] | None:
 
 
 def _samples(
-    tally: Tally, now: float, started_at: float | None, pauses: Sequence[Pause]
+    tally: RunStats, now: float, started_at: float | None, pauses: Sequence[Pause]
 ) -> list[Sample]:
     """Ended jobs at the edges of the intervals in which any ended, and of the pauses.
 

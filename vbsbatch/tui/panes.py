@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vbsbatch.report.text import clock, span
-from vbsbatch.tui import words
+from vbsbatch.tui import formatting
 from vbsbatch.tui.failures import Failure
-from vbsbatch.tui.lines import Lines
-from vbsbatch.tui.literal import cut, fit
-from vbsbatch.tui.values import Panes
-from vbsbatch.tui.words import Line
+from vbsbatch.tui.formatting import Line
+from vbsbatch.tui.line_widgets import Lines
+from vbsbatch.tui.sanitize import cut, fit
+from vbsbatch.tui.view_models import Panes
 
 _BARS = 6
 _CHART = 4
@@ -57,7 +57,7 @@ def _bars(failures: Sequence[Failure], width: int) -> list[Line]:
     room = max(1, width - 26)
     return [
         (
-            (fit(f" {words.failure(status, code)}", 17), "plain"),
+            (fit(f" {formatting.failure(status, code)}", 17), "plain"),
             (fit(str(count), 7, right=True), "strong"),
             (" " + "#" * max(1, count * room // most), "fail"),
         )
@@ -103,8 +103,8 @@ def _slowest(panes: Panes, now: float, width: int) -> list[Line]:
     return [
         (
             (" " + fit(job.volume_name, max(1, width - 15)), "plain"),
-            (fit(words.age(job, now), 7, right=True), "strong"),
-            (fit(words.next_step(job, now), 6, right=True), "run"),
+            (fit(formatting.age(job, now), 7, right=True), "strong"),
+            (fit(formatting.next_step(job, now), 6, right=True), "run"),
         )
         for job in panes.slowest[:_SLOWEST]
     ]

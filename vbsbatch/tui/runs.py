@@ -10,18 +10,18 @@ from textual.app import ComposeResult
 from vbsbatch.errors import VbsbatchError
 from vbsbatch.model import JobState
 from vbsbatch.report.text import span
-from vbsbatch.tui import bindings, words
+from vbsbatch.tui import bindings, formatting
 from vbsbatch.tui.banner import Banner
 from vbsbatch.tui.clipboard import copy
 from vbsbatch.tui.comparison import ComparisonScreen
 from vbsbatch.tui.dialogs import Pick
+from vbsbatch.tui.formatting import Line
 from vbsbatch.tui.key_line import KeyLine
-from vbsbatch.tui.lines import Lines, Rows
-from vbsbatch.tui.literal import cut, fit
-from vbsbatch.tui.live import LiveScreen, reading
-from vbsbatch.tui.steering import OVER, Steering
-from vbsbatch.tui.values import RunLine, Terms, View
-from vbsbatch.tui.words import Line
+from vbsbatch.tui.line_widgets import Lines, Rows
+from vbsbatch.tui.sanitize import cut, fit
+from vbsbatch.tui.screen_protocols import LiveScreen, reading
+from vbsbatch.tui.steering_actions import OVER, Steering
+from vbsbatch.tui.view_models import FilterTerms, RunLine, View
 
 _UNFINISHED = frozenset({"STALE", "STOP"})
 """Unfinished, and no engine drives it."""
@@ -68,7 +68,7 @@ def row(found: RunLine, now: float, width: int, *, marked: bool) -> Line:
         "FAIL": str(count(JobState.FAILED, 0)),
         "TOOK": "-" if began is None or until is None else span(float(until) - float(began)),
         "RATE": str(run.rate or run.settings.limits.rate),
-        "TOP FAILURE": "-" if found.top is None else words.failure(found.top[0], found.top[1]),
+        "TOP FAILURE": "-" if found.top is None else formatting.failure(found.top[0], found.top[1]),
         "OWNER": "-" if run.pid is None else f"{run.host or '?'}:{run.pid}",
     }
     texts = [fit(cells[name], size, right=right) for name, size, right in columns(width)[1:]]
@@ -209,7 +209,7 @@ class RunsScreen(LiveScreen):
         except VbsbatchError as error:
             self.say(str(error), error=True)
             return False
-        view = View(terms=Terms(states=frozenset({JobState.FAILED})))
+        view = View(terms=FilterTerms(states=frozenset({JobState.FAILED})))
         return await Steering(self, found.run.id).move(
             "retry", view, None, f"all failed jobs of {found.run.id}"
         )

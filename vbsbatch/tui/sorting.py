@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from vbsbatch.tui import bindings
 from vbsbatch.tui.dialogs import Listed
-from vbsbatch.tui.lines import Rows
-from vbsbatch.tui.values import Sort, SortKey
-from vbsbatch.tui.words import Line
+from vbsbatch.tui.formatting import Line
+from vbsbatch.tui.line_widgets import Rows
+from vbsbatch.tui.view_models import Sort, SortKey
 
 Sorts = tuple[Sort, ...]
 """As in `View.sorts`."""

@@ -27,7 +27,16 @@ from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.tokens import Token, Tokens
 from vbsbatch.cloud.vbs import VbsService
 from vbsbatch.model import Backup, BackupSettings, Job, Service, Timeouts
-from vbsbatch.simulator import Do, Fault, Kind, Quota, Scenario, Services, SimulatedCloud, fleet
+from vbsbatch.simulator import (
+    Do,
+    Fault,
+    Kind,
+    Scenario,
+    Services,
+    SimQuota,
+    SimulatedCloud,
+    sample_volumes,
+)
 from vbsbatch.simulator.transport import SimulatedTransport
 from vbsbatch.simulator.virtual import VirtualClock
 
@@ -39,7 +48,7 @@ _TAKEN: set[str] = set()
 
 
 @dataclass(kw_only=True)
-class Ground:
+class ContractCloud:
     """A cloud's backup service and what a test may do with it."""
 
     service: CloudService
@@ -101,9 +110,9 @@ class Ground:
 
 
 @asynccontextmanager
-async def simulated(services: Services) -> AsyncIterator[Ground]:
+async def simulated(services: Services) -> AsyncIterator[ContractCloud]:
     """A ground on a simulated cloud in this process."""
-    clock, volumes = VirtualClock(), fleet(60, 1)
+    clock, volumes = VirtualClock(), sample_volumes(60, 1)
     in_use = next(volume.id for volume in volumes if volume.status == "in-use")
     free = [volume.id for volume in volumes if volume.status == "available"]
     broken = free.pop()
@@ -124,13 +133,15 @@ async def simulated(services: Services) -> AsyncIterator[Ground]:
         clock.passed += 2.0
 
     try:
-        yield Ground(
+        yield ContractCloud(
             service=kind(session, endpoints),
             volumes=free,
             rest=rest,
             in_use=in_use,
             broken=broken,
-            use_up_quota=lambda: cloud.change(Scenario(services=services, quota=Quota(backups=0))),
+            use_up_quota=lambda: cloud.change(
+                Scenario(services=services, quota=SimQuota(backups=0))
+            ),
         )
     finally:
         _TAKEN.difference_update(free)
@@ -163,7 +174,7 @@ def real_cloud() -> str | None:
 
 
 @asynccontextmanager
-async def real() -> AsyncIterator[Ground]:
+async def real() -> AsyncIterator[ContractCloud]:
     """A ground on the real Cinder that the environment names."""
 
     async def rest() -> None:
@@ -171,7 +182,7 @@ async def real() -> AsyncIterator[Ground]:
 
     choice = CloudChoice(cloud=real_cloud(), service=Service.CINDER)
     async with connect(choice) as service:
-        yield Ground(
+        yield ContractCloud(
             service=service,
             volumes=os.environ["VBSBATCH_CONTRACT_VOLUMES"].split(","),
             rest=rest,

@@ -14,7 +14,7 @@ from vbsbatch.model import NO_PARENT, Answer, BackupSettings, CloudJobStatus, Se
 from vbsbatch.policy import Judgement, judge, named
 from vbsbatch.simulator import Services
 
-from .ground import Ground, real, real_cloud, simulated
+from .ground import ContractCloud, real, real_cloud, simulated
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ NOBODY = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
 
 
 @pytest.fixture(params=CLOUDS)
-async def ground(request: pytest.FixtureRequest) -> AsyncIterator[Ground]:
+async def ground(request: pytest.FixtureRequest) -> AsyncIterator[ContractCloud]:
     stand = real() if request.param == "real" else simulated(Services(request.param))
     async with stand as ground:
         await ground.service.ready()
@@ -39,7 +39,7 @@ def judged(answer: Answer) -> Judgement:
     return judge(named(answer))
 
 
-async def test_it_is_what_the_engine_asks_for(ground: Ground) -> None:
+async def test_it_is_what_the_engine_asks_for(ground: ContractCloud) -> None:
     service: BackupService = ground.service
     assert abs(service.clock_ahead) < 60
     await service.backups()  # the first look also finds out where the list is and how pages go on
@@ -50,7 +50,7 @@ async def test_it_is_what_the_engine_asks_for(ground: Ground) -> None:
 
 
 async def test_an_accepted_create_proves_itself_and_its_backup_becomes_available(
-    ground: Ground,
+    ground: ContractCloud,
 ) -> None:
     job, service = ground.job(), ground.service
     answer = await service.create(job, 0)
@@ -68,14 +68,16 @@ async def test_an_accepted_create_proves_itself_and_its_backup_becomes_available
         assert (cloud_job.status, cloud_job.backup_id) == (CloudJobStatus.SUCCESS, backup.id)
 
 
-async def test_what_is_asked_for_comes_with_the_backup_or_is_objected_to(ground: Ground) -> None:
+async def test_what_is_asked_for_comes_with_the_backup_or_is_objected_to(
+    ground: ContractCloud,
+) -> None:
     job = ground.job(description="before", tags=(("wave", "1"), ("owner", "")), full=True)
     assert await ground.service.objections([job.settings]) == []
     assert judge(await ground.service.create(job, 0)).verdict is Verdict.ACCEPTED
     assert (await ground.ended(job)).status == "available"
 
 
-async def test_a_second_create_while_the_first_works_is_a_conflict(ground: Ground) -> None:
+async def test_a_second_create_while_the_first_works_is_a_conflict(ground: ContractCloud) -> None:
     job = ground.job()
     assert judge(await ground.service.create(job, 0)).verdict is Verdict.ACCEPTED
     second = judged(await ground.service.create(ground.job(job.volume_id), 1))
@@ -87,13 +89,13 @@ async def test_a_second_create_while_the_first_works_is_a_conflict(ground: Groun
     assert (await ground.ended(job)).status == "available"
 
 
-async def test_a_volume_that_does_not_exist_fails_alone(ground: Ground) -> None:
+async def test_a_volume_that_does_not_exist_fails_alone(ground: ContractCloud) -> None:
     found, code = verdict(await ground.service.create(ground.job(NOBODY), 0))
     assert found is Verdict.FAIL
     assert code in ("VolumeBackup.0021", "Cinder.NoVolume")
 
 
-async def test_a_volume_in_use_is_backed_up_too(ground: Ground) -> None:
+async def test_a_volume_in_use_is_backed_up_too(ground: ContractCloud) -> None:
     if ground.in_use is None:
         pytest.skip("this cloud has no volume in use for us")
     job = ground.job(ground.in_use)
@@ -105,7 +107,9 @@ async def test_a_volume_in_use_is_backed_up_too(ground: Ground) -> None:
     assert (await ground.ended(job)).status == "available"
 
 
-async def test_an_increment_builds_on_a_backup_or_says_that_there_is_none(ground: Ground) -> None:
+async def test_an_increment_builds_on_a_backup_or_says_that_there_is_none(
+    ground: ContractCloud,
+) -> None:
     job = ground.job(full=False, full_if_no_parent=True)
     answer = named(await ground.service.create(job, 0))
     if ground.service.kind is Service.CINDER:
@@ -119,7 +123,7 @@ async def test_an_increment_builds_on_a_backup_or_says_that_there_is_none(ground
 
 
 async def test_a_backup_that_ends_in_error_is_listed_as_such_and_can_be_deleted(
-    ground: Ground,
+    ground: ContractCloud,
 ) -> None:
     if ground.broken is None:
         pytest.skip("this cloud has no volume for us whose backups fail")
@@ -137,14 +141,14 @@ async def test_a_backup_that_ends_in_error_is_listed_as_such_and_can_be_deleted(
 
 
 async def test_what_the_cloud_does_not_know_is_none_and_its_deletion_no_error(
-    ground: Ground,
+    ground: ContractCloud,
 ) -> None:
     assert await ground.service.backup(NOBODY) is None
     assert await ground.service.cloud_job("ff8080") is None
     await ground.service.delete_backup(NOBODY)
 
 
-async def test_the_list_comes_newest_first_and_page_by_page(ground: Ground) -> None:
+async def test_the_list_comes_newest_first_and_page_by_page(ground: ContractCloud) -> None:
     jobs = [ground.job() for _ in range(3)]
     for job in jobs:
         await ground.service.create(job, 0)
@@ -163,19 +167,21 @@ async def test_the_list_comes_newest_first_and_page_by_page(ground: Ground) -> N
     assert pages == [[name] for name in names]
 
 
-async def test_a_page_whose_beginning_is_gone_tells_of_a_list_that_changed(ground: Ground) -> None:
+async def test_a_page_whose_beginning_is_gone_tells_of_a_list_that_changed(
+    ground: ContractCloud,
+) -> None:
     await ground.service.backups()
     with pytest.raises(ListChanged):
         await ground.service.backups(f"limit=1&marker={NOBODY}")
 
 
-async def test_the_quota_is_told_by_kind(ground: Ground) -> None:
+async def test_the_quota_is_told_by_kind(ground: ContractCloud) -> None:
     quotas = await ground.service.quota()
     assert {quota.kind for quota in quotas} >= {"backups", "backup_gigabytes"}
     assert all(quota.used >= 0 for quota in quotas)
 
 
-async def test_a_used_up_quota_is_a_stop(ground: Ground) -> None:
+async def test_a_used_up_quota_is_a_stop(ground: ContractCloud) -> None:
     if ground.use_up_quota is None:
         pytest.skip("the quota of this cloud is not ours to set")
     ground.use_up_quota()
@@ -184,6 +190,6 @@ async def test_a_used_up_quota_is_a_stop(ground: Ground) -> None:
     assert code in ("VolumeBackup.0080", "Cinder.CountQuota")
 
 
-async def test_a_renewed_token_is_good(ground: Ground) -> None:
+async def test_a_renewed_token_is_good(ground: ContractCloud) -> None:
     await ground.service.renew_token(float("inf"))
     await ground.service.backups()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cli.clouds import Process
-from tests.cli.stage import Done, Stage, until
+from tests.cli.harness import Done, Harness, until
 from tests.openstack import official
 from tests.openstack.cloud import RealCloud
 from tests.openstack.fleet import Fleet, make_fleet
@@ -35,7 +35,7 @@ PLAN = {
 }
 
 
-class Night(Stage):
+class Night(Harness):
     """A stage at the real cloud; every test has volumes of its own."""
 
     def __init__(self, cloud: RealCloud, folder: Path) -> None:

@@ -1,0 +1,105 @@
+"""One face for both stores, so that the same tests run on each, and the values they run with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vbsbatch.model import (
+    Answer,
+    Attempt,
+    BackupSettings,
+    Job,
+    JobMoved,
+    JobState,
+    Run,
+    RunState,
+    Settings,
+    Verdict,
+)
+from vbsbatch.store import Store
+from vbsbatch.store.memory import MemoryStore
+
+NOW = 1_795_000_000.0
+
+
+def a_run(run_id: str = "20261118-1200-aaaa", **fields: Any) -> Run:
+    given = {
+        "id": run_id,
+        "plan": "nightly",
+        "cloud": "otc",
+        "state": RunState.RUNNING,
+        "settings": Settings(),
+        "created_at": NOW,
+    }
+    return Run(**(given | fields))
+
+
+def volume(number: int) -> str:
+    return f"6ba7b810-9dad-11d1-80b4-{number:012x}"
+
+
+def a_job(no: int, **fields: Any) -> Job:
+    given = {
+        "no": no,
+        "volume_id": volume(no),
+        "volume_name": f"db-{no:03}",
+        "backup_name": f"nightly-db-{no:03}",
+    }
+    return Job(**(given | fields))
+
+
+def an_attempt(number: int = 1, **fields: Any) -> Attempt:
+    given = {
+        "number": number,
+        "sent_at": NOW,
+        "took": 0.125,
+        "verdict": Verdict.ACCEPTED,
+        "answer": Answer(status=200, cloud_job_id="00" * 16),
+    }
+    return Attempt(**(given | fields))
+
+
+def moved(job: Job, to: JobState, at: float = NOW, **fields: Any) -> JobMoved:
+    event = {key: fields.pop(key) for key in ("attempt", "note") if key in fields}
+    return JobMoved(job=replace(job, state=to, **fields), came_from=job.state, at=at, **event)
+
+
+@dataclass
+class StoreFixture:
+    store: Any
+    inline: bool | None
+
+    def create_run(self, run: Run, jobs: Iterable[Job]) -> None:
+        if isinstance(self.store, Store):
+            self.store.create_run(run, jobs, BackupSettings())
+        else:
+            self.store.create_run(run, jobs)
+
+    def journal(self, run_id: str) -> Any:
+        if self.inline is None:
+            return self.store.journal(run_id)
+        return self.store.journal(run_id, inline=self.inline)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+
+@contextmanager
+def in_memory(path: Path) -> Iterator[StoreFixture]:
+    yield StoreFixture(MemoryStore(), None)
+
+
+@contextmanager
+def on_disk(path: Path) -> Iterator[StoreFixture]:
+    with Store.open(path, create=True) as store:
+        yield StoreFixture(store, False)
+
+
+@contextmanager
+def on_disk_inline(path: Path) -> Iterator[StoreFixture]:
+    with Store.open(path, create=True) as store:
+        yield StoreFixture(store, True)

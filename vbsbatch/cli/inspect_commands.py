@@ -1,0 +1,181 @@
+"""Commands that read the store: runs, status, jobs, report."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from vbsbatch.cli.exit_status import headline, report_data
+from vbsbatch.cli.options import (
+    ChosenStates,
+    States,
+    db_option,
+    mention_unknown_codes,
+    open_store,
+    run_argument,
+)
+from vbsbatch.report import FORMATS
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  vbsbatch runs
+  vbsbatch runs --json
+  vbsbatch runs --progress tui
+"""
+)
+@db_option
+@click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
+@click.option(
+    "--progress",
+    type=click.Choice(("auto", "tui", "plain")),
+    default="auto",
+    show_default=True,
+    help="tui is the screen, to look into them; the others are a table.",
+)
+def runs(db: Path | None, as_json: bool, progress: str) -> int:
+    """List the runs of the store, newest first."""
+    if progress == "tui":
+        if as_json:
+            raise click.UsageError("--json and --progress tui exclude each other")
+        return _browse_runs(db)
+    with open_store(db, readonly=True) as store:
+        if as_json:
+            from vbsbatch.report import as_json as json_report
+
+            found = [report_data(store, run) for run in store.runs()]
+            json_report.write_runs(found, sys.stdout)
+        else:
+            from vbsbatch.report import as_table
+
+            as_table.write_runs((headline(store, run) for run in store.runs()), sys.stdout)
+    return 0
+
+
+def _browse_runs(db: Path | None) -> int:
+    from vbsbatch.cli.screen_launcher import chosen_style, show_run
+
+    chosen_style("tui")
+    with open_store(db) as store:
+        return show_run(store, None, read_only=False)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  vbsbatch status
+  vbsbatch status 20261123-0715 --json
+"""
+)
+@run_argument
+@db_option
+@click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
+def status(run: str, db: Path | None, as_json: bool) -> None:
+    """Show how RUN stands: an id, the beginning of one, or latest."""
+    with open_store(db, readonly=True) as store:
+        data = report_data(store, store.run(run))
+        if as_json:
+            from vbsbatch.report import as_json as json_report
+
+            json_report.write_status(data, sys.stdout)
+        else:
+            from vbsbatch.report import as_table
+
+            as_table.write_status(data, sys.stdout)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  vbsbatch jobs latest --state failed
+  vbsbatch jobs latest --status 503 --csv
+  vbsbatch jobs 20261123-0715 --volume db01-data --json
+"""
+)
+@run_argument
+@db_option
+@click.option(
+    "--state",
+    "chosen",
+    multiple=True,
+    type=States(),
+    metavar="STATE",
+    help="failed, fail, retry, active, fail|retry ...: as in the screen's filter.",
+)
+@click.option("--status", "statuses", multiple=True, type=int, help="HTTP status; 0 for no answer.")
+@click.option("--code", "codes", multiple=True, help="The service's code.")
+@click.option("--volume", "volumes", multiple=True, help="Volume id or name.")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
+@click.option("--csv", "as_csv", is_flag=True, help="As CSV with a header row.")
+def jobs(
+    run: str,
+    db: Path | None,
+    chosen: tuple[ChosenStates, ...],
+    statuses: tuple[int, ...],
+    codes: tuple[str, ...],
+    volumes: tuple[str, ...],
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """List the jobs of RUN, all or those that fit every option given.
+
+    TOOK is the time from a job's first create to its end, or until now.
+    """
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")
+    with open_store(db, readonly=True) as store:
+        found = store.run(run)
+        mention_unknown_codes(store, found.id, codes)
+        fitting = store.jobs(
+            found.id,
+            states=frozenset().union(*(each.read() for each in chosen)),
+            statuses=statuses,
+            codes=codes,
+            volumes=volumes,
+        )
+        listed = (job for job in fitting if not chosen or any(each.takes(job) for each in chosen))
+        if as_json:
+            from vbsbatch.report import as_json as json_report
+
+            json_report.write_jobs(found.id, listed, sys.stdout)
+        elif as_csv:
+            from vbsbatch.report import as_csv as csv_report
+
+            csv_report.write_jobs(listed, sys.stdout)
+        else:
+            from vbsbatch.report import as_table
+
+            as_table.write_jobs(listed, sys.stdout, now=time.time())
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  vbsbatch report
+  vbsbatch report latest --format html --output night.html
+  vbsbatch report 20261123-0715 --format junit --output night.xml
+"""
+)
+@run_argument
+@db_option
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+)
+@click.option("--output", metavar="FILE", help="Write here instead of to standard output.")
+@click.option("--all", "all_jobs", is_flag=True, help="List every job, not only the failed ones.")
+def report(run: str, db: Path | None, format_name: str, output: str | None, all_jobs: bool) -> None:
+    """Write a report of RUN."""
+    from vbsbatch.report import opened, write
+
+    with open_store(db, readonly=True) as store:
+        data = report_data(store, store.run(run))
+        with opened(output) as stream:
+            write(data, format_name, stream, all_jobs=all_jobs)

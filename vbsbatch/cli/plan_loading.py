@@ -1,0 +1,151 @@
+"""Commands about plans: check, schema."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vbsbatch.cli import say
+from vbsbatch.cli.options import cloud_options, service_option, with_options
+from vbsbatch.errors import UsageError
+from vbsbatch.model import Service
+
+if TYPE_CHECKING:
+    from vbsbatch.plan import Plan
+
+
+@click.command(
+    epilog="""\
+Exit codes: 0 the plan is fine, 2 it is not (every problem is listed), or --online: something
+would surely fail, or could not be found out.
+
+\b
+Examples:
+  vbsbatch check nightly.yaml
+  vbsbatch check nightly.yaml --online --cloud otc
+"""
+)
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option("--volumes", metavar="FILE", help="Volumes from a list instead; - is standard input.")
+@click.option(
+    "--online", is_flag=True, help="Ask the cloud too: volumes, states, backups, quota, forecast."
+)
+@click.option("--json", "as_json", is_flag=True, help="With --online: as one JSON document.")
+@with_options(*cloud_options, service_option)
+def check(plan: Path, volumes: str | None, online: bool, as_json: bool, **place: str | None) -> int:
+    """Check PLAN without touching any cloud; every problem at once, as file:line:column.
+
+    - as PLAN is standard input.
+
+    With --online, then look whether the cloud could carry it out as it is now.
+    """
+    if not online and (as_json or any(place.values())):
+        raise click.UsageError("--json and the options that name a cloud are for --online")
+    loaded = load_plan(plan, volumes)
+    if not as_json:
+        _say_fine(plan, loaded)
+        if not online:
+            _say_where(loaded)
+    return _online(plan, loaded, as_json=as_json, **place) if online else 0
+
+
+def _say_fine(path: Path, plan: Plan) -> None:
+    from vbsbatch.cli.schedule_summary import order_lines
+    from vbsbatch.inventory.plan_writer import counted
+    from vbsbatch.report import clean
+
+    limits = plan.settings.limits
+    at_least = len(plan) / limits.rate.per_second
+    say(
+        f"{clean(str(path))}: fine: {counted(len(plan), 'volume')}, {limits.rate}, "
+        f"{limits.in_flight} in flight, at least {_minutes(at_least)} to submit"
+    )
+    for line in order_lines(plan, time.time()):
+        say(clean(line))
+    if not plan.names_unique:
+        say(
+            "note: backup names hold no {run}: what an unanswered create left behind is then told "
+            "from older backups by its age alone (see docs/plan.md)"
+        )
+
+
+def _say_where(plan: Plan) -> None:
+    """Which cloud the plan and the environment name; what that leads to only a sign-in tells."""
+    import os
+
+    from vbsbatch.cli import mention
+    from vbsbatch.cloud import trust_warnings
+    from vbsbatch.report import clean
+
+    cloud = plan.cloud or os.environ.get("OS_CLOUD")
+    if cloud is not None:
+        region = os.environ.get("OS_REGION_NAME")
+        where = f"cloud {cloud}" + (f", region {region}" if region else "")
+        mention(clean(f"in {where}; --online signs in and tells region and project"))
+    for text in trust_warnings(cloud):
+        mention(clean(f"warning: {text}"))
+
+
+def _online(
+    path: Path,
+    plan: Plan,
+    *,
+    as_json: bool,
+    cloud: str | None,
+    vbs_endpoint: str | None,
+    block_storage_endpoint: str | None,
+    service: str | None,
+) -> int:
+    import os
+
+    from vbsbatch.cli.preflight import check_online
+    from vbsbatch.cloud import CloudChoice
+
+    choice = CloudChoice(
+        cloud=cloud or plan.cloud or os.environ.get("OS_CLOUD"),
+        vbs_endpoint=vbs_endpoint,
+        block_storage_endpoint=block_storage_endpoint,
+        service=wanted_service(plan, service),
+    )
+    return check_online(path, plan, choice, as_json=as_json)
+
+
+def wanted_service(plan: Plan, option: str | None) -> Service | None:
+    """The service that the command line or the plan asks for; None for what the cloud offers."""
+    if option is None:
+        return plan.service
+    return None if option == "auto" else Service(option)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  vbsbatch schema > vbsbatch.schema.json
+"""
+)
+def schema() -> None:
+    """Print the JSON Schema of plan files, for editors."""
+    import json
+
+    from vbsbatch.plan import json_schema
+
+    say(json.dumps(json_schema(), indent=2))
+
+
+def load_plan(plan: Path, volumes: str | None) -> Plan:
+    """Load a plan from a file, its volumes from another when one is named."""
+    import sys
+
+    from vbsbatch.plan import load
+
+    from_stdin = "-" in (volumes, str(plan))
+    if from_stdin and sys.stdin is None:
+        raise UsageError("-: there is no standard input")
+    return load(plan, volumes=volumes, stdin=sys.stdin.buffer if from_stdin else None)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,226 @@
+"""A run that restores or deletes backups, in the words of one that makes them.
+
+The engine asks a `BackupService` to create, and finds in its list what came of it. The services
+here stand between the engine and the real one: a create restores or deletes the backup that the
+job names, and the list tells how far that is as if it were the making of a backup.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from vbsbatch.cloud.backup_actions import BackupActions
+from vbsbatch.cloud.project_resources import ProjectResources
+from vbsbatch.cloud.resource_list import PAGES
+from vbsbatch.errors import CloudRefused, CloudUnavailable, ListIncomplete
+from vbsbatch.model import (
+    AT_ONCE,
+    Answer,
+    Backup,
+    BackupPage,
+    Cloud,
+    CloudJob,
+    Elapsed,
+    Job,
+    JobMoved,
+    JobState,
+    Run,
+    RunNoted,
+    left_open,
+    on_cloud_clock,
+)
+
+_TRACKED = (JobState.RUNNING, JobState.UNKNOWN)
+
+
+class RealService(Protocol):
+    """What is asked of the service that does the work."""
+
+    changes: BackupActions
+    inventory: ProjectResources
+
+    @property
+    def create_calls(self) -> int: ...  # noqa: D102 - as in `BackupService`
+    @property
+    def read_calls(self) -> int: ...  # noqa: D102
+    @property
+    def clock_ahead(self) -> float: ...  # noqa: D102
+    async def ready(self) -> None: ...  # noqa: D102
+    async def renew_token(self, used_since: Elapsed) -> None: ...  # noqa: D102
+    async def backups(self, page: str | None = None) -> BackupPage: ...  # noqa: D102
+    async def backup(self, backup_id: str) -> Backup | None: ...  # noqa: D102
+    async def cloud_job(self, cloud_job_id: str) -> CloudJob | None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListSnapshot:
+    """What one look at the cloud showed, and when it began."""
+
+    began_at: Elapsed
+    listed: dict[str, Backup]
+    """The backups that jobs name, by id; what is missing is not in the cloud's list."""
+
+
+class BackupOperationAdapter(ABC):
+    """A `BackupService` whose creates do something with backups that exist.
+
+    `jobs` are all of the run as the store has them; `hear` keeps them as the engine moves them.
+    `now` is the elapsed clock.
+    """
+
+    def __init__(
+        self,
+        service: RealService,
+        run: Run,
+        jobs: Iterable[Job],
+        *,
+        now: Callable[[], Elapsed],
+    ) -> None:
+        self._service = service
+        self._run = run
+        self._now = now
+        self._began_at = now()
+        self._settle = run.settings.retry.settle
+        self._jobs = {
+            job.settings.source_backup_id or "": left_open(job, self._began_at) for job in jobs
+        }
+
+    def hear(self, event: JobMoved | RunNoted) -> None:
+        """An event of the engine: to be among its listeners."""
+        if isinstance(event, JobMoved):
+            self._keep(event.job)
+
+    @property
+    def create_calls(self) -> int:
+        """Restores or deletions that left this process."""
+        return self._service.create_calls
+
+    @property
+    def read_calls(self) -> int:
+        """Every other request that left this process, sign-in included."""
+        return self._service.read_calls
+
+    @property
+    def clock_ahead(self) -> float:
+        """Server clock minus the elapsed one in seconds; 0 until an answer told it."""
+        return self._service.clock_ahead
+
+    async def ready(self) -> None:
+        """Make sure that a request can leave at once."""
+        await self._service.ready()
+
+    async def renew_token(self, used_since: Elapsed) -> None:
+        """Get a new token unless one was got since `used_since`."""
+        await self._service.renew_token(used_since)
+
+    async def create(self, job: Job, worker: int) -> Answer:
+        """Send the job's one request; never raises for the cloud."""
+        self._keep(job)
+        return await self._act(job, source_of(job), worker)
+
+    async def backups(self, page: str | None = None) -> BackupPage:
+        """How far every job is that the engine follows, on one page, whatever the cloud has."""
+        jobs = [job for job in self._jobs.values() if job.state in _TRACKED]
+        look = await self._look({source_of(job) for job in jobs})
+        return BackupPage(backups=await self._sightings(jobs, look))
+
+    async def survey(self, page: str | None = None) -> BackupPage:
+        """The same, and of waiting jobs what an engine that this store does not know of may have
+        asked for."""
+        jobs = [job for job in self._jobs.values() if job.state in _TRACKED]
+        waiting = [job for job in self._jobs.values() if self._in_question(job)]
+        look = await self._look({source_of(job) for job in (*jobs, *waiting)})
+        found = await self._sightings(jobs, look)
+        return BackupPage(backups=(*found, *await self._asked_before(waiting, look)))
+
+    async def backup(self, backup_id: str) -> Backup | None:
+        """How far the job is that names this backup; None when there is no such job."""
+        job = self._jobs.get(backup_id)
+        return None if job is None else await self._ask(job)
+
+    async def cloud_job(self, cloud_job_id: str) -> CloudJob | None:
+        """One cloud job, or None when the cloud does not know it."""
+        return await self._service.cloud_job(cloud_job_id)
+
+    async def delete_backup(self, backup_id: str) -> None:
+        """Never: what the engine would clean away is the backup that somebody wants to keep."""
+        raise CloudRefused(f"backup {backup_id} was not made by this run")
+
+    @abstractmethod
+    async def _act(self, job: Job, backup_id: str, worker: int) -> Answer: ...
+
+    @abstractmethod
+    async def _sightings(self, jobs: list[Job], look: ListSnapshot) -> tuple[Backup, ...]: ...
+
+    @abstractmethod
+    async def _ask(self, job: Job) -> Backup: ...
+
+    def _in_question(self, job: Job) -> bool:
+        """Whether a waiting job may have been asked for already; where to ask twice does no harm,
+        that does not matter."""
+        return False
+
+    async def _asked_before(self, waiting: list[Job], look: ListSnapshot) -> tuple[Backup, ...]:
+        """How far those are that are in question."""
+        return ()
+
+    def _keep(self, job: Job) -> None:
+        self._jobs[source_of(job)] = job
+
+    async def _look(self, wanted: set[str]) -> ListSnapshot:
+        """Read the cloud's list until all the wanted backups were seen, or it ends; what a list
+        that does not end has not shown is asked for one by one."""
+        began_at, found = self._now(), dict[str, Backup]()
+        try:
+            await self._list(wanted, found)
+        except ListIncomplete:
+            for backup_id in sorted(wanted - found.keys()):
+                backup = await self._service.backup(backup_id)
+                found |= {} if backup is None else {backup_id: backup}
+        return ListSnapshot(began_at=began_at, listed=found)
+
+    async def _list(self, wanted: set[str], found: dict[str, Backup]) -> None:
+        page = None
+        for _ in range(PAGES):
+            listed = await self._service.backups(page)
+            found |= {backup.id: backup for backup in listed.backups if backup.id in wanted}
+            page = listed.next
+            if page is None or len(found) == len(wanted):
+                return
+        raise CloudUnavailable(f"the list of backups does not end within {PAGES} pages")
+
+    def _settled(self, job: Job, look: ListSnapshot) -> bool:
+        """Whether a look began late enough to prove something about an unknown job."""
+        return look.began_at >= (job.unknown_at or AT_ONCE) + self._settle
+
+    def _seen(
+        self, job: Job, status: str, code: str | None = None, reason: str | None = None
+    ) -> Backup:
+        """What the engine takes for the backup that the job's newest create is making."""
+        return Backup(
+            id=source_of(job),
+            name=job.backup_name,
+            volume_id=job.volume_id,
+            status=status,
+            code=code,
+            fail_reason=reason,
+        )
+
+    def _intent(self, job: Job) -> tuple[Cloud, Cloud]:
+        """The earliest and the latest that the cloud's clock can have shown when the job's newest
+        request was about to be sent; for one that was not sent, when the run was made."""
+        run, ahead = self._run, self.clock_ahead
+        made_at = Elapsed(float(run.created_at))
+        found = on_cloud_clock(job.intent_cloud_at, job.intent_at, ahead)
+        found = found or on_cloud_clock(run.created_cloud_at, made_at, ahead)
+        assert found is not None
+        return found
+
+
+def source_of(job: Job) -> str:
+    """The id of the backup that the job restores or deletes."""
+    assert job.settings.source_backup_id is not None
+    return job.settings.source_backup_id

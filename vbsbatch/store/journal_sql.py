@@ -1,0 +1,327 @@
+"""The journal's statements, each named.
+
+Several rows go into one statement, and results come as one JSON row: Python lets go of its global
+lock at each step of SQLite, and to get it back beside a busy event loop can take 5 ms.
+"""
+
+# ruff: noqa: S608 - every part of these statements is a constant of this package
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import cache
+from sqlite3 import Connection
+from typing import Any
+
+from vbsbatch.store.rows import ATTEMPT, FIXED, JOB_COLUMNS, MUTABLE, STATE_NUMBER, selected
+from vbsbatch.store.selection import JobSelection
+
+CHUNK = 64
+"""Rows in one statement at most; a power of two."""
+
+PAGE = 256
+"""Jobs in one answer of SQLite."""
+
+FIRST = -(2**63)
+"""Before every job number."""
+
+_HELD = """EXISTS (SELECT 1 FROM jobs o INDEXED BY jobs_open
+    WHERE o.volume_id = j.volume_id AND o.state IN (1, 2, 3) AND o.run <> j.run)"""
+
+_FIRST_CLOUD = (
+    "iif({0}first_sent_at IS NULL, NULL, coalesce({0}first_cloud_at, {0}intent_cloud_at))"
+)
+"""The first create by the cloud's clock: NULL stands for the newest, which it most often is."""
+
+_CLAIMED = selected(
+    FIXED + MUTABLE,
+    "j",
+    state="1",
+    attempts="j.attempts + 1",
+    intent_at=":now",
+    intent_cloud_at=":cloud_now",
+    first_cloud_at=_FIRST_CLOUD.format("j."),
+)
+
+_MAY_GO = "w.run = :run AND w.state = 0 AND w.wave <= (SELECT wave FROM runs WHERE no = :run)"
+
+_IN_TURN = "w.wave, w.rank, w.priority DESC, w.no"
+
+CLAIMABLE = f"""
+SELECT json_group_array(json(row)) FROM (
+  SELECT json_array({_CLAIMED}) AS row
+  FROM jobs w INDEXED BY jobs_waiting CROSS JOIN jobs j ON j.run = w.run AND j.no = w.no
+  WHERE {_MAY_GO} AND w.due_at <= :now AND NOT {_HELD}
+  ORDER BY {_IN_TURN} LIMIT :limit)"""
+"""The jobs to be sent next, as `CLAIM` will leave them, one JSON array of rows."""
+
+_NOT_FULL = """
+  (w.grp IS NULL OR w.grp NOT IN (SELECT value FROM json_each(:groups)))
+  AND (w.az IS NULL OR w.az NOT IN (SELECT value FROM json_each(:azs)))"""
+
+CANDIDATES = f"""
+SELECT json_group_array(json(row)) FROM (
+  SELECT json_array(w.no, w.grp, w.az) AS row
+  FROM jobs w INDEXED BY jobs_waiting CROSS JOIN jobs j ON j.run = w.run AND j.no = w.no
+  WHERE {_MAY_GO} AND w.due_at <= :now AND NOT {_HELD} AND {_NOT_FULL}
+    AND w.no NOT IN (SELECT value FROM json_each(:taken))
+  ORDER BY {_IN_TURN} LIMIT {PAGE})"""
+"""Under caps: the jobs that come next, whose groups and zones are not full, but those taken."""
+
+LEAST_TRIED_FIRST = {
+    query: query.replace(_IN_TURN, f"w.wave, j.attempts, {_IN_TURN}")
+    for query in (CLAIMABLE, CANDIDATES)
+}
+"""Each of them in another order, which no index has."""
+
+CLAIMABLE_ONES = f"""
+SELECT json_group_array(json_array({_CLAIMED})) FROM jobs j
+WHERE j.run = :run AND j.no IN (SELECT value FROM json_each(:taken))"""
+"""These jobs, taken at `now`, as `CLAIM` will leave them."""
+
+OPEN_BY = """
+SELECT json_group_array(json_array(grp, az, jobs)) FROM (
+  SELECT grp, az, count(*) AS jobs FROM jobs INDEXED BY jobs_open
+  WHERE run = ? AND state IN (1, 2, 3) GROUP BY grp, az)"""
+"""Run: its open jobs by group and zone."""
+
+CLAIM = f"""
+UPDATE jobs SET state = 1, attempts = attempts + 1, intent_at = :now, intent_cloud_at = :cloud_now,
+  first_cloud_at = {_FIRST_CLOUD.format("")}, rev = :rev
+WHERE run = :run AND no IN (SELECT value FROM json_each(:numbers))"""
+
+OTHERS_OPEN = """
+SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_open WHERE state IN (1, 2, 3) AND run <> ?)"""
+"""Run: whether any other run has an open job, so that one of this run may be held up."""
+
+NEXT_DUE = f"SELECT min(w.due_at) FROM jobs w INDEXED BY jobs_waiting WHERE {_MAY_GO}"
+"""The earliest time at which a job may be sent, when no other run has an open job."""
+
+NEXT_DUE_NOT_HELD = f"{NEXT_DUE} AND NOT {_HELD.replace('j.', 'w.')}"
+"""The same, when another run has."""
+
+WITHIN = {query: f"{query} AND {_NOT_FULL}" for query in (NEXT_DUE, NEXT_DUE_NOT_HELD)}
+"""Each of them under caps: of jobs whose groups and zones are not full."""
+
+BLOCKED = f"""
+SELECT json_group_array(json(row)) FROM (
+  SELECT json_array(
+    json_array({JOB_COLUMNS}),
+    (SELECT json_array(r.id, r.state) FROM jobs o INDEXED BY jobs_open JOIN runs r ON r.no = o.run
+     WHERE o.volume_id = j.volume_id AND o.state IN (1, 2, 3) AND o.run <> j.run
+     ORDER BY o.run LIMIT 1)) AS row
+  FROM jobs w INDEXED BY jobs_waiting CROSS JOIN jobs j ON j.run = w.run AND j.no = w.no
+  WHERE {_MAY_GO} AND w.due_at <= :now AND {_HELD} ORDER BY j.no)"""
+"""Due jobs that another run holds up, each with that run's id and state."""
+
+HOLDERS = """
+SELECT r.id, r.state, count(*)
+FROM jobs w INDEXED BY jobs_waiting CROSS JOIN jobs j ON j.run = w.run AND j.no = w.no
+  CROSS JOIN jobs o INDEXED BY jobs_open ON o.volume_id = j.volume_id CROSS JOIN runs r
+WHERE w.run = :run AND w.state = 0 AND o.state IN (1, 2, 3) AND o.run <> :run AND r.no = o.run
+GROUP BY r.no ORDER BY r.no"""
+"""Run: the others that have open jobs for volumes that wait in it: id, state, how many."""
+
+HELD_BY = f"""
+SELECT {JOB_COLUMNS} FROM jobs j INDEXED BY jobs_open
+WHERE j.state IN (1, 2, 3) AND j.run = :holder
+  AND j.volume_id IN (SELECT w.volume_id FROM jobs w WHERE w.run = :run AND w.state = 0)
+ORDER BY j.no"""
+"""Open jobs of the holder for volumes that wait in the run."""
+
+_FITS = """
+  (:states IS NULL OR j.state IN (SELECT value FROM json_each(:states)))
+  AND (:status IS NULL OR coalesce(j.http_status, 0) IN (SELECT value FROM json_each(:status)))
+  AND (:codes IS NULL OR coalesce(j.code, '') IN (SELECT value FROM json_each(:codes)))
+  AND (:volumes IS NULL OR j.volume_name IN (SELECT value FROM json_each(:volumes))
+    OR CASE WHEN typeof(j.volume_id) = 'blob' THEN lower(hex(j.volume_id))
+            WHEN length(replace(j.volume_id, '-', '')) = 32
+            THEN lower(replace(j.volume_id, '-', ''))
+            ELSE j.volume_id END IN (SELECT value FROM json_each(:spellings)))"""
+
+SELECTED = f"""
+SELECT {JOB_COLUMNS} FROM jobs j
+WHERE j.run = :run AND j.no > :after AND {_FITS} ORDER BY j.no LIMIT :limit"""
+"""Jobs that a selection names, as rows in plan order."""
+
+SELECTED_PAGE = f"""
+SELECT json_group_array(json(row)) FROM (
+  SELECT json_array({JOB_COLUMNS}) AS row FROM jobs j
+  WHERE j.run = :run AND j.no > :after AND {_FITS} ORDER BY j.no LIMIT :limit)"""
+"""The same as one JSON array."""
+
+OPEN_PAGE = f"""
+SELECT json_group_array(json(row)) FROM (
+  SELECT json_array({JOB_COLUMNS}) AS row FROM jobs j INDEXED BY jobs_open
+  WHERE j.run = :run AND j.no > :after AND j.state IN (1, 2, 3)
+    AND j.state IN (SELECT value FROM json_each(:states)) ORDER BY j.no LIMIT :limit)"""
+"""The same for open states alone, without a look at any other job."""
+
+RETRYING = "SELECT count(*) FROM jobs WHERE run = ? AND state = 0 AND attempts > 0"
+
+COUNTS = """
+SELECT json_group_array(json_array(state, jobs)) FROM (
+  SELECT state, count(*) AS jobs FROM jobs WHERE run = ? GROUP BY state)"""
+"""Run: state numbers with their counts."""
+
+COMMANDS = """
+SELECT json_group_array(json(row)) FROM (
+  SELECT json_array(id, verb, argument, asked_by, asked_at) AS row
+  FROM commands INDEXED BY commands_open
+  WHERE run = ? AND done_at IS NULL AND taken_at IS NULL ORDER BY id)"""
+"""Run: what nobody has taken, withdrawn or acknowledged."""
+
+TAKE = """
+UPDATE commands SET taken_at = ?
+WHERE id IN (SELECT value FROM json_each(?)) AND done_at IS NULL AND taken_at IS NULL"""
+"""Now, ids as JSON."""
+
+LEFT_BEHIND = """
+UPDATE commands SET done_at = :at, result = :result WHERE run = :run AND done_at IS NULL"""
+"""What was asked of an engine that is gone."""
+
+NAMED = f"""
+SELECT json_group_array(json(row)) FROM (
+  SELECT json_array({JOB_COLUMNS}) AS row FROM jobs j
+  WHERE j.run = ? AND j.state = 0 AND j.backup_name IN (SELECT value FROM json_each(?))
+  ORDER BY j.no)"""
+"""Run, names as JSON: the waiting jobs that bear one of them."""
+
+BEGIN_WAITS = """
+UPDATE jobs SET
+  due_at = iif(due_at > 0, max(1, min(due_at + :step, :now + max(0, due_at - :last))), 0),
+  later_since = min(:now, :now - min(max(:last - later_since, 0), :later_for)),
+  intent_at = min(intent_at + :step, :now),
+  unknown_at = iif(state = 2, :now, unknown_at)
+WHERE run = :run AND state < 4 AND (state > 0 OR due_at > 0 OR later_since IS NOT NULL)"""
+"""Times of the clock of an engine that is gone, whose last heartbeat was at `last` by it, become
+times of another's: `step` is what lies between the two, as far as the machine's clock can tell."""
+
+ACKNOWLEDGE = "UPDATE commands SET done_at = ?, result = ? WHERE id = ? AND done_at IS NULL"
+
+HEARTBEAT = """
+UPDATE runs SET heartbeat_at = ?, clock_step = ?, sending_rate = ?, create_calls = ?,
+  read_calls = ?, adopted = ?
+WHERE no = ?"""
+
+RUN_STATE = """
+UPDATE runs SET state = :state, reason = :reason,
+  started_at = CASE WHEN :live THEN coalesce(started_at, :at) ELSE started_at END,
+  ended_at = CASE WHEN :state = 'ended' THEN :at END,
+  pid = CASE WHEN :live THEN :pid END, host = CASE WHEN :live THEN :host END,
+  held_since = CASE WHEN :live THEN held_since END, held_in = CASE WHEN :live THEN held_in END
+WHERE no = :run"""
+
+BEGUN = "UPDATE runs SET clock_step = ?, heartbeat_at = ? WHERE no = ?"
+
+DEADLINE = "UPDATE runs SET deadline_at = ? WHERE no = ?"
+
+NEXT_REV = "SELECT coalesce(max(rev), 0) + 1 FROM runs"
+
+OPEN_WAVE = "UPDATE runs SET wave = ? WHERE no = ?"
+
+WAVES = """
+SELECT json_group_array(json_array(wave, state, jobs)) FROM (
+  SELECT wave, state, count(*) AS jobs FROM jobs WHERE run = ? GROUP BY wave, state)"""
+"""Run: its jobs by wave and state number."""
+
+SET_REV = "UPDATE runs SET rev = ? WHERE no = ?"
+
+
+def selection_parameters(selection: JobSelection) -> dict[str, Any]:
+    """What the `SELECTED` statements need of a selection."""
+    states = selection.states
+    return {
+        "states": _list(None if states is None else [STATE_NUMBER[state] for state in states]),
+        "status": _list(selection.status),
+        "codes": _list(selection.codes),
+        "volumes": _list(selection.volumes),
+        "spellings": _list(selection.volume_spellings),
+    }
+
+
+def _list(values: Any) -> str | None:
+    return None if values is None else json.dumps(list(values))
+
+
+def _values(rows: int, columns: int) -> str:
+    row = "(" + ", ".join("?" * columns) + ")"
+    return ", ".join([row] * rows)
+
+
+@cache
+def _update_jobs(rows: int) -> str:
+    assignments = ", ".join(f"{name} = c.{name}" for name in MUTABLE)
+    return (
+        f"WITH c(no, {', '.join(MUTABLE)}) AS (VALUES {_values(rows, 1 + len(MUTABLE))}) "
+        f"UPDATE jobs SET {assignments}, rev = ? FROM c WHERE jobs.run = ? AND jobs.no = c.no"
+    )
+
+
+@cache
+def _insert(table: str, columns: tuple[str, ...], rows: int) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {_values(rows, len(columns))}"
+
+
+@cache
+def _insert_untouched(rows: int) -> str:
+    row = "(" + "?, " * (1 + len(FIXED)) + "0, 0, 0, 0)"
+    columns = ", ".join(("run", *FIXED, "state", "attempts", "free", "due_at"))
+    return f"INSERT INTO jobs ({columns}) VALUES {', '.join([row] * rows)}"
+
+
+_UNLESS_THERE = " ON CONFLICT DO NOTHING"
+_ATTEMPT_COLUMNS = ("run", "job", *ATTEMPT)
+_EVENT_COLUMNS = ("run", "at", "job", "kind", "text")
+_JOB_COLUMNS = ("run", *FIXED, *MUTABLE)
+
+
+def _chunks(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
+    """Slices of a power of two rows each, so that few different statements need preparing."""
+    at, size = 0, CHUNK
+    while at < len(rows):
+        while size > len(rows) - at:
+            size //= 2
+        yield rows[at : at + size]
+        at += size
+
+
+def _flat(rows: Sequence[tuple[Any, ...]]) -> list[Any]:
+    return [value for row in rows for value in row]
+
+
+def update_jobs(db: Connection, run: int, rev: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write number and `MUTABLE` columns of jobs that exist; each number at most once."""
+    for chunk in _chunks(rows):
+        db.execute(_update_jobs(len(chunk)), [*_flat(chunk), rev, run]).close()
+
+
+def insert_attempts(db: Connection, run: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Append attempts; one that is there already stays as it was first told."""
+    for chunk in _chunks(rows):
+        values = _flat([(run, *row) for row in chunk])
+        db.execute(
+            _insert("attempts", _ATTEMPT_COLUMNS, len(chunk)) + _UNLESS_THERE, values
+        ).close()
+
+
+def insert_events(db: Connection, run: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Append events."""
+    for chunk in _chunks(rows):
+        values = _flat([(run, *row) for row in chunk])
+        db.execute(_insert("events", _EVENT_COLUMNS, len(chunk)), values).close()
+
+
+def insert_jobs(db: Connection, run: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert jobs, `FIXED` and `MUTABLE` columns, with the rev 0 of what has never changed."""
+    for chunk in _chunks(rows):
+        values = _flat([(run, *row) for row in chunk])
+        db.execute(_insert("jobs", _JOB_COLUMNS, len(chunk)), values).close()
+
+
+def insert_untouched_jobs(db: Connection, run: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert jobs by their `FIXED` columns alone: a quarter less time for 100,000."""
+    for chunk in _chunks(rows):
+        values = _flat([(run, *row) for row in chunk])
+        db.execute(_insert_untouched(len(chunk)), values).close()

@@ -1,0 +1,330 @@
+"""The store file as the screens see it: views of many jobs by their numbers, pages, what changed.
+
+A screen looks at a run many times a second: nothing here but a view's order and the first look at a
+run touches every job. SQLite answers such a question with one JSON array, in one step: Python lets
+go of its global lock meanwhile.
+"""
+
+# ruff: noqa: S608 - every part of these statements is a constant of this package
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from vbsbatch.model import Job, JobState
+from vbsbatch.store import read_sql
+from vbsbatch.store.reading import Event, Reader, ReadPosition, read_event
+from vbsbatch.store.row_checks import Row, rows_of
+from vbsbatch.store.rows import JOB_COLUMNS, STATE_NUMBER, storable
+from vbsbatch.store.run_stats import RunStats
+
+REV = "SELECT rev FROM runs WHERE no = ?"
+
+SPAN = "SELECT coalesce(min(no), 0), coalesce(max(no), -1), count(*) FROM jobs WHERE run = ?"
+
+GROUPED = "SELECT EXISTS (SELECT 1 FROM jobs WHERE run = ? AND grp IS NOT NULL)"
+
+AT = f"""
+SELECT {JOB_COLUMNS} FROM jobs j
+WHERE j.run = ? AND j.no IN (SELECT value FROM json_each(?))"""
+
+_GLANCE = """j.no, j.state, j.attempts, iif(j.state = 5, j.http_status, NULL),
+  iif(j.state = 5, j.code, NULL), j.intent_at, j.ended_at"""
+
+GLANCES = f"SELECT {_GLANCE} FROM jobs j WHERE j.run = ? ORDER BY j.no"
+
+CHANGED_GLANCES = f"""
+SELECT {_GLANCE} FROM jobs j WHERE j.run = :run AND j.no IN (
+  SELECT no FROM jobs INDEXED BY jobs_rev
+  WHERE rev > :rev AND rev > 0 AND state < 4 AND run = :run
+  UNION
+  SELECT job FROM events WHERE id > :event AND run = :run AND job IS NOT NULL)"""
+
+_EVENT = "e.id, e.at, e.job, e.kind, e.text"
+
+_AFTER = "e.id > max(:after, (SELECT first_event FROM runs WHERE no = :run)) AND e.run = :run"
+
+NEWEST_EVENTS = f"""
+SELECT * FROM (
+  SELECT {_EVENT} FROM events e WHERE {_AFTER} ORDER BY e.id DESC LIMIT :limit) ORDER BY 1"""
+
+LOUD_EVENTS = f"""
+SELECT * FROM (
+  SELECT {_EVENT} FROM events e WHERE {_AFTER} AND e.id <= :until
+    AND (e.job IS NULL AND e.kind IN (SELECT value FROM json_each(:kinds))
+      OR e.job IS NOT NULL AND e.kind % 8 = 5)
+  ORDER BY e.id DESC LIMIT :limit) ORDER BY 1"""
+
+TOOK = """
+SELECT took FROM attempts
+WHERE run = ? AND job IN (SELECT value FROM json_each(?)) AND took IS NOT NULL
+ORDER BY sent_at DESC LIMIT ?"""
+
+SLOWEST = f"""
+SELECT {JOB_COLUMNS} FROM jobs j INDEXED BY jobs_open
+WHERE j.run = ? AND j.state IN (1, 2, 3) AND j.state = 3 ORDER BY j.intent_at, j.no LIMIT ?"""
+
+PAUSES = """
+SELECT verb, done_at FROM commands
+WHERE run = ? AND done_at IS NOT NULL AND verb IN ('pause', 'unpause') ORDER BY done_at, id"""
+
+_TOOK = Row("attempts", ("took",))
+_PAUSE = Row("commands", ("verb", "done_at"))
+
+_NAME = """coalesce(j.volume_name, CASE typeof(j.volume_id) WHEN 'blob' THEN hex(j.volume_id)
+  ELSE j.volume_id END) COLLATE NOCASE"""
+
+_RANK = """CASE j.state WHEN 5 THEN 0 WHEN 2 THEN 1 WHEN 0 THEN iif(j.attempts > 0, 2, 5)
+  WHEN 3 THEN 3 WHEN 1 THEN 4 WHEN 4 THEN 6 WHEN 6 THEN 7 ELSE 8 END"""
+
+# Each with the word for ascending; a job that has no such thing comes last either way.
+_SORTS: Mapping[str, tuple[str, bool]] = {
+    "number": ("j.no", True),
+    "state": (_RANK, True),
+    "volume": (_NAME, True),
+    "http": ("j.http_status", True),
+    "code": ("j.code COLLATE NOCASE", True),
+    "attempts": ("j.attempts", True),
+    "age": ("coalesce(j.ended_at, j.intent_at)", False),
+    "due": ("iif(j.state = 0 AND j.due_at > 0, j.due_at, NULL)", True),
+    "group": ("j.grp COLLATE NOCASE", True),
+}
+
+FIXED_SORTS = frozenset({"number", "volume", "group"})
+"""Orders that never change while a run goes on."""
+
+_TEXTS = ("j.volume_name", "j.backup_name", "j.code", "j.message", "j.grp")
+
+_UUID = "00000000-0000-0000-0000-000000000000"
+
+NO_CODE = "-"
+"""As a code: the job was tried and has none."""
+
+
+class Criteria(Protocol):
+    """Which jobs a view has: every criterion that is set must fit, its values are alternatives."""
+
+    @property
+    def words(self) -> Sequence[str]:
+        """Each must occur, whatever the case, in volume name or id, backup name, code, message
+        or group."""
+
+    @property
+    def states(self) -> Collection[JobState]:
+        """States of the model."""
+
+    @property
+    def retrying(self) -> bool:
+        """Also a state: waiting, and tried before."""
+
+    @property
+    def statuses(self) -> Collection[int]:
+        """HTTP statuses; 0 is a job that was tried and got no answer."""
+
+    @property
+    def codes(self) -> Sequence[str]:
+        """Beginnings of codes, whatever the case; `-` is a job that was tried and has none."""
+
+    @property
+    def groups(self) -> Collection[str]:
+        """Groups, to the letter."""
+
+
+class ScreenQueries(Reader):
+    """The queries of the screens on one store file; not for two threads at a time."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._db.create_function("fold", 1, _fold, deterministic=True)
+
+    def rev(self, run_id: str) -> int:
+        """A number that grows with every change of the run or its jobs."""
+        return int(self._value(REV, (self._about(run_id).number,)))
+
+    def has_groups(self, run_id: str) -> bool:
+        """Whether any job of the run has a group."""
+        return bool(self._value(GROUPED, (self._about(run_id).number,)))
+
+    # Views
+
+    def all_numbers(self, run_id: str) -> Sequence[int]:
+        """The numbers of all jobs in plan order."""
+        [(first, last, jobs)] = self._rows(SPAN, (self._about(run_id).number,))
+        if jobs == last + 1 - first:
+            return range(first, last + 1)
+        return self._numbers("TRUE", "j.no", {"run": self._about(run_id).number})
+
+    def numbers(
+        self, run_id: str, criteria: Criteria, *, sorts: Iterable[tuple[str, bool]] = ()
+    ) -> Sequence[int]:
+        """The numbers of the jobs that fit, sorted by `sorts`, the first of them first.
+
+        Each is a word that `_SORTS` lists and whether it goes down; a job without the thing to sort
+        by comes last either way. Plan order breaks ties.
+        """
+        parameters: dict[str, Any] = {"run": self._about(run_id).number}
+        where = " AND ".join(_conditions(criteria, parameters)) or "TRUE"
+        order = ", ".join([*(_ordered(*sort) for sort in sorts), "j.no"])
+        return self._numbers(where, order, parameters)
+
+    def _numbers(self, where: str, order: str, parameters: Mapping[str, Any]) -> Sequence[int]:
+        query = f"""
+SELECT json_group_array(no) FROM (
+  SELECT j.no AS no FROM jobs j WHERE j.run = :run AND {where} ORDER BY {order})"""
+        return array("I", rows_of(self._value(query, parameters)))
+
+    def jobs_at(self, run_id: str, numbers: Iterable[int]) -> list[Job]:
+        """The jobs with these numbers, in the order of the numbers."""
+        known = self._about(run_id)
+        wanted = list(numbers)
+        rows = self._rows(AT, (known.number, json.dumps(wanted)))
+        found = {job.no: job for job in self._read_jobs(rows, known)}
+        return [found[no] for no in wanted if no in found]
+
+    # Following a run
+
+    def follow(self, run_id: str, tally: RunStats, since: ReadPosition | None) -> ReadPosition:
+        """Tell the tally of all jobs of the run (None), or of those that changed since the mark;
+        returns the mark to ask with next."""
+        number = self._about(run_id).number
+        with self._snapshot():
+            mark = ReadPosition(
+                rev=self._value(REV, (number,)), event=self._value(read_sql.LAST_EVENT)
+            )
+            if since is None:
+                tally.see(self._rows(GLANCES, (number,)))
+            else:
+                parameters = {"run": number, "rev": since.rev, "event": since.event}
+                tally.see(self._rows(CHANGED_GLANCES, parameters))
+        return mark
+
+    def newest_events(self, run_id: str, *, limit: int) -> list[Event]:
+        """The newest events of the run, oldest first."""
+        page = {"run": self._about(run_id).number, "after": 0, "limit": max(0, limit)}
+        return list(map(read_event, self._rows(NEWEST_EVENTS, page)))
+
+    def loud_events(
+        self, run_id: str, kinds: Iterable[str], *, after: int, until: int, limit: int
+    ) -> list[Event]:
+        """What was noted of these kinds about the run as a whole, and the jobs that failed.
+
+        The newest `limit` of the events from the one behind `after` to `until`, oldest first.
+        """
+        parameters = {
+            "run": self._about(run_id).number,
+            "after": after,
+            "until": until,
+            "kinds": json.dumps(list(kinds)),
+            "limit": limit,
+        }
+        return list(map(read_event, self._rows(LOUD_EVENTS, parameters)))
+
+    def took(self, run_id: str, numbers: Iterable[int], *, limit: int) -> list[float]:
+        """Seconds that the newest answered creates of these jobs took."""
+        jobs = json.dumps(list(numbers))
+        rows = self._rows(TOOK, (self._about(run_id).number, jobs, limit))
+        return [took / 1000 for (took,) in _TOOK.checked(rows)]
+
+    def slowest(self, run_id: str, *, limit: int) -> list[Job]:
+        """The running jobs whose newest create is oldest."""
+        known = self._about(run_id)
+        rows = self._rows(SLOWEST, (known.number, limit))
+        return self._read_jobs(rows, known)
+
+    def pauses(self, run_id: str) -> list[tuple[float, bool]]:
+        """When the run's engine was paused (True) and unpaused (False), in order of time."""
+        rows = self._rows(PAUSES, (self._about(run_id).number,))
+        return [(at / 1000, verb == "pause") for verb, at in _PAUSE.checked(rows)]
+
+
+def _ordered(by: str, descending: bool) -> str:
+    key, ascending = _SORTS[by]
+    return f"{key} {'DESC' if ascending is descending else 'ASC'} NULLS LAST"
+
+
+def _conditions(criteria: Criteria, parameters: dict[str, Any]) -> Iterable[str]:
+    """The SQL of each criterion that is set; their values go into `parameters`."""
+    for position, word in enumerate(criteria.words):
+        yield _occurs(word, f"word{position}", parameters)
+    if criteria.states or criteria.retrying:
+        numbers = ", ".join(str(STATE_NUMBER[state]) for state in criteria.states)
+        retrying = " OR j.state = 0 AND j.attempts > 0" if criteria.retrying else ""
+        yield f"(j.state IN ({numbers}){retrying})"
+    if criteria.statuses:
+        parameters["statuses"] = json.dumps(sorted(criteria.statuses))
+        unanswered = "j.http_status IS NULL AND j.attempts > 0" if 0 in criteria.statuses else "0"
+        yield f"(j.http_status IN (SELECT value FROM json_each(:statuses)) OR {unanswered})"
+    if criteria.codes:
+        begins = [
+            _begins(code, f"code{position}", parameters)
+            for position, code in enumerate(criteria.codes)
+        ]
+        yield f"({' OR '.join(begins)})"
+    if criteria.groups:
+        parameters["groups"] = json.dumps([storable(group) for group in criteria.groups])
+        yield "j.grp IN (SELECT value FROM json_each(:groups))"
+
+
+def _occurs(word: str, name: str, parameters: dict[str, Any]) -> str:
+    """SQL for "this word occurs somewhere in the job's texts"."""
+    word = storable(_fold(word)) or ""
+    parameters[name] = word
+    parameters[f"{name}_like"] = f"%{_pattern(word)}%"
+    fits = "{0} LIKE :{1}_like ESCAPE '\\'"
+    if any(map(_cased, word)):  # LIKE knows both cases of ASCII letters only
+        beyond_ascii = "length(CAST({0} AS BLOB)) > length({0})"
+        fits = f"({fits} AND {beyond_ascii} AND instr(fold({{0}}), :{{1}}) > 0)"
+    texts = [fits.format(column, name) for column in _TEXTS]
+    return f"({' OR '.join([*texts, _occurs_in_id(word, name, parameters)])})"
+
+
+def _occurs_in_id(word: str, name: str, parameters: dict[str, Any]) -> str:
+    """The same for the volume id; a word without a hyphen may run across those of the id."""
+    plain = f"typeof(j.volume_id) = 'text' AND j.volume_id LIKE :{name}_like ESCAPE '\\'"
+    digits = word.replace("-", "")
+    if digits.strip("0123456789abcdef"):
+        return plain
+    parameters[f"{name}_digits"] = digits.upper()
+    if "-" not in word:
+        packed = [f"instr(hex(j.volume_id), :{name}_digits) > 0"]
+    else:
+        packed = [
+            f"substr(hex(j.volume_id), {place}, {len(digits)}) = :{name}_digits"
+            for place in _places(word)
+        ]
+    if not packed:
+        return plain
+    return f"typeof(j.volume_id) = 'blob' AND ({' OR '.join(packed)}) OR {plain}"
+
+
+def _places(word: str) -> Iterable[int]:
+    """Where among the digits of a UUID (from 1) its hyphens leave room for the word's."""
+    for start in range(len(_UUID) + 1 - len(word)):
+        room = _UUID[start : start + len(word)]
+        if all((at == "-") == (of == "-") for at, of in zip(room, word, strict=True)):
+            yield start + 1 - _UUID[:start].count("-")
+
+
+def _begins(code: str, name: str, parameters: dict[str, Any]) -> str:
+    if code == NO_CODE:
+        return "j.code IS NULL AND j.attempts > 0"
+    parameters[name] = f"{_pattern(storable(code) or '')}%"
+    return f"j.code LIKE :{name} ESCAPE '\\'"
+
+
+def _pattern(text: str) -> str:
+    """The text for LIKE, its wildcards taken literally, `%` for what LIKE would compare by case."""
+    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return "".join("%" if _cased(character) else character for character in escaped)
+
+
+def _cased(character: str) -> bool:
+    return not character.isascii() and character.lower() != character.upper()
+
+
+def _fold(text: str | None) -> str | None:
+    return None if text is None else text.lower()
