@@ -1,17 +1,16 @@
-"""Sessions of commands that look, ask or refuse."""
+"""Sessions of commands that look, ask or refuse: none leaves this process."""
 
 from __future__ import annotations
 
 import shutil
-import tempfile
-from functools import cache, partial
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
-from tests.cli.stage import FAST, Stage
-from tests.cli.transcript import Player, Session, rows_of, schema_of
+from tests.cli.harness import FAST, Harness
+from tests.cli.transcript import ORDER, Player, Session, rows_of, schema_of
 from vbsbatch.cli.app import app
 
 MISSING = "11111111-2222-3333-4444-555555555555"
@@ -22,12 +21,15 @@ SESSIONS: dict[str, Player] = {}
 
 def session(player: Player) -> Player:
     """Have a function recorded under its own name."""
-    SESSIONS[player.__name__.replace("_", "-").strip("-")] = player
+    SESSIONS[player.__name__.replace("_", "-")] = player
     return player
 
 
-def _help(words: tuple[str, ...], play: Session) -> None:
-    play(*words, "--help")
+@session
+def help(play: Session) -> None:
+    play.exact = True
+    for words in ((), *_commands(app)):
+        play(*words, "--help")
 
 
 def _commands(group: click.Group, *before: str) -> list[tuple[str, ...]]:
@@ -42,11 +44,9 @@ def _commands(group: click.Group, *before: str) -> list[tuple[str, ...]]:
     return found
 
 
-SESSIONS |= {"-".join(("help", *words)): partial(_help, words) for words in ((), *_commands(app))}
-
-
 @session
 def static(play: Session) -> None:
+    play.exact = True
     play()
     play("--version")
     play("schema")
@@ -56,6 +56,7 @@ def static(play: Session) -> None:
 
 @session
 def usage_errors(play: Session) -> None:
+    play.exact = True
     for line in (
         "nope",
         "statsu",
@@ -81,6 +82,7 @@ def usage_errors(play: Session) -> None:
 
 @session
 def no_store(play: Session) -> None:
+    play.exact = True
     for line in (
         "runs",
         "runs --json",
@@ -94,8 +96,11 @@ def no_store(play: Session) -> None:
         "restore latest",
         "prune latest",
         "pause latest",
+        "unpause latest",
+        "stop latest",
         "cancel latest",
         "rate latest 1/s",
+        "in-flight latest 3",
         "take-over latest",
     ):
         play(*line.split())
@@ -106,6 +111,7 @@ def no_store(play: Session) -> None:
 
 @session
 def check_plans(play: Session) -> None:
+    play.exact = True
     folder = play.stage.folder
     for name, text in {
         "problems.yaml": "name: x\nlimts: {rate: 5/s}\nretry: {attempts: 0}\n"
@@ -123,10 +129,12 @@ def check_plans(play: Session) -> None:
     play("run", "problems.yaml", "--yes")
     play("plan", "diff", "problems.yaml")
     play("check", "-", given=f"volumes:\n  - id: {MISSING}\n  - name: z\n")
+    play("check", "-", given=f"name: x\nvolumes:\n  - id: {MISSING}\n")
     play("check", "waves.yaml", "--json")
     (folder / "list.csv").write_text(f"ID,Name\n{MISSING},one\nx,\n")
     play("check", "empty.yaml", "--volumes", "list.csv")
-    play("check", "empty.yaml", "--volumes", "-", given=f"{MISSING}\n")
+    (folder / "named.yaml").write_text("name: x\n")
+    play("check", "named.yaml", "--volumes", "-", given=f"{MISSING}\n")
 
 
 @session
@@ -151,13 +159,24 @@ def sign_in_refusals(play: Session) -> None:
         play("run", "plan.yaml")
         play.stage.clouds.write_text(kept)
     play("check", "plan.yaml", "--online", "--cloud", "nope")
+    play("check", "plan.yaml", "--online", "--cloud", "simulator-aksk")
     play("plan", "new")
 
 
-@cache
-def ended() -> Stage:
+@session
+def preflight(play: Session) -> None:
+    (volume,) = play.cloud(volumes=1).volumes()
+    volumes = [{"id": MISSING, "name": "ghost"}, {"id": volume["ID"], "name": "other"}]
+    play.plan(volumes=volumes, volumes_from=None)
+    play("check", "plan.yaml", "--online")
+    play("check", "plan.yaml", "--online", "--json")
+    play("plan", "diff", "plan.yaml")
+    play("plan", "diff", "plan.yaml", "--json")
+    play("run", "plan.yaml")
+
+
+def prepare_ended(folder: Path) -> Harness:
     """A run of which one volume failed at once and one in the cloud, and an older one of one."""
-    folder = Path(tempfile.mkdtemp(prefix="golden-"))
     play = Session(folder)
     play.plan()
     cloud = play.cloud(volumes=4)
@@ -174,32 +193,24 @@ def ended() -> Stage:
     return play.stage
 
 
-def close_ended() -> None:
-    """End the cloud of the ended runs, if any session wanted them, and drop their files."""
-    if ended.cache_info().currsize:
-        ended().close()
-        shutil.rmtree(ended().folder)
-        ended.cache_clear()
-
-
-def borrowed(play: Session) -> Stage:
-    """Have the session work where the ended runs are, on a copy of their store and files."""
-    stage = ended()
-    folder = play.stage.folder
+def borrow(play: Session, stage: Harness) -> None:
+    """Have the session work on a copy of the ended runs' store and files, and with their cloud."""
     for name in ("clouds.yaml", "fleet.json", "plan.yaml", "one.txt"):
-        shutil.copy(stage.folder / name, folder / name)
-    shutil.copytree(stage.folder / "state", folder / "state")
-    return stage
+        shutil.copy(stage.folder / name, play.stage.folder / name)
+    shutil.copytree(stage.folder / "state", play.stage.folder / "state")
 
 
-def _ended(lines: tuple[str, ...], play: Session, **how: Any) -> None:
-    stage = borrowed(play)
-    newest, oldest = (run["id"] for run in stage.runs())
+def _ended(lines: Sequence[str], play: Session) -> None:
+    newest, oldest = (run["id"] for run in play.stage.runs())
     for line in lines:
-        play(*(word.format(newest=newest, oldest=oldest) for word in line.split()), **how)
+        play(*(word.format(newest=newest, oldest=oldest) for word in line.split()))
 
 
-SESSIONS |= {
+def _reports(form: str) -> tuple[str, ...]:
+    return (f"report --format {form}", f"report {{oldest}} --format {form} --all")
+
+
+ENDED_SESSIONS: dict[str, Player] = {
     name: partial(_ended, lines)
     for name, lines in {
         "ended-runs": ("runs", "runs --json", "runs --progress plain", "runs --progress tui"),
@@ -214,15 +225,15 @@ SESSIONS |= {
             "jobs --volume app01-root",
             "jobs --volume app01-rot",
             "jobs --state active",
+            "jobs --json",
+            "jobs --csv",
         ),
-        "ended-jobs-json": ("jobs --json",),
-        "ended-jobs-csv": ("jobs --csv",),
         "ended-report-table": ("report", "report {oldest} --all", "report {newest} --all"),
-        "ended-report-json": ("report --format json", "report --format json --all"),
-        "ended-report-csv": ("report --format csv", "report --format csv --all"),
-        "ended-report-md": ("report --format md", "report --format md --all"),
-        "ended-report-html": ("report --format html", "report --format html --all"),
-        "ended-report-junit": ("report --format junit", "report --format junit --all"),
+        "ended-report-json": _reports("json"),
+        "ended-report-csv": _reports("csv"),
+        "ended-report-md": (*_reports("md"), "report --format md --all"),
+        "ended-report-html": (*_reports("html"), "report --format html --all"),
+        "ended-report-junit": _reports("junit"),
         "ended-steering": (
             "pause latest",
             "unpause latest",
@@ -252,32 +263,42 @@ SESSIONS |= {
             "plan new --cloud simulator -o new.yaml",
             "plan new --cloud simulator --name nope*",
         ),
-        "ended-restore-refused": (
-            "restore latest --yes",
+        "ended-restore": (
+            "restore latest",
+            "restore latest --volume file01-root",
             "restore latest --volume nope --volume nor",
             "restore latest --to nope=x --yes",
         ),
+        "ended-prune": (
+            "prune latest",
+            "prune {oldest} --errored",
+            "prune latest --volume nope",
+            "prune latest --delete",
+        ),
     }.items()
 }
-SESSIONS["ended-prune"] = partial(
-    _ended, ("prune latest", "prune {oldest} --errored", "prune latest --delete"), sort=True
-)
 
 
-@session
+def ended_session(player: Player) -> Player:
+    """Have a function recorded that looks at the ended runs."""
+    ENDED_SESSIONS[player.__name__.replace("_", "-")] = player
+    return player
+
+
+@ended_session
 def ended_report_output(play: Session) -> None:
-    borrowed(play)
     play("report", "--format", "md", "--output", "night.md")
     play("report", "--format", "md", "--output", "night.md")
     play("report", "--format", "md", "--output", "nowhere/night.md")
     play.file("night.md")
 
 
-@session
-def ended_store(play: Session) -> None:
-    borrowed(play)
+@ended_session
+def ended_store_schema(play: Session) -> None:
+    play.exact = True
     play.note("schema", schema_of(play.stage.store))
-    tables = ("runs", "jobs", "attempts", "events", "commands")
-    play.note("rows", rows_of(play.stage.store, *tables))
-    views = ("job_list", "failures", "progress", "attempt_list")
-    play.note("views", rows_of(play.stage.store, *views))
+
+
+@ended_session
+def ended_store_rows(play: Session) -> None:
+    play.note("rows", rows_of(play.stage.store, *ORDER))
