@@ -218,7 +218,7 @@ def stop_and_resume(play: Session) -> None:
     play.end(engine, *words)
     end_backups(cloud)
     cloud.behave(FAST)
-    play.process("resume", "-v")
+    play.process("resume", "-v", "--rate", "100/min", "--in-flight", "1")
     play("status")
 
 
@@ -234,7 +234,7 @@ def restore_and_prune(play: Session) -> None:
     play.process("restore", source, "--yes", "-v")
     for line in ("status", "report --format json", "verify", "verify --json", "prune latest"):
         play(*line.split())
-    play.process("prune", source, "--delete", "--yes", "-v")
+    play.process("prune", source, "--delete", "--yes", "--progress", "json")
     for line in ("status", "report --format md", "verify", f"verify {source}", "runs"):
         play(*line.split())
     play("verify", source, "--json")
