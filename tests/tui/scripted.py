@@ -352,14 +352,14 @@ class ScriptedSource:
         self.commands.append((verb, dict(argument)))
         if self.pid is None or run_id != RUN:
             return self._without_engine(run_id, verb)
-        return Asked(id=len(self.commands), verb=verb, argument=dict(argument))
+        return Asked(id=len(self.commands))
 
     def _without_engine(self, run_id: str, verb: str) -> Asked:
         if verb not in ("retry", "cancel", "rate", "in-flight"):
             raise UsageError("no engine drives this run")
         if verb == "retry":
             self.resume(run_id)
-        return Asked(id=0, verb=verb, result="done at once")
+        return Asked(id=0, result="done at once")
 
     def asked(self, request: Asked) -> Asked:
         self._reading("asked")

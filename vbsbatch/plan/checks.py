@@ -7,10 +7,9 @@ JSON Schema. Its texts continue a sentence that begins with the key: "in_flight:
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -50,6 +49,11 @@ RULE_VERDICTS = tuple(
 AUTO = "auto"
 SERVICES = (AUTO, *map(str, Service))
 """The values of `service`."""
+
+
+def service_of(word: str) -> Service | None:
+    """The service of that name, None for `auto`."""
+    return None if word == AUTO else Service(word)
 
 
 class Check:
@@ -97,7 +101,6 @@ class Whole(Check):
         return {"type": "integer", "minimum": self.low, "maximum": self.high}
 
 
-@dataclass(frozen=True)
 class YesNo(Check):
     """`true` or `false`."""
 
@@ -195,7 +198,6 @@ class Duration(Check):
         return text if self.low else {"anyOf": [text, {"const": 0}]}
 
 
-@dataclass(frozen=True)
 class RateText(Check):
     """A rate: so many per second, minute or hour."""
 
@@ -208,7 +210,6 @@ class RateText(Check):
         return {"type": "string", "pattern": RATE_PATTERN, "examples": ["5/s", "100/min"]}
 
 
-@dataclass(frozen=True)
 class Uuid(Check):
     """The id of a volume or a snapshot."""
 
@@ -221,7 +222,6 @@ class Uuid(Check):
         return {"type": "string", "pattern": UUID_PATTERN}
 
 
-@dataclass(frozen=True)
 class Template(Check):
     """A backup name with fields in braces."""
 
@@ -242,63 +242,32 @@ class Template(Check):
         }
 
 
-@dataclass(frozen=True)
-class RuleVerdict(Check):
-    """The verdict of a rule."""
-
-    def check(self, value: Any) -> Verdict:
-        """The verdict."""
-        return Verdict(_one_of(value, RULE_VERDICTS, f"one of {', '.join(RULE_VERDICTS)}"))
-
-    def json(self) -> dict[str, Any]:
-        """One of the verdicts."""
-        return {"type": "string", "enum": list(RULE_VERDICTS)}
-
-
-@dataclass(frozen=True)
-class ServiceName(Check):
-    """Which backup service to use; None for whichever the cloud offers."""
-
-    def check(self, value: Any) -> Service | None:
-        """The service, None for `auto`."""
-        word = _one_of(value, SERVICES, f"one of {', '.join(SERVICES)}")
-        return None if word == AUTO else Service(word)
-
-    def json(self) -> dict[str, Any]:
-        """One of the words."""
-        return {"type": "string", "enum": list(SERVICES)}
-
-
-@dataclass(frozen=True)
-class OneOf(Check):
-    """One of the words of an enumeration."""
-
-    words: type[StrEnum]
-
-    def check(self, value: Any) -> StrEnum:
-        """The member that the word names."""
-        known = [str(word) for word in self.words]
-        return self.words(_one_of(value, known, " or ".join(known)))
-
-    def json(self) -> dict[str, Any]:
-        """One of the words."""
-        return {"type": "string", "enum": [str(word) for word in self.words]}
-
-
-def _one_of(value: Any, words: Sequence[str], listed: str) -> str:
-    """`value` if it is one of `words`; else a ValueError that names them, and the closest one."""
-    if value in words:
-        return str(value)
-    close = get_close_matches(str(value), words, 1)
-    hint = f': did you mean "{close[0]}"?' if close else ""
-    raise ValueError(f"must be {listed}, not {described(value)}{hint}")
-
-
 _TIME = re.compile(r"(?:([01]?[0-9]|2[0-3]):([0-5][0-9])|24:00)")
 _CAP = Whole(1, MOST_IN_FLIGHT)
 
 
 @dataclass(frozen=True)
+class OneOf(Check):
+    """One of some words; `meaning` makes the plan's value of it."""
+
+    words: tuple[str, ...]
+    meaning: Callable[[str], Any]
+
+    def check(self, value: Any) -> Any:
+        """What the word means; any other value is refused with the closest word."""
+        if value in self.words:
+            return self.meaning(value)
+        few = len(self.words) == 2
+        known = " or ".join(self.words) if few else f"one of {', '.join(self.words)}"
+        close = get_close_matches(str(value), self.words, 1)
+        hint = f': did you mean "{close[0]}"?' if close else ""
+        raise ValueError(f"must be {known}, not {described(value)}{hint}")
+
+    def json(self) -> dict[str, Any]:
+        """One of the words."""
+        return {"type": "string", "enum": list(self.words)}
+
+
 class TimeOfDay(Check):
     """A time of the day, as a clock shows it."""
 
@@ -314,7 +283,6 @@ class TimeOfDay(Check):
         return {"type": "string", "pattern": f"^{_TIME.pattern}$", "examples": ["22:00"]}
 
 
-@dataclass(frozen=True)
 class TimeZone(Check):
     """A name of the time zone database."""
 
@@ -334,7 +302,6 @@ class TimeZone(Check):
         return {"type": "string", "minLength": 1, "examples": ["Europe/Berlin", "UTC"]}
 
 
-@dataclass(frozen=True)
 class PerZone(Check):
     """A cap for each availability zone: one for all, or a map."""
 

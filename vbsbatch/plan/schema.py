@@ -13,14 +13,14 @@ from vbsbatch import model
 from vbsbatch.plan.backup_names import DEFAULT_TEMPLATE, FIELDS
 from vbsbatch.plan.checks import (
     AUTO,
+    RULE_VERDICTS,
+    SERVICES,
     Duration,
     MetadataPair,
     Name,
     OneOf,
     PerZone,
     RateText,
-    RuleVerdict,
-    ServiceName,
     Template,
     Text,
     TimeOfDay,
@@ -28,6 +28,7 @@ from vbsbatch.plan.checks import (
     Uuid,
     Whole,
     YesNo,
+    service_of,
 )
 
 CINDER_SETTLE = "2m"
@@ -183,7 +184,7 @@ class RuleKeys(Keys):
     code: Annotated[str, Text(128)] = _key(
         "Error code in the answer's body; * stands for any characters."
     )
-    verdict: Annotated[model.Verdict, RuleVerdict()] = Field(
+    verdict: Annotated[model.Verdict, OneOf(RULE_VERDICTS, model.Verdict)] = Field(
         description="What such an answer means for the job."
     )
 
@@ -292,7 +293,7 @@ class PlanKeys(Keys):
     cloud: Annotated[str, Text(255)] = _key(
         "An entry of clouds.yaml; --cloud and OS_CLOUD also name one."
     )
-    service: Annotated[model.Service | None, ServiceName()] = _key(
+    service: Annotated[model.Service | None, OneOf(SERVICES, service_of)] = _key(
         "The backup service; auto takes VBS where the cloud offers it, else Cinder.", AUTO
     )
     defaults: BackupKeys = _key("For every volume that does not say otherwise.")
@@ -305,7 +306,9 @@ class PlanKeys(Keys):
     skip_if_newer_than: Annotated[float, Duration()] = _key(
         "A volume with an available backup newer than this is skipped when the run starts."
     )
-    on_preflight: Annotated[model.OnPreflight, OneOf(model.OnPreflight)] = _key(
+    on_preflight: Annotated[
+        model.OnPreflight, OneOf(tuple(map(str, model.OnPreflight)), model.OnPreflight)
+    ] = _key(
         "What becomes of a run when some volumes would surely fail: fail starts nothing, "
         "skip leaves those out.",
         str(model.OnPreflight.FAIL),

@@ -44,7 +44,7 @@ class ActionTargets:
 
     def described(self) -> list[str]:
         """Count, scope and codes: the lines of the question."""
-        jobs = "1 job" if len(self.volumes) == 1 else f"{len(self.volumes)} jobs"
+        jobs = formatting.jobs(len(self.volumes))
         lines = [f"{self.verb.capitalize()} {jobs}?", f"scope: {self.scope}"]
         if len(self.volumes) < self.chosen:
             lines.append(f"{self.chosen - len(self.volumes)} others chosen cannot be: left alone")
@@ -60,8 +60,8 @@ async def freeze(
     view: View,
     targets: ActionTargets,
     *,
-    wanted: set[int] | None = None,
-    fits: Callable[[Job], bool] = lambda job: True,
+    wanted: set[int] | None,
+    fits: Callable[[Job], bool],
 ) -> ActionTargets:
     """Fill `targets` with the jobs of these numbers (of the whole view when None).
 

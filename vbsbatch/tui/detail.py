@@ -10,7 +10,7 @@ from vbsbatch.tui import bindings, detail_text, header
 from vbsbatch.tui.exporting import pick_and_copy
 from vbsbatch.tui.formatting import Line
 from vbsbatch.tui.header import Banner
-from vbsbatch.tui.line_widgets import KeyLine, Lines, Rows
+from vbsbatch.tui.line_widgets import Lines, Rows
 from vbsbatch.tui.screen_protocols import reading
 from vbsbatch.tui.steering_actions import Chosen, SteerableScreen
 from vbsbatch.tui.view_models import Detail, Sent, View
@@ -46,8 +46,7 @@ class DetailScreen(SteerableScreen):
         yield Lines(id="job")
         yield Lines(id="parts")
         yield Rows(cursor=False)
-        app = self.monitor
-        yield KeyLine("job", read_only=self.source.read_only, keymap=app.keymap)
+        yield self.key_line()
 
     def on_mount(self) -> None:
         """Read the job."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from vbsbatch.errors import VbsbatchError
 from vbsbatch.report.output import opened
 from vbsbatch.report.text import clean
+from vbsbatch.tui import formatting
 from vbsbatch.tui.dialogs import Pick, Typed
 from vbsbatch.tui.screen_protocols import LiveScreen
 from vbsbatch.tui.view_models import View
@@ -47,7 +48,7 @@ async def export(screen: LiveScreen, run_id: str, view: View) -> None:
         else:
             screen.monitor.typed_ahead.release()  # nothing more is asked
             count = await asyncio.to_thread(screen.source.export, run_id, view, form, path)
-            screen.say(f"{'1 job' if count == 1 else f'{count} jobs'} written to {path}")
+            screen.say(f"{formatting.jobs(count)} written to {path}")
     except (VbsbatchError, OSError) as error:
         screen.say(f"not written: {error}", error=True)
 

@@ -102,23 +102,28 @@ def number(no: int, total: int) -> str:
     return f"{no:0{max(5, len(str(total)))}d}"
 
 
+def jobs(count: int) -> str:
+    """`1 job`, `2 jobs`."""
+    return "1 job" if count == 1 else f"{count} jobs"
+
+
 def width_of(line: Line) -> int:
     """Cells that a line of the program's own ASCII words takes."""
     return sum(len(text) for text, _ in line)
 
 
-def packed(parts: list[tuple[int, Line]], width: int, gap: str = "  ") -> Line:
+def packed(parts: list[tuple[int, Line]], width: int) -> Line:
     """The parts that fit into `width` cells, in their order; those of the highest rank go first."""
     kept = list(range(len(parts)))
 
     def length() -> int:
-        return sum(width_of(parts[i][1]) for i in kept) + len(gap) * max(0, len(kept) - 1)
+        return sum(width_of(parts[i][1]) for i in kept) + 2 * max(0, len(kept) - 1)
 
     while len(kept) > 1 and length() > width:
         kept.remove(max(kept, key=lambda i: (parts[i][0], i)))
     line: list[Piece] = []
     for index, i in enumerate(kept):
         if index:
-            line.append((gap, "plain"))
+            line.append(("  ", "plain"))
         line.extend(parts[i][1])
     return tuple(line)

@@ -86,8 +86,7 @@ class OverviewScreen(JobsScreen):
             yield SidePane()
         yield Lines(id="status")
         yield FilterLine()
-        app = self.monitor
-        yield KeyLine("overview", read_only=self.source.read_only, keymap=app.keymap)
+        yield self.key_line()
 
     def on_mount(self) -> None:
         """Read everything once, the jobs first; after this only what changed.

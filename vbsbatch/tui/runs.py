@@ -15,7 +15,7 @@ from vbsbatch.tui.dialogs import Pick
 from vbsbatch.tui.exporting import copy
 from vbsbatch.tui.formatting import Line
 from vbsbatch.tui.header import Banner
-from vbsbatch.tui.line_widgets import KeyLine, Lines, Rows
+from vbsbatch.tui.line_widgets import Lines, Rows
 from vbsbatch.tui.sanitize import cut, fit
 from vbsbatch.tui.screen_protocols import LiveScreen, reading
 from vbsbatch.tui.steering_actions import OVER, Steering
@@ -98,8 +98,7 @@ class RunsScreen(LiveScreen):
         yield Banner()
         yield Lines(id="head")
         yield Rows()
-        app = self.monitor
-        yield KeyLine("runs", read_only=self.source.read_only, keymap=app.keymap)
+        yield self.key_line()
 
     def on_mount(self) -> None:
         """Read the runs."""
@@ -305,8 +304,7 @@ class ComparisonScreen(LiveScreen):
         """A title, the lists, the keys."""
         yield Lines(id="title")
         yield Rows(cursor=False)
-        app = self.monitor
-        yield KeyLine("comparison", read_only=self.source.read_only, keymap=app.keymap)
+        yield self.key_line()
 
     def on_mount(self) -> None:
         """Move with the keys at once."""

@@ -19,6 +19,7 @@ from vbsbatch.errors import VbsbatchError
 from vbsbatch.model import Run
 from vbsbatch.tui import bindings
 from vbsbatch.tui.bindings import Keymap
+from vbsbatch.tui.line_widgets import KeyLine
 from vbsbatch.tui.view_models import Overview, Source
 
 if TYPE_CHECKING:
@@ -108,6 +109,10 @@ class LiveScreen(Screen[None]):
     def now(self) -> float:
         """The time that ages count to, epoch seconds."""
         return self.monitor.clock()
+
+    def key_line(self) -> KeyLine:
+        """The footer of this screen."""
+        return KeyLine(self.WHERE, read_only=self.source.read_only, keymap=self.monitor.keymap)
 
     async def prepare(self, run_id: str | None) -> None:
         """Read what takes long the first time, on a thread; the keys work meanwhile."""

@@ -120,8 +120,7 @@ class Steering:
         count = len(targets.volumes)
         if not await self.confirmed(text, count):
             return False
-        jobs = "1 job" if count == 1 else f"{count} jobs"
-        self.ask(verb, {"volumes": targets.volumes}, f"{verb} {jobs}")
+        self.ask(verb, {"volumes": targets.volumes}, f"{verb} {formatting.jobs(count)}")
         return True
 
     def _consequence(self) -> list[str]:

@@ -265,10 +265,10 @@ class StoreSource:
         self._keep_limit(run_id, verb, argument)
         if self._store.is_live(run_id) is None:
             result = self._without_engine(run_id, verb, argument)
-            return Asked(id=0, verb=verb, result=result, argument=argument)
+            return Asked(id=0, result=result)
         number = self._store.ask(run_id, verb, argument, self._asked_by)
         self._asked_of[number] = run_id
-        return Asked(id=number, verb=verb, argument=argument)
+        return Asked(id=number)
 
     def asked(self, request: Asked) -> Asked:
         """The same request, with the engine's answer once there is one."""

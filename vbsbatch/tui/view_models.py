@@ -8,7 +8,7 @@ durations are seconds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -161,9 +161,7 @@ class Asked:
     """A command that was sent: shown as requested until the engine answers."""
 
     id: int
-    verb: str
     result: str | None = None
-    argument: Mapping[str, Any] = field(default_factory=dict)
 
 
 Told = tuple[Event, Job | None]
