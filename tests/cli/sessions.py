@@ -104,7 +104,7 @@ def no_store(play: Session) -> None:
         "take-over latest",
     ):
         play(*line.split())
-    (play.stage.folder / "text.db").write_text("not a store\n" * 100)
+    (play.harness.folder / "text.db").write_text("not a store\n" * 100)
     play("status", "--db", "text.db")
     play("--db", "text.db", "runs")
 
@@ -112,7 +112,7 @@ def no_store(play: Session) -> None:
 @session
 def check_plans(play: Session) -> None:
     play.exact = True
-    folder = play.stage.folder
+    folder = play.harness.folder
     for name, text in {
         "problems.yaml": "name: x\nlimts: {rate: 5/s}\nretry: {attempts: 0}\n"
         "volumes:\n  - {id: 5}\n",
@@ -139,8 +139,8 @@ def check_plans(play: Session) -> None:
 
 @session
 def check_example_plans(play: Session) -> None:
-    shutil.copytree(Path(__file__).parents[2] / "plans", play.stage.folder / "plans")
-    for plan in sorted((play.stage.folder / "plans").glob("*.yaml")):
+    shutil.copytree(Path(__file__).parents[2] / "plans", play.harness.folder / "plans")
+    for plan in sorted((play.harness.folder / "plans").glob("*.yaml")):
         play("check", f"plans/{plan.name}")
 
 
@@ -148,16 +148,16 @@ def check_example_plans(play: Session) -> None:
 def sign_in_refusals(play: Session) -> None:
     play.cloud(volumes=1)
     play.plan()
-    kept = play.stage.clouds.read_text()
+    kept = play.harness.clouds.read_text()
     for pattern, by in (
         (r"password: \S+", "password: wrong-secret"),
         (r"127\.0\.0\.1:\d+", "127.0.0.1:1"),
         (r"\bsimulator:", "other:"),
         (r"clouds:", "clouds: ["),
     ):
-        play.stage.edit_clouds(pattern, by)
+        play.harness.edit_clouds(pattern, by)
         play("run", "plan.yaml")
-        play.stage.clouds.write_text(kept)
+        play.harness.clouds.write_text(kept)
     play("check", "plan.yaml", "--online", "--cloud", "nope")
     play("check", "plan.yaml", "--online", "--cloud", "simulator-aksk")
     play("plan", "new")
@@ -182,26 +182,26 @@ def prepare_ended(folder: Path) -> Harness:
     cloud = play.cloud(volumes=4)
     ids = [volume["ID"] for volume in cloud.volumes()]
     (folder / "one.txt").write_text(ids[3])
-    play.stage("run", "plan.yaml", "--volumes", "one.txt")
+    play.harness("run", "plan.yaml", "--volumes", "one.txt")
     cloud.behave(
         f"{FAST}faults:\n"
         "  - {on: create, do: status, status: 400, code: VolumeBackup.0040,"
         f" message: '=1+1 [b] <script>', volumes: [{ids[0]}]}}\n"
         f"  - {{on: create, do: fail, code: VolumeBackup.0017, volumes: [{ids[1]}]}}\n"
     )
-    play.stage("run", "plan.yaml", "--yes", code=1)
-    return play.stage
+    play.harness("run", "plan.yaml", "--yes", code=1)
+    return play.harness
 
 
-def borrow(play: Session, stage: Harness) -> None:
+def borrow(play: Session, harness: Harness) -> None:
     """Have the session work on a copy of the ended runs' store and files, and with their cloud."""
     for name in ("clouds.yaml", "fleet.json", "plan.yaml", "one.txt"):
-        shutil.copy(stage.folder / name, play.stage.folder / name)
-    shutil.copytree(stage.folder / "state", play.stage.folder / "state")
+        shutil.copy(harness.folder / name, play.harness.folder / name)
+    shutil.copytree(harness.folder / "state", play.harness.folder / "state")
 
 
 def _ended(lines: Sequence[str], play: Session) -> None:
-    newest, oldest = (run["id"] for run in play.stage.runs())
+    newest, oldest = (run["id"] for run in play.harness.runs())
     for line in lines:
         play(*(word.format(newest=newest, oldest=oldest) for word in line.split()))
 
@@ -309,9 +309,9 @@ def ended_report_output(play: Session) -> None:
 @ended_session
 def ended_store_schema(play: Session) -> None:
     play.exact = True
-    play.note("schema", schema_of(play.stage.store))
+    play.note("schema", schema_of(play.harness.store))
 
 
 @ended_session
 def ended_store_rows(play: Session) -> None:
-    play.note("rows", rows_of(play.stage.store, *ORDER))
+    play.note("rows", rows_of(play.harness.store, *ORDER))

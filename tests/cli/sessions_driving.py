@@ -44,8 +44,11 @@ def failing(cloud: GlassCloud, fault: str) -> None:
 def end_backups(cloud: GlassCloud) -> None:
     """Have every backup end well that the cloud is making."""
     now = cloud.world.clock.now()
-    for made in (*cloud.world.project.backups.values(), *cloud.world.project.jobs.values()):
-        made.ends_at = min(made.ends_at, now)
+    project = cloud.world.project
+    for backup in project.backups.values():
+        backup.ends_at = min(backup.ends_at, now)
+    for job in project.jobs.values():
+        job.ends_at = min(job.ends_at, now)
 
 
 @session
@@ -103,7 +106,7 @@ def run_quiet_then_as_a_lost_run(play: Session) -> None:
     play.cloud(volumes=1)
     play.plan()
     play.process("run", "plan.yaml", "--progress", "quiet", "-v", "--rate", "100/min")
-    run = play.stage.run_id()
+    run = play.harness.run_id()
     play("run", "plan.yaml", "--as", run)
     play.process("run", "plan.yaml", "--as", run, "--db", "new.db", "-v")
     play("status", "--db", "new.db")
@@ -139,7 +142,7 @@ def waves(play: Session) -> None:
     )
     words = ("run", "plan.yaml", "--no-preflight")
     engine = play.begin(*words)
-    until(lambda: any(run["state"] == "paused" for run in play.stage.runs()))
+    until(lambda: any(run["state"] == "paused" for run in play.harness.runs()))
     play.until_created(1)
     play("status")
     play("status", "--json")
@@ -177,7 +180,7 @@ def steering_a_live_run(play: Session) -> None:
     play("status")
     play("status", "--json")
     play("jobs")
-    play.note("commands", rows_of(play.stage.store, "commands"))
+    play.note("commands", rows_of(play.harness.store, "commands"))
 
 
 @session
@@ -189,7 +192,7 @@ def a_stopped_run_and_its_volumes(play: Session) -> None:
     play.until_running(2)
     engine.send_signal(signal.SIGINT)
     play.end(engine, *words)
-    first = play.stage.run_id()
+    first = play.harness.run_id()
     for line in (
         "runs",
         "pause latest",
@@ -226,8 +229,8 @@ def stop_and_resume(play: Session) -> None:
 def restore_and_prune(play: Session) -> None:
     cloud = play.cloud(volumes=2)
     play.plan()
-    play.stage("run", "plan.yaml", "--progress", "quiet")
-    source = play.stage.run_id()
+    play.harness("run", "plan.yaml", "--progress", "quiet")
+    source = play.harness.run_id()
     play("restore", source, "--yes")
     cloud.detach()
     play("restore", source)

@@ -31,14 +31,14 @@ ALONE: dict[str, Player] = {**SESSIONS, **DRIVING_SESSIONS}
 def play(tmp_path: Path) -> Iterator[Session]:
     session = Session(tmp_path)
     yield session
-    session.stage.close()
+    session.harness.close()
 
 
 @pytest.fixture(scope="session")
 def ended_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
-    stage = prepare_ended(tmp_path_factory.mktemp("golden"))
-    yield stage
-    stage.close()
+    harness = prepare_ended(tmp_path_factory.mktemp("golden"))
+    yield harness
+    harness.close()
 
 
 @pytest.mark.parametrize("name", ALONE)

@@ -14,18 +14,21 @@ import os
 import re
 import shlex
 import sqlite3
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import chdir, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, cast
 from unittest.mock import patch
 
 from tests.cli.clouds import GlassCloud
-from tests.cli.harness import FAST, PATIENCE, Harness, Process, until
+from tests.cli.harness import FAST, PATIENCE, Harness, until
 from vbsbatch.cli import command_line
+
+Process: TypeAlias = "subprocess.Popen[bytes]"
 
 ORDERLY = {
     "limits": {"rate": "200/s", "in_flight": 1, "connections": 1},
@@ -88,20 +91,20 @@ class Session:
     """Nothing is masked but the folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.stage = Harness(folder)
+        self.harness = Harness(folder)
         self.said: list[str] = []
 
     def plan(self, **changes: Any) -> None:
         """The usual plan, orderly."""
         orderly = {key: {**value, **changes.pop(key, {})} for key, value in ORDERLY.items()}
-        self.stage.write_plan(**orderly, **changes)
+        self.harness.write_plan(**orderly, **changes)
 
     def cloud(self, volumes: int = 3, faults: str = FAST) -> GlassCloud:
-        return self.stage.cloud(faults, volumes=volumes)
+        return self.harness.cloud(faults, volumes=volumes)
 
     @property
     def _environment(self) -> dict[str, str]:
-        return {**self.stage.environment, "COLUMNS": "100", "TZ": "UTC"}
+        return {**self.harness.environment, "COLUMNS": "100", "TZ": "UTC"}
 
     def __call__(self, *words: str, given: str = "") -> None:
         """Run a command in this process and keep what it said."""
@@ -113,7 +116,7 @@ class Session:
                 sys, argv=["vbsbatch", *words], stdin=stdin, stdout=stdout, stderr=stderr
             ),
             patch.dict(os.environ, self._environment, clear=True),
-            chdir(self.stage.folder),
+            chdir(self.harness.folder),
         ):
             code = command_line()
             said = [_written(stream) for stream in (stdout, stderr)]
@@ -124,7 +127,7 @@ class Session:
         self.end(self.begin(*words), *words)
 
     def begin(self, *words: str) -> Process:
-        return self.stage.start(*words, text=False, env=self._environment)
+        return cast(Process, self.harness.start(*words, text=False, env=self._environment))
 
     def end(self, process: Process, *words: str, before: bytes = b"") -> None:
         """Await the end of what was begun with these words, and keep what it said.
@@ -132,8 +135,6 @@ class Session:
         `before` was read of its standard output already.
         """
         out, err = process.communicate(timeout=PATIENCE)
-        assert isinstance(out, bytes)
-        assert isinstance(err, bytes)
         self._keep(words, process.returncode, before + out, err)
 
     def _keep(self, words: Iterable[str], code: int, out: bytes, err: bytes) -> None:
@@ -152,23 +153,23 @@ class Session:
         self.said.append("".join(f"{line}\n" for line in (f"=== {title}", *lines)))
 
     def file(self, name: str) -> None:
-        self.note(name, (self.stage.folder / name).read_text().splitlines())
+        self.note(name, (self.harness.folder / name).read_text().splitlines())
 
     def until_created(self, count: int) -> None:
         """Wait until the store tells of so many creates: it follows the engine's heartbeat."""
-        until(lambda: self.stage.runs()[0]["calls"]["create"] == count)
+        until(lambda: self.harness.runs()[0]["calls"]["create"] == count)
 
     def until_running(self, count: int) -> None:
         """Wait until so many backups are under way, and the cloud has told how far each is."""
-        until(lambda: any(run["counts"]["running"] == count for run in self.stage.runs()))
+        until(lambda: any(run["counts"]["running"] == count for run in self.harness.runs()))
         until(
             lambda: all(
-                job["progress"] == 0 for job in self.stage.jobs() if job["state"] == "running"
+                job["progress"] == 0 for job in self.harness.jobs() if job["state"] == "running"
             )
         )
 
     def text(self) -> str:
-        text = "\n".join(self.said).replace(str(self.stage.folder), "<folder>")
+        text = "\n".join(self.said).replace(str(self.harness.folder), "<folder>")
         return text if self.exact else masked(text)
 
 
@@ -183,8 +184,9 @@ def _stream(content: str = "") -> Iterator[TextIOWrapper]:
 
 def _written(stream: TextIOWrapper) -> bytes:
     stream.flush()
-    stream.buffer.seek(0)
-    return stream.buffer.read()
+    with open(stream.fileno(), "rb", closefd=False) as again:
+        again.seek(0)
+        return again.read()
 
 
 def _is_steady(line: str) -> bool:
