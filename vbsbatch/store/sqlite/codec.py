@@ -84,8 +84,12 @@ class Row:
         self.fields = tuple(each.field for each in columns)
         self.values_of = attrgetter(*self.fields)
         self._table = table
-        self._encoders = tuple(each.kind.encode for each in columns)
-        self._decoders = tuple(each.kind.decode for each in columns)
+        self._at = {field: at for at, field in enumerate(self.fields)}
+        kinds = [each.kind for each in columns]
+        self._encoders = [(at, kind.encode) for at, kind in enumerate(kinds) if kind.encode]
+        self._decoders = [
+            (each.field, each.kind.decode) for each in columns if each.kind.decode is not None
+        ]
         self._types = tuple(
             (*each.kind.types, *([type(None)] if each.null else [])) for each in columns
         )
@@ -105,22 +109,20 @@ class Row:
         """The row that keeps the value; what is in the fields `absent` is not stored."""
         values = list(self.values_of(value))
         for field in absent:
-            values[self.fields.index(field)] = None
-        return tuple(
-            [
-                each if each is None or encode is None else encode(each)
-                for encode, each in zip(self._encoders, values, strict=True)
-            ]
-        )
+            values[self._at[field]] = None
+        for at, encode in self._encoders:
+            if values[at] is not None:
+                values[at] = encode(values[at])
+        return tuple(values)
 
     def decode(self, row: Sequence[Any]) -> dict[str, Any]:
         """The fields of the value that a row keeps; `StoreUnusable` for what is no such row."""
         self.check(row)
-        triples = zip(self.fields, self._decoders, row, strict=True)
-        return {
-            field: each if each is None or decode is None else decode(each)
-            for field, decode, each in triples
-        }
+        found = dict(zip(self.fields, row, strict=True))
+        for field, decode in self._decoders:
+            if found[field] is not None:
+                found[field] = decode(found[field])
+        return found
 
     def check(self, row: Sequence[Any]) -> None:
         """Raise `StoreUnusable` for a row with a value that no vbsbatch wrote."""
