@@ -43,6 +43,6 @@ def any_store(request: pytest.FixtureRequest, path: Path) -> Iterator[RunStore]:
 
 
 @pytest.fixture(params=[in_memory, on_disk, on_disk_inline], ids=lambda make: make.__name__)
-def ground(request: pytest.FixtureRequest, path: Path) -> Iterator[StoreFixture]:
+def each_store(request: pytest.FixtureRequest, path: Path) -> Iterator[StoreFixture]:
     with request.param(path) as made:
         yield made

@@ -58,7 +58,7 @@ async def test_a_lock_that_stays_fails_the_journal_for_good(
 
 
 @pytest.mark.anyio
-async def test_who_watches_the_journal_is_woken_when_it_fails(
+async def test_a_task_that_watches_the_journal_wakes_when_it_fails(
     store: SqliteStore, path: Path
 ) -> None:
     fill(store)
@@ -81,10 +81,10 @@ async def test_who_watches_the_journal_is_woken_when_it_fails(
 
 
 @pytest.mark.anyio
-async def test_the_twin_breaks_down_on_demand() -> None:
-    twin = MemoryStore()
-    twin.create_run(a_run(A), [a_job(1)])
-    async with twin.journal(A) as journal:
+async def test_the_memory_journal_fails_on_demand() -> None:
+    memory = MemoryStore()
+    memory.create_run(a_run(A), [a_job(1)])
+    async with memory.journal(A) as journal:
         journal.break_down("disk full")
         for later in (journal.claim(Elapsed(NOW), 1, cloud_now=Cloud(NOW)), journal.failed()):
             with pytest.raises(StoreFailed, match="disk full"):
@@ -144,9 +144,7 @@ async def test_the_journals_failure_does_not_hide_the_error_under_way(
 
 
 @pytest.mark.anyio
-async def test_a_claim_that_nobody_waits_for_any_more_is_not_made(
-    store: SqliteStore, path: Path
-) -> None:
+async def test_a_cancelled_claim_is_not_made(store: SqliteStore, path: Path) -> None:
     fill(store)
     blocker = sqlite3.connect(path, isolation_level=None)
     async with store.journal(A) as journal:
@@ -175,7 +173,7 @@ async def test_write_behind_entries_share_commits(store: SqliteStore) -> None:
 
 
 @pytest.mark.anyio
-async def test_what_nobody_waits_for_is_written_soon_all_the_same(store: SqliteStore) -> None:
+async def test_write_behind_entries_are_written_soon(store: SqliteStore) -> None:
     fill(store)
     async with store.journal(A) as journal:
         journal.record(RunNoted(at=Wall(NOW), kind="run", text="x"))

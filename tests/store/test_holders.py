@@ -99,7 +99,7 @@ async def test_a_run_that_is_driven_gives_up_nothing(
     assert [job.state for job in store.jobs(A)] == list(OPEN)
 
 
-async def test_a_holder_is_told_with_the_command_that_resumes_it(path: Path) -> None:
+async def test_a_holder_comes_with_the_command_that_resumes_it(path: Path) -> None:
     with SqliteStore.open(path, create=True) as store:
         await hold(store, A, OPEN, stopped=True)
         store.create_run(a_run(C), [a_job(1)], BackupSettings())
@@ -107,7 +107,7 @@ async def test_a_holder_is_told_with_the_command_that_resumes_it(path: Path) -> 
     assert holder.resume == f"vbsbatch resume {A} --db {path}"
 
 
-async def test_holders_are_found_without_a_look_at_every_job(path: Path) -> None:
+async def test_holders_are_found_without_reading_every_job(path: Path) -> None:
     """Waiting jobs and open ones, each through its index."""
     query = f"EXPLAIN QUERY PLAN {journal_sql.HOLDERS}"
     with SqliteStore.open(path, create=True) as store:

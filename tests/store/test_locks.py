@@ -449,7 +449,7 @@ def test_without_locks_a_store_with_changes_in_its_log_is_not_read_without_them(
     assert "newest changes are in its -wal file" in said
 
 
-def test_no_message_speaks_of_process_0_or_of_nobody(path: Path) -> None:
+def test_no_message_names_process_0_or_no_process(path: Path) -> None:
     holders = [
         Holder(),
         Holder(pid=7, host="web1"),

@@ -60,8 +60,8 @@ class Machine(RuleBasedStateMachine):
                 )
                 for no, (number, priority, due) in enumerate(plan, start=1)
             ]
-            for ground in (self.disk, self.memory):
-                ground.create_run(a_run(run_id), jobs)
+            for each_store in (self.disk, self.memory):
+                each_store.create_run(a_run(run_id), jobs)
         self.open_journals()
 
     def open_journals(self) -> None:
@@ -167,8 +167,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule(run_id=runs, obey=st.booleans())
     def command(self, run_id: str, obey: bool) -> None:
-        for ground in (self.disk, self.memory):
-            ground.ask(run_id, "pause", {"n": 1}, "ann")
+        for each_store in (self.disk, self.memory):
+            each_store.ask(run_id, "pause", {"n": 1}, "ann")
         found = [
             self.await_(journal.commands(self.now))  # asked at different times, otherwise the same
             for journal in self.journals[run_id]

@@ -52,7 +52,7 @@ def test_an_empty_file_becomes_a_store_only_when_one_is_wanted(path: Path) -> No
     SqliteStore.open(path, readonly=True).close()
 
 
-def test_whoever_makes_the_same_new_store_is_waited_for(
+def test_another_process_that_creates_the_same_store_is_waited_for(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     maker = sqlite3.connect(path, isolation_level=None)

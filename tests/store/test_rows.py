@@ -18,8 +18,8 @@ from vbsbatch.store.sqlite.codec import (
     HEX,
     REQUEST,
     UUID,
-    Kind,
-    Row,
+    ColumnType,
+    RowCodec,
     backup_settings_text,
     column,
     pack_hex,
@@ -40,9 +40,9 @@ uuids = st.uuids().flatmap(
 names = st.text(st.characters(exclude_categories=["Cs"]))
 
 
-def back(kind: Kind, value: object) -> object:
+def back(kind: ColumnType, value: object) -> object:
     """What is read of a value that was stored."""
-    row = Row("t", column("x", kind, null=True), column("y", kind, null=True))
+    row = RowCodec("t", column("x", kind, null=True), column("y", kind, null=True))
     db = sqlite3.connect(":memory:")
     try:
         stored = row.encode(SimpleNamespace(x=value, y=None))
@@ -104,7 +104,7 @@ def test_a_job_is_untouched_only_while_every_column_of_the_engine_is_as_new(colu
 
 
 @pytest.mark.parametrize("row", [rows.RUN, rows.JOB, rows.ATTEMPT, rows.EVENT, rows.COMMAND])
-def test_columns_have_the_types_that_the_schema_gives_them(path: Path, row: Row) -> None:
+def test_columns_have_the_types_that_the_schema_gives_them(path: Path, row: RowCodec) -> None:
     types = {"INTEGER": (int,), "TEXT": (str,)}
     SqliteStore.open(path, create=True).close()
     query = f"SELECT name, type, \"notnull\", pk FROM pragma_table_info('{row._table}')"
@@ -114,4 +114,4 @@ def test_columns_have_the_types_that_the_schema_gives_them(path: Path, row: Row)
         if each.name in known:
             kind, never_null = known[each.name]
             assert each.null is not bool(never_null), each.name
-            assert each.kind.types == types.get(kind, each.kind.types), each.name
+            assert each.type.types == types.get(kind, each.type.types), each.name

@@ -24,60 +24,60 @@ def glance(
 
 
 def test_jobs_are_counted_by_state_and_again_when_they_move() -> None:
-    tally = RunStats()
-    tally.see([glance(1, WAITING), glance(2, WAITING), glance(3, WAITING)])
-    assert tally.counts == {JobState.WAITING: 3}
-    tally.see([glance(2, RUNNING, 1, sent=AT), glance(3, WAITING, 1, sent=AT)])
-    assert tally.counts == {JobState.WAITING: 2, JobState.RUNNING: 1}
-    assert tally.retrying == 1
+    stats = RunStats()
+    stats.see([glance(1, WAITING), glance(2, WAITING), glance(3, WAITING)])
+    assert stats.counts == {JobState.WAITING: 3}
+    stats.see([glance(2, RUNNING, 1, sent=AT), glance(3, WAITING, 1, sent=AT)])
+    assert stats.counts == {JobState.WAITING: 2, JobState.RUNNING: 1}
+    assert stats.retrying == 1
 
 
 def test_failures_are_counted_by_status_and_code_the_most_frequent_first() -> None:
-    tally = RunStats()
+    stats = RunStats()
     failed = [(400, "B"), (None, None), (400, "A"), (400, "B")]
-    tally.see(
+    stats.see(
         glance(no, FAILED, 1, status=status, code=code, sent=AT, ended=AT)
         for no, (status, code) in enumerate(failed, 1)
     )
-    assert tally.failures == [(400, "B", 2), (None, None, 1), (400, "A", 1)]
-    tally.see([glance(1, WAITING, 1, sent=AT)])
-    assert tally.failures == [(None, None, 1), (400, "A", 1), (400, "B", 1)]
+    assert stats.failures == [(400, "B", 2), (None, None, 1), (400, "A", 1)]
+    stats.see([glance(1, WAITING, 1, sent=AT)])
+    assert stats.failures == [(None, None, 1), (400, "A", 1), (400, "B", 1)]
 
 
 def test_a_create_counts_when_it_was_intended_and_not_when_it_was_given_back() -> None:
-    tally = RunStats()
-    tally.see([glance(1, WAITING), glance(2, RUNNING, 3, sent=AT)])
-    assert tally.creates.total() == 1  # of the first two of job 2 nobody knows when
-    tally.see([glance(1, SUBMITTING, 1, sent=AT + 5000)])
-    assert tally.creates == {AT // 5000: 1, AT // 5000 + 1: 1}
-    tally.see([glance(1, WAITING, 0, sent=AT + 5000)])
-    assert tally.creates.total() == 1
+    stats = RunStats()
+    stats.see([glance(1, WAITING), glance(2, RUNNING, 3, sent=AT)])
+    assert stats.creates.total() == 1  # of the first two of job 2 nobody knows when
+    stats.see([glance(1, SUBMITTING, 1, sent=AT + 5000)])
+    assert stats.creates == {AT // 5000: 1, AT // 5000 + 1: 1}
+    stats.see([glance(1, WAITING, 0, sent=AT + 5000)])
+    assert stats.creates.total() == 1
 
 
 def test_an_end_counts_once_and_a_second_end_after_a_retry_again() -> None:
-    tally = RunStats()
-    tally.see([glance(1, RUNNING, 1, sent=AT)])
+    stats = RunStats()
+    stats.see([glance(1, RUNNING, 1, sent=AT)])
     over = glance(1, FAILED, 1, sent=AT, ended=AT + MINUTE)
-    tally.see([over])
-    tally.see([over])
-    assert tally.ends.total() == 1
-    tally.see([glance(1, SUCCEEDED, 2, sent=AT + MINUTE, ended=AT + 2 * MINUTE)])
-    assert tally.ends.total() == 2
-    assert tally.completed == {AT // MINUTE + 2: 1}
+    stats.see([over])
+    stats.see([over])
+    assert stats.ends.total() == 1
+    stats.see([glance(1, SUCCEEDED, 2, sent=AT + MINUTE, ended=AT + 2 * MINUTE)])
+    assert stats.ends.total() == 2
+    assert stats.completed == {AT // MINUTE + 2: 1}
 
 
 def test_what_is_cancelled_or_skipped_is_no_work_done() -> None:
-    tally = RunStats()
-    tally.see([glance(1, WAITING), glance(2, WAITING)])
-    tally.see([glance(1, CANCELLED, ended=AT), glance(2, SKIPPED, ended=AT)])
-    assert tally.ends.total() == 0
+    stats = RunStats()
+    stats.see([glance(1, WAITING), glance(2, WAITING)])
+    stats.see([glance(1, CANCELLED, ended=AT), glance(2, SKIPPED, ended=AT)])
+    assert stats.ends.total() == 0
 
 
 def test_the_newest_creates_are_remembered_and_no_more_of_them() -> None:
-    tally = RunStats()
-    tally.see(glance(no, RUNNING, 1, sent=AT + (no * 7919) % 2000) for no in range(1, 2001))
+    stats = RunStats()
+    stats.see(glance(no, RUNNING, 1, sent=AT + (no * 7919) % 2000) for no in range(1, 2001))
     wanted = sorted(range(1, 2001), key=lambda no: (no * 7919) % 2000)[-NEWEST:]
-    assert set(tally.newest) == set(wanted)
+    assert set(stats.newest) == set(wanted)
 
 
 def test_seeing_everything_again_changes_nothing() -> None:

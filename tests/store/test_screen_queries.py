@@ -366,14 +366,12 @@ def a_move(job: Job, chance: random.Random, at: float) -> JobMoved:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("seed", range(4))
-async def test_a_tally_that_follows_the_changes_says_what_sql_says(
-    store: RunStore, seed: int
-) -> None:
+async def test_stats_that_follow_the_changes_equal_fresh_ones(store: RunStore, seed: int) -> None:
     chance = random.Random(seed)
     store.create_run(a_run(OTHER), [a_job(no + 500) for no in range(9)], BackupSettings())
     store.create_run(a_run(RUN), [a_job(no) for no in range(1, 60)], BackupSettings())
     screen = store.screen()
-    tally, mark = RunStats(), None
+    stats, mark = RunStats(), None
     async with store.journal(RUN) as journal, store.journal(OTHER) as other:
         await other.claim(Elapsed(NOW), 3, cloud_now=Cloud(NOW))
         for step in range(40):
@@ -387,22 +385,22 @@ async def test_a_tally_that_follows_the_changes_says_what_sql_says(
                     journal.record(a_move(job, chance, at))
             await journal.flush()
             if chance.random() < 0.6:
-                mark = follow_and_compare(screen, store, tally, mark)
+                mark = follow_and_compare(screen, store, stats, mark)
     store.requeue(RUN, {"states": ["failed"]})
     store.cancel(RUN, {"all": True})
-    follow_and_compare(screen, store, tally, mark)
+    follow_and_compare(screen, store, stats, mark)
     screen.close()
 
 
 def follow_and_compare(
-    screen: ScreenReader, store: RunStore, tally: RunStats, mark: ReadPosition | None
+    screen: ScreenReader, store: RunStore, stats: RunStats, mark: ReadPosition | None
 ) -> ReadPosition:
-    mark = screen.follow(RUN, tally, mark)
+    mark = screen.follow(RUN, stats, mark)
     fresh = RunStats()
     screen.follow(RUN, fresh, None)
-    assert tally.counts == fresh.counts == store.counts(RUN)
-    assert tally.retrying == fresh.retrying == store.retrying(RUN)
-    assert sorted(map(str, tally.failures)) == sorted(map(str, store.failures(RUN)))
+    assert stats.counts == fresh.counts == store.counts(RUN)
+    assert stats.retrying == fresh.retrying == store.retrying(RUN)
+    assert sorted(map(str, stats.failures)) == sorted(map(str, store.failures(RUN)))
     return mark
 
 

@@ -55,7 +55,7 @@ def pid_of(store: SqliteStore, run_id: str) -> int | None:
     return holder.pid
 
 
-def test_a_second_engine_is_refused_and_told_who_drives(store: SqliteStore, path: Path) -> None:
+def test_a_second_engine_is_refused_and_the_holder_named(store: SqliteStore, path: Path) -> None:
     three_runs(store)
     command = [sys.executable, "-c", HOLD, str(path), A]
     with subprocess.Popen(
@@ -90,7 +90,7 @@ with SqliteStore.open(sys.argv[1], readonly=True) as store:
 """
 
 
-def test_other_processes_see_who_drives_even_after_this_one_looked(
+def test_other_processes_see_who_drives_even_after_this_one_checked(
     store: SqliteStore, path: Path
 ) -> None:
     three_runs(store)

@@ -85,7 +85,7 @@ def test_a_run_id_is_never_used_twice(store: RunStore) -> None:
         store.create_run(a_run(A), [], DEFAULTS)
 
 
-def test_a_new_run_id_tells_the_minute(store: RunStore) -> None:
+def test_a_new_run_id_starts_with_the_minute(store: RunStore) -> None:
     assert re.fullmatch(r"20261118-1106-[a-z0-9]{4}", store.new_run_id(Wall(1795000000)))
 
 
@@ -238,7 +238,7 @@ def test_operators_limits_are_kept_for_the_next_engine(store: RunStore) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_rate_of_the_last_heartbeat_is_told(store: RunStore) -> None:
+async def test_the_rate_of_the_last_heartbeat_is_kept(store: RunStore) -> None:
     store.create_run(a_run(A), [], DEFAULTS)
     assert store.sending_rate(A) is None
     async with store.journal(A) as journal:
@@ -249,7 +249,7 @@ async def test_the_rate_of_the_last_heartbeat_is_told(store: RunStore) -> None:
 
 
 @pytest.mark.anyio
-async def test_history_tells_every_move_that_no_attempt_tells(store: RunStore) -> None:
+async def test_history_has_every_move_that_no_attempt_records(store: RunStore) -> None:
     store.create_run(a_run(A), [a_job(1), a_job(2)], DEFAULTS)
     store.create_run(a_run(B), [], DEFAULTS)
     async with store.journal(A) as journal, store.journal(B) as other:
@@ -276,7 +276,7 @@ async def test_history_tells_every_move_that_no_attempt_tells(store: RunStore) -
 
 
 @pytest.mark.anyio
-async def test_a_follower_is_told_each_changed_job_and_no_other(store: RunStore) -> None:
+async def test_a_follower_gets_each_changed_job_and_no_other(store: RunStore) -> None:
     store.create_run(a_run(A), (a_job(no) for no in range(1, 9)), DEFAULTS)
     store.create_run(a_run(B), [a_job(1, volume_id=volume(99))], DEFAULTS)
     mark, version = store.mark(), store.data_version()

@@ -38,6 +38,22 @@ class JobSelection:
     """Volume ids in any spelling, or volume names."""
 
     @classmethod
+    def fitting(
+        cls,
+        states: Iterable[JobState],
+        statuses: Iterable[int],
+        codes: Iterable[str],
+        volumes: Iterable[str],
+    ) -> JobSelection:
+        """The jobs that fit each criterion that is not empty."""
+        return cls(
+            states=frozenset(states) or None,
+            status=frozenset(statuses) or None,
+            codes=frozenset(codes) or None,
+            volumes=frozenset(volumes) or None,
+        )
+
+    @classmethod
     def of(cls, argument: Mapping[str, Any]) -> JobSelection:
         """Read a command's argument; `SelectionError` for a key or a value that makes no sense.
 

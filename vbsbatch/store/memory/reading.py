@@ -74,12 +74,7 @@ class MemoryReader:
         limit: int | None = None,
     ) -> Iterator[Job]:
         """See `RunReader.jobs`."""
-        selection = JobSelection(
-            states=frozenset(states) or None,
-            status=frozenset(statuses) or None,
-            codes=frozenset(codes) or None,
-            volumes=frozenset(volumes) or None,
-        )
+        selection = JobSelection.fitting(states, statuses, codes, volumes)
         kept = self.held.run(run_id)
         numbers = [no for no in sorted(kept.jobs) if after is None or no > after]
         fitting = (self.job(run_id, no) for no in numbers if selection.fits(kept.jobs[no]))

@@ -1,4 +1,4 @@
-"""How values are stored: each kind of column with its types, its check, and both conversions.
+"""How values are stored: each type of column with its check, and both conversions.
 
 SQLite takes any value in any column. A store that was edited, damaged or forged must end a command
 with one line, and must not put into an engine what no vbsbatch wrote: so rows are checked before
@@ -46,8 +46,8 @@ VERDICT_NUMBER = {verdict: number for number, verdict in enumerate(VERDICTS)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kind:
-    """A kind of value. Neither conversion ever gets None, which is NULL."""
+class ColumnType:
+    """A type of column. Neither conversion ever gets None, which is NULL."""
 
     types: tuple[type, ...]
     """What a query may give."""
@@ -61,43 +61,47 @@ class Kind:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Column:
+class TableColumn:
     """A column of a table, and the attribute of the value that it keeps."""
 
     name: str
-    kind: Kind
+    type: ColumnType
     field: str
     null: bool
 
 
-def column(name: str, kind: Kind, field: str = "", *, null: bool = False) -> Column:
+def column(name: str, kind: ColumnType, field: str = "", *, null: bool = False) -> TableColumn:
     """A column that keeps the attribute of its own name, unless `field` names another."""
-    return Column(name=name, kind=kind, field=field or name, null=null)
+    return TableColumn(name=name, type=kind, field=field or name, null=null)
 
 
-class Row:
+class RowCodec:
     """Some columns of one table, in the order in which they are read and written."""
 
-    def __init__(self, table: str, *columns: Column) -> None:
+    def __init__(self, table: str, *columns: TableColumn) -> None:
         self.columns = columns
         self.names = tuple(each.name for each in columns)
         self.fields = tuple(each.field for each in columns)
         self.values_of = attrgetter(*self.fields)
         self._table = table
-        self._encoders = tuple(each.kind.encode for each in columns)
-        self._decoders = tuple(each.kind.decode for each in columns)
+        self._at = {field: at for at, field in enumerate(self.fields)}
+        kinds = [each.type for each in columns]
+        self._encoders = [(at, kind.encode) for at, kind in enumerate(kinds) if kind.encode]
+        self._decoders = [
+            (each.field, each.type.decode) for each in columns if each.type.decode is not None
+        ]
         self._types = tuple(
-            (*each.kind.types, *([type(None)] if each.null else [])) for each in columns
+            (*each.type.types, *([type(None)] if each.null else [])) for each in columns
         )
         self._numbers = [
-            (at, each.kind.most) for at, each in enumerate(columns) if each.kind.most is not None
+            (at, each.type.most) for at, each in enumerate(columns) if each.type.most is not None
         ]
         self._seen: set[tuple[type, ...]] = set()
 
     def selected(self, alias: str, **instead: str) -> str:
         """The SQL list of these columns, ids as text; `instead` has expressions for some."""
         return ", ".join(
-            instead.get(each.name) or _as_text(f"{alias}.{each.name}", each.kind)
+            instead.get(each.name) or _as_text(f"{alias}.{each.name}", each.type)
             for each in self.columns
         )
 
@@ -105,22 +109,20 @@ class Row:
         """The row that keeps the value; what is in the fields `absent` is not stored."""
         values = list(self.values_of(value))
         for field in absent:
-            values[self.fields.index(field)] = None
-        return tuple(
-            [
-                each if each is None or encode is None else encode(each)
-                for encode, each in zip(self._encoders, values, strict=True)
-            ]
-        )
+            values[self._at[field]] = None
+        for at, encode in self._encoders:
+            if values[at] is not None:
+                values[at] = encode(values[at])
+        return tuple(values)
 
     def decode(self, row: Sequence[Any]) -> dict[str, Any]:
         """The fields of the value that a row keeps; `StoreUnusable` for what is no such row."""
         self.check(row)
-        triples = zip(self.fields, self._decoders, row, strict=True)
-        return {
-            field: each if each is None or decode is None else decode(each)
-            for field, decode, each in triples
-        }
+        found = dict(zip(self.fields, row, strict=True))
+        for field, decode in self._decoders:
+            if found[field] is not None:
+                found[field] = decode(found[field])
+        return found
 
     def check(self, row: Sequence[Any]) -> None:
         """Raise `StoreUnusable` for a row with a value that no vbsbatch wrote."""
@@ -147,7 +149,7 @@ class Row:
         self._seen.add(types)
 
 
-def _as_text(name: str, kind: Kind) -> str:
+def _as_text(name: str, kind: ColumnType) -> str:
     return name if kind.text is None else kind.text(name)
 
 
@@ -320,33 +322,33 @@ def _value(wanted: str, value: Any) -> Any:
     return tuple(_value(*pair) for pair in zip(inner.split(", "), value, strict=True))
 
 
-def _time(clock: Callable[[float], Any]) -> Kind:
+def _time(clock: Callable[[float], Any]) -> ColumnType:
     """A moment in whole milliseconds."""
-    return Kind(types=(int,), most=_LAST, encode=ms, decode=lambda at: clock(at / 1000))
+    return ColumnType(types=(int,), most=_LAST, encode=ms, decode=lambda at: clock(at / 1000))
 
 
-NUMBER = Kind(types=(int,), most=_LARGE)
-SECONDS = Kind(types=(int,), most=_LARGE, encode=ms, decode=lambda value: value / 1000)
+NUMBER = ColumnType(types=(int,), most=_LARGE)
+SECONDS = ColumnType(types=(int,), most=_LARGE, encode=ms, decode=lambda value: value / 1000)
 WALL, CLOUD, ELAPSED = _time(Wall), _time(Cloud), _time(Elapsed)
-TEXT = Kind(types=(str,), encode=storable)
-UUID = Kind(types=(str,), encode=pack_uuid, text=uuid_text)
-HEX = Kind(types=(str,), encode=pack_hex, text=hex_text)
-REQUEST = Kind(types=(str,), encode=pack_request, text=request_text)
-JOB_STATE = Kind(
+TEXT = ColumnType(types=(str,), encode=storable)
+UUID = ColumnType(types=(str,), encode=pack_uuid, text=uuid_text)
+HEX = ColumnType(types=(str,), encode=pack_hex, text=hex_text)
+REQUEST = ColumnType(types=(str,), encode=pack_request, text=request_text)
+JOB_STATE = ColumnType(
     types=(int,),
     most=_LARGE,
     encode=STATE_NUMBER.__getitem__,
     decode=lambda number: one_of(STATES, number, "a state"),
 )
-VERDICT = Kind(
+VERDICT = ColumnType(
     types=(int,),
     most=_LARGE,
     encode=VERDICT_NUMBER.__getitem__,
     decode=lambda number: one_of(VERDICTS, number, "a verdict"),
 )
-RUN_STATE = Kind(types=(str,), decode=_run_state)
-RATE = Kind(types=(str,), encode=rate_text, decode=read_rate)
-ARGUMENT = Kind(types=(str,), decode=json_object)
-SETTINGS = Kind(types=(str,), encode=settings_text, decode=read_settings)
-BACKUP_SETTINGS = Kind(types=(str,), encode=backup_settings_text, decode=read_backup_settings)
-EVENT_KIND = Kind(types=(str, int))
+RUN_STATE = ColumnType(types=(str,), decode=_run_state)
+RATE = ColumnType(types=(str,), encode=rate_text, decode=read_rate)
+ARGUMENT = ColumnType(types=(str,), decode=json_object)
+SETTINGS = ColumnType(types=(str,), encode=settings_text, decode=read_settings)
+BACKUP_SETTINGS = ColumnType(types=(str,), encode=backup_settings_text, decode=read_backup_settings)
+EVENT_KIND = ColumnType(types=(str, int))

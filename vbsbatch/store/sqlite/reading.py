@@ -220,12 +220,7 @@ class SqliteReader:
         They are read page by page: the caller may be slow (a pager waits for a key, for hours), and
         an open query keeps the write-ahead log from being emptied.
         """
-        selection = JobSelection(
-            states=frozenset(states) or None,
-            status=frozenset(statuses) or None,
-            codes=frozenset(codes) or None,
-            volumes=frozenset(volumes) or None,
-        )
+        selection = JobSelection.fitting(states, statuses, codes, volumes)
         first = journal_sql.FIRST if after is None else after
         size = journal_sql.PAGE if limit is None else max(1, min(limit, journal_sql.PAGE))
         known = self._about(run_id)

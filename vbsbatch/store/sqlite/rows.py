@@ -40,13 +40,13 @@ from vbsbatch.store.sqlite.codec import (
     UUID,
     VERDICT,
     WALL,
-    Row,
+    RowCodec,
     column,
     rows_of,
     storable,
 )
 
-RUN = Row(
+RUN = RowCodec(
     "runs",
     column("id", TEXT),
     column("plan", TEXT),
@@ -75,7 +75,7 @@ RUN = Row(
     column("endpoint", TEXT, null=True),
 )
 
-FIXED = Row(
+FIXED = RowCodec(
     "jobs",
     column("no", NUMBER),
     column("volume_id", UUID),
@@ -90,7 +90,7 @@ FIXED = Row(
 )
 """What never changes about a job after its run was created."""
 
-MUTABLE = Row(
+MUTABLE = RowCodec(
     "jobs",
     column("state", JOB_STATE),
     column("attempts", NUMBER),
@@ -113,9 +113,9 @@ MUTABLE = Row(
 )
 """What a job's engine writes."""
 
-JOB = Row("jobs", *FIXED.columns, *MUTABLE.columns)
+JOB = RowCodec("jobs", *FIXED.columns, *MUTABLE.columns)
 
-ATTEMPT = Row(
+ATTEMPT = RowCodec(
     "attempts",
     column("number", NUMBER),
     column("sent_at", WALL),
@@ -129,7 +129,7 @@ ATTEMPT = Row(
     column("backup_id", UUID, "answer.backup_id", null=True),
 )
 
-EVENT = Row(
+EVENT = RowCodec(
     "events",
     column("id", NUMBER),
     column("at", WALL),
@@ -138,7 +138,7 @@ EVENT = Row(
     column("text", TEXT, null=True),
 )
 
-COMMAND = Row(
+COMMAND = RowCodec(
     "commands",
     column("id", NUMBER),
     column("verb", TEXT),
@@ -147,7 +147,7 @@ COMMAND = Row(
     column("asked_at", WALL),
 )
 
-CODE_COUNT = Row(
+CODE_COUNT = RowCodec(
     "attempts",
     column("http_status", NUMBER, null=True),
     column("code", TEXT, null=True),

@@ -22,7 +22,7 @@ from vbsbatch.store.sqlite.codec import (
     STATE_NUMBER,
     TEXT,
     WALL,
-    Row,
+    RowCodec,
     column,
     rows_of,
     storable,
@@ -71,8 +71,8 @@ PAUSES = """
 SELECT verb, done_at FROM commands
 WHERE run = ? AND done_at IS NOT NULL AND verb IN ('pause', 'unpause') ORDER BY done_at, id"""
 
-_TOOK = Row("attempts", column("took", SECONDS))
-_PAUSE = Row("commands", column("verb", TEXT), column("done_at", WALL))
+_TOOK = RowCodec("attempts", column("took", SECONDS))
+_PAUSE = RowCodec("commands", column("verb", TEXT), column("done_at", WALL))
 
 _NAME = """coalesce(j.volume_name, CASE typeof(j.volume_id) WHEN 'blob' THEN hex(j.volume_id)
   ELSE j.volume_id END) COLLATE NOCASE"""

@@ -29,7 +29,7 @@ from vbsbatch.model import (
     Wall,
 )
 from vbsbatch.model.clocks import wall
-from vbsbatch.store.paths import db_option, default_path
+from vbsbatch.store.paths import db_option
 from vbsbatch.store.ports import NO_DEFAULTS, RunStore, ScreenReader
 from vbsbatch.store.records import RETRIED, begun_as, cancelled, ms, released, requeued, taken_over
 from vbsbatch.store.selection import JobSelection, new_run_id
@@ -78,18 +78,14 @@ class SqliteStore(SqliteReader):
     @classmethod
     def open(
         cls,
-        path: str | os.PathLike[str] | None = None,
+        path: str | os.PathLike[str],
         *,
         create: bool = False,
         readonly: bool = False,
         clock: Callable[[], Wall] = wall,
     ) -> SqliteStore:
-        """Open the store at `path` (by default `default_path()`); `StoreUnusable` says why not.
-
-        `create` makes one where there is none; `readonly` is content with a file that cannot be
-        written, if it is of this version. A file that is refused stays as it is.
-        """
-        where = (default_path() if path is None else Path(path)).absolute()
+        """Open the file at `path`; see `vbsbatch.store.open_store`."""
+        where = Path(path).absolute()
         with prepared(where, create=create, readonly=readonly):
             return cls(where, clock=clock)
 
