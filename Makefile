@@ -6,8 +6,10 @@ SEEDS ?= 300
 DEPTH ?= 4
 # Tests wait for processes more than they compute: more of them at a time than there are cores.
 WORKERS ?= 4
+# What `make coverage` runs: all but the tests of commands, screens and kills as processes, and nights.
+IN_PROCESS := $(addprefix tests/,cloud engine inventory plan policy report simulator store tui)
 
-.PHONY: demo test test-tools test-openstack check nox hooks bench sim model lock clean
+.PHONY: demo test test-tools test-openstack check coverage nox hooks bench sim model lock clean
 
 demo: $(VENV)/.ready  ## back up a simulated fleet of 600 volumes
 	$(BIN)/vbsbatch demo
@@ -26,6 +28,9 @@ check: $(VENV)/.ready  ## lint, format, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+coverage: $(VENV)/.ready  ## coverage of the tests that run in one process: about eight minutes of CPU
+	$(BIN)/python -m pytest $(IN_PROCESS) --numprocesses $(WORKERS) --dist worksteal --cov --cov-report=term:skip-covered
 
 nox: $(VENV)/.ready  ## check and test on each Python 3.11 to 3.13 that is installed
 	$(BIN)/nox
@@ -55,4 +60,4 @@ lock: $(VENV)/.ready  ## renew requirements.lock from pyproject.toml
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --output-file requirements.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) .nox .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .nox .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*
