@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from vbsbatch.cloud.endpoints import EndpointKind, Endpoints
 from vbsbatch.cloud.response_errors import refusal_of
-from vbsbatch.cloud.response_parser import is_page
+from vbsbatch.cloud.response_parser import is_page, whole
 from vbsbatch.errors import CloudUnavailable
 from vbsbatch.model import (
     Answer,
@@ -233,6 +233,19 @@ class CloudService(ABC):
         if isinstance(error, CloudUnavailable):
             raise error
         return _is_there(reply)
+
+
+def quota_of(kind: str | None, used: object, reserved: object, limit: object) -> Quota | None:
+    """One quota as a service writes its numbers; None without a kind or a number that is used."""
+    used, most = whole(used), whole(limit)
+    if kind is None or used is None:
+        return None
+    return Quota(
+        kind=kind,
+        used=used,
+        reserved=whole(reserved) or 0,
+        limit=None if most is None or most < 0 else most,
+    )
 
 
 async def never() -> bool:
