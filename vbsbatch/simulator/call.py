@@ -97,6 +97,11 @@ class Call:
     backup: SimBackup | None = None
     job_id: str | None = None
 
+    @property
+    def detail(self) -> bool:
+        """Whether a list is asked for whole entries."""
+        return self.request.path.rstrip("/").endswith("/detail")
+
     def shown(self, at: float) -> float:
         """A time as the server's clock shows it."""
         return at + self.scenario.ahead(at - self.start)

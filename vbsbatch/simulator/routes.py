@@ -12,20 +12,20 @@ from vbsbatch.simulator.services import SERVICES, has_gateway, offered
 from vbsbatch.simulator.wire import SimReply, SimRequest, openstack_fault
 
 _BLOCK_STORAGE: Routes = {
-    ("GET", "backups"): Route(Kind.LIST, native_backups.list_summary),
-    ("GET", "backups/detail"): Route(Kind.LIST, native_backups.list_detail),
+    ("GET", "backups"): Route(Kind.LIST, native_backups.list_backups),
+    ("GET", "backups/detail"): Route(Kind.LIST, native_backups.list_backups),
     ("GET", "backups/*"): Route(Kind.BACKUP, native_backups.show),
     ("DELETE", "backups/*"): Route(Kind.DELETE, native_backups.delete, changes=True),
     ("POST", "backups/*/restore"): Route(Kind.RESTORE, native_backups.restore, changes=True),
-    ("GET", "volumes"): Route(Kind.VOLUMES, blockstorage.list_summary),
-    ("GET", "volumes/detail"): Route(Kind.VOLUMES, blockstorage.list_detail),
+    ("GET", "volumes"): Route(Kind.VOLUMES, blockstorage.list_volumes),
+    ("GET", "volumes/detail"): Route(Kind.VOLUMES, blockstorage.list_volumes),
     ("GET", "volumes/*"): Route(Kind.VOLUMES, blockstorage.show),
     ("GET", "os-quota-sets/*"): Route(Kind.QUOTA, blockstorage.quota_set),
 }
 
 _COMPUTE: Routes = {
-    ("GET", "servers"): Route(Kind.SERVERS, compute.list_summary, ("v2.1",)),
-    ("GET", "servers/detail"): Route(Kind.SERVERS, compute.list_detail, ("v2.1",)),
+    ("GET", "servers"): Route(Kind.SERVERS, compute.list_servers, ("v2.1",)),
+    ("GET", "servers/detail"): Route(Kind.SERVERS, compute.list_servers, ("v2.1",)),
     ("GET", "servers/*"): Route(Kind.SERVERS, compute.show, ("v2.1",)),
 }
 
