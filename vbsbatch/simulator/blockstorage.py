@@ -1,4 +1,4 @@
-"""Block storage beside backups: volumes, quota sets, and the documents of version discovery."""
+"""Block storage without backups: volumes, quota sets, and version discovery."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _COMPUTE: Routes = {
 }
 
 DISCOVERED = {"volume": ("v2", "v3"), "compute": ("v2.1",)}
-"""Services with a document of their versions, and the versions it tells of."""
+"""Services with a document of their versions, and these versions."""
 
 _ALL = {*_BLOCK_STORAGE, *_COMPUTE, *(key for each in SERVICES for key in each.routes)}
 _SHAPES = frozenset(shape for _, shape in _ALL)
@@ -51,7 +51,7 @@ class RequestTarget:
     known: bool = False
     """True when the path exists, if perhaps for another method."""
     owner: SimService | None = None
-    """The backup service whose own place this is; None for what block storage has, too."""
+    """The backup service at this place; None for block storage and compute."""
 
     @property
     def target(self) -> str:

@@ -36,8 +36,8 @@ class CinderService(CloudService):
     facts = ServiceFacts(
         service=Service.CINDER,
         label="Cinder",
-        # It makes both of two creates of one volume. So the second is sent later: only time tells
-        # a create that waits in a queue of the cloud from one that never arrived.
+        # It makes both of two creates of one volume. So the second is sent later: only time
+        # distinguishes a create in a queue of the cloud from one that never arrived.
         settle=120.0,
         refuses_in_use=True,
         needs_parent=True,
