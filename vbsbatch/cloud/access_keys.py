@@ -1,7 +1,7 @@
 """Finds the access key (AK/SK) of a cloud: in clouds.yaml, then in the environment.
 
-A key under `auth:` is meant for everything. One beside it is what OBS tools read, so it counts only
-where nothing else signs in; the environment, only where the entry names nobody at all.
+A key under `auth:` is for everything. One next to `auth:` is what OBS tools read, so it counts only
+if nothing else signs in. The environment counts only if the entry names no user at all.
 """
 
 from __future__ import annotations

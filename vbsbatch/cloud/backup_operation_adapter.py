@@ -1,7 +1,7 @@
 """Lets the engine drive a run that restores or deletes backups as if it made them.
 
-The engine sends creates to a `BackupService` and finds the results in its list. The services here
-stand between the engine and the real one: a create restores or deletes the backup that the job
+The engine sends creates to a `BackupService` and finds the results in its list. The adapters here
+are such services and use the real one: a create restores or deletes the backup that the job
 names, and the list shows the progress as if a backup were being made.
 """
 
@@ -65,7 +65,7 @@ class ListSnapshot:
 
 
 class BackupOperationAdapter(ABC):
-    """A `BackupService` whose creates do something with backups that exist.
+    """A `BackupService` whose creates restore or delete backups.
 
     `jobs` are all jobs of the run as the store has them; `hear` keeps them up to date.
     `now` is the elapsed clock.

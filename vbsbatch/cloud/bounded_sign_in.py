@@ -45,7 +45,7 @@ def bind(session: Any, auth_url: object, seconds: float) -> None:
 
 
 class _Bounded(BaseAdapter):
-    """Another adapter, whose answers are read here."""
+    """Reads the answers of another adapter, within bounds."""
 
     def __init__(self, adapter: BaseAdapter, *, only_tls: bool, seconds: float) -> None:
         super().__init__()

@@ -156,7 +156,7 @@ def _from_catalog(catalog: Catalog, kinds: Sequence[str]) -> str | None:
 
 
 def region_of(catalog: Catalog, root: str, project_id: str) -> str | None:
-    """Return the region whose endpoint of a backup service has this root; None without one."""
+    """The region of the backup service's endpoint with this root; None without one."""
     for name in (name for kind in endpoint_kinds() for name in kind.types):
         for region, url in catalog.get(name, ()):
             if region and _same_root(url, root, project_id):

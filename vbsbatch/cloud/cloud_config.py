@@ -33,7 +33,7 @@ _OTHER_REGION = re.compile(
 )
 _LOGGERS = ("openstack", "keystoneauth", "keystoneauth1", "urllib3", "requests", "stevedore")
 
-# What `OS_*` variables set, beside the options of the `auth_type`.
+# What `OS_*` variables set, besides the options of the `auth_type`.
 _BESIDE_AUTH = (
     "region_name",
     "interface",
@@ -232,7 +232,7 @@ def _over_entry(config: Mapping[str, Any], environment: Mapping[str, str]) -> di
     said = _said(_BESIDE_AUTH, environment)
     kind = said.get("auth_type") or config.get("auth_type")
     auth = _said(_options(str(kind)), environment) if kind else {}
-    # Both beside `auth` and in it: which of the two wins depends on the option.
+    # Both outside and inside of `auth`: which of the two wins depends on the option.
     return {**auth, **said, **({"auth": auth} if auth else {})}
 
 

@@ -1,4 +1,4 @@
-"""Where the services live: roots of URLs, derived from whatever the catalog or a person says."""
+"""Endpoints: their kinds, and the roots of their URLs from what a catalog or a person says."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class Account:
                 self._plugin.invalidate()
                 access = self._plugin.get_access(self._session)
                 token = _token(access, before, self._now(), renewable=self.ends_with is None)
-        except Exception as error:  # any plugin, so any exception: this is the wall
+        except Exception as error:  # any plugin, so any exception
             raise self._fault(error, renewing=self._signed_in) from _shareable(error, self._secrets)
         self._access = access
         self._signed_in = True
@@ -123,7 +123,7 @@ class Account:
             return offered(
                 entries, lambda kind: region.get_region_name(kind) or None, region.get_interface
             )
-        except Exception as error:  # an odd catalog: the same wall
+        except Exception as error:  # an odd catalog raises anything
             raise self._fault(error, renewing=False) from _shareable(error, self._secrets)
 
     def late(self, seconds: float) -> SignInError | CloudUnavailable:

@@ -37,7 +37,7 @@ class NativeBackups:
 
     async def delete(self, backup_id: str) -> None:
         """Ask for a deletion; a backup that is gone already is no error."""
-        # A 404 proves that it is gone only where the list is known to live.
+        # A 404 proves that it is gone only at the address of the list.
         url = f"{await self._collection.place()}/{quote(backup_id, safe='')}"
         reply = await self._session.read("DELETE", url)
         if not is_unknown(self._session, reply):

@@ -1,4 +1,4 @@
-"""What a project has to be backed up: its volumes, and the names of the servers that use them."""
+"""The volumes of a project, and the names of the servers that use them."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _metadata(entries: object) -> tuple[tuple[str, str], ...]:
 
 
 def _compute_places(endpoints: Endpoints) -> list[str]:
-    """Where the servers may live: catalogs name a version or not, with the project or without."""
+    """Where the servers may be: catalogs have a version or not, and the project or not."""
     if endpoints.compute is None:
         return []
     try:

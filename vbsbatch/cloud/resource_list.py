@@ -228,8 +228,8 @@ class ResourceList:
     ) -> Entry | None:
         """One entry by its id, or None when the cloud does not know it; raises likewise.
 
-        `one` is the word for it in an answer. A 404 proves its absence only where the list is known
-        to live, so that is found out first.
+        `one` is the word for it in an answer. A 404 proves its absence only at the address of the
+        list, so that is found out first.
         """
         reply = await self._session.read("GET", f"{await self.place()}/{quote(entry_id, safe='')}")
         if is_unknown(self._session, reply):

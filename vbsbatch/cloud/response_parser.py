@@ -48,7 +48,7 @@ _WAIT_WORDS = re.compile(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
-    """What an answer says beside its status, in any envelope."""
+    """What an answer says besides its status, in any envelope."""
 
     code: str | None = None
     """The service's or the gateway's code; None where only the status is repeated."""
@@ -263,7 +263,7 @@ def _code_and_message(document: dict[str, Any]) -> tuple[str | None, str | None]
 
 
 def _message(fault: dict[str, Any]) -> str | None:
-    """The text of a fault, with the `details` that a rate limit is told in."""
+    """The text of a fault, with its `details`, which name a rate limit."""
     message, details = clean(fault.get("message")), clean(fault.get("details"))
     return f"{message} ({details})" if message and details else message or details
 

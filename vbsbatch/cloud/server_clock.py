@@ -10,7 +10,7 @@ from vbsbatch.cloud.response_parser import http_date
 
 _SAMPLES = 15
 _EVERY = 1.0  # seconds between samples; a date costs more to read than the rest of an answer
-_AGREE = 2.5  # seconds by which two samples may differ beside what their round trips explain
+_AGREE = 2.5  # seconds by which two samples may differ, besides their round trips
 _NO_WORSE = 1.0  # seconds by which a round trip may be longer than the shortest one
 
 

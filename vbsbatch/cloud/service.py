@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from vbsbatch.cloud.endpoints import EndpointKind, Endpoints
 from vbsbatch.cloud.response_errors import refusal_of
-from vbsbatch.cloud.response_parser import is_page
+from vbsbatch.cloud.response_parser import is_page, whole
 from vbsbatch.errors import CloudUnavailable
 from vbsbatch.model import (
     Answer,
@@ -66,7 +66,7 @@ class Found:
 
 class CloudService(ABC):
     """One backup service of one cloud over one session: what the engine's `BackupService` asks for,
-    and what the command line asks beside it."""
+    and what else the command line needs."""
 
     facts: ClassVar[ServiceFacts]
     endpoint_kind: ClassVar[EndpointKind]
@@ -138,7 +138,7 @@ class CloudService(ABC):
 
     @property
     def clock_ahead(self) -> float:
-        """Server clock minus our elapsed one in seconds; 0 until an answer told it."""
+        """Server clock minus our elapsed one in seconds; 0 before the first answer."""
         return self._session.clock.ahead
 
     def worked_before(self) -> None:
@@ -197,7 +197,7 @@ class CloudService(ABC):
         return await self.changes.create(worker, self._create_url, body, self._create_headers(job))
 
     def _create_headers(self, job: Job) -> Headers:
-        """Headers that the create of this job needs beside the usual ones."""
+        """Headers that the create of this job needs besides the usual ones."""
         return ()
 
     async def why_no_creates(self) -> str | None:
@@ -215,7 +215,7 @@ class CloudService(ABC):
         return await self._native.page(page)
 
     async def initial_scan(self, page: str | None = None) -> BackupPage:
-        """The same: the list shows whatever any engine has had made."""
+        """The same: the list shows the backups of all engines."""
         return await self._native.page(page)
 
     async def backup(self, backup_id: str) -> Backup | None:
@@ -227,12 +227,25 @@ class CloudService(ABC):
         await self._native.delete(backup_id)
 
     async def _answers(self, method: str, url: str, body: bytes = b"") -> bool:
-        """Whether there is such an API; raises `CloudUnavailable` where nobody can tell."""
+        """Whether there is such an API; raises `CloudUnavailable` if that cannot be found out."""
         reply = await self._session.read(method, url, body)
         error = None if reply.status < 300 else refusal_of(self._session, reply)
         if isinstance(error, CloudUnavailable):
             raise error
         return _is_there(reply)
+
+
+def quota_of(kind: str | None, used: object, reserved: object, limit: object) -> Quota | None:
+    """One quota as a service writes its numbers; None without a kind or a number that is used."""
+    used, most = whole(used), whole(limit)
+    if kind is None or used is None:
+        return None
+    return Quota(
+        kind=kind,
+        used=used,
+        reserved=whole(reserved) or 0,
+        limit=None if most is None or most < 0 else most,
+    )
 
 
 async def never() -> bool:

@@ -49,7 +49,7 @@ READ_SPAN = 10.0
 """A read may take this many times the read timeout, as long as bytes keep coming."""
 
 UNKNOWN_YET = (1.0, 2.0, 4.0)
-"""Seconds before a read is repeated whose fresh token was refused: a node may not know it yet."""
+"""Seconds before a read with a refused fresh token is repeated: a node may not know it yet."""
 
 _NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 

@@ -3,7 +3,7 @@
 The algorithm is `SDK-HMAC-SHA256` of the "API Request Signing Guide": the request in a canonical
 form, its hash with the time in a string to sign, and that with the secret key in an HMAC. A
 gateway refuses a time that is more than 15 minutes from its own, so requests are signed by the
-server's clock as its last answer told it, at the moment they leave.
+server's clock as of its last answer, at the moment they are sent.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Signer:
 def sign(
     sk: str, method: str, url: httpx.URL, headers: Sequence[tuple[str, str]], body: bytes, date: str
 ) -> tuple[str, str]:
-    """Return the names of the signed headers, as they stand in `SignedHeaders`, and the signature.
+    """The names of the signed headers, as in `SignedHeaders`, and the signature.
 
     `headers` are those to sign, `Host` among them; `date` is their `X-Sdk-Date`.
     """

@@ -4,8 +4,7 @@ What is slow to import stays in its module: `faults.load_scenario`, `server.serv
 `transport.SimulatedTransport`, `virtual.run`.
 """
 
-from vbsbatch.simulator.project_state import SimVolume
-from vbsbatch.simulator.samples import sample_volumes
+from vbsbatch.simulator.project_state import SimVolume, sample_volumes
 from vbsbatch.simulator.scenario import (
     BackupScript,
     Do,

@@ -1,4 +1,4 @@
-"""Block storage beside backups: volumes, quota sets, and the documents of version discovery."""
+"""Block storage without backups: volumes, quota sets, and version discovery."""
 
 from __future__ import annotations
 
@@ -11,23 +11,15 @@ from vbsbatch.simulator.scenario import Scenario
 from vbsbatch.simulator.wire import SimReply, cinder_time, json_reply, openstack_fault
 
 
-def list_summary(call: Call) -> SimReply:
-    """`GET /v3/{project}/volumes`."""
-    return _list(call, detail=False)
-
-
-def list_detail(call: Call) -> SimReply:
-    """`GET /v3/{project}/volumes/detail`: filters, `limit`, `marker`, `offset`, newest first."""
-    return _list(call, detail=True)
-
-
-def _list(call: Call, *, detail: bool) -> SimReply:
+def list_volumes(call: Call) -> SimReply:
+    """`GET /v3/{project}/volumes`, with `/detail` for whole entries: filters, `limit`, `marker`,
+    `offset`, newest first."""
     newest_first = sorted(call.project.volumes.values(), key=lambda volume: volume.age)
     matching = (volume for volume in newest_first if _matches(call, volume))
     page = cut_page(call, matching, lambda volume: volume.id)
     if isinstance(page, SimReply):
         return page
-    describe = _describe if detail else _summary
+    describe = _describe if call.detail else _summary
     content: dict[str, Any] = {"volumes": [describe(call, volume) for volume in page]}
     if links := next_link(call, "volumes", [volume.id for volume in page]):
         content["volumes_links"] = links

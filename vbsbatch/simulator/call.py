@@ -1,15 +1,73 @@
-"""One request to the simulated cloud, with everything its handler needs."""
+"""One request to the simulated cloud with all that its handler needs, and the log of all calls."""
 
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from vbsbatch.simulator.call_log import CallLog
 from vbsbatch.simulator.project_state import Project, SimBackup, SimJob, SimVolume, new_id
-from vbsbatch.simulator.scenario import Do, Fault, Scenario, Span
+from vbsbatch.simulator.scenario import Do, Fault, Kind, Scenario, Span
 from vbsbatch.simulator.wire import SimRequest
+
+Row = dict[str, Any]
+"""One happening: `at` (epoch seconds of the true clock), `what`, and what belongs to it.
+
+========== =====================================================================================
+what       further keys
+========== =====================================================================================
+create     volume, name, outcome (`accepted`, `refused`, `unseen`), status, code, fate, backup, job
+ended      volume, backup, job, status (`available`, `error`, `absent`), code
+delete     volume, backup
+restore    volume (the one that is overwritten), backup, job
+token      user, method, outcome (`issued`, `refused`)
+revoke     tokens (how many)
+========== =====================================================================================
+
+`unseen` is a create that never reached the service: dropped, refused or left hanging before the
+commit. An accepted one may have had no answer: see `fate`.
+"""
+
+
+class CallLog:
+    """An append-only list of what happened, and a count of every call by kind."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.calls: Counter[str] = Counter()
+        self.running = 0
+        self.peak_running = 0
+        """The most backups that were ever in the making at once."""
+
+    def note(self, what: str, at: float, **rest: object) -> None:
+        """Append a row."""
+        self.rows.append({"at": at, "what": what, **rest})
+
+    def count(self, kind: Kind) -> None:
+        """Count a call, whatever its result."""
+        self.calls[kind.value] += 1
+
+    def backup_begun(self) -> None:
+        """One more backup is in the making."""
+        self.running += 1
+        self.peak_running = max(self.peak_running, self.running)
+
+    def backup_over(self) -> None:
+        """One backup less is in the making."""
+        self.running -= 1
+
+    def of(self, what: str) -> list[Row]:
+        """All rows of one sort."""
+        return [row for row in self.rows if row["what"] == what]
+
+    def peak_creates(self, per: float) -> int:
+        """The most create requests that arrived (or were lost) within any `per` seconds."""
+        times = sorted(row["at"] for row in self.of("create"))
+        return max(
+            (index - bisect_right(times, at - per) + 1 for index, at in enumerate(times)), default=0
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,6 +96,11 @@ class Call:
     fault: Fault | None = None
     backup: SimBackup | None = None
     job_id: str | None = None
+
+    @property
+    def detail(self) -> bool:
+        """Whether a list is asked for whole entries."""
+        return self.request.path.rstrip("/").endswith("/detail")
 
     def shown(self, at: float) -> float:
         """A time as the server's clock shows it."""
@@ -122,6 +185,17 @@ def begin_restore(call: Call, backup: SimBackup, volume: SimVolume) -> str | Non
     volume.broken = fails
     call.backup = backup
     return (fault.code or call.scenario.backups.fail_code) if fault and fails else None
+
+
+def over_quota(call: Call, volume: SimVolume) -> str | None:
+    """Which quota a backup of the volume would exceed: `backups` or `gigabytes`; None for none."""
+    quota = call.scenario.quota
+    if quota.backups < 0 and quota.gigabytes < 0:
+        return None
+    backups, gigabytes = call.project.used(call.now)
+    if 0 <= quota.backups <= backups:
+        return "backups"
+    return "gigabytes" if 0 <= quota.gigabytes < gigabytes + volume.size else None
 
 
 def _draw_outcome(call: Call) -> tuple[str, str | None]:

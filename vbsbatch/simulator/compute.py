@@ -10,24 +10,16 @@ from vbsbatch.simulator.native_backups import alike, cut_page, next_link
 from vbsbatch.simulator.wire import SimReply, json_reply, openstack_fault
 
 
-def list_summary(call: Call) -> SimReply:
-    """`GET /v2.1/{project}/servers`."""
-    return _list(call, detail=False)
-
-
-def list_detail(call: Call) -> SimReply:
-    """`GET /v2.1/{project}/servers/detail`: `name`, `limit` and `marker`, sorted by id."""
-    return _list(call, detail=True)
-
-
-def _list(call: Call, *, detail: bool) -> SimReply:
+def list_servers(call: Call) -> SimReply:
+    """`GET /v2.1/{project}/servers`, with `/detail` for whole entries, sorted by id: `name`,
+    `limit` and `marker`."""
     wanted = call.request.query.get("name")
     matching = ((id, name) for id, name in _servers(call) if wanted is None or alike(wanted, name))
     page = cut_page(call, matching, lambda server: server[0])
     if isinstance(page, SimReply):
         return page
     content: dict[str, Any] = {
-        "servers": [_describe(call, id, name, detail=detail) for id, name in page]
+        "servers": [_describe(call, id, name, detail=call.detail) for id, name in page]
     }
     if links := next_link(call, "servers", [id for id, _ in page]):
         content["servers_links"] = links

@@ -117,7 +117,7 @@ def strike(
     service: SimService,
     request_id: Callable[[], str],
 ) -> SimReply:
-    """What a fault makes of an answer; `service` is the one whose codes it speaks in."""
+    """What a fault makes of an answer; `service` has the codes and the envelope."""
     if fault is None:
         return reply
     named = fault.retry_after is not None and fault.retry_after_key is None

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vbsbatch.simulator.call_log import CallLog
+from vbsbatch.simulator.call import CallLog
 from vbsbatch.simulator.scenario import Scenario
 from vbsbatch.simulator.services import has_gateway, offered
 from vbsbatch.simulator.signatures import KeyRing, is_signed

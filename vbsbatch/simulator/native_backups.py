@@ -30,22 +30,14 @@ _LISTS = frozenset({"detail", "backups", "volumes", "servers"})
 Entry = TypeVar("Entry")
 
 
-def list_summary(call: Call) -> SimReply:
-    """`GET /v3/{project}/backups`."""
-    return _list(call, detail=False)
-
-
-def list_detail(call: Call) -> SimReply:
-    """`GET /v3/{project}/backups/detail`: filters, `limit`, `marker`, `offset`, newest first."""
-    return _list(call, detail=True)
-
-
-def _list(call: Call, *, detail: bool) -> SimReply:
+def list_backups(call: Call) -> SimReply:
+    """`GET /v3/{project}/backups`, with `/detail` for whole entries: filters, `limit`, `marker`,
+    `offset`, newest first."""
     matching = (backup for backup in _newest_first(call) if _matches(call, backup))
     page = cut_page(call, matching, lambda backup: backup.id)
     if isinstance(page, SimReply):
         return page
-    render = _rendered if detail else _summary_bytes
+    render = _rendered if call.detail else _summary_bytes
     entries = b", ".join(render(call, backup) for backup in page)
     body = b'{"backups": [' + entries + b"]"
     if links := next_link(call, "backups", [backup.id for backup in page]):

@@ -12,25 +12,25 @@ from vbsbatch.simulator.services import SERVICES, has_gateway, offered
 from vbsbatch.simulator.wire import SimReply, SimRequest, openstack_fault
 
 _BLOCK_STORAGE: Routes = {
-    ("GET", "backups"): Route(Kind.LIST, native_backups.list_summary),
-    ("GET", "backups/detail"): Route(Kind.LIST, native_backups.list_detail),
+    ("GET", "backups"): Route(Kind.LIST, native_backups.list_backups),
+    ("GET", "backups/detail"): Route(Kind.LIST, native_backups.list_backups),
     ("GET", "backups/*"): Route(Kind.BACKUP, native_backups.show),
     ("DELETE", "backups/*"): Route(Kind.DELETE, native_backups.delete, changes=True),
     ("POST", "backups/*/restore"): Route(Kind.RESTORE, native_backups.restore, changes=True),
-    ("GET", "volumes"): Route(Kind.VOLUMES, blockstorage.list_summary),
-    ("GET", "volumes/detail"): Route(Kind.VOLUMES, blockstorage.list_detail),
+    ("GET", "volumes"): Route(Kind.VOLUMES, blockstorage.list_volumes),
+    ("GET", "volumes/detail"): Route(Kind.VOLUMES, blockstorage.list_volumes),
     ("GET", "volumes/*"): Route(Kind.VOLUMES, blockstorage.show),
     ("GET", "os-quota-sets/*"): Route(Kind.QUOTA, blockstorage.quota_set),
 }
 
 _COMPUTE: Routes = {
-    ("GET", "servers"): Route(Kind.SERVERS, compute.list_summary, ("v2.1",)),
-    ("GET", "servers/detail"): Route(Kind.SERVERS, compute.list_detail, ("v2.1",)),
+    ("GET", "servers"): Route(Kind.SERVERS, compute.list_servers, ("v2.1",)),
+    ("GET", "servers/detail"): Route(Kind.SERVERS, compute.list_servers, ("v2.1",)),
     ("GET", "servers/*"): Route(Kind.SERVERS, compute.show, ("v2.1",)),
 }
 
 DISCOVERED = {"volume": ("v2", "v3"), "compute": ("v2.1",)}
-"""Services with a document of their versions, and the versions it tells of."""
+"""Services with a document of their versions, and these versions."""
 
 _ALL = {*_BLOCK_STORAGE, *_COMPUTE, *(key for each in SERVICES for key in each.routes)}
 _SHAPES = frozenset(shape for _, shape in _ALL)
@@ -51,7 +51,7 @@ class RequestTarget:
     known: bool = False
     """True when the path exists, if perhaps for another method."""
     owner: SimService | None = None
-    """The backup service whose own place this is; None for what block storage has, too."""
+    """The backup service at this place; None for block storage and compute."""
 
     @property
     def target(self) -> str:

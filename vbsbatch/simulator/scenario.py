@@ -85,7 +85,7 @@ class Fault:
     retry_after: str | None = None
     """Sent literally as `Retry-After`: seconds or a date."""
     retry_after_key: str | None = None
-    """With `status`: `retry_after` stands in the body under this key, and not in a header."""
+    """With `status`: `retry_after` is in the body under this key, and not in a header."""
     longer: int | None = None
     """Only lists that are asked for more entries than this."""
     delay: Span = (0.0, 0.0)

@@ -19,7 +19,7 @@ from vbsbatch.errors import UsageError
 from vbsbatch.private_files import open_private
 from vbsbatch.simulator.app import TRANSPORT, CloudApp
 from vbsbatch.simulator.identity import REGION
-from vbsbatch.simulator.samples import sample_volumes
+from vbsbatch.simulator.project_state import sample_volumes
 from vbsbatch.simulator.scenario import Scenario
 from vbsbatch.simulator.world import SimulatedCloud
 

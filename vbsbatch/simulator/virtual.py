@@ -36,7 +36,7 @@ class VirtualClock:
 
     `now` is the true time, which the simulated cloud uses. The machine's own clocks, as the
     engine sees them, are `elapsed`, which counts on from what `wall` showed when the process began,
-    and `wall`, which may be set; the timers of the loop stand still while the machine sleeps.
+    and `wall`, which may be set; the timers of the loop stop while the machine sleeps.
 
     `patience` is in real seconds: how long the loop waits for a thread or a socket before it
     calls a standstill a deadlock (twelve times as long while something is held).

@@ -14,8 +14,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from vbsbatch.simulator import native_backups
-from vbsbatch.simulator.call import Call
-from vbsbatch.simulator.call_log import CallLog
+from vbsbatch.simulator.call import Call, CallLog
 from vbsbatch.simulator.fault_injection import (
     FORGETS,
     FaultBook,

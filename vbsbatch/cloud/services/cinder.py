@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vbsbatch.cloud.endpoints import BLOCK_STORAGE
 from vbsbatch.cloud.response_errors import read_success
-from vbsbatch.cloud.response_parser import whole
-from vbsbatch.cloud.service import CloudService, Found, Question, never
+from vbsbatch.cloud.service import CloudService, Found, Question, never, quota_of
 from vbsbatch.errors import CloudRefused, CloudUnavailable
 from vbsbatch.model import NO_PARENT, BackupSettings, Job, Quota, Service, ServiceFacts
 
@@ -37,8 +36,8 @@ class CinderService(CloudService):
     facts = ServiceFacts(
         service=Service.CINDER,
         label="Cinder",
-        # It makes both of two creates of one volume. So the second is sent later: only time tells
-        # a create that waits in a queue of the cloud from one that never arrived.
+        # It makes both of two creates of one volume. So the second is sent later: only time
+        # distinguishes a create in a queue of the cloud from one that never arrived.
         settle=120.0,
         refuses_in_use=True,
         needs_parent=True,
@@ -159,15 +158,9 @@ def _unkept(tags: Iterable[tuple[str, str]], texts: Iterable[str]) -> list[str]:
 
 
 def _quota(kind: str, entry: object) -> Quota | None:
-    if not isinstance(entry, dict) or (used := whole(entry.get("in_use"))) is None:
+    if not isinstance(entry, dict):
         return None
-    limit = whole(entry.get("limit"))
-    return Quota(
-        kind=kind,
-        used=used,
-        reserved=whole(entry.get("reserved")) or 0,
-        limit=None if limit is None or limit < 0 else limit,
-    )
+    return quota_of(kind, entry.get("in_use"), entry.get("reserved"), entry.get("limit"))
 
 
 def _version(entry: object) -> tuple[int, int]:

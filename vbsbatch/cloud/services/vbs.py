@@ -8,8 +8,8 @@ from urllib.parse import quote, urlsplit
 
 from vbsbatch.cloud.endpoints import EndpointKind
 from vbsbatch.cloud.response_errors import is_unknown, read_success, refusal_of
-from vbsbatch.cloud.response_parser import clean, usable_id, whole
-from vbsbatch.cloud.service import CloudService, Found, Question
+from vbsbatch.cloud.response_parser import clean, usable_id
+from vbsbatch.cloud.service import CloudService, Found, Question, quota_of
 from vbsbatch.errors import CloudUnavailable
 from vbsbatch.model import Answer, CloudJob, CloudJobStatus, Job, Quota, Service, ServiceFacts
 
@@ -120,16 +120,5 @@ def _cloud_job(cloud_job_id: str, document: dict[str, Any]) -> CloudJob:
 def _quota(resource: object) -> Quota | None:
     if not isinstance(resource, dict):
         return None
-    kind, used, limit = (
-        clean(resource.get("type"), 64),
-        whole(resource.get("used")),
-        whole(resource.get("quota")),
-    )
-    if kind is None or used is None:
-        return None
-    return Quota(
-        kind=kind,
-        used=used,
-        reserved=whole(resource.get("reserved")) or 0,
-        limit=None if limit is None or limit < 0 else limit,
-    )
+    kind, used, reserved, limit = map(resource.get, ("type", "used", "reserved", "quota"))
+    return quota_of(clean(kind, 64), used, reserved, limit)

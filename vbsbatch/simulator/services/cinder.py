@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from vbsbatch.simulator.call import Call, begin_backup
+from vbsbatch.simulator.call import Call, begin_backup, over_quota
 from vbsbatch.simulator.native_backups import microversion, summary
 from vbsbatch.simulator.project_state import SimVolume, read_id
 from vbsbatch.simulator.scenario import Kind, Services
@@ -101,16 +101,13 @@ def _status(call: Call, volume: SimVolume) -> str:
 
 
 def _check_quota(call: Call, volume: SimVolume) -> SimReply | None:
-    quota = call.scenario.quota
-    if quota.backups < 0 and quota.gigabytes < 0:
+    exceeded = over_quota(call, volume)
+    if exceeded is None:
         return None
-    backups, gigabytes = call.project.used(call.now)
-    if 0 <= quota.backups <= backups:
-        message = f"BackupLimitExceeded: Maximum number of backups allowed ({quota.backups})"
-    elif 0 <= quota.gigabytes < gigabytes + volume.size:
-        message = "VolumeBackupSizeExceedsAvailableQuota: Requested backup exceeds allowed quota"
-    else:
-        return None
+    message = "VolumeBackupSizeExceedsAvailableQuota: Requested backup exceeds allowed quota"
+    if exceeded == "backups":
+        most = call.scenario.quota.backups
+        message = f"BackupLimitExceeded: Maximum number of backups allowed ({most})"
     return openstack_fault(413, message, {"retry-after": "0"})
 
 

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from vbsbatch.model import CloudJobStatus
-from vbsbatch.simulator.call import Call, begin_backup, begin_job, begin_restore
+from vbsbatch.simulator.call import Call, begin_backup, begin_job, begin_restore, over_quota
 from vbsbatch.simulator.project_state import SimJob, SimVolume, new_id, read_id
 from vbsbatch.simulator.scenario import Kind, Services
 from vbsbatch.simulator.service import Route, SimService
@@ -17,6 +17,7 @@ BACKUPS_PER_VOLUME = 20
 """It keeps at most this many backups of one disk."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
+_QUOTA_CODES = {"backups": "VolumeBackup.0080", "gigabytes": "VolumeBackup.0081"}
 _BAD_IN_TAG = re.compile(r"[\x00-\x1f=*<>\\,|/]")
 
 MEANINGS = {
@@ -161,15 +162,8 @@ def _check_volume(call: Call, volume: SimVolume) -> SimReply | None:
         return refuse("VolumeBackup.0012")
     if len(call.project.kept(volume.id, call.now)) >= BACKUPS_PER_VOLUME:
         return refuse("VolumeBackup.0040")
-    quota = call.scenario.quota
-    if quota.backups < 0 and quota.gigabytes < 0:
-        return None
-    backups, gigabytes = call.project.used(call.now)
-    if 0 <= quota.backups <= backups:
-        return refuse("VolumeBackup.0080", 403)
-    if 0 <= quota.gigabytes < gigabytes + volume.size:
-        return refuse("VolumeBackup.0081", 403)
-    return None
+    exceeded = over_quota(call, volume)
+    return refuse(_QUOTA_CODES[exceeded], 403) if exceeded else None
 
 
 def job(call: Call) -> SimReply:
