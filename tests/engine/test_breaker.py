@@ -29,7 +29,9 @@ def opened(breaker: Breaker, now: float = 0.0) -> Breaker:
     return breaker
 
 
-def test_so_many_outages_in_a_row_open_it_and_excuse_those_who_met_them(breaker: Breaker) -> None:
+def test_enough_outages_in_a_row_open_it_and_excuse_the_jobs_that_met_them(
+    breaker: Breaker,
+) -> None:
     assert breaker.outage(1, Elapsed(100.0)) == []
     assert breaker.outage(2, Elapsed(101.0)) == []
     assert not is_open(breaker)
@@ -38,7 +40,7 @@ def test_so_many_outages_in_a_row_open_it_and_excuse_those_who_met_them(breaker:
     assert breaker.probe_at == Elapsed(107.0)
 
 
-def test_an_answer_in_between_starts_the_count_anew(breaker: Breaker) -> None:
+def test_an_answer_in_between_restarts_the_count(breaker: Breaker) -> None:
     for no in range(20):
         breaker.outage(no, Elapsed(0.0))
         breaker.outage(no + 100, Elapsed(0.0))
@@ -94,7 +96,7 @@ def test_it_opens_at_once_when_something_every_create_needs_is_down(breaker: Bre
     assert breaker.probe_at == Elapsed(55.0)
 
 
-def test_few_jobs_that_can_never_be_created_are_not_excused_for_ever(breaker: Breaker) -> None:
+def test_a_few_jobs_that_can_never_be_created_are_not_excused_forever(breaker: Breaker) -> None:
     excused: Counter[int] = Counter()
     for turn in range(100):
         no = turn % 3
@@ -104,7 +106,7 @@ def test_few_jobs_that_can_never_be_created_are_not_excused_for_ever(breaker: Br
     assert breaker.circuit is Circuit.CLOSED
 
 
-def test_what_many_jobs_meet_is_an_outage_however_long_it_lasts(breaker: Breaker) -> None:
+def test_an_outage_that_many_jobs_meet_is_real_however_long_it_lasts(breaker: Breaker) -> None:
     for turn in range(100):
         breaker.outage(turn % TUNING.outage_many, Elapsed(float(turn)))
         if breaker.circuit is Circuit.OPEN:
@@ -113,7 +115,7 @@ def test_what_many_jobs_meet_is_an_outage_however_long_it_lasts(breaker: Breaker
     assert breaker.outage(1, Elapsed(100.0)) == [1]
 
 
-def test_what_failed_while_others_were_answered_opens_nothing(breaker: Breaker) -> None:
+def test_a_job_that_failed_while_others_were_answered_does_not_open_it(breaker: Breaker) -> None:
     for no in (1, 2):
         breaker.outage(no, Elapsed(0.0))
     breaker.answered(9)
@@ -122,7 +124,7 @@ def test_what_failed_while_others_were_answered_opens_nothing(breaker: Breaker) 
     assert breaker.circuit is Circuit.CLOSED
 
 
-def test_who_met_an_outage_that_others_saw_end_opens_nothing_until_it_is_answered(
+def test_a_job_whose_outage_ended_for_others_does_not_open_it_until_answered(
     breaker: Breaker,
 ) -> None:
     opened(breaker)
@@ -136,7 +138,7 @@ def test_who_met_an_outage_that_others_saw_end_opens_nothing_until_it_is_answere
     opened(breaker, 20.0)
 
 
-def test_during_an_outage_whoever_meets_it_is_excused(breaker: Breaker) -> None:
+def test_every_job_that_meets_an_outage_is_excused(breaker: Breaker) -> None:
     breaker.outage(7, Elapsed(0.0))
     breaker.answered(9)
     opened(breaker, 1.0)
@@ -156,7 +158,9 @@ acts = st.lists(
 
 
 @given(acts)
-def test_it_is_never_stuck_and_excuses_only_what_was_met(what: list[tuple[str, int]]) -> None:
+def test_it_is_never_stuck_and_excuses_only_jobs_that_met_an_outage(
+    what: list[tuple[str, int]],
+) -> None:
     breaker, now = Breaker(tuning=TUNING), Elapsed(0.0)
     excused: Counter[int] = Counter()
     met: Counter[int] = Counter()

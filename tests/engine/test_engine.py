@@ -30,7 +30,7 @@ def test_a_run_without_anything_left_to_do_ends_without_a_call() -> None:
     assert (len(stage.cloud.creates), len(stage.cloud.reads)) == calls
 
 
-def test_a_stop_awaits_the_answer_under_way_and_gives_back_what_was_not_sent() -> None:
+def test_a_stop_awaits_pending_answers_and_gives_back_unsent_jobs() -> None:
     stage = EngineHarness(
         40, settings(limits={"rate": Rate(count=100), "connections": 2, "in_flight": 40})
     )
@@ -51,7 +51,7 @@ def test_a_stop_awaits_the_answer_under_way_and_gives_back_what_was_not_sent() -
     assert stage.store.run("run-1").reason == "enough"
 
 
-def test_a_stop_now_leaves_what_is_under_way_unknown_and_burns_no_attempt() -> None:
+def test_a_stop_now_makes_pending_creates_unknown_and_costs_no_attempt() -> None:
     stage = EngineHarness(4, settings(retry={"attempts": 1}))
     stage.cloud.took = 50.0
 
@@ -113,7 +113,7 @@ def test_a_stopped_run_is_continued_where_it_was() -> None:
     assert stage.store.run("run-1").create_calls == 30
 
 
-def test_what_a_killed_engine_left_submitting_is_looked_for_before_it_is_sent_again() -> None:
+def test_a_job_left_submitting_by_a_killed_engine_is_searched_for_before_it_is_sent_again() -> None:
     stage = EngineHarness(2, settings(retry={"attempts": 1}))
 
     async def first_life() -> None:
@@ -170,7 +170,7 @@ def test_a_store_that_fails_while_answers_are_under_way_says_so_too() -> None:
         stage.drive(meanwhile)
 
 
-def test_a_store_that_fails_under_a_workers_hands_is_told_in_the_same_way() -> None:
+def test_a_store_that_fails_in_a_worker_is_reported_in_the_same_way() -> None:
     stage = EngineHarness(3)
     stage.cloud.script[1].append(Answer(status=429))
 
@@ -184,7 +184,7 @@ def test_a_store_that_fails_under_a_workers_hands_is_told_in_the_same_way() -> N
         stage.drive()
 
 
-def test_a_claim_that_fails_is_told_as_what_it_is() -> None:
+def test_a_failed_claim_is_reported_as_a_store_failure() -> None:
     stage = EngineHarness(3)
 
     async def broken(now: Elapsed, limit: int, **order: Any) -> list[Job]:
@@ -197,7 +197,7 @@ def test_a_claim_that_fails_is_told_as_what_it_is() -> None:
         stage.drive(meanwhile)
 
 
-def test_what_still_waits_at_the_deadline_fails_and_what_runs_is_followed() -> None:
+def test_at_the_deadline_waiting_jobs_fail_and_running_jobs_are_followed() -> None:
     stage = EngineHarness(30, settings(limits={"in_flight": 5}, deadline=45.0))
     ending = stage.drive()
     assert ending.state is RunState.ENDED
@@ -215,7 +215,7 @@ def test_after_the_deadline_an_unanswered_create_is_still_settled() -> None:
     assert stage.job(2).code == "deadline"
 
 
-def test_the_heartbeat_tells_the_rate_and_all_calls_of_all_lives() -> None:
+def test_the_heartbeat_has_the_rate_and_the_calls_of_all_engines() -> None:
     stage = EngineHarness(3, create_calls=100, read_calls=50)
     stage.drive()
     run = stage.store.run("run-1")
@@ -235,9 +235,7 @@ def test_an_operators_rate_and_cap_outlive_the_engine() -> None:
 
 
 @pytest.mark.parametrize(("lasts", "loud"), [(4.0, False), (200.0, True)])
-def test_a_lost_connection_to_the_list_is_noted_aloud_when_it_lasts_and_its_end_too(
-    lasts: float, loud: bool
-) -> None:
+def test_a_lasting_list_outage_and_its_end_are_noted_for_the_run(lasts: float, loud: bool) -> None:
     stage = EngineHarness(1)
     stage.cloud.failing = lambda kind, what: (
         CloudUnavailable("503") if kind == "backups" and stage.clock.passed < lasts else None

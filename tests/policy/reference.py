@@ -1,4 +1,4 @@
-"""What the public error reference says of every code, in a form of the tests' own.
+"""What the public error reference says about every code, in the tests' own form.
 
 A line: code (without `VolumeBackup.`), status or `-`, verdict of a create, meaning.
 """

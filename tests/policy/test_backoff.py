@@ -12,7 +12,7 @@ seconds = st.floats(0.001, 1e6)
 
 
 @given(attempts, seconds, seconds, st.integers())
-def test_a_pause_lies_between_zero_and_its_ceiling(
+def test_a_wait_is_between_zero_and_its_ceiling(
     attempt: int, base: float, cap: float, seed: int
 ) -> None:
     pause = backoff(attempt, base=base, cap=cap, random=Random(seed))
@@ -34,7 +34,7 @@ def test_the_first_ceiling_is_the_base() -> None:
     ]  # fmt: skip
 
 
-def test_jitter_is_full_so_that_jobs_that_failed_together_do_not_come_back_together() -> None:
+def test_full_jitter_spreads_jobs_that_failed_together() -> None:
     random = Random(7)
     pauses = sorted(backoff(5, base=2.0, cap=300.0, random=random) for _ in range(1000))
     assert pauses[0] < 1.0
