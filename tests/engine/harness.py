@@ -43,7 +43,7 @@ FAILS: dict[str, Any] = {
     "job_end": CloudJobStatus.FAIL,
     "code": "VolumeBackup.0064",
 }
-"""What makes a backup end in `error`."""
+"""Settings that make a backup end in `error`."""
 FAST = Settings(
     limits=Limits(in_flight=10, connections=4), retry=Retry(base=1.0, cap=4.0, settle=10.0)
 )
@@ -64,7 +64,7 @@ def a_job(no: int = 1, **fields: Any) -> Job:
 
 
 def settings(**parts: Any) -> Settings:
-    """Settings for a stage, with `limits` and `retry` as dicts of changes."""
+    """Settings for a harness, with `limits` and `retry` as dicts of changes."""
     for part in ("limits", "retry"):
         if part in parts:
             parts[part] = replace(getattr(FAST, part), **parts[part])
@@ -97,7 +97,7 @@ Step = Answer | Callable[[Job], Answer]
 
 
 class ScriptedCloud:
-    """A backup service that answers creates as told, and otherwise accepts them."""
+    """A backup service that answers creates from a script, and accepts all others."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock
@@ -117,7 +117,7 @@ class ScriptedCloud:
         self.deleted: list[str] = []
         self.renewals: list[float] = []
         self.calls_before = (0, 0)
-        """What earlier engines called: each counts for itself."""
+        """Calls of earlier engines: each engine counts only its own."""
         self.failing: Callable[[str, str | None], Exception | None] = lambda kind, what: None
         """Called for every read with its kind and subject, for `ready` and for `renew`."""
 
@@ -130,7 +130,7 @@ class ScriptedCloud:
         return len(self.reads) - self.calls_before[1]
 
     def make(self, job: Job, **fields: Any) -> Made:
-        """Begin a backup of the job's volume, whatever the answer will say."""
+        """Start a backup of the job's volume, whatever the answer will be."""
         now, number = self.clock.now(), next(self._numbers)
         given: dict[str, Any] = {
             "id": f"backup-{number}",
@@ -210,7 +210,7 @@ class ScriptedCloud:
         self.made.pop(backup_id, None)
 
     def asked(self, kind: str) -> list[tuple[float, str | None]]:
-        """When, and after what, reads of one kind asked."""
+        """When reads of one kind were sent, and for which page or id."""
         return [(at, what) for at, which, what in self.reads if which == kind]
 
     async def _read(self, kind: str, what: str | None) -> None:
@@ -247,7 +247,7 @@ class EngineHarness:
         **run: Any,
     ) -> None:
         jobs = [a_job(n) for n in range(1, volumes + 1)] if isinstance(volumes, int) else volumes
-        if beside is not None:  # backups of another run bear other names
+        if beside is not None:  # backups of another run have other names
             jobs = [replace(job, backup_name=f"{run_id}-{job.no}") for job in jobs]
         self.clock: VirtualClock = VirtualClock(NOW) if beside is None else beside.clock
         self.cloud: ScriptedCloud = ScriptedCloud(self.clock) if beside is None else beside.cloud
@@ -268,7 +268,7 @@ class EngineHarness:
         self.store.create_run(Run(**(given | run)), jobs)
 
     def new_engine(self) -> Engine:
-        """The engine of the next life."""
+        """Create the next engine of the run."""
         self.journal = self.store.journal(self.run_id)
         self.cloud.calls_before = (len(self.cloud.creates), len(self.cloud.reads))
         self.engine = Engine(
@@ -284,7 +284,7 @@ class EngineHarness:
         return self.engine
 
     def drive(self, meanwhile: Action | None = None) -> EngineResult:
-        """Drive the run to its end or stop, with something else happening meanwhile."""
+        """Drive the run to its end or stop, while something else happens."""
         return run_virtual(self.driven, meanwhile, clock=self.clock)
 
     async def driven(self, meanwhile: Action | None = None) -> EngineResult:
@@ -303,12 +303,12 @@ class EngineHarness:
         return ending
 
     def alone(self, act: Action) -> None:
-        """Do something on the stage's clock while no engine lives."""
+        """Do something on the harness's clock while no engine runs."""
         run_virtual(act, clock=self.clock)
 
     async def ask(self, verb: str, **argument: Any) -> str:
-        """Ask something of the engine and wait for what becomes of it."""
-        await anyio.sleep(0.01)  # the engine has begun: what was asked before dies unheard
+        """Send a command to the engine and wait for its result."""
+        await anyio.sleep(0.01)  # the engine has begun: it withdraws earlier commands
         number = self.store.ask(self.run_id, verb, argument, "operator")
         with anyio.fail_after(60.0):
             while (result := self.store.command_result(number)) is None:
@@ -334,7 +334,7 @@ class EngineHarness:
         return [e.text for e in self.events if isinstance(e, RunNoted) and e.kind == kind]
 
     def sent(self, no: int | None = None) -> list[float]:
-        """When creates were sent, in seconds since the stage was built."""
+        """When creates were sent, in seconds since the harness was built."""
         return [at - NOW for at, which in self.cloud.creates if no in (None, which)]
 
 

@@ -1,4 +1,4 @@
-"""What the tests of waves, windows and caps share."""
+"""Shared by the tests of waves, windows and caps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from vbsbatch.model import Answer, Job, Rate, Wave, Window
 from .harness import NOW, EngineHarness, a_job, settings
 
 SELDOM = Tuning(poll=20.0, heartbeat=300.0)
-"""For days of virtual time: looking at the commands twice a second would be most of the work."""
+"""For days of virtual time: checking the commands table twice a second would be most of the
+work."""
 
 QUICK = {"rate": Rate(count=100), "in_flight": 200, "connections": 8}
 TWO = (Wave(name="canary"), Wave(name="rest"))
@@ -32,7 +33,7 @@ def staged(jobs: list[Job], **parts: Any) -> EngineHarness:
 
 
 def driven(stage: EngineHarness, *steps: tuple[float, Callable[[], Awaitable[object]]]) -> Any:
-    """Drive the run, and take each step so many seconds after the one before."""
+    """Drive the run, and take each step so many seconds after the previous one."""
 
     async def meanwhile() -> None:
         for wait, act in steps:

@@ -29,7 +29,9 @@ def opened(breaker: Breaker, now: float = 0.0) -> Breaker:
     return breaker
 
 
-def test_outages_in_a_row_open_the_circuit_and_excuse_their_jobs(breaker: Breaker) -> None:
+def test_enough_outages_in_a_row_open_it_and_excuse_the_jobs_that_met_them(
+    breaker: Breaker,
+) -> None:
     assert breaker.outage(1, Elapsed(100.0)) == []
     assert breaker.outage(2, Elapsed(101.0)) == []
     assert not is_open(breaker)
@@ -38,7 +40,7 @@ def test_outages_in_a_row_open_the_circuit_and_excuse_their_jobs(breaker: Breake
     assert breaker.probe_at == Elapsed(107.0)
 
 
-def test_an_answer_in_between_resets_the_count(breaker: Breaker) -> None:
+def test_an_answer_in_between_restarts_the_count(breaker: Breaker) -> None:
     for no in range(20):
         breaker.outage(no, Elapsed(0.0))
         breaker.outage(no + 100, Elapsed(0.0))
@@ -94,7 +96,7 @@ def test_the_circuit_opens_at_once_when_every_create_is_blocked(breaker: Breaker
     assert breaker.probe_at == Elapsed(55.0)
 
 
-def test_a_few_impossible_jobs_are_excused_only_a_few_times(breaker: Breaker) -> None:
+def test_a_few_jobs_that_can_never_be_created_are_not_excused_forever(breaker: Breaker) -> None:
     excused: Counter[int] = Counter()
     for turn in range(100):
         no = turn % 3
@@ -104,7 +106,7 @@ def test_a_few_impossible_jobs_are_excused_only_a_few_times(breaker: Breaker) ->
     assert breaker.circuit is Circuit.CLOSED
 
 
-def test_failures_of_many_jobs_are_an_outage_however_long_they_last(breaker: Breaker) -> None:
+def test_an_outage_that_many_jobs_meet_is_real_however_long_it_lasts(breaker: Breaker) -> None:
     for turn in range(100):
         breaker.outage(turn % TUNING.outage_many, Elapsed(float(turn)))
         if breaker.circuit is Circuit.OPEN:
@@ -113,9 +115,7 @@ def test_failures_of_many_jobs_are_an_outage_however_long_they_last(breaker: Bre
     assert breaker.outage(1, Elapsed(100.0)) == [1]
 
 
-def test_jobs_that_failed_while_others_were_answered_do_not_open_the_circuit(
-    breaker: Breaker,
-) -> None:
+def test_a_job_that_failed_while_others_were_answered_does_not_open_it(breaker: Breaker) -> None:
     for no in (1, 2):
         breaker.outage(no, Elapsed(0.0))
     breaker.answered(9)
@@ -124,7 +124,7 @@ def test_jobs_that_failed_while_others_were_answered_do_not_open_the_circuit(
     assert breaker.circuit is Circuit.CLOSED
 
 
-def test_jobs_of_an_ended_outage_do_not_open_the_circuit_until_answered(
+def test_a_job_whose_outage_ended_for_others_does_not_open_it_until_answered(
     breaker: Breaker,
 ) -> None:
     opened(breaker)
@@ -158,7 +158,7 @@ acts = st.lists(
 
 
 @given(acts)
-def test_the_breaker_is_never_stuck_and_excuses_only_jobs_that_met_an_outage(
+def test_it_is_never_stuck_and_excuses_only_jobs_that_met_an_outage(
     what: list[tuple[str, int]],
 ) -> None:
     breaker, now = Breaker(tuning=TUNING), Elapsed(0.0)

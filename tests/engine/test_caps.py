@@ -18,7 +18,7 @@ from .ordering import (
 )
 
 
-def test_a_group_at_its_cap_lets_others_go_first_and_ends_all_the_same() -> None:
+def test_a_group_at_its_cap_lets_others_go_first_and_still_ends() -> None:
     jobs = [a_job(n, group="db" if n <= 6 else f"g{n}") for n in range(1, 13)]
     stage = EngineHarness(jobs, settings(limits=QUICK | {"per_group": 2}))
     stage.drive()
@@ -29,7 +29,7 @@ def test_a_group_at_its_cap_lets_others_go_first_and_ends_all_the_same() -> None
     assert stage.clock.passed < 3 * 45.0
 
 
-def test_an_unnamed_zone_has_the_cap_of_the_star() -> None:
+def test_a_zone_has_its_own_cap_and_unlisted_zones_that_of_the_star() -> None:
     zones = ("one", "two", "three", None)
     jobs = [a_job(n, az=zones[n % 4]) for n in range(1, 33)]
     caps = {"per_az": (("one", 3), ("*", 1))}
@@ -39,7 +39,7 @@ def test_an_unnamed_zone_has_the_cap_of_the_star() -> None:
     assert most_open(stage, lambda job: job.az) == {"one": 3, "two": 1, "three": 1}
 
 
-def test_a_freed_place_is_used_at_once() -> None:
+def test_a_slot_that_becomes_free_is_used_at_once() -> None:
     stage = EngineHarness(
         [a_job(1, group="db"), a_job(2, group="db")], settings(limits={"per_group": 1})
     )
@@ -49,7 +49,7 @@ def test_a_freed_place_is_used_at_once() -> None:
     assert ended <= stage.cloud.creates[1][0] < ended + 0.5
 
 
-def test_jobs_held_by_a_cap_cause_no_claims_until_one_ends() -> None:
+def test_capped_jobs_cost_no_claim_until_an_open_one_of_their_group_ends() -> None:
     jobs = [a_job(n, group="db") for n in range(1, 21)]
     stage = EngineHarness(jobs, settings(limits=QUICK | {"per_group": 1}))
     stage.cloud.duration = 3000.0

@@ -117,8 +117,9 @@ def test_a_volume_that_another_run_holds_too_long_fails_as_busy() -> None:
     assert "run-1" in str(other.job(1).message)
 
 
-def test_volumes_that_another_run_releases_are_sent_at_the_plans_rate() -> None:
-    """They were claimed one by one, with a look every ten seconds between two of them."""
+def test_volumes_released_by_another_run_are_sent_at_the_plans_rate() -> None:
+    """A regression: they were claimed one by one, with a check every ten seconds between two of
+    them."""
     many, slow = range(1, 13), {"rate": Rate(count=4), "in_flight": 50}
     one = EngineHarness([a_job(n) for n in many])
     short = settings(limits=slow, retry={"later_every": 0.5, "later_for": 600.0})
@@ -139,7 +140,7 @@ def test_a_job_that_was_not_due_when_its_volume_was_held_is_not_forgotten() -> N
 
 
 def stopped_with_two_open() -> EngineHarness:
-    """A run that was stopped at once, with what it had sent still open."""
+    """A run that was stopped immediately, with its sent creates still open."""
     one = EngineHarness(2)
     one.cloud.duration = 500.0
 
@@ -173,7 +174,7 @@ def test_a_run_whose_volumes_a_stopped_run_holds_says_so_and_what_to_do() -> Non
     assert sum(words in note for note in other.notes("run")) == 1, "told once"
 
 
-def test_jobs_that_wait_for_other_reasons_are_not_shown_as_held() -> None:
+def test_jobs_that_wait_for_another_reason_are_not_reported_as_held() -> None:
     one = stopped_with_two_open()
     jobs = [a_job(1), a_job(2), a_job(3, due_at=one.clock.elapsed() + 100.0)]
     other = EngineHarness(jobs, beside=one, run_id="run-2")

@@ -1,4 +1,4 @@
-"""Three clocks that cannot be mixed, and what an engine notices when they are set."""
+"""Three clocks that cannot be mixed, and how an engine reacts when they change."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def f(a: Elapsed, b: Elapsed, seconds: float) -> float:
 """
 
 
-def test_clocks_that_are_mixed_are_an_error_of_mypy(tmp_path: Path) -> None:
-    """Each fault in a file of its own, all in one run of mypy; and what is proper is none."""
+def test_mypy_rejects_mixed_clocks(tmp_path: Path) -> None:
+    """Each fault is in a file of its own, all in one mypy run; correct code has none."""
     for number, code in enumerate((*MIXED.values(), PROPER)):
         (tmp_path / f"mixed_{number}.py").write_text(PREFACE + code)
     words = ["--strict", "--no-incremental", "--config-file=", str(tmp_path)]
@@ -46,7 +46,7 @@ def test_the_elapsed_clock_counts_on_from_the_wall_clock_and_is_not_set() -> Non
 
 
 def test_setting_the_wall_clock_changes_no_wait() -> None:
-    """Every wait ends when it would have: settle, backoff, the deadline, the rate."""
+    """Every wait ends when it would have ended anyway: settle, backoff, the deadline, the rate."""
     ends = []
     for by in (0.0, 3600.0, -3600.0):
         stage = EngineHarness(12, settings(limits={"rate": Rate(count=1)}, deadline=60.0))
@@ -78,7 +78,7 @@ def test_a_machine_that_sleeps_is_noticed_within_seconds_of_waking() -> None:
     assert any("the machine slept for 7200 s" in note for note in stage.notes("run"))
 
 
-def test_waking_up_causes_no_burst() -> None:
+def test_no_burst_follows_waking_up() -> None:
     stage = EngineHarness(40, settings(limits={"rate": Rate(count=2), "in_flight": 40}))
 
     async def sleep() -> None:

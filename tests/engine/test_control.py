@@ -14,7 +14,7 @@ SLOW = settings(limits={"rate": Rate(count=1), "in_flight": 40})
 
 
 def asked(stage: EngineHarness, verb: str, *, after: float = 3.0, **argument: Any) -> str:
-    """Drive the run, with one command on the way; what became of it."""
+    """Drive the run, with one command on the way; returns the command's result."""
     number: list[int] = []
 
     async def meanwhile() -> None:
@@ -59,7 +59,8 @@ def test_a_stop_now_does_not_wait_for_answers() -> None:
 
 
 def drained(*steps: tuple[float, str, dict[str, Any]]) -> tuple[EngineHarness, list[str]]:
-    """A run that is stopped after 5 s while answers take 60 s, and what is asked of it then."""
+    """A run that is stopped after 5 s while answers take 60 s, and commands sent to it
+    meanwhile."""
     stage = EngineHarness(20, settings(limits={"rate": Rate(count=100), "in_flight": 20}))
     stage.cloud.took = 60.0
     said: list[str] = []
@@ -104,7 +105,7 @@ def test_a_stopping_run_still_takes_commands_and_sends_nothing_new() -> None:
 
 def test_a_stopping_run_can_be_stopped_at_once() -> None:
     stage, said = drained((2.0, "stop-now", {}))
-    assert said == []  # the engine ended before it could be asked again
+    assert said == []  # the engine ended before the next command
     assert stage.store.command_result(1) == "stopping at once"
     assert stage.clock.passed < 9.0
     assert stage.states().count(JobState.UNKNOWN) == 4
@@ -128,7 +129,7 @@ def test_an_operators_rate_is_used_from_then_on() -> None:
     assert stage.store.sending_rate("run-1") == Rate(count=10)
 
 
-def test_a_lower_in_flight_cap_applies_at_once_even_to_claimed_jobs() -> None:
+def test_a_lower_in_flight_cap_applies_at_once_even_to_jobs_claimed_ahead() -> None:
     stage = EngineHarness(60, settings(limits={"rate": Rate(count=100), "in_flight": 60}))
     said = asked(stage, "in-flight", after=0.2, count=5)
     assert said == "at most 5 in flight"
@@ -181,7 +182,7 @@ def test_an_invalid_argument_is_refused_and_changes_nothing(
     assert stage.states() == [JobState.SUCCEEDED] * 6
 
 
-def test_an_unknown_command_is_refused() -> None:
+def test_an_unknown_command_is_reported() -> None:
     assert asked(EngineHarness(6, SLOW), "explode") == "unknown command"
 
 
@@ -219,7 +220,7 @@ def test_claimed_jobs_that_were_not_sent_are_cancelled_too(first: list[str]) -> 
     assert len(stage.sent()) == 2
 
 
-def test_a_pause_gives_back_claimed_jobs_at_once() -> None:
+def test_a_pause_gives_back_jobs_claimed_ahead_at_once() -> None:
     stage = EngineHarness(9, settings(limits={"rate": Rate(count=1, per=60.0), "in_flight": 9}))
 
     async def meanwhile() -> None:
@@ -300,7 +301,7 @@ def test_a_retry_does_not_affect_jobs_that_have_not_failed() -> None:
     assert len(stage.sent()) == 8
 
 
-def test_a_retry_after_the_deadline_restarts_the_deadline() -> None:
+def test_a_retry_after_the_deadline_restarts_it() -> None:
     stage = EngineHarness(
         12, settings(limits={"rate": Rate(count=1), "in_flight": 12}, deadline=5.0)
     )
@@ -313,7 +314,7 @@ def test_a_retry_after_the_deadline_restarts_the_deadline() -> None:
     assert 20.0 <= float(ends) - NOW <= 21.0
 
 
-def test_a_retry_without_matching_jobs_keeps_the_deadline() -> None:
+def test_a_retry_that_selects_no_job_keeps_the_deadline() -> None:
     stage = EngineHarness(4, settings(deadline=60.0))
     assert asked(stage, "retry", codes=["VolumeBackup.0012"]) == "to be tried again: 0"
     assert stage.store.run("run-1").deadline_at == Wall(NOW + 60.0)
@@ -339,7 +340,7 @@ def test_a_retry_after_the_deadline_does_not_end_an_operators_pause() -> None:
     assert len(stage.sent()) > 4
 
 
-def test_many_waiting_jobs_fail_at_the_deadline_in_batches() -> None:
+def test_many_waiting_jobs_fail_at_the_deadline_in_chunks() -> None:
     stage = EngineHarness(3500, settings(limits={"in_flight": 3}, deadline=10.0))
     stage.drive()
     late = [job for job in stage.jobs() if job.code == "deadline"]
@@ -398,7 +399,7 @@ def test_a_withdrawn_command_is_not_executed() -> None:
     assert not stage.notes("command")
 
 
-def test_a_command_taken_by_the_engine_cannot_be_withdrawn() -> None:
+def test_a_command_that_the_engine_took_cannot_be_withdrawn() -> None:
     stage = EngineHarness(3, SLOW)
 
     async def meanwhile() -> None:

@@ -51,7 +51,7 @@ def test_no_more_creates_are_under_way_than_there_are_connections() -> None:
     assert most_in(stage.sent(), 10.0) == 3
 
 
-def test_a_possible_quota_refusal_first_throttles_and_then_stops_the_run() -> None:
+def test_a_possible_used_up_quota_slows_down_first_and_stops_the_run_if_it_persists() -> None:
     doubtful = Answer(status=413, retry_after=0.0)
     stage = EngineHarness(10, settings(retry={"attempts": 1}))
     stage.cloud.script[2].extend([doubtful] * 2)
@@ -66,7 +66,7 @@ def test_a_possible_quota_refusal_first_throttles_and_then_stops_the_run() -> No
     assert ending.counts == {JobState.WAITING: 10}
 
 
-def test_a_busy_service_with_retry_after_is_waited_for_at_no_cost() -> None:
+def test_a_busy_service_gets_the_time_it_names_at_no_cost() -> None:
     stage = EngineHarness(10, settings(retry={"attempts": 1}))
     stage.cloud.script[2].append(Answer(status=503, retry_after=20.0))
     stage.drive()
@@ -74,7 +74,7 @@ def test_a_busy_service_with_retry_after_is_waited_for_at_no_cost() -> None:
     assert stage.notes("limiter")[0].endswith("reason=503 retry_after=20s")
 
 
-def test_a_blocked_gateway_is_waited_for_at_no_cost() -> None:
+def test_a_blocked_way_is_waited_out_at_no_cost() -> None:
     blocked = Answer(status=404, json=False, passing=True)
     stage = EngineHarness(10, settings(retry={"attempts": 1}))
     stage.cloud.always = lambda job: (
@@ -89,7 +89,7 @@ def test_a_blocked_gateway_is_waited_for_at_no_cost() -> None:
 # Pause ------------------------------------------------------------------------------------------
 
 
-def test_a_pause_sends_nothing_and_follows_what_runs() -> None:
+def test_a_pause_sends_nothing_and_follows_running_jobs() -> None:
     stage = EngineHarness(20, settings(limits={"rate": Rate(count=1)}))
 
     async def meanwhile() -> None:
@@ -153,7 +153,7 @@ def test_an_outage_is_the_reason_of_the_run_while_it_lasts() -> None:
     assert stage.store.run("run-1").reason is None
 
 
-def test_no_create_is_sent_while_reads_fail() -> None:
+def test_no_create_is_sent_while_reads_fail_too() -> None:
     stage = EngineHarness(20, settings(limits=QUICK))
     during(stage, 3600.0, DOWN)
     stage.cloud.failing = lambda kind, what: (
@@ -194,7 +194,8 @@ def test_a_refused_token_is_renewed_and_the_create_repeated_at_no_cost() -> None
 
 
 def test_while_a_refused_token_is_renewed_nothing_is_sent_with_it() -> None:
-    """It was, again and again for one job, and the run stopped as if a fresh one were no good."""
+    """A regression: it was refused again and again for one job, and the run stopped as if the fresh
+    token were bad."""
     stage = EngineHarness(40, settings(limits={"rate": Rate(count=10), "connections": 8}))
     cloud, renewed = stage.cloud, False
 
@@ -224,8 +225,8 @@ def test_a_fresh_token_that_is_refused_for_some_seconds_stops_the_run() -> None:
     assert len(stage.sent()) <= 8 + stage.store.run("run-1").settings.limits.connections
 
 
-def test_a_fresh_token_unknown_to_some_nodes_does_not_stop_the_run() -> None:
-    """One node in three refuses whatever it does not know, others take it."""
+def test_a_fresh_token_that_some_nodes_do_not_know_yet_is_no_reason_to_stop() -> None:
+    """One node in three refuses tokens it does not know; the others accept them."""
     stage = EngineHarness(20)
     refused = iter((number % 15 in (9, 10) or number % 7 == 0) for number in range(9, 1000))
     stage.cloud.always = lambda job: UNAUTHORIZED if next(refused) else stage.cloud.accept(job)
@@ -234,7 +235,7 @@ def test_a_fresh_token_unknown_to_some_nodes_does_not_stop_the_run() -> None:
 
 
 def test_the_refused_create_goes_first_with_the_fresh_token() -> None:
-    """Else each that was claimed ahead of it costs a sign-in of its own."""
+    """Otherwise each job claimed ahead of it costs a sign-in of its own."""
     stage = EngineHarness(40, settings(limits={"rate": Rate(count=50), "connections": 16}))
     stage.cloud.took = 0.001
     stage.cloud.always = UNAUTHORIZED
@@ -266,7 +267,7 @@ def test_an_identity_service_that_is_down_pauses_the_run() -> None:
     assert "cannot sign in now" in stage.notes("breaker")[0]
 
 
-def test_an_identity_outage_is_reported_once_for_all_workers() -> None:
+def test_an_identity_outage_is_reported_once_though_every_worker_meets_it() -> None:
     stage = EngineHarness(20, settings(limits={"rate": Rate(count=50), "connections": 8}))
     stage.cloud.took = 1.0
     stage.cloud.always = lambda job: (
@@ -313,7 +314,7 @@ def test_a_list_that_is_refused_during_an_outage_stops_the_run() -> None:
 # Stops ------------------------------------------------------------------------------------------
 
 
-def test_a_used_up_quota_stops_the_run_and_costs_nobody_anything() -> None:
+def test_a_used_up_quota_stops_the_run_and_costs_no_attempt() -> None:
     stage = EngineHarness(50, settings(limits=QUICK, retry={"attempts": 1}))
     stage.cloud.always = lambda job: (
         stage.cloud.accept(job)
@@ -338,7 +339,7 @@ def test_a_sign_in_page_instead_of_the_service_stops_the_run() -> None:
     assert ending.counts == {JobState.WAITING: 5}
 
 
-# What is under way may be ours ------------------------------------------------------------------
+# Creates without an answer ----------------------------------------------------------------------
 
 
 def test_an_unanswered_create_that_arrived_is_found_and_never_sent_again() -> None:
@@ -386,7 +387,7 @@ def test_attempts_are_recorded_with_their_verdicts() -> None:
     assert stage.job().charged == 3
 
 
-def test_a_refusal_for_good_fails_one_job_and_no_other() -> None:
+def test_a_permanent_refusal_fails_only_its_job() -> None:
     stage = EngineHarness(4)
     refused = Answer(status=400, code="VolumeBackup.0040")
     stage.cloud.script[2].append(refused)

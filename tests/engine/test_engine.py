@@ -30,7 +30,7 @@ def test_a_finished_run_ends_without_a_call() -> None:
     assert (len(stage.cloud.creates), len(stage.cloud.reads)) == calls
 
 
-def test_a_stop_waits_for_pending_answers_and_gives_back_unsent_jobs() -> None:
+def test_a_stop_awaits_pending_answers_and_gives_back_unsent_jobs() -> None:
     stage = EngineHarness(
         40, settings(limits={"rate": Rate(count=100), "connections": 2, "in_flight": 40})
     )
@@ -51,7 +51,7 @@ def test_a_stop_waits_for_pending_answers_and_gives_back_unsent_jobs() -> None:
     assert stage.store.run("run-1").reason == "enough"
 
 
-def test_a_stop_now_makes_pending_creates_unknown_and_charges_no_attempt() -> None:
+def test_a_stop_now_makes_pending_creates_unknown_and_costs_no_attempt() -> None:
     stage = EngineHarness(4, settings(retry={"attempts": 1}))
     stage.cloud.took = 50.0
 
@@ -113,7 +113,7 @@ def test_a_stopped_run_continues_where_it_was() -> None:
     assert stage.store.run("run-1").create_calls == 30
 
 
-def test_a_job_left_submitting_by_a_kill_is_looked_up_before_it_is_sent_again() -> None:
+def test_a_job_left_submitting_by_a_killed_engine_is_searched_for_before_it_is_sent_again() -> None:
     stage = EngineHarness(2, settings(retry={"attempts": 1}))
 
     async def first_life() -> None:
@@ -170,7 +170,7 @@ def test_a_store_failure_with_pending_answers_is_reported_too() -> None:
         stage.drive(meanwhile)
 
 
-def test_a_store_failure_in_a_worker_is_reported_in_the_same_way() -> None:
+def test_a_store_that_fails_in_a_worker_is_reported_in_the_same_way() -> None:
     stage = EngineHarness(3)
     stage.cloud.script[1].append(Answer(status=429))
 
@@ -184,7 +184,7 @@ def test_a_store_failure_in_a_worker_is_reported_in_the_same_way() -> None:
         stage.drive()
 
 
-def test_a_failed_claim_is_reported_with_its_cause() -> None:
+def test_a_failed_claim_is_reported_as_a_store_failure() -> None:
     stage = EngineHarness(3)
 
     async def broken(now: Elapsed, limit: int, **order: Any) -> list[Job]:
@@ -197,7 +197,7 @@ def test_a_failed_claim_is_reported_with_its_cause() -> None:
         stage.drive(meanwhile)
 
 
-def test_at_the_deadline_waiting_jobs_fail_and_running_ones_are_followed() -> None:
+def test_at_the_deadline_waiting_jobs_fail_and_running_jobs_are_followed() -> None:
     stage = EngineHarness(30, settings(limits={"in_flight": 5}, deadline=45.0))
     ending = stage.drive()
     assert ending.state is RunState.ENDED
@@ -215,7 +215,7 @@ def test_after_the_deadline_an_unanswered_create_is_still_settled() -> None:
     assert stage.job(2).code == "deadline"
 
 
-def test_the_heartbeat_records_the_rate_and_the_calls_of_all_engines() -> None:
+def test_the_heartbeat_has_the_rate_and_the_calls_of_all_engines() -> None:
     stage = EngineHarness(3, create_calls=100, read_calls=50)
     stage.drive()
     run = stage.store.run("run-1")
@@ -235,7 +235,7 @@ def test_an_operators_rate_and_cap_apply_to_later_engines() -> None:
 
 
 @pytest.mark.parametrize(("lasts", "loud"), [(4.0, False), (200.0, True)])
-def test_a_lasting_list_outage_is_noted_and_its_end_too(lasts: float, loud: bool) -> None:
+def test_a_lasting_list_outage_and_its_end_are_noted_for_the_run(lasts: float, loud: bool) -> None:
     stage = EngineHarness(1)
     stage.cloud.failing = lambda kind, what: (
         CloudUnavailable("503") if kind == "backups" and stage.clock.passed < lasts else None

@@ -21,7 +21,7 @@ from .ordering import (
 )
 
 
-def test_nothing_is_sent_before_the_window_opens_and_one_note_says_so() -> None:
+def test_nothing_is_sent_before_the_window_opens_and_that_is_noted_once() -> None:
     window = around_now(180, 60)
     stage = EngineHarness(3, settings(window=window))
 
@@ -42,9 +42,7 @@ def test_nothing_is_sent_before_the_window_opens_and_one_note_says_so() -> None:
     assert stage.store.run("run-1").reason is None
 
 
-def test_outside_the_window_running_jobs_are_followed_and_waiting_ones_wait_for_the_next_day() -> (
-    None
-):
+def test_outside_the_window_running_jobs_are_followed_and_waiting_jobs_go_the_next_day() -> None:
     two = settings(window=around_now(0, 2), limits={"in_flight": 2})
     stage = EngineHarness(4, two, tuning=SELDOM)
     stage.cloud.duration = 300.0
@@ -105,7 +103,7 @@ windows = st.builds(
 
 
 @given(windows, st.lists(st.floats(0, 86_400.0), max_size=6))
-def test_the_wait_for_a_window_agrees_with_an_oracle(window: Window, waits: list[float]) -> None:
+def test_the_wait_for_a_window_matches_an_oracle(window: Window, waits: list[float]) -> None:
     hours, now, zone = Hours(window), NOW, ZoneInfo(window.timezone)
 
     def shows_a_time_of_the_window(at: float) -> bool:

@@ -26,7 +26,7 @@ from .harness import FAST, NOW, a_job
 
 
 class Desk:
-    """A ledger over a store with three jobs, and what its listener heard."""
+    """A ledger over a store with three jobs, and the events its listener received."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock(NOW)
@@ -81,7 +81,7 @@ def test_a_claim_takes_only_what_is_due_and_counts_it() -> None:
     assert desk.states() == [JobState.SUBMITTING, JobState.WAITING, JobState.SUBMITTING]
 
 
-def test_a_move_is_checked_written_and_passed_to_listeners() -> None:
+def test_a_move_is_checked_written_and_emitted() -> None:
     desk = Desk()
 
     async def scene(ledger: Ledger) -> None:
@@ -156,7 +156,7 @@ def test_loading_twice_keeps_unknown_jobs_unchanged() -> None:
     assert desk.store.held.runs["r"].jobs[1] == first
 
 
-def test_touching_changes_fields_and_calls_no_listener() -> None:
+def test_touching_changes_fields_and_emits_nothing() -> None:
     desk = Desk()
 
     async def scene(ledger: Ledger) -> None:
@@ -170,7 +170,7 @@ def test_touching_changes_fields_and_calls_no_listener() -> None:
 
 
 class SlowAnswers(MemoryJournal):
-    """A journal whose answers take a moment to come back, as a thread's do."""
+    """A journal whose answers take a moment to return, like a thread's."""
 
     async def next_due(self) -> Elapsed | None:
         due = await super().next_due()

@@ -40,7 +40,7 @@ class LateLoop(VirtualLoop):
 
 
 class Sender:
-    """Takes permits and notes when each came."""
+    """Takes permits and records when each came."""
 
     def __init__(self, rate: Rate, *, late: float = 0.0, seed: int = 0) -> None:
         self.rate = rate
@@ -50,7 +50,7 @@ class Sender:
         self._loop = lambda: LateLoop(self.clock, late, seed)
 
     def play(self, scene: Callable[[], Awaitable[None]]) -> list[float]:
-        """Live through a scene with a new limiter; the times of all permits."""
+        """Play a scene with a new limiter; returns the times of all permits."""
         options = {"loop_factory": self._loop}
         anyio.run(self._play, scene, backend="asyncio", backend_options=options)
         return self.times
@@ -140,7 +140,7 @@ def test_the_bucket_keeps_the_window_by_arithmetic(rate: Rate) -> None:
 
 @settings(max_examples=20)
 @given(rates, lateness, st.integers(0, 99))
-def test_permits_taken_without_waiting_also_keep_the_rate(
+def test_permits_taken_without_waiting_keep_the_window_with_those_waited_for(
     rate: Rate, late: float, seed: int
 ) -> None:
     sender = Sender(rate, late=late, seed=seed)
@@ -160,7 +160,7 @@ def test_permits_taken_without_waiting_also_keep_the_rate(
     assert_within(sorted(sender.play(scene)), rate)
 
 
-def test_no_permit_is_taken_without_waiting_while_a_429_holds() -> None:
+def test_no_permit_is_taken_without_waiting_during_a_429_hold() -> None:
     sender = Sender(Rate(count=5))
 
     async def scene() -> None:
@@ -182,7 +182,7 @@ def test_the_limiter_does_not_start_with_a_burst() -> None:
     assert times[-1] - times[0] >= 0.99
 
 
-def test_a_pause_is_not_followed_by_a_burst() -> None:
+def test_no_burst_follows_a_pause() -> None:
     rate = Rate(count=100)
     sender = Sender(rate)
 
@@ -225,7 +225,7 @@ def test_a_429_halves_the_rate_at_once_and_pauses_briefly() -> None:
     assert most(times[10:], 1.0) <= 5
 
 
-def test_retry_after_applies_to_waiting_workers_too() -> None:
+def test_retry_after_applies_to_current_waiters_too() -> None:
     sender = Sender(Rate(count=2))
 
     async def scene() -> None:
@@ -250,7 +250,7 @@ def test_an_absurd_retry_after_is_capped() -> None:
     assert sender.play(scene)[0] <= TUNING.throttle_hold_longest + 2
 
 
-def test_the_gateways_own_limit_is_used_with_a_margin() -> None:
+def test_the_gateways_figure_is_respected_with_a_margin() -> None:
     sender = Sender(Rate(count=100))
 
     async def scene() -> None:
@@ -260,7 +260,7 @@ def test_the_gateways_own_limit_is_used_with_a_margin() -> None:
     assert most(sender.play(scene), 1.0) <= 18
 
 
-def test_a_gateway_limit_that_is_not_lower_still_lowers_the_rate() -> None:
+def test_a_gateway_figure_that_is_not_lower_still_lowers_the_rate() -> None:
     sender = Sender(Rate(count=10))
 
     async def scene() -> None:
@@ -340,7 +340,7 @@ def test_the_rate_climbs_back_in_equal_steps_up_to_the_plan() -> None:
     assert back_at == pytest.approx(10 * TUNING.climb_every + TUNING.throttle_hold, abs=1.0)
 
 
-def test_the_hold_after_a_throttle_does_not_count_for_the_climb() -> None:
+def test_time_on_hold_does_not_count_for_the_climb() -> None:
     sender = Sender(Rate(count=20))
 
     async def scene() -> None:
@@ -366,7 +366,7 @@ def test_time_without_any_create_counts_for_the_climb() -> None:
 # The operator's rate ----------------------------------------------------------------------------
 
 
-def test_an_operators_rate_applies_to_waiting_workers() -> None:
+def test_an_operators_rate_applies_to_current_waiters() -> None:
     sender = Sender(Rate(count=1, per=3600.0))
 
     async def scene() -> None:

@@ -1,4 +1,4 @@
-"""Waves, a window, groups and caps together, in generated plans."""
+"""Waves, a window, groups and caps all at once, in generated plans."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from .ordering import (
 
 @dataclass(frozen=True, kw_only=True)
 class Ordered:
-    """A small fleet, and a plan that says what goes when."""
+    """A small fleet, and a plan that sets its order."""
 
     fleet: list[tuple[str | None, str | None, int, int, bool]]
-    """Group, zone, wave, priority, and whether the first create is refused for good."""
+    """Group, zone, wave, priority, and whether the first create is refused permanently."""
     per_group: int | None
     per_az: int | None
     max_failures: int
@@ -96,7 +96,7 @@ ordered = st.builds(
 
 @trials(max_examples=30)
 @given(ordered)
-def test_any_order_of_a_plan_is_kept_and_all_jobs_end(plan: Ordered) -> None:
+def test_the_plans_order_is_kept_and_all_jobs_end(plan: Ordered) -> None:
     stage = plan.stage()
 
     async def waive() -> None:

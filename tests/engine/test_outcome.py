@@ -59,7 +59,7 @@ def after(job: Job, answer: Answer, **changes: Any) -> tuple[Job, Outcome]:
 # One answer -------------------------------------------------------------------------------------
 
 
-def test_an_accepted_job_runs_and_forgets_what_went_wrong_before() -> None:
+def test_an_accepted_job_runs_and_clears_earlier_errors() -> None:
     before = sent(code="VolumeBackup.0013", message="busy", later_since=NOW - 99, backup_id="old")
     job, _ = after(before, Answer(status=200, cloud_job_id="j"))
     assert (job.state, job.cloud_job_id, job.backup_id) == (JobState.RUNNING, "j", None)
@@ -149,7 +149,7 @@ def test_a_key_that_cannot_be_obtained_twice_stops_the_run() -> None:
 # Busy volumes -----------------------------------------------------------------------------------
 
 
-def test_a_busy_volume_is_tried_again_on_a_time_budget_of_its_own() -> None:
+def test_a_busy_volume_is_retried_on_a_separate_time_budget() -> None:
     job, _ = after(sent(1), NOT_READY)
     assert (job.state, job.later_since, job.due_at) == (
         JobState.WAITING,
@@ -169,7 +169,7 @@ def test_a_conflict_on_the_first_create_is_a_foreign_backup() -> None:
     assert after(sent(1), BUSY)[0].state is JobState.WAITING
 
 
-def test_a_conflict_on_a_later_create_is_looked_up_first() -> None:
+def test_a_conflict_on_a_later_create_is_checked_before_waiting() -> None:
     job, _ = after(sent(2), BUSY)
     assert (job.state, job.unknown_at, job.later_since) == (
         JobState.UNKNOWN,
@@ -224,7 +224,7 @@ def test_a_full_backup_instead_is_due_at_once_and_at_no_cost() -> None:
     )
 
 
-def test_a_full_backup_with_the_same_refusal_fails() -> None:
+def test_a_full_backup_with_the_same_answer_fails() -> None:
     job, _ = after(sent(2, settings=FALLBACK, code=NO_PARENT), PARENTLESS)
     assert (job.state, job.code) == (JobState.FAILED, NO_PARENT)
 
@@ -250,7 +250,7 @@ def test_the_wait_for_a_service_continues_although_every_create_is_accepted() ->
 # Unknown jobs, proved absent --------------------------------------------------------------------
 
 
-def test_an_absent_backup_is_made_again_and_charged() -> None:
+def test_an_absent_backup_is_made_again_at_the_cost_of_its_attempt() -> None:
     job = sent(2, state=JobState.UNKNOWN, unknown_at=NOW - 60)
     outcome = of_absence(job, rules())
     assert (outcome.to, outcome.changes["unknown_at"]) == (JobState.WAITING, None)
@@ -258,7 +258,7 @@ def test_an_absent_backup_is_made_again_and_charged() -> None:
     assert outcome.to is JobState.FAILED
 
 
-def test_an_accepted_backup_is_never_made_again() -> None:
+def test_a_backup_that_was_accepted_once_is_never_made_again() -> None:
     job = sent(1, state=JobState.UNKNOWN, unknown_at=NOW - 60, cloud_job_id="j")
     outcome = of_absence(job, rules())
     assert (outcome.to, outcome.changes["code"]) == (JobState.FAILED, "lost")
@@ -279,7 +279,7 @@ def test_after_the_deadline_nothing_waits_for_another_create(answer: Answer) -> 
     assert job.ended_at == Wall(NOW)
 
 
-def test_running_backups_are_followed_beyond_the_deadline() -> None:
+def test_open_jobs_are_followed_beyond_the_deadline() -> None:
     accepted, _ = after(sent(1), Answer(status=200, cloud_job_id="j"), closed=True)
     unanswered, _ = after(sent(1), Answer(), closed=True)
     assert (accepted.state, unanswered.state) == (JobState.RUNNING, JobState.UNKNOWN)
@@ -298,11 +298,11 @@ def test_a_failed_cloud_job_that_the_deadline_ends_names_no_backup_that_was_dele
     assert outcome.changes["backup_id"] is None
 
 
-def test_a_job_that_never_had_its_turn_fails_as_deadline() -> None:
+def test_a_job_that_was_never_sent_fails_as_deadline() -> None:
     assert past_deadline(rules()).changes["code"] == "deadline"
 
 
-# Whatever comes ---------------------------------------------------------------------------------
+# Any answer -------------------------------------------------------------------------------------
 
 verdicts = st.sampled_from(list(Verdict))
 turns = st.lists(

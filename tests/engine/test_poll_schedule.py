@@ -39,11 +39,11 @@ def due(
     return float(at) - LAST
 
 
-def test_without_open_jobs_the_list_is_read_seldom() -> None:
+def test_with_nothing_open_it_sweeps_rarely() -> None:
     assert due(schedule()) == TUNING.stale
 
 
-def test_a_young_backup_is_checked_soon_and_an_old_one_every_ten_seconds() -> None:
+def test_a_young_backup_is_swept_soon_and_an_old_one_every_ten_seconds() -> None:
     assert due(schedule(), sent=[LAST]) == TUNING.freshest
     assert due(schedule(), sent=[LAST - 6.0]) == 3.0
     assert due(schedule(), sent=[LAST - 3600.0]) == TUNING.fresh
@@ -68,23 +68,23 @@ def test_the_shortest_backup_sets_the_pace() -> None:
     assert due(of, sent=[LAST - 20.0]) == 1.0
 
 
-def test_an_unknown_job_is_looked_for_as_soon_as_it_can_be_judged() -> None:
+def test_an_unknown_job_is_swept_for_as_soon_as_it_can_be_judged() -> None:
     assert due(schedule(took=600.0), sent=[LAST], settle=[LAST + 12.0, LAST + 40.0]) == 12.0
     assert due(schedule(), settle=[LAST - 99.0]) == TUNING.freshest
 
 
-def test_an_unknown_job_with_much_time_to_appear_is_looked_for_in_between() -> None:
+def test_an_unknown_job_with_a_long_settle_time_is_swept_for_in_between() -> None:
     assert due(schedule(), settle=[LAST + 150.0]) == TUNING.stale
     assert due(schedule(), settle=[LAST + 50.0]) == 50.0
 
 
-def test_beyond_the_budget_reads_depend_on_how_long_backups_take() -> None:
+def test_out_of_budget_it_sweeps_in_proportion_to_how_long_backups_take() -> None:
     assert due(schedule(took=600.0, sweeps=500), sent=[LAST - 600.0]) == TUNING.thrifty
     assert due(schedule(took=4.0, sweeps=500), sent=[LAST - 4.0]) == 12.0
     assert due(schedule(sweeps=500), sent=[LAST - 3600.0]) == TUNING.thrifty
 
 
-def test_a_small_in_flight_cap_has_a_larger_budget() -> None:
+def test_few_slots_get_a_larger_budget() -> None:
     assert due(schedule(in_flight=1, took=600.0, sweeps=500), sent=[LAST - 600.0]) == TUNING.fresh
 
 
@@ -99,7 +99,7 @@ past = st.floats(0.0, 1e5).map(lambda age: LAST - age)
     st.lists(past, max_size=5),
     st.lists(st.floats(LAST - 1e5, LAST + 1e5), max_size=5),
 )
-def test_reads_are_never_too_frequent_and_never_stop(
+def test_it_sweeps_no_more_often_than_the_freshest_and_forgets_nothing_open(
     in_flight: int,
     took: list[float],
     sweeps: int,

@@ -27,7 +27,7 @@ EARLY: dict[str, Any] = {"visible_at": 1e12, "job_end": CloudJobStatus.FAIL, "te
 # Ends -------------------------------------------------------------------------------------------
 
 
-def test_ends_are_seen_on_list_pages_without_asking_for_single_jobs() -> None:
+def test_list_pages_show_ends_without_queries_for_single_jobs() -> None:
     stage = EngineHarness(50, settings(limits={"in_flight": 50, "rate": Rate(count=50)}))
     stage.cloud.duration = 600.0
     stage.drive()
@@ -63,7 +63,7 @@ def test_an_errored_backup_is_deleted_and_made_again() -> None:
 
 
 @pytest.mark.parametrize("untold", [{"code": None}, {"forgotten": True}])
-def test_an_errored_backup_whose_cloud_job_tells_no_code_gets_ours(untold: dict[str, Any]) -> None:
+def test_an_errored_backup_whose_cloud_job_has_no_code_gets_ours(untold: dict[str, Any]) -> None:
     stage = EngineHarness(1, settings(retry={"attempts": 1}))
     stage.cloud.script[1].append(accepting(stage, **(FAILS | untold)))
     stage.drive()
@@ -79,7 +79,7 @@ def test_an_errored_backup_is_kept_if_the_settings_say_so() -> None:
     assert not stage.cloud.asked("delete")
 
 
-def test_a_refused_deletion_is_noted_and_does_not_block() -> None:
+def test_a_refused_deletion_is_noted_and_blocks_nothing() -> None:
     stage = EngineHarness(1)
     stage.cloud.script[1].append(accepting(stage, **FAILS))
     stage.cloud.failing = lambda kind, what: CloudRefused("409: no") if kind == "delete" else None
@@ -88,7 +88,7 @@ def test_a_refused_deletion_is_noted_and_does_not_block() -> None:
     assert "backup-1 stays: 409" in stage.notes("run")[0]
 
 
-def test_an_unanswered_deletion_is_repeated_before_the_next_create() -> None:
+def test_an_unanswered_deletion_is_repeated_before_the_backup_is_made_again() -> None:
     stage = EngineHarness(1)
     stage.cloud.script[1].append(accepting(stage, **FAILS))
     failing(stage, "delete", until=100.0)
@@ -123,8 +123,9 @@ def test_the_code_of_a_failed_cloud_job_decides(code: str, state: JobState) -> N
 
 
 @pytest.mark.parametrize("raised", [True, False])
-def test_what_failed_of_a_quota_before_a_resume_does_not_stop_the_run_again(raised: bool) -> None:
-    """Each resume stopped at the next such failure: as many of them as had been under way."""
+def test_a_quota_failure_from_before_a_resume_does_not_stop_the_run_again(raised: bool) -> None:
+    """A regression: each resume stopped at the next such failure, once for each that had been under
+    way."""
     stage = EngineHarness(6)
     used_up = accepting(stage, **FAILS | {"code": "VolumeBackup.0081"})
     stage.cloud.always = used_up
@@ -146,7 +147,7 @@ def test_a_cloud_job_that_failed_before_any_backup_is_seen_is_found_by_its_query
     assert not stage.cloud.deleted
 
 
-def test_a_job_that_may_have_left_a_backup_is_looked_up_before_the_next_create() -> None:
+def test_a_failed_cloud_job_that_may_have_left_a_backup_is_checked_before_a_new_create() -> None:
     stage = EngineHarness(1)
     stage.cloud.script[1].append(accepting(stage, **EARLY, code="VolumeBackup.0027"))
     stage.drive()
@@ -154,7 +155,7 @@ def test_a_job_that_may_have_left_a_backup_is_looked_up_before_the_next_create()
     assert stage.states() == [JobState.SUCCEEDED]
 
 
-def test_a_creating_backup_is_neither_deleted_nor_made_again() -> None:
+def test_a_backup_that_is_creating_is_neither_deleted_nor_made_again() -> None:
     stage = EngineHarness(1)
     stuck = {"ready_at": NOW + 1.0, "end": "creating", "job_end": CloudJobStatus.FAIL}
     stage.cloud.script[1].append(accepting(stage, **stuck, code="VolumeBackup.0064"))
@@ -166,7 +167,7 @@ def test_a_creating_backup_is_neither_deleted_nor_made_again() -> None:
     assert float(stage.job().ended_at or 0) - NOW >= 60.0
 
 
-def test_a_backup_with_an_unknown_status_succeeds_when_its_cloud_job_does() -> None:
+def test_a_backup_of_unknown_status_is_done_when_its_cloud_job_says_so() -> None:
     stage = EngineHarness(1)
     stage.cloud.script[1].append(accepting(stage, ready_at=NOW + 1.0, end="protected"))
     stage.drive()
@@ -226,7 +227,7 @@ def test_a_backup_with_a_known_id_is_waited_for_until_it_is_listed() -> None:
     assert len(stage.sent()) == 1
 
 
-def test_a_backup_that_an_answer_named_has_the_settle_time_to_appear() -> None:
+def test_a_backup_named_in_an_answer_has_the_settle_time_to_appear() -> None:
     stage = EngineHarness(1)
 
     def named(job: Job) -> Answer:
@@ -251,7 +252,7 @@ def test_a_cloud_job_is_queried_less_and_less_often() -> None:
     assert asked[-1] - asked[-2] <= 900.0
 
 
-def test_a_forgotten_cloud_job_ends_as_lost_without_a_new_create() -> None:
+def test_a_cloud_job_that_the_cloud_forgot_ends_as_lost_without_a_new_create() -> None:
     stage = EngineHarness(1)
     stage.cloud.script[1].append(accepting(stage, visible_at=HIDDEN, forgotten=True))
     stage.drive()

@@ -66,14 +66,14 @@ def finding(job: Job, *backups: Backup, complete: bool = True, **fields: Any) ->
     return seen.of(job, complete=complete)
 
 
-# Whose it may be --------------------------------------------------------------------------------
+# Which job a backup may belong to ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "spelt",
     [volume(1), volume(1).upper(), volume(1).replace("-", ""), volume(1).replace("-", "").upper()],
 )
-def test_a_volume_is_known_in_every_spelling_of_its_id(spelt: str) -> None:
+def test_a_volume_id_matches_in_every_spelling(spelt: str) -> None:
     assert Index([unknown()]).job_of(a_backup(volume_id=spelt))
     assert Index([unknown(volume_id=spelt)]).job_of(a_backup())
     assert plain_id(spelt) == plain_id(volume(1))
@@ -82,7 +82,7 @@ def test_a_volume_is_known_in_every_spelling_of_its_id(spelt: str) -> None:
 @pytest.mark.parametrize(
     "name", ["Nightly-1", "nightly-1 ", " nightly-1", "nightly-11", "níghtly-1"]
 )
-def test_a_name_must_match_exactly(name: str) -> None:
+def test_a_name_matches_only_exactly(name: str) -> None:
     assert Index([unknown()]).job_of(a_backup(name=name)) is None
 
 
@@ -90,7 +90,7 @@ def test_the_name_on_another_volume_is_not_ours() -> None:
     assert Index([unknown()]).job_of(a_backup(volume_id=volume(2))) is None
 
 
-def test_a_backup_without_a_reported_volume_is_recognised_by_its_name() -> None:
+def test_a_backup_without_a_volume_id_matches_by_its_name() -> None:
     assert finding(unknown(), a_backup(volume_id=None)) is Observed.WORKING
     assert finding(unknown(), a_backup(volume_id=None, name="nightly-2")) is Observed.ABSENT
 
@@ -102,12 +102,12 @@ def test_a_backup_of_the_volume_without_a_name_may_be_ours_unless_it_is_older() 
 
 
 @pytest.mark.parametrize("missing", ["name", "volume_id"])
-def test_a_backup_without_name_or_volume_is_known_by_its_id(missing: str) -> None:
+def test_a_backup_without_name_or_volume_matches_by_its_id(missing: str) -> None:
     without: dict[str, Any] = {missing: None}
     assert Index([running(backup_id="backup-1")]).job_of(a_backup(**without))
 
 
-# Whether it is ----------------------------------------------------------------------------------
+# Whether it belongs to the job ------------------------------------------------------------------
 
 
 def test_a_unique_name_is_proof_whatever_the_age_says() -> None:
@@ -123,13 +123,13 @@ def test_a_reused_name_proves_only_backups_made_since_the_first_create() -> None
     assert is_ours(job, a_backup(created_at=NOW - 60.0), common) is False
 
 
-def test_a_backup_from_the_future_is_uncertain() -> None:
-    """The cloud's clock was set back since it was made, and nobody knows when that was."""
+def test_a_backup_from_the_future_is_undecided() -> None:
+    """The cloud's clock was set back after it was made, at an unknown time."""
     common = snapshot(names_unique=False)
     assert is_ours(unknown(), a_backup(created_at=NOW + 3600.0), common) is None
 
 
-def test_a_backup_between_the_two_times_of_a_set_cloud_clock_is_uncertain() -> None:
+def test_a_time_between_the_two_readings_of_a_cloud_clock_that_was_set_is_undecided() -> None:
     job = unknown(intent_at=NOW, intent_cloud_at=NOW, first_sent_at=NOW, first_cloud_at=NOW)
     common = snapshot(names_unique=False, clock_ahead=-3600.0, started_at=NOW + 3700.0)
     assert is_ours(job, a_backup(created_at=NOW + 1.0), common) is True
@@ -138,7 +138,7 @@ def test_a_backup_between_the_two_times_of_a_set_cloud_clock_is_uncertain() -> N
 
 
 def test_a_cloud_whose_clock_was_set_back_between_two_creates_may_have_made_either() -> None:
-    """Its newest create is older, by that clock, than its first."""
+    """By that clock its newest create is older than its first."""
     back = -86400.0
     job = unknown(
         first_sent_at=NOW,
@@ -163,7 +163,7 @@ def test_whole_seconds_on_both_sides_do_not_make_a_backup_of_ours_too_old() -> N
     assert is_ours(unknown(intent_at=NOW + 0.9), a_backup(created_at=NOW - 1.0), common) is True
 
 
-def test_a_reused_name_on_a_backup_without_age_is_uncertain() -> None:
+def test_a_name_used_before_on_a_backup_without_age_is_undecided() -> None:
     nameless = a_backup(created_at=None)
     assert is_ours(unknown(), nameless, snapshot(names_unique=False)) is None
     assert finding(unknown(), nameless, names_unique=False) is Observed.UNCERTAIN
@@ -202,7 +202,7 @@ def test_a_job_that_knows_its_backup_takes_no_other() -> None:
     assert is_ours(job, a_backup(id="backup-9", name="renamed"), snapshot()) is True
 
 
-# What it means ----------------------------------------------------------------------------------
+# What its status means --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_of_several_backups_the_good_one_counts_in_any_order() -> None:
     assert finding(unknown(), *reversed(several)) is Observed.AVAILABLE
 
 
-def test_absence_is_proved_only_by_a_whole_look_that_began_after_the_settle_time() -> None:
+def test_absence_is_proved_only_by_a_complete_sweep_that_began_after_the_settle_time() -> None:
     settled = NOW + 1.0 + SETTLE
     assert finding(unknown(), started_at=settled) is Observed.ABSENT
     assert finding(unknown(), started_at=settled - 0.1) is Observed.UNSEEN
@@ -250,7 +250,7 @@ def test_the_settle_time_restarts_when_lists_can_be_read_again() -> None:
     assert finding(unknown(), started_at=late, readable_since=back) is Observed.ABSENT
 
 
-# How far back a look must go --------------------------------------------------------------------
+# How far back a sweep must read -----------------------------------------------------------------
 
 
 def page(*ages: float | None) -> list[Backup]:
@@ -264,7 +264,7 @@ def test_a_page_sorted_newest_first_that_ends_before_the_oldest_create_is_the_la
     assert not reaches_back(page(*range(0, 50, 5), 59), Cloud(NOW - 60.0))
 
 
-def test_a_page_that_may_be_unsorted_proves_nothing() -> None:
+def test_an_unsorted_page_does_not_end_the_sweep() -> None:
     many = range(0, 50, 5)
     assert not reaches_back(page(100, *reversed(many)), Cloud(NOW - 60.0))
     assert not reaches_back(page(*many, None, 100), Cloud(NOW - 60.0))
@@ -273,7 +273,7 @@ def test_a_page_that_may_be_unsorted_proves_nothing() -> None:
 
 
 def test_a_few_entries_are_not_surely_sorted() -> None:
-    """A list in the order of its ids, say: nothing new is shown before it is read to its end."""
+    """A list sorted by id, for example: only its end proves that nothing new follows."""
     assert not reaches_back(page(100), Cloud(NOW - 60.0))
     assert not reaches_back(page(90, 100, 110), Cloud(NOW - 60.0))
 
@@ -297,14 +297,14 @@ def test_the_oldest_create_decides_by_the_servers_clock() -> None:
 
 
 def test_absence_is_proved_by_pages_of_a_day_more_whatever_clock_was_set_meanwhile() -> None:
-    """A clock set back by two hours ended the look before the page with the backup: the create was
-    sent again."""
+    """A regression: a clock set back by two hours ended the sweep before the page with the backup,
+    and the create was sent again."""
     jobs = [running(first_sent_at=NOW - 500), unknown(2)]
     assert needed_since(jobs, snapshot(clock_ahead=40.0)) == Cloud(NOW - 460.0 - 86400.0)
 
 
 def test_a_cloud_whose_clock_was_set_since_a_create_is_read_back_by_both_of_its_times() -> None:
-    """Its list is in the order of the time that it had when the backup was made."""
+    """Its list is sorted by the time that its clock showed when the backup was made."""
     hour = 3600.0
     set_back = running(first_sent_at=NOW, first_cloud_at=NOW, intent_cloud_at=NOW, intent_at=NOW)
     assert needed_since([set_back], snapshot(clock_ahead=-hour)) == Cloud(NOW - hour)
@@ -320,7 +320,7 @@ def test_one_backup_listed_twice_counts_the_same_in_either_order() -> None:
         assert seen.of(job, complete=True) is Observed.ERRORED
 
 
-# Whatever the list holds ------------------------------------------------------------------------
+# Any list ---------------------------------------------------------------------------------------
 
 backups = st.builds(
     Backup,

@@ -47,7 +47,7 @@ def found(
     return list(differences([job], index, names_unique=names_unique, clock_ahead=clock_ahead))
 
 
-def test_a_job_with_one_available_backup_is_no_difference() -> None:
+def test_a_job_with_one_available_backup_is_no_discrepancy() -> None:
     assert not found(succeeded(), a_backup())
     assert not found(succeeded(), a_backup(status="restoring"))
     assert not found(succeeded(backup_id=None), a_backup(volume_id=volume(1).upper()))
@@ -79,7 +79,7 @@ def test_errored_backups_of_failed_attempts_are_no_duplicates() -> None:
     assert not found(succeeded(), a_backup(1), a_backup(2, status="error"))
 
 
-def test_errored_backups_are_reported_until_they_are_being_deleted() -> None:
+def test_backups_left_in_error_are_reported_until_they_are_being_deleted() -> None:
     backups = [a_backup(n, status=word) for n, word in enumerate(("error", "error_deleting"), 2)]
     index = BackupIndex([a_backup(1), *backups, a_backup(4, status="deleting")])
     known: Any = {"names_unique": True, "clock_ahead": 0.0}
@@ -125,13 +125,13 @@ def of_backup(state: JobState = JobState.SUCCEEDED) -> Job:
 
 
 @pytest.mark.parametrize("word", ["available", "in-use", "attaching"])
-def test_a_restored_volume_is_fine_whatever_its_present_use(word: str) -> None:
+def test_a_restored_volume_is_fine_whatever_its_current_use(word: str) -> None:
     disk = CloudVolume(id=volume(1), status=word)
     assert not list(differences_of_restores([of_backup()], {disk.id: disk}))
 
 
 @pytest.mark.parametrize("word", ["error", "error_restoring"])
-def test_a_restored_volume_in_error_is_reported(word: str) -> None:
+def test_a_restored_volume_that_is_in_error_is_reported(word: str) -> None:
     disk = CloudVolume(id=volume(1), status=word)
     (only,) = differences_of_restores([of_backup()], {disk.id: disk})
     assert (only.fault, only.status, only.backup_ids) == (
@@ -142,7 +142,7 @@ def test_a_restored_volume_in_error_is_reported(word: str) -> None:
 
 
 @pytest.mark.parametrize("state", [each for each in JobState if each is not JobState.WAITING])
-def test_a_volume_still_being_restored_is_reported_whatever_its_jobs_state(
+def test_a_volume_that_is_still_being_restored_is_reported_whatever_the_state_of_its_job(
     state: JobState,
 ) -> None:
     disk = CloudVolume(id=volume(1), status="restoring-backup")
@@ -152,7 +152,7 @@ def test_a_volume_still_being_restored_is_reported_whatever_its_jobs_state(
     assert not list(differences_of_restores([of_backup(JobState.SKIPPED)], {disk.id: disk}))
 
 
-def test_a_missing_restored_volume_is_reported_and_a_failed_one_is_not() -> None:
+def test_a_restored_volume_that_is_gone_is_reported_and_one_that_failed_is_not() -> None:
     jobs = [of_backup(), of_backup(JobState.FAILED)]
     assert [each.job for each in differences_of_restores(jobs, {})] == jobs[:1]
 

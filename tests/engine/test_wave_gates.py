@@ -36,7 +36,7 @@ def test_the_next_wave_starts_when_every_job_of_the_one_before_has_ended() -> No
 
 
 def test_a_gate_that_opens_while_the_store_is_asked_is_not_overlooked() -> None:
-    """A wave that was skipped as a whole: it is over before the first claim knows of nothing."""
+    """A wave that was skipped entirely: it is over before the first claim."""
     jobs = [*waved(0, 0, state=JobState.SKIPPED), a_job(3, wave=1), a_job(4, wave=1)]
     stage = staged(jobs)
     journal_of = stage.store.journal
@@ -61,7 +61,7 @@ def _late(ask: Callable[..., Awaitable[Any]], seconds: float) -> Callable[..., A
     return answered
 
 
-def test_the_allowed_number_of_failures_opens_the_gate() -> None:
+def test_the_allowed_number_of_failures_closes_no_gate() -> None:
     stage = staged(waved(0, 0, 1), waves=(Wave(name="canary", max_failures=1), Wave(name="rest")))
     stage.cloud.script[1].append(REFUSED)
     assert stage.drive().state is RunState.ENDED
@@ -96,7 +96,7 @@ def test_one_failure_more_pauses_the_run_with_the_reason_in_words() -> None:
     assert len(stage.cloud.creates) == 2
 
 
-def test_unpause_starts_the_next_wave_in_spite_of_the_failures() -> None:
+def test_unpause_starts_the_next_wave_despite_the_failures() -> None:
     stage, said = shut(), []
 
     async def waive() -> None:
@@ -108,7 +108,7 @@ def test_unpause_starts_the_next_wave_in_spite_of_the_failures() -> None:
     assert stage.store.run("run-1").wave == 1
 
 
-def test_an_empty_wave_does_not_block_after_a_gate_was_opened() -> None:
+def test_a_wave_without_jobs_delays_nothing_after_a_gate_was_overridden() -> None:
     stage = staged(waved(0, 2), waves=(*TWO, Wave(name="last")))
     stage.cloud.script[1].append(REFUSED)
 
@@ -119,7 +119,7 @@ def test_an_empty_wave_does_not_block_after_a_gate_was_opened() -> None:
     assert stage.states() == [JobState.FAILED, JobState.SUCCEEDED]
 
 
-def test_retry_sends_the_failed_jobs_first_and_checks_the_gate_again() -> None:
+def test_retry_sends_the_failed_jobs_first_and_the_gate_is_checked_again() -> None:
     stage = shut()
 
     async def retry() -> None:
@@ -171,7 +171,7 @@ def test_cancelled_jobs_do_not_count_as_failed() -> None:
     assert stage.states() == [JobState.SUCCEEDED, JobState.CANCELLED, JobState.SUCCEEDED]
 
 
-def test_the_deadline_ends_a_run_that_a_gate_holds() -> None:
+def test_the_deadline_ends_a_run_that_waits_at_a_gate() -> None:
     stage = staged(waved(0, 0, 1), deadline=3600.0)
     stage.cloud.script[1].append(REFUSED)
     assert stage.drive().state is RunState.ENDED

@@ -18,11 +18,11 @@ from tests.model.promises import broken
 from tests.model.steps import OPENINGS
 
 ON_SQLITE = 2
-"""How many steps at most are played on real files, each of which is synced."""
+"""The largest number of steps played on real files, each of which is synced."""
 
 
 def main() -> int:
-    """Play them; 1 when a promise was broken."""
+    """Play the schedules; returns 1 if a promise was broken."""
     options = _options()
     with ExitStack() as stack:
         on_file = stack.enter_context(on_sqlite())
@@ -57,8 +57,8 @@ def _options() -> argparse.Namespace:
 
 
 def _plan(options: argparse.Namespace) -> list[tuple[str, str, int]]:
-    """Store, opening and depth of each exploration: the first opening is the one that is explored
-    to the full depth."""
+    """Store, opening and depth of each exploration; only the first opening is explored to the full
+    depth."""
     openings = options.opening or list(OPENINGS)
     depth = {each: options.depth - (place > 0) for place, each in enumerate(openings)}
     memory = [] if options.sqlite else [("memory", each, depth[each]) for each in openings]

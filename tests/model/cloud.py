@@ -1,7 +1,7 @@
-"""A small cloud with two services and a few backups, whose answers the schedule decides.
+"""A small cloud whose answers are decided from outside: two services, a few backups.
 
-It refuses nothing by itself: that a volume is busy, say, is no protection the engine may rely on.
-What changes in it is stamped with the cloud's clock at that moment; its lists can be shown as they
+It refuses nothing by itself: the engine may not rely on protection such as a refusal for a busy
+volume. Every change is stamped with the cloud's clock at that moment; lists can be shown as they
 were some seconds ago.
 """
 
@@ -33,12 +33,12 @@ class Made:
     volume: str
     name: str
     at: float
-    """True time of its birth; the other times are true ones too, but for the stamps."""
+    """The true time of its creation; the other times are true ones too, except the stamps."""
     ends_at: float
     created: float
-    """What the cloud's clock showed."""
+    """The cloud's clock at that moment."""
     touches: list[tuple[float, float]]
-    """When it changed, and what the cloud's clock showed then."""
+    """When it changed, and the cloud's clock at that moment."""
     outcome: str = "available"
     ended: bool = False
     deleted_at: float = NEVER
@@ -47,7 +47,7 @@ class Made:
     """Made by a create of this night."""
 
     def status(self, at: float) -> str | None:
-        """The service's word at a time, None where lists do not show it."""
+        """The status at a time, None where lists do not show it."""
         if at < self.at or at >= self.deleted_at:
             return None
         if at < self.ends_at:
@@ -77,7 +77,7 @@ class Disk:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """A request that waits for the decision about it."""
+    """A request that waits for a decision."""
 
     kind: str
     """`create`, `restore` or `list`."""
@@ -98,7 +98,7 @@ class Said:
 
 
 class SmallCloud:
-    """The state, and what requests that need no decision are answered."""
+    """The state, and the answers to requests that need no decision."""
 
     def __init__(self, clocks: Clocks, volumes: list[str], *, native: bool) -> None:
         self.clocks = clocks
@@ -110,7 +110,7 @@ class SmallCloud:
         self.jobs: dict[str, tuple[str, float, Made]] = {}
         """Cloud jobs: what they do, when they end, and with which backup."""
         self.late: list[tuple[float, Asked]] = []
-        """Requests that the cloud works off later."""
+        """Requests that the cloud carries out later."""
         self.creates: list[tuple[float, str]] = []
         """When a create arrived, and for which volume."""
         self.twice: list[str] = []
@@ -119,7 +119,7 @@ class SmallCloud:
         self.refused: set[str] = set()
 
     def seed(self, volume: str, name: str) -> str:
-        """A backup of earlier, which was made when its volume was touched last."""
+        """Add an earlier backup, made when its volume was last changed."""
         at = self.disks[volume].updated
         made = self._make(volume, name, at - MAKING)
         made.ours, made.ended = False, True
@@ -127,18 +127,18 @@ class SmallCloud:
         return made.id
 
     def sign_in(self) -> str:
-        """A new token."""
+        """Issue a new token."""
         self.tokens += 1
         return f"token-{self.tokens}"
 
     def revoke(self) -> None:
-        """The newest token is good no more."""
+        """Revoke the newest token."""
         self.refused.add(f"token-{self.tokens}")
 
     # What happens by itself
 
     def advance(self) -> None:
-        """Work off what is due by now, and stamp what has ended."""
+        """Carry out what is due by now, and stamp what has ended."""
         now = self.clocks.true()
         due = [each for each in self.late if each[0] <= now]
         self.late = [each for each in self.late if each[0] > now]
@@ -157,7 +157,7 @@ class SmallCloud:
         backup.touches.append((at, at + self.clocks.cloud_set))
 
     def do(self, asked: Asked, at: float | None = None) -> str:
-        """Carry a create or a restore out; the id of what the answer names."""
+        """Carry out a create or a restore; returns the id that the answer names."""
         at = self.clocks.true() if at is None else at
         if asked.kind == "restore":
             return self._restore(asked, at)
@@ -198,12 +198,12 @@ class SmallCloud:
         return name
 
     def making(self) -> Made | None:
-        """The oldest backup in the making."""
+        """Return the oldest backup in progress."""
         now = self.clocks.true()
         return next((each for each in self.backups if each.status(now) == "creating"), None)
 
     def end(self, made: Made, outcome: str) -> None:
-        """A backup ends now."""
+        """End a backup now."""
         made.ends_at, made.outcome = self.clocks.true(), outcome
         self.advance()
 
@@ -212,8 +212,8 @@ class SmallCloud:
     def listed(
         self, ago: float = 0.0, *, limit: int = 1000, marker: str = "", offset: int = 0
     ) -> dict[str, Any]:
-        """The list of backups, newest first, as it was some seconds ago: what follows an entry, or
-        so many of them."""
+        """Return the list of backups, newest first, as it was some seconds ago: what follows an
+        entry, or a number of them."""
         at = self.clocks.true() - ago
         shown = [each for each in reversed(self.backups) if each.status(at)]
         ids = [each.id for each in shown]
@@ -224,7 +224,7 @@ class SmallCloud:
         return page
 
     def repeated(self) -> dict[str, Any]:
-        """A list that shifts while it is read: entries come twice, and more of them follow."""
+        """Return a list that shifts while it is read: entries repeat, and more of them follow."""
         page = self.listed()
         entries = page["backups"]
         links = [_next(entries[-1]["id"])] if entries else []
@@ -243,7 +243,7 @@ class SmallCloud:
         }
 
     def answer(self, method: str, path: str, query: str) -> Said:
-        """What is asked of one thing, or of the volumes."""
+        """Return one resource, or the volumes."""
         last = path.rpartition("/")[2]
         if last == "detail" and "/backups" in path:
             asked = dict(parse_qsl(query))
@@ -302,7 +302,7 @@ def _date(at: int) -> str:
 
 
 class Wire(httpx.AsyncBaseTransport):
-    """Carries requests to the cloud; those that need a decision to whoever decides."""
+    """Carries requests to the cloud; passes those that need a decision to the decider."""
 
     def __init__(self, cloud: SmallCloud, decide: Callable[[Asked], Awaitable[Said]]) -> None:
         self._cloud = cloud
@@ -336,7 +336,7 @@ class Wire(httpx.AsyncBaseTransport):
 
 
 def read_request(request: httpx.Request, query: str) -> Asked | None:
-    """What is to be decided about a request, None for one that is answered anyway."""
+    """Return the decision that a request needs, None for one that is always answered."""
     path = request.url.path
     if request.method == "GET":
         further = "marker" in query or "offset" in query or query == "limit=1"

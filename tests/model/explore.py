@@ -1,4 +1,4 @@
-"""All schedules up to a depth, level by level: each is played to its end, and its promises held."""
+"""Plays all schedules up to a depth, level by level, and checks the promises at the end of each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from tests.model.promises import broken
 from tests.model.state import State, state_of
 
 TOGETHER = 32
-"""So many schedules' continuations are one worker's task: it merges what is equal among them."""
+"""The continuations of this many schedules are one worker's task, which merges equal states among
+them."""
 
 Schedule = tuple[str, ...]
 Make = Callable[[Clocks], Kept]
@@ -31,15 +32,15 @@ def in_memory(clocks: Clocks) -> Kept:
 
 @dataclass(frozen=True, kw_only=True)
 class Played:
-    """One schedule, and what came of it."""
+    """One schedule and its result."""
 
     schedule: Schedule
     options: Schedule = ()
-    """What may come next."""
+    """The possible next steps."""
     state: State | None = None
-    """Where its steps have led to; None when nothing was left to decide."""
+    """The state its steps led to; None if nothing was left to decide."""
     merged: bool = False
-    """That state was there before, and how it goes on is known."""
+    """That state was reached before, so the rest is known."""
     broken: tuple[str, ...] = ()
     """The promises that it broke, in words."""
 
@@ -52,18 +53,18 @@ class Explored:
     depth: int
     schedules: int = 0
     merged: int = 0
-    """How many of them led to a state that was there before."""
+    """How many of them led to a state that was reached before."""
     violations: list[Played] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)
 class Seen:
-    """The states that were there, each with the least time that was left in it."""
+    """The states reached so far, each with the least time left in it."""
 
     slack: dict[bytes, float] = field(default_factory=dict)
 
     def known(self, state: bytes, slack: float) -> bool:
-        """Whether a state was there with no more time left; or else put it down."""
+        """Whether a state was reached before with no more time left; otherwise record it."""
         if self.slack.get(state, float("inf")) <= slack + 0.1:
             return True
         self.slack[state] = slack
@@ -72,20 +73,20 @@ class Seen:
 
 @dataclass(kw_only=True)
 class _Level:
-    """What the workers that play one level know: it is inherited when they are forked."""
+    """What the workers that play one level know; inherited when they are forked."""
 
     opening: str
     make: Make
     without: frozenset[str]
     seen: Seen | None
-    """None where equal states are played again."""
+    """None if equal states are played again."""
 
 
 _level: list[_Level] = []
 
 
 def play(opening: str, schedule: Schedule, make: Make, seen: Iterable[Seen] = ()) -> Played:
-    """Play one schedule to its end, unless it leads to a state that was seen."""
+    """Play one schedule to its end, unless it leads to a known state."""
     states: list[State] = []
 
     def probe(night: Night, asked: Asked) -> None:
@@ -110,7 +111,7 @@ def play(opening: str, schedule: Schedule, make: Make, seen: Iterable[Seen] = ()
 
 
 def innermost(error: BaseException) -> BaseException:
-    """What is wrapped in groups of errors."""
+    """Return the error inside nested exception groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
@@ -127,8 +128,9 @@ def explore(
 ) -> Explored:
     """Play every schedule of an opening with up to `depth` steps.
 
-    Without `merge` equal states are played again: how they are told apart counts on the store in
-    memory. What follows a schedule that breaks a promise is not looked at: the shortest are told.
+    Without `merge`, equal states are played again; states can be compared on the in-memory store
+    only. Continuations of a schedule that breaks a promise are not explored: the shortest
+    violations are reported.
     """
     found = Explored(opening=opening, depth=depth)
     level = _Level(
@@ -163,8 +165,8 @@ def _played(
         if workers == 1 or len(tasks) < workers:
             yield from map(_children, tasks)
             return
-        # Forked for each level: so every worker knows the states of all levels before, and what is
-        # merged does not depend on which worker is the faster one.
+        # Forked for each level, so that every worker knows the states of all earlier levels, and
+        # merging does not depend on which worker is faster.
         with multiprocessing.get_context("fork").Pool(workers) as pool:
             yield from pool.imap(_children, tasks)
 
@@ -179,7 +181,7 @@ def _known(level: _Level) -> Iterator[None]:
 
 
 def _children(parents: list[tuple[Schedule, Schedule]]) -> list[Played]:
-    """The continuations of schedules by one step; without any known, the schedule itself."""
+    """Play the continuations of schedules by one step; without any known, the schedule itself."""
     level = _level[-1]
     seen = () if level.seen is None else (_Frozen(slack=level.seen.slack), Seen())
     played: list[Played] = []
@@ -190,7 +192,7 @@ def _children(parents: list[tuple[Schedule, Schedule]]) -> list[Played]:
 
 
 class _Frozen(Seen):
-    """Is asked, and remembers nothing."""
+    """Answers queries but does not record states."""
 
     def known(self, state: bytes, slack: float) -> bool:
         return self.slack.get(state, float("inf")) <= slack + 0.1
@@ -210,5 +212,5 @@ def on_sqlite() -> Iterator[Make]:
 
 
 def _fast() -> str | None:
-    """A folder in memory where there is one: here nothing has to survive a loss of power."""
+    """A folder in memory if possible: nothing has to survive a power loss here."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

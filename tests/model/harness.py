@@ -1,6 +1,7 @@
-"""The only module of the model that uses the code under test: clocks, store, engine.
+"""The only module that connects the model to the code under test: its clocks, its store, its
+engine.
 
-When the engine's construction, its clock, its journal or its service change, only this file does.
+If the engine's constructor, clock, journal or service change, only this file changes.
 """
 
 from __future__ import annotations
@@ -35,18 +36,17 @@ PROJECT = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e"
 ROOT = "http://127.0.0.1"
 
 PACE = Tuning(poll=3.5, heartbeat=60.0, freshest=15.0, fresh=40.0)
-"""Few looks and few polls: each is a decision, or costs time."""
+"""Few sweeps and few polls: each is a decision, or costs time."""
 
 TIMERS = 1e6
-"""Where the timers start, far from the other clocks: that a number is theirs can be told from it.
-"""
+"""Where the timers start, far from the other clocks, so that a timer's value can be recognised."""
 
 
 class Clocks:
-    """What every clock of the night shows. True time is what passes, and nobody sees it.
+    """What every clock shows.
 
-    Timers stand still while the machine is suspended; elapsed and wall go on, and wall and the
-    cloud's clock may be set.
+    True time is what passes; no component sees it. Timers stand still while the machine is
+    suspended; elapsed and wall go on. Wall and the cloud's clock may be set.
     """
 
     def __init__(self) -> None:
@@ -72,14 +72,14 @@ class Clocks:
         return Wall(self.true() + self.wall_set)
 
     def new_process(self) -> None:
-        """An engine begins: its elapsed clock counts on from what the wall clock shows."""
+        """Start an engine: its elapsed clock continues from what the wall clock shows."""
         self._anchor = float(self.wall()) - self.timers() - self.suspended
 
     def cloud(self) -> float:
         return self.true() + self.cloud_set
 
     def run(self, live: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a night on them."""
+        """Run a night on these clocks."""
         run_virtual(live, clock=self.virtual)
 
 
@@ -100,7 +100,7 @@ class Kept(Protocol):
 
 
 class MemoryKept:
-    """The in-memory twin; a copy holds what is written, not what is pending."""
+    """The in-memory store; a copy contains what is written, not what is pending."""
 
     def __init__(self) -> None:
         self.store = MemoryStore(clock=lambda: Wall(0.0))
@@ -146,11 +146,11 @@ class MemoryKept:
 
 
 _empty: dict[Path, bytes] = {}
-"""A new store as it lies in a folder: making its tables each time would be most of the work."""
+"""A new store as files: creating its tables each time would be most of the work."""
 
 
 class SqliteKept:
-    """A real file in `folder`; a copy is a copy of it and of what SQLite keeps beside it."""
+    """A real file in `folder`; a copy includes the files that SQLite keeps next to it."""
 
     def __init__(self, folder: Path, clocks: Clocks) -> None:
         self.path = folder / "runs.db"
@@ -206,7 +206,7 @@ class SqliteKept:
         self._store.withdraw(self.ask(verb, argument))
 
     def unanswered(self) -> list[str]:
-        return []  # states are told apart on the in-memory store only
+        return []  # states are compared on the in-memory store only
 
     def close(self) -> None:
         self._store.close()
@@ -214,7 +214,7 @@ class SqliteKept:
 
 @dataclass(frozen=True, kw_only=True)
 class Life:
-    """What one engine of the night works with."""
+    """What one engine works with."""
 
     clocks: Clocks
     kept: Kept
@@ -224,11 +224,11 @@ class Life:
     """Signs in; given the elapsed clock, a token's value."""
     listen: Listener
     first: bool
-    """No engine drove the run before."""
+    """No engine has driven the run before."""
 
 
 def engine_of(life: Life) -> Engine:
-    """The real engine over the real cloud room, for one life."""
+    """One engine's life: the real engine with the real cloud room."""
     life.clocks.new_process()
     run = life.kept.run()
     real = _service(life, run.settings)

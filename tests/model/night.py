@@ -1,4 +1,4 @@
-"""One schedule, played: the real engine from its first life to the end of the run."""
+"""Plays one schedule: the real engine from its first life to the end of the run."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from vbsbatch.model import (
 
 VOLUMES = ("volume-1", "volume-2")
 PER = 2.0
-"""Seconds between two creates at least."""
+"""Minimum seconds between two creates."""
 USUAL_LENGTH = 150.0
-"""Seconds that a night takes in which all goes well, a look and its slack included."""
+"""Seconds that a night without faults takes, including a sweep and slack."""
 PATIENCE = 7500.0
-"""Seconds beyond its bound for which a night is watched: what comes late may be wrong besides."""
+"""Seconds beyond its bound for which a night is watched: late events may show more violations."""
 STOPS = 4
-"""So often a run that stopped is resumed by its operator."""
+"""How many times the operator resumes a stopped run."""
 
 
 class EngineKilled(BaseException):
@@ -45,16 +45,16 @@ class EngineKilled(BaseException):
 
 
 class Merged(BaseException):
-    """This state was there before: what follows is known."""
+    """This state was reached before: the rest is known."""
 
 
 class CannotPlay(Exception):
-    """A schedule names a step that is impossible where it stands."""
+    """A schedule names a step that is impossible at that point."""
 
 
 @dataclass(kw_only=True)
 class Night:
-    """A schedule, and what became of it. `probe` is called once, when all its steps are done."""
+    """One schedule and its result. `probe` is called once, after all its steps."""
 
     opening: str
     schedule: tuple[str, ...]
@@ -63,18 +63,18 @@ class Night:
 
     clocks: Clocks = field(default_factory=Clocks)
     options: tuple[str, ...] = ()
-    """What could have been the next step after the last one."""
+    """The possible next steps after the last one."""
     told: list[str] = field(default_factory=list)
-    """What happened, in words, with the seconds since the beginning."""
+    """What happened, in words, with the seconds since the start."""
     earned: dict[str, int] = field(default_factory=dict)
-    """What went wrong by each volume's own fault, and may be charged to it."""
+    """Failures that are each volume's own fault, and may be charged to it."""
     stops: list[str] = field(default_factory=list)
     """Why an engine stopped its run."""
     unended: bool = False
     engine: Any = None
     journal: Any = None
     under_way: list[tuple[float, Said]] = field(default_factory=list)
-    """Answers on their way, and when they arrive; all take as long."""
+    """Answers under way, and when they arrive; all take equally long."""
     moves: list[JobMoved] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -91,7 +91,7 @@ class Night:
     # The night
 
     def play(self) -> Night:
-        """Live through it."""
+        """Play the night."""
         self.clocks.run(self._live)
         return self
 
@@ -152,7 +152,7 @@ class Night:
 
     @property
     def slack(self) -> float:
-        """Seconds until the night is longer than it may be."""
+        """Seconds until the night exceeds its bound."""
         return self.due - self.clocks.timers()
 
     @property
@@ -161,7 +161,7 @@ class Night:
         return USUAL_LENGTH + sum(COSTS[step] for step in self.steps)
 
     def tell(self, words: str) -> None:
-        """Put down what happened."""
+        """Record what happened."""
         self.told.append(f"{self.clocks.timers():7.1f} s  {words}")
 
     def _listen(self, event: JobMoved | RunNoted) -> None:
@@ -191,7 +191,7 @@ class Night:
         return said
 
     def _next(self, asked: Asked) -> str:
-        """The step that the schedule names, or the one with which all goes well."""
+        """Return the step that the schedule names, or the one without a fault."""
         if self.place < len(self.steps):
             step = self.steps[self.place]
             self.place += 1
@@ -222,7 +222,7 @@ class Night:
         if not waits or "cancel" in self.store.unanswered():
             cannot |= {"command-given-up", "command-orphaned"}
         if self.how.plain_names and self.clocks.cloud_set < 0:
-            cannot |= {"cloud+1h"}  # set right before anybody saw it: what was made seems old
+            cannot |= {"cloud+1h"}  # reset before any component noticed: new backups seem old
         meanwhile = (step for step in self.how.meanwhile if step not in cannot)
         return (*ANSWERS[asked.kind], *meanwhile)
 

@@ -14,11 +14,11 @@ LATENESS = 1e-3
 DOUBTFUL = frozenset(
     {"lost-before", "lost-after", "late", "kill", "kill-sent", "first-copy", "last-copy"}
 ) | {"command-orphaned"}
-"""After these a restore may have to be left to a person."""
+"""After these steps a restore may have to be left to a person."""
 
 
 def broken(night: Night) -> list[str]:
-    """Which promises a night did not keep, in words."""
+    """Return the promises that a night broke, in words."""
     return [
         *night.cloud.twice,
         *_ended(night),
@@ -62,7 +62,7 @@ def _succeeded(job: Job, night: Night) -> Iterator[str]:
 
 
 def _may_fail(job: Job, night: Night) -> bool:
-    """Only what nobody can know may fail: all else could be tried again."""
+    """Only an undecidable job may fail: everything else could be retried."""
     doubt = bool(DOUBTFUL & set(night.steps))
     by_age = night.how.plain_names or night.how.operation == "restore"
     return job.code == "uncertain" and doubt and by_age
@@ -76,6 +76,6 @@ def _too_fast(night: Night) -> Iterator[str]:
 
 
 def _stopped(night: Night) -> Iterator[str]:
-    """A run may stop only where its token was refused again and again."""
+    """A run may stop only if its token was refused repeatedly."""
     if night.steps.count("unauthorized") < 2:
         yield from (f"the run stopped: {reason}" for reason in night.stops)

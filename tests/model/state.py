@@ -1,8 +1,9 @@
-"""The state that a schedule leads to: everything that decides how the night continues.
+"""Decides when two schedules have led to the same state: everything that determines the rest of the
+night.
 
-Times are told relative to the clock whose they are; what was, and counts for nothing any more, is
-left out. Chance is: a backoff may differ by some seconds between two states that are taken for one.
-What a coroutine holds in a local variable is not seen: what is a time there is an attribute too.
+Times are relative to the clock they belong to; what no longer matters is left out. So is chance: a
+backoff may differ by some seconds between two states that count as one. Local variables of a
+coroutine are not seen: every time that matters must also be an attribute.
 """
 
 from __future__ import annotations
@@ -22,28 +23,28 @@ from tests.model.night import PER, Night
 from vbsbatch.simulator.virtual import START
 
 NIGHTLONG = 1e5
-"""Seconds within which a number is taken for a time of a clock."""
+"""A number within this many seconds of a clock counts as a time of that clock."""
 
 FORGOTTEN = frozenset(
     {"events", "attempts", "store", "told", "read_calls", "_reads", "commits", "_event_loop"}
 ) | {"settings", "_settings", "tuning", "_tuning", "_clock", "_inventory", "inventory", "changes"}
-"""Attributes that record what was, never change, or lead out of the engine."""
+"""Attributes that record the past, never change, or lead out of the engine."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """A point at which something is to be decided."""
+    """A point where a decision is due."""
 
     bare: bytes
-    """What decides how a night goes on in which all goes well from here on."""
+    """What determines the rest of a night without further faults."""
     whole: bytes
-    """With what further steps may fall back on: the copies of the store."""
+    """The same, plus what further steps may go back to: the copies of the store."""
     slack: float
-    """The more of it is left, the less can go wrong in time."""
+    """Time left; the more there is, the less can become late."""
 
 
 def state_of(night: Night, asked: Asked) -> State:
-    """Where a night stands that waits for the answer to a request."""
+    """Return the state of a night that waits for the answer to a request."""
     clocks = night.clocks
     told = _Told(clocks)
     told.add(round(float(clocks.elapsed()) - float(clocks.wall()), 1))
@@ -83,7 +84,7 @@ def _timers() -> Iterator[float]:
 
 
 class _Told:
-    """Values, as text that is the same for the same."""
+    """Values as text, equal for equal values."""
 
     def __init__(self, clocks: Clocks) -> None:
         self._zeros = (

@@ -6,18 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 LATE, STALE = 12.0, 10.0
-"""Seconds: a request that the cloud works off so much later, a list so old. Together less than
-`settle`: longer a create does not stay invisible, says the plan."""
+"""Seconds by which the cloud delays a request, and by which a list is out of date.
+
+Together they are less than `settle`: the plan says that a create stays invisible no longer.
+"""
 HOUR = 3600.0
 GAP = 1.0
-"""Seconds between the death of an engine and the start of the next: less than between creates."""
+"""Seconds between the death of an engine and the start of the next; fewer than between creates."""
 
 SETTLE, LOOK, ROUND = 30.0, 60.0, 60.0
-"""Seconds: the plan's settle time, the longest between two looks, and a backup with the wait for
-its create."""
+"""Seconds: the plan's settle time, the longest time between two sweeps, and a backup with the wait
+for its create."""
 
 SENT = ("accepted", "refused", "lost-before", "lost-after", "late", "unauthorized")
-"""Answers to a create or restore; the first is that of a night in which all goes well."""
+"""Answers to a create or restore; the first is the one without a fault."""
 LISTED = ("complete", "stale", "failing", "repeated", "unauthorized")
 ANSWERS: Mapping[str, tuple[str, ...]] = {"create": SENT, "restore": SENT, "list": LISTED}
 
@@ -49,23 +51,23 @@ COSTS: Mapping[str, float] = {
     "command-given-up": 0.0,
     "command-orphaned": STARTS_AGAIN + ROUND,
 }
-"""By how many seconds each may make the night longer. A suspend counts beside its own length; the
-step of a clock costs nothing."""
+"""Seconds by which each step may lengthen the night. A suspend counts in addition to its own
+length; setting a clock costs nothing."""
 
 NO_ATTEMPT = frozenset(COSTS) - {"refused", "lost-before", "lost-after", "late", "ends-badly"}
-"""What happens to a volume without being its fault."""
+"""Events of a volume that are not its fault."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opening:
-    """Where the schedules begin: which run, on which service, after which steps."""
+    """The starting points of schedules: which run, on which service, after which steps."""
 
     operation: str = "backup"
     service: str = "vbs"
     plain_names: bool = False
-    """Backup names do not tell the run: only the age of a backup tells whose it is."""
+    """Backup names do not identify the run: only the age of a backup does."""
     steps: tuple[str, ...] = ("complete",)
-    """The first look, at a cloud that has nothing of the run yet, and what else is given."""
+    """The first sweep, of a cloud that has nothing of the run yet, and other given steps."""
     settle: float = SETTLE
     meanwhile: tuple[str, ...]
     """What may happen while a request waits for its answer."""

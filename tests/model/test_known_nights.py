@@ -1,4 +1,4 @@
-"""Nights that went wrong once, each as the shortest schedule that shows it."""
+"""Nights that once failed, each as the shortest schedule that shows the fault."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.model.promises import broken
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """A schedule and what was wrong with it."""
+    """A schedule and the fault it showed."""
 
     opening: str
     steps: str
@@ -40,19 +40,19 @@ def cinder(steps: str, was: str) -> Known:
 
 TWICE, NEVER = "backed up twice", "called restored, though it never was"
 KNOWN = {
-    # The wall clock is set forward: the settle time is over before it has begun.
+    # The wall clock is set forward: the settle time ended before it had begun.
     "forward": backup("late wall+1h late", TWICE),
     "forward-and-lists-lag": backup("late wall+1h lost-before", TWICE),
-    # It is set back: nothing is looked at any more.
+    # The wall clock is set back: sweeps stopped.
     "back-before-the-first-create": backup("wall-1h", "idle for an hour"),
     "back-while-backups-are-made": backup("accepted accepted wall-1h", "idle for an hour"),
     "back-while-an-answer-is-missing": backup("lost-after wall-1h", "idle for an hour"),
-    # An old copy of the store is put in its place.
+    # An old copy of the store replaces it.
     "copy-from-the-beginning": backup("accepted accepted first-copy", TWICE),
     "copy-from-a-moment-ago": backup("accepted last-copy", TWICE),
     "copy-that-knows-half": backup("accepted accepted last-copy", TWICE),
     "copy-of-a-run-that-restores": restore("accepted first-copy", "restored again"),
-    # A command that was told as failed is obeyed later.
+    # A command that was reported as failed was executed later.
     "command-of-an-engine-that-died": backup("command-orphaned", "cancelled"),
     "command-that-was-given-up": backup("command-given-up", "cancelled"),
     # Our clock is wrong when a restore is sent, and right when it is judged.
@@ -79,14 +79,12 @@ def on_file(tmp_path: Path) -> Make:
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_a_night_that_went_wrong_once_keeps_every_promise(name: str) -> None:
+def test_a_night_that_once_failed_keeps_every_promise(name: str) -> None:
     check(KNOWN[name], in_memory)
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_a_night_that_went_wrong_once_keeps_every_promise_on_a_real_file(
-    name: str, on_file: Make
-) -> None:
+def test_it_keeps_them_on_a_real_store_file(name: str, on_file: Make) -> None:
     check(KNOWN[name], on_file)
 
 

@@ -1,4 +1,4 @@
-"""The small nights that the suite plays, and tests of the model itself.
+"""The small nights that every test run can afford, and checks of the model itself.
 
 `make model` explores further; a violation is replayed with the line that it prints.
 """
@@ -24,9 +24,10 @@ from vbsbatch.model import JobState
 
 ROOT = Path(__file__).parents[2]
 HASTY = Opening(meanwhile=("suspend", "cloud+1h", "cloud-1h"), settle=0.0)
-"""A plan that does not wait for what the cloud works off late: it makes backups twice."""
+"""A plan that does not wait for requests that the cloud carries out late: it makes backups
+twice."""
 FEW = frozenset({"refused", "lost-before", "unauthorized", "failing", "repeated"})
-"""Steps that are left out where there would be too many."""
+"""Steps that are left out to limit the number of schedules."""
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def none_broken(found: Explored) -> None:
     assert not lines, "\n".join(lines)
 
 
-def test_the_model_finds_a_plan_without_settle_time(hasty: str) -> None:
+def test_a_plan_that_does_not_settle_is_detected(hasty: str) -> None:
     found = explore(hasty, 3, without=FEW)
     assert ("late", "accepted", "stale") in {each.schedule for each in found.violations}
 
@@ -132,7 +133,7 @@ SCHEDULES = [
 
 
 @pytest.mark.parametrize("steps", SCHEDULES)
-def test_a_schedule_plays_the_same_each_time_and_on_either_store(
+def test_a_schedule_plays_the_same_night_each_time_and_on_either_store(
     steps: str, tmp_path: Path
 ) -> None:
     schedule = tuple(steps.split())
@@ -158,7 +159,7 @@ def test_a_violation_is_replayed_by_one_line() -> None:
         ("backup: ends-well", "step 2 of complete ends-well: no ends-well at create"),
     ],
 )
-def test_an_impossible_schedule_is_refused_in_one_line(text: str, words: str) -> None:
+def test_a_schedule_that_cannot_be_played_is_refused_in_one_line(text: str, words: str) -> None:
     found = replay(text)
     assert found.returncode == 2
     assert words in found.stderr

@@ -12,7 +12,7 @@ seconds = st.floats(0.001, 1e6)
 
 
 @given(attempts, seconds, seconds, st.integers())
-def test_a_pause_is_between_zero_and_its_ceiling(
+def test_a_wait_is_between_zero_and_its_ceiling(
     attempt: int, base: float, cap: float, seed: int
 ) -> None:
     pause = backoff(attempt, base=base, cap=cap, random=Random(seed))

@@ -1,4 +1,4 @@
-"""Messages of Cinder, and the codes and verdicts that they get."""
+"""Cinder's own messages, and the codes and verdicts that follow from them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SAID = [
 
 
 @pytest.mark.parametrize(("status", "words", "code", "verdict"), SAID)
-def test_what_cinder_says_has_a_code_and_a_verdict(
+def test_each_message_of_cinder_has_a_code_and_a_verdict(
     status: int, words: str, code: str, verdict: str
 ) -> None:
     answer = named(Answer(status=status, message=words, retry_after=0.0))
@@ -53,7 +53,7 @@ def test_what_cinder_says_has_a_code_and_a_verdict(
     assert judgement.outage == (code == "NoService")
 
 
-def test_every_code_of_ours_is_said_by_something() -> None:
+def test_every_code_of_ours_has_a_message() -> None:
     ours = {code for code in table() if code.startswith("Cinder.")}
     assert {f"Cinder.{code}" for _, _, code, _ in SAID} == ours
     assert NO_PARENT in ours
@@ -85,7 +85,7 @@ def test_an_answer_with_a_code_or_with_other_words_or_another_status_stays_as_it
         code=st.none() | st.text(),
     )
 )
-def test_naming_adds_only_a_missing_code_and_never_turns_a_refusal_into_an_acceptance(
+def test_naming_only_fills_in_a_missing_code_and_never_accepts_a_refusal(
     answer: Answer,
 ) -> None:
     found = named(answer)
@@ -96,7 +96,7 @@ def test_naming_adds_only_a_missing_code_and_never_turns_a_refusal_into_an_accep
     assert (judge(found).verdict is Verdict.ACCEPTED) == accepted
 
 
-def test_a_rule_of_the_plan_may_name_our_codes() -> None:
+def test_a_rule_of_the_plan_may_use_our_codes() -> None:
     answer = named(Answer(status=400, message=SAID[4][1]))
     assert judge(answer, [Rule(verdict=Verdict.LATER, code="Cinder.Volume*")]).verdict == "later"
 

@@ -61,7 +61,7 @@ def verdict(operation: Operation, answer: Answer) -> Verdict:
         (PRUNE, Answer(code="backup-busy"), Verdict.LATER),
     ],
 )
-def test_an_answer_means_what_it_means_for_this_request(
+def test_an_answer_is_judged_by_the_operation_of_its_request(
     operation: Operation, answer: Answer, expected: Verdict
 ) -> None:
     judgement = judge_request(answer, operation=operation)
@@ -71,7 +71,7 @@ def test_an_answer_means_what_it_means_for_this_request(
 
 @pytest.mark.parametrize("operation", AFTERWARDS)
 @pytest.mark.parametrize("status", [401, 403, 407, 413, 429, 501])
-def test_what_concerns_every_request_means_the_same(operation: Operation, status: int) -> None:
+def test_answers_common_to_all_requests_mean_the_same(operation: Operation, status: int) -> None:
     assert verdict(operation, refused(status)) is judge(refused(status)).verdict
 
 
@@ -83,7 +83,7 @@ def test_a_404_of_the_gateway_or_of_a_proxy_is_no_missing_backup(operation: Oper
 
 @pytest.mark.parametrize("operation", AFTERWARDS)
 @given(status=st.sampled_from([None, 408, 500, 502, 503, 504, 599]), code=st.none() | st.text())
-def test_an_answer_that_proves_nothing_is_never_an_end(
+def test_an_answer_that_proves_nothing_is_never_final(
     operation: Operation, status: int | None, code: str | None
 ) -> None:
     if code not in OURS:
@@ -91,13 +91,13 @@ def test_an_answer_that_proves_nothing_is_never_an_end(
 
 
 @pytest.mark.parametrize("operation", AFTERWARDS)
-def test_the_rules_of_the_plan_were_made_for_creates(operation: Operation) -> None:
+def test_the_rules_of_the_plan_apply_only_to_creates(operation: Operation) -> None:
     rules = [Rule(verdict=Verdict.RETRY, status=503)]
     assert judge_request(refused(503), rules).verdict is Verdict.RETRY
     assert judge_request(refused(503), rules, operation).verdict is Verdict.UNKNOWN
 
 
-def test_what_is_in_the_way_of_a_restore_may_be_an_earlier_one_of_ours() -> None:
+def test_a_restore_may_be_blocked_by_an_earlier_one_of_ours() -> None:
     busy = refused(400, "VolumeBackup.0012")
     assert judge_request(busy, operation=RESTORE).conflict
     assert not judge_request(busy, operation=PRUNE).conflict
@@ -105,7 +105,7 @@ def test_what_is_in_the_way_of_a_restore_may_be_an_earlier_one_of_ours() -> None
 
 
 @pytest.mark.parametrize("code", [None, "VolumeBackup.0017", "VolumeBackup.0027", "VolumeBackup.1"])
-def test_the_bad_end_of_a_backup_is_what_it_was(code: str | None) -> None:
+def test_a_failed_backup_is_judged_by_its_cloud_job(code: str | None) -> None:
     assert judge_end(code) == judge_cloud_job(code)
 
 
@@ -116,7 +116,7 @@ def test_a_restore_that_failed_but_may_have_done_its_work_is_not_repeated(code: 
 
 
 @pytest.mark.parametrize("code", sorted(set(OURS) - {"never-begun"}))
-def test_an_end_that_we_found_ourselves_is_final(code: str) -> None:
+def test_an_end_with_a_code_of_ours_is_final(code: str) -> None:
     assert judge_end(code, operation=RESTORE).verdict is Verdict.FAIL
     assert judge_end(code, operation=PRUNE).meaning == OURS[code]
 

@@ -69,7 +69,7 @@ def test_the_gateway_means_the_same_in_either_spelling(alias: str) -> None:
     assert (one.verdict, one.meaning) == (other.verdict, other.meaning)
 
 
-# A code beside a 4xx ----------------------------------------------------------------------------
+# A code with a 4xx ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fact", CREATES, ids=lambda fact: fact.code)
@@ -81,7 +81,7 @@ def test_a_refusal_means_what_its_code_says_whatever_its_status(fact: Fact, list
     assert judgement.meaning == fact.meaning
 
 
-def test_a_failed_query_is_no_reason_to_believe_anything_about_a_create() -> None:
+def test_a_code_of_failed_queries_proves_nothing_about_a_create() -> None:
     assert judge(Answer(status=404, code="common.0011")).verdict is Verdict.FAIL
     assert judge(Answer(status=400, code="common.0011")).verdict is Verdict.FAIL
 
@@ -97,11 +97,11 @@ def test_an_unavailable_service_counts_for_the_breaker_even_as_a_400() -> None:
     assert not judge(Answer(status=400, code="VolumeBackup.0014")).outage
 
 
-def test_a_key_that_cannot_be_had_stops_the_run_the_second_time() -> None:
+def test_a_key_that_cannot_be_obtained_stops_the_run_the_second_time() -> None:
     assert judge(Answer(status=400, code="VolumeBackup.0009")).stop_after == 2
 
 
-def test_a_429_is_a_throttle_whatever_code_it_bears() -> None:
+def test_a_429_is_a_throttle_whatever_its_code() -> None:
     for code in (None, "APIG.0308", "VolumeBackup.0040", "never.seen"):
         assert judge(Answer(status=429, code=code)).verdict is Verdict.THROTTLE
 
@@ -164,7 +164,9 @@ def test_a_refusal_that_is_no_json_did_not_come_from_the_service(status: int) ->
 def test_no_code_makes_a_failing_server_believable(status: int | None, code: str) -> None:
     judgement = judge(Answer(status=status, code=code))
     if status == 503 and table()[code].verdict is Verdict.THROTTLE:
-        assert judgement.verdict is Verdict.THROTTLE  # a gateway that limits has passed on nothing
+        assert (
+            judgement.verdict is Verdict.THROTTLE
+        )  # a rate-limiting gateway has forwarded nothing
         return
     assert judgement.verdict is Verdict.UNKNOWN
     assert judgement.outage
@@ -178,7 +180,7 @@ def test_an_unreadable_2xx_is_unknown_whatever_its_code_and_no_outage(code: str)
 
 
 @pytest.mark.parametrize("status", [s for s in range(300, 500) if s != 408] + [501])
-def test_a_code_never_seen_leaves_the_word_to_the_status(status: int) -> None:
+def test_with_an_unknown_code_the_status_decides(status: int) -> None:
     assert (
         judge(Answer(status=status, code="Never.Seen")).verdict
         is judge(Answer(status=status)).verdict
@@ -234,7 +236,7 @@ def test_no_rule_takes_away_the_repeat_after_a_refused_token() -> None:
     assert judge(Answer(status=401), [rule]).verdict is Verdict.REAUTH
 
 
-def test_a_rule_about_codes_does_not_speak_of_answers_without_one() -> None:
+def test_a_rule_with_a_code_does_not_match_answers_without_one() -> None:
     rule = Rule(code="*", verdict=Verdict.RETRY)
     for status in (None, 200, 503):
         assert judge(Answer(status=status), [rule]).verdict is Verdict.UNKNOWN
@@ -269,7 +271,7 @@ def test_a_failed_cloud_job_means_what_its_code_says(code: str | None, verdict: 
     assert judge_cloud_job(code).verdict == verdict
 
 
-def test_rules_about_a_code_alone_speak_of_cloud_jobs_too() -> None:
+def test_rules_with_only_a_code_apply_to_cloud_jobs_too() -> None:
     plan = [
         Rule(status=400, code="VolumeBackup.0017", verdict=Verdict.STOP),
         Rule(code="VolumeBackup.0017", verdict=Verdict.FAIL),
@@ -303,7 +305,7 @@ def test_every_code_has_words_and_only_those_never_seen_are_undocumented() -> No
     assert documented(None, 503)
 
 
-# Anything ---------------------------------------------------------------------------------------
+# Any answer -------------------------------------------------------------------------------------
 
 
 @given(answers)
@@ -330,13 +332,13 @@ def test_accepted_means_a_readable_2xx_that_names_what_it_made(
 
 
 @given(answers, rules)
-def test_only_a_rule_that_fits_changes_a_verdict(answer: Answer, plan: list[Rule]) -> None:
+def test_only_a_matching_rule_changes_a_verdict(answer: Answer, plan: list[Rule]) -> None:
     verdict = judge(answer, plan).verdict
     assert verdict in {judge(answer).verdict, *(rule.verdict for rule in plan)}
 
 
 @given(codes, rules)
-def test_judging_a_cloud_job_never_raises_nor_asks_for_what_it_cannot_have(
+def test_judging_a_cloud_job_never_raises_and_gives_only_possible_verdicts(
     code: str | None, plan: list[Rule]
 ) -> None:
     judgement = judge_cloud_job(code, plan)

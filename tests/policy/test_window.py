@@ -1,4 +1,4 @@
-"""The window's arithmetic compared with an oracle that checks every minute."""
+"""The window's arithmetic against an oracle that checks every minute."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ moments = st.one_of(
 
 
 def shows(window: Window, at: float) -> bool:
-    """Whether the zone's clocks show a time of the window: said the long way."""
+    """Whether the local time is inside the window, computed the long way."""
     clock = datetime.fromtimestamp(at, ZoneInfo(window.timezone)).strftime("%H:%M")
     first, end = (f"{m // 60:02d}:{m % 60:02d}" for m in (window.opens, window.closes))
     return first <= clock < end if first < end else not end <= clock < first
@@ -77,7 +77,7 @@ def test_it_changes_at_the_first_minute_at_which_an_oracle_sees_it_changed(
 
 
 @given(windows, moments)
-def test_an_opening_is_never_further_than_two_days_away(window: Window, at: float) -> None:
+def test_the_window_opens_within_two_days(window: Window, at: float) -> None:
     assert at < changes_at(window, at) <= at + timedelta(days=2).total_seconds()
 
 
@@ -122,6 +122,6 @@ def test_the_very_second_of_opening_is_open_and_that_of_closing_is_not() -> None
     ("at", "words"),
     [(utc(2026, 11, 26, 21), "Thu 26 Nov 22:00 CET"), (BERLIN_BACK - 60, "Sun 25 Oct 02:59 CEST")],
 )
-def test_it_is_told_as_the_clocks_show_it(at: float, words: str) -> None:
+def test_a_time_is_formatted_as_local_time(at: float, words: str) -> None:
     assert local_time(BERLIN, at) == words
     assert str(BERLIN) == "22:00-06:00 Europe/Berlin"

@@ -1,4 +1,4 @@
-"""What can go wrong in a night, drawn from its seed."""
+"""The faults of a night, drawn from its seed."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ READ_FAULTS: tuple[dict[str, Any], ...] = (
 
 
 def stormy(seed: int) -> Night:
-    """A night in which anything may go wrong, any number of times, kills included."""
+    """A night in which anything may go wrong, any number of times, including kills."""
     random = Random(f"weather {seed}")
     night = Night(
         seed=seed,
@@ -102,12 +102,12 @@ def stormy(seed: int) -> Night:
 
 
 BY = (-2 * 86400.0, -86400.0, -3600.0, -90.0, -7.0, 7.0, 90.0, 3600.0, 86400.0, 2 * 86400.0)
-"""Seconds by which clocks are set: seconds to days, both ways."""
+"""Seconds by which clocks are set: from seconds to days, both ways."""
 
 
 def unsteady(night: Night, *, cloud: bool = True) -> Night:
-    """The same night with clocks that nobody can rely on: the machine's is set, several times, the
-    cloud's too, and the machine sleeps."""
+    """The same night with unreliable clocks: the machine's clock is set several times, the cloud's
+    too, and the machine sleeps."""
     random = Random(f"clocks {night.seed}")
     events = tuple(
         (random.uniform(0.0, 600.0), random.choice(("set", "set", "sleep")), random.choice(BY))
@@ -131,11 +131,11 @@ FATES = (
     {"do": Do.STATUS, "status": 400, "code": "VolumeBackup.0040"},
     {"do": Do.FAIL, "code": "VolumeBackup.0064"},
 )
-"""What may happen to every create of a volume, so that it can never be backed up."""
+"""What may happen to every create of a volume that can never be backed up."""
 
 
 def fated(seed: int) -> tuple[Night, frozenset[str]]:
-    """A night in which a few volumes, often the first of the plan, can never be backed up; and
+    """A night in which a few volumes, often the first of the plan, can never be backed up; returns
     which."""
     random = Random(f"fates {seed}")
     volumes, bad = random.randint(10, 60), random.randint(1, 9)

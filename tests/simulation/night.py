@@ -1,8 +1,8 @@
 """One simulated night: the real engine and the real cloud code against a simulated cloud.
 
-Everything follows from the seed: the fleet, the plan, what goes wrong, and where the engine is
-killed. Time is virtual, requests go through an in-memory transport, the store is the in-memory
-twin, which loses what a kill would lose.
+Everything follows from the seed: the fleet, the plan, the faults, and where the engine is killed.
+Time is virtual, requests go through an in-memory transport, and the store is the in-memory one,
+which loses what a kill would lose.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ from vbsbatch.store.memory import MemoryJournal, MemoryStore
 
 RUN = "20260923-2200-test"
 PATIENT = Tuning(poll=7.0, heartbeat=60.0)
-"""Nights are long: looking at the commands twice a second would be most of the work."""
+"""Nights are long: checking the commands table twice a second would be most of the work."""
 
 
 LONGEST = 3 * 86400.0
-"""Seconds after which a life that has not ended never will."""
+"""Seconds after which an engine that has not ended never will."""
 
 
 class EngineKilled(BaseException):
@@ -82,7 +82,7 @@ POINTS = (
 
 @dataclass
 class Crasher:
-    """Kills one life of the engine when a labelled point is passed for the n-th time."""
+    """Kills an engine when it passes a labelled point for the n-th time."""
 
     journal: MemoryJournal
     random: Random
@@ -102,7 +102,7 @@ class Crasher:
 
 
 class MortalJournal:
-    """The journal, with places to die at."""
+    """The journal, with points where the engine can be killed."""
 
     def __init__(self, journal: MemoryJournal, crasher: Crasher) -> None:
         self._journal = journal
@@ -134,7 +134,7 @@ class MortalJournal:
 
 
 class MortalService:
-    """The cloud, with places to die at."""
+    """The cloud, with points where the engine can be killed."""
 
     def __init__(self, service: CloudService | BackupOperationAdapter, crasher: Crasher) -> None:
         self._service = service
@@ -172,7 +172,7 @@ class MortalService:
 
 @dataclass(kw_only=True)
 class Night:
-    """A plan, a cloud, and what became of them."""
+    """A plan, a cloud, and the result of the night."""
 
     seed: int = 1
     volumes: int = 20
@@ -181,26 +181,26 @@ class Night:
         default_factory=lambda: Settings(limits=Limits(rate=Rate(count=5), in_flight=10))
     )
     lives: int = 1
-    """How often the engine is started at most; all but the last life may be killed."""
+    """Maximum number of engine starts; all engines but the last may be killed."""
     stops: int = 0
-    """How often a stopped run is resumed by its operator beyond that."""
+    """How many more times the operator resumes a stopped run."""
     points: tuple[str, ...] = POINTS
     backup_name: str = "n-{no}-{run}"
     backup: BackupSettings = BackupSettings()
-    """What every create says beside volume and name."""
+    """What every create says besides volume and name."""
     operation: Operation = Operation.BACKUP
-    """What is done to each volume; restored and deleted are backups that are there before."""
+    """The operation on each volume; the backups to restore or delete exist before the night."""
     tuning: Tuning = PATIENT
     before: Callable[[Night], None] = lambda night: None
     """What to prepare in the cloud before the first life."""
     order: Callable[[int], dict[str, Any]] = lambda no: {}
-    """Group, zone, wave and the like of a job, by its number."""
+    """Group, zone, wave and similar fields of a job, by its number."""
     start: float = START
     clock_events: tuple[tuple[float, str, float], ...] = ()
-    """What happens to the machine's clocks: when, in seconds of the timers since the beginning;
-    `set` (the wall clock, by so many seconds) or `sleep` (the machine, for so many)."""
+    """Events of the machine's clocks: when, in seconds of the timers since the start; `set` (the
+    wall clock, by this many seconds) or `sleep` (the machine, for this many)."""
     waive: bool = True
-    """Whether the operator lets the next wave start when a gate holds it."""
+    """Whether the operator starts the next wave when a gate stays closed."""
 
     def __post_init__(self) -> None:
         self.random = Random(f"night {self.seed}")
@@ -244,7 +244,7 @@ class Night:
         )
 
     def run(self) -> Night:
-        """Live through it."""
+        """Play the night."""
         run_virtual(self._live, clock=self.clock)
         return self
 
@@ -262,7 +262,7 @@ class Night:
             raise failure
 
     async def _disturb(self) -> None:
-        """Let happen to the clocks what has to."""
+        """Apply the clock events that are due."""
         for at, what, seconds in sorted(self.clock_events):
             await anyio.sleep(max(0.0, at - self.clock.passed))
             if what == "set":
@@ -279,7 +279,7 @@ class Night:
         raise AssertionError(f"the last life did not end: {self.store.run(RUN).reason}")
 
     async def _one_life(self, point: str | None) -> bool:
-        """Drive the run until it ends (true), is stopped or killed (false)."""
+        """Drive the run until it ends (true), or is stopped or killed (false)."""
         self.clock.new_process()
         journal = self.store.journal(RUN)
         countdown = self.random.randint(1, 2 * self.volumes)
@@ -307,7 +307,7 @@ class Night:
         return ending.state is RunState.ENDED
 
     async def _drive(self, engine: Engine) -> EngineResult:
-        """Drive it, and let an operator look in now and then who waives what a gate holds."""
+        """Drive it, with an operator who checks now and then and opens closed gates."""
         async with anyio.create_task_group() as group:
             if self.settings.waves and self.waive:
                 group.start_soon(self._attend)
@@ -322,7 +322,7 @@ class Night:
                 self.store.ask(RUN, "unpause", {}, "operator")
 
     def service(self) -> CloudService:
-        """The real cloud room, wired to the simulated cloud."""
+        """The real cloud room, connected to the simulated cloud."""
         project = self.cloud.project.id
         root = "http://127.0.0.1"
         session = Session(
@@ -390,7 +390,7 @@ class Night:
 
 @contextmanager
 def mortal(crasher: Crasher) -> Iterator[None]:
-    """Swallow whatever the death of an engine looks like from outside, and nothing else."""
+    """Swallow the exceptions that the death of an engine causes, and nothing else."""
     try:
         yield
     except BaseException:
@@ -399,8 +399,9 @@ def mortal(crasher: Crasher) -> Iterator[None]:
 
 
 def check(night: Night) -> None:
-    """The promises, held against the cloud's own ledger."""
-    # A run may end before what it proved absent: only then does the ledger know that it never was.
+    """Check the promises against the cloud's own ledger."""
+    # A run may end while a backup that it proved absent is still hidden: only later does the ledger
+    # record that it never appeared.
     night.cloud.settle(night.clock.now() + 86400.0)
     nothing_lost(night)
     nothing_twice(night)
@@ -408,7 +409,7 @@ def check(night: Night) -> None:
 
 
 def nothing_lost(night: Night) -> None:
-    """Every volume ended; with exactly one live backup, or with a reason and none."""
+    """Every volume ended: with exactly one live backup, or with a reason and none."""
     live = night.cloud.live_backups()
     for job in night.jobs():
         backups = live.get(job.volume_id, [])
@@ -423,10 +424,10 @@ def nothing_lost(night: Night) -> None:
 
 
 def nothing_twice(night: Night) -> None:
-    """No create reached the cloud for a volume whose backup was in the making or made.
+    """No create reached the cloud for a volume whose backup was in progress or done.
 
-    But for one that no list ever showed: its cloud job failed too early. That one the cloud itself
-    must have refused, which is what the look before every new create relies on.
+    One exception: a backup that no list ever showed, because its cloud job failed too early. The
+    cloud itself must have refused that create; the check before every new create relies on it.
     """
     rows = sorted(night.cloud.ledger.rows, key=lambda row: row["at"])
     never_seen = {r["backup"] for r in rows if r["what"] == "ended" and r["status"] == "absent"}
@@ -443,11 +444,12 @@ def nothing_twice(night: Night) -> None:
 
 
 def never_over_the_limit(night: Night) -> None:
-    """Neither more creates in any window than the rate, nor more backups at once than the cap."""
+    """No window has more creates than the rate, and there are never more backups at once than the
+    cap."""
     limits = night.settings.limits
     peak = night.cloud.ledger.peak_creates(limits.rate.per)
     assert peak <= limits.rate.count, f"{peak} creates in {limits.rate.per} s"
-    # A backup that no list ever showed was proved absent, and its place given to another.
+    # A backup that no list ever showed was proved absent, and its slot given to another.
     at_once = peak = 0
     hidden = {r["backup"] for r in night.cloud.ledger.rows if r.get("status") == "absent"}
     for row in sorted(night.cloud.ledger.rows, key=lambda row: (row["at"], row["what"] != "ended")):

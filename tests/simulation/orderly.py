@@ -1,4 +1,4 @@
-"""Nights with waves, windows and caps, and what must hold by the cloud's own ledger."""
+"""Nights whose plan sets the order, and what must then hold, by the cloud's own ledger."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu")
 
 
 SLEEPS = (10.0, 600.0, 6 * 3600.0, 2 * 86400.0)
-"""Seconds for which the machine sleeps: a window may close and open meanwhile."""
+"""Seconds for which the machine sleeps: a window may close and open in that time."""
 
 
 def orderly(seed: int) -> Night:
@@ -81,7 +81,7 @@ def settings(random: Random) -> Settings:
 
 
 def check_order(night: Night) -> None:
-    """What waves, window, groups and caps promise."""
+    """Check what waves, window, groups and caps promise."""
     only_within_the_window(night)
     one_wave_after_the_other(night)
     limits = night.settings.limits
@@ -92,7 +92,7 @@ def check_order(night: Night) -> None:
 
 
 def only_within_the_window(night: Night) -> None:
-    """No create arrived while the clocks of the window's zone showed another time."""
+    """No create arrived while the local time was outside the window."""
     window = night.settings.window
     if window is None:
         return
@@ -104,7 +104,7 @@ def only_within_the_window(night: Night) -> None:
 
 
 def one_wave_after_the_other(night: Night) -> None:
-    """No job of a wave was sent before every job of the waves before had ended."""
+    """No job of a wave was sent before every job of the earlier waves had ended."""
     wave_of = {job.volume_id: job.wave for job in night.jobs()}
     began: dict[int, float] = {}
     for row in night.cloud.ledger.of("create"):
@@ -120,7 +120,7 @@ def one_wave_after_the_other(night: Night) -> None:
 def never_over_a_cap(
     night: Night, name_of: Callable[[Job], str | None], caps: dict[str, int]
 ) -> None:
-    """No group (zone) had more backups in the making than its cap; see `never_over_the_limit`."""
+    """No group (zone) had more backups in progress than its cap; see `never_over_the_limit`."""
     names: dict[str | None, str | None] = {job.volume_id: name_of(job) for job in night.jobs()}
     hidden = {r["backup"] for r in night.cloud.ledger.rows if r.get("status") == "absent"}
     now: Counter[str] = Counter()

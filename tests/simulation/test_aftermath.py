@@ -26,7 +26,7 @@ def a_night(operation: Operation, **changes: Any) -> Night:
 
 
 def stormy(operation: Operation, seed: int) -> Night:
-    """A night in which anything may go wrong with the requests, and with what is read."""
+    """A night in which anything may go wrong with the requests and with the reads."""
     random = Random(f"aftermath {seed}")
     drawn = [
         Fault(on=WHERE[operation], share=random.choice((0.05, 0.3)), **fault)
@@ -81,7 +81,8 @@ def check_restores(night: Night) -> None:
 
 
 def check_deletions(night: Night) -> None:
-    """Exactly what the jobs name is gone, and what a job could not delete is still there."""
+    """Exactly the backups that the jobs name are gone, and those that a job could not delete
+    remain."""
     now = night.clock.now() + 86400.0
     ours = {job.settings.source_backup_id: job for job in night.jobs()}
     for backup_id, backup in night.cloud.project.backups.items():
@@ -147,7 +148,7 @@ def test_a_restore_whose_answer_was_lost_is_found_and_not_sent_again(services: S
     assert night.cloud.ledger.calls["restore"] == 20
 
 
-def test_a_restore_that_ended_unseen_is_recognised_by_its_timestamps() -> None:
+def test_a_restore_that_ended_before_any_sweep_is_recognised_by_its_traces() -> None:
     lost = Fault(on=Kind.RESTORE, do=Do.DROP_AFTER)
     night = a_night(
         Operation.RESTORE,
@@ -173,7 +174,7 @@ def test_a_lost_restore_that_cannot_be_proved_is_uncertain() -> None:
 
 
 @pytest.mark.parametrize("services", [Services.VBS, Services.CINDER])
-def test_a_restore_that_leaves_its_volume_in_error_fails_and_is_not_repeated(
+def test_a_restore_that_leaves_its_volume_in_error_is_reported_and_not_repeated(
     services: Services,
 ) -> None:
     fails = Fault(on=Kind.RESTORE, do=Do.FAIL, code="VolumeBackup.0022", share=0.4)
@@ -188,7 +189,7 @@ def test_a_restore_that_leaves_its_volume_in_error_fails_and_is_not_repeated(
     assert night.cloud.ledger.calls["restore"] == 20
 
 
-def test_a_failed_restore_with_a_usable_volume_is_repeated() -> None:
+def test_a_restore_that_failed_and_left_its_volume_usable_is_repeated() -> None:
     fails = Fault(on=Kind.RESTORE, do=Do.FAIL, code="VolumeBackup.0022", share=0.4)
     night = a_night(
         Operation.RESTORE,
@@ -216,7 +217,7 @@ def test_a_target_in_use_is_tried_for_a_while_and_then_fails() -> None:
     assert night.jobs()[0].code == "VolumeBackup.0012"
 
 
-def test_a_renamed_or_replaced_backup_is_never_deleted() -> None:
+def test_a_backup_that_was_renamed_or_replaces_ours_is_never_deleted() -> None:
     def rename(night: Night) -> None:
         backup_id = night.jobs()[3].settings.source_backup_id
         night.cloud.project.backups[backup_id or ""].name = "keep-me"
@@ -241,7 +242,7 @@ def test_a_backup_with_dependent_increments_is_kept_with_a_reason() -> None:
     assert night.jobs()[5].code == "dependants"
 
 
-def test_a_missing_backup_counts_as_deleted() -> None:
+def test_a_backup_that_is_already_gone_counts_as_deleted() -> None:
     def delete(night: Night) -> None:
         for job in night.jobs()[:5]:
             night.cloud.project.backups[job.settings.source_backup_id or ""].gone_at = 0.0
@@ -253,9 +254,7 @@ def test_a_missing_backup_counts_as_deleted() -> None:
 
 @BOTH
 @pytest.mark.parametrize("services", [Services.VBS, Services.CINDER])
-def test_hundreds_of_restores_or_deletions_take_few_calls(
-    operation: Operation, services: Services
-) -> None:
+def test_hundreds_of_jobs_take_few_calls(operation: Operation, services: Services) -> None:
     night = a_night(
         operation,
         volumes=300,
@@ -267,7 +266,7 @@ def test_hundreds_of_restores_or_deletions_take_few_calls(
 
 
 def meddled_with(night: Night) -> None:
-    """Others use the same backups and volumes all night: now and then, with some request."""
+    """Other users work on the same backups and volumes all night, with an occasional request."""
     cloud, random = night.cloud, Random(f"others {night.seed}")
     handle = cloud.handle
 
@@ -286,7 +285,7 @@ def meddled_with(night: Night) -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_changes_by_others_cause_no_second_restore_and_no_false_success(
+def test_interference_causes_no_second_restore_and_no_false_success(
     seed: int,
 ) -> None:
     lost = [

@@ -1,4 +1,4 @@
-"""Nights on plain OpenStack: what only Cinder does."""
+"""Nights on plain OpenStack: behaviour that only Cinder has."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def on_cinder(*faults: Fault, **changes: Any) -> Scenario:
     return replace(CINDER, faults=faults, **changes)
 
 
-def test_no_volume_is_backed_up_twice_if_every_answer_is_lost_and_none_refused() -> None:
+def test_no_volume_is_backed_up_twice_even_if_every_answer_is_lost_and_nothing_is_refused() -> None:
     lost = Fault(on=Kind.CREATE, do=Do.DROP_AFTER)
     night = Night(volumes=30, scenario=on_cinder(lost, busy_after=86400.0), lives=4).run()
     check(night)
@@ -46,7 +46,7 @@ def test_a_volume_with_a_foreign_backup_in_progress_waits_at_no_cost() -> None:
     assert waited.attempts > 5
 
 
-def test_errored_backups_are_deleted_and_made_again() -> None:
+def test_backups_that_end_in_error_are_deleted_and_made_again() -> None:
     night = Night(
         volumes=40,
         scenario=on_cinder(backups=BackupScript(fail=0.4, fail_code="the disk is gone")),
@@ -84,7 +84,8 @@ def test_a_used_up_quota_stops_the_run_at_once_despite_retry_after() -> None:
 
 
 def test_an_hour_without_a_backup_service_costs_no_attempt_and_no_volume() -> None:
-    """The API accepts, no service is found, the backup ends in `error` and cannot be deleted."""
+    """The API accepts the create, no backup service is found, and the backup ends in `error` and
+    cannot be deleted."""
     failing = Fault(on=Kind.CREATE, do=Do.FAIL, code=NO_SERVICE, between=(6.0, HOUR))
     gone = "Service cinder-backup could not be found."
     half = (6.0, HOUR / 2)

@@ -1,7 +1,7 @@
 """Thousands of simulated nights: whatever goes wrong, the promises hold.
 
-`make sim SEEDS=10000` for more. A seed that fails is in the test's name:
-`pytest tests/simulation -k 'stormy and 4711'` with SEEDS above it replays the very same night.
+`make sim SEEDS=10000` for more. The name of a failing test contains its seed: `pytest
+tests/simulation -k 'stormy and 4711'` with SEEDS above it replays the very same night.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .night import PATIENT, POINTS, Night, check, with_settings
 SEEDS = int(os.environ.get("VBSBATCH_SEEDS", "300"))
 HOUR = 3600.0
 BLIND_CINDER = Scenario(services=Services.CINDER, busy_after=86400.0)
-"""A Cinder that takes a second create of a busy volume: only our own guard prevents it."""
+"""A Cinder that accepts a second create for a busy volume: only our own guard prevents it."""
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
@@ -73,7 +73,7 @@ def test_a_two_hour_outage_costs_no_job_and_no_attempt(
     assert night.clock.passed < 3 * HOUR
 
 
-def test_volumes_that_can_never_be_created_fail_while_others_continue() -> None:
+def test_volumes_that_can_never_be_created_fail_while_the_others_continue() -> None:
     night = Night(volumes=60)
     broken = frozenset(job.volume_id for job in night.jobs()[:4] + night.jobs()[-4:])
     fault = Fault(on=Kind.CREATE, do=Do.STATUS, status=500, volumes=broken)
@@ -85,7 +85,9 @@ def test_volumes_that_can_never_be_created_fail_while_others_continue() -> None:
 
 
 @pytest.mark.parametrize(("volumes", "bad"), [(20, 5), (60, 8), (100, 30)])
-def test_impossible_volumes_at_the_head_of_the_plan_block_no_others(volumes: int, bad: int) -> None:
+def test_volumes_at_the_head_of_the_plan_that_can_never_be_created_delay_no_other(
+    volumes: int, bad: int
+) -> None:
     broken = frozenset(job.volume_id for job in Night(volumes=volumes).jobs()[:bad])
     fault = Fault(on=Kind.CREATE, do=Do.STATUS, status=503, volumes=broken)
     quick = {"attempts": 3, "settle": 1.0, "base": 0.2}
@@ -98,7 +100,7 @@ def test_impossible_volumes_at_the_head_of_the_plan_block_no_others(volumes: int
 
 
 @pytest.mark.parametrize("seed", range(max(1, SEEDS // 6)))
-def test_volumes_that_can_never_be_backed_up_fail_and_block_no_others(seed: int) -> None:
+def test_volumes_that_can_never_be_backed_up_fail_and_delay_no_other(seed: int) -> None:
     night, doomed = fated(seed)
     check(night.run())
     assert {job.volume_id for job in night.jobs() if job.state is JobState.FAILED} == doomed
@@ -169,7 +171,7 @@ def test_a_used_up_quota_stops_the_run_and_more_quota_lets_it_finish() -> None:
     assert night.states() == {JobState.SUCCEEDED: 30}
 
 
-def test_failed_backups_are_made_again_after_their_errored_backup_was_deleted() -> None:
+def test_failed_cloud_jobs_are_retried_after_their_errored_backup_was_deleted() -> None:
     night = Night(
         volumes=40,
         scenario=Scenario(backups=BackupScript(fail=0.3, fail_early=0.2)),
@@ -193,7 +195,7 @@ def test_errored_backups_are_kept_on_request() -> None:
     assert not night.cloud.ledger.of("delete")
 
 
-def test_jobs_that_wait_at_the_deadline_fail_as_deadline() -> None:
+def test_jobs_that_still_wait_at_the_deadline_fail_as_deadline() -> None:
     night = Night(
         volumes=100,
         scenario=Scenario(backups=BackupScript(duration=(500.0, 600.0))),
@@ -253,7 +255,7 @@ def test_the_rate_is_used_and_never_exceeded(rate: Rate) -> None:
 
 
 def passed(seed: int, *, disturbed: bool) -> tuple[float, Night]:
-    """How long a night takes, on the timers, in which no request fails."""
+    """How long a night without failing requests takes, by the timers."""
     random = Random(f"calm {seed}")
     night = Night(
         seed=seed,
@@ -269,10 +271,10 @@ def passed(seed: int, *, disturbed: bool) -> tuple[float, Night]:
 
 
 @pytest.mark.parametrize("seed", range(max(4, SEEDS // 10)))
-def test_set_clocks_lengthen_a_night_by_one_settle_and_one_look_per_resume(
+def test_setting_clocks_lengthens_a_night_by_at_most_a_settle_and_a_sweep_for_each_resume(
     seed: int,
 ) -> None:
-    """A suspend counts beside its own length: the timers do not see it."""
+    """A suspend counts in addition to its own length: the timers do not see it."""
     calm, _ = passed(seed, disturbed=False)
     disturbed, night = passed(seed, disturbed=True)
     looks = PATIENT.stale + PATIENT.poll

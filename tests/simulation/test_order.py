@@ -1,4 +1,4 @@
-"""Nights with waves, windows, groups and caps: their promises hold under any faults.
+"""Nights under plans with waves, windows, groups and caps: their promises hold whatever goes wrong.
 
 `make sim SEEDS=10000` for more; see `test_nights.py` for how to replay one.
 """
@@ -83,8 +83,8 @@ def test_a_failed_canary_wave_stops_the_next_wave() -> None:
 def test_the_volumes_of_a_server_are_submitted_minutes_apart_not_hours() -> None:
     """A fleet whose plan lists the servers' first disks first, then the second ones, and so on.
 
-    With groups (as ranks, which the plan gives) a server's four creates come one after the other;
-    by plan order alone they would be hours apart.
+    With groups (as ranks, which the plan gives) a server's four creates follow one another; by plan
+    order alone they would be hours apart.
     """
 
     def spread(grouped: bool) -> float:

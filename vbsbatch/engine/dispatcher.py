@@ -41,12 +41,7 @@ SIGNED_IN_FOR = 1.0
 class Dispatcher:
     """Keeps the plan's `connections` workers sending while jobs are due and the limits allow it."""
 
-    def __init__(
-        self,
-        work: RunContext,
-        *,
-        limiter: CreateLimiter,
-    ) -> None:
+    def __init__(self, work: RunContext, *, limiter: CreateLimiter) -> None:
         self.limiter = limiter
         self.hours = Hours(work.settings.window)
         self.claimer = Claimer(

@@ -15,6 +15,7 @@ from vbsbatch.engine.outcome import Outcome, of_absence, of_refusal
 from vbsbatch.engine.poll_schedule import PollSchedule
 from vbsbatch.engine.reconcile import (
     CLOCKS_DIFFER,
+    IN_ERROR,
     Observations,
     Observed,
     already_errored,
@@ -37,8 +38,6 @@ from vbsbatch.model import (
     plain_id,
 )
 from vbsbatch.policy import OURS, Judgement, failure_code, judge_end
-
-_FAILED = frozenset({"error", "error_deleting"})
 
 
 class JobUpdater:
@@ -366,7 +365,7 @@ def objection(job: Job, backup: Backup, clock_ahead: float) -> str | None:
     Only the cloud knows whether a backup failed. Missing fields are no objection, as long as the
     name or the volume is there.
     """
-    if backup.status not in _FAILED:
+    if backup.status not in IN_ERROR:
         return f"its status is {backup.status or 'unknown'}, not error"
     volume = None if backup.volume_id is None else plain_id(backup.volume_id)
     if volume not in (None, plain_id(job.volume_id)):

@@ -26,6 +26,10 @@ SORTED = 10
 ERRORED = frozenset({"error", "deleting", "error_deleting", "deleted"})
 """Statuses of a backup that will never be available."""
 
+IN_ERROR = frozenset({"error", "error_deleting"})
+"""Statuses of a failed backup that cannot be restored from but still counts against its volume's
+20."""
+
 AVAILABLE = frozenset({"available", "restoring", "error_restoring"})
 """Statuses of a backup that was completed; a restore from it does not change that."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from vbsbatch.engine.reconcile import AVAILABLE, ERRORED, SLACK
+from vbsbatch.engine.reconcile import AVAILABLE, ERRORED, IN_ERROR, SLACK
 from vbsbatch.model import (
     OPEN_STATES,
     Backup,
@@ -18,10 +18,6 @@ from vbsbatch.model import (
     as_wall,
     plain_id,
 )
-
-IN_ERROR = frozenset({"error", "error_deleting"})
-"""Statuses of a failed backup that cannot be restored from but still counts against its volume's
-20."""
 
 
 class DiscrepancyKind(StrEnum):

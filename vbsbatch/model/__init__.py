@@ -57,7 +57,7 @@ from vbsbatch.model.settings import (
     Wave,
     Window,
 )
-from vbsbatch.model.spelling import did_you_mean, near_path, nearest, some_of
+from vbsbatch.model.spelling import did_you_mean, near_path, some_of
 from vbsbatch.model.states import (
     ENDED_STATES,
     MOVES,
@@ -68,7 +68,7 @@ from vbsbatch.model.states import (
     Verdict,
     check_move,
 )
-from vbsbatch.model.throttling import BLOCKED, TOO_FAST, is_too_fast, names_quota, names_rate
+from vbsbatch.model.throttling import BLOCKED, is_too_fast, names_quota
 
 __all__ = [
     "AT_ONCE",
@@ -80,7 +80,6 @@ __all__ = [
     "NEVER",
     "NO_PARENT",
     "OPEN_STATES",
-    "TOO_FAST",
     "WITHDRAWN",
     "Answer",
     "Attempt",
@@ -127,9 +126,7 @@ __all__ = [
     "is_too_fast",
     "left_open",
     "names_quota",
-    "names_rate",
     "near_path",
-    "nearest",
     "on_cloud_clock",
     "plain_id",
     "renewed",

@@ -93,10 +93,10 @@ def on_cloud_clock(
     return (min(found), max(found)) if found else None
 
 
-def as_wall(at: Elapsed, step: float = 0.0) -> Wall:
-    """Return the wall time of a moment of an engine, for people to read.
+def as_wall(at: Elapsed) -> Wall:
+    """Return a moment of an engine as wall time, for people to read.
 
-    `step` is the seconds by which the machine's clock was set since that engine began
-    (`Run.clock_step`).
+    Correct while the machine's clock has not been set since that engine began; what the store reads
+    for other processes is corrected by `Run.clock_step` already.
     """
-    return Wall(float(at) + step)
+    return Wall(float(at))

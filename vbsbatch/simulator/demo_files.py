@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from vbsbatch.simulator.samples import sample_volumes
+from vbsbatch.simulator.project_state import sample_volumes
 from vbsbatch.simulator.scenario import Services
 from vbsbatch.simulator.services import offered
 

@@ -1,4 +1,4 @@
-"""How the tracker handles lists and queries: failures, pages, budgets."""
+"""How the poller handles lists and queries: failing, paged, few."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_failed_list_proves_nothing() -> None:
     assert len(stage.cloud.asked("backups")) < 60
 
 
-def test_after_an_outage_a_delayed_backup_has_the_settle_time_to_appear() -> None:
+def test_after_an_outage_of_the_list_the_settle_time_restarts() -> None:
     stage = EngineHarness(1)
     settle = stage.store.run(stage.run_id).settings.retry.settle
     stage.cloud.script[1].append(lambda job: stage.cloud.lose(job, visible_at=float("inf")))
@@ -69,7 +69,7 @@ def test_a_list_without_an_end_is_an_outage_and_no_proof() -> None:
     assert len(stage.sent()) == 1
 
 
-def test_lists_that_fail_half_the_time_still_settle_an_unknown_job() -> None:
+def test_lists_that_fail_every_other_time_do_not_keep_a_job_unknown_forever() -> None:
     stage = EngineHarness(1)
     stage.cloud.script[1].append(Answer(message="the connection was reset"))
     turns = cycle([CloudUnavailable("503: no"), None])
@@ -82,7 +82,8 @@ def test_lists_that_fail_half_the_time_still_settle_an_unknown_job() -> None:
 
 
 def test_a_page_that_fails_does_not_cost_the_pages_before_it() -> None:
-    """A look of 40 pages was begun anew whenever one failed: hardly any came to its end."""
+    """A regression: a sweep of 40 pages was restarted whenever one page failed, so that few ever
+    finished."""
     stage = EngineHarness(40, settings(limits={"rate": Rate(count=40), "in_flight": 40}))
     stage.cloud.page_size = 1
     turns = cycle([None] * 7 + [CloudUnavailable("502: no")])
@@ -99,7 +100,7 @@ def test_a_second_page_that_fails_proves_nothing_either() -> None:
     failing(stage, "backups", until=600.0, what={"1"})
 
     async def others() -> None:
-        # Somebody else's backups push ours to a later page.
+        # Other backups push ours to a later page.
         while True:
             await anyio.sleep(1.0)
             foreign = Job(no=9, volume_id="other", volume_name="x", backup_name="foreign")
@@ -151,7 +152,7 @@ def test_retry_after_is_honoured_by_reads() -> None:
 
 
 @pytest.mark.parametrize("stuck", [1, 3, 5])
-def test_a_query_that_always_fails_blocks_no_other_job(stuck: int) -> None:
+def test_a_query_that_always_fails_delays_no_other_job(stuck: int) -> None:
     stage = EngineHarness(10, settings(limits={"rate": Rate(count=50), "in_flight": 10}))
     for no in range(1, stuck + 1):
         stage.cloud.script[no].append(accepting(stage, **FAILS))
@@ -172,7 +173,7 @@ def test_a_query_that_always_fails_blocks_no_other_job(stuck: int) -> None:
     assert stage.states() == [JobState.SUCCEEDED] * 10
 
 
-def test_hidden_jobs_whose_query_always_fails_block_no_other_either() -> None:
+def test_hidden_jobs_whose_query_always_fails_delay_no_other_either() -> None:
     stage = EngineHarness(8, settings(limits={"rate": Rate(count=50), "in_flight": 10}))
     for no in range(1, 9):
         stage.cloud.script[no].append(accepting(stage, visible_at=HIDDEN))
@@ -194,7 +195,7 @@ def test_hidden_jobs_whose_query_always_fails_block_no_other_either() -> None:
 
 
 def older(stage: EngineHarness, number: int, age: float = 86400.0) -> None:
-    """Fill the list with backups of the days before."""
+    """Fill the list with backups of earlier days."""
     for n in range(number):
         stage.cloud.made[f"old-{n}"] = Made(
             id=f"old-{n}",
@@ -207,7 +208,7 @@ def older(stage: EngineHarness, number: int, age: float = 86400.0) -> None:
         )
 
 
-def test_a_look_stops_at_the_first_page_that_reaches_back_before_the_run() -> None:
+def test_a_sweep_stops_at_the_first_page_that_reaches_back_before_the_run() -> None:
     stage = EngineHarness(5)
     older(stage, 100)
     stage.cloud.page_size = 10
@@ -216,7 +217,7 @@ def test_a_look_stops_at_the_first_page_that_reaches_back_before_the_run() -> No
     assert {what for _, what in stage.cloud.asked("backups")} == {None}
 
 
-def test_an_unknown_job_is_absent_only_after_the_pages_that_could_hold_it() -> None:
+def test_an_unknown_job_is_absent_only_after_the_pages_that_could_contain_it() -> None:
     stage = EngineHarness(25, settings(limits={"rate": Rate(count=50), "in_flight": 30}))
     stage.cloud.page_size = 10
     stage.cloud.duration = 300.0
@@ -226,7 +227,7 @@ def test_an_unknown_job_is_absent_only_after_the_pages_that_could_hold_it() -> N
     assert len(stage.sent(1)) == 1
 
 
-def test_a_few_backups_beyond_the_first_page_are_queried_one_by_one() -> None:
+def test_a_few_stragglers_beyond_the_first_page_are_queried_one_by_one() -> None:
     stage = EngineHarness(3, settings(limits={"rate": Rate(count=50)}))
     stage.cloud.page_size = 10
     stage.cloud.duration = 600.0
@@ -255,7 +256,7 @@ def test_reads_have_a_budget_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
-def test_a_server_whose_clock_differs_is_understood(ahead: float) -> None:
+def test_a_server_clock_that_differs_is_corrected(ahead: float) -> None:
     stage = EngineHarness(4, settings(names_unique=False))
     stage.cloud.clock_ahead = ahead
     stage.cloud.page_size = 2
@@ -268,7 +269,7 @@ def test_a_server_whose_clock_differs_is_understood(ahead: float) -> None:
     assert len(stage.cloud.made) == 34
 
 
-def test_a_reused_name_without_a_reported_age_fails_as_uncertain() -> None:
+def test_a_name_of_an_older_backup_of_unknown_age_fails_as_uncertain() -> None:
     stage = EngineHarness(1, settings(names_unique=False))
     made = stage.cloud.make(stage.job(), ready_at=0.0)
     tell_all = stage.cloud._as_listed
