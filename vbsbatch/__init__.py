@@ -1,6 +1,6 @@
 """Bulk cloud-disk backups: resumable, rate-limited, nothing submitted twice, nothing lost.
 
-What stands here is the public API (docs/api.md)::
+This is the public API (docs/api.md)::
 
     plan = vbsbatch.load_plan("nightly.yaml")
     result = await vbsbatch.run(plan, store="runs.db", cloud="otc")

@@ -50,22 +50,23 @@ class RunResult:
     """Every job that ended without a backup: failed or cancelled."""
 
 
-def outcome(counts: Mapping[JobState, int]) -> int:
-    """The exit code of a run whose jobs have all ended."""
-    return FAILED if any(counts.get(state) for state in _WITHOUT_BACKUP) else SUCCEEDED
+def exit_code(state: RunState, counts: Mapping[JobState, int]) -> int:
+    """The exit code of a run that its engine has left."""
+    if state is not RunState.ENDED:
+        return STOPPED
+    return FAILED if any(counts.get(each) for each in _WITHOUT_BACKUP) else SUCCEEDED
 
 
 def result_of(store: RunStore, run_id: str) -> RunResult:
     """Read the run's result from the store."""
     run = store.run(run_id)
     counts = store.counts(run.id)
-    ended = run.state is RunState.ENDED
     return RunResult(
         run_id=run.id,
         state=run.state,
-        reason=None if ended else run.reason,
+        reason=None if run.state is RunState.ENDED else run.reason,
         counts=counts,
-        exit_code=outcome(counts) if ended else STOPPED,
+        exit_code=exit_code(run.state, counts),
         failed=tuple(store.jobs(run.id, states=_WITHOUT_BACKUP)),
     )
 
@@ -176,7 +177,7 @@ async def _drive(
         stopping.begin(engine)
         observers(RunStarted(run=run, live=engine))
         result = await _beside(observers, engine)
-    code = STOPPED if result.state is RunState.STOPPED else outcome(result.counts)
+    code = exit_code(result.state, result.counts)
     observers(RunEnded(run=store.run(run.id), counts=result.counts, exit_code=code))
     return result
 

@@ -1,4 +1,4 @@
-"""Creating, resuming and retrying runs that make backups."""
+"""Creates, resumes and retries runs that make backups."""
 
 from __future__ import annotations
 

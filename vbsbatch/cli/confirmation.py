@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vbsbatch.api.backup_operations import backup_id, create_operation_run
-from vbsbatch.api.sessions import choice_for_run
 from vbsbatch.cli import fit, mention, remark, say
-from vbsbatch.cli.run_driver import carry_out
 from vbsbatch.errors import UsageError
 from vbsbatch.inventory.plan_writer import counted
 from vbsbatch.report.text import clean, moment
@@ -38,6 +35,9 @@ def carry_out_request(
     store: RunStore, request: OperationRequest, freeze: Prepare, how: DrivingOptions, style: str
 ) -> int:
     """Sign in to the cloud of the source run, and drive the run that `freeze` gives."""
+    from vbsbatch.api.sessions import choice_for_run
+    from vbsbatch.cli.run_driver import carry_out
+
     source = request.source
     choice = choice_for_run(source, *how.place)
     return carry_out(
@@ -80,6 +80,8 @@ def volume_words(job: Job) -> str:
 
 def made_at(job: Job, backups: Mapping[str, Backup]) -> str:
     """When the backup of a job was made."""
+    from vbsbatch.api.backup_operations import backup_id
+
     backup = backups.get(backup_id(job))
     return (
         "unknown age" if backup is None or backup.created_at is None else moment(backup.created_at)
@@ -90,6 +92,8 @@ def store_run(
     store: RunStore, prepared: Prepared, service: CloudService, cloud: str | None, style: str
 ) -> Run:
     """Put the run into the store, and print its id."""
+    from vbsbatch.api.backup_operations import create_operation_run
+
     new = create_operation_run(store, prepared, service, cloud)
     word, source = prepared.request.settings.operation, prepared.request.source
     what = f"{word} of {counted(len(prepared.jobs), 'backup')} of run {source.id}"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vbsbatch.cli import STOPPED
 from vbsbatch.cli.parent_death import is_tied
-from vbsbatch.model import RunState
 
 if TYPE_CHECKING:
     from vbsbatch.model import Run
@@ -17,9 +15,9 @@ if TYPE_CHECKING:
 
 def exit_code_of(store: RunStore, run: Run) -> int:
     """The exit code of a command that watched the run."""
-    from vbsbatch.api.driving import outcome
+    from vbsbatch.api.driving import exit_code
 
-    return outcome(store.counts(run.id)) if run.state is RunState.ENDED else STOPPED
+    return exit_code(run.state, store.counts(run.id))
 
 
 def tell_end(store: RunStore, run: Run, printer: ProgressPrinter | None = None) -> int:

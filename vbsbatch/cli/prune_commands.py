@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vbsbatch.api import backup_operations as operations
-from vbsbatch.api.sessions import place_line
 from vbsbatch.cli import can_ask, mention, remark
 from vbsbatch.cli.confirmation import (
     carry_out_request,
@@ -51,6 +49,9 @@ def prune(
     run: str, volumes: tuple[str, ...], errored: bool, delete: bool, how: DrivingOptions
 ) -> int:
     """Delete the backups that RUN made; without --delete, only tell which."""
+    from vbsbatch.api import backup_operations as operations
+    from vbsbatch.api.sessions import place_line
+
     style = chosen_style(how.progress) if delete else "plain"
     with open_store(how.db) as store:
         request = operations.request_prune(
@@ -86,13 +87,17 @@ def prune(
 
 
 def _say_left_alone(prepared: Prepared, style: str) -> None:
+    from vbsbatch.api.backup_operations import backup_id
+
     for job, why in prepared.left_alone:
-        what = f"backup {operations.backup_id(job)} of {clean(job.volume_name)}"
+        what = f"backup {backup_id(job)} of {clean(job.volume_name)}"
         remark(f"left alone: {what}: {clean(why)}", style)
 
 
 def _deleted(job: Job, backups: Mapping[str, Backup]) -> str:
-    backup = backups[operations.backup_id(job)]
+    from vbsbatch.api.backup_operations import backup_id
+
+    backup = backups[backup_id(job)]
     size = "size unknown" if backup.size is None else f"{backup.size} GB"
     return (
         f"  backup {clean(backup.id)} {clean(job.backup_name)} of {volume_words(job)}, {size}, "

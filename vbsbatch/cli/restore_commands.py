@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vbsbatch.api import backup_operations as operations
-from vbsbatch.api.sessions import place_line
 from vbsbatch.cli import can_ask, remark
 from vbsbatch.cli.confirmation import (
     carry_out_request,
@@ -55,6 +53,9 @@ Examples:
 @driving
 def restore(run: str, volumes: tuple[str, ...], to: tuple[str, ...], how: DrivingOptions) -> int:
     """Overwrite volumes with the backups that RUN made of them, after asking."""
+    from vbsbatch.api import backup_operations as operations
+    from vbsbatch.api.sessions import place_line
+
     only_look = not how.yes and not can_ask()
     style = "plain" if only_look else chosen_style(how.progress)
     with open_store(how.db) as store:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vbsbatch.cli import can_ask, fit, mention, remark, say
+from vbsbatch.cli.exit_status import exit_code_of
 from vbsbatch.cli.options import (
     DrivingOptions,
     driving,
@@ -18,6 +19,7 @@ from vbsbatch.cli.options import (
     service_option,
     take_over_option,
 )
+from vbsbatch.cli.plan_loading import load_plan
 from vbsbatch.cli.screen_launcher import chosen_style
 from vbsbatch.errors import UsageError
 from vbsbatch.model import OnPreflight, Run, RunState
@@ -82,7 +84,6 @@ def run(
     from vbsbatch.api import runs
     from vbsbatch.api.lost_runs import lost_run
     from vbsbatch.api.sessions import choice_for_plan
-    from vbsbatch.cli.plan_loading import load_plan
     from vbsbatch.cli.preflight import approve_findings
     from vbsbatch.cli.run_driver import carry_out
 
@@ -251,10 +252,8 @@ def _say_begun(
 
 def _nothing_to_do(store: RunStore, run: Run, why: str, style: str) -> int:
     """Leave an ended run as it is, and return its exit code."""
-    from vbsbatch.api.driving import outcome
-
     remark(f"run {run.id}: nothing to do, {why}", style)
-    return outcome(store.counts(run.id))
+    return exit_code_of(store, run)
 
 
 def _warn_of_unfinished(store: RunStore, plan: str, style: str, *, yes: bool) -> None:

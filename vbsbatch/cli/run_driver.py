@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from vbsbatch.api.driving import drive, outcome
+from vbsbatch.api.driving import drive, exit_code
 from vbsbatch.api.sessions import check_project, signed_in
-from vbsbatch.cli import INTERRUPTED, STOPPED
+from vbsbatch.cli import INTERRUPTED
 from vbsbatch.cli.cloud_line import say_place, warn
 from vbsbatch.cli.detached_engine import start_engine
 from vbsbatch.cli.exit_status import next_command
 from vbsbatch.cli.screen_launcher import show_run
 from vbsbatch.cli.steering_commands import look_for_holders
 from vbsbatch.cli.stop_signals import StopSignals
-from vbsbatch.model import RunState
 from vbsbatch.observers import RunEvent, RunStarted
 from vbsbatch.observers.progress_printer import ProgressPrinter
 
@@ -121,18 +120,9 @@ def _print_end(
 ) -> int:
     """Print how the run ended; the exit code."""
     run = store.run(run_id)
-    code = _exit_code(result, interrupted=interrupted)
+    code = INTERRUPTED if interrupted else exit_code(result.state, result.counts)
     command = next_command(store, run)
     if command is not None and how.addresses():
         command += f" {shlex.join(how.addresses())}"
     printer.end(run, result.counts, code, command if code else None)
     return code
-
-
-def _exit_code(result: EngineResult, *, interrupted: bool) -> int:
-    """The exit code of the command that drove the run."""
-    if interrupted:
-        return INTERRUPTED
-    if result.state is RunState.STOPPED:
-        return STOPPED
-    return outcome(result.counts)
