@@ -7,7 +7,7 @@ DEPTH ?= 4
 # Tests wait for processes more than they compute: more of them at a time than there are cores.
 WORKERS ?= 4
 # What `make coverage` runs: all but the tests of commands, screens and kills as processes, and nights.
-IN_PROCESS := $(addprefix tests/,cloud engine inventory plan policy report simulator store tui)
+IN_PROCESS := $(addprefix tests/,api cloud engine inventory observers plan policy report simulator store tui)
 
 .PHONY: demo test test-tools test-openstack check coverage nox hooks bench sim model lock clean
 
