@@ -6,8 +6,6 @@ The list shows the state of up to 1000 backups per call. What it means for each 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import anyio
 from aiolimiter import AsyncLimiter
 
@@ -52,9 +50,6 @@ class Poller:
             settle=work.settings.retry.settle,
             now=work.clock.elapsed,
             note=work.ledger.note,
-        )
-        self._pages = PageReader(
-            work, reads=self._reads, backoff=self._backoff, on_request=self._schedule.page_read
         )
         self._updater = JobUpdater(
             work, reads=self._reads, schedule=self._schedule, began_at=self._began_at
@@ -120,7 +115,7 @@ class Poller:
         """
         started_at = self._clock.elapsed()
         self._backoff.sweep_started()
-        listed = await self._pages.read(None)
+        listed = await self._read_page(None)
         # Not earlier: the `Date` of the first answer may be the first sign of the server's clock.
         snapshot = self._snapshot(started_at)
         observations = Observations(index=Index(jobs), snapshot=snapshot)
@@ -139,7 +134,7 @@ class Poller:
                 return observations, True
             if not snapshot.scanning and self._few_unseen(jobs, observations):
                 return observations, False
-            listed = await self._pages.read(listed.next)
+            listed = await self._read_page(listed.next)
         raise CloudUnavailable(f"the list does not end within {self._tuning.pages_at_most} pages")
 
     async def _adopt(self, scan: InitialScan) -> None:
@@ -181,38 +176,19 @@ class Poller:
             job.state is JobState.RUNNING and job.backup_id for job in unseen
         )
 
-
-class PageReader:
-    """Reads pages of the list for the poller, with retries and within the read rate; calls
-    `on_request` for each request."""
-
-    def __init__(
-        self,
-        work: RunContext,
-        *,
-        reads: AsyncLimiter,
-        backoff: ReadBackoff,
-        on_request: Callable[[], None],
-    ) -> None:
-        self._service = work.service
-        self._ledger = work.ledger
-        self._tuning = work.tuning
-        self._reads = reads
-        self._backoff = backoff
-        self._on_request = on_request
-
-    async def read(self, page: str | None) -> BackupPage:
+    async def _read_page(self, page: str | None) -> BackupPage:
         """Read one page.
 
         A page in the middle of a list is retried before the sweep fails: of many pages, one would
         fail almost every time.
         """
         tries = 1 if page is None else self._tuning.page_tries
+        read = self._service.backups if self._ledger.scanned else self._service.initial_scan
         while True:
             await self._reads.acquire()
-            self._on_request()
+            self._schedule.page_read()
             try:
-                return await self._ask(page)
+                return await read(page)
             except ListChanged:
                 raise
             except CloudUnavailable as error:
@@ -221,8 +197,3 @@ class PageReader:
                 if not tries or error.retry_after:
                     raise
             await anyio.sleep(self._tuning.read_retry_first)
-
-    async def _ask(self, page: str | None) -> BackupPage:
-        if self._ledger.scanned:
-            return await self._service.backups(page)
-        return await self._service.initial_scan(page)
