@@ -18,6 +18,7 @@ import pytest
 import vbsbatch
 from tests.cli.harness import FAST, SLOW, Harness
 from vbsbatch import JobState, RunState
+from vbsbatch.engine import Engine
 from vbsbatch.store import open_store
 
 pytestmark = pytest.mark.anyio
@@ -192,6 +193,19 @@ async def test_a_live_run_is_steered_by_another_task(harness: Harness) -> None:
     assert left.state is RunState.STOPPED
     assert results[0].exit_code == 3
     assert {job.state for job in left.failed} == {JobState.CANCELLED}
+
+
+async def test_a_store_that_fails_is_one_error_of_the_tree(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.cloud(volumes=1)
+
+    async def fail(_: object) -> None:
+        raise vbsbatch.StoreFailed("the disk is full")
+
+    monkeypatch.setattr(Engine, "drive", fail)
+    with pytest.raises(vbsbatch.StoreFailed, match="the disk is full"):
+        await vbsbatch.run(vbsbatch.load_plan("plan.yaml"), observers=[vbsbatch.ProgressPrinter()])
 
 
 async def test_an_observer_that_raises_is_dropped_and_costs_no_backup(harness: Harness) -> None:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from random import SystemRandom
+from typing import TypeVar
 
 import anyio
 
@@ -22,6 +23,8 @@ SUCCEEDED, FAILED, STOPPED = 0, 1, 3
 """Exit codes of a run: all succeeded or skipped; some failed or were cancelled; resumable."""
 
 _WITHOUT_BACKUP = (JobState.FAILED, JobState.CANCELLED)
+
+Result = TypeVar("Result")
 
 _CANCELLED = "its caller was cancelled"
 
@@ -117,16 +120,13 @@ async def _drained(
 
     The step has a task of its own because asyncio's own cancellation ignores shields.
     """
-    results: list[EngineResult] = []
-    failures: list[Exception] = []
+    outcomes: list[Callable[[], EngineResult]] = []
     done = anyio.Event()
 
     async def shielded() -> None:
         try:
             with anyio.CancelScope(shield=True):
-                results.append(await step())
-        except Exception as error:
-            failures.append(error)
+                outcomes.append(await _outcome(step))
         finally:
             done.set()
 
@@ -143,9 +143,7 @@ async def _drained(
                     stopping.ask()
                     raise
             raise
-    for failure in failures:
-        raise failure
-    return results[0]
+    return outcomes[0]()
 
 
 async def _drive(
@@ -187,9 +185,23 @@ async def _beside(observers: Observers, engine: Engine) -> EngineResult:
     async with anyio.create_task_group() as group:
         for task in observers.background:
             group.start_soon(_guarded, task, name="observer")
-        result = await engine.drive()
+        outcome = await _outcome(engine.drive)
         group.cancel_scope.cancel()
-    return result
+    return outcome()
+
+
+async def _outcome(step: Callable[[], Awaitable[Result]]) -> Callable[[], Result]:
+    """What the step ends with, to be called outside of task groups, which wrap what is raised."""
+    try:
+        result = await step()
+    except Exception as error:
+        failure = error
+
+        def fail() -> Result:
+            raise failure
+
+        return fail
+    return lambda: result
 
 
 async def _guarded(task: Callable[[], Awaitable[None]]) -> None:
