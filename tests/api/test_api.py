@@ -208,6 +208,16 @@ async def test_a_store_that_fails_is_one_error_of_the_tree(
         await vbsbatch.run(vbsbatch.load_plan("plan.yaml"), observers=[vbsbatch.ProgressPrinter()])
 
 
+async def test_warnings_of_the_sign_in_are_events(harness: Harness) -> None:
+    harness.cloud(volumes=1)
+    harness.edit_clouds(r"(\n +)region_name:", r"\1verify: false\1region_name:")
+    events: list[vbsbatch.RunEvent] = []
+    await vbsbatch.run(vbsbatch.load_plan("plan.yaml"), observers=[events.append])
+    first = events[0]
+    assert isinstance(first, vbsbatch.RunNoted)
+    assert (first.kind, "verify" in first.text) == ("warning", True)
+
+
 async def test_an_observer_that_raises_is_dropped_and_costs_no_backup(harness: Harness) -> None:
     harness.cloud(volumes=3)
     heard: list[object] = []

@@ -91,7 +91,9 @@ async def restore(
     with opened_store(store) as opened:
         request = request_restore(opened, run_id, volumes, to, rate=rate, in_flight=in_flight)
         place = (cloud, vbs_endpoint, block_storage_endpoint)
-        async with session_for(request.source, *place, settings=request.settings) as session:
+        async with session_for(
+            request.source, *place, settings=request.settings, observers=observers
+        ) as session:
             prepared = await prepare_restore(session, request)
             return await _carry_out(opened, prepared, session, cloud, observers)
 
@@ -121,7 +123,9 @@ async def prune(
         )
         refuse_restores_of(opened, request)
         place = (cloud, vbs_endpoint, block_storage_endpoint)
-        async with session_for(request.source, *place, settings=request.settings) as session:
+        async with session_for(
+            request.source, *place, settings=request.settings, observers=observers
+        ) as session:
             prepared = await prepare_prune(session, request)
             if not prepared.jobs:
                 raise UsageError(f"run {request.source.id} has no backup left that may be deleted")

@@ -82,7 +82,7 @@ async def run(
 
     with opened_store(store, create=True) as opened:
         lost = None if as_run is None else lost_run(opened, as_run)
-        async with signed_in(choice, plan.settings) as session:
+        async with signed_in(choice, plan.settings, observers) as session:
             created, _ = await check_and_create(
                 opened, plan, session, choice.cloud, approve if preflight else None, lost=lost
             )
@@ -112,7 +112,9 @@ async def resume(
     with opened_store(store) as opened:
         found = find_resumable(opened, run_id, rate=rate, in_flight=in_flight)
         if found.state is not RunState.ENDED:
-            async with session_for(found, cloud, vbs_endpoint, block_storage_endpoint) as session:
+            async with session_for(
+                found, cloud, vbs_endpoint, block_storage_endpoint, observers=observers
+            ) as session:
                 if take_over:
                     opened.take_over(found.id, ACTOR)
                 await drive(opened, found, session, observers=observers)
@@ -147,7 +149,9 @@ async def retry(
         if opened.is_live(found.id) is not None:
             await ask(opened, found.id, "retry", chosen)
             return await wait(found.id, store=opened)
-        async with session_for(found, cloud, vbs_endpoint, block_storage_endpoint) as session:
+        async with session_for(
+            found, cloud, vbs_endpoint, block_storage_endpoint, observers=observers
+        ) as session:
             if opened.requeue(found.id, chosen) or found.state is not RunState.ENDED:
                 await drive(opened, opened.run(found.id), session, observers=observers)
         return result_of(opened, found.id)

@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from vbsbatch.api.retrying import Tries, ask_again
 from vbsbatch.cloud import CloudChoice, CloudService, connect
 from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError, UsageError
-from vbsbatch.model import Quota, Run, Service, Settings
+from vbsbatch.model import Quota, Run, RunNoted, Service, Settings
+from vbsbatch.model.clocks import wall
+from vbsbatch.observers import Observer, Observers
 from vbsbatch.report.text import clean, moment, span
 
 if TYPE_CHECKING:
@@ -28,10 +30,18 @@ _ENDED = re.compile(r"discontinued|end.of.(?:life|service)|no longer (?:availabl
 
 
 @asynccontextmanager
-async def signed_in(choice: CloudChoice, settings: Settings) -> AsyncIterator[CloudService]:
-    """Sign in, and give the service; raises `SignInError` before anything is stored."""
+async def signed_in(
+    choice: CloudChoice, settings: Settings, observers: Iterable[Observer] = ()
+) -> AsyncIterator[CloudService]:
+    """Sign in, and give the service; raises `SignInError` before anything is stored.
+
+    The observers get its warnings (unchecked certificates, an endpoint without TLS).
+    """
     timeouts, workers = settings.timeouts, settings.limits.connections
     async with connect(choice, timeouts=timeouts, workers=workers) as service:
+        emit = Observers(observers)
+        for text in service.warnings:
+            emit(RunNoted(at=wall(), kind="warning", text=text))
         yield service
 
 
@@ -43,13 +53,15 @@ async def session_for(
     block_storage_endpoint: str | None,
     *,
     settings: Settings | None = None,
+    observers: Iterable[Observer] = (),
 ) -> AsyncIterator[CloudService]:
     """Sign in to the cloud of a run; raises `UsageError` when that leads to another project.
 
-    `settings` are those of a new run that works on the backups of `run`.
+    `settings` are those of a new run that works on the backups of `run`; `observers` as in
+    `signed_in`.
     """
     choice = choice_for_run(run, cloud, vbs_endpoint, block_storage_endpoint)
-    async with signed_in(choice, settings or run.settings) as session:
+    async with signed_in(choice, settings or run.settings, observers) as session:
         check_project(run, session)
         yield session
 
