@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from vbsbatch.api.backup_operations import prunable as prunable
     from vbsbatch.api.backup_operations import prune as prune
     from vbsbatch.api.backup_operations import restore as restore
-    from vbsbatch.api.driving import RunResult as RunResult
     from vbsbatch.api.plans import diff_plan as diff_plan
     from vbsbatch.api.plans import load_plan as load_plan
     from vbsbatch.api.preflight import preflight as preflight
     from vbsbatch.api.reading import jobs as jobs
     from vbsbatch.api.reading import runs as runs
     from vbsbatch.api.reading import status as status
+    from vbsbatch.api.results import RunResult as RunResult
     from vbsbatch.api.runs import resume as resume
     from vbsbatch.api.runs import retry as retry
     from vbsbatch.api.runs import run as run
@@ -73,7 +73,7 @@ _HOMES = {
     "prunable": "vbsbatch.api.backup_operations",
     "prune": "vbsbatch.api.backup_operations",
     "restore": "vbsbatch.api.backup_operations",
-    "RunResult": "vbsbatch.api.driving",
+    "RunResult": "vbsbatch.api.results",
     "diff_plan": "vbsbatch.api.plans",
     "load_plan": "vbsbatch.api.plans",
     "preflight": "vbsbatch.api.preflight",

@@ -9,7 +9,8 @@ from shlex import quote
 from typing import TypeVar
 
 from vbsbatch.api.cloud_lists import listed, volumes_by_id
-from vbsbatch.api.driving import RunResult, drive, result_of
+from vbsbatch.api.driving import drive
+from vbsbatch.api.results import RunResult, result_of
 from vbsbatch.api.runs import cloud_now
 from vbsbatch.api.sessions import session_for
 from vbsbatch.api.stores import StoreName, opened_store

@@ -7,10 +7,11 @@ from dataclasses import replace
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from vbsbatch.api.driving import RunResult, drive, result_of
+from vbsbatch.api.driving import drive
 from vbsbatch.api.lost_runs import LostRun, check_backups, lost_run
 from vbsbatch.api.preflight import refuse_errors, refuse_hopeless, run_preflight
 from vbsbatch.api.reading import check_volumes
+from vbsbatch.api.results import RunResult, result_of
 from vbsbatch.api.sessions import choice_for_plan, objections, reach, session_for, signed_in
 from vbsbatch.api.steering import ACTOR, ask, wait
 from vbsbatch.api.stores import StoreName, opened_store

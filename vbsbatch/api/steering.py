@@ -14,8 +14,8 @@ from typing import Any
 
 import anyio
 
-from vbsbatch.api.driving import RunResult, result_of
 from vbsbatch.api.reading import check_volumes
+from vbsbatch.api.results import RunResult, result_of
 from vbsbatch.api.stores import StoreName, opened_store
 from vbsbatch.errors import StoreError, UsageError
 from vbsbatch.model import WITHDRAWN, BlockingRun, Rate, Run, RunState, holders

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def exit_code_of(store: RunStore, run: Run) -> int:
     """The exit code of a command that watched the run."""
-    from vbsbatch.api.driving import exit_code
+    from vbsbatch.api.results import exit_code
 
     return exit_code(run.state, store.counts(run.id))
 

@@ -81,15 +81,16 @@ def run(
     First it looks whether the cloud can carry them out; on a terminal it asks when that is in
     doubt, with --yes it does as on_preflight says.
     """
+    style = chosen_style(how.progress)
+    checked = load_plan(plan, volumes)  # before what is slow to import: its problems show at once
     from vbsbatch.api import runs
     from vbsbatch.api.lost_runs import lost_run
     from vbsbatch.api.sessions import choice_for_plan
     from vbsbatch.cli.preflight import approve_findings
     from vbsbatch.cli.run_driver import carry_out
 
-    style = chosen_style(how.progress)
     loaded = runs.with_options(
-        load_plan(plan, volumes),
+        checked,
         rate=how.rate,
         in_flight=how.in_flight,
         keep_errored_backups=keep_errored_backups,

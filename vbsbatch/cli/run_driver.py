@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from vbsbatch.api.driving import drive, exit_code
+from vbsbatch.api.driving import drive
+from vbsbatch.api.results import exit_code
 from vbsbatch.api.sessions import check_project, signed_in
 from vbsbatch.cli import INTERRUPTED
 from vbsbatch.cli.cloud_line import say_place, warn

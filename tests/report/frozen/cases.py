@@ -82,6 +82,7 @@ RUNS: dict[str, Callable[[], ReportData]] = {
     ),
     "restore on Cinder": lambda: report(
         one_of_each(),
+        service="Cinder",
         run=run(
             settings=Settings(
                 service=Service.CINDER, operation=Operation.RESTORE, source_run="20261101-0000-zzzz"
