@@ -113,7 +113,7 @@ async def _drive(
     stopping: _Stopping,
 ) -> EngineResult:
     check_project(run, service)
-    if run.endpoint == service.endpoint:
+    if resumed and run.endpoint == service.endpoint:
         service.worked_before()
     async with AsyncExitStack() as held:
         held.enter_context(store.lock(run.id))
