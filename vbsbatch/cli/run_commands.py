@@ -90,10 +90,7 @@ def run(
     from vbsbatch.cli.run_driver import carry_out
 
     loaded = runs.with_options(
-        checked,
-        rate=how.rate,
-        in_flight=how.in_flight,
-        keep_errored_backups=keep_errored_backups,
+        checked, rate=how.rate, in_flight=how.in_flight, keep_errored_backups=keep_errored_backups
     )
     choice = choice_for_plan(loaded, *how.place, service=service)
     policy = loaded.on_preflight if on_preflight is None else OnPreflight(on_preflight)
@@ -113,14 +110,7 @@ def run(
             return created
 
         return carry_out(
-            store,
-            choice,
-            loaded.settings,
-            freeze,
-            how,
-            style,
-            fresh=as_run is None,
-            take_over=take_over,
+            store, choice, loaded.settings, freeze, how, style, fresh=not lost, take_over=take_over
         )
 
 

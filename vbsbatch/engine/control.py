@@ -31,7 +31,6 @@ class Control:
         work: RunContext,
         *,
         dispatcher: Dispatcher,
-        stop: Callable[..., None],
         extend: Callable[[Elapsed], None],
     ) -> None:
         self._settings = work.settings
@@ -42,7 +41,7 @@ class Control:
         self._tuning = work.tuning
         self._rules = work.rules
         self._dispatcher = dispatcher
-        self._stop = stop
+        self._stop = work.stop
         self._extend = extend
         self._paused = False
         """Whether an operator paused the run; the deadline pauses it too."""

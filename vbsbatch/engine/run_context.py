@@ -24,7 +24,7 @@ class RunContext:
     tuning: Tuning
     rules: Callable[[], Rules]
     """Returns the rules as they are now."""
-    stop: Callable[[str], None]
+    stop: Callable[..., None]
     """Stops the run, resumable; the text says why."""
     wake: Callable[[], None]
     """Wakes everything that waits: the time has changed, or creates may begin."""
