@@ -10,7 +10,10 @@ def test_a_backup_service_that_is_stopped_and_started_in_mid_run_loses_nothing(
     cloud: RealCloud, night: Night
 ) -> None:
     fleet = night.fleet("stopped", 24)
-    night.write_real_plan(limits={"rate": "2/s"})
+    # The service ends what it works on in `error` twice, as it stops and as it starts again: the
+    # attempts must reach past both.
+    retry = {"attempts": 5, "base": "3s", "cap": "6s"}
+    night.write_real_plan(limits={"rate": "2/s"}, retry=retry)
     run = night.start("run", "plan.yaml")
     night.until_state(run, "succeeded", 1)
     cloud.stop("cinder-backup")
