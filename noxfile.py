@@ -30,7 +30,7 @@ def check(session: nox.Session) -> None:
 
 def _make(session: nox.Session, target: str) -> None:
     """Install what the lock file pins, and run a target of the Makefile with that environment."""
-    session.install("--require-hashes", "-r", "requirements.lock")
+    session.install("--require-hashes", "-r", "requirements-dev.lock")
     session.install("--no-deps", "--no-build-isolation", "-e", ".")
     environment = Path(session.virtualenv.location)
     (environment / ".ready").touch()  # the Makefile has nothing left to install
