@@ -33,5 +33,6 @@ def _make(session: nox.Session, target: str) -> None:
     session.install("--require-hashes", "-r", "requirements-dev.lock")
     session.install("--no-deps", "--no-build-isolation", "-e", ".")
     environment = Path(session.virtualenv.location)
-    (environment / ".ready").touch()  # the Makefile has nothing left to install
+    for stamp in (".runtime", ".ready"):  # the Makefile has nothing left to install
+        (environment / stamp).touch()
     session.run("make", target, f"VENV={environment}", *session.posargs, external=True)
