@@ -66,7 +66,7 @@ def test_a_merge_key_is_no_special_key() -> None:
         ("a: !!str 5\n", ["1:4: tags are not accepted"]),
         ("a: !x y\n", ["1:4: tags are not accepted"]),
         ("a: 1\nb: 2\na: 3\n", ['3:1: "a" stands here twice: keep one']),
-        ("a: 1\n---\nb: 2\n", ["2:1: holds a second document: one plan per file"]),
+        ("a: 1\n---\nb: 2\n", ["2:1: holds a second document: one per file"]),
         ("? [a]\n: 1\n", ["1:3: a key must be plain text"]),
         ("a: b: c\n", ["1:5: not valid YAML (or JSON): mapping values are not allowed"]),
         ("a: 'b\n", ["2:1: not valid YAML (or JSON): found unexpected end of stream"]),
@@ -156,11 +156,17 @@ def test_a_byte_order_mark_is_accepted_and_moves_nothing(plan: Load, problems: P
 
 
 def test_a_file_that_is_too_large_is_not_read(
-    problems: Problems, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(file_input, "MAX_BYTES", 1024 * 1024)
-    (only,) = problems(b" " * (1024 * 1024 + 1))
-    assert only == "1:1: is larger than 1 MiB: split it into several plans"
+    (tmp_path / "large.yaml").write_bytes(b" " * 1025)
+    with pytest.raises(PlanError, match="1:1: is larger than 1024 bytes"):
+        file_input.read_file(tmp_path / "large.yaml", most=1024)
+
+
+def test_a_plan_that_is_too_large_is_to_be_split(tmp_path: Path) -> None:
+    with open(tmp_path / "large.yaml", "wb") as sparse:
+        sparse.truncate(file_input.MAX_BYTES + 1)
+    assert _refusal(tmp_path / "large.yaml") == "is larger than 64 MiB: split it into several plans"
 
 
 def _refusal(path: Path | str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from vbsbatch.cli.options import db_option
+from vbsbatch.cli.user_config import use_config
 from vbsbatch.version import __version__
 
 COMMANDS = {
@@ -34,9 +35,13 @@ COMMANDS = {
     "schema": ("plan_loading", "Print the JSON Schema of plan files, for editors."),
     "demo": ("simulate_command", "Back up a simulated fleet."),
     "simulate": ("simulate_command", "Serve a simulated cloud on this machine."),
+    "config": ("user_config", "Show the settings of the config file."),
     "completion": ("completion", "Print the shell completion script."),
 }
 """Command -> (module of this package, what it does in one line)."""
+
+_HELP_OPTIONS = frozenset({"-h", "--help"})
+_HELP = "vbsbatch.help"
 
 
 class LazyGroup(click.Group):
@@ -54,6 +59,11 @@ class LazyGroup(click.Group):
         command = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, and note whether help is wanted: a wrong config file must not prevent it."""
+        ctx.meta[_HELP] = not _HELP_OPTIONS.isdisjoint(args)
+        return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing any."""
@@ -77,7 +87,7 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": sorted(_HELP_OPTIONS), "max_content_width": 100},
     epilog="""\b
 Examples:
   vbsbatch check plans/pre-migration.yaml
@@ -95,9 +105,12 @@ def app(ctx: click.Context, db: Path | None) -> int | None:
     Alone on a terminal it shows the runs of the store.
     """
     if ctx.invoked_subcommand is not None:
+        if ctx.invoked_subcommand != "config" and not ctx.meta[_HELP]:
+            use_config()
         if db is not None:
             ctx.default_map = {command: {"db": str(db)} for command in COMMANDS}
         return None
     from vbsbatch.cli.screen_launcher import show_runs_or_help
 
+    use_config()
     return show_runs_or_help(ctx, db)

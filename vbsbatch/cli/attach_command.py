@@ -84,9 +84,9 @@ def follow(store: RunStore, run: Run, style: str, *, verbose: bool) -> int:
 
 
 def _browse(store: RunStore, run: Run, port: int) -> int:
-    from vbsbatch.cli.screen_config import screen_file
+    from vbsbatch.cli.screen_config import screen_settings
 
-    screen_file()  # report its errors here, not in a browser
+    screen_settings()  # report its errors here, not in a browser
     try:
         from vbsbatch.cli.web_server import serve
     except ModuleNotFoundError as error:

@@ -10,6 +10,7 @@ import click
 
 from vbsbatch.cli import say
 from vbsbatch.cli.options import cloud_options, service_option, with_options
+from vbsbatch.cli.user_config import with_rate
 from vbsbatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -117,7 +118,8 @@ def load_plan(plan: Path, volumes: str | None) -> Plan:
     from_stdin = "-" in (volumes, str(plan))
     if from_stdin and sys.stdin is None:
         raise UsageError("-: there is no standard input")
-    return load(plan, volumes=volumes, stdin=sys.stdin.buffer if from_stdin else None)
+    stdin = sys.stdin.buffer if from_stdin else None
+    return with_rate(load(plan, volumes=volumes, stdin=stdin))
 
 
 def _minutes(seconds: float) -> str:
