@@ -12,7 +12,7 @@ WORKERS ?= 4
 # What `make coverage` runs: all but the tests of commands, screens and kills as processes, and nights.
 IN_PROCESS := $(addprefix tests/,api cloud engine inventory observers plan policy report simulator store tui)
 
-.PHONY: demo test test-tools test-openstack check coverage nox hooks bench sim model lock clean
+.PHONY: demo test test-tools test-openstack check coverage nox hooks bench sim model man test-wheel lock clean
 
 demo: $(VENV)/.runtime  ## back up a simulated fleet of 600 volumes
 	$(BIN)/vbsbatch demo
@@ -61,8 +61,14 @@ $(VENV)/.runtime: requirements.lock pyproject.toml
 
 $(VENV)/.ready: requirements-dev.lock $(VENV)/.runtime
 	@echo "Installing the tools of development into $(VENV). The first time this takes about a minute and a half."
-	$(INSTALL) --require-hashes -r requirements-dev.lock
+	$(INSTALL) --quiet --require-hashes -r requirements-dev.lock
 	@touch $@
+
+man: $(VENV)/.ready  ## renew man/ from the help of the commands
+	$(BIN)/python -m tests.docs.man_pages
+
+test-wheel: $(VENV)/.ready  ## the wheel as pip, pipx and uv install it
+	$(BIN)/python -m pytest tests/wheel/installs.py
 
 lock: $(VENV)/.ready  ## renew both lock files from pyproject.toml
 	$(INSTALL) --quiet pip-tools

@@ -90,10 +90,11 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": sorted(_HELP_OPTIONS), "max_content_width": 100},
     epilog="""\b
 Examples:
-  vbsbatch check plans/pre-migration.yaml
-  vbsbatch run plans/pre-migration.yaml --cloud otc
-  vbsbatch status latest
-  vbsbatch retry latest --status 503
+  vbsbatch demo
+  vbsbatch plan new --cloud otc -o nightly.yaml
+  vbsbatch check nightly.yaml --online
+  vbsbatch run nightly.yaml
+  vbsbatch retry latest --all-failed
 """,
 )
 @click.version_option(__version__, "-V", "--version", prog_name="vbsbatch")

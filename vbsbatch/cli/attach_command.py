@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vbsbatch.cli.exit_status import tell_end
-from vbsbatch.cli.options import PROGRESS, db_option, open_store
+from vbsbatch.cli.options import PROGRESS, db_option, open_store, run_argument
 from vbsbatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ Examples:
   vbsbatch attach latest --web
 """
 )
-@click.argument("run", required=False, default="latest")
+@run_argument
 @db_option
 @click.option("--read-only", is_flag=True, help="Watch only: nothing can be asked of the engine.")
 @click.option("--progress", type=click.Choice(PROGRESS), default="auto", show_default=True)

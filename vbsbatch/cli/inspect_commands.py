@@ -12,10 +12,13 @@ from vbsbatch.cli.exit_status import report_data
 from vbsbatch.cli.options import (
     ChosenStates,
     States,
+    code_option,
     db_option,
     mention_unknown_codes,
     open_store,
     run_argument,
+    status_option,
+    volume_option,
 )
 from vbsbatch.report import FORMATS
 
@@ -107,9 +110,9 @@ Examples:
     metavar="STATE",
     help="failed, fail, retry, active, fail|retry ...: as in the screen's filter.",
 )
-@click.option("--status", "statuses", multiple=True, type=int, help="HTTP status; 0 for no answer.")
-@click.option("--code", "codes", multiple=True, help="The service's code.")
-@click.option("--volume", "volumes", multiple=True, help="Volume id or name.")
+@status_option
+@code_option
+@volume_option
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
 @click.option("--csv", "as_csv", is_flag=True, help="As CSV with a header row.")
 def jobs(

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from vbsbatch.inventory.plan_diff import PlanDifference
     from vbsbatch.plan import Plan, VolumeSelection
 
+EXAMPLES = ("minimal", "from-list", "pre-migration", "overnight", "in-waves")
+"""Names of the plans in `vbsbatch/plan/examples`."""
+
 _WORD_MOST = 255
 _SIZE = click.IntRange(0, 1_000_000_000)
 
@@ -54,10 +57,35 @@ class KeyValue(Word):
 Examples:
   vbsbatch plan new --cloud otc -o fleet.yaml
   vbsbatch plan diff fleet.yaml
+  vbsbatch plan example minimal > nightly.yaml
 """
 )
 def plan() -> None:
-    """Write a plan of the volumes that a cloud has, or compare a plan with them."""
+    """Write a plan of a cloud's volumes, compare a plan with the cloud, or show an example."""
+
+
+@plan.command(
+    short_help="Print an example of a plan.",
+    epilog="""\b
+Examples:
+  vbsbatch plan example
+  vbsbatch plan example minimal > nightly.yaml
+""",
+)
+@click.argument("name", required=False, type=click.Choice(EXAMPLES))
+def example(name: str | None) -> None:
+    """Print the example NAME, or list the examples."""
+    from vbsbatch.cli import say
+    from vbsbatch.plan.schema import editor_line
+
+    folder = Path(__file__).parents[1] / "plan" / "examples"
+    if name is None:
+        for each in EXAMPLES:
+            first_line = (folder / f"{each}.yaml").read_text("utf-8").splitlines()[0]
+            say(f"{each:<14} {first_line.strip('#: ')}")
+        return
+    say(editor_line())
+    say((folder / f"{name}.yaml").read_text("utf-8").rstrip())
 
 
 def _several(name: str, metavar: str, text: str, kind: Any = None) -> Any:

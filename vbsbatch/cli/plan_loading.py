@@ -72,8 +72,8 @@ def _say_fine(path: Path, plan: Plan) -> None:
         say(clean(line))
     if not plan.names_unique:
         say(
-            "note: backup names hold no {run}: what an unanswered create left behind is then told "
-            "from older backups by its age alone (see docs/plan.md)"
+            "note: backup names do not contain {run}: only its age then tells a backup of this run "
+            "from an older one, after a create without an answer"
         )
 
 

@@ -14,10 +14,9 @@ from vbsbatch.cli.confirmation import (
     made_at,
     print_only,
     store_run,
-    volume_option,
     volume_words,
 )
-from vbsbatch.cli.options import DrivingOptions, driving, open_store
+from vbsbatch.cli.options import DrivingOptions, driving, named_run, open_store, volume_option
 from vbsbatch.cli.screen_launcher import chosen_style
 from vbsbatch.errors import UsageError
 from vbsbatch.inventory.plan_writer import counted
@@ -40,7 +39,7 @@ Examples:
   vbsbatch prune 20261123-0715 --delete
 """
 )
-@click.argument("run")
+@named_run
 @volume_option
 @click.option("--errored", is_flag=True, help="Also the last that each failed job left in error.")
 @click.option("--delete", is_flag=True, help="Really delete, after asking.")

@@ -14,10 +14,9 @@ from vbsbatch.cli.confirmation import (
     made_at,
     print_only,
     store_run,
-    volume_option,
     volume_words,
 )
-from vbsbatch.cli.options import DrivingOptions, driving, open_store
+from vbsbatch.cli.options import DrivingOptions, driving, named_run, open_store, volume_option
 from vbsbatch.cli.screen_launcher import chosen_style
 from vbsbatch.inventory.plan_writer import counted
 from vbsbatch.report.text import clean
@@ -42,7 +41,7 @@ Examples:
   vbsbatch restore latest --volume db01-data --to db01-data=0b1c8ac0-13fb-4a0c-b8d2-2c4f5a0e6a11
 """
 )
-@click.argument("run")
+@named_run
 @volume_option
 @click.option(
     "--to",

@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING
 import click
 
 from vbsbatch.cli import can_ask, fit, mention, remark, say
+from vbsbatch.cli.completion_values import run_ids
 from vbsbatch.cli.exit_status import exit_code_of
 from vbsbatch.cli.options import (
     DrivingOptions,
+    code_option,
     driving,
     mention_unknown_codes,
+    named_run,
     open_store,
     service_option,
+    status_option,
     take_over_option,
+    volume_option,
 )
 from vbsbatch.cli.plan_loading import load_plan
 from vbsbatch.cli.screen_launcher import chosen_style
@@ -38,7 +43,7 @@ screen while the run goes on is 0.
 
 \b
 Examples:
-  vbsbatch run plans/pre-migration.yaml --cloud otc
+  vbsbatch run nightly.yaml --cloud otc
   vbsbatch run nightly.yaml --volumes fleet.csv --rate 100/min --progress json
   vbsbatch run nightly.yaml --as 20261123-0715-k3f9
 """
@@ -124,7 +129,7 @@ Examples:
   vbsbatch resume 20261123-0715 --rate 1/s --in-flight 20
 """
 )
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=run_ids)
 @click.option("--first-engine", is_flag=True, hidden=True)
 @driving
 @take_over_option
@@ -167,10 +172,10 @@ Examples:
   vbsbatch retry latest --all-failed
 """
 )
-@click.argument("run")
-@click.option("--status", "statuses", multiple=True, type=int, help="HTTP status; 0 for no answer.")
-@click.option("--code", "codes", multiple=True, help="The service's code.")
-@click.option("--volume", "volumes", multiple=True, help="Volume id or name.")
+@named_run
+@status_option
+@code_option
+@volume_option
 @click.option("--all-failed", is_flag=True, help="Every failed job.")
 @driving
 def retry(

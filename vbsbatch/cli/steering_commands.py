@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vbsbatch.cli import can_ask, fit, remark, say
-from vbsbatch.cli.options import RateType, db_option, open_store
+from vbsbatch.cli.options import RateType, db_option, named_run, open_store, volume_option
 from vbsbatch.model import MOST_IN_FLIGHT, BlockingRun, Rate, RunState, holders
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ Examples:
   vbsbatch pause latest
 """
 )
-@click.argument("run")
+@named_run
 @db_option
 def pause(run: str, db: Path | None) -> None:
     """Send no new create of RUN for now; what runs in the cloud is still followed."""
@@ -39,7 +39,7 @@ Examples:
   vbsbatch unpause latest
 """
 )
-@click.argument("run")
+@named_run
 @db_option
 def unpause(run: str, db: Path | None) -> None:
     """Go on sending the creates of RUN after a pause, or through a gate that failures keep shut."""
@@ -55,7 +55,7 @@ Examples:
   vbsbatch stop 20261123-0715 --now
 """
 )
-@click.argument("run")
+@named_run
 @db_option
 @click.option("--now", is_flag=True, help="Do not await the answers that are under way.")
 def stop(run: str, db: Path | None, now: bool) -> None:
@@ -72,9 +72,9 @@ Examples:
   vbsbatch cancel latest
 """
 )
-@click.argument("run")
+@named_run
 @db_option
-@click.option("--volume", "volumes", multiple=True, help="Only this volume, by id or name.")
+@volume_option
 def cancel(run: str, db: Path | None, volumes: tuple[str, ...]) -> None:
     """Take back jobs of RUN that were not sent yet: all, or those of the volumes named."""
     from vbsbatch.api import steering
@@ -89,7 +89,7 @@ Examples:
   vbsbatch rate latest 30/min
 """
 )
-@click.argument("run")
+@named_run
 @click.argument("rate", type=RateType())
 @db_option
 def rate(run: str, rate: Rate, db: Path | None) -> None:
@@ -106,7 +106,7 @@ Examples:
   vbsbatch in-flight latest 20
 """,
 )
-@click.argument("run")
+@named_run
 @click.argument("count", type=click.IntRange(1, MOST_IN_FLIGHT))
 @db_option
 def in_flight(run: str, count: int, db: Path | None) -> None:
@@ -123,7 +123,7 @@ Examples:
   vbsbatch take-over latest
 """,
 )
-@click.argument("run")
+@named_run
 @db_option
 def take_over(run: str, db: Path | None) -> None:
     """Have runs without an engine give up, for good, the volumes that RUN waits for.
