@@ -133,7 +133,8 @@ def test_a_prune_without_delete_only_lists_backups(made: tuple[Harness, Cloud, s
 def test_nothing_is_stored_if_the_cloud_cannot_be_checked(made: tuple[Harness, Cloud, str]) -> None:
     harness, cloud, source = made
     cloud.behave("faults:\n  - {on: volumes, do: status, status: 503}\n")
-    assert "cannot look first, so nothing was done" in harness.refused("restore", source, "--yes")
+    line = harness.refused("restore", source, "--yes")
+    assert "the check before the start failed, so nothing was done" in line
     cloud.behave("faults: []\n")
     assert len(harness.runs()) == 1
 
@@ -147,7 +148,7 @@ def test_a_prune_deletes_the_backups_of_its_run_and_no_other(harness: Harness) -
     renamed = cloud.world.project.backups[kept]
     renamed.name, renamed.rendered = "keep-me", (None, b"")
     done = harness("prune", source, "--delete", "--yes")
-    assert f"left alone: backup {kept}" in done.stderr
+    assert f"kept: backup {kept}" in done.stderr
     assert told(done, "end") == ["done ok=4 fail=0 exit=0"]
     assert sorted(row["backup"] for row in cloud.ledger("delete")) == sorted(made)
     assert "the deleted backups are gone" in harness("verify").stdout

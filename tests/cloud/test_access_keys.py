@@ -64,9 +64,13 @@ def test_a_key_and_a_password_in_one_auth_are_a_conflict(other: dict[str, str]) 
 
 
 def test_half_a_key_is_reported_by_its_missing_half() -> None:
-    with pytest.raises(SignInError, match="cloud 'x': auth: half an access key: sk is missing"):
+    with pytest.raises(
+        SignInError, match="cloud 'x': auth: the access key is incomplete: sk is missing"
+    ):
         found(auth={"ak": "AK"})
-    with pytest.raises(SignInError, match="environment: half an access key: OS_ACCESS_KEY is"):
+    with pytest.raises(
+        SignInError, match="environment: the access key is incomplete: OS_ACCESS_KEY is"
+    ):
         found({"OS_SECRET_KEY": SECRET} | HUAWEI, auth={})
 
 

@@ -71,7 +71,7 @@ def test_every_key_is_read_with_its_place(file: Path) -> None:
         ("keys: {retry: ", "2:1: not valid YAML"),
         ("theme: !!python/object:os.system x", "1:8: tags are not accepted"),
         ("a: &a [*a]", "1:"),
-        ("\x00", "1:1: holds a NUL byte"),
+        ("\x00", "1:1: contains a NUL byte"),
         ("x" * 70_000, "1:1: is larger than 65536 bytes"),
     ],
 )

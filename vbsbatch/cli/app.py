@@ -17,21 +17,21 @@ COMMANDS = {
     "retry": ("run_commands", "Try failed jobs again, then resume."),
     "attach": ("attach_command", "Watch a run from any terminal."),
     "runs": ("inspect_commands", "List the runs of the store."),
-    "status": ("inspect_commands", "Show how a run stands."),
+    "status": ("inspect_commands", "Show the state of a run."),
     "jobs": ("inspect_commands", "List the jobs of a run."),
     "report": ("inspect_commands", "Write a report of a run."),
-    "verify": ("verify_command", "Hold a run against the cloud."),
+    "verify": ("verify_command", "Compare a run with the cloud."),
     "restore": ("restore_commands", "Overwrite volumes with a run's backups."),
     "prune": ("prune_commands", "Delete a run's backups."),
-    "pause": ("steering_commands", "Send no new create for now."),
-    "unpause": ("steering_commands", "Go on sending."),
-    "stop": ("steering_commands", "Stop a run, to be resumed later."),
-    "cancel": ("steering_commands", "Take back jobs that were not sent yet."),
+    "pause": ("steering_commands", "Pause a run: send no new creates."),
+    "unpause": ("steering_commands", "Continue a paused run."),
+    "stop": ("steering_commands", "Stop a run; it can be resumed later."),
+    "cancel": ("steering_commands", "Cancel jobs that have not been sent."),
     "take-over": ("steering_commands", "Take over volumes that stopped runs hold."),
     "rate": ("steering_commands", "Change how fast a run sends."),
-    "in-flight": ("steering_commands", "Change how many backups of a run may be under way."),
-    "plan": ("plan_commands", "Write a plan of what a cloud has, or compare one with it."),
-    "check": ("plan_loading", "Check a plan without touching any cloud."),
+    "in-flight": ("steering_commands", "Change how many backups of a run may run at once."),
+    "plan": ("plan_commands", "Write a plan of a cloud's volumes, or compare one with the cloud."),
+    "check": ("plan_loading", "Check a plan, with --online also against the cloud."),
     "schema": ("plan_loading", "Print the JSON Schema of plan files, for editors."),
     "demo": ("simulate_command", "Back up a simulated fleet."),
     "simulate": ("simulate_command", "Serve a simulated cloud on this machine."),
@@ -40,7 +40,7 @@ COMMANDS = {
 }
 """Command -> (module of this package, what it does in one line)."""
 
-_HELP_OPTIONS = frozenset({"-h", "--help"})
+_HELP_OPTIONS = ("-h", "--help")
 _HELP = "vbsbatch.help"
 
 
@@ -62,7 +62,7 @@ class LazyGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, and note whether help is wanted: a wrong config file must not prevent it."""
-        ctx.meta[_HELP] = not _HELP_OPTIONS.isdisjoint(args)
+        ctx.meta[_HELP] = any(option in args for option in _HELP_OPTIONS)
         return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -87,7 +87,7 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     invoke_without_command=True,
-    context_settings={"help_option_names": sorted(_HELP_OPTIONS), "max_content_width": 100},
+    context_settings={"help_option_names": _HELP_OPTIONS, "max_content_width": 100},
     epilog="""\b
 Examples:
   vbsbatch demo

@@ -38,7 +38,7 @@ Examples:
     type=click.Choice(("auto", "tui", "plain")),
     default="auto",
     show_default=True,
-    help="tui is the screen, to look into them; the others are a table.",
+    help="tui opens the list on the screen; the others print a table.",
 )
 def runs(db: Path | None, as_json: bool, progress: str) -> int:
     """List the runs of the store, newest first."""
@@ -79,7 +79,7 @@ Examples:
 @db_option
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
 def status(run: str, db: Path | None, as_json: bool) -> None:
-    """Show how RUN stands: an id, the beginning of one, or latest."""
+    """Show the state of RUN: an id, the beginning of one, or latest."""
     with open_store(db, readonly=True) as store:
         data = report_data(store, store.run(run))
         if as_json:
@@ -125,7 +125,7 @@ def jobs(
     as_json: bool,
     as_csv: bool,
 ) -> None:
-    """List the jobs of RUN, all or those that fit every option given.
+    """List the jobs of RUN: all of them, or those that match every option.
 
     TOOK is the time from a job's first create to its end, or until now.
     """

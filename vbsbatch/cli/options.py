@@ -142,7 +142,7 @@ volume_option = click.option(
 take_over_option = click.option(
     "--take-over",
     is_flag=True,
-    help="Have runs without an engine give up the volumes of this run, for good.",
+    help="Take the volumes of this run from runs without an engine, for good.",
 )
 cloud_options = (
     click.option(
@@ -160,7 +160,7 @@ cloud_options = (
         "--block-storage-endpoint",
         type=AddressType(),
         metavar="URL",
-        help="Where block storage is, likewise.",
+        help="Where block storage is, if not where the catalog says.",
     ),
 )
 engine_options = (
@@ -169,7 +169,7 @@ engine_options = (
         "--in-flight",
         type=click.IntRange(1, MOST_IN_FLIGHT),
         metavar="N",
-        help="Most backups running at once.",
+        help="The most backups that run at once.",
     ),
     click.option(
         "--progress",
@@ -178,7 +178,7 @@ engine_options = (
         show_default=True,
         help="How to show what happens; auto is the screen on a terminal, else plain.",
     ),
-    click.option("-v", "--verbose", is_flag=True, help="Tell every change of every job."),
+    click.option("-v", "--verbose", is_flag=True, help="Print every change of every job."),
     click.option("-y", "--yes", is_flag=True, help="Answer every question with yes."),
 )
 

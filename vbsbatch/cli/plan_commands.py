@@ -108,9 +108,9 @@ _chosen = (
 @plan.command(
     short_help="Write a plan of the volumes that a cloud has.",
     epilog="""\
-Several of one option: one of them must fit (of --metadata: one for each key). Options of
-different kinds must all fit. Without --status, volumes in a state that cannot be backed up
-are left out, and told of in a comment.
+An option given several times matches any of its values (--metadata: one for each key).
+Different options must all match. Without --status, volumes in a state that cannot be backed
+up are left out and listed in a comment.
 
 \b
 Examples:
@@ -132,7 +132,7 @@ def new(
     force: bool,
     **words: Any,
 ) -> None:
-    """Write a plan of the cloud's volumes: all of them, or those that fit the options."""
+    """Write a plan of the cloud's volumes: all of them, or those that match the options."""
     import anyio
 
     from vbsbatch.cloud import CloudChoice
@@ -158,9 +158,9 @@ def new(
 
 
 @plan.command(
-    short_help="Tell which volumes of a plan are gone, new or changed.",
+    short_help="List the volumes that are gone, new or changed.",
     epilog="""\
-Exit codes: 0 no difference, 1 any difference, 2 or 3 it could not be found out.
+Exit codes: 0 no difference, 1 any difference, 2 or 3 the comparison failed.
 
 \b
 Examples:
@@ -173,7 +173,7 @@ Examples:
 @with_options(*cloud_options)
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
 def diff(plan: Path, volumes: str | None, as_json: bool, **place: str | None) -> int:
-    """Tell which volumes of PLAN are gone, which are new, and which changed since."""
+    """List the volumes of PLAN that are gone, those that are new, and those that changed."""
     import anyio
 
     from vbsbatch.api.sessions import choice_for_plan

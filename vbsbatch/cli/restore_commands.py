@@ -30,9 +30,9 @@ _HOW_TO_RESTORE = "to restore them: add --yes, or confirm it on a terminal"
 
 @click.command(
     epilog="""\
-Without a terminal to ask on, and without --yes, nothing is restored: what would be is printed,
-and the exit code is 0. With either, exit codes are as for run. A restore is never sent twice on a
-guess: where the cloud does not tell what became of one, its job ends as `uncertain`.
+Without a terminal and without --yes nothing is restored: it prints what would be restored, and
+the exit code is 0. Otherwise exit codes are as for run. A restore is never repeated on a guess:
+if the cloud does not show what became of one, its job ends as `uncertain`.
 
 \b
 Examples:

@@ -56,19 +56,19 @@ Examples:
 @click.option(
     "--keep-errored-backups",
     is_flag=True,
-    help="Do not delete a backup in error before it is made anew.",
+    help="Keep a backup in error instead of deleting it before the next attempt.",
 )
-@click.option("--no-preflight", is_flag=True, help="Do not look at volumes and quota first.")
+@click.option("--no-preflight", is_flag=True, help="Skip the check of volumes and quota.")
 @click.option(
     "--on-preflight",
     type=click.Choice([str(word) for word in OnPreflight]),
-    help="If some volumes would surely fail: start nothing, or skip them. Wins over the plan.",
+    help="If some volumes would fail: start nothing, or skip them. Wins over the plan.",
 )
 @click.option(
     "--as",
     "as_run",
     metavar="RUN",
-    help="The store is lost: make RUN anew under its id and take over the backups it has made.",
+    help="If the store is lost: create RUN again under its id and take over its backups.",
 )
 def run(
     plan: Path,
@@ -83,8 +83,8 @@ def run(
 ) -> int:
     """Submit the backups of PLAN, and follow them to their end.
 
-    First it looks whether the cloud can carry them out; on a terminal it asks when that is in
-    doubt, with --yes it does as on_preflight says.
+    First it checks whether the cloud can make them. If something would fail, it asks on a
+    terminal; with --yes it follows on_preflight.
     """
     style = chosen_style(how.progress)
     checked = load_plan(plan, volumes)  # before what is slow to import: its problems show at once
@@ -121,7 +121,7 @@ def run(
 
 @click.command(
     epilog="""\
-Exit codes as for run. Never submits twice what was submitted before.
+Exit codes as for run. It never submits a backup twice.
 
 \b
 Examples:
@@ -136,7 +136,7 @@ Examples:
 def resume(run: str | None, first_engine: bool, how: DrivingOptions, take_over: bool) -> int:
     """Continue RUN, by default the newest unfinished one that makes backups.
 
-    One that restores or deletes goes on only when it is named.
+    A run that restores or deletes continues only when you name it.
     """
     from vbsbatch.api.runs import find_resumable
     from vbsbatch.api.sessions import choice_for_run
@@ -188,7 +188,7 @@ def retry(
 ) -> int:
     """Try failed jobs of RUN again, with all their attempts, and resume it.
 
-    Options of one kind add up, options of different kinds must all fit.
+    An option given several times matches any of its values; different options must all match.
     """
     from vbsbatch.api.reading import check_volumes
     from vbsbatch.api.runs import retry_selection
@@ -199,7 +199,7 @@ def retry(
     style = chosen_style(how.progress)
     selection = retry_selection(statuses, codes, volumes, all_failed=all_failed)
     if selection is None:
-        raise click.UsageError("say which: --status, --code, --volume or --all-failed")
+        raise click.UsageError("choose jobs with --status, --code, --volume or --all-failed")
     with open_store(how.db) as store:
         found = store.run(run)
         check_volumes(store, found.id, volumes)
@@ -221,8 +221,8 @@ def retry(
         async def requeue(service: CloudService) -> Run | int:
             count = store.requeue(found.id, selection)
             if not count and found.state is RunState.ENDED:
-                return _nothing_to_do(store, found, "no job of it fits", style)
-            remark(f"run {found.id}: {counted(count, 'job')} to be tried again", style)
+                return _nothing_to_do(store, found, "no job matches", style)
+            remark(f"run {found.id}: {counted(count, 'job')} will be retried", style)
             return store.run(found.id)
 
         choice = choice_for_run(found, *how.place)

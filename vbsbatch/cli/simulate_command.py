@@ -41,7 +41,7 @@ Try it in a second terminal:
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 takes any free port.")
 @click.option("--volumes", type=click.IntRange(0), default=50, show_default=True)
-@click.option("--faults", type=click.Path(path_type=Path), help="What goes wrong; YAML or JSON.")
+@click.option("--faults", type=click.Path(path_type=Path), help="A file of faults, YAML or JSON.")
 @click.option(
     "--service",
     type=click.Choice((*map(str, Service), "both")),
@@ -98,7 +98,7 @@ Exit codes as for run, and 1 when verify finds a difference.
     help="Which backup service the simulated cloud offers.",
 )
 @click.option("--seed", type=int, default=1, help="The same seed, the same cloud.")
-@click.option("-v", "--verbose", is_flag=True, help="Tell every change of every job.")
+@click.option("-v", "--verbose", is_flag=True, help="Print every change of every job.")
 @db_option
 def demo(
     volumes: int, progress: str, service: str, seed: int, verbose: bool, db: Path | None
@@ -205,7 +205,7 @@ def _stopped_what_goes_on(store: Path, run: Run) -> bool:
             return False
         left = run.state in (RunState.RUNNING, RunState.PAUSED)
         if left:
-            mention(f"left before its end: stopping run {run.id}, for its cloud ends with the demo")
+            mention(f"you left the demo early: stopping run {run.id}, because its cloud ends now")
             opened.ask(run.id, "stop-now", {}, "the demo")
         _await_end(opened, run.id)
     return left
@@ -217,7 +217,7 @@ def _await_end(store: RunStore, run_id: str) -> None:
     while (holder := store.is_live(run_id)) is not None:
         if time.monotonic() > deadline:
             if not holder.visible or holder.pid is None:
-                raise UsageError(f"run {run_id} is still driven by {holder.who}: end it there")
+                raise UsageError(f"run {run_id} is still driven by {holder.who}: stop it there")
             os.kill(holder.pid, signal.SIGKILL)
         time.sleep(0.05)
 

@@ -27,7 +27,7 @@ Examples:
 @named_run
 @db_option
 def pause(run: str, db: Path | None) -> None:
-    """Send no new create of RUN for now; what runs in the cloud is still followed."""
+    """Pause RUN: send no new creates. Running backups are still followed."""
     from vbsbatch.api import steering
 
     _do(steering.pause, db, run)
@@ -42,7 +42,7 @@ Examples:
 @named_run
 @db_option
 def unpause(run: str, db: Path | None) -> None:
-    """Go on sending the creates of RUN after a pause, or through a gate that failures keep shut."""
+    """Continue RUN after a pause, or open a gate that failures keep closed."""
     from vbsbatch.api import steering
 
     _do(steering.unpause, db, run)
@@ -57,9 +57,9 @@ Examples:
 )
 @named_run
 @db_option
-@click.option("--now", is_flag=True, help="Do not await the answers that are under way.")
+@click.option("--now", is_flag=True, help="Do not wait for pending answers.")
 def stop(run: str, db: Path | None, now: bool) -> None:
-    """Stop RUN before its end, to be resumed later; backups that run go on in the cloud."""
+    """Stop RUN; it can be resumed later. Running backups continue in the cloud."""
     from vbsbatch.api import steering
 
     _do(steering.stop, db, run, now=now)
@@ -76,7 +76,7 @@ Examples:
 @db_option
 @volume_option
 def cancel(run: str, db: Path | None, volumes: tuple[str, ...]) -> None:
-    """Take back jobs of RUN that were not sent yet: all, or those of the volumes named."""
+    """Cancel jobs of RUN that have not been sent: all, or those of the given volumes."""
     from vbsbatch.api import steering
 
     _do(steering.cancel, db, run, volumes=volumes)
@@ -110,7 +110,7 @@ Examples:
 @click.argument("count", type=click.IntRange(1, MOST_IN_FLIGHT))
 @db_option
 def in_flight(run: str, count: int, db: Path | None) -> None:
-    """Change how many backups of RUN may be under way at once."""
+    """Change how many backups of RUN may run at once."""
     from vbsbatch.api import steering
 
     _do(steering.set_in_flight, db, run, count=count)
@@ -126,9 +126,9 @@ Examples:
 @named_run
 @db_option
 def take_over(run: str, db: Path | None) -> None:
-    """Have runs without an engine give up, for good, the volumes that RUN waits for.
+    """Take the volumes that RUN waits for from runs without an engine, for good.
 
-    Their jobs fail as released; the backups that the cloud is making of them stay there.
+    Their jobs fail as `released`; the backups that the cloud is making of them stay there.
     """
     from vbsbatch.api.steering import takeable
 
@@ -190,7 +190,7 @@ def _taken(store: RunStore, run_id: str) -> list[str]:
     """Take over volumes; a line for each run that gave some up."""
     return [
         f"run {each.run_id} gave up {each.volumes} of its volumes to run {run_id}; "
-        "what the cloud makes of their backups stays there"
+        "their backups stay in the cloud"
         for each in store.take_over(run_id, asked_by())
     ]
 

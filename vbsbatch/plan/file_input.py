@@ -62,7 +62,7 @@ def checked(file: str, data: bytes, most: int = MAX_BYTES) -> bytes:
     if len(data) > most:
         raise _refused(file, _TOO_LARGE if most == MAX_BYTES else f"is larger than {most} bytes")
     if data.startswith(_ZIP):
-        raise _refused(file, "is a workbook or an archive, no text: export it as CSV in UTF-8")
+        raise _refused(file, "is a workbook or an archive, not text: export it as CSV in UTF-8")
     for bom, encoding in _BOMS.items():
         if data.startswith(bom):
             raise _refused(file, f"is {encoding} text: save it as UTF-8")
@@ -135,9 +135,9 @@ def _check_controls(file: str, data: bytes) -> None:
         return
     line, column = position(data, found.start())
     if found.group() == b"\0":
-        raise _refused(file, "holds a NUL byte: it is no text, or UTF-16", line, column)
+        raise _refused(file, "contains a NUL byte: it is not text, or it is UTF-16", line, column)
     code = ord(found.group().decode())
-    raise _refused(file, f"holds a control character (U+{code:04X}): remove it", line, column)
+    raise _refused(file, f"contains a control character (U+{code:04X}): remove it", line, column)
 
 
 def _refused(file: str, text: str, line: int = 1, column: int = 1) -> PlanError:

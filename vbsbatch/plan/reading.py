@@ -169,7 +169,7 @@ class _Builder:
         next(self.events)
         after = next(self.events)
         if isinstance(after, DocumentStartEvent):
-            self.note(after, "holds a second document: one per file")
+            self.note(after, "has a second document: only one is allowed")
         return value
 
     def _value(self, event: Event, depth: int) -> Any:
