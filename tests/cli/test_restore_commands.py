@@ -115,7 +115,7 @@ def test_impossible_requests_are_refused_before_the_cloud_is_asked(
     ]
     (line,) = refusals(harness, "restore", source, "--to", "nope=x", "--yes")
     assert "not OLD=NEW" in line
-    assert "say --yes" in harness.refused("prune", source, "--delete")
+    assert "use --yes" in harness.refused("prune", source, "--delete")
     assert cloud.summary()["calls"] == calls
 
 
@@ -218,7 +218,7 @@ def test_errored_backups_are_pruned_with_errored(harness: Harness) -> None:
     harness.write_plan(retry={"attempts": 1})
     harness("run", "plan.yaml", "--keep-errored-backups", code=1)
     left = next(b["id"] for b in cloud.project().backups() if b["status"] == "error")
-    assert f"left in error, and counted against their volumes' limit: {left}" in (
+    assert f"backups in error, which count against the limit of their volumes: {left}" in (
         harness("verify").stderr
     )
     assert left not in harness("prune", "latest").stdout

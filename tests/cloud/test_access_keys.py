@@ -89,7 +89,7 @@ def test_blanks_around_a_key_are_cut_and_others_are_reported_without_showing_it(
     assert key is not None
     assert (key.ak, key.sk) == ("AK", SECRET)
     for bad in ("sk with blanks", "sk-\u00fc", "sk-\x1b[31m"):
-        with pytest.raises(SignInError, match="sk holds characters") as caught:
+        with pytest.raises(SignInError, match="sk contains characters") as caught:
             find_key({"auth": {"ak": "AK", "sk": bad}}, {}, "x")
         assert bad not in str(caught.value)
     assert find_key({"auth": {"ak": "", "sk": None}}, {}, "x") is None
