@@ -81,8 +81,14 @@ class Engine:
             resumed=resumed,
         )
         self._dispatcher = Dispatcher(work, limiter=self.limiter)
-        self._poller = Poller(work)
-        self._control = Control(work, dispatcher=self._dispatcher, extend=self._extend)
+        self._poller = Poller(
+            work,
+            in_flight=lambda: self._dispatcher.claimer.in_flight,
+            per_second=lambda: self.limiter.rate.per_second,
+        )
+        self._control = Control(
+            work, dispatcher=self._dispatcher, poller=self._poller, extend=self._extend
+        )
 
     @property
     def counts(self) -> Mapping[JobState, int]:
