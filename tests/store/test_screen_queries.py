@@ -321,19 +321,6 @@ async def test_slowest_jobs_and_times_of_answers(store: RunStore) -> None:
     screen.close()
 
 
-@pytest.mark.anyio
-async def test_pauses_are_those_that_the_engine_obeyed(store: RunStore) -> None:
-    store.create_run(a_run(RUN), [a_job(1)], BackupSettings())
-    for verb in ("pause", "rate", "unpause", "pause"):
-        store.ask(RUN, verb, {}, "me")
-    async with store.journal(RUN) as journal:
-        for step, command in enumerate((await journal.commands(Wall(NOW)))[:3]):
-            journal.acknowledge(command, Wall(NOW + step), "done")
-    screen = store.screen()
-    assert screen.pauses(RUN) == [(NOW, True), (NOW + 2, False)]
-    screen.close()
-
-
 def test_the_settings_of_a_run_are_read_as_any_reader_reads_them(screen: ScreenReader) -> None:
     assert screen.run(RUN) == screen.run(RUN) == a_run(RUN)
 

@@ -367,7 +367,3 @@ class ScreenReader(RunReader, Protocol):
     def slowest(self, run_id: str, *, limit: int) -> list[Job]:
         """The running jobs whose newest create is oldest."""
         ...
-
-    def pauses(self, run_id: str) -> list[tuple[float, bool]]:
-        """When the run's engine was paused (True) and unpaused (False), in order of time."""
-        ...

@@ -12,7 +12,6 @@ from typing import Any
 
 from vbsbatch.errors import UsageError
 from vbsbatch.model import (
-    ENDED_STATES,
     WITHDRAWN,
     Job,
     JobState,
@@ -26,7 +25,6 @@ from vbsbatch.report import ReportData, as_csv, as_json, clean, opened
 from vbsbatch.report.data import standing
 from vbsbatch.store import RunStore
 from vbsbatch.store.ports import ScreenReader
-from vbsbatch.store.run_stats import RunStats
 from vbsbatch.tui import pace
 from vbsbatch.tui.store_caches import RowOrders, RunStatsCache
 from vbsbatch.tui.view_models import (
@@ -125,7 +123,7 @@ class StoreSource:
             retrying=tally.retrying,
             rate_now=pace.rate(tally, now, _seconds(run.started_at)) if holder is not None else 0.0,
             rate_limit=self._rate_limit(run, live=holder is not None),
-            eta=self._eta(run, tally, now) if holder is not None else None,
+            eta=_left(run, now) if holder is not None else None,
             failures=tally.failures,
             grouped=followed.grouped,
         )
@@ -177,14 +175,6 @@ class StoreSource:
         """The engine's present limit; without an engine, the one the next will begin with."""
         said = self._screen.sending_rate(run.id) if live else None
         return said or run.rate or run.settings.limits.rate
-
-    def _eta(self, run: Run, tally: RunStats, now: float) -> float | None:
-        if run.state is not RunState.RUNNING:
-            return None
-        counts = tally.counts
-        left = sum(jobs for state, jobs in counts.items() if state not in ENDED_STATES)
-        pauses = pace.pauses(self._screen.pauses(run.id), tally.creates, now)
-        return pace.remaining_time(tally, left, now, _seconds(run.started_at), pauses)
 
     # Jobs
 
@@ -335,3 +325,8 @@ def _positive(argument: Mapping[str, Any], key: str) -> float:
     if not 0 < value < math.inf:
         raise UsageError(f"{key} must be a number above 0")
     return value
+
+
+def _left(run: Run, now: float) -> float | None:
+    """Seconds until the run is expected to end, as its engine last told."""
+    return None if run.ends_at is None else max(float(run.ends_at) - now, 0.0)

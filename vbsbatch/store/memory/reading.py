@@ -219,16 +219,6 @@ class MemoryScreen(MemoryReader):
         running = self.jobs(run_id, states=[JobState.RUNNING])
         return sorted(running, key=lambda job: float(job.intent_at or 0.0))[:limit]
 
-    def pauses(self, run_id: str) -> list[tuple[float, bool]]:
-        """See `ScreenReader.pauses`."""
-        pauses = [
-            (float(at), command.verb == "pause")
-            for number, (at, _) in self.held.answered.items()
-            for asked_of, command in [self.held.asked[number]]
-            if asked_of == run_id and command.verb in ("pause", "unpause")
-        ]
-        return sorted(pauses, key=lambda pause: pause[0])
-
 
 def _glance(job: Job) -> Glance:
     status, code = (job.http_status, job.code) if job.state is JobState.FAILED else (None, None)

@@ -20,8 +20,6 @@ from vbsbatch.store.ports import NO_CODE, Criteria, Event, Follower, ReadPositio
 from vbsbatch.store.sqlite.codec import (
     SECONDS,
     STATE_NUMBER,
-    TEXT,
-    WALL,
     RowCodec,
     column,
     rows_of,
@@ -67,12 +65,7 @@ SLOWEST = f"""
 SELECT {JOB_COLUMNS} FROM jobs j INDEXED BY jobs_open
 WHERE j.run = ? AND j.state IN (1, 2, 3) AND j.state = 3 ORDER BY j.intent_at, j.no LIMIT ?"""
 
-PAUSES = """
-SELECT verb, done_at FROM commands
-WHERE run = ? AND done_at IS NOT NULL AND verb IN ('pause', 'unpause') ORDER BY done_at, id"""
-
 _TOOK = RowCodec("attempts", column("took", SECONDS))
-_PAUSE = RowCodec("commands", column("verb", TEXT), column("done_at", WALL))
 
 _NAME = """coalesce(j.volume_name, CASE typeof(j.volume_id) WHEN 'blob' THEN hex(j.volume_id)
   ELSE j.volume_id END) COLLATE NOCASE"""
@@ -196,11 +189,6 @@ SELECT json_group_array(no) FROM (
         known = self._about(run_id)
         rows = self._rows(SLOWEST, (known.number, limit))
         return self._read_jobs(rows, known)
-
-    def pauses(self, run_id: str) -> list[tuple[float, bool]]:
-        """When the run's engine was paused (True) and unpaused (False), in order of time."""
-        rows = self._rows(PAUSES, (self._about(run_id).number,))
-        return [(at / 1000, verb == "pause") for verb, at in _PAUSE.checked(rows)]
 
 
 def _ordered(by: str, descending: bool) -> str:
