@@ -27,10 +27,11 @@ from vbsbatch.model import (
     Verdict,
     Wall,
 )
+from vbsbatch.report import ReportData
+from vbsbatch.report.comparison import RunComparison
 from vbsbatch.store import Event
 from vbsbatch.tui.view_models import (
     Asked,
-    Comparison,
     Detail,
     FilterTerms,
     Overview,
@@ -172,7 +173,7 @@ class ScriptedSource:
             text = self.text("6/s->5/s reason=429 retry_after=30s")
             return Event(id=number, at=at, no=None, kind="limiter", text=text)
         if number % 7 == 0:
-            text = self.text("operator@pts/3: retry: to be tried again: 12")
+            text = self.text("in the name of operator@pts/3: retry: to be tried again: 12")
             return Event(id=number, at=at, no=None, kind="command", text=text)
         job = chance.choice(self.jobs)
         return Event(
@@ -333,16 +334,22 @@ class ScriptedSource:
         body = {"backup": {"volume_id": job.volume_id, "name": job.backup_name}}
         return Sent(line="POST /cloudbackups", body=body)
 
-    def compare(self, left: str, right: str) -> Comparison:
+    def compare(self, left: str, right: str) -> RunComparison:
         self._reading("compare")
         failed = [job for job in self.jobs if job.state is JobState.FAILED]
-        return Comparison(
-            left=self._run(left, RunState.ENDED),
-            right=self._run(right, RunState.ENDED),
+        return RunComparison(
+            left=self._data(left),
+            right=self._data(right),
             failed_in_both=[(job, job) for job in failed[:9]],
             failed_only_left=failed[9:12],
             failed_only_right=failed[12:14],
+            only_left=[job for job in self.jobs if job.state is JobState.SUCCEEDED][:2],
         )
+
+    def _data(self, run_id: str) -> ReportData:
+        run = self._run(run_id, RunState.ENDED)
+        counts = Counter(job.state for job in self.jobs)
+        return ReportData(run=run, counts=counts, meaning=lambda code, status: None, now=NOW)
 
     # What a screen wants done
 
@@ -378,7 +385,7 @@ class ScriptedSource:
 
 _KEYS: Mapping[SortKey, Callable[[Job], Any]] = {
     SortKey.NUMBER: lambda job: job.no,
-    SortKey.STATE: lambda job: _ORDER.index(job.state),
+    SortKey.STATE: lambda job: _rank(job),
     SortKey.VOLUME: lambda job: job.volume_name,
     SortKey.GROUP: lambda job: job.group or "",
     SortKey.HTTP: lambda job: job.http_status or 0,
@@ -387,6 +394,14 @@ _KEYS: Mapping[SortKey, Callable[[Job], Any]] = {
     SortKey.AGE: lambda job: -float(job.ended_at or job.intent_at or 0),
     SortKey.DUE: lambda job: job.due_at,
 }
+
+
+def _rank(job: Job) -> int:
+    """Failed, unknown, retrying, running, sending, waiting, ended."""
+    if job.state is JobState.WAITING and not job.attempts:
+        return len(_ORDER)
+    ended = job.state in (JobState.SUCCEEDED, JobState.CANCELLED, JobState.SKIPPED)
+    return _ORDER.index(job.state) + (len(_ORDER) if ended else 0)
 
 
 def _fits(job: Job, terms: FilterTerms) -> bool:

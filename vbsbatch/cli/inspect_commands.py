@@ -156,6 +156,33 @@ def jobs(
 @click.command(
     epilog="""\b
 Examples:
+  vbsbatch compare 20261122-0715 latest
+  vbsbatch compare 20261122-0715 20261123-0715 --json
+"""
+)
+@click.argument("left", metavar="RUN")
+@click.argument("right", metavar="RUN")
+@db_option
+@click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
+def compare(left: str, right: str, db: Path | None, as_json: bool) -> None:
+    """Compare two runs: counts, durations, volumes that failed or that only one of them has."""
+    from vbsbatch.api.reading import compare_runs
+
+    with open_store(db, readonly=True) as store:
+        found = compare_runs(store, left, right)
+    if as_json:
+        from vbsbatch.report import as_json as json_report
+
+        json_report.write_comparison(found, sys.stdout)
+    else:
+        from vbsbatch.report import comparison
+
+        comparison.write(found, sys.stdout)
+
+
+@click.command(
+    epilog="""\b
+Examples:
   vbsbatch report
   vbsbatch report latest --format html --output night.html
   vbsbatch report 20261123-0715 --format junit --output night.xml

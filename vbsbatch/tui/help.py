@@ -50,7 +50,7 @@ class HelpScreen(ModalScreen[None]):
     DEFAULT_CSS = """
     HelpScreen { align: center middle; background: $background 60%; }
     HelpScreen > Vertical { width: 76; max-width: 100%; height: 90%; background: $panel;
-                            border: ascii $primary; padding: 0 1; }
+                            border: round $primary; padding: 0 1; }
     HelpScreen Lines, HelpScreen Rows { background: $panel; }
     HelpScreen.-bare > Vertical { border: none; height: 100%; }
     HelpScreen.-bare Lines { display: none; }

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from vbsbatch.model import Attempt, Holder, Job, JobState, Rate, Run
+from vbsbatch.report.comparison import RunComparison
 from vbsbatch.store import Event
 
 
@@ -62,6 +63,10 @@ class FilterTerms:
     groups: frozenset[str] = frozenset()
 
 
+BY_STATE = (Sort(SortKey.STATE),)
+"""What needs attention first: the order in which the jobs of a run are shown."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
     """Which jobs the table shows, and in which order."""
@@ -69,6 +74,20 @@ class View:
     terms: FilterTerms = FilterTerms()
     sorts: tuple[Sort, ...] = ()
     """Later ones break the ties of earlier ones; plan order breaks the last."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sizes:
+    """How large the volumes of a run are, in GB; jobs that have no size are not counted in."""
+
+    done: int
+    """Of jobs that succeeded."""
+    total: int | None
+    """Of all jobs but those that are skipped or cancelled; None when no job has a size."""
+    unsized: int = 0
+    """Jobs without a size."""
+    per_hour: float | None = None
+    """Lately; None until there is enough to tell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +110,9 @@ class Overview:
     """(HTTP status, code, jobs) of failed jobs, the most frequent first."""
     grouped: bool = False
     """Whether any job has a group."""
+    sizes: Sizes | None = None
+    next_look: float | None = None
+    """When the engine looks at the cloud next; None when nothing is under way."""
 
     @property
     def total(self) -> int:
@@ -143,17 +165,9 @@ class RunLine:
     counts: Mapping[JobState, int]
     top: tuple[int | None, str | None, int] | None = None
     """The most frequent failure."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Comparison:
-    """Two runs side by side, by volume."""
-
-    left: Run
-    right: Run
-    failed_in_both: Sequence[tuple[Job, Job]] = ()
-    failed_only_left: Sequence[Job] = ()
-    failed_only_right: Sequence[Job] = ()
+    sizes: Sizes | None = None
+    eta: float | None = None
+    """Seconds to the end of a run that an engine drives; None until there is enough to tell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,8 +185,8 @@ Told = tuple[Event, Job | None]
 class Source(Protocol):
     """Where the screens get everything from; every answer is as fresh as the store.
 
-    All calls raise `StoreError` when the file cannot be read. `prepare`, `ask`, `resume` and
-    `export` may take seconds: they are for threads of their own. All others are short:
+    All calls raise `StoreError` when the file cannot be read. `prepare`, `ask`, `resume`,
+    `compare` and `export` may take seconds: they are for threads of their own. All others are short:
     milliseconds, tens of them for whole-run figures at 100,000 jobs once those are prepared.
     """
 
@@ -214,8 +228,8 @@ class Source(Protocol):
     def request(self, detail: Detail) -> Sent:
         """The job's request; reads no store and may take a moment the first time."""
 
-    def compare(self, left: str, right: str) -> Comparison:
-        """What failed in both runs, and in either."""
+    def compare(self, left: str, right: str) -> RunComparison:
+        """Two runs by their figures and their volumes."""
 
     def ask(self, run_id: str, verb: str, argument: Mapping[str, Any]) -> Asked:
         """Ask the run's engine for something (`model.Command` lists the verbs)."""
