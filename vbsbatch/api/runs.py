@@ -193,8 +193,7 @@ async def check_and_create(
         found = await run_preflight(plan, service, unanswered=Severity.WARNING)
         approve(found)
     await check_settings(plan, service, reached=found is not None)
-    skipped = {} if found is None else found.left_out
-    return create_run(store, plan, service, cloud, skipped=skipped, lost=lost), found
+    return create_run(store, plan, service, cloud, found=found, lost=lost), found
 
 
 async def check_settings(plan: Plan, service: CloudService, *, reached: bool) -> None:
@@ -214,12 +213,13 @@ def create_run(
     service: CloudService,
     cloud: str | None,
     *,
-    skipped: Mapping[str, str],
+    found: Preflight | None = None,
     lost: LostRun | None = None,
 ) -> Run:
     """Freeze the plan into the store as a new run.
 
-    `skipped` are volumes that are left out, with the reason; `lost` is the run to create again.
+    What the preflight found tells sizes, and the volumes that are left out; `lost` is the run to
+    create again.
     """
     now = wall()
     deadline = plan.settings.deadline
@@ -237,7 +237,8 @@ def create_run(
         created_cloud_at=cloud_now(service) if lost is None else None,
         deadline_at=None if deadline is None else now + deadline,
     )
-    jobs = (_skipped(job, skipped.get(job.volume_id), now) for job in plan.jobs(frozen.id))
+    skipped, sizes = ({}, {}) if found is None else (found.left_out, found.sizes)
+    jobs = (_skipped(job, skipped.get(job.volume_id), now) for job in plan.jobs(frozen.id, sizes))
     store.create_run(frozen, jobs, BackupSettings())
     return store.run(frozen.id)
 
