@@ -18,7 +18,8 @@ from vbsbatch.tui.event_pane import EventPane
 from vbsbatch.tui.help import HelpScreen
 from vbsbatch.tui.overview import OverviewScreen
 from vbsbatch.tui.panes import Failures
-from vbsbatch.tui.runs import ComparisonScreen, RunsScreen
+from vbsbatch.tui.comparison_screen import ComparisonScreen
+from vbsbatch.tui.runs import RunsScreen
 from vbsbatch.tui.view_models import Sort, SortKey
 
 pytestmark = pytest.mark.anyio

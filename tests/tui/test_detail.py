@@ -13,7 +13,8 @@ from vbsbatch.tui import detail_text, formatting
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.dialogs import Confirm, Pick, Typed
 from vbsbatch.tui.overview import OverviewScreen
-from vbsbatch.tui.runs import ComparisonScreen, RunsScreen
+from vbsbatch.tui.comparison_screen import ComparisonScreen
+from vbsbatch.tui.runs import RunsScreen
 from vbsbatch.tui.view_models import RunLine
 
 pytestmark = pytest.mark.anyio

@@ -14,7 +14,8 @@ from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.job_table import JobTable
 from vbsbatch.tui.line_widgets import MOST, chosen
 from vbsbatch.tui.overview import OverviewScreen
-from vbsbatch.tui.runs import ComparisonScreen, RunsScreen
+from vbsbatch.tui.comparison_screen import ComparisonScreen
+from vbsbatch.tui.runs import RunsScreen
 
 SCREENS: dict[str, type] = {
     "overview": OverviewScreen,

@@ -111,4 +111,5 @@ JSON_SCHEMA: dict[str, Any] = {
         **_LINES,
     },
 }
-"""`$defs` names the documents: report, status, jobs, runs, compare, and line (`--progress json`)."""
+"""`$defs` names the documents: report, status, jobs, runs, compare, and line
+(`--progress json`)."""

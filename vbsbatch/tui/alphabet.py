@@ -4,6 +4,8 @@ Everything is drawn in Unicode. Where the terminal cannot show that, a filter re
 character of ours by one of ASCII, so both have the same layout.
 """
 
+# ruff: noqa: RUF001 - what looks like other characters is what this is about
+
 from __future__ import annotations
 
 import unicodedata
@@ -25,8 +27,18 @@ LEVELS = " ▁▂▃▄▅▆▇█"
 CURSOR, MARK, MORE, TIMES, DOT, ARROW = "❯", "●", "…", "×", "·", "→"
 
 _OURS = {
-    **{CURSOR: ">", MARK: "*", MORE: "~", TIMES: "x", DOT: ".", ARROW: ">"},
-    **{"✓": "+", "✗": "x", "↻": "~", "▶": ">", "↑": "^", "↓": "v"},
+    CURSOR: ">",
+    MARK: "*",
+    MORE: "~",
+    TIMES: "x",
+    DOT: ".",
+    ARROW: ">",
+    "✓": "+",
+    "✗": "x",
+    "↻": "~",
+    "▶": ">",
+    "↑": "^",
+    "↓": "v",
     **dict(zip(EIGHTHS, "    ####", strict=True)),
     **dict(zip(LEVELS, " _.:-=+*#", strict=True)),
 }

@@ -121,13 +121,18 @@ def duration(seconds: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
-def size(gigabytes: float | None) -> str:
-    """A size in GB, or in TB from 10,000 GB on; `-` where it is not known."""
-    if gigabytes is None:
-        return "-"
-    if gigabytes < 10_000:
+def size(gigabytes: float) -> str:
+    """A size in GB, or in TB from 1,000 GB on."""
+    if gigabytes < 1000:
         return f"{gigabytes:,.0f} GB"
     return f"{gigabytes / 1000:,.1f} TB"
+
+
+def share_of(done: float, total: float) -> str:
+    """Two sizes in the unit of the larger: `41.2 of 66.0 TB`."""
+    if total < 1000:
+        return f"{done:,.0f} of {size(total)}"
+    return f"{done / 1000:,.1f} of {size(total)}"
 
 
 def width_of(line: Line) -> int:

@@ -20,6 +20,9 @@ from vbsbatch.tui.view_models import Overview
 _PLAN = 32
 """Cells for the name of the plan, or of the cloud, at most."""
 
+_WORDY = 90
+"""Cells from which on the rate says of what it is."""
+
 _GAP, _BETWEEN = "   ", f" {DOT} "
 
 _LIVE = (RunState.RUNNING, RunState.PAUSED)
@@ -131,8 +134,9 @@ def pace(seen: Overview, now: float, width: int) -> Line:
     """Sizes, the rate, when the cloud is asked next, and what the run waits for."""
     parts = [(1, amounts(seen))]
     if seen.run.state in _LIVE:
-        requests = REQUESTS[seen.run.settings.operation]
-        rate = f"{seen.rate_now:.1f}/s of {seen.rate_limit} {requests}"
+        rate = f"{seen.rate_now:.1f}/s of {seen.rate_limit}"
+        if width >= _WORDY:
+            rate += f" {REQUESTS[seen.run.settings.operation]}"
         parts.append((3, ((rate, "plain"),)))
         parts.append((0, next_look(seen, now)))
         parts.append((2, ((waits(seen), "plain"),)))
@@ -142,9 +146,9 @@ def pace(seen: Overview, now: float, width: int) -> Line:
 def amounts(seen: Overview) -> Line:
     """GB done, of how many, and per hour; `-` where nobody tells a size."""
     sizes = seen.sizes
-    if sizes is None or sizes.total is None:
+    if sizes.total is None:
         return (("size -", "dim"),)
-    text = f"{formatting.size(sizes.done)} of {formatting.size(sizes.total)}"
+    text = formatting.share_of(sizes.done, sizes.total)
     if sizes.per_hour:
         text += f"{_BETWEEN}{formatting.size(sizes.per_hour)}/h"
     unsized = f" ({formatting.jobs(sizes.unsized)} without a size)" if sizes.unsized else ""
@@ -153,9 +157,9 @@ def amounts(seen: Overview) -> Line:
 
 def next_look(seen: Overview, now: float) -> Line:
     """When the engine looks at the cloud next; empty when nothing is under way."""
-    if seen.next_look is None or seen.run.state not in _LIVE:
+    if seen.run.next_look_at is None or seen.run.state not in _LIVE or seen.holder is None:
         return ()
-    rest = seen.next_look - now
+    rest = float(seen.run.next_look_at) - now
     text = f"next look in {formatting.duration(rest)}" if rest >= 0.5 else "looking now"
     return ((text, "run"),)
 
@@ -168,12 +172,10 @@ def waits(seen: Overview) -> str:
     if seen.run.state is RunState.PAUSED:
         return "sends nothing"
     if not fresh and not seen.retrying:
-        return f"all sent, {under_way:,} not ended" if under_way else ""
+        return "all sent" if under_way else ""
     if under_way >= _cap(seen):
-        return f"waits: at most {_cap(seen):,} at once"
-    if not fresh:
-        return "waits for the next retry"
-    return "sending"
+        return "cap reached"
+    return "sending" if fresh else "waits to retry"
 
 
 def counts(seen: Overview, width: int) -> Line:

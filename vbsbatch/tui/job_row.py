@@ -1,10 +1,10 @@
 """One job as one row of the table: which columns fit a width, and their cells.
 
-At 80 cells::
+At 80 cells, with `>` for the cursor and `*` for a mark::
 
        STATE     VOLUME                GB HTTP CODE        TRY    AGE NEXT
-       ✗ FAIL    db-prod-0017         500  503 VB.0900       5  2m11s
-    ❯● ↻ RETRY   [sda] home            40  429 APIG.0308     2    31s in 12s
+       x FAIL    db-prod-0017         500  503 VB.0900       5  2m11s
+    >* ~ RETRY   [sda] home            40  429 APIG.0308     2    31s in 12s
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ _LEAD = 3
 
 _LEAST_VOLUME = 8
 _ENOUGH_VOLUME = 60
-_NUMBER_FROM, _GROUP_FROM = 88, 104
+_GROUP_FROM, _NUMBER_FROM = 84, 88
 """Cells of a table that has room for these columns."""
+
+_GROUP = 12
 
 SORTED_BY = {
     "STATE": SortKey.STATE,
     "#": SortKey.NUMBER,
     "VOLUME": SortKey.VOLUME,
     "GROUP": SortKey.GROUP,
+    "GB": SortKey.SIZE,
     "HTTP": SortKey.HTTP,
     "CODE": SortKey.CODE,
     "TRY": SortKey.ATTEMPTS,
@@ -64,10 +67,11 @@ def columns(width: int, total: int, *, grouped: bool) -> tuple[Column, ...]:
         Column(head="AGE", width=6, right=True),
         Column(head="NEXT", width=8),
     ]
-    if width >= _NUMBER_FROM:
+    grouped = grouped and width >= _GROUP_FROM
+    if grouped:
+        found.insert(2, Column(head="GROUP", width=_GROUP))
+    if width >= _NUMBER_FROM + (_GROUP if grouped else 0):
         found.insert(1, Column(head="#", width=max(5, len(str(total)))))
-    if grouped and width >= _GROUP_FROM:
-        found.insert(3, Column(head="GROUP", width=14))
     while (room := _room(found, width)) < _LEAST_VOLUME and len(found) > 2:
         found.pop()
     if room < 1:
@@ -120,7 +124,7 @@ def row(job: Job, found: tuple[Column, ...], now: float, total: int) -> Line:
         "#": formatting.number(job.no, total),
         "VOLUME": job.volume_name,
         "GROUP": job.group or "",
-        "GB": "-",
+        "GB": "-" if job.size is None else f"{job.size:,}",
         "HTTP": "" if job.http_status is None else str(job.http_status),
         "CODE": formatting.short_code(job.code) if job.http_status or job.code else "",
         "TRY": str(job.attempts) if job.attempts else "",

@@ -66,7 +66,7 @@ class Lines(Widget):
 
 
 class Rows(Widget, can_focus=True):
-    """A list with a cursor (a sign and a colour) on one row, or without one: then it only scrolls."""
+    """A list with a cursor on one row, or without one: then it only scrolls."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = "Rows { height: 1fr; width: 1fr; }"

@@ -293,10 +293,10 @@ class OverviewScreen(JobsScreen):
     def action_codes(self) -> None:
         """Between the jobs and the failures by code."""
         failures = self.query_one(Failures)
-        if failures.has_focus or not failures.display:
-            self.set_focus(self.table)
-        elif self.seen is None or not self.seen.failures:
+        if self.seen is None or not self.seen.failures:
             self.say(NONE_FAILED)
+        elif failures.has_focus or not failures.display:
+            self.set_focus(self.table)
         else:
             self.set_focus(failures)
 

@@ -132,7 +132,7 @@ _HINT = "  (Tab: filter by one)"
 
 
 class Failures(Lines, can_focus=True):
-    """One line, hidden without a failure; left and right choose, Enter filters by what is chosen."""
+    """One line, hidden without a failure; left and right choose, Enter filters by the choice."""
 
     DEFAULT_CSS = "Failures { height: 1; display: none; } Failures.-some { display: block; }"
     BINDINGS = bindings.hidden(

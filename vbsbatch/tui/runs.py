@@ -89,7 +89,7 @@ def row(
         "OK": f"{count(JobState.SUCCEEDED, 0):,}",
         "FAILED": f"{count(JobState.FAILED, 0):,}",
         "SKIPPED": f"{count(JobState.SKIPPED, 0):,}",
-        "GB": "-" if found.sizes is None else f"{found.sizes.done:,}",
+        "GB": "-" if found.sizes.total is None else f"{found.sizes.done:,}",
         "ETA": "-" if found.eta is None else span(found.eta),
         "MOST FAILED WITH": "-" if found.top is None else formatting.failure(*found.top[:2]),
         "ENGINE": "-" if run.pid is None else f"{run.host or '?'}:{run.pid}",

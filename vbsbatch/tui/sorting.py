@@ -24,6 +24,7 @@ _FIRST: dict[SortKey, str] = {
     SortKey.ATTEMPTS: "fewest first",
     SortKey.AGE: "newest create or end first",
     SortKey.DUE: "soonest first",
+    SortKey.SIZE: "largest first",
 }
 
 

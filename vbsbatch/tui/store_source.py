@@ -26,7 +26,7 @@ from vbsbatch.report import ReportData, as_csv, as_json, clean, opened
 from vbsbatch.report.comparison import RunComparison, compare
 from vbsbatch.report.data import standing
 from vbsbatch.store import RunStore
-from vbsbatch.store.ports import ScreenReader
+from vbsbatch.store.ports import ScreenReader, SizeSum
 from vbsbatch.store.run_stats import RunStats
 from vbsbatch.tui import pace
 from vbsbatch.tui.store_caches import RowOrders, RunStatsCache
@@ -37,6 +37,7 @@ from vbsbatch.tui.view_models import (
     Panes,
     RunLine,
     Sent,
+    Sizes,
     Told,
     View,
 )
@@ -128,7 +129,15 @@ class StoreSource:
             eta=self._eta(run, tally, now) if holder is not None else None,
             failures=tally.failures,
             grouped=followed.grouped,
+            sizes=_sizes(tally.sizes, self._per_hour(run, tally, now)),
         )
+
+    def _per_hour(self, run: Run, tally: RunStats, now: float) -> float | None:
+        """GB an hour: lately while the run goes on, over the whole run when it has ended."""
+        if run.ended_at is None:
+            return pace.per_hour(tally.completed_gigabytes, now, _seconds(run.started_at))
+        took = float(run.ended_at) - float(run.started_at or run.ended_at)
+        return 3600 * sum(tally.completed_gigabytes.values()) / took if took >= 60 else None
 
     def panes(self, run_id: str) -> Panes:
         """The right-hand pane."""
@@ -169,6 +178,7 @@ class StoreSource:
             standing=standing(data),
             counts=summary.counts,
             top=next(iter(summary.failures), None),
+            sizes=_sizes(summary.sizes),
             eta=self._eta_of(run) if live else None,
         )
 
@@ -322,6 +332,16 @@ class StoreSource:
                 return f"to be tried again: {jobs}"
             case _:
                 raise UsageError(f"no engine drives run {run_id}: resume it first")
+
+
+def _sizes(found: Mapping[JobState, SizeSum], per_hour: float | None = None) -> Sizes:
+    """The sizes of a run, of what is found by state."""
+    left_out = (JobState.CANCELLED, JobState.SKIPPED)
+    meant = {state: pair for state, pair in found.items() if state not in left_out}
+    done, _ = found.get(JobState.SUCCEEDED, (0, 0))
+    total = sum(gigabytes for gigabytes, _ in meant.values())
+    unsized = sum(jobs for _, jobs in meant.values())
+    return Sizes(done=done, total=total or None, unsized=unsized, per_hour=per_hour)
 
 
 def _seconds(at: Wall | None) -> float | None:

@@ -29,6 +29,7 @@ class SortKey(StrEnum):
     ATTEMPTS = "attempts"
     AGE = "age"  # time since the newest intent or end
     DUE = "due"
+    SIZE = "size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class FilterTerms:
     words: tuple[str, ...] = ()
     """Each must occur, whatever the case, in volume name or id, backup name, code, message or
     group."""
+    any_words: tuple[str, ...] = ()
+    """One of them must occur in the same texts."""
     states: frozenset[JobState] = frozenset()
     retrying: bool = False
     statuses: frozenset[int] = frozenset()
@@ -80,9 +83,9 @@ class View:
 class Sizes:
     """How large the volumes of a run are, in GB; jobs that have no size are not counted in."""
 
-    done: int
+    done: int = 0
     """Of jobs that succeeded."""
-    total: int | None
+    total: int | None = None
     """Of all jobs but those that are skipped or cancelled; None when no job has a size."""
     unsized: int = 0
     """Jobs without a size."""
@@ -110,9 +113,7 @@ class Overview:
     """(HTTP status, code, jobs) of failed jobs, the most frequent first."""
     grouped: bool = False
     """Whether any job has a group."""
-    sizes: Sizes | None = None
-    next_look: float | None = None
-    """When the engine looks at the cloud next; None when nothing is under way."""
+    sizes: Sizes = Sizes()
 
     @property
     def total(self) -> int:
@@ -165,7 +166,7 @@ class RunLine:
     counts: Mapping[JobState, int]
     top: tuple[int | None, str | None, int] | None = None
     """The most frequent failure."""
-    sizes: Sizes | None = None
+    sizes: Sizes = Sizes()
     eta: float | None = None
     """Seconds to the end of a run that an engine drives; None until there is enough to tell."""
 
@@ -186,7 +187,7 @@ class Source(Protocol):
     """Where the screens get everything from; every answer is as fresh as the store.
 
     All calls raise `StoreError` when the file cannot be read. `prepare`, `ask`, `resume`,
-    `compare` and `export` may take seconds: they are for threads of their own. All others are short:
+    `compare` and `export` may take seconds: they are for threads of their own. All others take
     milliseconds, tens of them for whole-run figures at 100,000 jobs once those are prepared.
     """
 
