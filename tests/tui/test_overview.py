@@ -5,6 +5,7 @@ import threading
 from dataclasses import replace
 
 import pytest
+from textual import events
 from textual.events import MouseEvent, MouseScrollDown, MouseScrollUp
 
 from tests.tui.piloting import Monitor, Stage, opened, prepared
@@ -14,8 +15,8 @@ from vbsbatch.model import Elapsed, Job, JobState, Operation, RunState, Wave
 from vbsbatch.store import Event
 from vbsbatch.tui import event_pane, formatting, header, panes
 from vbsbatch.tui.detail import DetailScreen
-from vbsbatch.tui.formatting import Line
 from vbsbatch.tui.dialogs import Confirm
+from vbsbatch.tui.formatting import Line
 from vbsbatch.tui.overview import OverviewScreen
 from vbsbatch.tui.panes import SidePane
 from vbsbatch.tui.runs import RunsScreen
@@ -208,6 +209,42 @@ async def test_a_filter_that_makes_no_sense_says_why_and_is_not_taken() -> None:
         assert stage.table.has_focus
         assert stage.table.size_of_view == 400
         assert "! unknown key" not in stage.text
+
+
+async def paste(stage: Stage, text: str) -> None:
+    stage.app.post_message(events.Paste(text))
+    await stage.pilot.pause()
+    await stage.pilot.pause()
+
+
+async def test_a_paste_of_several_lines_runs_no_keys() -> None:
+    async with opened() as stage:
+        await paste(stage, "r\ny\nx\ny\nq\n")
+        await stage.look()
+        stage.screen(OverviewScreen)
+        assert stage.source.commands == []
+        assert not stage.app._exit
+
+
+async def test_lines_that_are_pasted_into_the_filter_are_alternatives() -> None:
+    async with opened() as stage:
+        await stage.press("slash")
+        await paste(stage, "nfs-export-0005\n\n mail-spool-0019 \n")
+        assert stage.table.size_of_view == 2
+        await stage.press("enter")
+        assert "filter any:nfs-export-0005,mail-spool-0019" in stage.text
+        await stage.press("escape", "slash")
+        await paste(stage, "\n".join(f"db{no:03}" for no in range(60)))
+        assert stage.app.said == ["pasted 50 of 60 lines"]
+
+
+async def test_a_line_that_takes_one_value_says_what_was_left_out_of_a_paste() -> None:
+    async with opened() as stage:
+        await stage.press("equals_sign")
+        await stage.until(lambda: "Enter takes it" in stage.text)
+        await paste(stage, "3/s\n4/s\n")
+        assert stage.app.said == ["pasted 1 of 2 lines"]
+        assert stage.source.commands == []
 
 
 async def test_a_view_without_jobs_says_so_and_how_to_get_out_of_it() -> None:

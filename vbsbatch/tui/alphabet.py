@@ -4,8 +4,6 @@ Everything is drawn in Unicode. Where the terminal cannot show that, a filter re
 character of ours by one of ASCII, so both have the same layout.
 """
 
-# ruff: noqa: RUF001 - what looks like other characters is what this is about
-
 from __future__ import annotations
 
 import unicodedata

@@ -51,7 +51,7 @@ _COLUMNS = (
 
 _DROPPED = (
     *("ENGINE", "MOST FAILED WITH", "STARTED", "SKIPPED", "ETA", "GB", "TOOK", "DONE"),
-    *("OK", "FAILED", "PLAN"),
+    *("PLAN", "OK", "FAILED"),
 )
 """What a narrow list leaves out, in this order; the id of a run begins with when it was made."""
 
