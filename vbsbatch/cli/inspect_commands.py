@@ -12,6 +12,7 @@ from vbsbatch.cli.exit_status import report_data
 from vbsbatch.cli.options import (
     ChosenStates,
     States,
+    ascii_option,
     db_option,
     mention_unknown_codes,
     open_store,
@@ -37,6 +38,7 @@ Examples:
     show_default=True,
     help="tui is the screen, to look into them; the others are a table.",
 )
+@ascii_option
 def runs(db: Path | None, as_json: bool, progress: str) -> int:
     """List the runs of the store, newest first."""
     if progress == "tui":

@@ -23,6 +23,8 @@ class ScreenFile:
 
     theme: str | None = None
     mouse: bool = True
+    ascii: bool | None = None
+    """Whether only ASCII is shown; None: what the locale and the terminal allow."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """Keys of each action, comma-separated."""
 
@@ -83,17 +85,19 @@ def _read(text: bytes) -> ScreenFile:
 def _checked(found: Mapping[str, Any]) -> ScreenFile:
     from vbsbatch.tui import bindings, themes
 
-    known = ("theme", "mouse", "keys")
+    known = ("theme", "mouse", "ascii", "keys")
     if strange := [key for key in found if key not in known]:
         raise UsageError(f"{str(strange[0])[:40]!r} is unknown: it may say {', '.join(known)}")
     theme = found.get("theme")
     if theme is not None and (not isinstance(theme, str) or theme not in themes.THEMES):
         raise UsageError(f"theme is one of {', '.join(themes.THEMES)}")
-    mouse = found.get("mouse", True)
+    mouse, ascii_only = found.get("mouse", True), found.get("ascii")
     if not isinstance(mouse, bool):
         raise UsageError("mouse is true or false")
+    if not isinstance(ascii_only, bool | None):
+        raise UsageError("ascii is true or false")
     keys = bindings.checked(_mapping(found.get("keys") or {}, "keys"))
-    return ScreenFile(theme=theme, mouse=mouse, keys=keys)
+    return ScreenFile(theme=theme, mouse=mouse, ascii=ascii_only, keys=keys)
 
 
 def _mapping(found: Any, what: str) -> dict[str, Any]:

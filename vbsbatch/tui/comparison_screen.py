@@ -35,7 +35,7 @@ def comparison_lines(found: RunComparison, width: int) -> list[Line]:
 
 
 def _figures(found: RunComparison, width: int) -> list[Line]:
-    cells = max(12, min(26, (width - 12) // 3))
+    cells = max(7, min(26, width // 3 - 5))
     ids = ("", found.left.run.id, found.right.run.id, "DIFFERENCE")
     heads: Line = ((_figure_cells(ids, cells), "dim"),)
     rows = comparison.figure_rows(found)
@@ -44,7 +44,7 @@ def _figures(found: RunComparison, width: int) -> list[Line]:
 
 def _figure_cells(row: Sequence[str], cells: int) -> str:
     label, *values = row
-    return f"{fit(label, 11)}{''.join(' ' + fit(value, cells, right=True) for value in values)}"
+    return f"{fit(label, 10)}{''.join(' ' + fit(value, cells, right=True) for value in values)}"
 
 
 def _row(left: Job | None, right: Job | None, width: int) -> Line:
@@ -100,7 +100,8 @@ class ComparisonScreen(LiveScreen):
         """Fit the lines to the width."""
         width = max(1, self.size.width)
         ids = f"{self._found.left.run.id} and {self._found.right.run.id}"
-        title: Line = (("compare", "title"), (f" {DOT} {ids}", "strong"))
+        ids = cut(f" {DOT} {ids}", max(0, width - 13))
+        title: Line = (("compare", "title"), (ids, "strong"))
         self.query_one("#title", Lines).show([frames.upper(title, (), width)])
         self.query_one("#end", Lines).show([frames.lower((), (), width)])
         inner = max(1, width - frames.INSET)

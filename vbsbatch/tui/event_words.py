@@ -27,5 +27,4 @@ def of_command(text: str) -> str:
     found = _COMMAND.fullmatch(text)
     if found is None:
         return text
-    result = found["result"].removeprefix(f"{found['verb']}d: ")
-    return f"{found['who']} asked: {found['verb']}: {result}"
+    return f"{found['who']} asked: {found['verb']}: {found['result']}"

@@ -91,7 +91,7 @@ def _chart(per_minute: Sequence[int], width: int) -> list[Line]:
     rest = max(1, width - len(chart) - len(figures))
     last = f"{newest:,} in the last full minute, over {len(per_minute)} min"
     return [
-        ((chart, "bar"), (" " * rest + figures, "dim")),
+        ((chart, "key"), (" " * rest + figures, "dim")),
         ((cut(last, width), "plain"),),
     ]
 

@@ -110,7 +110,7 @@ def style(theme: str, role: str) -> Style:
         "chosen": "bold underline",
         "title": f"bold {look.primary}",
         "frame": _FRAME[name],
-        "bar": look.primary,
+        "bar": f"{look.primary} on {_TRACK[name]}",
         "track": f"on {_TRACK[name]}",
         "key": look.primary,
     }
