@@ -38,7 +38,7 @@ def test_the_example_in_the_docs_is_valid(file: Path) -> None:
     docs = (Path(__file__).parents[2] / "docs" / "screen.md").read_text()
     file.write_text(docs.partition("```yaml\n")[2].partition("```")[0])
     found = screen_file()
-    assert (found.theme, found.mouse) == ("contrast", False)
+    assert (found.theme, found.mouse, found.ascii) == ("contrast", False, True)
     assert found.keys == {"retry": "f5,r", "pause": "ctrl+p", "more": "colon"}
 
 
@@ -58,7 +58,8 @@ def test_another_file_can_be_named_and_must_exist(
         ("theme: pink", "theme is one of dark, light, contrast, colour-blind"),
         ("theme: [dark]", "theme is one of"),
         ("mouse: 7", "mouse is true or false"),
-        ("colour: red", "'colour' is unknown: it may say theme, mouse, keys"),
+        ("colour: red", "'colour' is unknown: it may say theme, mouse, ascii, keys"),
+        ("ascii: maybe", "ascii is true or false"),
         ("- dark", "it must be a map from names to values"),
         ("keys: [a]", "keys must be a map"),
         ("keys: {1: a}", "keys must be a map"),

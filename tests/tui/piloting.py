@@ -18,7 +18,7 @@ from vbsbatch.tui.app import MonitorApp
 from vbsbatch.tui.job_table import JobTable
 from vbsbatch.tui.view_models import View
 
-PATIENCE = 4.0
+PATIENCE = 60.0
 """Seconds; threads may have to wait for a busy machine."""
 
 Found = TypeVar("Found", bound=Screen[Any])

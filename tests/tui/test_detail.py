@@ -186,12 +186,12 @@ async def test_the_runs_are_listed_with_their_standing() -> None:
     async with opened(run_id=None) as stage:
         assert "5 runs" in stage.lines[0]
         for word in ("LIVE", "PART", "DONE", "STALE", "STOP"):
-            assert any(line[4:].startswith(word) for line in stage.lines[2:]), word
+            assert any(line[5:].startswith(word) for line in stage.lines[2:]), word
         await stage.press("enter")
         stage.screen(OverviewScreen)
         await stage.press("escape")
         stage.screen(RunsScreen)
-        assert stage.lines[2].startswith("│❯  LIVE")
+        assert stage.lines[2].startswith("│❯   LIVE")
 
 
 async def test_a_store_without_a_run_says_how_to_begin_one() -> None:
@@ -223,7 +223,7 @@ async def test_the_name_of_a_plan_is_not_cut_while_columns_are_free() -> None:
     source.tell(plan="a-plan-of-a-fleet-with-a-long-name")
     async with opened(source, run_id=None, size=(170, 12)) as stage:
         assert "a-plan-of-a-fleet-with-a-long-name " in stage.text
-        assert stage.lines[1].startswith("│   STATE  RUN")
+        assert stage.lines[1].startswith("│    STATE  RUN")
 
 
 async def test_no_run_is_denied_while_the_runs_are_being_found_out() -> None:

@@ -406,6 +406,13 @@ async def test_what_a_run_waits_for_is_said(
     assert header.waits(seen) == said
 
 
+async def test_without_an_engine_no_rate_and_no_look_is_promised() -> None:
+    async with opened(ScriptedSource(pid=None)) as stage:
+        assert "4.0/s" not in stage.text
+        assert "next look" not in stage.text
+        assert "86.5 of 192.3 TB" in stage.text
+
+
 async def test_no_size_is_guessed() -> None:
     async with opened(ScriptedSource(sized=False)) as stage:
         assert "│ size -   " in stage.lines[2]
@@ -771,7 +778,7 @@ async def test_pending_requests_are_visible_on_the_smallest_terminal(size: tuple
         await stage.until(lambda: "stop-now: Stop" in stage.text)
         await stage.press("escape", "escape", "escape")
         stage.screen(RunsScreen)
-        assert any(line.startswith("❯  LIVE") for line in stage.lines)
+        assert any(line.startswith("❯   LIVE") for line in stage.lines)
 
 
 async def test_the_footer_shows_the_keys_of_the_focused_part() -> None:

@@ -133,7 +133,7 @@ def _percent(share: float) -> str:
 def pace(seen: Overview, now: float, width: int) -> Line:
     """Sizes, the rate, when the cloud is asked next, and what the run waits for."""
     parts = [(1, amounts(seen))]
-    if seen.run.state in _LIVE:
+    if seen.run.state in _LIVE and seen.holder is not None:
         rate = f"{seen.rate_now:.1f}/s of {seen.rate_limit}"
         if width >= _WORDY:
             rate += f" {REQUESTS[seen.run.settings.operation]}"

@@ -26,6 +26,18 @@ _TITLES = {
 }
 
 
+WORDS = (
+    ("GB", "size of the volume; - where nobody tells it"),
+    ("TRY", "requests so far"),
+    ("AGE", "since the job ended, or since its newest request"),
+    ("NEXT", "when it is sent again, or how much of it is done"),
+    ("updated", "age of the engine's last heartbeat"),
+    ("next look", "when the engine reads the cloud's list again"),
+    ("cap reached", "as many jobs are under way as the run allows"),
+)
+"""What the words of the overview mean."""
+
+
 def lines(where: str, keymap: Keymap, *, read_only: bool) -> list[Line]:
     """Key, what it does, and its name for remapping; this screen's keys first."""
     found: list[Line] = []
@@ -40,6 +52,10 @@ def lines(where: str, keymap: Keymap, *, read_only: bool) -> list[Line]:
             name = f"  ({key.id})"
             found.append(((f" {shown:<10} ", "strong"), (key.what, "plain"), (name, "dim")))
         found.append(())
+        if place == "overview":
+            found.append((("Its words", "title"),))
+            found += [((f" {word:<12} ", "strong"), (what, "plain")) for word, what in WORDS]
+            found.append(())
     return found
 
 

@@ -36,8 +36,8 @@ _ROLES = {"LIVE": "run", "LIVE?": "warn", "PAUSED": "warn", "DONE": "ok", "PART"
 
 _LIVE = frozenset({"LIVE", "PAUSED"})
 
-_LEAD = 3
-"""Cells before the first column: cursor and mark."""
+_LEAD = 4
+"""Cells before the first column: cursor, mark, and a blank behind each."""
 
 _LEAST_PLAN = 8
 
@@ -96,7 +96,7 @@ def row(
     }
     texts = [fit(cells[name], size, right=right) for name, size, right in shown[1:]]
     state = (fit(found.standing, 6) + " ", _ROLES.get(found.standing, "fail"))
-    return ((MARK if marked else " ", "strong"), state, (" ".join(texts), "plain"))
+    return ((f"{MARK} " if marked else "  ", "strong"), state, (" ".join(texts), "plain"))
 
 
 class RunsScreen(LiveScreen):
