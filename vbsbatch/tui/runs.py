@@ -39,7 +39,7 @@ _LIVE = frozenset({"LIVE", "PAUSED"})
 _LEAD = 4
 """Cells before the first column: cursor, mark, and a blank behind each."""
 
-_LEAST_PLAN = 8
+_LEAST_PLAN = 7
 
 _COLUMNS = (
     *(("STATE", 6, False), ("RUN", 18, False), ("PLAN", _LEAST_PLAN, False)),
