@@ -120,7 +120,7 @@ class Control:
         self._paused = True
         self._dispatcher.pause(True)
         await self._record_state()
-        return "no new creates; what runs is still followed"
+        return "paused: no new creates; what runs is still followed"
 
     async def _unpause(self, command: Command) -> str:
         """Undo one thing at a time: first the operator's pause, then a closed wave gate."""

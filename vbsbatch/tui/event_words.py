@@ -27,4 +27,9 @@ def of_command(text: str) -> str:
     found = _COMMAND.fullmatch(text)
     if found is None:
         return text
-    return f"{found['who']} asked: {found['verb']}: {found['result']}"
+    return f"{found['who']} asked: {found['verb']}: {answer(found['verb'], found['result'])}"
+
+
+def answer(verb: str, result: str) -> str:
+    """An engine's answer without the verb that stands before it: `paused: no new creates`."""
+    return result.removeprefix(f"{verb}d: ")
