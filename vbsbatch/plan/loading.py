@@ -183,6 +183,7 @@ def _plan(source: str | Path, keys: dict[str, Any], volumes: list[PlanVolume]) -
         order=keys.get("order", model.Order.PLAN),
         selection=_selection(keys["selection"]) if "selection" in keys else None,
         settle_said="retry" in keys and "settle" in keys["retry"].given(),
+        rate_said="limits" in keys and "rate" in keys["limits"].given(),
     )
 
 

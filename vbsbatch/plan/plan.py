@@ -124,6 +124,8 @@ class Plan:
     selection: VolumeSelection | None = None
     settle_said: bool = False
     """Whether the plan sets `retry.settle`; else it depends on the service, see `settings_on`."""
+    rate_said: bool = False
+    """Whether the plan sets `limits.rate`."""
 
     def __len__(self) -> int:
         return len(self.volumes)
