@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vbsbatch.api.plans import diff_plan as diff_plan
     from vbsbatch.api.plans import load_plan as load_plan
     from vbsbatch.api.preflight import preflight as preflight
+    from vbsbatch.api.reading import compare as compare
     from vbsbatch.api.reading import jobs as jobs
     from vbsbatch.api.reading import runs as runs
     from vbsbatch.api.reading import status as status
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from vbsbatch.observers.progress_printer import ProgressPrinter as ProgressPrinter
     from vbsbatch.plan import Plan as Plan
     from vbsbatch.report import ReportData as ReportData
+    from vbsbatch.report.comparison import RunComparison as RunComparison
 
 
 _HOMES = {
@@ -77,6 +79,7 @@ _HOMES = {
     "diff_plan": "vbsbatch.api.plans",
     "load_plan": "vbsbatch.api.plans",
     "preflight": "vbsbatch.api.preflight",
+    "compare": "vbsbatch.api.reading",
     "jobs": "vbsbatch.api.reading",
     "runs": "vbsbatch.api.reading",
     "status": "vbsbatch.api.reading",
@@ -123,6 +126,7 @@ _HOMES = {
     "ProgressPrinter": "vbsbatch.observers.progress_printer",
     "Plan": "vbsbatch.plan",
     "ReportData": "vbsbatch.report",
+    "RunComparison": "vbsbatch.report.comparison",
 }
 
 __all__ = [
@@ -144,6 +148,7 @@ __all__ = [
     "Rate",
     "ReportData",
     "Run",
+    "RunComparison",
     "RunEnded",
     "RunEvent",
     "RunIsLive",
@@ -159,6 +164,7 @@ __all__ = [
     "VbsbatchError",
     "Verification",
     "cancel",
+    "compare",
     "diff_plan",
     "jobs",
     "load_plan",

@@ -34,6 +34,19 @@ def per_minute(completed: Mapping[int, int], now: float) -> list[int]:
     return [completed.get(minute, 0) for minute in range(last + 1 - MINUTES, last + 1)]
 
 
+def per_hour(completed: Mapping[int, int], now: float, started_at: float | None) -> float | None:
+    """How much completed in an hour, at the pace of the last `MINUTES`; None in the first minute.
+
+    `completed` is by epoch minute.
+    """
+    since = max(now - 60 * MINUTES, started_at or 0.0)
+    if now - since < 60:
+        return None
+    first = int(since) // 60
+    done = sum(amount for minute, amount in completed.items() if first <= minute)
+    return 3600 * done / (now - since)
+
+
 def percentiles(took: Sequence[float]) -> tuple[float, float, float] | None:
     """The median, the 95th percentile and the maximum, by nearest rank; None of nothing."""
     if not took:

@@ -35,7 +35,7 @@ SPAN = "SELECT coalesce(min(no), 0), coalesce(max(no), -1), count(*) FROM jobs W
 GROUPED = "SELECT EXISTS (SELECT 1 FROM jobs WHERE run = ? AND grp IS NOT NULL)"
 
 _GLANCE = """j.no, j.state, j.attempts, iif(j.state = 5, j.http_status, NULL),
-  iif(j.state = 5, j.code, NULL), j.intent_at, j.ended_at"""
+  iif(j.state = 5, j.code, NULL), j.intent_at, j.ended_at, j.size"""
 
 GLANCES = f"SELECT {_GLANCE} FROM jobs j WHERE j.run = ? ORDER BY j.no"
 
@@ -84,6 +84,7 @@ _SORTS: Mapping[str, tuple[str, bool]] = {
     "age": ("coalesce(j.ended_at, j.intent_at)", False),
     "due": ("iif(j.state = 0 AND j.due_at > 0, j.due_at, NULL)", True),
     "group": ("j.grp COLLATE NOCASE", True),
+    "size": ("j.size", False),
 }
 
 _TEXTS = ("j.volume_name", "j.backup_name", "j.code", "j.message", "j.grp")
@@ -200,6 +201,12 @@ def _conditions(criteria: Criteria, parameters: dict[str, Any]) -> Iterable[str]
     """The SQL of each criterion that is set; their values go into `parameters`."""
     for position, word in enumerate(criteria.words):
         yield _occurs(word, f"word{position}", parameters)
+    if criteria.any_words:
+        found = [
+            _occurs(word, f"any{position}", parameters)
+            for position, word in enumerate(criteria.any_words)
+        ]
+        yield f"({' OR '.join(found)})"
     if criteria.states or criteria.retrying:
         numbers = ", ".join(str(STATE_NUMBER[state]) for state in criteria.states)
         retrying = " OR j.state = 0 AND j.attempts > 0" if criteria.retrying else ""
