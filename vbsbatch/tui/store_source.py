@@ -178,11 +178,8 @@ class StoreSource:
             counts=summary.counts,
             top=next(iter(summary.failures), None),
             sizes=_sizes(summary.sizes),
-            eta=self._eta_of(run) if live else None,
+            eta=_left(run, self._clock()) if live else None,
         )
-
-    def _eta_of(self, run: Run) -> float | None:
-        return self._eta(run, self._figures.follow(run.id).tally, self._clock())
 
     def _live(self, run: Run) -> bool | None:
         holder = None if run.state is RunState.ENDED else self._store.is_live(run.id)
