@@ -274,8 +274,9 @@ def in_words(ahead: Forecast) -> str:
 
 _IDLE = 0.05
 """The share of its time for which a place stays empty until the end of its backup is seen."""
-_LOOKS, _LOOKS_EACH = 30, 6
-"""About how many list pages a run reads, and how many more per volume that all places share."""
+_LOOKS, _LOOKS_A_ROUND, _LOOKS_MOST = 4, 6, 50
+"""About how many list pages a run reads, how many more in each round in which all places are filled
+once more, and how many at most until the last backups have ended: one each ten seconds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -322,9 +323,16 @@ def forecast(plan: Plan, sizes: Sequence[int | None], backups: Iterable[Backup])
         volumes=count,
         gigabytes=sum(size or 0 for size in sizes),
         unsized=sum(size is None for size in sizes),
-        calls=count + math.ceil(_LOOKS + _LOOKS_EACH * count / limits.in_flight) if count else 0,
+        calls=count + _looks(count, limits.in_flight, each) if count else 0,
         submitting=max(count - 1, 0) / rate,
         each=each,
         samples=durations.told,
         seconds=seconds,
     )
+
+
+def _looks(count: int, places: int, each: float | None) -> int:
+    """About how many list pages a run of so many volumes reads."""
+    rounds = max(0.0, count / places - 1)
+    last = 10.0 if each is None else min(each / 10, _LOOKS_MOST)
+    return math.ceil(_LOOKS + _LOOKS_A_ROUND * rounds + last)
