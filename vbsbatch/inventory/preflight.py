@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from statistics import median
 
 from vbsbatch.inventory.cloud_snapshot import CloudSnapshot, Gap, by_volume
 from vbsbatch.inventory.plan_writer import counted
@@ -14,7 +15,7 @@ from vbsbatch.inventory.volumes_by_server import is_hopeless, is_ready
 from vbsbatch.model import Backup, CloudVolume, Order, Quota, Settings
 from vbsbatch.plan import Plan, PlanVolume
 from vbsbatch.plan.plan import Choices
-from vbsbatch.policy.durations import Durations, kind_of
+from vbsbatch.policy.durations import Durations, kind_of, took
 from vbsbatch.policy.night_length import expected_length
 
 _GOING = frozenset({"deleting", "deleted"})
@@ -303,12 +304,13 @@ class Forecast:
 def forecast(plan: Plan, sizes: Sequence[int | None], backups: Iterable[Backup]) -> Forecast:
     """The forecast for volumes of these sizes in GB; `backups` are the project's, newest first."""
     count, limits = len(sizes), plan.settings.limits
+    lately = tuple(backups)
     durations = Durations()
-    durations.told_before(backups)
+    durations.told_before(lately)
     rate, seconds, each = limits.rate.per_second, None, None
     if durations.enough and count:
         curves = durations.curves([])
-        each = curves.quantile(kind_of(None, None), 0.5)
+        each = median(seconds for seconds, _ in took(lately))
         if plan.order is Order.LARGEST_FIRST:
             sizes = sorted(sizes, key=lambda size: -(size or 0))
         seconds = expected_length(
