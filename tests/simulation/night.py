@@ -8,7 +8,7 @@ which loses what a kill would lose.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -146,11 +146,11 @@ class MortalService:
     async def ready(self) -> None:
         await self._service.ready()
 
-    async def create(self, job: Job, worker: int) -> Answer:
+    async def create_all(self, jobs: Sequence[Job], worker: int) -> Sequence[Answer]:
         self._crasher.at("before send")
-        answer = await self._service.create(job, worker)
+        answers = await self._service.create_all(jobs, worker)
         self._crasher.at("after send")
-        return answer
+        return answers
 
     async def backups(self, page: str | None = None) -> BackupPage:
         self._crasher.at("before list")

@@ -78,6 +78,7 @@ async def restore(
     store: StoreName = None,
     cloud: str | None = None,
     vbs_endpoint: str | None = None,
+    cbr_endpoint: str | None = None,
     block_storage_endpoint: str | None = None,
     rate: Rate | None = None,
     in_flight: int | None = None,
@@ -91,7 +92,7 @@ async def restore(
     """
     with opened_store(store) as opened:
         request = request_restore(opened, run_id, volumes, to, rate=rate, in_flight=in_flight)
-        place = (cloud, vbs_endpoint, block_storage_endpoint)
+        place = (cloud, vbs_endpoint, cbr_endpoint, block_storage_endpoint)
         async with session_for(
             request.source, *place, settings=request.settings, observers=observers
         ) as session:
@@ -107,6 +108,7 @@ async def prune(
     store: StoreName = None,
     cloud: str | None = None,
     vbs_endpoint: str | None = None,
+    cbr_endpoint: str | None = None,
     block_storage_endpoint: str | None = None,
     rate: Rate | None = None,
     in_flight: int | None = None,
@@ -123,7 +125,7 @@ async def prune(
             opened, run_id, volumes, errored=errored, rate=rate, in_flight=in_flight
         )
         refuse_restores_of(opened, request)
-        place = (cloud, vbs_endpoint, block_storage_endpoint)
+        place = (cloud, vbs_endpoint, cbr_endpoint, block_storage_endpoint)
         async with session_for(
             request.source, *place, settings=request.settings, observers=observers
         ) as session:
@@ -141,12 +143,13 @@ async def prunable(
     store: StoreName = None,
     cloud: str | None = None,
     vbs_endpoint: str | None = None,
+    cbr_endpoint: str | None = None,
     block_storage_endpoint: str | None = None,
 ) -> list[Backup]:
     """List the backups that `prune` would delete, as the cloud shows them. Nothing is deleted."""
     with opened_store(store, readonly=True) as opened:
         request = request_prune(opened, run_id, volumes, errored=errored)
-        place = (cloud, vbs_endpoint, block_storage_endpoint)
+        place = (cloud, vbs_endpoint, cbr_endpoint, block_storage_endpoint)
         async with session_for(request.source, *place, settings=request.settings) as session:
             prepared = await prepare_prune(session, request)
         return [prepared.backups[backup_id(job)] for job in prepared.jobs]

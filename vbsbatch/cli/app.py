@@ -30,6 +30,7 @@ COMMANDS = {
     "rate": ("steering_commands", "Change how fast a run sends."),
     "in-flight": ("steering_commands", "Change how many backups of a run may be under way."),
     "plan": ("plan_commands", "Write a plan of what a cloud has, or compare one with it."),
+    "vaults": ("vaults_command", "List the vaults of a cloud, with room and disks."),
     "check": ("plan_loading", "Check a plan without touching any cloud."),
     "schema": ("plan_loading", "Print the JSON Schema of plan files, for editors."),
     "demo": ("simulate_command", "Back up a simulated fleet."),

@@ -11,6 +11,7 @@ from statistics import median
 
 from vbsbatch.inventory.cloud_snapshot import CloudSnapshot, Gap, by_volume
 from vbsbatch.inventory.plan_writer import counted
+from vbsbatch.inventory.vaults import VaultPlacement, place_volumes
 from vbsbatch.inventory.volumes_by_server import is_hopeless, is_ready
 from vbsbatch.model import Backup, CloudVolume, Limits, Quota, Settings
 from vbsbatch.plan import Plan, PlanVolume
@@ -35,7 +36,7 @@ class PreflightFinding:
     severity: Severity
     about: str
     """`credentials`, `endpoint`, `missing`, `state`, `limit`, `running`, `recent`, `settings`,
-    `quota`, `deadline`, or `volumes` and `backups` that could not be listed."""
+    `quota`, `vault`, `deadline`, or `volumes`, `backups` and `vaults` that could not be listed."""
     text: str
     volume_id: str | None = None
     name: str | None = None
@@ -51,6 +52,8 @@ class Preflight:
     hopeless: Mapping[str, str]
     """Volumes whose backup would surely fail, with the reason."""
     forecast: Forecast
+    placement: VaultPlacement | None = None
+    """The vaults of the volumes; None on a service without vaults."""
 
     def found(self, severity: Severity) -> int:
         """How many findings have this severity."""
@@ -85,13 +88,14 @@ def look(plan: Plan, snapshot: CloudSnapshot, *, unanswered: Severity) -> Prefli
     refuses for good is always a warning, for the list of backups an error.
     """
     backups = by_volume(snapshot.backups)
+    placement = _placement(plan, snapshot)
     findings = [_of_gap(gap, unanswered) for gap in snapshot.gaps]
     recent: dict[str, str] = {}
     hopeless: dict[str, str] = {}
     sizes = []
     for volume in plan.volumes:
         now = snapshot.fleet.volumes.get(volume.id) if snapshot.fleet is not None else None
-        found = list(_of_volume(plan, volume, now, snapshot, backups.get(volume.id, [])))
+        found = list(_of_volume(plan, volume, now, snapshot, backups.get(volume.id, []), placement))
         findings += found
         for finding in found:
             if finding.about == "recent":
@@ -104,7 +108,44 @@ def look(plan: Plan, snapshot: CloudSnapshot, *, unanswered: Severity) -> Prefli
     ahead = replace(ahead, uncounted=tuple(_uncounted(plan.settings)))
     findings += _of_quotas(snapshot.quotas or (), ahead)
     findings += _of_run(plan, snapshot, ahead)
-    return Preflight(findings=tuple(findings), recent=recent, hopeless=hopeless, forecast=ahead)
+    if placement is not None:
+        findings += _of_vaults(placement, {**recent, **hopeless})
+    return Preflight(
+        findings=tuple(findings),
+        recent=recent,
+        hopeless=hopeless,
+        forecast=ahead,
+        placement=placement,
+    )
+
+
+def _placement(plan: Plan, snapshot: CloudSnapshot) -> VaultPlacement | None:
+    if snapshot.vaults is None:
+        return None
+    known = snapshot.fleet.volumes if snapshot.fleet is not None else {}
+    sizes = {volume.id: _size(volume, known.get(volume.id)) for volume in plan.volumes}
+    return place_volumes(plan, snapshot.vaults, sizes)
+
+
+def _of_vaults(
+    placement: VaultPlacement, left_out: Mapping[str, str]
+) -> Iterator[PreflightFinding]:
+    """The findings about vaults as a whole, and what is to be put into them."""
+    for line in placement.described(placement.wanted(left_out)):
+        text = f"{line} before the run (associate: true)"
+        yield PreflightFinding(severity=Severity.WARNING, about="vault", text=text)
+    used = {vault_id for volume, vault_id in placement.vault_of.items() if volume not in left_out}
+    for vault in (placement.vaults[each] for each in sorted(used)):
+        if vault.status == "lock":
+            text = f"vault {vault.title} is being enlarged (lock): it takes backups meanwhile"
+            yield PreflightFinding(severity=Severity.NOTE, about="vault", text=text)
+        size = sum(volume.size or 0 for volume in vault.volumes)
+        if vault.free is not None and vault.free < size and not vault.auto_expand:
+            text = (
+                f"vault {vault.title} has {vault.free} of {vault.size} GB free, and its volumes"
+                f" have {size} GB: full backups of all may not fit"
+            )
+            yield PreflightFinding(severity=Severity.WARNING, about="vault", text=text)
 
 
 def _uncounted(settings: Settings) -> Iterator[str]:
@@ -132,6 +173,7 @@ def _of_volume(
     now: CloudVolume | None,
     snapshot: CloudSnapshot,
     backups: Sequence[Backup],
+    placement: VaultPlacement | None,
 ) -> Iterator[PreflightFinding]:
     """The findings about one volume; if there is a reason to leave it out, only the first one."""
 
@@ -146,6 +188,13 @@ def _of_volume(
     if (error := _error(plan, volume, now, snapshot, backups)) is not None:
         yield told(Severity.ERROR, *error)
         return
+    if placement is not None and volume.id in placement.problems:
+        yield told(Severity.ERROR, "vault", placement.problems[volume.id])
+        return
+    if placement is not None and volume.id in placement.elsewhere:
+        # What the defaults say is for volumes that are in no vault.
+        severity = Severity.NOTE if volume.own.vault is None else Severity.WARNING
+        yield told(severity, "vault", placement.elsewhere[volume.id])
     later = f"the run tries again for up to {_span(plan.settings.retry.later_for)}"
     if now is not None and not is_ready(now.status):
         yield told(Severity.WARNING, "state", f"is {now.status} now: {later}")
@@ -175,6 +224,8 @@ def _error(
     in_use = now is not None and now.status == "in-use"
     if snapshot.service.refuses_in_use and wanted.force is False and in_use:
         return "settings", "is in use, and the plan says force: false"
+    if not snapshot.service.snapshots and volume.snapshot_id is not None:
+        return "settings", f"has a snapshot_id, and {snapshot.service.label} backs up no snapshots"
     if snapshot.service.needs_parent and _lacks_parent(wanted, snapshot, backups):
         return "settings", "has no backup that an incremental one (full: false) could build on"
     return None
