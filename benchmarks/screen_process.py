@@ -56,6 +56,8 @@ def churn(path: str, a_second: str) -> None:
                             rate=Rate(count=500),
                             create_calls=0,
                             read_calls=0,
+                            next_look_at=None,
+                            ends_at=None,
                         )
                     await anyio.sleep(EVERY)
 

@@ -169,6 +169,26 @@ def test_a_plan_without_groups_needs_no_ranks(fleet: list[PlanVolume]) -> None:
     assert ranks(alone, [0] * len(alone)) is None
 
 
+@given(volumes, st.data())
+def test_the_largest_goes_first_within_wave_and_priority(
+    fleet: list[PlanVolume], data: st.DataObject
+) -> None:
+    alone = [PlanVolume(id=v.id, name=v.name, priority=v.priority) for v in fleet]
+    waves = [data.draw(st.integers(0, 2)) for _ in alone]
+    sizes = [data.draw(st.none() | st.integers(1, 5)) for _ in alone]
+    rank_of = ranks(alone, waves, sizes)
+    assert rank_of is not None
+
+    def claimed(place: int) -> tuple[int, int, int, int]:
+        return waves[place], rank_of[place], -alone[place].priority, place
+
+    def wanted(place: int) -> tuple[int, int, int, int]:
+        return waves[place], -alone[place].priority, -(sizes[place] or 0), place
+
+    places = range(len(alone))
+    assert sorted(places, key=claimed) == sorted(places, key=wanted)
+
+
 def test_a_groups_volumes_are_claimed_one_after_the_other(plan: Load) -> None:
     ids = [f"6ba7b810-9dad-11d1-80b4-{n:012x}" for n in range(5)]
     rows = [

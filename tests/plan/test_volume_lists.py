@@ -82,6 +82,17 @@ def test_lists_of_other_tools_are_understood_as_they_are(rows: Rows, text: str) 
 
 
 @pytest.mark.parametrize(
+    ("cell", "size"),
+    [("40", 40), ("40 GB", 40), ("40.0", 40), ("", None), ("-1", None), ("forty", None)],
+)
+def test_a_size_in_whole_gigabytes_is_taken_and_anything_else_left_out(
+    write: Write, cell: str, size: int | None
+) -> None:
+    plan = load(write("name: x"), volumes=write(f"ID,Size (GB)\n{A},{cell}\n", "list"))
+    assert [volume.known_size for volume in plan.volumes] == [size]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         f"{A}\n{B}",

@@ -94,6 +94,8 @@ async def write(store: Any) -> None:
             create_calls=5,
             read_calls=6,
             adopted=7,
+            next_look_at=Wall(NOW + 72),
+            ends_at=Wall(NOW + 3600),
         )
         await journal.run_state(RunState.ENDED, NOW + 70, "why \ud800 so")
     store.requeue(FIRST, {"codes": ["X"]})
@@ -102,7 +104,7 @@ async def write(store: Any) -> None:
 
 def _jobs() -> list[Any]:
     return [
-        a_job(1, settings=DEFAULTS, priority=3, group="db", az="eu-de-01", rank=2),
+        a_job(1, settings=DEFAULTS, priority=3, group="db", az="eu-de-01", rank=2, size=40),
         a_job(2, settings=DEFAULTS, due_at=NOW + 9, wave=1),
         a_job(3, volume_name=volume(3), settings=BackupSettings(source_backup_id="b", force=False)),
         a_job(4, volume_id="Odd Id", settings=BackupSettings(snapshot_id="s", full=False)),

@@ -331,6 +331,8 @@ async def test_the_heartbeat_records_the_calls_and_keeps_the_operators_rate(
             rate=Rate(count=1),
             create_calls=12,
             read_calls=3,
+            next_look_at=NOW + 9,
+            ends_at=None,
         )
     run = each_store.run(A)
     assert (run.heartbeat_at, run.create_calls, run.read_calls) == (NOW + 7, 12, 3)

@@ -96,9 +96,9 @@ def test_what_equals_the_defaults_of_the_run_takes_no_room() -> None:
     assert fixed_row(a_job(1, volume_name=a_job(1).volume_id), usual)[2] is None
 
 
-@pytest.mark.parametrize("column", MUTABLE.fields)
+@pytest.mark.parametrize("column", [each for each in MUTABLE.fields if each != "size"])
 def test_a_job_is_untouched_only_while_every_column_of_the_engine_is_as_new(column: str) -> None:
-    assert untouched(a_job(1, priority=3, group="db"))
+    assert untouched(a_job(1, priority=3, group="db", size=40))
     changed = JobState.FAILED if column == "state" else 7
     assert not untouched(a_job(1, **{column: changed}))
 

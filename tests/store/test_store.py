@@ -243,7 +243,14 @@ async def test_the_rate_of_the_last_heartbeat_is_kept(store: RunStore) -> None:
     assert store.sending_rate(A) is None
     async with store.journal(A) as journal:
         await journal.heartbeat(
-            Wall(NOW), clock_step=0.0, adopted=0, rate=Rate(count=4.5), create_calls=1, read_calls=1
+            Wall(NOW),
+            clock_step=0.0,
+            adopted=0,
+            rate=Rate(count=4.5),
+            create_calls=1,
+            read_calls=1,
+            next_look_at=None,
+            ends_at=None,
         )
     assert store.sending_rate(A) == Rate(count=4.5)
 

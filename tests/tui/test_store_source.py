@@ -153,6 +153,8 @@ async def test_the_header_shows_counts_failures_and_pace(desk: Desk) -> None:
                 rate=Rate(count=3),
                 create_calls=40,
                 read_calls=2,
+                next_look_at=None,
+                ends_at=None,
             )
             desk.wall.now = NOW + 76
             seen = desk.source.overview(RUN)

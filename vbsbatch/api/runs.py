@@ -15,7 +15,7 @@ from vbsbatch.api.results import RunResult, result_of
 from vbsbatch.api.sessions import choice_for_plan, objections, reach, session_for, signed_in
 from vbsbatch.api.steering import ACTOR, ask, wait
 from vbsbatch.api.stores import StoreName, opened_store
-from vbsbatch.api.vaults import find_placement, put_into_vaults
+from vbsbatch.api.vaults import place
 from vbsbatch.cloud import CloudService
 from vbsbatch.errors import RunIsLive, UsageError
 from vbsbatch.inventory.preflight import Preflight, Severity
@@ -207,18 +207,9 @@ async def check_and_create(
         found = await run_preflight(plan, service, unanswered=Severity.WARNING)
         approve(found)
     await check_settings(plan, service, reached=found is not None)
-    skipped = {} if found is None else found.left_out
-    placement = found.placement if found is not None else None
-    placement = placement or await find_placement(plan, service)
-    wanted = placement.wanted({**skipped, **placement.problems})
-    if wanted:
-        agree(list(placement.described(wanted)))
-        await put_into_vaults(service, wanted)
-    vault_of = dict(placement.vault_of)
-    for vault_id, volumes in wanted.items():
-        vault_of |= dict.fromkeys(volumes, vault_id)
-    made = create_run(store, plan, service, cloud, skipped=skipped, vault_of=vault_of, lost=lost)
-    return made, found
+    vault_of = await place(plan, service, found, agree)
+    created = create_run(store, plan, service, cloud, found=found, vault_of=vault_of, lost=lost)
+    return created, found
 
 
 async def check_settings(plan: Plan, service: CloudService, *, reached: bool) -> None:
@@ -238,14 +229,14 @@ def create_run(
     service: CloudService,
     cloud: str | None,
     *,
-    skipped: Mapping[str, str],
+    found: Preflight | None = None,
     vault_of: Mapping[str, str],
     lost: LostRun | None = None,
 ) -> Run:
     """Freeze the plan into the store as a new run.
 
-    `skipped` are volumes that are left out, with the reason; `vault_of` the vaults of the others,
-    on a service that has vaults; `lost` is the run to create again.
+    What the preflight found tells sizes, and the volumes that are left out; `vault_of` has the
+    vaults of the others, on a service that has vaults; `lost` is the run to create again.
     """
     now = wall()
     deadline = plan.settings.deadline
@@ -263,8 +254,11 @@ def create_run(
         created_cloud_at=cloud_now(service) if lost is None else None,
         deadline_at=None if deadline is None else now + deadline,
     )
-    planned = plan.jobs(frozen.id, shared_names=service.facts.vaults)
-    jobs = (_skipped(_placed(job, vault_of), skipped.get(job.volume_id), now) for job in planned)
+    skipped, sizes = ({}, {}) if found is None else (found.left_out, found.sizes)
+    jobs = (
+        _skipped(_placed(job, vault_of), skipped.get(job.volume_id), now)
+        for job in plan.jobs(frozen.id, sizes, shared_names=service.facts.vaults)
+    )
     batches = in_batches(jobs, frozen.settings.limits.per_checkpoint)
     store.create_run(frozen, batches, BackupSettings())
     return store.run(frozen.id)

@@ -6,7 +6,7 @@ Nothing here takes a volume out of a vault or deletes one: both destroy backups.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from vbsbatch.inventory.vaults import MOST, VaultPlacement, place_volumes
 from vbsbatch.model import Settings, Vault, plain_id
 
 if TYPE_CHECKING:
+    from vbsbatch.inventory.preflight import Preflight
     from vbsbatch.plan import Plan
 
 TRIES = 4
@@ -45,11 +46,34 @@ async def vaults(
         return list(await ask_again(service.vaults, BRIEF))
 
 
-async def find_placement(plan: Plan, service: CloudService) -> VaultPlacement:
-    """Find the vaults of a plan's volumes, without their sizes; raises `UsageError` if the vaults
-    cannot be read."""
+async def place(
+    plan: Plan,
+    service: CloudService,
+    found: Preflight | None,
+    agree: Callable[[Sequence[str]], object],
+) -> Mapping[str, str]:
+    """Put what the plan wants into vaults, and return the vault of each volume that has one.
+
+    `found` is the result of the preflight. `agree` is called before anything is put into a vault,
+    with words about it, and raises `UsageError` to start nothing.
+    """
     if not service.facts.vaults:
-        return VaultPlacement()
+        return {}
+    placement = found.placement if found is not None else None
+    placement = placement or await _find_placement(plan, service)
+    left_out = {} if found is None else found.left_out
+    wanted = placement.wanted({**left_out, **placement.problems})
+    if wanted:
+        agree(list(placement.described(wanted)))
+        await put_into_vaults(service, wanted)
+    vault_of = dict(placement.vault_of)
+    for vault_id, volumes in wanted.items():
+        vault_of |= dict.fromkeys(volumes, vault_id)
+    return vault_of
+
+
+async def _find_placement(plan: Plan, service: CloudService) -> VaultPlacement:
+    """The vaults of a plan's volumes, without their sizes."""
     try:
         found = await ask_again(service.vaults, BRIEF)
     except CloudError as error:

@@ -9,6 +9,7 @@ import anyio
 
 from vbsbatch.engine.dispatcher import Dispatcher
 from vbsbatch.engine.outcome import past_deadline
+from vbsbatch.engine.poller import Poller
 from vbsbatch.engine.ports import Clock
 from vbsbatch.engine.run_context import RunContext
 from vbsbatch.engine.wave_gates import Waves
@@ -31,6 +32,7 @@ class Control:
         work: RunContext,
         *,
         dispatcher: Dispatcher,
+        poller: Poller,
         extend: Callable[[Elapsed], None],
     ) -> None:
         self._settings = work.settings
@@ -41,6 +43,7 @@ class Control:
         self._tuning = work.tuning
         self._rules = work.rules
         self._dispatcher = dispatcher
+        self._poller = poller
         self._stop = work.stop
         self._extend = extend
         self._paused = False
@@ -82,13 +85,16 @@ class Control:
         """Write the heartbeat and the request counts so far, earlier engines included."""
         self._heartbeat_at = self._clock.elapsed()
         creates, reads = self._calls_before
+        wall, look_in, ends_in = self._clock.wall(), self._poller.next_in, self._poller.ends_in
         await self._journal.heartbeat(
-            self._clock.wall(),
+            wall,
             clock_step=self._watch.step,
             rate=self._dispatcher.limiter.rate,
             create_calls=creates + self._service.create_calls,
             read_calls=reads + self._service.read_calls,
             adopted=self._adopted_before + self._ledger.adopted,
+            next_look_at=None if look_in is None else wall + look_in,
+            ends_at=None if ends_in is None else wall + ends_in,
         )
 
     def _check_clocks(self) -> None:

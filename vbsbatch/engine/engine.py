@@ -82,7 +82,9 @@ class Engine:
         )
         self._dispatcher = Dispatcher(work, limiter=self.limiter)
         self._poller = Poller(work)
-        self._control = Control(work, dispatcher=self._dispatcher, extend=self._extend)
+        self._control = Control(
+            work, dispatcher=self._dispatcher, poller=self._poller, extend=self._extend
+        )
 
     @property
     def counts(self) -> Mapping[JobState, int]:

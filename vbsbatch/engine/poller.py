@@ -55,6 +55,18 @@ class Poller:
             work, reads=self._reads, schedule=self._schedule, began_at=self._began_at
         )
 
+    @property
+    def next_in(self) -> float | None:
+        """Seconds until the list is read next; None while it can show nothing."""
+        if self._ledger.scanned and not self._ledger.open:
+            return None
+        return max(0.0, self._due() - self._clock.elapsed())
+
+    @property
+    def ends_in(self) -> float | None:
+        """Seconds until the run has ended, as far as its backups so far tell; None: unknown."""
+        return None
+
     async def run(self) -> None:
         """Sweep until cancelled."""
         while True:

@@ -217,10 +217,13 @@ class Journal(Protocol):
         create_calls: int,
         read_calls: int,
         adopted: int,
+        next_look_at: Wall | None,
+        ends_at: Wall | None,
     ) -> None:
         """Record that the engine is alive, with the seconds by which the wall clock was set since
-        it began, the rate in force, the requests so far, and the number of backups that were taken
-        over."""
+        it began, the rate in force, the requests so far, the number of backups that were taken
+        over, when the list is read next,
+        and when the run is expected to end."""
         ...
 
     async def deadline(self, at: Wall) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from statistics import median
@@ -52,6 +52,8 @@ class Preflight:
     hopeless: Mapping[str, str]
     """Volumes whose backup would surely fail, with the reason."""
     forecast: Forecast
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """GB by volume id, of the volumes that the cloud listed."""
     placement: VaultPlacement | None = None
     """The vaults of the volumes; None on a service without vaults."""
 
@@ -115,6 +117,7 @@ def look(plan: Plan, snapshot: CloudSnapshot, *, unanswered: Severity) -> Prefli
         recent=recent,
         hopeless=hopeless,
         forecast=ahead,
+        sizes={} if snapshot.fleet is None else snapshot.fleet.sizes,
         placement=placement,
     )
 
@@ -259,7 +262,7 @@ def _recent(plan: Plan, volume: PlanVolume, backups: Sequence[Backup], now: floa
 def _size(volume: PlanVolume, now: CloudVolume | None) -> int | None:
     if now is not None and now.size is not None:
         return now.size
-    return volume.seen.size if volume.seen is not None else None
+    return volume.known_size
 
 
 def _of_quotas(quotas: Sequence[Quota], ahead: Forecast) -> Iterator[PreflightFinding]:

@@ -48,6 +48,15 @@ class VolumesByServer:
                 continue
         return cls(by_id, _labels(servers))
 
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """GB by volume id, where the cloud told it."""
+        return {
+            volume_id: volume.size
+            for volume_id, volume in self.volumes.items()
+            if volume.size is not None
+        }
+
     def group(self, volume: CloudVolume) -> str | None:
         """The server that the volume is attached to, by name; its id where it has none.
 

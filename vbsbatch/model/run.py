@@ -34,6 +34,8 @@ class Job:
     """Index into the run's `settings.waves`."""
     rank: int = 0
     """Lower goes first within the wave, before priority and place; keeps a group together."""
+    size: int | None = None
+    """GB of the volume, from the plan, the preflight or the backup; None where nobody told it."""
 
     state: JobState = JobState.WAITING
     attempts: int = 0
@@ -201,6 +203,10 @@ class Run:
     pid: int | None = None
     host: str | None = None
     heartbeat_at: Wall | None = None
+    next_look_at: Wall | None = None
+    """When the engine means to read the cloud's list next; None while nothing is to be seen."""
+    ends_at: Wall | None = None
+    """When the engine expects the run to end; None while it has seen too few backups to tell."""
     clock_step: float = 0.0
     """The seconds by which the machine's clock has been set since the current or last engine of the
     run began."""

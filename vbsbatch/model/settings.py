@@ -73,6 +73,21 @@ class OnPreflight(StrEnum):
     SKIP = "skip"  # they are skipped, the rest runs
 
 
+class Polling(StrEnum):
+    """How often the cloud's list is read, for the calls that it costs."""
+
+    EAGER = "eager"  # shorter nights, up to twice the reads
+    NORMAL = "normal"
+    SPARING = "sparing"  # half the reads, longer nights
+
+
+class Order(StrEnum):
+    """Which volumes go first among those of equal wave, group and priority."""
+
+    PLAN = "plan"  # as they stand in the plan
+    LARGEST_FIRST = "largest_first"  # the largest; volumes of unknown size last
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rate:
     """At most `count` creates in any window of `per` seconds."""
@@ -191,6 +206,7 @@ class Settings:
     operation: Operation = Operation.BACKUP
     source_run: str | None = None
     """The run whose backups are restored or deleted."""
+    polling: Polling = Polling.NORMAL
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -219,6 +219,7 @@ def _fresh(no: int, job: Job, volume_id: str, volume_name: str) -> Job:
         backup_name=job.backup_name,
         settings=job.settings,
         group=job.group,
+        size=job.size,
     )
 
 

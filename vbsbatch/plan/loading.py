@@ -188,6 +188,7 @@ def _plan(source: str | Path, keys: dict[str, Any], volumes: list[PlanVolume]) -
         names_unique=names_unique,
         skip_if_newer_than=keys.get("skip_if_newer_than"),
         on_preflight=keys.get("on_preflight", model.OnPreflight.FAIL),
+        order=keys.get("order", model.Order.PLAN),
         selection=_selection(keys["selection"]) if "selection" in keys else None,
         per_checkpoint=limits.get("per_checkpoint", PER_CHECKPOINT),
         settle_said="retry" in keys and "settle" in keys["retry"].given(),
@@ -215,6 +216,7 @@ def _settings(keys: dict[str, Any], names_unique: bool) -> model.Settings:
         waves=waves,
         window=window,
         names_unique=names_unique,
+        polling=keys.get("polling", model.Polling.NORMAL),
     )
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
+from types import MappingProxyType
 
 from vbsbatch.model import (
     BackupSettings,
     Job,
     OnPreflight,
+    Order,
     Service,
     ServiceFacts,
     Settings,
@@ -48,6 +50,7 @@ class Choices:
 
 
 NO_CHOICES = Choices()
+NO_SIZES: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +79,16 @@ class PlanVolume:
     own: Choices = NO_CHOICES
     skip_if_newer_than: float | None = None
     """Seconds; instead of the plan's."""
+    size: int | None = None
+    """GB, where the plan or its list of volumes tells it."""
     seen: Seen | None = None
+
+    @property
+    def known_size(self) -> int | None:
+        """GB, as far as the plan tells it."""
+        if self.size is None and self.seen is not None:
+            return self.seen.size
+        return self.size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +128,7 @@ class Plan:
     skip_if_newer_than: float | None = None
     """Seconds: a volume with a newer available backup needs none now."""
     on_preflight: OnPreflight = OnPreflight.FAIL
+    order: Order = Order.PLAN
     selection: VolumeSelection | None = None
     per_checkpoint: int = PER_CHECKPOINT
     """How many jobs one create may start, where the service allows several."""
@@ -138,16 +151,20 @@ class Plan:
             return settings
         return replace(settings, retry=replace(settings.retry, settle=facts.settle))
 
-    def jobs(self, run_id: str, *, shared_names: bool = False) -> Iterator[Job]:
+    def jobs(
+        self, run_id: str, sizes: Mapping[str, int] = NO_SIZES, *, shared_names: bool = False
+    ) -> Iterator[Job]:
         """The jobs of the run `run_id` in plan order, one per volume, numbered from 1.
 
-        Backup names are unique in the run and the same every time. With `shared_names` they are the
-        same for all volumes of one template: for a service whose backups are not named one by one.
+        `sizes` in GB by volume id, as the cloud told them, win over the plan's. Backup names are
+        unique in the run and the same every time. With `shared_names` they are the same for all
+        volumes of one template: for a service whose backups are not named one by one.
         """
         names = Names()
         merged: dict[Choices, tuple[str, BackupSettings]] = {}
         waves = self.waves()
-        rank_of = ranks(self.volumes, waves)
+        known = [sizes.get(volume.id, volume.known_size) for volume in self.volumes]
+        rank_of = ranks(self.volumes, waves, known if self.order is Order.LARGEST_FIRST else None)
         for no, volume in enumerate(self.volumes, 1):
             if volume.own not in merged:
                 merged[volume.own] = _merged(volume.own.over(self.defaults))
@@ -170,6 +187,7 @@ class Plan:
                 az=volume.az,
                 wave=waves[no - 1],
                 rank=0 if rank_of is None else rank_of[no - 1],
+                size=known[no - 1],
             )
 
     def backup_settings(self) -> set[BackupSettings]:
@@ -209,22 +227,34 @@ def _merged(choices: Choices) -> tuple[str, BackupSettings]:
     return choices.backup_name or DEFAULT_TEMPLATE, settings
 
 
-def ranks(volumes: Sequence[PlanVolume], waves: Sequence[int]) -> list[int] | None:
+def ranks(
+    volumes: Sequence[PlanVolume],
+    waves: Sequence[int],
+    sizes: Sequence[int | None] | None = None,
+) -> list[int] | None:
     """Ranks that keep groups together: the order is by wave, rank, priority and place.
 
-    A group takes the place that its best member would have alone. `waves` has each volume's wave.
-    None where priority and place alone give that order, as in every plan without groups.
+    A group takes the place that its best member would have alone. `waves` has each volume's wave;
+    with `sizes` the larger of two of equal priority goes first. None where priority and place alone
+    give that order, as in every plan without groups in the order of the plan.
     """
-    if all(volume.group is None for volume in volumes):
+    if sizes is None and all(volume.group is None for volume in volumes):
         return None
-    alone = [(-volume.priority, place) for place, volume in enumerate(volumes)]
-    best: dict[tuple[int, str], tuple[int, int]] = {}
+    weights = [0] * len(volumes) if sizes is None else [size or 0 for size in sizes]
+    alone = [
+        (-volume.priority, -weight, place)
+        for place, (volume, weight) in enumerate(zip(volumes, weights, strict=True))
+    ]
+    best: dict[tuple[int, str], tuple[int, int, int]] = {}
     for place, volume in enumerate(volumes):
         if volume.group is not None:
             unit = waves[place], volume.group
             best[unit] = min(best.get(unit, alone[place]), alone[place])
 
-    def stands(place: int) -> tuple[int, tuple[int, int], tuple[int, int]]:
+    def natural(place: int) -> tuple[int, int]:
+        return -volumes[place].priority, place
+
+    def stands(place: int) -> tuple[int, tuple[int, int, int], tuple[int, int, int]]:
         group = volumes[place].group
         unit = alone[place] if group is None else best[waves[place], group]
         return waves[place], unit, alone[place]
@@ -233,5 +263,5 @@ def ranks(volumes: Sequence[PlanVolume], waves: Sequence[int]) -> list[int] | No
     found = [0] * len(volumes)
     for before, after in pairwise(order):
         same_wave = waves[before] == waves[after]
-        found[after] = (found[before] + (alone[after] < alone[before])) if same_wave else 0
+        found[after] = found[before] + (natural(after) < natural(before)) if same_wave else 0
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from vbsbatch.plan.plan import NO_CHOICES, Choices, PlanVolume, Seen
 from vbsbatch.plan.pydantic_messages import report
 from vbsbatch.plan.schema import SeenKeys, VolumeKeys
 from vbsbatch.plan.units import described, volume_uuid
+
+_SIZE = re.compile(r"([0-9]{1,9})(?:\.0+)?\s*(?:GB|GiB|G)?", re.ASCII | re.IGNORECASE)
 
 
 class VolumeCollector:
@@ -46,10 +49,13 @@ class VolumeCollector:
         if self._is_first(volume_id, index, (*path, "id")) and keys:
             self.volumes.append(self._volume(keys))
 
-    def add_listed(self, place: int, path: KeyPath, given_id: Any, given_name: Any) -> None:
-        """Take the id and name of one row of a list; `path` leads to the id.
+    def add_listed(
+        self, place: int, path: KeyPath, given_id: Any, given_name: Any, given_size: Any = None
+    ) -> None:
+        """Take the id, name and size of one row of a list; `path` leads to the id.
 
-        Lists are exports: characters of a name that cannot be shown are replaced, not refused.
+        Lists are exports: characters of a name that cannot be shown are replaced, not refused, and
+        what is no size in whole GB is left out.
         """
         self._count()
         try:
@@ -59,7 +65,7 @@ class VolumeCollector:
             return
         if self._is_first(volume_id, place, path):
             name = shown_name(given_name) or volume_id
-            self.volumes.append(PlanVolume(id=volume_id, name=name))
+            self.volumes.append(PlanVolume(id=volume_id, name=name, size=_gigabytes(given_size)))
 
     def place(self, volume: PlanVolume) -> int:
         """The place of the volume."""
@@ -98,6 +104,7 @@ class VolumeCollector:
             snapshot_id=keys.get("snapshot_id"),
             own=own,
             skip_if_newer_than=keys.get("skip_if_newer_than"),
+            size=keys.get("size"),
             seen=self._seen(keys.get("seen")),
         )
 
@@ -123,6 +130,12 @@ def choices(keys: Mapping[str, Any]) -> Choices:
         vault=keys.get("vault"),
         associate=keys.get("associate"),
     )
+
+
+def _gigabytes(value: Any) -> int | None:
+    """A cell such as 40 or "40 GB"; None for anything else."""
+    found = _SIZE.fullmatch(str(value).strip())
+    return int(found[1]) if found else None
 
 
 def _id_of(entry: Any) -> str | None:

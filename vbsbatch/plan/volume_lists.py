@@ -26,6 +26,9 @@ ID_COLUMNS = ("volumeid", "diskid", "evsdiskid", "id", "uuid")
 
 NAME_COLUMNS = ("name", "volumename", "diskname", "displayname")
 
+SIZE_COLUMNS = ("size", "sizegb", "size(gb)", "capacity", "capacity(gb)", "capacitygb", "disksize")
+"""Headers of the size in GB."""
+
 _SEPARATOR = re.compile(r"\"?sep=([^\"])\"?[,;\t]*", re.IGNORECASE)
 """The line above the header in which spreadsheets name the separator."""
 _UUID_LIKE = re.compile(r"[\"']?[0-9a-fA-F-]{32,36}[\"']?")
@@ -53,7 +56,7 @@ def read_list(file: str, data: bytes) -> tuple[list[PlanVolume], list[Problem], 
 
 def _read_json(file: str, data: bytes, gathered: VolumeCollector) -> tuple[list[Problem], int]:
     document = Document(file, data, quotes=False)
-    columns: dict[tuple[str, ...], tuple[str | None, str | None]] = {}
+    columns: dict[tuple[str, ...], tuple[str | None, ...]] = {}
 
     def take(index: int, item: Any) -> None:
         if isinstance(item, str):
@@ -64,18 +67,23 @@ def _read_json(file: str, data: bytes, gathered: VolumeCollector) -> tuple[list[
             return
         keys = tuple(item)
         if keys not in columns:
-            columns[keys] = (_column(keys, ID_COLUMNS), _column(keys, NAME_COLUMNS))
-        id_key, name_key = columns[keys]
+            columns[keys] = _columns(keys)
+        id_key, name_key, size_key = columns[keys]
         if id_key is None:
             gathered.refuse((index,), "has no id: a volume needs a key such as ID")
             return
-        name = item[name_key] if name_key else None
-        gathered.add_listed(index, (index, id_key), item[id_key], name)
+        name, size = (item[key] if key else None for key in (name_key, size_key))
+        gathered.add_listed(index, (index, id_key), item[id_key], name, size)
 
     top = document.read(take, under=None)
     if not document.broken and not isinstance(top, list):
         gathered.findings.add((), f"must be a list of volumes, not {kind_of(top)}")
     return [*document.problems, *document.place(gathered.findings)], document.more
+
+
+def _columns(headers: tuple[str, ...]) -> tuple[str | None, ...]:
+    """The headers of id, name and size."""
+    return tuple(_column(headers, each) for each in (ID_COLUMNS, NAME_COLUMNS, SIZE_COLUMNS))
 
 
 def _column(headers: tuple[str, ...], wanted: tuple[str, ...]) -> str | None:
@@ -116,18 +124,18 @@ def _read_csv(lines: _Lines, delimiter: str, gathered: VolumeCollector) -> None:
     rows = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
         headers = tuple(next(rows))
-        id_header, name_header = _column(headers, ID_COLUMNS), _column(headers, NAME_COLUMNS)
-        if id_header is None:
+        at = [None if header is None else headers.index(header) for header in _columns(headers)]
+        id_at, name_at, size_at = at
+        if id_at is None:
             text = f"no column of volume ids (ID, Volume ID, Disk ID) among {len(headers)} columns"
             gathered.findings.add((lines.first, 1), text)
             return
-        id_at = headers.index(id_header)
-        name_at = headers.index(name_header) if name_header else None
         lines.begin()
         for row in rows:
             if any(map(str.strip, row)):
                 spot = lines.spot(id_at, delimiter)
-                gathered.add_listed(lines.first, spot, _cell(row, id_at), _cell(row, name_at))
+                cells = (_cell(row, place) for place in (id_at, name_at, size_at))
+                gathered.add_listed(lines.first, spot, *cells)
             lines.begin()
     except csv.Error as error:
         gathered.findings.add((lines.first, 1), f"not valid CSV: {error}")

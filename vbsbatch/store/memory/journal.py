@@ -274,6 +274,8 @@ class MemoryJournal:
         create_calls: int,
         read_calls: int,
         adopted: int,
+        next_look_at: Wall | None,
+        ends_at: Wall | None,
     ) -> None:
         """Record that the engine lives; see `engine.ports.Journal.heartbeat`."""
         await self._in_order()
@@ -284,6 +286,8 @@ class MemoryJournal:
             create_calls=create_calls,
             read_calls=read_calls,
             adopted=adopted,
+            next_look_at=next_look_at,
+            ends_at=ends_at,
         )
         self.commits += 1
 

@@ -22,6 +22,7 @@ from vbsbatch.model import (
     Elapsed,
     Limits,
     Operation,
+    Polling,
     Rate,
     Retry,
     Rule,
@@ -285,7 +286,9 @@ def read_backup_settings(text: str) -> BackupSettings:
 _PARTS: dict[str, type[Any]] = {
     part.__name__: part for part in (Limits, Rate, Retry, Rule, Timeouts, Wave, Window)
 }
-_WORDS: dict[str, type[StrEnum]] = {kind.__name__: kind for kind in (Operation, Service, Verdict)}
+_WORDS: dict[str, type[StrEnum]] = {
+    kind.__name__: kind for kind in (Operation, Polling, Service, Verdict)
+}
 _PLAIN: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
     "float": (int, float),

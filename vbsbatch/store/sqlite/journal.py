@@ -322,9 +322,12 @@ class SqliteJournal:
         create_calls: int,
         read_calls: int,
         adopted: int,
+        next_look_at: Wall | None,
+        ends_at: Wall | None,
     ) -> None:
         """Record that the engine lives; see `engine.ports.Journal.heartbeat`."""
-        said = (ms(clock_step), rate_text(rate), create_calls, read_calls, adopted)
+        ahead = [None if each is None else ms(each) for each in (next_look_at, ends_at)]
+        said = (ms(clock_step), rate_text(rate), create_calls, read_calls, adopted, *ahead)
         await self._do(journal_sql.HEARTBEAT, (ms(at), *said, self._run))
 
     async def deadline(self, at: Wall) -> None:

@@ -203,7 +203,7 @@ ACKNOWLEDGE = "UPDATE commands SET done_at = ?, result = ? WHERE id = ? AND done
 
 HEARTBEAT = """
 UPDATE runs SET heartbeat_at = ?, clock_step = ?, sending_rate = ?, create_calls = ?,
-  read_calls = ?, adopted = ?
+  read_calls = ?, adopted = ?, next_look_at = ?, ends_at = ?
 WHERE no = ?"""
 
 RUN_STATE = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from vbsbatch.model import (
@@ -73,7 +74,11 @@ RUN = RowCodec(
     column("region", TEXT, null=True),
     column("project_name", TEXT, null=True),
     column("endpoint", TEXT, null=True),
+    column("next_look_at", WALL, null=True),
+    column("ends_at", WALL, null=True),
 )
+
+SIZE = column("size", NUMBER, null=True)
 
 FIXED = RowCodec(
     "jobs",
@@ -87,8 +92,9 @@ FIXED = RowCodec(
     column("az", TEXT, null=True),
     column("wave", NUMBER),
     column("rank", NUMBER),
+    SIZE,
 )
-"""What never changes about a job after its run was created."""
+"""What is known of a job when its run is created; of these only the size may change later."""
 
 MUTABLE = RowCodec(
     "jobs",
@@ -110,10 +116,11 @@ MUTABLE = RowCodec(
     column("progress", NUMBER, null=True),
     column("intent_cloud_at", CLOUD, null=True),
     column("first_cloud_at", CLOUD, null=True),
+    SIZE,
 )
 """What a job's engine writes."""
 
-JOB = RowCodec("jobs", *FIXED.columns, *MUTABLE.columns)
+JOB = RowCodec("jobs", *FIXED.columns, *(each for each in MUTABLE.columns if each is not SIZE))
 
 ATTEMPT = RowCodec(
     "attempts",
@@ -161,14 +168,14 @@ JOB_COLUMNS = JOB.selected("j")
 ATTEMPT_COLUMNS = ATTEMPT.selected("a")
 """What `read_attempt` reads, of a table called `a`."""
 
-_UNTOUCHED = MUTABLE.values_of(Job(no=0, volume_id="", volume_name="", backup_name=""))
+_NEW = Job(no=0, volume_id="", volume_name="", backup_name="")
 
 _WAITS = ("intent_at", "unknown_at", "later_since")
 
 
 def untouched(job: Job) -> bool:
     """Whether the engine's columns are as those of any job that nothing happened to."""
-    return bool(MUTABLE.values_of(job) == _UNTOUCHED)
+    return bool(MUTABLE.values_of(job) == MUTABLE.values_of(replace(_NEW, size=job.size)))
 
 
 def fixed_row(job: Job, defaults: BackupSettings) -> tuple[Any, ...]:
@@ -179,6 +186,11 @@ def fixed_row(job: Job, defaults: BackupSettings) -> tuple[Any, ...]:
     if job.settings == defaults:
         absent.append("settings")
     return FIXED.encode(job, absent=absent)
+
+
+def new_row(job: Job, defaults: BackupSettings) -> tuple[Any, ...]:
+    """The job's `JOB` columns."""
+    return (*fixed_row(job, defaults), *mutable_row(job)[:-1])
 
 
 def mutable_row(job: Job) -> tuple[Any, ...]:

@@ -164,7 +164,17 @@ ALTER TABLE runs ADD COLUMN endpoint TEXT;
 """
 """Version 5: where a run was started, beside `cloud` and `project_id`; NULL in older runs."""
 
-MIGRATIONS = (TABLES, ORDER, HOLDER, CLOCKS, PLACE)
+SIZES = """
+ALTER TABLE jobs ADD COLUMN size INTEGER;
+ALTER TABLE runs ADD COLUMN next_look_at INTEGER;
+ALTER TABLE runs ADD COLUMN ends_at INTEGER;
+ALTER TABLE runs ADD COLUMN verified_at INTEGER;
+ALTER TABLE runs ADD COLUMN verified TEXT;
+"""
+"""Version 6: the size of each volume in GB; when the engine means to read the cloud's list next,
+and when it expects the run to end; when the run was last verified, and the result as JSON."""
+
+MIGRATIONS = (TABLES, ORDER, HOLDER, CLOCKS, PLACE, SIZES)
 """What makes version n + 1 of version n, in order; none may drop a run. Append only."""
 
 
@@ -210,7 +220,7 @@ SELECT r.id AS run, j.no AS no, {uuid_text("j.volume_id")} AS volume_id,
   {_time("j.ended_at")} AS ended_at, j.http_status AS http_status, j.code AS code,
   j.message AS message, {hex_text("j.cloud_job_id")} AS cloud_job_id,
   {uuid_text("j.backup_id")} AS backup_id, {uuid_text("j.errored_backup_id")} AS errored_backup_id,
-  j.progress AS progress, j.az AS az,
+  j.progress AS progress, j.az AS az, j.size AS size,
   json_extract(r.settings, '$.waves[' || j.wave || '].name') AS wave
 FROM jobs j JOIN runs r ON r.no = j.run""",
     "failures": """

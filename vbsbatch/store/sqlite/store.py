@@ -38,7 +38,15 @@ from vbsbatch.store.sqlite.codec import backup_settings_text, rate_text, storabl
 from vbsbatch.store.sqlite.descriptors import held
 from vbsbatch.store.sqlite.opening import BUSY_TIMEOUT, connect, doubt, prepared
 from vbsbatch.store.sqlite.reading import LAST_EVENT, RUN_IDS, SqliteReader
-from vbsbatch.store.sqlite.rows import RUN, event_row, fixed_row, mutable_row, read_job, untouched
+from vbsbatch.store.sqlite.rows import (
+    RUN,
+    event_row,
+    fixed_row,
+    mutable_row,
+    new_row,
+    read_job,
+    untouched,
+)
 from vbsbatch.store.sqlite.screen_queries import ScreenQueries
 from vbsbatch.store.sqlite.sqlite_errors import failure, translated, unusable
 
@@ -326,7 +334,7 @@ def _insert(db: Connection, run: int, jobs: Sequence[Job], defaults: BackupSetti
     if all(map(untouched, jobs)):
         journal_sql.insert_untouched_jobs(db, run, [fixed_row(job, defaults) for job in jobs])
     else:
-        rows = [(*fixed_row(job, defaults), *mutable_row(job)) for job in jobs]
+        rows = [new_row(job, defaults) for job in jobs]
         journal_sql.insert_jobs(db, run, rows)
 
 
