@@ -274,7 +274,13 @@ class SimulatedCloud:
         )
 
     def add_backup(
-        self, volume_id: str, name: str, *, status: str = "available", age: float = 86400.0
+        self,
+        volume_id: str,
+        name: str,
+        *,
+        status: str = "available",
+        age: float = 86400.0,
+        vault_id: str | None = None,
     ) -> str:
         """Add a finished backup as if it was made `age` seconds ago; returns its id.
 
@@ -291,6 +297,7 @@ class SimulatedCloud:
             visible_at=at,
             ends_at=at,
             outcome=status,
+            vault_id=vault_id,
             seeded=True,
         )
         self.project.add(backup)

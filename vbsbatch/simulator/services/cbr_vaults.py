@@ -9,7 +9,8 @@ from typing import Any
 
 from vbsbatch.simulator.call import Call
 from vbsbatch.simulator.native_backups import cut_page
-from vbsbatch.simulator.project_state import SimVault, SimVolume, new_id, read_id
+from vbsbatch.simulator.project_state import Project, SimVault, SimVolume, new_id, read_id
+from vbsbatch.simulator.scenario import VaultScript
 from vbsbatch.simulator.wire import SimReply, cinder_time, json_reply
 
 MEANINGS = {
@@ -58,8 +59,12 @@ def refuse(code: str, status: int = 400) -> SimReply:
 
 
 def vaults(call: Call) -> dict[str, SimVault]:
-    """The project's vaults by id; at the first call they are filled as the scenario says."""
-    project, script = call.project, call.scenario.vaults
+    """The project's vaults by id."""
+    return vaults_of(call.project, call.scenario.vaults)
+
+
+def vaults_of(project: Project, script: VaultScript) -> dict[str, SimVault]:
+    """The vaults of a project by id; at the first call they are filled as the scenario says."""
     if project.vaults is None:
         names = random.Random(f"vaults {project.id}")
         volumes = list(project.volumes.values())
