@@ -24,7 +24,7 @@ from vbsbatch.simulator import (
 from vbsbatch.simulator.faults import load_scenario, read_scenario, write_scenario
 
 EVERYTHING = """
-backups: {duration: [4s, 8s], visible_after: 500ms, fail: 0.02, fail_early: 0.01,
+backups: {duration: [4s, 8s], visible_after: 500ms, listed_after: [0s, 2s], fail: 0.02, fail_early: 0.01,
           fail_code: VolumeBackup.0062, delete: 3}
 tokens: {life: 24h}
 limit: {count: 50, per: 1m, retry_after: false, on: any}
@@ -46,6 +46,7 @@ def test_every_key_is_understood() -> None:
         backups=BackupScript(
             duration=(4, 8),
             visible_after=(0.5, 0.5),
+            listed_after=(0, 2),
             fail=0.02,
             fail_early=0.01,
             fail_code="VolumeBackup.0062",

@@ -12,7 +12,7 @@ from aiolimiter import AsyncLimiter
 
 from vbsbatch.engine.initial_scan import UNCERTAIN
 from vbsbatch.engine.outcome import Outcome, of_absence, of_refusal
-from vbsbatch.engine.poll_schedule import PollSchedule
+from vbsbatch.engine.outlook import Outlook
 from vbsbatch.engine.reconcile import (
     CLOCKS_DIFFER,
     IN_ERROR,
@@ -43,12 +43,12 @@ from vbsbatch.policy import OURS, Judgement, failure_code, judge_end
 class JobUpdater:
     """Derives each job's next state from the poller's sweeps, and moves the job.
 
-    `reads` is the limiter of all reads, `schedule` learns how long backups take, `began_at` is when
+    `reads` is the limiter of all reads, `outlook` learns how long backups take, `began_at` is when
     the engine began.
     """
 
     def __init__(
-        self, work: RunContext, *, reads: AsyncLimiter, schedule: PollSchedule, began_at: Elapsed
+        self, work: RunContext, *, reads: AsyncLimiter, outlook: Outlook, began_at: Elapsed
     ) -> None:
         self._ledger = work.ledger
         self._journal = work.journal
@@ -59,7 +59,8 @@ class JobUpdater:
         self._rules = work.rules
         self._stop = work.stop
         self._reads = reads
-        self._schedule = schedule
+        self._outlook = outlook
+        self._last = began_at
         self._began_at = began_at
         self.leftovers: set[str] = set()
         """Backups in error that attempts left behind, by id: no later attempt made them."""
@@ -67,13 +68,6 @@ class JobUpdater:
         self._misses: dict[int, int] = {}
         self._refused_at: dict[int, Elapsed] = {}
         """When a query for this single job last found the cloud unavailable."""
-
-    def since(self, job: Job) -> Elapsed:
-        """Since when this engine has waited for the job's backup.
-
-        No clock tells for how long an earlier engine had waited.
-        """
-        return max(job.intent_at or AT_ONCE, self._began_at)
 
     async def update(self, jobs: list[Job], observations: Observations, complete: bool) -> None:
         """Update every job that was open when the sweep began.
@@ -98,6 +92,7 @@ class JobUpdater:
                 self._refused_at[job.no] = self._clock.elapsed()
                 if refused == self._tuning.alone_at_most:
                     raise
+        self._last = observations.snapshot.started_at
 
     def _too_early(self, job: Job, observations: Observations) -> bool:
         """Whether it is too early to believe bad news about the job.
@@ -141,6 +136,8 @@ class JobUpdater:
         if job.backup_id is not None and plain_id(job.backup_id) != plain_id(backup.id):
             # A later attempt made it than the newest that the store knows.
             job = self._ledger.touch(job, backup_id=backup.id, cloud_job_id=None)
+        if job.size is None and backup.size is not None:
+            job = self._ledger.touch(job, size=backup.size)
         if job.state is JobState.UNKNOWN and backup.code == "uncertain":
             self.fail(job, backup.code, backup.fail_reason or "")
             return
@@ -153,6 +150,9 @@ class JobUpdater:
                 unknown_at=None,
                 later_since=None,
             )
+        if finding is not Observed.WORKING:
+            now = self._clock.elapsed()
+            self._outlook.ended(job, backup, last=self._last, now=now)
         match finding:
             case Observed.AVAILABLE:
                 self._succeed(job, backup.id)
@@ -175,6 +175,7 @@ class JobUpdater:
             await self._ask_cloud_job(job, job.cloud_job_id)
 
     async def _working(self, job: Job, backup: Backup) -> None:
+        self._outlook.told(job, backup.progress, self._clock.elapsed())
         if (job.backup_id, job.progress) != (backup.id, backup.progress):
             job = self._ledger.touch(job, backup_id=backup.id, progress=backup.progress)
         # If the list shows an unknown status, the cloud job's status must do.
@@ -299,7 +300,7 @@ class JobUpdater:
         most `seldom` seconds."""
         await self._reads.acquire()
         now, often = self._clock.elapsed(), self._unseen_for()
-        age = now - self.since(job)
+        age = now - self._outlook.since(job)
         self._ask_at[job.no] = now + min(max(age / 2, often), seldom or 10 * often)
         try:
             return await self._service.cloud_job(cloud_job_id)
@@ -308,7 +309,7 @@ class JobUpdater:
             return CloudJob(id=cloud_job_id, status=None)
 
     def _may_ask(self, job: Job, after: float) -> bool:
-        return self._clock.elapsed() >= self._ask_at.get(job.no, self.since(job) + after)
+        return self._clock.elapsed() >= self._ask_at.get(job.no, self._outlook.since(job) + after)
 
     def _unseen_for(self) -> float:
         return max(self._tuning.unseen_for, self._settings.retry.settle)
@@ -325,8 +326,6 @@ class JobUpdater:
             )
 
     def _succeed(self, job: Job, backup_id: str | None) -> None:
-        if job.intent_at is not None and job.intent_at > self._began_at:
-            self._schedule.ended(self._clock.elapsed() - job.intent_at)
         made: dict[str, Any] = {
             "backup_id": backup_id or job.backup_id,
             "ended_at": self._clock.wall(),

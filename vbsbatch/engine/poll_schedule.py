@@ -1,65 +1,270 @@
-"""Decides when to sweep the cloud's list: soon while something is due, seldom while nothing
-moves."""
+"""When to read the cloud's list next, for what it is worth. Pure arithmetic.
+
+A backup that has ended and was not seen yet keeps a place from the next volume. What that costs is
+place-seconds: how many places may stand empty, summed up over the time since the last look. What a
+look costs is a price in the same unit:
+
+    price = 2 x places x mean duration x (idle share x pages of a look) ^ 2
+
+With ends that are spread evenly, looks for that price leave each place empty for the idle share of
+its time, see `_IDLE`. The next look is when it costs least for each place that it frees, the lost
+place-seconds included; so it comes right after ends that lie close together.
+
+Where nothing waits for a place, only people wait: an end is seen 10 s late at most, or a fiftieth
+of the backup's age. The last end of a wave or of the run is seen sooner: all places wait for it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
 
 from vbsbatch.engine.tuning import Tuning
-from vbsbatch.model import Elapsed
+from vbsbatch.model import Polling
+from vbsbatch.policy.durations import Curves, Durations, Kind
+
+_IDLE = 0.036
+"""The share of its time that a place may stand empty because its end was not seen, where backups
+take ten minutes. Less where they are shorter: see `_price`."""
+
+_CALLS, _SHARED, _FREE = 0.1, 15.0, 20.0
+"""The most pages: this many per create, this many more per create that all places share, and this
+many that no create pays for. Looks come later from `_NEARLY` of that on."""
+_NEARLY = 0.8
+_SLOWER = 4.0
+"""How fast they do: with twice too many pages a look costs this power of two more."""
+
+_FACTOR = {Polling.EAGER: 2.0, Polling.NORMAL: 1.0, Polling.SPARING: 0.5}
+"""Looks, compared with normal."""
+
+_GROWTH = 0.3
+"""Before anything is known of how long backups take: looks at ages that grow by this."""
+_GROWTH_TOLD = 0.5
+"""The same where the cloud's earlier backups tell something, which this run has not confirmed."""
+_SOONEST = 6.0
+"""Then the looks are at least this far apart, in seconds."""
+
+_QUIET = 2.0
+"""Looks are never further apart than the mean duration divided by this: percentages move."""
+
+_PROBABLE = 0.1
+"""People are served from when this many ends are to be expected."""
+
+_TRUST = 0.02
+"""How much a percentage is believed where no backup has taken as long as it says."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningBackup:
+    """A backup that runs, as it was at the last look."""
+
+    kind: Kind
+    age: float
+    """Seconds since its create; negative for one that was sent after the last look."""
+    low: float = 0.0
+    high: float = math.inf
+    """Between which durations its own lies, as far as percentages tell it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Demand:
+    """What waits for a backup to end."""
+
+    in_flight: int
+    """How many backups may run at a time."""
+    places: int = 0
+    """How many volumes could begin, if as many places were free."""
+    after: float = 0.0
+    """Seconds from the last look until the places that are free already are used up."""
+    rounds: float = 1.0
+    """How often all places are filled in the run."""
+    gate: int = 0
+    """How many places stand empty once all running backups have ended: for the next wave, or for
+    the end of the run."""
 
 
 class PollSchedule:
-    """Learns how long this run's backups take, and keeps the calls within a budget."""
+    """Learns how long this run's backups take, and says when a look is worth its call."""
 
-    def __init__(self, tuning: Tuning, *, in_flight: int) -> None:
+    def __init__(self, tuning: Tuning, polling: Polling = Polling.NORMAL) -> None:
+        self.durations = Durations()
         self._tuning = tuning
-        # A sweep can free no more slots than there are: few slots need more sweeps per backup.
-        self._sweeps_per_create = max(tuning.sweeps_per_create, 2 / in_flight)
-        self._shortest: float | None = None
-        self._sweeps = 0
-
-    def ended(self, took: float) -> None:
-        """Record that a backup ended `took` seconds after its create."""
-        self._shortest = took if self._shortest is None else min(self._shortest, took)
+        self._factor = _FACTOR[polling]
+        self._pages = 0
+        self._looks = 0
 
     def page_read(self) -> None:
         """Record that one page of the list was read."""
-        self._sweeps += 1
+        self._pages += 1
 
-    def next(
-        self, *, last: Elapsed, creates: int, sent: Iterable[Elapsed], settle: Iterable[Elapsed]
-    ) -> Elapsed:
-        """Return when to sweep next. `last`: the previous sweep; `creates`: creates sent by this
-        engine; `sent`: when each running backup was requested; `settle`: when each unknown job can
-        be judged."""
-        wanted = list(settle)
-        oldest = min(sent, default=None)
-        if oldest is not None:
-            wanted.append(self._due(oldest, last))
-        stale = last + self._tuning.stale
-        if not wanted:
-            return stale
-        soonest = max(min(*wanted, stale), last + self._tuning.freshest)
-        return self._within_budget(soonest, last, creates, last if oldest is None else oldest)
+    def looked(self) -> None:
+        """Record that a look is over."""
+        self._looks += 1
 
-    def _due(self, oldest: Elapsed, last: Elapsed) -> Elapsed:
-        """When the next sweep for running backups is due."""
-        tuning = self._tuning
-        if self._shortest is None:
-            # Nothing has ended yet: sweep at growing ages of the oldest backup, so that short
-            # backups are seen soon.
-            return last + min(max((last - oldest) / 2, tuning.freshest), tuning.fresh)
-        rest = min(max(self._shortest / 20, tuning.freshest), tuning.fresh)
-        due = max(oldest + self._shortest * 0.9, last + rest)
-        return min(due, last + tuning.stale)
+    def next(self, running: Sequence[RunningBackup], demand: Demand, *, creates: int) -> float:
+        """Seconds from the last look to the next. `creates`: those of this engine so far."""
+        if not running:
+            return self._tuning.stale
+        expected = Expectation(running, self.durations)
+        worn = self._worn(creates, demand)
+        price = self._price(expected.usual, demand) * worn**2
+        oldest = max(backup.age for backup in running)
+        found = max(self._tuning.stale, expected.usual / _QUIET, oldest / 20)
+        if expected.blind:
+            growth = _GROWTH_TOLD if self.durations.told else _GROWTH
+            found = min(found, max(growth * oldest / self._factor, _SOONEST))
+            if not self.durations.told:
+                return found
+        if demand.places and demand.after < expected.usual:
+            found = expected.cheapest(price, demand, found)
+        else:
+            found = min(found, expected.for_people(worn / self._factor, found))
+        if demand.gate:
+            found = expected.until_gate_lost(price, demand.gate, found)
+        return max(found, self._tuning.freshest)
 
-    def _within_budget(self, at: Elapsed, last: Elapsed, creates: int, oldest: Elapsed) -> Elapsed:
-        tuning = self._tuning
-        if self._sweeps < tuning.sweeps_free + self._sweeps_per_create * creates:
+    def _price(self, usual: float, demand: Demand) -> float:
+        """What a look costs, in place-seconds.
+
+        Of backups that take equally long many end at a time, as long as they keep in step: the
+        looks between are saved, so that each may cost more. Short nights have few calls anyway.
+        """
+        in_step = 0.8 * math.sqrt(min(1.0, 3.5 * self.durations.spread * demand.rounds**0.5))
+        idle = _IDLE * (usual / 600) ** 0.25 / self._factor / max(in_step, 0.3)
+        pages = max(1.0, self._pages / max(self._looks, 1))
+        return 2 * demand.in_flight * usual * (pages * idle) ** 2
+
+    def _worn(self, creates: int, demand: Demand) -> float:
+        """1 while the pages are within what the creates pay for, more beyond."""
+        paid = _FREE + (_CALLS + _SHARED / demand.in_flight) * creates
+        worn: float = (self._pages / (_NEARLY * self._factor * paid)) ** _SLOWER
+        return max(1.0, worn)
+
+
+class _Group:
+    """Running backups that are alike."""
+
+    def __init__(self, backup: RunningBackup, curves: Curves) -> None:
+        self.count = 0
+        self._age = backup.age
+        self._curve = curves.of(backup.kind)
+        self.start = max(backup.age, backup.low, 0.0)
+        self._high = backup.high if backup.high > self.start else math.inf
+        self._at_start = self._curve.at(self.start)
+        self._whole = -math.expm1(self._at_start - self._curve.at(self._high))
+
+    @property
+    def middle(self) -> float | None:
+        """What percentages tell of its duration."""
+        return None if math.isinf(self._high) else (self.start + self._high) / 2
+
+    def ended(self, later: float) -> float:
+        """The probability that one of them has ended `later` than the last look."""
+        age = min(self._age + later, self._high)
+        if age <= self.start:
+            return 0.0
+        by_age = -math.expm1(self._at_start - self._curve.at(age))
+        if math.isinf(self._high):
+            return by_age
+        evenly = (age - self.start) / max(self._high - self.start, 0.1)
+        return min((by_age + _TRUST * evenly) / (self._whole + _TRUST), 1.0)
+
+
+class Expectation:
+    """How many of the running backups have ended so long after the last look, as expected."""
+
+    def __init__(self, running: Sequence[RunningBackup], durations: Durations) -> None:
+        curves = durations.curves((backup.kind, backup.age) for backup in running)
+        groups: dict[RunningBackup, _Group] = {}
+        for backup in running:
+            alike = _rounded(backup)
+            if alike not in groups:
+                groups[alike] = _Group(alike, curves)
+            groups[alike].count += 1
+        self._groups = tuple(groups.values())
+        middles = [each.middle for each in self._groups if each.middle is not None]
+        self.blind = not durations.seen and not middles
+        """Nothing in this run has told yet how long its backups take."""
+        usual = max(backup.age for backup in running)
+        if durations.enough:
+            usual = curves.mean()
+        elif middles:
+            usual = fmean(middles)
+        self.usual = max(usual, 1.0)
+        """How long a backup takes in the mean, as far as anything tells."""
+
+    def ended(self, later: float) -> float:
+        """How many."""
+        return sum(group.count * group.ended(later) for group in self._groups)
+
+    def all_ended(self, later: float) -> float:
+        """The probability that none of them runs any more."""
+        logs = (group.count * math.log(max(group.ended(later), 1e-9)) for group in self._groups)
+        return math.exp(sum(logs))
+
+    def cheapest(self, price: float, demand: Demand, most: float) -> float:
+        """When a look costs least for each place that it frees, lost place-seconds included."""
+        # The last volumes to begin end the night: each counts for its share of all places.
+        worth = max(1.0, demand.in_flight / demand.places)
+        best, found = math.inf, most
+        at, before, lost = 0.0, 0.0, 0.0
+        for then in _steps(most):
+            freed = min(self.ended(then), demand.places) if then >= demand.after else 0.0
+            lost += (then - at) * (before + freed) / 2 * worth
+            at, before = then, freed
+            cost = (lost + price) / freed if freed > 1e-6 else math.inf
+            if cost < best:
+                best, found = cost, then
+        return found
+
+    def until_gate_lost(self, price: float, gate: int, most: float) -> float:
+        """When so many place-seconds are lost to a wave whose last backup has ended."""
+        at, before, lost = 0.0, gate * self.all_ended(0.0), 0.0
+        for then in _steps(most):
+            now = gate * self.all_ended(then)
+            lost += (then - at) * (before + now) / 2
+            if lost >= price:
+                return then
+            at, before = then, now
+        return most
+
+    def for_people(self, patience: float, most: float) -> float:
+        """When a person who watches has waited long enough for what is to be expected."""
+        begins = _first(lambda later: self.ended(later) >= _PROBABLE, most)
+        soon = begins + 10.0
+        ages = [each.start for each in self._groups if each.ended(soon) >= _PROBABLE / 10]
+        return begins + patience * max(10.0, min(ages, default=0.0) / 50)
+
+
+def _rounded(backup: RunningBackup) -> RunningBackup:
+    """The same for backups that are alike: times differ by 2 % or half a second at most."""
+    times = (_round(each) for each in (backup.age, backup.low, backup.high))
+    return RunningBackup(backup.kind, *times)
+
+
+def _round(seconds: float) -> float:
+    if math.isinf(seconds):
+        return seconds
+    step = max(0.5, 2.0 ** math.floor(math.log2(max(abs(seconds), 1.0))) / 32)
+    return round(seconds / step) * step
+
+
+def _steps(most: float) -> list[float]:
+    """Times at which a look may be: half a second apart at first, then each 5 % later."""
+    found, at = [], 0.0
+    while at < most:
+        at = min(at + max(0.5, at * 0.05), most)
+        found.append(at)
+    return found
+
+
+def _first(holds: Callable[[float], bool], most: float) -> float:
+    """The last step before it holds; `most` where it never does."""
+    at = 0.0
+    for then in _steps(most):
+        if holds(then):
             return at
-        # Out of budget: freshness in proportion to how long the backups take.
-        patience = tuning.thrifty
-        if self._shortest is not None:
-            patience = min(patience, max(3 * self._shortest, tuning.freshest))
-        return max(at, last + max(patience, (last - oldest) / 50))
+        at = then
+    return most

@@ -6,11 +6,14 @@ The list shows the state of up to 1000 backups per call. What it means for each 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import anyio
 from aiolimiter import AsyncLimiter
 
 from vbsbatch.engine.initial_scan import UNCERTAIN, InitialScan
 from vbsbatch.engine.job_updates import JobUpdater
+from vbsbatch.engine.outlook import Outlook
 from vbsbatch.engine.poll_schedule import PollSchedule
 from vbsbatch.engine.read_backoff import ReadBackoff
 from vbsbatch.engine.reconcile import (
@@ -30,7 +33,10 @@ from vbsbatch.model import AT_ONCE, Backup, BackupPage, Elapsed, Job, JobState, 
 class Poller:
     """One task that keeps the state of every open job as fresh as the call budget allows."""
 
-    def __init__(self, work: RunContext) -> None:
+    def __init__(
+        self, work: RunContext, *, in_flight: Callable[[], int], per_second: Callable[[], float]
+    ) -> None:
+        """`in_flight` and `per_second` tell the cap and the rate in force."""
         self._ledger = work.ledger
         self._journal = work.journal
         self._service = work.service
@@ -41,7 +47,7 @@ class Poller:
         self._wake = work.wake
         self._run = work.run
         self._resumed = work.resumed
-        self._schedule = PollSchedule(work.tuning, in_flight=work.settings.limits.in_flight)
+        self._schedule = PollSchedule(work.tuning, work.settings.polling)
         self._reads = AsyncLimiter(1, 1 / work.tuning.reads_per_second)
         self._last = self._began_at = work.clock.elapsed()
         self._read_once = False
@@ -51,9 +57,19 @@ class Poller:
             now=work.clock.elapsed,
             note=work.ledger.note,
         )
-        self._updater = JobUpdater(
-            work, reads=self._reads, schedule=self._schedule, began_at=self._began_at
+        self._outlook = Outlook(
+            work.ledger,
+            work.settings,
+            self._schedule.durations,
+            in_flight=in_flight,
+            per_second=per_second,
+            began_at=self._began_at,
         )
+        self._updater = JobUpdater(
+            work, reads=self._reads, outlook=self._outlook, began_at=self._began_at
+        )
+        self._planned: tuple[int, Elapsed] | None = None
+        """For how many running backups the next look was planned, and when it is due."""
 
     @property
     def next_in(self) -> float | None:
@@ -65,7 +81,7 @@ class Poller:
     @property
     def ends_in(self) -> float | None:
         """Seconds until the run has ended, as far as its backups so far tell; None: unknown."""
-        return None
+        return self._outlook.ends_in(self._clock.elapsed())
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -93,17 +109,27 @@ class Poller:
         if not self._ledger.scanned:
             unsure.append(self._began_at)
         readable, settle = self._backoff.readable_since, self._settings.retry.settle
-        due = self._schedule.next(
-            last=self._last,
-            creates=self._service.create_calls,
-            sent=[self._updater.since(j) for j in jobs if j.state is JobState.RUNNING],
-            settle=[settled_at(at, readable, settle) for at in unsure],
-        )
+        wanted = [settled_at(at, readable, settle) for at in unsure]
+        soonest = self._last + self._tuning.freshest
+        due = max(min([self._look_at(), *wanted]), soonest)
         return max(due, self._backoff.not_before)
+
+    def _look_at(self) -> Elapsed:
+        """When a look is worth its call, for what the running backups are expected to do."""
+        count = self._ledger.counts[JobState.RUNNING]
+        if self._planned is None or abs(count - self._planned[0]) > count / 10:
+            after = self._schedule.next(
+                self._outlook.running(self._last),
+                self._outlook.demand(self._last, self._clock.elapsed()),
+                creates=self._service.create_calls,
+            )
+            self._planned = count, self._last + after
+        return self._planned[1]
 
     async def _sweep(self) -> None:
         """Sweep the list once, and update every job that was open when the sweep began."""
         self._last = self._clock.elapsed()
+        self._planned = None
         jobs = [
             job
             for job in self._ledger.open.values()
@@ -115,7 +141,9 @@ class Poller:
             return
         observations, complete = await self._read_list(jobs)
         self._backoff.sweep_finished()
+        self._schedule.looked()
         await self._updater.update(jobs, observations, complete)
+        self._planned = None
         if not self._ledger.scanned and observations.snapshot.conclusive:
             self._allow_creates()
 
@@ -139,6 +167,7 @@ class Poller:
             shown += listed.backups
             if snapshot.scanning:
                 await scan.add(listed.backups)
+                self._schedule.durations.told_before(listed.backups)
             if listed.next is None or snapshot.first_engine or reaches_back(shown, since):
                 self._read_once = True
                 if snapshot.scanning:

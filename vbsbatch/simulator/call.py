@@ -134,6 +134,7 @@ def begin_backup(
         outcome = "error"  # Cinder writes its row first, and the row stays
     ends_at = call.now + call.draw(call.scenario.backups.duration)
     shows_at = min(call.now + call.draw(call.scenario.backups.visible_after), ends_at)
+    late = call.draw(call.scenario.backups.listed_after)
     backup = SimBackup(
         id=new_id(call.rng),
         seq=len(call.project.order),
@@ -142,6 +143,7 @@ def begin_backup(
         created_at=call.now,
         visible_at=ends_at if outcome == "absent" else shows_at,
         ends_at=ends_at,
+        listed_late=late,
         outcome=outcome,
         code=code,
         native=native,

@@ -85,6 +85,7 @@ class _Strict(BaseModel):
 class _Backups(_Strict):
     duration: Range = _USUAL.duration
     visible_after: Range = _USUAL.visible_after
+    listed_after: Range = _USUAL.listed_after
     fail: Share = 0.0
     fail_early: Share = 0.0
     fail_code: str = _USUAL.fail_code

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -37,7 +38,7 @@ def list_backups(call: Call) -> SimReply:
     page = cut_page(call, matching, lambda backup: backup.id)
     if isinstance(page, SimReply):
         return page
-    render = _rendered if call.detail else _summary_bytes
+    render = _listed if call.detail else _summary_bytes
     entries = b", ".join(render(call, backup) for backup in page)
     body = b'{"backups": [' + entries + b"]"
     if links := next_link(call, "backups", [backup.id for backup in page]):
@@ -56,7 +57,8 @@ def _newest_first(call: Call) -> Iterator[SimBackup]:
 
 def _matches(call: Call, backup: SimBackup) -> bool:
     query = call.request.query
-    if "status" in query and not alike(query["status"], backup.status(call.now) or ""):
+    now = backup.listed_at(call.now)
+    if "status" in query and not alike(query["status"], backup.status(now) or ""):
         return False
     if "name" in query and not alike(query["name"], backup.name or ""):
         return False
@@ -139,6 +141,11 @@ def check_version(request: SimRequest, scenario: Scenario) -> SimReply | None:
         f"3.{scenario.microversion}."
     )
     return openstack_fault(406, message)
+
+
+def _listed(call: Call, backup: SimBackup) -> bytes:
+    now = backup.listed_at(call.now)
+    return _rendered(call if now == call.now else replace(call, now=now), backup)
 
 
 def _rendered(call: Call, backup: SimBackup) -> bytes:

@@ -91,6 +91,8 @@ class SimBackup:
     gone_at: float = NEVER
     restoring_since: float = NEVER
     restoring_until: float = -NEVER
+    listed_late: float = 0.0
+    """For so many seconds lists do not show that it has ended."""
     seeded: bool = False
     """There from the start: no create of the ledger made it."""
     rendered: tuple[object, bytes] = (None, b"")
@@ -116,6 +118,11 @@ class SimBackup:
     def seen(self, now: float) -> bool:
         """True when lists show it."""
         return now >= self.visible_at and self.status(now) is not None
+
+    def listed_at(self, now: float) -> float:
+        """The moment whose state a list shows."""
+        late = self.ends_at <= now < self.ends_at + self.listed_late
+        return math.nextafter(self.ends_at, self.created_at) if late else now
 
     def live(self, now: float) -> bool:
         """True for a backup that is or will be available: not failing and not deleted."""

@@ -113,6 +113,8 @@ class BackupScript:
     """From the accepted create to the end of the cloud job."""
     visible_after: Span = (1.0, 1.0)
     """From the accepted create until lists show the backup."""
+    listed_after: Span = (0.0, 0.0)
+    """From the end of a backup until lists show it; until then they show what was just before."""
     fail: float = 0.0
     """The share of backups that end in `error`."""
     fail_early: float = 0.0
