@@ -47,7 +47,7 @@ from vbsbatch.model import (
     Wall,
 )
 from vbsbatch.plan.batches import in_batches
-from vbsbatch.simulator import Scenario, SimulatedCloud, sample_volumes
+from vbsbatch.simulator import Busy, Scenario, SimulatedCloud, sample_volumes
 from vbsbatch.simulator.project_state import SimVolume
 from vbsbatch.simulator.services.cbr_vaults import vaults_of
 from vbsbatch.simulator.transport import SimulatedTransport
@@ -444,15 +444,18 @@ def nothing_twice(night: Night) -> None:
     """No create reached the cloud for a volume whose backup was in progress or done.
 
     One exception: a backup that no list ever showed, because its cloud job failed too early. The
-    cloud itself must have refused that create; the check before every new create relies on it.
+    cloud itself must have refused that create, unless it has no guard; the check before every new
+    create relies on it.
     """
+    unguarded = night.vaults and night.scenario.vaults.busy is Busy.NOTHING
     rows = sorted(night.cloud.ledger.rows, key=lambda row: row["at"])
     never_seen = {r["backup"] for r in rows if r["what"] == "ended" and r["status"] == "absent"}
     good: dict[str | None, str] = {}
     for row in rows:
         volume = row.get("volume")
         if row["what"] == "create" and row["outcome"] != "unseen":
-            hidden = row["outcome"] == "refused" and good.get(volume) in never_seen
+            hidden = good.get(volume) in never_seen
+            hidden = hidden and (unguarded or row["outcome"] == "refused")
             assert hidden or volume not in good, f"{volume} was sent again at {row['at']}: {row}"
             if row["outcome"] == "accepted":
                 good[volume] = row["backup"]

@@ -82,15 +82,15 @@ def test_600_backups_of_ten_minutes_take_few_calls_and_no_longer_than_they_must(
     ).run()
     check(night)
     assert night.states() == {JobState.SUCCEEDED: 600}
-    ideal = 3 * 600.0
-    print(vaults, spread, night.calls / 600, requests(night), ideal / night.clock.passed)
     assert night.calls / 600 <= 0.2
+    if not spread:  # then the shortest night is known: three times 200 places, one after the other
+        assert 3 * 600.0 / night.clock.passed >= 0.95
 
 
 def test_jobs_of_one_vault_go_into_one_create_and_caps_count_disks() -> None:
     night = Night(volumes=64, scenario=on(number=2), settings=together(in_flight=64)).run()
     check(night)
-    assert requests(night) == 2
+    assert requests(night) <= 4  # two vaults, two priorities
     capped = Night(
         volumes=64,
         scenario=on(number=2),
@@ -147,7 +147,7 @@ def test_a_vault_that_refuses_while_it_works_is_used_one_create_at_a_time(
     ).run()
     check(night)
     assert night.states() == {JobState.SUCCEEDED: 40}
-    assert all(job.charged <= 1 for job in night.jobs()) or status == 500
+    assert all(job.charged <= 1 for job in night.jobs())
 
 
 def test_the_reason_of_a_failure_comes_from_the_operation_log() -> None:

@@ -6,6 +6,7 @@ One page of them tells those of up to 1000 backups.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -60,6 +61,8 @@ _SLACK = 2.0
 """Seconds by which the time of a log and our clock, corrected by `Date`, may differ."""
 _LOGS_LATE = 300.0
 """Seconds after a restore began until its log must be there."""
+_PROGRESS_EVERY = 60.0
+"""Seconds between two pages of logs that are read for progress alone."""
 _REASONS = 4096
 
 
@@ -99,6 +102,9 @@ class CbrLists:
             session, "backups", [self._backups_url], query="sort=created_at%3Adesc", counted=True
         )
         self._vaults = ResourceList(session, "vaults", [f"{base}/vaults"], counted=True)
+        self._known: Mapping[str, Task] = {}
+        """The tasks of the page of logs that was read last, by backup."""
+        self._read_at = -math.inf
         self._reasons: OrderedDict[str, Task] = OrderedDict()
         """Why backups ended in error, as far as their logs were read."""
 
@@ -124,24 +130,31 @@ class CbrLists:
             check_done(self._session, reply)
 
     async def _with_tasks(self, backups: list[Backup], entries: Iterable[Any]) -> list[Backup]:
-        """The backups with what one page of logs says about those of ours that need it."""
+        """The backups, with what the logs say about those of ours that need it."""
         ours = {entry["id"] for entry in entries if _is_ours(entry)}
         asked = [each for each in backups if each.id in ours and self._needs_task(each)]
-        times = [each.created_at for each in asked if each.created_at is not None]
-        if not times:
-            return [self._explained(each, {}) for each in backups]
-        query = {"operation_type": "backup", "start_time": _zulu(float(min(times)) - _EARLIER)}
-        tasks = {task.backup_id: task for task in await self._tasks(query) if task.backup_id}
-        return [self._explained(each, tasks) for each in backups]
+        times = [float(each.created_at) for each in asked if each.created_at is not None]
+        if times and self._worth_a_page(asked):
+            query = {"operation_type": "backup", "start_time": _zulu(min(times) - _EARLIER)}
+            tasks = await self._tasks(query)
+            self._known = {task.backup_id: task for task in tasks if task.backup_id}
+            self._read_at = self._session.now()
+        return [self._explained(each) for each in backups]
 
     def _needs_task(self, backup: Backup) -> bool:
         if backup.status == "creating":
             return backup.progress is None
         return backup.status == "error" and backup.id not in self._reasons
 
-    def _explained(self, backup: Backup, tasks: Mapping[str, Task]) -> Backup:
-        task = tasks.get(backup.id)
-        if backup.status == "creating" and task is not None:
+    def _worth_a_page(self, asked: Iterable[Backup]) -> bool:
+        """Whether a page is read now: for a reason always, for progress alone now and then."""
+        if any(backup.status == "error" for backup in asked):
+            return True
+        return self._session.now() - self._read_at >= _PROGRESS_EVERY
+
+    def _explained(self, backup: Backup) -> Backup:
+        task = self._known.get(backup.id)
+        if backup.status == "creating" and backup.progress is None and task is not None:
             return replace(backup, progress=task.progress)
         if backup.status != "error":
             return backup
@@ -150,11 +163,9 @@ class CbrLists:
             if len(self._reasons) > _REASONS:
                 self._reasons.popitem(last=False)
         reason = self._reasons.get(backup.id)
-        return (
-            backup
-            if reason is None
-            else replace(backup, code=reason.code, fail_reason=reason.message)
-        )
+        if reason is None:
+            return backup
+        return replace(backup, code=reason.code, fail_reason=reason.message)
 
     # Operation logs -------------------------------------------------------------------------------
 
