@@ -133,7 +133,7 @@ def on_cbr(night: Night) -> Night:
     drawn."""
     random = Random(f"cbr {night.seed}")
     drawn = [
-        Fault(on=Kind.CREATE, share=random.choice((0.05, 0.3)), **fault)
+        Fault(on=Kind.CREATE, share=random.choice((0.05, 0.15)), **fault)
         for fault in random.sample(CBR_FAULTS, random.randint(0, 3))
     ]
     limits = replace(night.settings.limits, per_checkpoint=random.choice((1, 3, 32)))

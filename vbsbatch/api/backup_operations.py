@@ -15,6 +15,7 @@ from vbsbatch.api.runs import cloud_now
 from vbsbatch.api.sessions import session_for
 from vbsbatch.api.stores import StoreName, opened_store
 from vbsbatch.cloud import CloudService
+from vbsbatch.cloud.services import facts_of
 from vbsbatch.errors import CloudRefused, CloudUnavailable, UsageError
 from vbsbatch.model import (
     ENDED_STATES,
@@ -35,6 +36,7 @@ from vbsbatch.plan.derived_jobs import (
     deletions,
     objection_to_deletion,
     objections_to_restore,
+    one_for_each_vault,
     restores,
     settings_for,
     with_backup,
@@ -169,9 +171,18 @@ def request_restore(
     Raises `UsageError` for wrong names, and while another restore has yet to write these volumes.
     """
     source = _source_run(store, run_id, "restored")
+    facts = facts_of(source.settings.service)
+    if to and not facts.restores_elsewhere:
+        raise UsageError(
+            f"--to: {facts.label} restores a backup only onto its own volume, nowhere else"
+        )
     jobs = restores(with_backup(store.jobs(source.id), volumes), to)
+    if facts.vaults:
+        jobs = one_for_each_vault(jobs)
     _refuse_overlap(store, {job.volume_id for job in jobs}, attrgetter("volume_id"))
-    settings = settings_for(Operation.RESTORE, source, rate=rate, in_flight=in_flight)
+    settings = settings_for(
+        Operation.RESTORE, source, rate=rate, in_flight=in_flight, vaults=facts.vaults
+    )
     return OperationRequest(source=source, settings=settings, jobs=jobs)
 
 
