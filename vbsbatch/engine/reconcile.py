@@ -3,6 +3,7 @@ means. Pure."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -101,11 +102,15 @@ class Index:
     def __init__(self, jobs: Iterable[Job]) -> None:
         self._by_id: dict[str, Job] = {}
         self._by_words: dict[tuple[str | None, str | None], Job] = {}
-        for job in jobs:
+        known = list(jobs)
+        bearers = Counter(job.backup_name for job in known)
+        for job in known:
             if job.backup_id is not None:
                 self._by_id[plain_id(job.backup_id)] = job
             name, volume = job.backup_name, plain_id(job.volume_id)
-            self._by_words |= {(name, volume): job, (name, None): job, (None, volume): job}
+            self._by_words |= {(name, volume): job, (None, volume): job}
+            if bearers[name] == 1:  # jobs of one create share their name
+                self._by_words[name, None] = job
 
     def job_of(self, backup: Backup) -> Job | None:
         """Return the job that may own this backup, by id or by exact name and volume; if the cloud

@@ -193,7 +193,7 @@ async def test_a_disk_in_no_vault_is_refused_without_a_request() -> None:
     assert bench.requests == []
 
 
-# Lists ----------------------------------------------------------------------------------------------
+# Lists -------------------------------------------------------------------------------------------
 
 
 def entry(no: int, **changes: Any) -> dict[str, Any]:
@@ -357,7 +357,7 @@ async def test_a_restore_that_names_its_log_is_followed_by_that() -> None:
     assert task.status is CloudJobStatus.SUCCESS
 
 
-# Vaults ---------------------------------------------------------------------------------------------
+# Vaults ------------------------------------------------------------------------------------------
 
 VAULTS = [
     {
