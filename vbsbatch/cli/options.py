@@ -128,13 +128,16 @@ vbs_option = click.option(
     help="Where VBS is, if not where the catalog says.",
 )
 cbr_option = click.option(
-    "--cbr-endpoint", type=AddressType(), metavar="URL", help="Where CBR is, likewise."
+    "--cbr-endpoint",
+    type=AddressType(),
+    metavar="URL",
+    help="Where CBR is, if not where the catalog says.",
 )
 block_storage_option = click.option(
     "--block-storage-endpoint",
     type=AddressType(),
     metavar="URL",
-    help="Where block storage is, likewise.",
+    help="Where block storage is, if not where the catalog says.",
 )
 cloud_options = (cloud_option, vbs_option, cbr_option, block_storage_option)
 engine_options = (
