@@ -148,6 +148,8 @@ def test_a_vault_that_refuses_while_it_works_is_used_one_create_at_a_time(
     check(night)
     assert night.states() == {JobState.SUCCEEDED: 40}
     assert all(job.charged <= 1 for job in night.jobs())
+    (note,) = [note.text for note in night.notes if note.text.startswith(code)]
+    assert "refuses all volumes of a create while one of its backups is being made" in note
 
 
 def test_the_reason_of_a_failure_comes_from_the_operation_log() -> None:

@@ -67,6 +67,8 @@ class Dispatcher:
         self._changed = Signal()
         self._awaiting: set[anyio.CancelScope] = set()
         self._excused: Counter[int] = Counter()
+        self._busy_codes: set[str | None] = set()
+        """Codes of whole creates that were refused because of busy volumes, announced already."""
         self._batches: dict[int, list[int]] = {}
         """The jobs of the newest create that met an outage, by the number of the first."""
         self._refusals: Counter[int] = Counter()
@@ -259,6 +261,7 @@ class Dispatcher:
     async def _heed(self, job: Job, request: _Judged, began: Elapsed) -> None:
         """Adapt rate and token to what the answer says about the request; `job` is its first."""
         answer, judgement = request.answer, request.judgement
+        self._announce_busy(answer, judgement)
         if judgement.verdict is Verdict.THROTTLE or judgement.slower:
             self._slow_down(answer, began)
         self._check_doubts(answer, judgement)
@@ -323,6 +326,19 @@ class Dispatcher:
         """The job with what it was excused before."""
         owed = self._excused.pop(job.no, 0)
         return replace(job, uncharged=job.uncharged + owed) if owed else job
+
+    def _announce_busy(self, answer: Answer, judgement: Judgement) -> None:
+        """Say once that a whole create for several jobs was refused because some are busy."""
+        many = self._settings.limits.per_checkpoint > 1
+        refused = judgement.conflict and not answer.skipped
+        if many and refused and answer.code not in self._busy_codes:
+            self._busy_codes.add(answer.code)
+            every = self._settings.retry.later_every
+            self._ledger.note(
+                "run",
+                f"{answer.code}: the service refuses all volumes of a create while one of its "
+                f"backups is being made ({judgement.meaning}): they are tried again every {every:g} s",
+            )
 
     def _excuse(self, no: int) -> None:
         job = self._ledger.open.get(no)
