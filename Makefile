@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
+COMPILE := $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --all-build-deps --generate-hashes \
+  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header
 SEEDS ?= 300
 DEPTH ?= 4
 # Tests wait for processes more than they compute: more of them at a time than there are cores.
@@ -9,9 +12,9 @@ WORKERS ?= 4
 # What `make coverage` runs: all but the tests of commands, screens and kills as processes, and nights.
 IN_PROCESS := $(addprefix tests/,api cloud engine inventory observers plan policy report simulator store tui)
 
-.PHONY: demo test test-tools test-openstack check coverage nox hooks bench sim model lock clean
+.PHONY: demo test test-tools test-openstack check coverage nox hooks bench sim model man test-wheel lock clean
 
-demo: $(VENV)/.ready  ## back up a simulated fleet of 600 volumes
+demo: $(VENV)/.runtime  ## back up a simulated fleet of 600 volumes
 	$(BIN)/vbsbatch demo
 
 test: $(VENV)/.ready  ## the whole test suite
@@ -47,17 +50,30 @@ sim: $(VENV)/.ready  ## SEEDS=10000: simulated nights in virtual time
 model: $(VENV)/.ready  ## DEPTH=5: every small night of so many steps, in virtual time
 	$(BIN)/python -m tests.model --depth $(DEPTH)
 
-$(VENV)/.ready: requirements.lock pyproject.toml
+# What vbsbatch needs to run. --no-compile: a third of the time; Python compiles a module when it is first imported.
+$(VENV)/.runtime: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vbsbatch needs Python 3.11 or newer")'
+	@echo "Installing vbsbatch into $(VENV). The first time this takes about half a minute."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+	$(INSTALL) --no-compile --require-hashes -r requirements.lock
+	$(INSTALL) --no-compile --no-deps --no-build-isolation -e .
+	@touch $@
 
-lock: $(VENV)/.ready  ## renew requirements.lock from pyproject.toml
-	$(BIN)/python -m pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --extra dev --all-build-deps --generate-hashes \
-	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --output-file requirements.lock pyproject.toml
+$(VENV)/.ready: requirements-dev.lock $(VENV)/.runtime
+	@echo "Installing the tools of development into $(VENV). The first time this takes about a minute and a half."
+	$(INSTALL) --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+man: $(VENV)/.ready  ## renew man/ from the help of the commands
+	$(BIN)/python -m tests.docs.man_pages
+
+test-wheel: $(VENV)/.ready  ## the wheel as pip, pipx and uv install it
+	$(BIN)/python -m pytest tests/wheel/installs.py
+
+lock: $(VENV)/.ready  ## renew both lock files from pyproject.toml
+	$(INSTALL) --quiet pip-tools
+	$(COMPILE) --extra dev --output-file requirements-dev.lock pyproject.toml
+	$(COMPILE) --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) .nox .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*

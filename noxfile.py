@@ -30,8 +30,9 @@ def check(session: nox.Session) -> None:
 
 def _make(session: nox.Session, target: str) -> None:
     """Install what the lock file pins, and run a target of the Makefile with that environment."""
-    session.install("--require-hashes", "-r", "requirements.lock")
+    session.install("--require-hashes", "-r", "requirements-dev.lock")
     session.install("--no-deps", "--no-build-isolation", "-e", ".")
     environment = Path(session.virtualenv.location)
-    (environment / ".ready").touch()  # the Makefile has nothing left to install
+    for stamp in (".runtime", ".ready"):  # the Makefile has nothing left to install
+        (environment / stamp).touch()
     session.run("make", target, f"VENV={environment}", *session.posargs, external=True)

@@ -4,7 +4,9 @@
 
     VbsbatchError
      +-- UsageError            bad arguments, no such run ...                    exit 2
-     +-- PlanError             a plan file with problems, all of them            exit 2
+     +-- FileError             a file with problems, all of them                 exit 2
+     |    +-- PlanError        a plan, or a list of volumes
+     |    +-- ConfigError      the user's config file
      +-- StoreError            the store cannot be opened, read or written
      |    +-- StoreUnusable    not ours, corrupt, from a newer version           exit 2
      |    +-- StoreFailed      disk full, locked, read-only in mid-run           exit 3
@@ -49,12 +51,20 @@ class Problem:
         return f"{self.file}:{self.line}:{self.column}: {self.text}"
 
 
-class PlanError(VbsbatchError):
-    """A plan (or a list of volumes) that cannot be run; `problems` holds every reason."""
+class FileError(VbsbatchError):
+    """A file that cannot be used; `problems` holds every reason."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
+
+
+class PlanError(FileError):
+    """A plan (or a list of volumes) that cannot be run."""
+
+
+class ConfigError(FileError):
+    """The user's config file is wrong."""
 
 
 class StoreError(VbsbatchError):

@@ -84,6 +84,7 @@ class Harness:
             **kept,
             "HOME": str(self.folder / "home"),
             "XDG_STATE_HOME": str(self.folder / "state"),
+            "XDG_CONFIG_HOME": str(self.folder / "config"),
             # What the sign-in library remembers of the packages there are: 0.15 s a process.
             "XDG_CACHE_HOME": str(self.folder.parent / "cache"),
             "OS_CLIENT_CONFIG_FILE": str(self.clouds),

@@ -139,7 +139,8 @@ def check_plans(play: Session) -> None:
 
 @session
 def check_example_plans(play: Session) -> None:
-    shutil.copytree(Path(__file__).parents[2] / "plans", play.harness.folder / "plans")
+    examples = Path(__file__).parents[2] / "vbsbatch" / "plan" / "examples"
+    shutil.copytree(examples, play.harness.folder / "plans")
     for plan in sorted((play.harness.folder / "plans").glob("*.yaml")):
         play("check", f"plans/{plan.name}")
 

@@ -39,7 +39,7 @@ def test_a_whole_run_with_a_key_needs_no_token(keyed: Harness) -> None:
     [
         (r"sk: \S+", "sk: wrong-secret", "verify aksk signature fail"),
         (r"ak: \S+", "ak: NOBODY", "ak:NOBODY,err:ak not exist"),
-        (r"\n *sk: \S+", "", "half an access key: sk is missing"),
+        (r"\n *sk: \S+", "", "the access key is incomplete: sk is missing"),
         (r"sk: \S+", "sk: wrong-secret\n      password: p", "a password and an access key"),
     ],
     ids=["secret", "key", "half", "both"],

@@ -234,7 +234,7 @@ def test_a_service_that_refuses_everybody_is_reported_before_anything_is_stored(
 ) -> None:
     cloud = harness.cloud(f"faults: [{{on: quota, do: status, status: {status}}}]", volumes=2)
     line = harness.refused("run", "plan.yaml", *words)
-    assert "the backup service lets nobody in: " in line
+    assert "the backup service refuses this sign-in: " in line
     assert why in line
     assert "vbs_endpoint_override in clouds.yaml" in line
     assert harness.runs() == []

@@ -115,7 +115,7 @@ def test_impossible_requests_are_refused_before_the_cloud_is_asked(
     ]
     (line,) = refusals(harness, "restore", source, "--to", "nope=x", "--yes")
     assert "not OLD=NEW" in line
-    assert "say --yes" in harness.refused("prune", source, "--delete")
+    assert "use --yes" in harness.refused("prune", source, "--delete")
     assert cloud.summary()["calls"] == calls
 
 
@@ -133,7 +133,8 @@ def test_a_prune_without_delete_only_lists_backups(made: tuple[Harness, Cloud, s
 def test_nothing_is_stored_if_the_cloud_cannot_be_checked(made: tuple[Harness, Cloud, str]) -> None:
     harness, cloud, source = made
     cloud.behave("faults:\n  - {on: volumes, do: status, status: 503}\n")
-    assert "cannot look first, so nothing was done" in harness.refused("restore", source, "--yes")
+    line = harness.refused("restore", source, "--yes")
+    assert "the check before the start failed, so nothing was done" in line
     cloud.behave("faults: []\n")
     assert len(harness.runs()) == 1
 
@@ -147,7 +148,7 @@ def test_a_prune_deletes_the_backups_of_its_run_and_no_other(harness: Harness) -
     renamed = cloud.world.project.backups[kept]
     renamed.name, renamed.rendered = "keep-me", (None, b"")
     done = harness("prune", source, "--delete", "--yes")
-    assert f"left alone: backup {kept}" in done.stderr
+    assert f"kept: backup {kept}" in done.stderr
     assert told(done, "end") == ["done ok=4 fail=0 exit=0"]
     assert sorted(row["backup"] for row in cloud.ledger("delete")) == sorted(made)
     assert "the deleted backups are gone" in harness("verify").stdout
@@ -217,7 +218,7 @@ def test_errored_backups_are_pruned_with_errored(harness: Harness) -> None:
     harness.write_plan(retry={"attempts": 1})
     harness("run", "plan.yaml", "--keep-errored-backups", code=1)
     left = next(b["id"] for b in cloud.project().backups() if b["status"] == "error")
-    assert f"left in error, and counted against their volumes' limit: {left}" in (
+    assert f"backups in error, which count against the limit of their volumes: {left}" in (
         harness("verify").stderr
     )
     assert left not in harness("prune", "latest").stdout

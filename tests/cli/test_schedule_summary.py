@@ -34,7 +34,7 @@ def test_a_capped_zone_without_volumes_is_a_note(path: Path) -> None:
     assert order_lines(plan(path, head, ", az: eu-de-01", ""), NOON) == [
         "zones: eu-de-1 at most 3 in flight, * at most 9 in flight",
         'note: no volume is in the zone "eu-de-1"',
-        "note: volumes that name no zone, which no cap holds: 1",
+        "note: volumes without a zone, to which no cap applies: 1",
     ]
 
 

@@ -10,7 +10,6 @@ from tests.cli.clouds import client_of
 from tests.cli.harness import FAST, Harness, told
 
 CINDER = FAST + "services: cinder\n"
-GONE = "faults: [{on: create, do: status, status: 404, message: The resource could not be found.}]"
 
 
 def test_plain_openstack_is_found_frozen_and_used_again_by_resume(
@@ -72,17 +71,6 @@ def test_block_storage_that_lists_backups_and_makes_none_is_refused_before_anyth
     assert line.startswith("the catalog has no block storage with backups (it has: ")
     assert harness.refused("run", "plan.yaml", "--no-preflight") == line
     assert harness.runs() == []
-    assert cloud.accepted() == []
-
-
-def test_an_api_that_is_gone_stops_the_run_instead_of_failing_every_volume(
-    harness: Harness,
-) -> None:
-    cloud = harness.cloud(CINDER + GONE, volumes=12)
-    harness.write_plan(service="cinder", limits={"connections": 2})
-    done = harness("run", "plan.yaml", "--no-preflight", code=3)
-    assert "Cinder.NoApi: the API does not exist at this endpoint" in told(done, "run")[-1]
-    assert harness.json("status")["run"]["counts"]["failed"] == 0
     assert cloud.accepted() == []
 
 

@@ -64,7 +64,7 @@ def test_every_view_shows_who_holds_the_volumes_and_yes_takes_nothing_over(
 
     done = harness("take-over", "latest")
     assert f"run {first} gave up 2 of its volumes to run {second}" in done.stdout
-    assert "stays there" in done.stdout
+    assert "their backups stay in the cloud" in done.stdout
     assert harness.json("status")["held_by"] == []
     released = harness.json("jobs", first)["jobs"]
     assert {(job["state"], job["code"]) for job in released} == {("failed", "released")}

@@ -44,6 +44,7 @@ IDS = (
 DURATION = r"(?<![\w.-])(?:\d+m)?\d+s\b"
 MASKS = (
     (re.compile(r"127\.0\.0\.1:\d{4,5}\b"), "127.0.0.1:<port>"),
+    (re.compile(r"file:///\S+/(?=plan\.schema\.json)"), "<package>/"),
     (re.compile(r"\b(password|ak|sk): [\w+/=-]+"), r"\1: <secret>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{3})?Z"), "<time>"),
     (re.compile(r"\b\d\d:\d\d:\d\dZ"), "<time>"),

@@ -64,9 +64,13 @@ def test_a_key_and_a_password_in_one_auth_are_a_conflict(other: dict[str, str]) 
 
 
 def test_half_a_key_is_reported_by_its_missing_half() -> None:
-    with pytest.raises(SignInError, match="cloud 'x': auth: half an access key: sk is missing"):
+    with pytest.raises(
+        SignInError, match="cloud 'x': auth: the access key is incomplete: sk is missing"
+    ):
         found(auth={"ak": "AK"})
-    with pytest.raises(SignInError, match="environment: half an access key: OS_ACCESS_KEY is"):
+    with pytest.raises(
+        SignInError, match="environment: the access key is incomplete: OS_ACCESS_KEY is"
+    ):
         found({"OS_SECRET_KEY": SECRET} | HUAWEI, auth={})
 
 
@@ -85,7 +89,7 @@ def test_blanks_around_a_key_are_cut_and_others_are_reported_without_showing_it(
     assert key is not None
     assert (key.ak, key.sk) == ("AK", SECRET)
     for bad in ("sk with blanks", "sk-\u00fc", "sk-\x1b[31m"):
-        with pytest.raises(SignInError, match="sk holds characters") as caught:
+        with pytest.raises(SignInError, match="sk contains characters") as caught:
             find_key({"auth": {"ak": "AK", "sk": bad}}, {}, "x")
         assert bad not in str(caught.value)
     assert find_key({"auth": {"ak": "", "sk": None}}, {}, "x") is None

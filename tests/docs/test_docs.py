@@ -18,6 +18,7 @@ from vbsbatch.cli.app import COMMANDS, app
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+INSTALL = ROOT / "docs" / "install.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 DECISIONS = ROOT / "docs" / "decisions"
 DOCUMENTS = [
@@ -144,11 +145,11 @@ def test_every_decision_has_context_decision_and_consequences_on_one_page() -> N
         assert len(text.splitlines()) <= 60
 
 
-def test_every_dependency_has_its_row_in_the_readme_and_no_other_has() -> None:
+def test_every_dependency_has_its_row_and_no_other_has() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     wanted = chain(project["dependencies"], *project["optional-dependencies"].values())
     names = {re.split(r"[\[><=~!; ]", requirement)[0] for requirement in wanted} - {"vbsbatch"}
-    table = README.read_text("utf-8").partition("## Dependencies\n")[2].partition("\n## ")[0]
+    table = INSTALL.read_text("utf-8").partition("## Dependencies\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| ([\w, -]+?)(?: \(\w+\))? \| \S", table, re.M)
     listed = set(chain.from_iterable(row.split(", ") for row in rows)) - {"package"}
     assert listed == names
@@ -213,7 +214,7 @@ def _installed(text: str) -> list[str]:
 
 def test_only_names_that_exist_are_to_be_installed() -> None:
     """A name that nobody has taken on a registry may be taken by anybody: ours is not there."""
-    lock = (ROOT / "requirements.lock").read_text("utf-8")
+    lock = (ROOT / "requirements-dev.lock").read_text("utf-8")
     known = set(re.findall(r"^([A-Za-z0-9._-]+)==", lock, re.M))
     sources = [*DOCUMENTS, *(ROOT / "vbsbatch").rglob("*.py")]
     wanted = [name for path in sources for name in _installed(path.read_text("utf-8"))]
@@ -222,13 +223,25 @@ def test_only_names_that_exist_are_to_be_installed() -> None:
         assert name.partition("[")[0] in known | {"."}, name
 
 
-def test_the_lock_names_no_registry_and_fits_the_bounds() -> None:
-    lock = (ROOT / "requirements.lock").read_text("utf-8")
-    assert "://" not in lock
+def _pinned(name: str) -> dict[str, str]:
+    """What a lock file pins."""
+    lock = (ROOT / name).read_text("utf-8")
+    return dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", lock, re.M))
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_a_lock_names_no_registry_and_fits_the_bounds(name: str) -> None:
+    assert "://" not in (ROOT / name).read_text("utf-8")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    pinned = dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", lock, re.M))
+    pinned = _pinned(name)
     bounded = [each for each in project["dependencies"] if "<" in each]
     assert len(bounded) >= 10
     for requirement in bounded:
-        name, _, bound = requirement.partition(">=")
-        assert int(pinned[name].split(".")[0]) < int(bound.rpartition("<")[2]), requirement
+        package, _, bound = requirement.partition(">=")
+        assert int(pinned[package].split(".")[0]) < int(bound.rpartition("<")[2]), requirement
+
+
+def test_the_lock_of_the_demo_is_a_part_of_the_lock_of_development() -> None:
+    demo, all_of_it = _pinned("requirements.lock"), _pinned("requirements-dev.lock")
+    assert demo.items() < all_of_it.items()
+    assert not {"pytest", "mypy", "ruff"} & demo.keys()

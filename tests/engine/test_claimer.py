@@ -128,7 +128,7 @@ def test_volumes_released_by_another_run_are_sent_at_the_plans_rate() -> None:
     assert other.states() == [JobState.SUCCEEDED] * len(many)
     second = [at for at, _ in sorted(one.cloud.creates)[len(many) :]]
     assert len(second) == len(many)
-    assert second[-1] - second[0] < 30.0
+    assert second[-1] - second[0] < 60.0
 
 
 def test_a_job_that_was_not_due_when_its_volume_was_held_is_not_forgotten() -> None:

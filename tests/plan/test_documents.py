@@ -18,6 +18,7 @@ from vbsbatch.plan.checks import RULE_VERDICTS
 from vbsbatch.plan.schema import MAPS
 
 ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "vbsbatch" / "plan" / "examples"
 REFERENCE = (ROOT / "docs" / "plan.md").read_text("utf-8")
 
 
@@ -78,7 +79,7 @@ def test_the_reference_names_every_field_and_verdict() -> None:
     assert all(f"`{verdict}`" in _section("`rules`") for verdict in RULE_VERDICTS)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "plans").glob("*.yaml")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda p: p.name)
 def test_every_example_is_a_plan(path: Path) -> None:
     plan = load(path)
     assert [job.no for job in plan.jobs(RUN)] == list(range(1, len(plan) + 1))

@@ -66,7 +66,7 @@ def test_a_merge_key_is_no_special_key() -> None:
         ("a: !!str 5\n", ["1:4: tags are not accepted"]),
         ("a: !x y\n", ["1:4: tags are not accepted"]),
         ("a: 1\nb: 2\na: 3\n", ['3:1: "a" stands here twice: keep one']),
-        ("a: 1\n---\nb: 2\n", ["2:1: holds a second document: one plan per file"]),
+        ("a: 1\n---\nb: 2\n", ["2:1: has a second document: only one is allowed"]),
         ("? [a]\n: 1\n", ["1:3: a key must be plain text"]),
         ("a: b: c\n", ["1:5: not valid YAML (or JSON): mapping values are not allowed"]),
         ("a: 'b\n", ["2:1: not valid YAML (or JSON): found unexpected end of stream"]),
@@ -131,12 +131,12 @@ def test_a_line_of_many_megabytes_is_read_like_any_other(problems: Problems) -> 
     [
         (b"\xff\xfen\0", "1:1: is UTF-16 text: save it as UTF-8"),
         (b"\xff\xfe\0\0n\0\0\0", "1:1: is UTF-32 text: save it as UTF-8"),
-        (b"PK\x03\x04\0", "1:1: is a workbook or an archive, no text: export it as CSV in UTF-8"),
-        (b"n\0a\0", "1:2: holds a NUL byte: it is no text, or UTF-16"),
+        (b"PK\x03\x04\0", "1:1: is a workbook or an archive, not text: export it as CSV in UTF-8"),
+        (b"n\0a\0", "1:2: contains a NUL byte: it is not text, or it is UTF-16"),
         (b"a: 1\nb: \xff", "2:4: is not UTF-8 from here on: save it as UTF-8"),
         (b"a: \xc3", "1:4: is not UTF-8 from here on: save it as UTF-8"),
-        ("é: \x1b".encode(), "1:4: holds a control character (U+001B): remove it"),
-        (b"a: \xc2\x9b", "1:4: holds a control character (U+009B): remove it"),
+        ("é: \x1b".encode(), "1:4: contains a control character (U+001B): remove it"),
+        (b"a: \xc2\x9b", "1:4: contains a control character (U+009B): remove it"),
     ],
 )
 def test_bytes_that_are_no_clean_utf8_are_named_with_their_place(
@@ -156,11 +156,17 @@ def test_a_byte_order_mark_is_accepted_and_moves_nothing(plan: Load, problems: P
 
 
 def test_a_file_that_is_too_large_is_not_read(
-    problems: Problems, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(file_input, "MAX_BYTES", 1024 * 1024)
-    (only,) = problems(b" " * (1024 * 1024 + 1))
-    assert only == "1:1: is larger than 1 MiB: split it into several plans"
+    (tmp_path / "large.yaml").write_bytes(b" " * 1025)
+    with pytest.raises(PlanError, match="1:1: is larger than 1024 bytes"):
+        file_input.read_file(tmp_path / "large.yaml", most=1024)
+
+
+def test_a_plan_that_is_too_large_is_to_be_split(tmp_path: Path) -> None:
+    with open(tmp_path / "large.yaml", "wb") as sparse:
+        sparse.truncate(file_input.MAX_BYTES + 1)
+    assert _refusal(tmp_path / "large.yaml") == "is larger than 64 MiB: split it into several plans"
 
 
 def _refusal(path: Path | str) -> str:

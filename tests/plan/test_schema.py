@@ -15,9 +15,10 @@ from jsonschema import Draft202012Validator
 from tests.plan.samples import A, B, Problems, Write
 from vbsbatch.errors import PlanError
 from vbsbatch.plan import json_schema, load
+from vbsbatch.plan.schema import SCHEMA_FILE
 from vbsbatch.simulator.demo_files import DEMO_PLAN
 
-ROOT = Path(__file__).parents[2]
+EXAMPLES = Path(__file__).parents[2] / "vbsbatch" / "plan" / "examples"
 JUDGE = Draft202012Validator(json_schema())
 
 
@@ -26,7 +27,7 @@ def test_it_is_a_schema_of_the_dialect_that_it_names() -> None:
     assert json_schema()["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "plans").glob("*.yaml")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda p: p.name)
 def test_it_takes_every_example(path: Path) -> None:
     JUDGE.validate(yaml.safe_load(path.read_text("utf-8")))
 
@@ -177,3 +178,8 @@ def test_it_takes_whatever_the_program_takes(content: dict[str, Any], write: Wri
     except PlanError:
         return
     JUDGE.validate(content)
+
+
+def test_the_schema_file_for_editors_is_current() -> None:
+    """`vbsbatch schema > vbsbatch/plan/plan.schema.json` renews it."""
+    assert json.loads(SCHEMA_FILE.read_text("utf-8")) == json_schema()

@@ -86,14 +86,14 @@ def test_without_textual_serve_one_line_says_what_to_install(harness: Harness) -
     assert "pip install textual-serve" in line
 
 
-def test_a_wrong_screen_file_is_reported_before_anything_is_served(
+def test_a_wrong_config_file_is_reported_before_anything_is_served(
     harness: Harness,
 ) -> None:
     finished_run(harness)
     (harness.folder / "mine.yaml").write_text("theme: pink")
-    environment = harness.environment | {"VBSBATCH_SCREEN": "mine.yaml"}
+    environment = harness.environment | {"VBSBATCH_CONFIG": "mine.yaml"}
     line = harness.refused("attach", "--web", env=environment)
-    assert line == "mine.yaml: theme is one of dark, light, contrast, colour-blind"
+    assert line.startswith("mine.yaml:1:8: theme: must be one of dark, light, contrast, ")
 
 
 def test_a_port_without_the_web_is_refused(harness: Harness) -> None:

@@ -39,7 +39,7 @@ def test_leaving_a_demo_stops_its_run_and_removes_its_files(harness: Harness, tm
     window.press("q")
     code, text = window.left()
     assert code == 0
-    assert re.search(r"left before its end: stopping run \S+, for its cloud ends", text)
+    assert re.search(r"you left the demo early: stopping run \S+, because its cloud ends", text)
     assert not folder.exists()
     until(lambda: not busy_in(folder))
     assert not harness.store.exists()

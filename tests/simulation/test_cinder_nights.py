@@ -83,6 +83,17 @@ def test_a_used_up_quota_stops_the_run_at_once_despite_retry_after() -> None:
     assert night.states() == {JobState.SUCCEEDED: 30}
 
 
+def test_an_api_that_is_gone_stops_the_run_instead_of_failing_every_volume() -> None:
+    """A minute of 404 from something that is not the service, where it never answered before."""
+    message = "The resource could not be found."
+    gone = Fault(on=Kind.CREATE, do=Do.STATUS, status=404, message=message)
+    night = Night(volumes=12, scenario=on_cinder(gone))
+    with pytest.raises(AssertionError, match=r"Cinder\.NoApi: the API does not exist at this"):
+        night.run()
+    assert JobState.FAILED not in night.states()
+    assert not night.cloud.project.backups
+
+
 def test_an_hour_without_a_backup_service_costs_no_attempt_and_no_volume() -> None:
     """The API accepts the create, no backup service is found, and the backup ends in `error` and
     cannot be deleted."""

@@ -24,8 +24,8 @@ from vbsbatch.simulator import (
 from vbsbatch.simulator.faults import load_scenario, read_scenario, write_scenario
 
 EVERYTHING = """
-backups: {duration: [4s, 8s], visible_after: 500ms, listed_after: [0s, 2s], fail: 0.02, fail_early: 0.01,
-          fail_code: VolumeBackup.0062, delete: 3}
+backups: {duration: [4s, 8s], visible_after: 500ms, listed_after: [0s, 2s],
+          fail: 0.02, fail_early: 0.01, fail_code: VolumeBackup.0062, delete: 3}
 tokens: {life: 24h}
 limit: {count: 50, per: 1m, retry_after: false, on: any}
 latency: [5ms, 30ms]

@@ -306,4 +306,6 @@ async def _or_refuse(query: Awaitable[Answer]) -> Answer:
     try:
         return await query
     except (CloudUnavailable, CloudRefused) as error:
-        raise UsageError(f"cannot look first, so nothing was done: {error}") from error
+        raise UsageError(
+            f"the check before the start failed, so nothing was done: {error}"
+        ) from error

@@ -42,15 +42,15 @@ def lost_run(store: RunStore, run_id: str) -> LostRun:
         made_at = datetime.strptime(found[1] if found else "", "%Y%m%d-%H%M").replace(tzinfo=UTC)
     except ValueError:
         raise UsageError(
-            f"{run_id!r} is no whole run id: one is like 20261123-0715-k3f9, and stands at the "
-            "beginning of every log and report, and in the backups' names"
+            f"{run_id!r} is not a complete run id such as 20261123-0715-k3f9: it is in the first "
+            "line of every log and report, and in the names of the backups"
         ) from None
     if run_id in {run.id for run in store.runs()}:
         raise UsageError(
             f"run {run_id} is in {store.path}: continue it with `vbsbatch resume {run_id}`"
         )
     if Wall(made_at.timestamp()) > wall() + 86400.0:
-        raise UsageError(f"run {run_id} is of a day yet to come: is the machine's clock right?")
+        raise UsageError(f"run {run_id} has a date in the future: check the machine's clock")
     return LostRun(id=run_id, made_at=Wall(made_at.timestamp()))
 
 
@@ -64,7 +64,7 @@ async def check_backups(service: CloudService, plan: Plan, lost: LostRun) -> Non
     try:
         listed = await backups_since(service, Cloud(float(lost.made_at) + service.clock_ahead))
     except (CloudUnavailable, CloudRefused) as error:
-        raise UsageError(f"cannot read what run {lost.id} has made: {error}") from error
+        raise UsageError(f"cannot read the backups of run {lost.id}: {error}") from error
     strays = _strays(plan, lost, listed, shared_names=service.facts.vaults)
     if strays:
         fits = "fits" if len(strays) == 1 else "fit"

@@ -79,11 +79,11 @@ async def reach(service: CloudService) -> tuple[Quota, ...] | CloudError:
     except CloudRefused as error:
         if error.status == 401 or 300 <= (error.status or 0) < 400:
             raise SignInError(
-                f"the backup service lets nobody in: {error}: {_check_endpoint(service)}"
+                f"the backup service refuses this sign-in: {error}: {_check_endpoint(service)}"
             ) from error
         if (why := await _why_off(service, error)) is not None:
             raise SignInError(
-                f"the backup service is switched off, it seems: {why}: {_check_endpoint(service)}"
+                f"the backup service seems to be disabled: {why}: {_check_endpoint(service)}"
             ) from error
         return error
     except CloudUnavailable as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from vbsbatch.cli.options import db_option
+from vbsbatch.cli.user_config import use_config
 from vbsbatch.version import __version__
 
 COMMANDS = {
@@ -16,28 +17,32 @@ COMMANDS = {
     "retry": ("run_commands", "Try failed jobs again, then resume."),
     "attach": ("attach_command", "Watch a run from any terminal."),
     "runs": ("inspect_commands", "List the runs of the store."),
-    "status": ("inspect_commands", "Show how a run stands."),
+    "status": ("inspect_commands", "Show the state of a run."),
     "jobs": ("inspect_commands", "List the jobs of a run."),
     "report": ("inspect_commands", "Write a report of a run."),
-    "verify": ("verify_command", "Hold a run against the cloud."),
+    "verify": ("verify_command", "Compare a run with the cloud."),
     "restore": ("restore_commands", "Overwrite volumes with a run's backups."),
     "prune": ("prune_commands", "Delete a run's backups."),
-    "pause": ("steering_commands", "Send no new create for now."),
-    "unpause": ("steering_commands", "Go on sending."),
-    "stop": ("steering_commands", "Stop a run, to be resumed later."),
-    "cancel": ("steering_commands", "Take back jobs that were not sent yet."),
+    "pause": ("steering_commands", "Pause a run: send no new creates."),
+    "unpause": ("steering_commands", "Continue a paused run."),
+    "stop": ("steering_commands", "Stop a run; it can be resumed later."),
+    "cancel": ("steering_commands", "Cancel jobs that have not been sent."),
     "take-over": ("steering_commands", "Take over volumes that stopped runs hold."),
     "rate": ("steering_commands", "Change how fast a run sends."),
-    "in-flight": ("steering_commands", "Change how many backups of a run may be under way."),
-    "plan": ("plan_commands", "Write a plan of what a cloud has, or compare one with it."),
-    "vaults": ("vaults_command", "List the vaults of a cloud, with room and disks."),
-    "check": ("plan_loading", "Check a plan without touching any cloud."),
+    "in-flight": ("steering_commands", "Change how many backups of a run may run at once."),
+    "plan": ("plan_commands", "Write a plan of a cloud's volumes, or compare one with the cloud."),
+    "vaults": ("vaults_command", "List the vaults of a cloud, with their room and disks."),
+    "check": ("plan_loading", "Check a plan, with --online also against the cloud."),
     "schema": ("plan_loading", "Print the JSON Schema of plan files, for editors."),
     "demo": ("simulate_command", "Back up a simulated fleet."),
     "simulate": ("simulate_command", "Serve a simulated cloud on this machine."),
+    "config": ("user_config", "Show the settings of the config file."),
     "completion": ("completion", "Print the shell completion script."),
 }
 """Command -> (module of this package, what it does in one line)."""
+
+_HELP_OPTIONS = ("-h", "--help")
+_HELP = "vbsbatch.help"
 
 
 class LazyGroup(click.Group):
@@ -55,6 +60,11 @@ class LazyGroup(click.Group):
         command = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, and note whether help is wanted: a wrong config file must not prevent it."""
+        ctx.meta[_HELP] = any(option in args for option in _HELP_OPTIONS)
+        return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing any."""
@@ -78,13 +88,14 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": _HELP_OPTIONS, "max_content_width": 100},
     epilog="""\b
 Examples:
-  vbsbatch check plans/pre-migration.yaml
-  vbsbatch run plans/pre-migration.yaml --cloud otc
-  vbsbatch status latest
-  vbsbatch retry latest --status 503
+  vbsbatch demo
+  vbsbatch plan new --cloud otc -o nightly.yaml
+  vbsbatch check nightly.yaml --online
+  vbsbatch run nightly.yaml
+  vbsbatch retry latest --all-failed
 """,
 )
 @click.version_option(__version__, "-V", "--version", prog_name="vbsbatch")
@@ -96,9 +107,12 @@ def app(ctx: click.Context, db: Path | None) -> int | None:
     Alone on a terminal it shows the runs of the store.
     """
     if ctx.invoked_subcommand is not None:
+        if ctx.invoked_subcommand != "config" and not ctx.meta[_HELP]:
+            use_config()
         if db is not None:
             ctx.default_map = {command: {"db": str(db)} for command in COMMANDS}
         return None
     from vbsbatch.cli.screen_launcher import show_runs_or_help
 
+    use_config()
     return show_runs_or_help(ctx, db)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vbsbatch.cli.exit_status import tell_end
-from vbsbatch.cli.options import PROGRESS, db_option, open_store
+from vbsbatch.cli.options import PROGRESS, db_option, open_store, run_argument
 from vbsbatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,15 +29,19 @@ Examples:
   vbsbatch attach latest --web
 """
 )
-@click.argument("run", required=False, default="latest")
+@run_argument
 @db_option
-@click.option("--read-only", is_flag=True, help="Watch only: nothing can be asked of the engine.")
+@click.option("--read-only", is_flag=True, help="Watch only: no action can change the run.")
 @click.option("--progress", type=click.Choice(PROGRESS), default="auto", show_default=True)
-@click.option("-v", "--verbose", is_flag=True, help="Tell every change of every job.")
+@click.option("-v", "--verbose", is_flag=True, help="Print every change of every job.")
 @click.option(
     "--web", is_flag=True, help="Serve the screen, read-only, to this machine's browsers."
 )
-@click.option("--port", type=click.IntRange(0, 65535), help="For --web; 0, the default, is any.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="The port of --web; 0, the default, is any free one.",
+)
 def attach(
     run: str,
     db: Path | None,
@@ -47,7 +51,7 @@ def attach(
     web: bool,
     port: int | None,
 ) -> int:
-    """Watch RUN from any terminal; leaving it does not stop it."""
+    """Watch RUN from any terminal. Leaving the screen does not stop the run."""
     from vbsbatch.cli.screen_launcher import chosen_style, show_run
 
     if port is not None and not web:
@@ -84,9 +88,9 @@ def follow(store: RunStore, run: Run, style: str, *, verbose: bool) -> int:
 
 
 def _browse(store: RunStore, run: Run, port: int) -> int:
-    from vbsbatch.cli.screen_config import screen_file
+    from vbsbatch.cli.screen_config import screen_settings
 
-    screen_file()  # report its errors here, not in a browser
+    screen_settings()  # report its errors here, not in a browser
     try:
         from vbsbatch.cli.web_server import serve
     except ModuleNotFoundError as error:

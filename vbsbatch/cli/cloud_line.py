@@ -29,7 +29,7 @@ def say_place(service: CloudService, style: str) -> None:
         return
     remark(f"note: {ending}", style)
     if style == "tui":
-        remark("note: behind the screen it is used once more: else say --progress plain", style)
+        remark("note: the engine signs in with it again; --progress plain avoids that", style)
 
 
 @contextmanager

@@ -26,10 +26,6 @@ SHOWN = 20
 BY_NUMBER = 100
 """Above this, the user must type their number, because `yes` is typed too easily."""
 
-volume_option = click.option(
-    "--volume", "volumes", multiple=True, help="Only this volume, by id or name; repeatable."
-)
-
 
 def carry_out_request(
     store: RunStore, request: OperationRequest, freeze: Prepare, how: DrivingOptions, style: str

@@ -12,10 +12,13 @@ from vbsbatch.cli.exit_status import report_data
 from vbsbatch.cli.options import (
     ChosenStates,
     States,
+    code_option,
     db_option,
     mention_unknown_codes,
     open_store,
     run_argument,
+    status_option,
+    volume_option,
 )
 from vbsbatch.report import FORMATS
 
@@ -35,7 +38,7 @@ Examples:
     type=click.Choice(("auto", "tui", "plain")),
     default="auto",
     show_default=True,
-    help="tui is the screen, to look into them; the others are a table.",
+    help="tui opens the list on the screen; the others print a table.",
 )
 def runs(db: Path | None, as_json: bool, progress: str) -> int:
     """List the runs of the store, newest first."""
@@ -76,7 +79,7 @@ Examples:
 @db_option
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
 def status(run: str, db: Path | None, as_json: bool) -> None:
-    """Show how RUN stands: an id, the beginning of one, or latest."""
+    """Show the state of RUN: an id, the beginning of one, or latest."""
     with open_store(db, readonly=True) as store:
         data = report_data(store, store.run(run))
         if as_json:
@@ -107,9 +110,9 @@ Examples:
     metavar="STATE",
     help="failed, fail, retry, active, fail|retry ...: as in the screen's filter.",
 )
-@click.option("--status", "statuses", multiple=True, type=int, help="HTTP status; 0 for no answer.")
-@click.option("--code", "codes", multiple=True, help="The service's code.")
-@click.option("--volume", "volumes", multiple=True, help="Volume id or name.")
+@status_option
+@code_option
+@volume_option
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
 @click.option("--csv", "as_csv", is_flag=True, help="As CSV with a header row.")
 def jobs(
@@ -122,7 +125,7 @@ def jobs(
     as_json: bool,
     as_csv: bool,
 ) -> None:
-    """List the jobs of RUN, all or those that fit every option given.
+    """List the jobs of RUN: all of them, or those that match every option.
 
     TOOK is the time from a job's first create to its end, or until now.
     """

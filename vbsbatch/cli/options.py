@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from vbsbatch.cli import completion_values
 from vbsbatch.model import MOST_IN_FLIGHT, Job, JobState, Rate, Service
 
 if TYPE_CHECKING:
@@ -105,21 +106,48 @@ class AddressType(click.ParamType):  # type: ignore[type-arg]  # generic only in
 db_option = click.option(
     "--db",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The store; by default vbsbatch.db in your state folder, or $VBSBATCH_DB.",
+    help="The store; else that of $VBSBATCH_DB, of the config file, or of your state folder.",
 )
 service_option = click.option(
     "--service",
     type=click.Choice(("auto", *map(str, Service))),
     help="The backup service; wins over the plan. auto takes what the cloud offers.",
 )
-run_argument = click.argument("run", required=False, default="latest")
+run_argument = click.argument(
+    "run", required=False, default="latest", shell_complete=completion_values.run_ids
+)
+named_run = click.argument("run", shell_complete=completion_values.run_ids)
+status_option = click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    type=int,
+    shell_complete=completion_values.run_statuses,
+    help="HTTP status; 0 for no answer.",
+)
+code_option = click.option(
+    "--code",
+    "codes",
+    multiple=True,
+    shell_complete=completion_values.run_codes,
+    help="The service's code.",
+)
+volume_option = click.option(
+    "--volume",
+    "volumes",
+    multiple=True,
+    shell_complete=completion_values.run_volumes,
+    help="Only this volume, by id or name; repeatable.",
+)
 take_over_option = click.option(
     "--take-over",
     is_flag=True,
-    help="Have runs without an engine give up the volumes of this run, for good.",
+    help="Take the volumes of this run from runs without an engine, for good.",
 )
 cloud_option = click.option(
-    "--cloud", help="An entry of clouds.yaml; wins over the plan and OS_CLOUD."
+    "--cloud",
+    shell_complete=completion_values.cloud_names,
+    help="An entry of clouds.yaml; wins over the plan and OS_CLOUD.",
 )
 vbs_option = click.option(
     "--vbs-endpoint",
@@ -146,7 +174,7 @@ engine_options = (
         "--in-flight",
         type=click.IntRange(1, MOST_IN_FLIGHT),
         metavar="N",
-        help="Most backups running at once.",
+        help="The most backups that run at once.",
     ),
     click.option(
         "--progress",
@@ -155,7 +183,7 @@ engine_options = (
         show_default=True,
         help="How to show what happens; auto is the screen on a terminal, else plain.",
     ),
-    click.option("-v", "--verbose", is_flag=True, help="Tell every change of every job."),
+    click.option("-v", "--verbose", is_flag=True, help="Print every change of every job."),
     click.option("-y", "--yes", is_flag=True, help="Answer every question with yes."),
 )
 

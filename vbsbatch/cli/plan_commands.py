@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from vbsbatch.inventory.plan_diff import PlanDifference
     from vbsbatch.plan import Plan, VolumeSelection
 
+EXAMPLES = ("minimal", "from-list", "pre-migration", "overnight", "in-waves")
+"""Names of the plans in `vbsbatch/plan/examples`."""
+
 _WORD_MOST = 255
 _SIZE = click.IntRange(0, 1_000_000_000)
 
@@ -54,10 +57,35 @@ class KeyValue(Word):
 Examples:
   vbsbatch plan new --cloud otc -o fleet.yaml
   vbsbatch plan diff fleet.yaml
+  vbsbatch plan example minimal > nightly.yaml
 """
 )
 def plan() -> None:
-    """Write a plan of the volumes that a cloud has, or compare a plan with them."""
+    """Write a plan of a cloud's volumes, compare a plan with the cloud, or show an example."""
+
+
+@plan.command(
+    short_help="Print an example of a plan.",
+    epilog="""\b
+Examples:
+  vbsbatch plan example
+  vbsbatch plan example minimal > nightly.yaml
+""",
+)
+@click.argument("name", required=False, type=click.Choice(EXAMPLES))
+def example(name: str | None) -> None:
+    """Print the example NAME, or list the examples."""
+    from vbsbatch.cli import say
+    from vbsbatch.plan.schema import editor_line
+
+    folder = Path(__file__).parents[1] / "plan" / "examples"
+    if name is None:
+        for each in EXAMPLES:
+            first_line = (folder / f"{each}.yaml").read_text("utf-8").splitlines()[0]
+            say(f"{each:<14} {first_line.strip('#: ')}")
+        return
+    say(editor_line())
+    say((folder / f"{name}.yaml").read_text("utf-8").rstrip())
 
 
 def _several(name: str, metavar: str, text: str, kind: Any = None) -> Any:
@@ -80,9 +108,9 @@ _chosen = (
 @plan.command(
     short_help="Write a plan of the volumes that a cloud has.",
     epilog="""\
-Several of one option: one of them must fit (of --metadata: one for each key). Options of
-different kinds must all fit. Without --status, volumes in a state that cannot be backed up
-are left out, and told of in a comment.
+An option given several times matches any of its values (--metadata: one for each key).
+Different options must all match. Without --status, volumes in a state that cannot be backed
+up are left out and listed in a comment.
 
 \b
 Examples:
@@ -105,7 +133,7 @@ def new(
     force: bool,
     **words: Any,
 ) -> None:
-    """Write a plan of the cloud's volumes: all of them, or those that fit the options."""
+    """Write a plan of the cloud's volumes: all of them, or those that match the options."""
     import anyio
 
     from vbsbatch.cloud import CloudChoice
@@ -132,9 +160,9 @@ def new(
 
 
 @plan.command(
-    short_help="Tell which volumes of a plan are gone, new or changed.",
+    short_help="List the volumes that are gone, new or changed.",
     epilog="""\
-Exit codes: 0 no difference, 1 any difference, 2 or 3 it could not be found out.
+Exit codes: 0 no difference, 1 any difference, 2 or 3 the comparison failed.
 
 \b
 Examples:
@@ -147,7 +175,7 @@ Examples:
 @with_options(*cloud_options)
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
 def diff(plan: Path, volumes: str | None, as_json: bool, **place: str | None) -> int:
-    """Tell which volumes of PLAN are gone, which are new, and which changed since."""
+    """List the volumes of PLAN that are gone, those that are new, and those that changed."""
     import anyio
 
     from vbsbatch.api.sessions import choice_for_plan

@@ -10,6 +10,7 @@ import click
 
 from vbsbatch.cli import say
 from vbsbatch.cli.options import cloud_options, service_option, with_options
+from vbsbatch.cli.user_config import with_rate
 from vbsbatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 @click.command(
     epilog="""\
-Exit codes: 0 the plan is fine, 2 it is not (every problem is listed), or --online: something
-would surely fail, or could not be found out.
+Exit codes: 0 the plan is fine; 2 it has problems, which are all listed, or, with --online,
+something would fail or could not be checked.
 
 \b
 Examples:
@@ -30,16 +31,15 @@ Examples:
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option("--volumes", metavar="FILE", help="Volumes from a list instead; - is standard input.")
 @click.option(
-    "--online", is_flag=True, help="Ask the cloud too: volumes, states, backups, quota, forecast."
+    "--online", is_flag=True, help="Also ask the cloud: volumes, states, backups, quota, forecast."
 )
 @click.option("--json", "as_json", is_flag=True, help="With --online: as one JSON document.")
 @with_options(*cloud_options, service_option)
 def check(plan: Path, volumes: str | None, online: bool, as_json: bool, **place: str | None) -> int:
-    """Check PLAN without touching any cloud; every problem at once, as file:line:column.
+    """Check PLAN, and list every problem as file:line:column.
 
-    - as PLAN is standard input.
-
-    With --online, then look whether the cloud could carry it out as it is now.
+    A PLAN of - is standard input. With --online it also checks whether the cloud could make the
+    backups now; without it no cloud is asked.
     """
     if not online and (as_json or any(place.values())):
         raise click.UsageError("--json and the options that name a cloud are for --online")
@@ -71,8 +71,8 @@ def _say_fine(path: Path, plan: Plan) -> None:
         say(clean(line))
     if not plan.names_unique:
         say(
-            "note: backup names hold no {run}: what an unanswered create left behind is then told "
-            "from older backups by its age alone (see docs/plan.md)"
+            "note: backup names do not contain {run}: only its age then tells a backup of this run "
+            "from an older one, after a create without an answer"
         )
 
 
@@ -88,7 +88,7 @@ def _say_where(plan: Plan) -> None:
     if cloud is not None:
         region = os.environ.get("OS_REGION_NAME")
         where = f"cloud {cloud}" + (f", region {region}" if region else "")
-        mention(clean(f"in {where}; --online signs in and tells region and project"))
+        mention(clean(f"in {where}; --online signs in and shows region and project"))
     for text in trust_warnings(cloud):
         mention(clean(f"warning: {text}"))
 
@@ -117,7 +117,8 @@ def load_plan(plan: Path, volumes: str | None) -> Plan:
     from_stdin = "-" in (volumes, str(plan))
     if from_stdin and sys.stdin is None:
         raise UsageError("-: there is no standard input")
-    return load(plan, volumes=volumes, stdin=sys.stdin.buffer if from_stdin else None)
+    stdin = sys.stdin.buffer if from_stdin else None
+    return with_rate(load(plan, volumes=volumes, stdin=stdin))
 
 
 def _minutes(seconds: float) -> str:

@@ -14,10 +14,9 @@ from vbsbatch.cli.confirmation import (
     made_at,
     print_only,
     store_run,
-    volume_option,
     volume_words,
 )
-from vbsbatch.cli.options import DrivingOptions, driving, open_store
+from vbsbatch.cli.options import DrivingOptions, driving, named_run, open_store, volume_option
 from vbsbatch.cli.screen_launcher import chosen_style
 from vbsbatch.errors import UsageError
 from vbsbatch.inventory.plan_writer import counted
@@ -31,8 +30,8 @@ if TYPE_CHECKING:
 
 @click.command(
     epilog="""\
-Without --delete nothing is deleted: it is told what would be, and the exit code is 0. With it,
-exit codes are as for run.
+Without --delete nothing is deleted: it prints what would be deleted, and the exit code is 0.
+With it, exit codes are as for run.
 
 \b
 Examples:
@@ -40,15 +39,15 @@ Examples:
   vbsbatch prune 20261123-0715 --delete
 """
 )
-@click.argument("run")
+@named_run
 @volume_option
-@click.option("--errored", is_flag=True, help="Also the last that each failed job left in error.")
+@click.option("--errored", is_flag=True, help="Also the last backup in error of each failed job.")
 @click.option("--delete", is_flag=True, help="Really delete, after asking.")
 @driving
 def prune(
     run: str, volumes: tuple[str, ...], errored: bool, delete: bool, how: DrivingOptions
 ) -> int:
-    """Delete the backups that RUN made; without --delete, only tell which."""
+    """Delete the backups that RUN made; without --delete, only list them."""
     from vbsbatch.api import backup_operations as operations
     from vbsbatch.api.sessions import place_line
 
@@ -61,7 +60,7 @@ def prune(
         if delete:
             if not how.yes and not can_ask():
                 raise UsageError(
-                    "prune --delete deletes backups: confirm it on a terminal, or say --yes"
+                    "prune --delete deletes backups: confirm it on a terminal, or use --yes"
                 )
             operations.refuse_restores_of(store, request)
 
@@ -91,7 +90,7 @@ def _say_left_alone(prepared: Prepared, style: str) -> None:
 
     for job, why in prepared.left_alone:
         what = f"backup {backup_id(job)} of {clean(job.volume_name)}"
-        remark(f"left alone: {what}: {clean(why)}", style)
+        remark(f"kept: {what}: {clean(why)}", style)
 
 
 def _deleted(job: Job, backups: Mapping[str, Backup]) -> str:

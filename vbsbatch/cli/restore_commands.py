@@ -14,10 +14,9 @@ from vbsbatch.cli.confirmation import (
     made_at,
     print_only,
     store_run,
-    volume_option,
     volume_words,
 )
-from vbsbatch.cli.options import DrivingOptions, driving, open_store
+from vbsbatch.cli.options import DrivingOptions, driving, named_run, open_store, volume_option
 from vbsbatch.cli.screen_launcher import chosen_style
 from vbsbatch.inventory.plan_writer import counted
 from vbsbatch.report.text import clean
@@ -31,9 +30,9 @@ _HOW_TO_RESTORE = "to restore them: add --yes, or confirm it on a terminal"
 
 @click.command(
     epilog="""\
-Without a terminal to ask on, and without --yes, nothing is restored: what would be is printed,
-and the exit code is 0. With either, exit codes are as for run. A restore is never sent twice on a
-guess: where the cloud does not tell what became of one, its job ends as `uncertain`.
+Without a terminal and without --yes nothing is restored: it prints what would be restored, and
+the exit code is 0. Otherwise exit codes are as for run. A restore is never repeated on a guess:
+if the cloud does not show what became of one, its job ends as `uncertain`.
 
 \b
 Examples:
@@ -42,7 +41,7 @@ Examples:
   vbsbatch restore latest --volume db01-data --to db01-data=0b1c8ac0-13fb-4a0c-b8d2-2c4f5a0e6a11
 """
 )
-@click.argument("run")
+@named_run
 @volume_option
 @click.option(
     "--to",

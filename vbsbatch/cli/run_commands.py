@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING
 import click
 
 from vbsbatch.cli import can_ask, fit, mention, remark, say
+from vbsbatch.cli.completion_values import run_ids
 from vbsbatch.cli.exit_status import exit_code_of
 from vbsbatch.cli.options import (
     DrivingOptions,
+    code_option,
     driving,
     mention_unknown_codes,
+    named_run,
     open_store,
     service_option,
+    status_option,
     take_over_option,
+    volume_option,
 )
 from vbsbatch.cli.plan_loading import load_plan
 from vbsbatch.cli.screen_launcher import chosen_style
@@ -38,7 +43,7 @@ screen while the run goes on is 0.
 
 \b
 Examples:
-  vbsbatch run plans/pre-migration.yaml --cloud otc
+  vbsbatch run nightly.yaml --cloud otc
   vbsbatch run nightly.yaml --volumes fleet.csv --rate 100/min --progress json
   vbsbatch run nightly.yaml --as 20261123-0715-k3f9
 """
@@ -51,19 +56,19 @@ Examples:
 @click.option(
     "--keep-errored-backups",
     is_flag=True,
-    help="Do not delete a backup in error before it is made anew.",
+    help="Keep a backup in error instead of deleting it before the next attempt.",
 )
-@click.option("--no-preflight", is_flag=True, help="Do not look at volumes and quota first.")
+@click.option("--no-preflight", is_flag=True, help="Skip the check of volumes and quota.")
 @click.option(
     "--on-preflight",
     type=click.Choice([str(word) for word in OnPreflight]),
-    help="If some volumes would surely fail: start nothing, or skip them. Wins over the plan.",
+    help="If some volumes would fail: start nothing, or skip them. Wins over the plan.",
 )
 @click.option(
     "--as",
     "as_run",
     metavar="RUN",
-    help="The store is lost: make RUN anew under its id and take over the backups it has made.",
+    help="If the store is lost: create RUN again under its id and take over its backups.",
 )
 def run(
     plan: Path,
@@ -78,8 +83,8 @@ def run(
 ) -> int:
     """Submit the backups of PLAN, and follow them to their end.
 
-    First it looks whether the cloud can carry them out; on a terminal it asks when that is in
-    doubt, with --yes it does as on_preflight says.
+    First it checks whether the cloud can make them. If something would fail, it asks on a
+    terminal; with --yes it follows on_preflight.
     """
     style = chosen_style(how.progress)
     checked = load_plan(plan, volumes)  # before what is slow to import: its problems show at once
@@ -122,7 +127,7 @@ def run(
 
 @click.command(
     epilog="""\
-Exit codes as for run. Never submits twice what was submitted before.
+Exit codes as for run. It never submits a backup twice.
 
 \b
 Examples:
@@ -130,14 +135,14 @@ Examples:
   vbsbatch resume 20261123-0715 --rate 1/s --in-flight 20
 """
 )
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=run_ids)
 @click.option("--first-engine", is_flag=True, hidden=True)
 @driving
 @take_over_option
 def resume(run: str | None, first_engine: bool, how: DrivingOptions, take_over: bool) -> int:
     """Continue RUN, by default the newest unfinished one that makes backups.
 
-    One that restores or deletes goes on only when it is named.
+    A run that restores or deletes continues only when you name it.
     """
     from vbsbatch.api.runs import find_resumable
     from vbsbatch.api.sessions import choice_for_run
@@ -173,10 +178,10 @@ Examples:
   vbsbatch retry latest --all-failed
 """
 )
-@click.argument("run")
-@click.option("--status", "statuses", multiple=True, type=int, help="HTTP status; 0 for no answer.")
-@click.option("--code", "codes", multiple=True, help="The service's code.")
-@click.option("--volume", "volumes", multiple=True, help="Volume id or name.")
+@named_run
+@status_option
+@code_option
+@volume_option
 @click.option("--all-failed", is_flag=True, help="Every failed job.")
 @driving
 def retry(
@@ -189,7 +194,7 @@ def retry(
 ) -> int:
     """Try failed jobs of RUN again, with all their attempts, and resume it.
 
-    Options of one kind add up, options of different kinds must all fit.
+    An option given several times matches any of its values; different options must all match.
     """
     from vbsbatch.api.reading import check_volumes
     from vbsbatch.api.runs import retry_selection
@@ -200,7 +205,7 @@ def retry(
     style = chosen_style(how.progress)
     selection = retry_selection(statuses, codes, volumes, all_failed=all_failed)
     if selection is None:
-        raise click.UsageError("say which: --status, --code, --volume or --all-failed")
+        raise click.UsageError("choose jobs with --status, --code, --volume or --all-failed")
     with open_store(how.db) as store:
         found = store.run(run)
         check_volumes(store, found.id, volumes)
@@ -222,8 +227,8 @@ def retry(
         async def requeue(service: CloudService) -> Run | int:
             count = store.requeue(found.id, selection)
             if not count and found.state is RunState.ENDED:
-                return _nothing_to_do(store, found, "no job of it fits", style)
-            remark(f"run {found.id}: {counted(count, 'job')} to be tried again", style)
+                return _nothing_to_do(store, found, "no job matches", style)
+            remark(f"run {found.id}: {counted(count, 'job')} will be retried", style)
             return store.run(found.id)
 
         choice = choice_for_run(found, *how.place)

@@ -32,7 +32,7 @@ def _hours(window: Window, deadline: float | None, now: float) -> list[str]:
     state = "open, closes" if is_open else "closed, opens"
     lines = [f"window: {window}, now {state} {clocks.local_time(window, change)}"]
     if deadline is not None and not is_open and now + deadline <= change:
-        lines.append("note: of a run that starts now the deadline passes before the window opens")
+        lines.append("note: if the run starts now, its deadline passes before the window opens")
     return lines
 
 
@@ -51,5 +51,5 @@ def _caps(plan: Plan) -> list[str]:
             if az != "*" and not zones[az]:
                 lines.append(f'note: no volume is in the zone "{az}"')
         if zones[None]:
-            lines.append(f"note: volumes that name no zone, which no cap holds: {zones[None]}")
+            lines.append(f"note: volumes without a zone, to which no cap applies: {zones[None]}")
     return lines

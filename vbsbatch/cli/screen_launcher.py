@@ -32,7 +32,7 @@ _DRIVEN = (RunState.RUNNING, RunState.PAUSED)
 def chosen_style(progress: str) -> str:
     """Resolve `--progress`: `auto` is the screen on a terminal that can show one.
 
-    Raises `UsageError` if the screen cannot be shown, or if the user's `screen.yaml` is wrong.
+    Raises `UsageError` if the screen cannot be shown, or if the config file is wrong.
     """
     if progress == "auto":
         progress = "tui" if _screen_fits() and not os.environ.get("CI") else "plain"
@@ -42,9 +42,9 @@ def chosen_style(progress: str) -> str:
             "can move the cursor: use --progress plain, json or quiet"
         )
     if progress == "tui":
-        from vbsbatch.cli.screen_config import screen_file
+        from vbsbatch.cli.screen_config import screen_settings
 
-        screen_file()  # report its errors before anything starts
+        screen_settings()  # report its errors before anything starts
     return progress
 
 
@@ -57,10 +57,10 @@ def show_run(
     arguments for an engine that is started for this run.
     """
     from vbsbatch.cli.detached_engine import start_engine
-    from vbsbatch.cli.screen_config import screen_file
+    from vbsbatch.cli.screen_config import screen_settings
     from vbsbatch.tui.app import show
 
-    wanted = screen_file()
+    wanted = screen_settings()
     source = source_of(
         store,
         read_only=read_only,

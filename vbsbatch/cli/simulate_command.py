@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +22,7 @@ from vbsbatch.cli import mention
 from vbsbatch.cli.options import PROGRESS, db_option, open_store
 from vbsbatch.cli.parent_death import ParentDeath
 from vbsbatch.errors import UsageError
-from vbsbatch.model import RunState, Service
+from vbsbatch.model import JobState, RunState, Service
 
 if TYPE_CHECKING:
     from vbsbatch.model import Run
@@ -39,7 +41,7 @@ Try it in a second terminal:
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 takes any free port.")
 @click.option("--volumes", type=click.IntRange(0), default=50, show_default=True)
-@click.option("--faults", type=click.Path(path_type=Path), help="What goes wrong; YAML or JSON.")
+@click.option("--faults", type=click.Path(path_type=Path), help="A file of faults, YAML or JSON.")
 @click.option(
     "--service",
     type=click.Choice((*map(str, Service), "both", "all")),
@@ -96,37 +98,91 @@ Exit codes as for run, and 1 when verify finds a difference.
     help="Which backup service the simulated cloud offers.",
 )
 @click.option("--seed", type=int, default=1, help="The same seed, the same cloud.")
-@click.option("-v", "--verbose", is_flag=True, help="Tell every change of every job.")
+@click.option("-v", "--verbose", is_flag=True, help="Print every change of every job.")
 @db_option
 def demo(
     volumes: int, progress: str, service: str, seed: int, verbose: bool, db: Path | None
 ) -> int:
-    """Back up a simulated fleet, with a few things going wrong on the way."""
+    """Back up a simulated fleet. Some volumes fail at first and are retried by their code."""
+    name = tempfile.mkdtemp(prefix="vbsbatch-demo-")
+    store = (db or Path(name, "demo.db")).absolute()
+    kept = False
+    try:
+        words = ["--progress", progress, *["-v"] * verbose]
+        code, kept = _show_a_night(Path(name), store, service, volumes, seed, words)
+    finally:
+        if db or not kept:
+            shutil.rmtree(name)
+    _say_what_is_left(store if kept or db else None, None if db else name)
+    return code
+
+
+def _show_a_night(
+    folder: Path, store: Path, service: str, volumes: int, seed: int, words: list[str]
+) -> tuple[int, bool]:
+    """Run the demo's commands; its exit code, and whether all of them were run."""
     from vbsbatch.simulator.demo_files import write_demo_files
 
-    with tempfile.TemporaryDirectory(prefix="vbsbatch-demo-") as name, _Signals() as signals:
-        folder = Path(name)
-        write_demo_files(folder, service, volumes, seed)
-        store = (db or folder / "demo.db").absolute()
-        others = {run.id for run in _runs(store)}
-        with ParentDeath() as tie, _simulator(folder, volumes, service, seed, tie):
-            vbsbatch = _Vbsbatch(folder, store, signals, tie)
-            words = ["--progress", progress, *["-v"] * verbose, "--yes", "--no-preflight"]
-            code = vbsbatch("run", "demo.yaml", *words)
-            own = next((run for run in _runs(store) if _is_own(run, others)), None)
-            if own is None or _stopped_what_goes_on(store, own) or signals.seen:
-                _mention_what_is_gone(db)
-                return code
-            vbsbatch("report", "latest")
-            verified = vbsbatch("verify", "latest")
-    _mention_what_is_gone(db)
-    return code or verified
+    write_demo_files(folder, service, volumes, seed)
+    others = {run.id for run in _runs(store)}
+    with (
+        _Signals() as signals,
+        ParentDeath() as tie,
+        _simulator(folder, volumes, service, seed, tie),
+    ):
+        vbsbatch = _Vbsbatch(folder, store, signals, tie)
+        code = vbsbatch("run", "demo.yaml", *words, "--yes", "--no-preflight")
+        own = next((run for run in _runs(store) if _is_own(run, others)), None)
+        if own is None or _stopped_what_goes_on(store, own) or signals.seen:
+            return code, False
+        retried = _retry_what_failed(vbsbatch, store, own, words)
+        vbsbatch("report", "latest")
+        verified = vbsbatch("verify", "latest")
+        return (code if retried is None else retried) or verified, not signals.seen
 
 
-def _mention_what_is_gone(db: Path | None) -> None:
-    """Print that the cloud, and usually the store, are gone: suggested commands no longer work."""
-    store = "" if db else ", and so is its store (--db FILE keeps that)"
-    mention(f"the demo is over: its cloud is gone{store}")
+def _retry_what_failed(vbsbatch: _Vbsbatch, store: Path, run: Run, words: list[str]) -> int | None:
+    """Retry the failed volumes by their codes, without the screen; None where none failed."""
+    from vbsbatch.inventory.plan_writer import counted
+    from vbsbatch.policy import documented
+
+    with open_store(store, readonly=True) as opened:
+        failed = opened.jobs(run.id, states=frozenset({JobState.FAILED}))
+        causes = Counter((job.code, job.http_status) for job in failed)
+    if not causes:
+        return None
+    for (code, status), count in causes.items():
+        meaning = documented(code, status) or "no known cause"
+        mention(f"{counted(count, 'volume')} failed with {code or status}: {meaning}.")
+    mention("Suppose that the cause is fixed by now. Then a retry by code is all it takes:")
+    codes = {code for code, _ in causes if code is not None}
+    chosen = [word for code in sorted(codes) for word in ("--code", code)] or ["--all-failed"]
+    plain = ["plain" if word in ("auto", "tui") else word for word in words]
+    return vbsbatch("retry", run.id, *chosen, *plain, "--yes")
+
+
+def _say_what_is_left(store: Path | None, folder: str | None) -> None:
+    """Print what became of the demo's cloud and store, and commands that work from now on."""
+    if store is None:
+        mention("the demo is over: its cloud and its store are gone")
+        return
+    vbsbatch, at = _own_command(), shlex.quote(str(store))
+    mention("the demo is over: its cloud is gone, its store is kept. Look at it with:")
+    mention(f"  {vbsbatch} attach --db {at}")
+    mention(f"  {vbsbatch} jobs --state ok --db {at}")
+    mention(f"  {vbsbatch} report --format html --output demo.html --db {at}")
+    if folder is not None:
+        mention(f"  rm -r {shlex.quote(folder)}    # removes the store")
+
+
+def _own_command() -> str:
+    """How to call this program from the current folder."""
+    called, found = Path(sys.argv[0]), shutil.which("vbsbatch")
+    if found and Path(found).resolve() == called.resolve():
+        return "vbsbatch"
+    if called.name == "vbsbatch":
+        return shlex.quote(os.path.relpath(called))
+    return shlex.join([sys.executable, "-m", "vbsbatch"])
 
 
 def _runs(store: Path) -> list[Run]:
@@ -149,7 +205,7 @@ def _stopped_what_goes_on(store: Path, run: Run) -> bool:
             return False
         left = run.state in (RunState.RUNNING, RunState.PAUSED)
         if left:
-            mention(f"left before its end: stopping run {run.id}, for its cloud ends with the demo")
+            mention(f"you left the demo early: stopping run {run.id}, because its cloud ends now")
             opened.ask(run.id, "stop-now", {}, "the demo")
         _await_end(opened, run.id)
     return left
@@ -161,7 +217,7 @@ def _await_end(store: RunStore, run_id: str) -> None:
     while (holder := store.is_live(run_id)) is not None:
         if time.monotonic() > deadline:
             if not holder.visible or holder.pid is None:
-                raise UsageError(f"run {run_id} is still driven by {holder.who}: end it there")
+                raise UsageError(f"run {run_id} is still driven by {holder.who}: stop it there")
             os.kill(holder.pid, signal.SIGKILL)
         time.sleep(0.05)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vbsbatch.cli import can_ask, fit, remark, say
-from vbsbatch.cli.options import RateType, db_option, open_store
+from vbsbatch.cli.options import RateType, db_option, named_run, open_store, volume_option
 from vbsbatch.model import MOST_IN_FLIGHT, BlockingRun, Rate, RunState, holders
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ Examples:
   vbsbatch pause latest
 """
 )
-@click.argument("run")
+@named_run
 @db_option
 def pause(run: str, db: Path | None) -> None:
-    """Send no new create of RUN for now; what runs in the cloud is still followed."""
+    """Pause RUN: send no new creates. Running backups are still followed."""
     from vbsbatch.api import steering
 
     _do(steering.pause, db, run)
@@ -39,10 +39,10 @@ Examples:
   vbsbatch unpause latest
 """
 )
-@click.argument("run")
+@named_run
 @db_option
 def unpause(run: str, db: Path | None) -> None:
-    """Go on sending the creates of RUN after a pause, or through a gate that failures keep shut."""
+    """Continue RUN after a pause, or open a gate that failures keep closed."""
     from vbsbatch.api import steering
 
     _do(steering.unpause, db, run)
@@ -55,11 +55,11 @@ Examples:
   vbsbatch stop 20261123-0715 --now
 """
 )
-@click.argument("run")
+@named_run
 @db_option
-@click.option("--now", is_flag=True, help="Do not await the answers that are under way.")
+@click.option("--now", is_flag=True, help="Do not wait for pending answers.")
 def stop(run: str, db: Path | None, now: bool) -> None:
-    """Stop RUN before its end, to be resumed later; backups that run go on in the cloud."""
+    """Stop RUN; it can be resumed later. Running backups continue in the cloud."""
     from vbsbatch.api import steering
 
     _do(steering.stop, db, run, now=now)
@@ -72,11 +72,11 @@ Examples:
   vbsbatch cancel latest
 """
 )
-@click.argument("run")
+@named_run
 @db_option
-@click.option("--volume", "volumes", multiple=True, help="Only this volume, by id or name.")
+@volume_option
 def cancel(run: str, db: Path | None, volumes: tuple[str, ...]) -> None:
-    """Take back jobs of RUN that were not sent yet: all, or those of the volumes named."""
+    """Cancel jobs of RUN that have not been sent: all, or those of the given volumes."""
     from vbsbatch.api import steering
 
     _do(steering.cancel, db, run, volumes=volumes)
@@ -89,7 +89,7 @@ Examples:
   vbsbatch rate latest 30/min
 """
 )
-@click.argument("run")
+@named_run
 @click.argument("rate", type=RateType())
 @db_option
 def rate(run: str, rate: Rate, db: Path | None) -> None:
@@ -106,11 +106,11 @@ Examples:
   vbsbatch in-flight latest 20
 """,
 )
-@click.argument("run")
+@named_run
 @click.argument("count", type=click.IntRange(1, MOST_IN_FLIGHT))
 @db_option
 def in_flight(run: str, count: int, db: Path | None) -> None:
-    """Change how many backups of RUN may be under way at once."""
+    """Change how many backups of RUN may run at once."""
     from vbsbatch.api import steering
 
     _do(steering.set_in_flight, db, run, count=count)
@@ -123,12 +123,12 @@ Examples:
   vbsbatch take-over latest
 """,
 )
-@click.argument("run")
+@named_run
 @db_option
 def take_over(run: str, db: Path | None) -> None:
-    """Have runs without an engine give up, for good, the volumes that RUN waits for.
+    """Take the volumes that RUN waits for from runs without an engine, for good.
 
-    Their jobs fail as released; the backups that the cloud is making of them stay there.
+    Their jobs fail as `released`; the backups that the cloud is making of them stay there.
     """
     from vbsbatch.api.steering import takeable
 
@@ -190,7 +190,7 @@ def _taken(store: RunStore, run_id: str) -> list[str]:
     """Take over volumes; a line for each run that gave some up."""
     return [
         f"run {each.run_id} gave up {each.volumes} of its volumes to run {run_id}; "
-        "what the cloud makes of their backups stays there"
+        "their backups stay in the cloud"
         for each in store.take_over(run_id, asked_by())
     ]
 

@@ -25,14 +25,14 @@ TOLD = 5
 
 _WELL = {
     Operation.BACKUP: "the cloud has what the store says",
-    Operation.RESTORE: "every restored volume is there, and none is in error",
+    Operation.RESTORE: "every restored volume exists, and none is in error",
     Operation.PRUNE: "the deleted backups are gone",
 }
 
 
 @click.command(
     epilog="""\
-Exit codes: 0 all is as the store says, 1 any difference, 2 or 3 it could not be found out.
+Exit codes: 0 no difference, 1 any difference, 2 or 3 the comparison failed.
 
 \b
 Examples:
@@ -44,9 +44,9 @@ Examples:
 @with_options(*cloud_options, db_option)
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
 def verify(run: str, db: Path | None, as_json: bool, **place: str | None) -> int:
-    """Hold RUN against the cloud: backups missing, duplicate, not available or unrecorded.
+    """Compare RUN with the cloud: backups missing, duplicate, not available or unrecorded.
 
-    Of a restore: volumes that are gone or in error. Of a prune: backups that are still there.
+    For a restore: volumes that are gone or in error. For a prune: backups that still exist.
     """
     import anyio
 
@@ -82,7 +82,9 @@ def _mention_leftovers(backup_ids: Sequence[str]) -> None:
     if backup_ids:
         named = ", ".join(map(clean, backup_ids[:TOLD]))
         more = f" and {len(backup_ids) - TOLD} more" if len(backup_ids) > TOLD else ""
-        mention(f"note: left in error, and counted against their volumes' limit: {named}{more}")
+        mention(
+            f"note: backups in error, which count against the limit of their volumes: {named}{more}"
+        )
 
 
 def _print_table(run: Run, faults: Sequence[Discrepancy]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vbsbatch.cli import mention
 from vbsbatch.cli.options import open_store
-from vbsbatch.cli.screen_config import screen_file
+from vbsbatch.cli.screen_config import screen_settings
 from vbsbatch.cli.screen_launcher import source_of
 from vbsbatch.errors import UsageError, VbsbatchError
 
@@ -25,7 +25,7 @@ def main(path: str, run_id: str) -> int:
     try:
         with open_store(Path(path), readonly=True) as store:
             source = source_of(store, read_only=True, starter=_refuse)
-            wanted = screen_file()
+            wanted = screen_settings()
             return show(source, run_id=run_id, theme=wanted.theme, keymap=wanted.keys).return_code
     except VbsbatchError as error:
         mention(f"vbsbatch: {clean(str(error))}")

@@ -116,7 +116,9 @@ class ScreenServer(Server):
         try:
             async with listen(runner, self._listener, connections_at_most()):
                 say(f"{self.public_url}/{self._key}/")
-                mention("read-only, for browsers of this machine; Ctrl-C ends the serving only")
+                mention(
+                    "read-only, for browsers on this machine; Ctrl-C stops the server, not the run"
+                )
                 await over.wait()
         finally:
             await runner.cleanup()

@@ -74,7 +74,7 @@ def _key(source: Mapping[str, Any], names: Names, where: str) -> AccessKey | Non
         return None
     if ak is None or sk is None:
         missing = names[0][0] if ak is None else names[1][0]
-        raise SignInError(f"{where}: half an access key: {missing} is missing")
+        raise SignInError(f"{where}: the access key is incomplete: {missing} is missing")
     return AccessKey(ak=ak, sk=sk, security_token=token)
 
 
@@ -83,6 +83,6 @@ def _text(source: Mapping[str, Any], spellings: tuple[str, ...], where: str) -> 
         if (value := source.get(name)) not in (None, ""):
             text = str(value).strip()  # a blank that was copied along is a common cause of a 401
             if not text.isascii() or not text.isprintable() or " " in text or not text:
-                raise SignInError(f"{where}: {name} holds characters that no access key has")
+                raise SignInError(f"{where}: {name} contains characters that no access key has")
             return text
     return None

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import anyio
 
+from vbsbatch.engine.batch import Judged, as_sent, of_request
 from vbsbatch.engine.breaker import Breaker, Circuit
 from vbsbatch.engine.claimer import Claimer
 from vbsbatch.engine.limiter import CreateLimiter
@@ -25,7 +26,7 @@ from vbsbatch.engine.run_context import RunContext
 from vbsbatch.engine.signal import Signal
 from vbsbatch.engine.wave_gates import RECHECK, Hours
 from vbsbatch.errors import CloudError, CloudUnavailable, SignInError
-from vbsbatch.model import LONG_AGO, Answer, Attempt, Elapsed, Job, JobState, Verdict, Wall
+from vbsbatch.model import LONG_AGO, Answer, Attempt, Elapsed, Job, JobState, Verdict
 from vbsbatch.policy import Judgement, judge_request, named
 
 REFUSALS = 3
@@ -227,7 +228,7 @@ class Dispatcher:
     async def _attempt(self, batch: list[Job], worker: int) -> None:
         """Send one create and record its answers."""
         sent_at, began = self._clock.wall(), self._clock.elapsed()
-        jobs = [_sent(job, sent_at, began) for job in batch]
+        jobs = [as_sent(job, sent_at, began) for job in batch]
         answers: Sequence[Answer] = [Answer(message="stopped before an answer came")] * len(jobs)
         # From here on a create may have reached the cloud, so its outcome must be written. Only
         # `abort` ends the wait, and nothing is awaited between the wait and the journal.
@@ -236,7 +237,7 @@ class Dispatcher:
             answers = await self._service.create_all(jobs, worker)
         self._awaiting.discard(scope)
         judged = [self._judge(answer) for answer in answers]
-        request = _of_request(judged)
+        request = of_request(judged)
         if scope.cancelled_caught:
             jobs = [replace(job, uncharged=job.uncharged + 1) for job in jobs]
         else:
@@ -253,12 +254,12 @@ class Dispatcher:
             self._record_outcome(job, each.judgement, attempt)
         await self._heed(jobs[0], request, began)
 
-    def _judge(self, answer: Answer) -> _Judged:
+    def _judge(self, answer: Answer) -> Judged:
         answer = named(answer)
         rules, operation = self._settings.retry.rules, self._settings.operation
-        return _Judged(answer=answer, judgement=judge_request(answer, rules, operation))
+        return Judged(answer=answer, judgement=judge_request(answer, rules, operation))
 
-    async def _heed(self, job: Job, request: _Judged, began: Elapsed) -> None:
+    async def _heed(self, job: Job, request: Judged, began: Elapsed) -> None:
         """Adapt rate and token to what the answer says about the request; `job` is its first."""
         answer, judgement = request.answer, request.judgement
         self._announce_busy(answer, judgement)
@@ -337,7 +338,7 @@ class Dispatcher:
             self._ledger.note(
                 "run",
                 f"{answer.code}: the service refuses all volumes of a create while one of its "
-                f"backups is being made ({judgement.meaning}): they are tried again every {every:g} s",
+                f"backups is being made ({judgement.meaning}): tried again every {every:g} s",
             )
 
     def _excuse(self, no: int) -> None:
@@ -427,28 +428,3 @@ class Dispatcher:
             self._may_probe = False
             self._breaker.wait_longer(self._clock.elapsed())
         self.wake()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Judged:
-    """An answer and its verdict."""
-
-    answer: Answer
-    judgement: Judgement
-
-
-def _of_request(judged: Sequence[_Judged]) -> _Judged:
-    """What the answers to the jobs of one request mean for the request: if one is accepted, so was
-    the request."""
-    accepted = (each for each in judged if each.judgement.verdict is Verdict.ACCEPTED)
-    return next(accepted, judged[0])
-
-
-def _sent(job: Job, at: Wall, began: Elapsed) -> Job:
-    """The job as its create leaves: the machine may have slept since the claim."""
-    return replace(
-        job,
-        intent_at=began,
-        first_sent_at=job.first_sent_at or at,
-        first_cloud_at=job.first_cloud_at or job.intent_cloud_at,
-    )

@@ -25,31 +25,36 @@ from vbsbatch.engine.tuning import Tuning
 from vbsbatch.model import Polling
 from vbsbatch.policy.durations import Curves, Durations, Kind
 
-_IDLE = 0.036
-"""The share of its time that a place may stand empty because its end was not seen, where backups
-take ten minutes. Less where they are shorter: see `_price`."""
+_IDLE = 0.052
+"""The share of its time that a place may stand empty because its end was not seen, in a run with 50
+places whose backups take ten minutes."""
+_LONG, _MANY = 0.25, 0.15
+"""It grows with this power of the duration, and with this one of the places: nights of short
+backups and of few places may spend more looks on each."""
 
 _CALLS, _SHARED, _FREE = 0.1, 15.0, 20.0
 """The most pages: this many per create, this many more per create that all places share, and this
-many that no create pays for. Looks come later from `_NEARLY` of that on."""
-_NEARLY = 0.8
-_SLOWER = 4.0
-"""How fast they do: with twice too many pages a look costs this power of two more."""
+many that no create pays for. A look costs more from `_NEARLY` of that on: by the power `_SLOWER` of
+the excess."""
+_NEARLY, _SLOWER = 0.8, 4.0
 
 _FACTOR = {Polling.EAGER: 2.0, Polling.NORMAL: 1.0, Polling.SPARING: 0.5}
 """Looks, compared with normal."""
 
-_GROWTH = 0.3
-"""Before anything is known of how long backups take: looks at ages that grow by this."""
-_GROWTH_TOLD = 0.5
-"""The same where the cloud's earlier backups tell something, which this run has not confirmed."""
-_SOONEST = 6.0
-"""Then the looks are at least this far apart, in seconds."""
+_GROWTH, _GROWTH_TOLD = 0.35, 0.5
+"""Before a backup of the run has ended, and none tells a percentage: looks at ages that grow by
+this, or by the second where the cloud's earlier backups tell what to expect."""
+_YOUNG = 8.0
+"""Until this age, in seconds, they double."""
+
+_STRAGGLER = 0.1
+"""No single place is kept empty for longer than this share of the mean duration: where many backups
+are in step, the one that is late makes the night longer."""
 
 _QUIET = 2.0
 """Looks are never further apart than the mean duration divided by this: percentages move."""
 
-_PROBABLE = 0.1
+_PROBABLE = 0.2
 """People are served from when this many ends are to be expected."""
 
 _TRUST = 0.02
@@ -110,37 +115,47 @@ class PollSchedule:
         expected = Expectation(running, self.durations)
         worn = self._worn(creates, demand)
         price = self._price(expected.usual, demand) * worn**2
+        alike = self._in_step(demand.rounds)
         oldest = max(backup.age for backup in running)
-        found = max(self._tuning.stale, expected.usual / _QUIET, oldest / 20)
+        longest = max(self._tuning.stale, oldest / 20)
         if expected.blind:
             growth = _GROWTH_TOLD if self.durations.told else _GROWTH
-            found = min(found, max(growth * oldest / self._factor, _SOONEST))
-            if not self.durations.told:
-                return found
-        if demand.places and demand.after < expected.usual:
-            found = expected.cheapest(price, demand, found)
+            grown = max(growth * oldest, min(oldest, _YOUNG)) / self._factor
+            longest = grown if demand.places else min(grown, longest)
         else:
-            found = min(found, expected.for_people(worn / self._factor, found))
+            longest = max(longest, expected.usual / _QUIET)
+        if expected.blind and demand.places and not self.durations.told:
+            found = longest
+        elif demand.places and demand.after < expected.usual:
+            found = expected.cheapest(price / alike**2, demand, longest)
+            found = min(
+                found, expected.until_one(demand.after) + worn * _STRAGGLER * expected.usual
+            )
+        else:
+            found = expected.for_people(worn / self._factor, longest)
         if demand.gate:
             found = expected.until_gate_lost(price, demand.gate, found)
         return max(found, self._tuning.freshest)
 
     def _price(self, usual: float, demand: Demand) -> float:
-        """What a look costs, in place-seconds.
-
-        Of backups that take equally long many end at a time, as long as they keep in step: the
-        looks between are saved, so that each may cost more. Short nights have few calls anyway.
-        """
-        in_step = 0.8 * math.sqrt(min(1.0, 3.5 * self.durations.spread * demand.rounds**0.5))
-        idle = _IDLE * (usual / 600) ** 0.25 / self._factor / max(in_step, 0.3)
+        """What a look costs, in place-seconds."""
+        length, places = math.pow(usual / 600, _LONG), math.pow(demand.in_flight / 50, _MANY)
+        idle = _IDLE * length * places / self._factor
         pages = max(1.0, self._pages / max(self._looks, 1))
         return 2 * demand.in_flight * usual * (pages * idle) ** 2
+
+    def _in_step(self, rounds: float) -> float:
+        """The share of looks that backups need that take equally long.
+
+        As long as they keep in step, many end at a time and none between.
+        """
+        spread = 3.5 * self.durations.spread * math.sqrt(rounds)
+        return max(0.3, 0.8 * math.sqrt(min(1.0, spread)))
 
     def _worn(self, creates: int, demand: Demand) -> float:
         """1 while the pages are within what the creates pay for, more beyond."""
         paid = _FREE + (_CALLS + _SHARED / demand.in_flight) * creates
-        worn: float = (self._pages / (_NEARLY * self._factor * paid)) ** _SLOWER
-        return max(1.0, worn)
+        return max(1.0, math.pow(self._pages / (_NEARLY * self._factor * paid), _SLOWER))
 
 
 class _Group:
@@ -219,6 +234,10 @@ class Expectation:
                 best, found = cost, then
         return found
 
+    def until_one(self, after: float) -> float:
+        """When one end is to be expected, and a volume can follow it."""
+        return _first(lambda later: later >= after and self.ended(later) >= 0.5, self.usual)
+
     def until_gate_lost(self, price: float, gate: int, most: float) -> float:
         """When so many place-seconds are lost to a wave whose last backup has ended."""
         at, before, lost = 0.0, gate * self.all_ended(0.0), 0.0
@@ -235,13 +254,14 @@ class Expectation:
         begins = _first(lambda later: self.ended(later) >= _PROBABLE, most)
         soon = begins + 10.0
         ages = [each.start for each in self._groups if each.ended(soon) >= _PROBABLE / 10]
-        return begins + patience * max(10.0, min(ages, default=0.0) / 50)
+        return min(begins + patience * max(10.0, min(ages, default=0.0) / 50), most)
 
 
 def _rounded(backup: RunningBackup) -> RunningBackup:
-    """The same for backups that are alike: times differ by 2 % or half a second at most."""
-    times = (_round(each) for each in (backup.age, backup.low, backup.high))
-    return RunningBackup(backup.kind, *times)
+    """The same for backups that are alike: the age, and what is left, differ by 3 % at most."""
+    age = _round(backup.age)
+    low, high = (age + _round(max(each - backup.age, 0.0)) for each in (backup.low, backup.high))
+    return RunningBackup(backup.kind, age, low, high)
 
 
 def _round(seconds: float) -> float:

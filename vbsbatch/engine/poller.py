@@ -27,7 +27,16 @@ from vbsbatch.engine.reconcile import (
 )
 from vbsbatch.engine.run_context import RunContext
 from vbsbatch.errors import CloudRefused, CloudUnavailable, ListChanged, SignInError
-from vbsbatch.model import AT_ONCE, Backup, BackupPage, Elapsed, Job, JobState, on_cloud_clock
+from vbsbatch.model import (
+    AT_ONCE,
+    NEVER,
+    Backup,
+    BackupPage,
+    Elapsed,
+    Job,
+    JobState,
+    on_cloud_clock,
+)
 
 
 class Poller:
@@ -111,8 +120,13 @@ class Poller:
         readable, settle = self._backoff.readable_since, self._settings.retry.settle
         wanted = [settled_at(at, readable, settle) for at in unsure]
         soonest = self._last + self._tuning.freshest
-        due = max(min([self._look_at(), *wanted]), soonest)
+        due = max(min([self._look_at(), self._times_out_at(), *wanted]), soonest)
         return max(due, self._backoff.not_before)
+
+    def _times_out_at(self) -> Elapsed:
+        """When the first running backup has taken longer than the plan allows."""
+        first = min(self._ledger.running_since.values(), default=NEVER)
+        return first + self._settings.timeouts.backup
 
     def _look_at(self) -> Elapsed:
         """When a look is worth its call, for what the running backups are expected to do."""

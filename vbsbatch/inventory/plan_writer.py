@@ -13,6 +13,7 @@ from vbsbatch.inventory.volumes_by_server import VolumesByServer
 from vbsbatch.masking import masked
 from vbsbatch.model import CloudVolume
 from vbsbatch.plan import VolumeSelection
+from vbsbatch.plan.schema import editor_line
 from vbsbatch.plan.units import UUID_PATTERN
 from vbsbatch.plan.volume_collector import shown_name
 
@@ -81,7 +82,8 @@ def _heading(
         yield f"# In {heading.place}"
     yield "# Edit it, then see what would happen:  vbsbatch check THIS-FILE --online"
     yield "# What changed in the cloud since:      vbsbatch plan diff THIS-FILE"
-    yield "# Every key is explained in docs/plan.md of vbsbatch."
+    yield "# Every key, explained:                vbsbatch schema"
+    yield editor_line()
     yield f"name: {scalar(heading.name)}"
     if heading.cloud is not None:
         yield f"cloud: {scalar(heading.cloud)}"

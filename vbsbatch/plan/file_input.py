@@ -17,6 +17,7 @@ from vbsbatch.model import near_path
 
 MAX_BYTES = 64 * 1024 * 1024
 _CHUNK = 1024 * 1024
+_TOO_LARGE = f"is larger than {MAX_BYTES // _CHUNK} MiB: split it into several plans"
 
 _BOMS = {
     codecs.BOM_UTF32_LE: "UTF-32",
@@ -37,13 +38,14 @@ _ZIP = b"PK\x03\x04"
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x84\x86-\x9f]")
 
 
-def read_file(source: str | Path) -> bytes:
-    """The bytes of a regular file of at most 64 MiB, as UTF-8 without a byte order mark.
+def read_file(source: str | Path, *, most: int = MAX_BYTES, own: bool = False) -> bytes:
+    """The bytes of a regular file of at most `most` bytes, as UTF-8 without a byte order mark.
 
-    Raises PlanError with one problem when it is missing, unreadable, not a regular file, too large,
-    in another encoding or holds control characters.
+    With `own`, only root and this user may be able to change it. Raises PlanError with one problem
+    when it is missing, unreadable, not a regular file, too large, in another encoding or holds
+    control characters.
     """
-    return checked(str(source), _bytes_of(source))
+    return checked(str(source), _bytes_of(source, most, own), most)
 
 
 def read_stream(file: str, stream: BinaryIO) -> bytes:
@@ -55,14 +57,12 @@ def read_stream(file: str, stream: BinaryIO) -> bytes:
     return checked(file, data)
 
 
-def checked(file: str, data: bytes) -> bytes:
+def checked(file: str, data: bytes, most: int = MAX_BYTES) -> bytes:
     """`data` without its byte order mark; raises PlanError unless it is clean UTF-8 text."""
-    if len(data) > MAX_BYTES:
-        raise _refused(
-            file, f"is larger than {MAX_BYTES // _CHUNK} MiB: split it into several plans"
-        )
+    if len(data) > most:
+        raise _refused(file, _TOO_LARGE if most == MAX_BYTES else f"is larger than {most} bytes")
     if data.startswith(_ZIP):
-        raise _refused(file, "is a workbook or an archive, no text: export it as CSV in UTF-8")
+        raise _refused(file, "is a workbook or an archive, not text: export it as CSV in UTF-8")
     for bom, encoding in _BOMS.items():
         if data.startswith(bom):
             raise _refused(file, f"is {encoding} text: save it as UTF-8")
@@ -79,13 +79,16 @@ def position(data: bytes, offset: int) -> tuple[int, int]:
     return data.count(b"\n", 0, offset) + 1, column
 
 
-def _bytes_of(source: str | Path) -> bytes:
+def _bytes_of(source: str | Path, most: int, own: bool) -> bytes:
     try:
         with open(source, "rb", opener=_open_at_once) as file:
-            kind = stat.S_IFMT(os.fstat(file.fileno()).st_mode)
+            status = os.fstat(file.fileno())
+            kind = stat.S_IFMT(status.st_mode)
             if kind != stat.S_IFREG:
                 raise _refused(str(source), f"is {_KINDS.get(kind, 'no file')}, not a plain file")
-            return file.read(MAX_BYTES + 1)
+            if own:
+                _check_owner(str(source), status)
+            return file.read(most + 1)
     except FileNotFoundError as error:
         raise _refused(str(source), f"there is no such file{near_path(source)}") from error
     except PermissionError as error:
@@ -95,6 +98,14 @@ def _bytes_of(source: str | Path) -> bytes:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise _refused(str(source), f"cannot be opened: {reason}") from error
+
+
+def _check_owner(file: str, status: os.stat_result) -> None:
+    """Refuse a file that another user can change."""
+    if status.st_uid not in (0, os.geteuid()):
+        raise _refused(file, "belongs to another user: it must be yours")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise _refused(file, "can be changed by other users: run chmod go-w on it")
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -124,9 +135,9 @@ def _check_controls(file: str, data: bytes) -> None:
         return
     line, column = position(data, found.start())
     if found.group() == b"\0":
-        raise _refused(file, "holds a NUL byte: it is no text, or UTF-16", line, column)
+        raise _refused(file, "contains a NUL byte: it is not text, or it is UTF-16", line, column)
     code = ord(found.group().decode())
-    raise _refused(file, f"holds a control character (U+{code:04X}): remove it", line, column)
+    raise _refused(file, f"contains a control character (U+{code:04X}): remove it", line, column)
 
 
 def _refused(file: str, text: str, line: int = 1, column: int = 1) -> PlanError:

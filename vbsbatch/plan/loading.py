@@ -192,6 +192,7 @@ def _plan(source: str | Path, keys: dict[str, Any], volumes: list[PlanVolume]) -
         selection=_selection(keys["selection"]) if "selection" in keys else None,
         per_checkpoint=limits.get("per_checkpoint", PER_CHECKPOINT),
         settle_said="retry" in keys and "settle" in keys["retry"].given(),
+        rate_said="limits" in keys and "rate" in keys["limits"].given(),
     )
 
 

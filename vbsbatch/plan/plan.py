@@ -134,6 +134,8 @@ class Plan:
     """How many jobs one create may start, where the service allows several."""
     settle_said: bool = False
     """Whether the plan sets `retry.settle`; else it depends on the service, see `settings_on`."""
+    rate_said: bool = False
+    """Whether the plan sets `limits.rate`."""
 
     def __len__(self) -> int:
         return len(self.volumes)

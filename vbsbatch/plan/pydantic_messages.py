@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
@@ -12,16 +13,20 @@ from vbsbatch.plan.reading import Broken
 from vbsbatch.plan.schema import MAPS, Keys
 from vbsbatch.plan.units import described, quoted
 
+Maps: TypeAlias = Mapping[tuple[str, ...], type[Keys]]
 
-def report(error: ValidationError, findings: Findings, under: KeyPath = ()) -> None:
-    """Add everything that `error` says about the value at path `under`."""
+
+def report(
+    error: ValidationError, findings: Findings, under: KeyPath = (), *, maps: Maps = MAPS
+) -> None:
+    """Add everything that `error` says about the value at path `under`; `maps` has known keys."""
     for one in error.errors(include_url=False):
         path = (*under, *one["loc"])
         kind = one["type"]
         if isinstance(one["input"], Broken):
             continue
         if kind == "extra_forbidden":
-            findings.add(path, _unknown(path), at_key=True)
+            findings.add(path, _unknown(path, maps), at_key=True)
         elif kind == "missing":
             findings.add(path[:-1], f'{_where(path[:-1])}"{path[-1]}" is missing')
         elif path[-1:] == ("[key]",):
@@ -53,14 +58,14 @@ def _where(path: KeyPath) -> str:
     return ".".join(names)[:120] + ": " if names else ""
 
 
-def _unknown(path: KeyPath) -> str:
+def _unknown(path: KeyPath, maps: Maps) -> str:
     key, around = str(path[-1]), _names(path[:-1])
-    known = MAPS[around].names() if around in MAPS else []
+    known = maps[around].names() if around in maps else []
     text = f"{_where(path[:-1])}unknown key {quoted(key)}"
     close = get_close_matches(key, known, 1)
     if close:
         return f'{text}: did you mean "{close[0]}"?'
-    homes = [".".join(names) for names, keys in MAPS.items() if names and _takes(keys, key)]
+    homes = [".".join(names) for names, keys in maps.items() if names and _takes(keys, key)]
     if homes:
         return f"{text}: it belongs under {' or '.join(homes)}"
     return f"{text}: known here are {', '.join(known)}"

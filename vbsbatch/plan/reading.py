@@ -94,6 +94,14 @@ class Document:
             self.broken = True
         return None
 
+    def read_small(self) -> Any:
+        """The same for a document without a long list."""
+        return self.read(lambda _index, _item: None, under="")
+
+    def spots(self, paths: set[KeyPath]) -> dict[KeyPath, tuple[Spot, Spot]]:
+        """Line and column of the key and of the value at each path that is there."""
+        return _spots(self.data, paths)
+
     def word(self, text: object, sign: str = "") -> str:
         """A word of the file for a message, in quotes or after its sign."""
         if not self._quotes:
@@ -104,7 +112,7 @@ class Document:
         """The findings with their lines and columns."""
         if not findings.items:
             return []
-        return findings.placed(self.file, _spots(self.data, findings.wanted()))
+        return findings.placed(self.file, self.spots(findings.wanted()))
 
     def note(self, event: Event, message: str) -> None:
         """Record a problem of form at `event`, or count it; too many of them end the reading."""
@@ -161,7 +169,7 @@ class _Builder:
         next(self.events)
         after = next(self.events)
         if isinstance(after, DocumentStartEvent):
-            self.note(after, "holds a second document: one plan per file")
+            self.note(after, "has a second document: only one is allowed")
         return value
 
     def _value(self, event: Event, depth: int) -> Any:

@@ -5,6 +5,7 @@ The API's rules for descriptions, tags and ids come from its reference for creat
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -368,6 +369,15 @@ MAPS: dict[tuple[str, ...], type[Keys]] = {
     ("window",): WindowKeys,
 }
 """The map at each path, list indexes left out."""
+
+
+SCHEMA_FILE = Path(__file__).with_name("plan.schema.json")
+"""The schema as a file, for editors; a test compares it with the models."""
+
+
+def editor_line() -> str:
+    """The comment in a plan that tells editors where the schema is."""
+    return f"# yaml-language-server: $schema={SCHEMA_FILE.as_uri()}"
 
 
 def json_schema() -> dict[str, Any]:

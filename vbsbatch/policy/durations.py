@@ -33,6 +33,9 @@ of its age at least and at most, as far as the ends so far differ."""
 _FEW = 0.05
 """The least of it while few ends were seen."""
 
+_UNSEEN = 0.1
+"""How many backups what is expected before anything was seen weighs as much as."""
+
 _ALIKE = 3.0
 """A class of backups that has no ends of its own is taken to be like all; this many of its own
 backups weigh as much as that."""
@@ -40,7 +43,7 @@ backups weigh as much as that."""
 ENOUGH = 3
 """With fewer ends than this nobody is told how long backups take."""
 
-SAMPLES = 50
+SAMPLES = 200
 """How many of the cloud's newest backups count."""
 
 LONGEST = 2 * 86400.0
@@ -126,14 +129,17 @@ class Durations:
         for kind, age in running:
             ages.setdefault(kind, Counter())[interval(age)] += 1
         blur = self._blur()
-        whole = _hazards(_sum(ends.values()), _sum(ages.values()), _PRIOR, 1.0, blur)
+        whole = _hazards(_sum(ends.values()), _sum(ages.values()), _PRIOR, _UNSEEN, blur)
         none: Counter[int] = Counter()
         hazards = {
             kind: _hazards(ends.get(kind, none), ages.get(kind, none), whole, _ALIKE, blur)
             for kind in ends.keys() | ages.keys()
         }
+        seen = [each for found in (*ends.values(), *ages.values()) for each in found]
         return Curves(
-            whole=Curve.of(whole), kinds={kind: Curve.of(each) for kind, each in hazards.items()}
+            whole=Curve.of(whole),
+            kinds={kind: Curve.of(each) for kind, each in hazards.items()},
+            longest=EDGES[max(seen, default=BINS - 1) + 1],
         )
 
     def _blur(self) -> Sequence[tuple[int, float]]:
@@ -185,6 +191,7 @@ class Curve:
 
     @classmethod
     def of(cls, hazards: Sequence[float]) -> Curve:
+        """The curve of a hazard in each interval."""
         parts = (hazard * length for hazard, length in zip(hazards, LENGTHS, strict=True))
         return cls((0.0, *accumulate(parts)))
 
@@ -212,15 +219,19 @@ class Curves:
 
     whole: Curve
     kinds: Mapping[Kind, Curve]
+    longest: float
+    """No backup was seen to take longer, nor runs for longer."""
 
     def of(self, kind: Kind) -> Curve:
         """The curve of a class."""
         return self.kinds.get(kind, self.whole)
 
     def quantile(self, kind: Kind, share: float, age: float = 0.0) -> float:
-        """The duration that `share` of the backups that reached `age` do not exceed."""
+        """The duration that `share` of the backups that reached `age` do not exceed; never far
+        beyond what was seen."""
         curve = self.of(kind)
-        return max(age, curve.age_at(curve.at(age) - math.log1p(-share)))
+        found = curve.age_at(curve.at(age) - math.log1p(-share))
+        return max(age, min(found, self.longest))
 
     def mean(self) -> float:
         """The usual duration of all classes, without the rarest tenth: in seconds."""

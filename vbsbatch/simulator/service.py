@@ -71,3 +71,5 @@ class SimService:
     """What the backups of a demo fail with."""
     demo_outage: str = "status: 503"
     """What a create of a demo is answered when the service is down, as keys of a fault."""
+    demo_refusal: str = "status: 400"
+    """What the first create of a few volumes of a demo is answered for good, as keys of a fault."""

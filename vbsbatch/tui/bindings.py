@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.keys import Keys
 
 from vbsbatch.errors import UsageError
+from vbsbatch.model import did_you_mean
 
 FRAMED_FROM = 8
 """Lines of a terminal that has room for the frames around questions and help."""
@@ -219,7 +220,8 @@ def checked(keymap: Keymap) -> dict[str, str]:
     """A user's keymap in Textual's words; `UsageError` for an unknown action or key, or a clash."""
     known = {key.id for key in KEYS}
     if unknown := sorted(set(keymap) - known):
-        raise UsageError(f"no action is called {unknown[0]!r}: the help screen lists the names")
+        near = did_you_mean(unknown[0], known) or ": the help screen (?) lists the names"
+        raise UsageError(f"no action is called {unknown[0]!r}{near}")
     spelled = {name: ",".join(_spelled(name, keys)) for name, keys in keymap.items()}
     for place in {key.where for key in KEYS}:
         _check_clash(place, spelled)

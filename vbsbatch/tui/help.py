@@ -61,7 +61,7 @@ class HelpScreen(ModalScreen[None]):
         self._found = found
         name = bindings.names(keymap)
         scroll, names = f"{name['down']} {name['up']}: more", f"names for ({name['more']})"
-        self._note = f"Esc leaves. {scroll}. In brackets: {names} and screen.yaml"
+        self._note = f"Esc leaves. {scroll}. In brackets: {names} and config.yaml"
 
     def compose(self) -> ComposeResult:
         """The keys and how to leave."""

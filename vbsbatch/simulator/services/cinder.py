@@ -138,4 +138,8 @@ SERVICE = SimService(
     place="volume",
     routes={("POST", "backups"): Route(Kind.CREATE, create, ("v3",), changes=True)},
     demo_failure="Backup driver reported an error",
+    demo_refusal=(
+        'status: 400, message: "Invalid volume: Volume to be backed up must be available or '
+        'in-use, but the current status is \\"error\\"."'
+    ),
 )

@@ -247,4 +247,5 @@ SERVICE = SimService(
     other_project=lambda: refuse("VolumeBackup.0042", 403),
     demo_failure="VolumeBackup.0064",
     demo_outage="status: 503, code: VolumeBackup.0900",
+    demo_refusal="status: 400, code: VolumeBackup.0040",
 )

@@ -184,7 +184,9 @@ def _check_file(path: Path, file: Hold, *, create: bool) -> None:
         return
     head = os.pread(file.descriptor, 100, 0)
     if not head.startswith(_MAGIC) or len(head) < 100:
-        raise StoreUnusable(f"{path} is no vbsbatch store (not SQLite): name another with --db")
+        raise StoreUnusable(
+            f"{path} is not a store of vbsbatch (not SQLite): name another with --db"
+        )
     if int.from_bytes(head[68:72]) != APPLICATION_ID:
         raise StoreUnusable(f"{path} belongs to another application: name another with --db")
     # SQLite notices whole pages that are missing, and takes what the last one lacks for zeros.
