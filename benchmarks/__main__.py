@@ -7,13 +7,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from benchmarks import calls, commands, large, others, rates, screen, throughput
+from benchmarks import calls, commands, large, nights, others, rates, screen, throughput
 from benchmarks.figure import Figure, Skipped, table
 
 BENCHMARKS: dict[str, Callable[..., Iterator[Figure | Skipped]]] = {
     "throughput": throughput.figures,
     "rates": rates.figures,
     "calls": calls.figures,
+    "nights": nights.figures,
     "large": large.figures,
     "commands": commands.figures,
     "screen": screen.figures,

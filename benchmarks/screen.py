@@ -33,12 +33,15 @@ CHANGES = 1000
 
 STARTS = 4
 SCREENS = 2
-FIRST_ROW = re.compile(re.escape(volume_name(1).encode()))
-PLACE = re.compile(rb"(\d+)/%d\b" % JOBS)
+FIRST_ROW = re.compile(re.sub(rb"\d+", rb"\\d+", volume_name(1).encode()))
+PLACE = re.compile(f"row ([0-9,]+) of {JOBS:,}".encode())
 """Where the cursor is: both screens have a line that says so, painted after the rows."""
 
 KEYS = (b"\x1b[B", b"\x1b[6~")
 """One row down, one screenful down."""
+
+IN_PLAN_ORDER = (b"s", b"k", b"\r")
+"""Keys that sort by number: only keys change the cursor's place then."""
 
 RESTS = (0.05, 0.08, 0.13)
 """Seconds between a paint and the next key, in turn: out of step with the looks at the store."""
@@ -65,7 +68,7 @@ def figures(*, quick: bool) -> Iterator[Figure]:
             yield from _screen([*starts, watched], watched, changes())
         with stage.churn() as (path, _):
             table = (*PROCESS, "table", str(path))
-            yield from _table(_watched(table, stage, keys=keys // 6))
+            yield from _table(_watched(table, stage, keys=keys // 6, ordered=False))
         yield _beside(stage, rounds, creates)
 
 
@@ -87,7 +90,7 @@ class Watched:
     """Peak in MB."""
 
 
-def _watched(command: Sequence[str], stage: _Stage, *, keys: int) -> Watched:
+def _watched(command: Sequence[str], stage: _Stage, *, keys: int, ordered: bool = True) -> Watched:
     with Terminal(command, stage.environment, ROOT) as terminal:
         first = terminal.painted(FIRST_ROW.search) - terminal.began
         cpu = terminal.cpu
@@ -95,6 +98,8 @@ def _watched(command: Sequence[str], stage: _Stage, *, keys: int) -> Watched:
             return Watched(first=first, cpu=cpu)
         terminal.painted(PLACE.search)
         watching = _output(terminal, WATCH)
+        if ordered:
+            _sort(terminal)
         before, began = terminal.written, time.monotonic()
         took = list(_keys(terminal, keys))
         typing = (terminal.written - before) / (time.monotonic() - began)
@@ -106,6 +111,17 @@ def _watched(command: Sequence[str], stage: _Stage, *, keys: int) -> Watched:
             typing=typing,
             memory=terminal.memory,
         )
+
+
+def _sort(terminal: Terminal) -> None:
+    """Sort the jobs in plan order, the cursor on the first."""
+    for key in IN_PLAN_ORDER:
+        since = terminal.written
+        terminal.press(key)
+        terminal.painted(lambda output: output, since)
+        time.sleep(0.5)
+    terminal.press(b"g")
+    time.sleep(0.5)
 
 
 def _output(terminal: Terminal, seconds: float) -> float:

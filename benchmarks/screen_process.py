@@ -164,7 +164,7 @@ def table(path: str) -> None:
 
         def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
             total = event.data_table.row_count
-            self.query_one("#place", Static).update(f"{event.cursor_row + 1}/{total}")
+            self.query_one("#place", Static).update(f"row {event.cursor_row + 1:,} of {total:,}")
 
     Table().run()
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vbsbatch.api.plans import diff_plan as diff_plan
     from vbsbatch.api.plans import load_plan as load_plan
     from vbsbatch.api.preflight import preflight as preflight
+    from vbsbatch.api.reading import compare as compare
     from vbsbatch.api.reading import jobs as jobs
     from vbsbatch.api.reading import runs as runs
     from vbsbatch.api.reading import status as status
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from vbsbatch.observers.progress_printer import ProgressPrinter as ProgressPrinter
     from vbsbatch.plan import Plan as Plan
     from vbsbatch.report import ReportData as ReportData
+    from vbsbatch.report.comparison import RunComparison as RunComparison
 
 
 _HOMES = {
@@ -79,6 +81,7 @@ _HOMES = {
     "diff_plan": "vbsbatch.api.plans",
     "load_plan": "vbsbatch.api.plans",
     "preflight": "vbsbatch.api.preflight",
+    "compare": "vbsbatch.api.reading",
     "jobs": "vbsbatch.api.reading",
     "runs": "vbsbatch.api.reading",
     "status": "vbsbatch.api.reading",
@@ -127,6 +130,7 @@ _HOMES = {
     "ProgressPrinter": "vbsbatch.observers.progress_printer",
     "Plan": "vbsbatch.plan",
     "ReportData": "vbsbatch.report",
+    "RunComparison": "vbsbatch.report.comparison",
 }
 
 __all__ = [
@@ -148,6 +152,7 @@ __all__ = [
     "Rate",
     "ReportData",
     "Run",
+    "RunComparison",
     "RunEnded",
     "RunEvent",
     "RunIsLive",
@@ -164,6 +169,7 @@ __all__ = [
     "VbsbatchError",
     "Verification",
     "cancel",
+    "compare",
     "diff_plan",
     "jobs",
     "load_plan",

@@ -139,7 +139,7 @@ def check_plans(play: Session) -> None:
 
 @session
 def check_example_plans(play: Session) -> None:
-    examples = Path(__file__).parents[2] / "vbsbatch" / "plan" / "examples"
+    examples = Path(__file__).parents[2] / "plans"
     shutil.copytree(examples, play.harness.folder / "plans")
     for plan in sorted((play.harness.folder / "plans").glob("*.yaml")):
         play("check", f"plans/{plan.name}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from vbsbatch.store.sqlite.store import SqliteStore
         ("jobs", "--json"),
         ("jobs", "latest", "--csv"),
         ("report", "--format", "json"),
+        ("compare", "latest", "latest"),
+        ("compare", "latest", "latest", "--json"),
     ],
 )
 def test_a_separate_process_prints_the_same(
@@ -172,6 +175,19 @@ def test_a_reader_that_closes_the_pipe_causes_no_error(ended: tuple[Harness, Clo
         harness.shell("vbsbatch report --format json | head -c 1; exit ${PIPESTATUS[0]}")
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "{", "")
+
+
+def test_two_runs_are_compared(ended: tuple[Harness, Cloud]) -> None:
+    harness, _ = ended
+    newest, first = (run["id"] for run in harness.runs())
+    text = harness("compare", first, "latest").stdout
+    assert re.search(rf"run +{first} +{newest}\n", text)
+    assert f"failed only in {newest}: " in text
+    document = harness.json("compare", first, "latest")
+    assert (document["left"]["id"], document["right"]["id"]) == (first, newest)
+    listed = ("failed_in_both", "failed_only_right", "only_right")
+    assert sum(len(document[name]) for name in listed) >= 2
+    assert harness.refused("compare", first, "nosuchrun")
 
 
 def test_verify_reports_backups_that_are_gone(ended: tuple[Harness, Cloud]) -> None:

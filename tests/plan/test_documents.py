@@ -18,7 +18,7 @@ from vbsbatch.plan.checks import RULE_VERDICTS
 from vbsbatch.plan.schema import MAPS
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = ROOT / "vbsbatch" / "plan" / "examples"
+EXAMPLES = ROOT / "plans"
 REFERENCE = (ROOT / "docs" / "plan.md").read_text("utf-8")
 
 

@@ -18,7 +18,7 @@ from vbsbatch.plan import json_schema, load
 from vbsbatch.plan.schema import SCHEMA_FILE
 from vbsbatch.simulator.demo_files import DEMO_PLAN
 
-EXAMPLES = Path(__file__).parents[2] / "vbsbatch" / "plan" / "examples"
+EXAMPLES = Path(__file__).parents[2] / "plans"
 JUDGE = Draft202012Validator(json_schema())
 
 

@@ -44,7 +44,7 @@ def _problems(value: Any, node: dict[str, Any], at: str) -> Iterator[str]:
     if isinstance(value, list):
         for index, item in enumerate(value):
             yield from _problems(item, node["items"], f"{at}[{index}]")
-    if isinstance(value, dict):
+    if isinstance(value, dict) and "properties" in node:
         yield from (f"{at}.{key}: missing" for key in set(node["required"]) - value.keys())
         yield from (f"{at}.{key}: undeclared" for key in value.keys() - set(node["properties"]))
         for key in value.keys() & node["properties"].keys():

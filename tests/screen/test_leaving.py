@@ -20,7 +20,7 @@ def test_leaving_a_screen_in_any_way_does_not_end_the_run(harness: Harness, tmux
     harness.write_plan(limits=ONE_BY_ONE)
     harness.simulator(STEADY, volumes=24)
     started = tmux.open("run", "plan.yaml")
-    started.until(r"active 2/2 [\s\S]*q Detach")
+    started.until(r"active 2 of 2 [\s\S]*q Detach")
     started.press("p")
     started.until(r"PAUSED")
     engine = engine_of(harness)
@@ -58,7 +58,7 @@ def test_a_terminated_screen_leaves_the_terminal_as_it_was(harness: Harness, tmu
     harness.simulator(STEADY, volumes=30)
     named = str(harness.folder / "named.db")
     window = tmux.open("run", "plan.yaml", "--db", named)
-    window.until(r"active 2/2 [\s\S]*q Detach")
+    window.until(r"active 2 of 2 [\s\S]*q Detach")
     os.kill(window.pid(), signal.SIGTERM)
     code, text = window.left()
     assert code == 128 + signal.SIGTERM
@@ -72,7 +72,7 @@ def test_a_killed_engine_is_shown_in_time_and_replaced_from_the_screen(
     harness.write_plan(limits={"rate": "200/s", "in_flight": 4, "connections": 2})
     cloud = harness.simulator("backups: {duration: 1s, visible_after: 50ms}\n", volumes=12)
     window = tmux.open("run", "plan.yaml")
-    window.until(r"active 4/4 [\s\S]*q Detach")
+    window.until(r"active 4 of 4 [\s\S]*q Detach")
     engine = engine_of(harness)
     assert engine is not None
     killed_at = time.monotonic()
@@ -81,7 +81,7 @@ def test_a_killed_engine_is_shown_in_time_and_replaced_from_the_screen(
     assert time.monotonic() - killed_at < 10
 
     window.press("c")
-    window.until(r" ENDED .*\n.*100\.0%  12/12")
+    window.until(r" ENDED .*\n.*100\.0 %   12 of 12")
     assert settled(harness, window) == {"succeeded": 12}
     window.press("q")
     assert window.left()[0] == 0

@@ -18,7 +18,7 @@ def test_two_screens_count_what_the_store_counts_and_one_steers_what_both_show(
     harness.simulator("backups: {duration: [1500ms, 2500ms], visible_after: 50ms}\n", volumes=30)
     first = tmux.open("run", "plan.yaml")
     title = first.told("#{pane_title}")
-    first.until(r"active 10/10 ")
+    first.until(r"active 10 of 10 ")
     first.press("p")
     second = tmux.open("attach", size=(80, 24))
     first.until(r"PAUSED")
@@ -28,8 +28,8 @@ def test_two_screens_count_what_the_store_counts_and_one_steers_what_both_show(
     assert counts["waiting"], counts
 
     second.press("p")
-    first.until(r" ENDED .*\n.*100\.0%  30/30")
-    second.until(r" ENDED .*\n.*100\.0%  30/30")
+    first.until(r" ENDED .*\n.*100\.0 %   30 of 30")
+    second.until(r" ENDED .*\n.*100\.0 %   30 of 30")
     assert settled(harness, first, second) == {"succeeded": 30}
     run = harness.run_id()
     assert first.told("#{pane_title}") == f"vbsbatch {run} 100% ended"
@@ -52,7 +52,7 @@ def test_failures_are_retried_by_their_code_and_the_run_ends_well(
     fault = "{on: create, do: status, status: 400, code: VolumeBackup.0040, volumes: %s}"
     cloud.behave(f"{slow}faults:\n  - {fault % full}\n")
     window = tmux.open("run", "plan.yaml")
-    window.until(r"fail by code:  400 VB\.0040:3")
+    window.until(r"failed by code: 400 VB\.0040 ×3")
     cloud.behave(slow)
 
     window.press("R")
@@ -62,7 +62,7 @@ def test_failures_are_retried_by_their_code_and_the_run_ends_well(
     window.press("y")
     window.until(r"retry 3 jobs: done|retry 3 jobs requested")
     window.until(r"FAIL 0")
-    window.until(r" ENDED .*\n.*100\.0%  8/8")
+    window.until(r" ENDED .*\n.*100\.0 %   8 of 8")
     window.press("q")
     assert window.left()[0] == 0
     assert {job["state"] for job in harness.jobs()} == {"succeeded"}
@@ -77,7 +77,7 @@ def test_a_run_that_failed_ends_with_its_exit_code_and_what_to_type_next(
     fault = "{on: create, do: status, status: 400, code: VolumeBackup.0040, volumes: [%s]}"
     cloud.behave(f"backups: {{duration: 100ms}}\nfaults:\n  - {fault % first}\n")
     window = tmux.open("run", "plan.yaml")
-    window.until(r" ENDED .*\n.*100\.0%")
+    window.until(r" ENDED .*\n.*100\.0 %")
     window.press("q")
     code, text = window.left()
     assert code == 1
@@ -95,9 +95,9 @@ def test_the_list_of_runs_opens_with_the_program_alone_and_from_runs(
     alone = tmux.open("--db", elsewhere)
     listed = tmux.open("runs", "--db", elsewhere, "--progress", "tui")
     for window in (alone, listed):
-        window.until(r"1 run\b[\s\S]*DONE .* night .* 2 +2 ")
+        window.until(r"1 run\b[\s\S]*DONE .* night .* 100% +2 ")
         window.press("Enter")
-        window.until(r" ENDED .*\n.*100\.0%  2/2")
+        window.until(r" ENDED .*\n.*100\.0 %   2 of 2")
         window.press("q")
         assert window.left()[0] == 0
     assert re.search(r"STATE .*\n.*DONE", harness("--db", elsewhere, "runs").stdout)

@@ -28,10 +28,10 @@ _WORDS = {
 
 
 def header_counts(text: str) -> dict[str, int]:
-    """The counts of the overview's third line, by the store's words; zeros left out."""
+    """The counts of the overview's header, by the store's words; zeros left out."""
     line = next(line for line in text.splitlines() if " ok " in line and " FAIL " in line)
-    found = re.findall(r"(\w+) (\d+)", line)
-    return {_WORDS[word]: int(count) for word, count in found if int(count)}
+    found = re.findall(r"([a-zA-Z]+) (\d+)", line)
+    return {_WORDS[word]: int(count) for word, count in found if word in _WORDS and int(count)}
 
 
 def sql_counts(store: Path) -> dict[str, int]:

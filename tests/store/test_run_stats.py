@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vbsbatch.model import JobState
+from vbsbatch.store.ports import Glance
 from vbsbatch.store.run_stats import NEWEST, RunStats
 
 WAITING, SUBMITTING, _, RUNNING, SUCCEEDED, FAILED, CANCELLED, SKIPPED = range(8)
@@ -19,8 +20,9 @@ def glance(
     code: str | None = None,
     sent: int | None = None,
     ended: int | None = None,
-) -> tuple[int, int, int, int | None, str | None, int | None, int | None]:
-    return (no, state, attempts, status, code, sent, ended)
+    size: int | None = None,
+) -> Glance:
+    return (no, state, attempts, status, code, sent, ended, size)
 
 
 def test_jobs_are_counted_by_state_and_again_when_they_move() -> None:
@@ -91,3 +93,17 @@ def test_seeing_everything_again_changes_nothing() -> None:
     twice.see([*rows, *rows])
     assert once.counts == twice.counts == dict.fromkeys(once.counts, 1)
     assert (once.creates, once.ends, once.newest) == (twice.creates, twice.ends, twice.newest)
+
+
+def test_sizes_are_summed_by_state_and_follow_the_jobs() -> None:
+    stats = RunStats()
+    stats.see([glance(1, WAITING, size=40), glance(2, WAITING), glance(3, RUNNING, 1, size=0)])
+    assert stats.sizes == {JobState.WAITING: (40, 1), JobState.RUNNING: (0, 0)}
+    over = AT + MINUTE
+    stats.see([glance(1, SUCCEEDED, 1, sent=AT, ended=over, size=40), glance(2, WAITING, size=7)])
+    assert stats.sizes == {
+        JobState.WAITING: (7, 0),
+        JobState.RUNNING: (0, 0),
+        JobState.SUCCEEDED: (40, 0),
+    }
+    assert stats.completed_gigabytes == {over // MINUTE: 40}

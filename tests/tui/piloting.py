@@ -16,6 +16,7 @@ from textual.screen import Screen
 from tests.tui.scripted import RUN, ScriptedSource
 from vbsbatch.tui.app import MonitorApp
 from vbsbatch.tui.job_table import JobTable
+from vbsbatch.tui.view_models import View
 
 PATIENCE = 60.0
 """Seconds; threads may have to wait for a busy machine."""
@@ -68,6 +69,11 @@ class Stage:
             key = events.Key(name, character)
             key.set_sender(self.app)
             self.app.post_message(key)
+        await self.pilot.pause()
+
+    async def in_plan_order(self) -> None:
+        """Show all jobs in the order of the plan, the cursor on the first."""
+        self.table.show(View())
         await self.pilot.pause()
 
     async def look(self, times: int = 4) -> None:

@@ -27,16 +27,18 @@ from vbsbatch.model import (
     Verdict,
     Wall,
 )
+from vbsbatch.report import ReportData
+from vbsbatch.report.comparison import RunComparison
 from vbsbatch.store import Event
 from vbsbatch.tui.view_models import (
     Asked,
-    Comparison,
     Detail,
     FilterTerms,
     Overview,
     Panes,
     RunLine,
     Sent,
+    Sizes,
     SortKey,
     Told,
     View,
@@ -52,6 +54,8 @@ HOSTILE = (
     "\r\n\t\x00\x7f \x1b[31mred \ud800 \u2028 e\u0301\u0301 \u5bbf\u6cca \U0001f469\u200d\U0001f680"
 )
 """What a server or a plan might try on a terminal."""
+
+_SIZES = (10, 40, 100, 250, 500, 2000)
 
 _FAILURES = (
     *((429, "APIG.0308"), (503, "VolumeBackup.0900"), (500, None), (None, None)),
@@ -75,6 +79,7 @@ class ScriptedSource:
 
     size_of_run: int = 400
     grouped: bool = True
+    sized: bool = True
     hostile: str = ""
     """Put into every field that a server or a plan can fill."""
     read_only: bool = False
@@ -120,6 +125,7 @@ class ScriptedSource:
             pid=self.pid,
             host=self.text("backup01"),
             heartbeat_at=Wall(self.beat),
+            next_look_at=Wall(NOW + 12),
         )
 
     def _job(self, no: int, chance: random.Random) -> Job:
@@ -137,6 +143,7 @@ class ScriptedSource:
                 description=self.text("before the migration"), tags=(("owner", self.text("ops")),)
             ),
             group=self.text(f"g{no % 4}"),
+            size=_SIZES[no % len(_SIZES)] if self.sized else None,
             state=state,
         )
         return self._lived(job, chance)
@@ -172,7 +179,7 @@ class ScriptedSource:
             text = self.text("6/s->5/s reason=429 retry_after=30s")
             return Event(id=number, at=at, no=None, kind="limiter", text=text)
         if number % 7 == 0:
-            text = self.text("operator@pts/3: retry: to be tried again: 12")
+            text = self.text("in the name of operator@pts/3: retry: to be tried again: 12")
             return Event(id=number, at=at, no=None, kind="command", text=text)
         job = chance.choice(self.jobs)
         return Event(
@@ -219,11 +226,19 @@ class ScriptedSource:
             ("20261119-0715-g7h8", RunState.STOPPED, "STOP"),
         ]
         counts = Counter(job.state for job in self.jobs)
-        first = RunLine(run=self.run, standing="LIVE", counts=counts, top=top[0] if top else None)
+        sizes = self._sizes()
+        first = RunLine(
+            run=self.run,
+            standing="LIVE",
+            counts=counts,
+            top=top[0] if top else None,
+            sizes=sizes,
+            eta=960.0,
+        )
         return [
             first,
             *(
-                RunLine(run=self._run(name, state), standing=standing, counts=counts)
+                RunLine(run=self._run(name, state), standing=standing, counts=counts, sizes=sizes)
                 for name, state, standing in older
             ),
         ]
@@ -247,7 +262,14 @@ class ScriptedSource:
             eta=960.0,
             failures=[(status, code, n) for (status, code), n in failed.most_common()],
             grouped=self.grouped,
+            sizes=self._sizes(),
         )
+
+    def _sizes(self) -> Sizes:
+        if not self.sized:
+            return Sizes(unsized=len(self.jobs))
+        done = sum(job.size or 0 for job in self.jobs if job.state is JobState.SUCCEEDED)
+        return Sizes(done=done, total=sum(job.size or 0 for job in self.jobs), per_hour=2600.0)
 
     def size(self, run_id: str, view: View) -> int:
         return len(self._found(view))
@@ -333,16 +355,22 @@ class ScriptedSource:
         body = {"backup": {"volume_id": job.volume_id, "name": job.backup_name}}
         return Sent(line="POST /cloudbackups", body=body)
 
-    def compare(self, left: str, right: str) -> Comparison:
+    def compare(self, left: str, right: str) -> RunComparison:
         self._reading("compare")
         failed = [job for job in self.jobs if job.state is JobState.FAILED]
-        return Comparison(
-            left=self._run(left, RunState.ENDED),
-            right=self._run(right, RunState.ENDED),
+        return RunComparison(
+            left=self._data(left),
+            right=self._data(right),
             failed_in_both=[(job, job) for job in failed[:9]],
             failed_only_left=failed[9:12],
             failed_only_right=failed[12:14],
+            only_left=[job for job in self.jobs if job.state is JobState.SUCCEEDED][:2],
         )
+
+    def _data(self, run_id: str) -> ReportData:
+        run = self._run(run_id, RunState.ENDED)
+        counts = Counter(job.state for job in self.jobs)
+        return ReportData(run=run, counts=counts, meaning=lambda code, status: None, now=NOW)
 
     # What a screen wants done
 
@@ -378,7 +406,7 @@ class ScriptedSource:
 
 _KEYS: Mapping[SortKey, Callable[[Job], Any]] = {
     SortKey.NUMBER: lambda job: job.no,
-    SortKey.STATE: lambda job: _ORDER.index(job.state),
+    SortKey.STATE: lambda job: _rank(job),
     SortKey.VOLUME: lambda job: job.volume_name,
     SortKey.GROUP: lambda job: job.group or "",
     SortKey.HTTP: lambda job: job.http_status or 0,
@@ -386,7 +414,16 @@ _KEYS: Mapping[SortKey, Callable[[Job], Any]] = {
     SortKey.ATTEMPTS: lambda job: job.attempts,
     SortKey.AGE: lambda job: -float(job.ended_at or job.intent_at or 0),
     SortKey.DUE: lambda job: job.due_at,
+    SortKey.SIZE: lambda job: -(job.size or 0),
 }
+
+
+def _rank(job: Job) -> int:
+    """Failed, unknown, retrying, running, sending, waiting, ended."""
+    if job.state is JobState.WAITING and not job.attempts:
+        return len(_ORDER)
+    ended = job.state in (JobState.SUCCEEDED, JobState.CANCELLED, JobState.SKIPPED)
+    return _ORDER.index(job.state) + (len(_ORDER) if ended else 0)
 
 
 def _fits(job: Job, terms: FilterTerms) -> bool:
@@ -396,6 +433,7 @@ def _fits(job: Job, terms: FilterTerms) -> bool:
     states = not terms.states and not terms.retrying
     return (
         all(word.lower() in everything for word in terms.words)
+        and (not terms.any_words or any(word.lower() in everything for word in terms.any_words))
         and (states or job.state in terms.states or (terms.retrying and retrying))
         and (not terms.statuses or (job.http_status or 0) in terms.statuses)
         and (not terms.codes or _code_fits(job, terms.codes))

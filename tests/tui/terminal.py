@@ -40,7 +40,13 @@ class Terminal:
             stdout=child,
             stderr=child,
             start_new_session=True,
-            env={**kept, "TERM": "xterm-256color", "COLORTERM": "truecolor", **environ},
+            env={
+                **kept,
+                "TERM": "xterm-256color",
+                "COLORTERM": "truecolor",
+                "LC_ALL": "C.UTF-8",
+                **environ,
+            },
             preexec_fn=_take_terminal if controlling else None,
         )
         self._child = child

@@ -13,12 +13,13 @@ from tests.tui.piloting import Stage, opened
 from tests.tui.scripted import RUN, ScriptedSource
 from vbsbatch.model import JobState
 from vbsbatch.tui.bindings import KEYS
+from vbsbatch.tui.comparison_screen import ComparisonScreen
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.event_pane import EventPane
 from vbsbatch.tui.help import HelpScreen
 from vbsbatch.tui.overview import OverviewScreen
 from vbsbatch.tui.panes import Failures
-from vbsbatch.tui.runs import ComparisonScreen, RunsScreen
+from vbsbatch.tui.runs import RunsScreen
 from vbsbatch.tui.view_models import Sort, SortKey
 
 pytestmark = pytest.mark.anyio
@@ -69,8 +70,8 @@ CASES = {
     "more": Case("ctrl+p", on(CommandPalette)),
     "down": Case("j down", at(3)),
     "up": Case("j j k up", at(1)),
-    "page-down": Case("pagedown ctrl+f", at(23)),
-    "page-up": Case("G pageup ctrl+b", at(378)),
+    "page-down": Case("pagedown ctrl+f", at(25)),
+    "page-up": Case("G pageup ctrl+b", at(376)),
     "first": Case("G g", at(1)),
     "last": Case("G", at(400)),
     "filter": Case("slash m a i l", lambda stage: stage.table.view.terms.words == ("mail",)),
@@ -144,5 +145,7 @@ def test_there_is_a_case_for_every_action() -> None:
 async def test_an_action_does_what_it_says(name: str) -> None:
     case = CASES[name]
     async with opened(ScriptedSource(pid=case.pid), run_id=case.run) as stage:
+        if case.run:
+            await stage.in_plan_order()
         await do(stage, case.keys)
         await stage.until(lambda: bool(case.so(stage)))

@@ -33,6 +33,7 @@ async def test_copied_text_reaches_tmux_inside_tmux(
 ) -> None:
     monkeypatch.setenv("TMUX", f"{server},1,0")
     async with opened() as stage:
+        await stage.in_plan_order()
         await stage.press("y")
         await stage.until(lambda: isinstance(stage.app.screen, Pick))
         await stage.press("enter")

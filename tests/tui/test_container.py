@@ -63,5 +63,5 @@ async def test_the_header_names_the_region_beside_the_cloud() -> None:
     source = ScriptedSource()
     seen = source.overview(RUN)
     placed = replace(seen, run=replace(seen.run, region="eu-de"))
-    who, *_ = header.lines(placed, source.now, 140, read_only=False)
+    who = header.title(placed, source.now, 140, read_only=False)
     assert "on otc/eu-de" in "".join(text for text, _ in who)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,11 @@ from tests.tui.piloting import Monitor, Stage, opened
 from tests.tui.scripted import NOW, RUN, ScriptedSource
 from vbsbatch.model import JobState, Verdict, Wall
 from vbsbatch.tui import detail_text, formatting
+from vbsbatch.tui.comparison_screen import ComparisonScreen
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.dialogs import Confirm, Pick, Typed
 from vbsbatch.tui.overview import OverviewScreen
-from vbsbatch.tui.runs import ComparisonScreen, RunsScreen
+from vbsbatch.tui.runs import RunsScreen
 from vbsbatch.tui.view_models import RunLine
 
 pytestmark = pytest.mark.anyio
@@ -21,6 +23,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_job_shows_its_ids_times_reason_and_the_codes_meaning() -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         await stage.press("j", "enter")
         text = stage.text
         for line in (
@@ -36,19 +39,20 @@ async def test_a_job_shows_its_ids_times_reason_and_the_codes_meaning() -> None:
 
 async def test_the_parts_are_attempts_events_exchange_and_timeline() -> None:
     async with opened(size=(100, 40)) as stage:
+        await stage.in_plan_order()
         await stage.press("j", "enter")
         assert "VERDICT" in stage.text
         assert "30s" in stage.text
         await stage.press("tab")
-        assert "waiting -> submitting: attempt 4" in stage.text
-        assert "submitting -> running" in stage.text
+        assert "waiting → submitting: attempt 4" in stage.text
+        assert "submitting → running" in stage.text
         await stage.press("right")
         await stage.until(lambda: '"volume_id": "6ba7b810' in stage.text)
         assert "POST /cloudbackups" in stage.text
         assert "answer to attempt 4" in stage.text
         await stage.press("tab")
-        assert ".>>>" in stage.text
-        assert ". WAIT   2026-11-23 06:14:20Z  for 1h" in stage.text
+        assert "·▶▶▶" in stage.text
+        assert "· WAIT   2026-11-23 06:14:20Z  for 1h" in stage.text
         assert "queued" in stage.text
         await stage.press("shift+tab")
         assert "[exchange]" in stage.text
@@ -103,12 +107,13 @@ async def test_an_accepted_create_has_no_code_to_be_explained() -> None:
 
 async def test_a_job_shows_that_its_engine_is_gone() -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         await stage.press("enter")
         assert "engine gone" not in stage.text
         stage.source.now, stage.source.pid = NOW + 10, None
         await stage.look()
         stage.screen(DetailScreen)
-        assert "! engine gone, resume? last sign of life 10s ago; go back to the run" in stage.text
+        assert "! engine gone, resume? last heartbeat 10 s ago; go back to the run" in stage.text
         stage.source.pid = 4711
         stage.source.tell(heartbeat_at=NOW + 10)
         await stage.look()
@@ -117,6 +122,7 @@ async def test_a_job_shows_that_its_engine_is_gone() -> None:
 
 async def test_n_and_N_go_through_the_jobs_of_the_view() -> None:  # noqa: N802
     async with opened() as stage:
+        await stage.in_plan_order()
         failed = [job.no for job in stage.source.jobs if job.state is JobState.FAILED]
         await stage.press("f", "enter", "n", "n")
         assert f"job {failed[2]:05d}" in stage.text
@@ -128,6 +134,7 @@ async def test_n_and_N_go_through_the_jobs_of_the_view() -> None:  # noqa: N802
 
 async def test_a_job_is_followed_while_it_is_shown() -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         await stage.press("enter")
         stage.source.move(1, state=JobState.RUNNING, progress=42)
         await stage.look()
@@ -145,6 +152,7 @@ async def test_every_state_has_its_reason_in_words(state: JobState) -> None:
 
 async def test_an_id_is_copied_to_the_clipboard() -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         await stage.press("j", "enter", "y")
         await stage.until(lambda: isinstance(stage.app.screen, Pick))
         await stage.press("j", "enter")
@@ -155,6 +163,7 @@ async def test_an_id_is_copied_to_the_clipboard() -> None:
 
 async def test_copied_text_is_cleaned() -> None:
     async with opened(ScriptedSource(hostile="\x1b]2;x\x07\n")) as stage:
+        await stage.in_plan_order()
         await stage.press("enter", "y")
         await stage.until(lambda: isinstance(stage.app.screen, Pick))
         await stage.press("j", "enter")
@@ -164,6 +173,7 @@ async def test_copied_text_is_cleaned() -> None:
 
 async def test_a_job_is_retried_from_its_own_screen() -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         await stage.press("n", "enter", "r")
         await stage.until(lambda: isinstance(stage.app.screen, Confirm))
         await stage.press("y")
@@ -176,12 +186,12 @@ async def test_the_runs_are_listed_with_their_standing() -> None:
     async with opened(run_id=None) as stage:
         assert "5 runs" in stage.lines[0]
         for word in ("LIVE", "PART", "DONE", "STALE", "STOP"):
-            assert any(line[3:].startswith(word) for line in stage.lines[2:]), word
+            assert any(line[5:].startswith(word) for line in stage.lines[2:]), word
         await stage.press("enter")
         stage.screen(OverviewScreen)
         await stage.press("escape")
         stage.screen(RunsScreen)
-        assert stage.lines[2].startswith(">  LIVE")
+        assert stage.lines[2].startswith("│❯   LIVE")
 
 
 async def test_a_store_without_a_run_says_how_to_begin_one() -> None:
@@ -195,6 +205,27 @@ async def test_a_store_without_a_run_says_how_to_begin_one() -> None:
         stage.screen(RunsScreen)
 
 
+@pytest.mark.parametrize(
+    ("width", "heads"),
+    [
+        (150, "PLAN STARTED TOOK DONE OK FAILED SKIPPED GB ETA MOST FAILED WITH ENGINE"),
+        (80, "PLAN TOOK DONE OK FAILED GB ETA"),
+        (40, "FAILED"),
+    ],
+)
+async def test_the_list_of_runs_leaves_out_what_has_no_room(width: int, heads: str) -> None:
+    async with opened(run_id=None, size=(width, 12)) as stage:
+        assert stage.lines[1].strip("│ ").split() == ["STATE", "RUN", *heads.split()]
+
+
+async def test_the_name_of_a_plan_is_not_cut_while_columns_are_free() -> None:
+    source = ScriptedSource()
+    source.tell(plan="a-plan-of-a-fleet-with-a-long-name")
+    async with opened(source, run_id=None, size=(170, 12)) as stage:
+        assert "a-plan-of-a-fleet-with-a-long-name " in stage.text
+        assert stage.lines[1].startswith("│    STATE  RUN")
+
+
 async def test_no_run_is_denied_while_the_runs_are_being_found_out() -> None:
     class Large(ScriptedSource):
         found = threading.Event()
@@ -205,8 +236,8 @@ async def test_no_run_is_denied_while_the_runs_are_being_found_out() -> None:
     app = Monitor(Large())
     async with app.run_test() as pilot:
         stage = Stage(app, Large(), pilot)
-        await stage.until(lambda: stage.text.startswith("vbsbatch"))
-        assert stage.lines[0] == "vbsbatch"
+        await stage.until(lambda: stage.text.startswith("╭─ vbsbatch"))
+        assert "run" not in stage.lines[0]
         Large.found.set()
         await stage.until(lambda: "5 runs" in stage.text)
 
@@ -215,8 +246,8 @@ async def test_no_run_is_denied_while_the_runs_are_being_found_out() -> None:
 async def test_a_comparison_has_messages_where_there_is_room(width: int, told: bool) -> None:
     async with opened(run_id=None, size=(width, 24)) as stage:
         await stage.press("space", "j", "d")
-        assert ("MESSAGE of the first" in stage.lines[2]) is told
-        assert "~" not in stage.lines[2]
+        heads = next(line for line in stage.lines if "VOLUME" in line)
+        assert ("MESSAGE" in heads) is told
 
 
 async def test_two_runs_are_compared() -> None:
@@ -226,9 +257,12 @@ async def test_two_runs_are_compared() -> None:
         await stage.press("space", "j", "d")
         stage.screen(ComparisonScreen)
         assert "failed in both: 9" in stage.text
-        assert "VOLUME" in stage.lines[2]
-        assert stage.lines[2].index("20261122-0715-a1b2") < stage.lines[2].index(RUN)
+        heads = next(line for line in stage.lines if "VOLUME" in line)
+        assert heads.index("20261122-0715-a1b2") < heads.index(RUN)
+        assert re.search(r"took +1h11m +1h11m", stage.text)
+        await stage.press("G")
         assert f"failed only in {RUN}: 2" in stage.text
+        assert "only in 20261122-0715-a1b2: 2" in stage.text
         await stage.press("escape")
         stage.screen(RunsScreen)
 
@@ -236,6 +270,7 @@ async def test_two_runs_are_compared() -> None:
 @pytest.mark.parametrize(("downs", "form"), [(0, "csv"), (1, "json")])
 async def test_the_filtered_jobs_are_exported(tmp_path: Path, downs: int, form: str) -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         await stage.press("f", "e")
         await stage.until(lambda: isinstance(stage.app.screen, Pick))
         await stage.press(*["j"] * downs, "enter")
@@ -252,6 +287,7 @@ async def test_the_filtered_jobs_are_exported(tmp_path: Path, downs: int, form: 
 async def test_the_keys_work_while_a_large_export_is_written(tmp_path: Path) -> None:
     source = ScriptedSource(exports=threading.Event())
     async with opened(source) as stage:
+        await stage.in_plan_order()
         await stage.press("e", "enter")
         await stage.until(lambda: isinstance(stage.app.screen, Typed))
         stage.app.screen.query_one("Input").value = str(tmp_path / "x.csv")  # type: ignore[attr-defined]
@@ -264,6 +300,7 @@ async def test_the_keys_work_while_a_large_export_is_written(tmp_path: Path) -> 
 
 async def test_a_picture_is_exported_and_no_file_is_overwritten(tmp_path: Path) -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         target = tmp_path / "screen.svg"
         target.write_text("mine")
         await stage.press("e", "G", "enter")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vbsbatch.model import OPEN_STATES, JobState
-from vbsbatch.tui.filter_syntax import LONGEST, parse, text
+from vbsbatch.tui.filter_syntax import LONGEST, of_lines, parse, text
 from vbsbatch.tui.view_models import FilterTerms
 
 
@@ -77,7 +77,8 @@ def test_quotes_keep_blanks_commas_colons_and_quotes() -> None:
         ("status:²", "is no HTTP status"),
         ("status:-1", "is no HTTP status"),
         ('group:"db', "a quote is not closed"),
-        ("x" * (LONGEST + 1), "at most 500 characters"),
+        (" ".join(["x"] * 51), "at most 50 words"),
+        ("x" * (LONGEST + 1), "at most 2000 characters"),
         ("\x1b]0;x\x07:x", 'unknown key "\ufffd]0;x\ufffd"'),
     ],
 )
@@ -128,3 +129,12 @@ def test_a_line_parses_or_is_a_value_error_and_its_terms_read_back(line: str) ->
     assert parse(text(terms)) == terms
     bare = replace(terms, text="")
     assert criteria(text(bare)) == bare
+
+
+def test_pasted_lines_become_alternatives_and_what_has_no_room_is_counted() -> None:
+    text, left_out = of_lines(["db 01", "db02", "VB.09"])
+    assert text == 'any:"db 01",db02,"VB.09"'
+    assert parse(text).any_words == ("db 01", "db02", "VB.09")
+    assert left_out == 0
+    assert of_lines([f"db{no:02}" for no in range(60)])[1] == 10
+    assert of_lines(["x" * 400] * 9)[1] == 7

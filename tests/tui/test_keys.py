@@ -10,11 +10,12 @@ from vbsbatch.errors import UsageError
 from vbsbatch.tui import bindings, themes
 from vbsbatch.tui.app import MonitorApp
 from vbsbatch.tui.bindings import KEYS
+from vbsbatch.tui.comparison_screen import ComparisonScreen
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.job_table import JobTable
 from vbsbatch.tui.line_widgets import MOST, chosen
 from vbsbatch.tui.overview import OverviewScreen
-from vbsbatch.tui.runs import ComparisonScreen, RunsScreen
+from vbsbatch.tui.runs import RunsScreen
 
 SCREENS: dict[str, type] = {
     "overview": OverviewScreen,
@@ -71,9 +72,10 @@ def test_a_keymap_that_makes_no_sense_is_refused(keymap: dict[str, Any], words: 
 async def test_a_remapped_key_works_and_is_shown_in_footer_and_help() -> None:
     keymap = {"filter": "f5", "stop": "ctrl+k", "failures": "/"}
     async with opened(keymap=keymap) as stage:
+        await stage.in_plan_order()
         assert "f5 Filter" in stage.lines[-1]
         await stage.press("slash")
-        assert "view state:failed" in stage.text
+        assert "filter state:failed" in stage.text
         await stage.press("ctrl+k")
         await stage.until(lambda: "Stop this run?" in stage.text)
         await stage.press("escape", "question_mark")
@@ -83,6 +85,7 @@ async def test_a_remapped_key_works_and_is_shown_in_footer_and_help() -> None:
 @pytest.mark.anyio
 async def test_help_shows_how_to_call_an_action_without_a_key() -> None:
     async with opened(keymap={"pause": "ctrl+p", "more": ":"}) as stage:
+        await stage.in_plan_order()
         await stage.press("question_mark")
         assert " ^p         Pause" in stage.text
         assert " (:)        Retry all filtered jobs" in stage.text
@@ -92,6 +95,7 @@ async def test_help_shows_how_to_call_an_action_without_a_key() -> None:
 @pytest.mark.anyio
 async def test_help_and_palette_list_every_action_of_the_screen() -> None:
     async with opened(size=(100, 200)) as stage:
+        await stage.in_plan_order()
         screen: Screen[Any] = stage.app.screen
         names = {c.title.partition(":")[0] for c in stage.app.get_system_commands(screen)}
         wanted = {key.id for key in bindings.here("overview", "everywhere", "move")} - {"more"}
@@ -106,6 +110,7 @@ async def test_help_and_palette_list_every_action_of_the_screen() -> None:
 @pytest.mark.anyio
 async def test_t_goes_through_the_themes_and_the_palette_names_them() -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         seen = [stage.app.theme]
         for _ in themes.THEMES:
             await stage.press("t")
@@ -123,6 +128,7 @@ def test_every_theme_has_a_style_for_every_role(theme: str, role: str) -> None:
 @pytest.mark.parametrize("keys", [["q"], ["ctrl+c"], ["slash", "ctrl+c"], ["s", "ctrl+c"]])
 async def test_q_and_ctrl_c_detach_wherever_the_user_is(keys: list[str]) -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         await stage.press(*keys)
         await stage.until(lambda: stage.app._exit)
         assert stage.app.return_code == 0

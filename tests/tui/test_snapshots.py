@@ -16,18 +16,20 @@ SCREENS: dict[str, tuple[str | None, list[str]]] = {
     "overview": (RUN, ["j", "space", "j", "space"]),
     "job": (RUN, ["n", "enter"]),
     "runs": (None, ["j", "space"]),
+    "comparison": (None, ["space", "j", "d"]),
 }
 LOOKS: dict[str, dict[str, Any]] = {
     "dark": {},
     "light": {"theme": "light"},
     "no-colour": {"plain_colours": True},
+    "ascii": {"ascii_only": True},
 }
 MOMENTS: dict[str, list[str]] = {
     "confirm": ["f", "asterisk", "r"],
     "help": ["question_mark"],
     "filter": ["slash", *"status:503"],
     "requested": ["p", "plus"],
-    "sort": ["s", "j", "space", *["j"] * 6, "space", "space"],
+    "sort": ["s", *["j"] * 6, "space", "space"],
     "log": ["l"],
     "all-events": ["v"],
     "exchange": ["n", "enter", "tab", "tab"],

@@ -37,6 +37,7 @@ async def dialog(stage: Stage, kind: type[Any]) -> str:
 
 async def test_r_retries_the_cursors_job_after_a_yes() -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         failed = jobs_in(stage.source, JobState.FAILED)[0]
         await stage.press("n", "r")
         text = await dialog(stage, Confirm)
@@ -50,6 +51,7 @@ async def test_r_retries_the_cursors_job_after_a_yes() -> None:
 @pytest.mark.parametrize("keys", [["n"], ["escape"], ["enter"], ["tab", "left", "enter"]])
 async def test_no_is_where_the_focus_is_and_n_and_escape_say_it(keys: list[str]) -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         await stage.press("n", "r")
         await dialog(stage, Confirm)
         await stage.press(*keys)
@@ -59,6 +61,7 @@ async def test_no_is_where_the_focus_is_and_n_and_escape_say_it(keys: list[str])
 
 async def test_marked_jobs_are_retried_those_that_can_be_and_the_marks_are_dropped() -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         await stage.press("V", *["j"] * 30, "V", "r")
         text = await dialog(stage, Confirm)
         chosen = [
@@ -78,6 +81,7 @@ async def test_marked_jobs_are_retried_those_that_can_be_and_the_marks_are_dropp
 
 async def test_the_targets_are_those_that_were_counted_whatever_happens_meanwhile() -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         failed = jobs_in(stage.source, JobState.FAILED)
         await stage.press("f", "asterisk", "r")
         await dialog(stage, Confirm)
@@ -96,12 +100,14 @@ async def test_a_retry_says_what_it_cannot_undo(operation: Operation, words: str
     source = ScriptedSource()
     source.tell(settings=replace(source.run.settings, operation=operation))
     async with opened(source) as stage:
+        await stage.in_plan_order()
         await stage.press("n", "r")
         assert words in await dialog(stage, Confirm)
 
 
 async def test_retry_by_code_says_the_code_and_takes_exactly_its_jobs() -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         status, code, count = stage.source.overview(RUN).failures[1]
         await stage.press("R")
         await dialog(stage, Pick)
@@ -119,6 +125,7 @@ async def test_retry_by_code_says_the_code_and_takes_exactly_its_jobs() -> None:
 
 async def test_above_a_hundred_jobs_the_number_must_be_typed() -> None:
     async with opened(ScriptedSource(size_of_run=900)) as stage:
+        await stage.in_plan_order()
         failed = jobs_in(stage.source, JobState.FAILED)
         assert len(failed) > 100
         await stage.press("f", "asterisk", "r")
@@ -136,6 +143,7 @@ async def test_above_a_hundred_jobs_the_number_must_be_typed() -> None:
 
 async def test_x_cancels_jobs_that_were_not_sent() -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         waiting = jobs_in(stage.source, JobState.WAITING)
         await stage.press("slash")
         await stage.type("state:wait,retry")
@@ -149,6 +157,7 @@ async def test_x_cancels_jobs_that_were_not_sent() -> None:
 
 async def test_nothing_is_asked_when_no_job_fits() -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         done = jobs_in(stage.source, JobState.SUCCEEDED)[0]
         await stage.press("slash")
         await stage.type("state:ok")
@@ -159,6 +168,7 @@ async def test_nothing_is_asked_when_no_job_fits() -> None:
 
 async def test_pause_is_asked_at_once_and_shown_until_it_is_answered() -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         await stage.press("p")
         assert stage.source.commands == [("pause", {})]
         assert "pause requested" in stage.text
@@ -172,6 +182,7 @@ async def test_pause_is_asked_at_once_and_shown_until_it_is_answered() -> None:
 
 async def test_several_answers_are_shown_in_one_message() -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         await stage.press("p", "plus", "plus", "minus", "plus")
         assert "and 4 more requested" in stage.text
         stage.source.answers = True
@@ -182,12 +193,14 @@ async def test_several_answers_are_shown_in_one_message() -> None:
 
 async def test_p_lets_a_paused_run_go_on() -> None:
     async with opened(ScriptedSource(state=RunState.PAUSED)) as stage:
+        await stage.in_plan_order()
         await stage.press("p")
         assert stage.source.commands == [("unpause", {})]
 
 
 async def test_the_rate_goes_up_and_down_from_the_last_requested_rate() -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         await stage.press("plus", "plus", "minus")
         counts = [argument["count"] for _, argument in stage.source.commands]
         assert counts == [6.0, 7.0, 6.0]
@@ -195,6 +208,7 @@ async def test_the_rate_goes_up_and_down_from_the_last_requested_rate() -> None:
 
 async def test_an_exact_rate_is_typed_and_a_wrong_one_is_not_taken() -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         await stage.press("equals_sign")
         assert "5/s" in await dialog(stage, Typed)
         await stage.type("100/day")  # in the place of what is proposed
@@ -208,6 +222,7 @@ async def test_an_exact_rate_is_typed_and_a_wrong_one_is_not_taken() -> None:
 
 async def test_in_flight_is_set_through_the_palette() -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         await stage.call("in-flight")
         await dialog(stage, Typed)
         await stage.type("99999999999999999999")  # more than a store can keep, or a plan ask for
@@ -222,6 +237,7 @@ async def test_in_flight_is_set_through_the_palette() -> None:
 @pytest.mark.parametrize("verb", ["stop", "stop-now"])
 async def test_stopping_is_explicit_and_confirmed(verb: str) -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         await stage.call(verb)
         text = await dialog(stage, Confirm)
         assert "Stop this run?" in text
@@ -233,6 +249,7 @@ async def test_stopping_is_explicit_and_confirmed(verb: str) -> None:
 @pytest.mark.parametrize("size", [(20, 3), (40, 5), (40, 10), (80, 24)])
 async def test_the_answers_of_a_question_are_visible_at_any_size(size: tuple[int, int]) -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         await stage.call("stop-now")
         await dialog(stage, Confirm)
         await stage.pilot.resize_terminal(*size)
@@ -256,12 +273,13 @@ async def test_the_answers_of_a_question_are_visible_at_any_size(size: tuple[int
 
 async def test_a_question_is_wrapped_anew_when_the_terminal_changes() -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         await stage.press("asterisk", "x")
         wide = await dialog(stage, Confirm)
         assert "368 others chosen cannot be: left alone" in wide
         await stage.pilot.resize_terminal(40, 10)
         await stage.pilot.pause()
-        assert "|   alone    " in stage.text
+        assert "│   alone    " in stage.text
         await stage.pilot.resize_terminal(80, 24)
         await stage.pilot.pause()
         assert stage.text.splitlines()[6:] == wide.splitlines()[6:]
@@ -269,6 +287,7 @@ async def test_a_question_is_wrapped_anew_when_the_terminal_changes() -> None:
 
 async def test_all_filtered_jobs_are_retried_through_the_palette() -> None:
     async with opened() as stage:
+        await stage.in_plan_order()
         await stage.call("retry-filtered")
         text = await dialog(stage, Confirm)
         assert "scope: all jobs" in text
@@ -278,6 +297,7 @@ async def test_all_filtered_jobs_are_retried_through_the_palette() -> None:
 
 async def test_without_an_engine_a_retry_starts_one_and_a_pause_is_refused() -> None:
     async with opened(ScriptedSource(pid=None)) as stage:
+        await stage.in_plan_order()
         await stage.press("p")
         assert stage.app.said == ["no engine drives this run: continue it first"]
         await stage.press("n", "r")
@@ -290,6 +310,7 @@ async def test_without_an_engine_a_retry_starts_one_and_a_pause_is_refused() -> 
 async def test_a_run_that_has_ended_is_not_continued() -> None:
     over = "this run has ended: what failed in it can be retried"
     async with opened(ScriptedSource(pid=None, state=RunState.ENDED)) as stage:
+        await stage.in_plan_order()
         await stage.press("c", "p")
         assert stage.app.said == [over, over]
         await stage.press("escape", "j", "c")
@@ -300,6 +321,7 @@ async def test_a_run_that_has_ended_is_not_continued() -> None:
 
 async def test_a_read_only_screen_steers_nothing_and_offers_nothing() -> None:
     async with opened(ScriptedSource(read_only=True, pid=None)) as stage:
+        await stage.in_plan_order()
         await stage.press("r", "R", "x", "p", "plus", "minus", "equals_sign", "c")
         stage.screen(OverviewScreen)
         assert stage.source.commands == []
@@ -317,7 +339,7 @@ async def test_an_unfinished_run_is_only_viewed_unless_the_user_says_more() -> N
         await stage.press("j", "j", "j", "enter")
         text = await dialog(stage, Pick)
         assert "is unfinished and no engine drives it" in text
-        assert "> view only" in text
+        assert "❯ view only" in text
         await stage.press("enter")
         await stage.until(lambda: isinstance(stage.app.screen, OverviewScreen))
         assert stage.source.resumed == []

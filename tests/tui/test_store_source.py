@@ -365,10 +365,29 @@ async def test_two_runs_are_compared_by_volume(desk: Desk) -> None:
         async with desk.store.journal(run_id) as journal:
             await work(journal, fail, fail=fail)
     seen = desk.source.compare(RUN, LATER)
-    assert (seen.left.id, seen.right.id) == (RUN, LATER)
+    assert (seen.left.run.id, seen.right.run.id) == (RUN, LATER)
     assert [(left.no, right.no) for left, right in seen.failed_in_both] == [(4, 3)]
     assert [job.no for job in seen.failed_only_left] == [1, 2, 3]
     assert [job.no for job in seen.failed_only_right] == [1, 2]
+
+
+@pytest.mark.anyio
+async def test_gigabytes_are_told_by_what_is_done_of_what_there_is(desk: Desk) -> None:
+    create(desk, [a_job(no, size=None if no == 4 else 100) for no in range(1, 5)])
+    async with desk.store.journal(RUN) as journal:
+        with desk.store.lock(RUN):
+            await work(journal, 2, fail=0)
+            await finish(desk, journal, at=NOW + 60)
+            sizes = desk.source.overview(RUN).sizes
+            assert desk.source.runs()[0].sizes.done == sizes.done
+    assert (sizes.done, sizes.total, sizes.unsized) == (200, 300, 1)
+
+
+@pytest.mark.anyio
+async def test_a_run_whose_volumes_have_no_size_tells_none(desk: Desk) -> None:
+    create(desk, 3)
+    assert desk.source.overview(RUN).sizes.total is None
+    assert desk.source.runs()[0].sizes.total is None
 
 
 @pytest.mark.anyio

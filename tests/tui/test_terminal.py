@@ -190,7 +190,15 @@ def test_no_color_means_not_one_colour() -> None:
         colour = rb"\x1b\[(?:[0-9;]*;)?(?:[34][0-8]|9[0-7]|10[0-7])[;m]"
         colours = re.findall(colour, terminal.output)
         assert colours == []
+        assert "✗ FAIL".encode() in terminal.output
+
+
+def test_a_locale_without_unicode_gets_ascii() -> None:
+    with Terminal(LC_ALL="C") as terminal:
+        terminal.until(READY)
         assert b"x FAIL" in terminal.output
+        drawn = terminal.output.decode(errors="replace")
+        assert not [c for c in drawn if 0x2190 <= ord(c) <= 0x27BF]
 
 
 def test_a_second_of_watching_costs_few_bytes() -> None:

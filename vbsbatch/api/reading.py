@@ -29,7 +29,8 @@ from vbsbatch.model import (
     plain_id,
 )
 from vbsbatch.policy import documented
-from vbsbatch.report import ReportData
+from vbsbatch.report import ReportData, comparison
+from vbsbatch.report.comparison import RunComparison
 from vbsbatch.store import Event, RunStore, db_option
 
 _CHUNK = 500
@@ -51,6 +52,20 @@ async def status(run_id: str = "latest", *, store: StoreName = None) -> ReportDa
         data = report_data(opened, opened.run(run_id))
         kept = tuple(data.jobs())
         return replace(data, jobs=lambda: iter(kept))
+
+
+async def compare(left: str, right: str, *, store: StoreName = None) -> RunComparison:
+    """Compare two runs: counts, durations, the volumes that failed or that only one of them has.
+
+    Both are ids or beginnings of ids; raises `UsageError` for an unknown run.
+    """
+    with opened_store(store, readonly=True) as opened:
+        return compare_runs(opened, left, right)
+
+
+def compare_runs(store: RunStore, left: str, right: str) -> RunComparison:
+    """The same of a store that is open."""
+    return comparison.compare(*(report_data(store, store.run(name)) for name in (left, right)))
 
 
 async def jobs(

@@ -19,6 +19,7 @@ COMMANDS = {
     "runs": ("inspect_commands", "List the runs of the store."),
     "status": ("inspect_commands", "Show the state of a run."),
     "jobs": ("inspect_commands", "List the jobs of a run."),
+    "compare": ("inspect_commands", "Compare two runs."),
     "report": ("inspect_commands", "Write a report of a run."),
     "verify": ("verify_command", "Compare a run with the cloud."),
     "restore": ("restore_commands", "Overwrite volumes with a run's backups."),

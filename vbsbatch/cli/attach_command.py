@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vbsbatch.cli.exit_status import tell_end
-from vbsbatch.cli.options import PROGRESS, db_option, open_store, run_argument
+from vbsbatch.cli.options import PROGRESS, ascii_option, db_option, open_store, run_argument
 from vbsbatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ Examples:
 @db_option
 @click.option("--read-only", is_flag=True, help="Watch only: no action can change the run.")
 @click.option("--progress", type=click.Choice(PROGRESS), default="auto", show_default=True)
+@ascii_option
 @click.option("-v", "--verbose", is_flag=True, help="Print every change of every job.")
 @click.option(
     "--web", is_flag=True, help="Serve the screen, read-only, to this machine's browsers."

@@ -12,6 +12,7 @@ from vbsbatch.cli.exit_status import report_data
 from vbsbatch.cli.options import (
     ChosenStates,
     States,
+    ascii_option,
     code_option,
     db_option,
     mention_unknown_codes,
@@ -40,6 +41,7 @@ Examples:
     show_default=True,
     help="tui opens the list on the screen; the others print a table.",
 )
+@ascii_option
 def runs(db: Path | None, as_json: bool, progress: str) -> int:
     """List the runs of the store, newest first."""
     if progress == "tui":
@@ -154,6 +156,33 @@ def jobs(
             from vbsbatch.report import as_table
 
             as_table.write_jobs(listed, sys.stdout, now=time.time())
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  vbsbatch compare 20261122-0715 latest
+  vbsbatch compare 20261122-0715 20261123-0715 --json
+"""
+)
+@click.argument("left", metavar="RUN")
+@click.argument("right", metavar="RUN")
+@db_option
+@click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
+def compare(left: str, right: str, db: Path | None, as_json: bool) -> None:
+    """Compare two runs: counts, durations, volumes that failed or that only one of them has."""
+    from vbsbatch.api.reading import compare_runs
+
+    with open_store(db, readonly=True) as store:
+        found = compare_runs(store, left, right)
+    if as_json:
+        from vbsbatch.report import as_json as json_report
+
+        json_report.write_comparison(found, sys.stdout)
+    else:
+        from vbsbatch.report import comparison
+
+        comparison.write(found, sys.stdout)
 
 
 @click.command(

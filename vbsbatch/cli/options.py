@@ -108,6 +108,25 @@ db_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="The store; else that of $VBSBATCH_DB, of the config file, or of your state folder.",
 )
+_ASCII = "vbsbatch.ascii"
+
+
+def _want_ascii(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    ctx.meta[_ASCII] = value
+
+
+def ascii_wanted() -> bool:
+    """Whether `--ascii` was given to the command that runs."""
+    return bool(click.get_current_context().meta.get(_ASCII))
+
+
+ascii_option = click.option(
+    "--ascii",
+    is_flag=True,
+    expose_value=False,
+    callback=_want_ascii,
+    help="Draw the screen in ASCII, whatever the locale and the terminal can show.",
+)
 service_option = click.option(
     "--service",
     type=click.Choice(("auto", *map(str, Service))),
@@ -183,6 +202,7 @@ engine_options = (
         show_default=True,
         help="How to show what happens; auto is the screen on a terminal, else plain.",
     ),
+    ascii_option,
     click.option("-v", "--verbose", is_flag=True, help="Print every change of every job."),
     click.option("-y", "--yes", is_flag=True, help="Answer every question with yes."),
 )

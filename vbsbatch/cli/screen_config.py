@@ -15,6 +15,8 @@ class ScreenSettings:
 
     theme: str | None = None
     mouse: bool = True
+    ascii: bool | None = None
+    """Whether only ASCII is shown; None: what the locale and the terminal allow."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """Keys of each action, comma-separated, in Textual's words."""
 
@@ -22,7 +24,12 @@ class ScreenSettings:
 def screen_settings(config: Config | None = None) -> ScreenSettings:
     """The settings of the config file; raises `ConfigError` if they are wrong."""
     config = config or load_config()
-    return ScreenSettings(theme=config.theme, mouse=config.mouse is not False, keys=_keys(config))
+    return ScreenSettings(
+        theme=config.theme,
+        mouse=config.mouse is not False,
+        ascii=config.ascii,
+        keys=_keys(config),
+    )
 
 
 def _keys(config: Config) -> Mapping[str, str]:

@@ -11,7 +11,7 @@ import click
 
 from vbsbatch.cli import USAGE, can_ask, is_terminal, mention, say
 from vbsbatch.cli.exit_status import exit_code_of, tell_end
-from vbsbatch.cli.options import open_store
+from vbsbatch.cli.options import ascii_wanted, open_store
 from vbsbatch.cli.parent_death import is_tied
 from vbsbatch.errors import UsageError
 from vbsbatch.model import RunState
@@ -71,6 +71,7 @@ def show_run(
         run_id=run_id,
         theme=wanted.theme,
         mouse=wanted.mouse,
+        ascii_only=ascii_wanted() or wanted.ascii,
         keymap=wanted.keys,
         ends_engines=_first_of_container(),
     )

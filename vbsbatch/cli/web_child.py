@@ -26,7 +26,14 @@ def main(path: str, run_id: str) -> int:
         with open_store(Path(path), readonly=True) as store:
             source = source_of(store, read_only=True, starter=_refuse)
             wanted = screen_settings()
-            return show(source, run_id=run_id, theme=wanted.theme, keymap=wanted.keys).return_code
+            ended = show(
+                source,
+                run_id=run_id,
+                theme=wanted.theme,
+                keymap=wanted.keys,
+                ascii_only=wanted.ascii or False,
+            )
+            return ended.return_code
     except VbsbatchError as error:
         mention(f"vbsbatch: {clean(str(error))}")
         return error.exit_code

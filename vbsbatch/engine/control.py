@@ -85,7 +85,9 @@ class Control:
         """Write the heartbeat and the request counts so far, earlier engines included."""
         self._heartbeat_at = self._clock.elapsed()
         creates, reads = self._calls_before
-        wall, look_in, ends_in = self._clock.wall(), self._poller.next_in, self._poller.ends_in
+        wall, look_in = self._clock.wall(), self._poller.next_in
+        waiting = self._dispatcher.paused or self.waits_for is not None
+        ends_in = None if waiting else self._poller.ends_in
         await self._journal.heartbeat(
             wall,
             clock_step=self._watch.step,

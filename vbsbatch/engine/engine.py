@@ -116,6 +116,16 @@ class Engine:
         opens, or an outage ends."""
         return self._control.waits_for
 
+    @property
+    def next_look_in(self) -> float | None:
+        """Seconds until the cloud's list is read next; None while it can show nothing."""
+        return self._poller.next_in
+
+    @property
+    def ends_in(self) -> float | None:
+        """Seconds until the run is expected to end; None while too little is known, or it waits."""
+        return None if self.paused else self._poller.ends_in
+
     def stop(self, reason: str, *, now: bool = False) -> None:
         """Send nothing new, await the answers under way (not with `now`), and end resumable."""
         self._reason = self._reason or reason

@@ -29,6 +29,7 @@ from vbsbatch.engine.run_context import RunContext
 from vbsbatch.errors import CloudRefused, CloudUnavailable, ListChanged, SignInError
 from vbsbatch.model import (
     AT_ONCE,
+    LONG_AGO,
     NEVER,
     Backup,
     BackupPage,
@@ -77,6 +78,8 @@ class Poller:
         self._updater = JobUpdater(
             work, reads=self._reads, outlook=self._outlook, began_at=self._began_at
         )
+        self._ends: tuple[Elapsed, Elapsed | None] = LONG_AGO, None
+        """When the end of the run was worked out, and what came of it."""
         self._planned: tuple[int, Elapsed] | None = None
         """For how many running backups the next look was planned, and when it is due."""
 
@@ -90,7 +93,12 @@ class Poller:
     @property
     def ends_in(self) -> float | None:
         """Seconds until the run has ended, as far as its backups so far tell; None: unknown."""
-        return self._outlook.ends_in(self._clock.elapsed())
+        now, (worked_out_at, ends_at) = self._clock.elapsed(), self._ends
+        if now - worked_out_at >= 1.0 + len(self._ledger.open) / 1000:
+            found = self._outlook.ends_in(now)
+            ends_at = None if found is None else now + found
+            self._ends = now, ends_at
+        return None if ends_at is None else max(ends_at - now, 0.0)
 
     async def run(self) -> None:
         """Sweep until cancelled."""

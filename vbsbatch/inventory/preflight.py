@@ -7,15 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from statistics import median
 
 from vbsbatch.inventory.cloud_snapshot import CloudSnapshot, Gap, by_volume
 from vbsbatch.inventory.plan_writer import counted
 from vbsbatch.inventory.vaults import VaultPlacement, place_volumes
 from vbsbatch.inventory.volumes_by_server import is_hopeless, is_ready
-from vbsbatch.model import Backup, CloudVolume, Limits, Quota, Settings
+from vbsbatch.model import Backup, CloudVolume, Order, Quota, Settings
 from vbsbatch.plan import Plan, PlanVolume
 from vbsbatch.plan.plan import Choices
+from vbsbatch.policy.durations import Durations, kind_of
+from vbsbatch.policy.night_length import expected_length
 
 _GOING = frozenset({"deleting", "deleted"})
 _UNITS = {"backups": "backups", "backup_gigabytes": "GB of backups"}
@@ -106,7 +107,7 @@ def look(plan: Plan, snapshot: CloudSnapshot, *, unanswered: Severity) -> Prefli
                 hopeless.setdefault(volume.id, finding.text)
         if volume.id not in recent and volume.id not in hopeless:
             sizes.append(_size(volume, now))
-    ahead = forecast(sizes, plan.settings.limits, snapshot.backups or ())
+    ahead = forecast(plan, sizes, snapshot.backups or ())
     ahead = replace(ahead, uncounted=tuple(_uncounted(plan.settings)))
     findings += _of_quotas(snapshot.quotas or (), ahead)
     findings += _of_run(plan, snapshot, ahead)
@@ -317,11 +318,10 @@ def in_words(ahead: Forecast) -> str:
     return text + (f", not counting its {', '.join(ahead.uncounted)}" if ahead.uncounted else "")
 
 
-_SAMPLES = 50
-_ENOUGH = 3
-_LONGEST = 2 * 86400.0  # a backup that took longer was changed long after it was made
-# The engine's budget of list pages, and their distance beyond it: docs/operations.md.
-_PAGES, _PAGES_EACH, _APART = 20, 0.12, 90.0
+_IDLE = 0.05
+"""The share of its time for which a place stays empty until the end of its backup is seen."""
+_LOOKS, _LOOKS_EACH = 30, 6
+"""About how many list pages a run reads, and how many more per volume that all places share."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -333,7 +333,7 @@ class Forecast:
     unsized: int
     """Volumes of unknown size."""
     calls: int
-    """About, with as many list pages as the budget allows; retries not counted."""
+    """About; retries not counted."""
     submitting: float
     """Seconds until the last create has left, however fast the cloud is."""
     each: float | None = None
@@ -345,40 +345,32 @@ class Forecast:
     """Parts of the plan that may make it take longer still."""
 
 
-def forecast(sizes: Sequence[int | None], limits: Limits, backups: Iterable[Backup]) -> Forecast:
+def forecast(plan: Plan, sizes: Sequence[int | None], backups: Iterable[Backup]) -> Forecast:
     """The forecast for volumes of these sizes in GB; `backups` are the project's, newest first."""
-    count, rate = len(sizes), limits.rate.per_second
-    took = _took(backups)
-    each = median(took) if len(took) >= _ENOUGH else None
-    submitting = max(count - 1, 0) / rate
-    if each is None or not count:
-        seconds = None
-    else:
-        # In a steady state a place is freed every `each / in_flight` seconds.
-        seconds = max(submitting, (math.ceil(count / limits.in_flight) - 1) * each) + each
+    count, limits = len(sizes), plan.settings.limits
+    durations = Durations()
+    durations.told_before(backups)
+    rate, seconds, each = limits.rate.per_second, None, None
+    if durations.enough and count:
+        curves = durations.curves([])
+        each = curves.quantile(kind_of(None, None), 0.5)
+        if plan.order is Order.LARGEST_FIRST:
+            sizes = sorted(sizes, key=lambda size: -(size or 0))
+        seconds = expected_length(
+            [],
+            [kind_of(None, size) for size in sizes],
+            curves,
+            places=limits.in_flight,
+            per_second=rate,
+            idle=_IDLE,
+        )
     return Forecast(
         volumes=count,
         gigabytes=sum(size or 0 for size in sizes),
         unsized=sum(size is None for size in sizes),
-        calls=count + math.ceil(max(_PAGES + _PAGES_EACH * count, (seconds or 0.0) / _APART))
-        if count
-        else 0,
-        submitting=submitting,
+        calls=count + math.ceil(_LOOKS + _LOOKS_EACH * count / limits.in_flight) if count else 0,
+        submitting=max(count - 1, 0) / rate,
         each=each,
-        samples=len(took),
+        samples=durations.told,
         seconds=seconds,
     )
-
-
-def _took(backups: Iterable[Backup]) -> list[float]:
-    """How long the newest finished backups took, as far as the cloud reports it."""
-    found = []
-    for backup in backups:
-        if backup.status != "available" or backup.created_at is None or backup.updated_at is None:
-            continue
-        seconds = backup.updated_at - backup.created_at
-        if 0 < seconds <= _LONGEST:
-            found.append(seconds)
-        if len(found) == _SAMPLES:
-            break
-    return found

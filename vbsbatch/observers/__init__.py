@@ -40,6 +40,16 @@ class LiveRun(Protocol):
         """What the next create waits for, in words; None if nothing."""
         ...
 
+    @property
+    def next_look_in(self) -> float | None:
+        """Seconds until the cloud's list is read next; None while it can show nothing."""
+        ...
+
+    @property
+    def ends_in(self) -> float | None:
+        """Seconds until the run is expected to end; None while too little is known, or it waits."""
+        ...
+
     def stop(self, reason: str, *, now: bool = False) -> None:
         """Send nothing new, wait for pending answers (unless `now`), and leave a resumable run."""
         ...

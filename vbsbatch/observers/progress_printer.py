@@ -10,11 +10,11 @@ from typing import TextIO
 
 import anyio
 
-from vbsbatch.model import ENDED_STATES, JobMoved, JobState, Run, RunNoted, RunState
+from vbsbatch.model import JobMoved, JobState, Run, RunNoted, RunState
 from vbsbatch.model.clocks import elapsed_seconds, wall
 from vbsbatch.observers import LiveRun, RunEnded, RunEvent, RunStarted
 from vbsbatch.observers.nonblocking_writer import NonblockingWriter
-from vbsbatch.report import End, Progress, Sample, eta, jsonlines, plain, wanted
+from vbsbatch.report import End, Progress, jsonlines, plain, wanted
 
 SOON, EVERY = 5.0, 60.0
 """Seconds between progress lines: short at first, so that a person sees it work; then longer."""
@@ -45,7 +45,6 @@ class ProgressPrinter:
         self._verbose = verbose or style == "json"
         self._attempts = 0
         self._writer = NonblockingWriter(stream or sys.stderr)
-        self._samples: deque[Sample] = deque(maxlen=512)
         self._sent: deque[float] = deque(maxlen=1024)
         self._next_command = next_command
         self._ends = ends
@@ -80,30 +79,23 @@ class ProgressPrinter:
         assert self._live is not None, "no run has started"
         wait, next_at = SOON, self._clock() + SOON
         while True:
-            self.sample(self._live, self._clock())
             await anyio.sleep(SAMPLES)
             if self._clock() >= next_at:
                 self.progress(self._live, self._clock())
                 wait = min(2 * wait, EVERY)
                 next_at = self._clock() + wait
 
-    def sample(self, live: LiveRun, now: float) -> None:
-        """Record the progress, for the estimate of the end."""
-        worked = _number(live, JobState.SUCCEEDED, JobState.FAILED)
-        self._samples.append(Sample(at=now, ended=worked, paused=live.paused))
-
     def progress(self, live: LiveRun, now: float) -> None:
         """Print one progress line."""
         if self._form is None:
             return
         counts = live.counts
-        left = sum(counts.values()) - _number(live, *ENDED_STATES)
         state = Progress(
             at=float(wall()),
             counts=counts,
             retry=live.retrying,
             rate=self._rate(now),
-            eta=None if live.waits_for is not None else eta(self._samples, left),
+            eta=live.ends_in,
             waits_for=live.waits_for,
         )
         self._writer.write(self._form.progress(state))

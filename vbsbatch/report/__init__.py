@@ -12,7 +12,7 @@ from typing import TextIO
 from vbsbatch.errors import UsageError
 from vbsbatch.report.data import Failure, ReportData
 from vbsbatch.report.output import opened
-from vbsbatch.report.progress import End, Progress, Sample, eta, wanted
+from vbsbatch.report.progress import End, Progress, wanted
 from vbsbatch.report.text import clean
 
 FORMATS = ("table", "json", "csv", "md", "html", "junit")
@@ -24,9 +24,7 @@ __all__ = [
     "Failure",
     "Progress",
     "ReportData",
-    "Sample",
     "clean",
-    "eta",
     "opened",
     "wanted",
     "write",

@@ -7,8 +7,15 @@ from collections.abc import Iterable, Mapping
 from typing import TextIO
 
 from vbsbatch.model import Job
+from vbsbatch.report.comparison import RunComparison
 from vbsbatch.report.data import ReportData
-from vbsbatch.report.documents import SCHEMA, job_document, run_document, status_document
+from vbsbatch.report.documents import (
+    SCHEMA,
+    comparison_document,
+    job_document,
+    run_document,
+    status_document,
+)
 from vbsbatch.report.text import clean
 
 
@@ -32,6 +39,12 @@ def write_jobs(run_id: str, jobs: Iterable[Job], stream: TextIO) -> None:
 def write_runs(runs: Iterable[ReportData], stream: TextIO) -> None:
     """Every run (`runs --json`)."""
     _stream({"schema": SCHEMA}, "runs", map(run_document, runs), stream)
+
+
+def write_comparison(found: RunComparison, stream: TextIO) -> None:
+    """Two runs side by side (`compare --json`)."""
+    json.dump(comparison_document(found), stream, indent=2)
+    stream.write("\n")
 
 
 def _stream(

@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal, TypeAlias, TypedDict
 
 from vbsbatch.model import AT_ONCE, Job, JobState, Operation, Run, RunState, Service, as_wall
 from vbsbatch.report import data as figures
+from vbsbatch.report.comparison import RunComparison
 from vbsbatch.report.data import Failure, ReportData
 from vbsbatch.report.text import clean, cleaned, time_or_none, utc
 
@@ -148,6 +149,37 @@ class RunsDocument(TypedDict):
     runs: list[RunDocument]
 
 
+class OutcomeDocument(TypedDict):
+    """How the job of a volume ended in one of two runs."""
+
+    state: JobState
+    http_status: int | None
+    code: str | None
+    message: str | None
+
+
+class ComparedVolumeDocument(TypedDict):
+    """A volume in two runs; null for a run that does not have it."""
+
+    volume_id: str
+    name: str
+    left: OutcomeDocument | None
+    right: OutcomeDocument | None
+
+
+class ComparisonDocument(TypedDict):
+    """Two runs side by side (`compare --json`)."""
+
+    schema: Literal[1]
+    left: RunDocument
+    right: RunDocument
+    failed_in_both: list[ComparedVolumeDocument]
+    failed_only_left: list[ComparedVolumeDocument]
+    failed_only_right: list[ComparedVolumeDocument]
+    only_left: list[ComparedVolumeDocument]
+    only_right: list[ComparedVolumeDocument]
+
+
 JOB_FIELDS = tuple(JobDocument.__annotations__)
 """The members of a job, in the order of the columns of CSV."""
 
@@ -232,6 +264,40 @@ def run_document(data: ReportData) -> RunDocument:
         "calls": calls_document(run, data.counts),
         "waves": wave_documents(data),
         "unknown_codes": [_code_document(row) for row in figures.unknown_codes(data)],
+    }
+
+
+def comparison_document(found: RunComparison) -> ComparisonDocument:
+    """Two runs, and the volumes that differ."""
+    return {
+        "schema": SCHEMA,
+        "left": run_document(found.left),
+        "right": run_document(found.right),
+        "failed_in_both": [_compared(*pair) for pair in found.failed_in_both],
+        "failed_only_left": [_compared(job, None) for job in found.failed_only_left],
+        "failed_only_right": [_compared(None, job) for job in found.failed_only_right],
+        "only_left": [_compared(job, None) for job in found.only_left],
+        "only_right": [_compared(None, job) for job in found.only_right],
+    }
+
+
+def _compared(left: Job | None, right: Job | None) -> ComparedVolumeDocument:
+    job = left or right
+    assert job is not None, "a volume is in one run at least"
+    return {
+        "volume_id": clean(job.volume_id),
+        "name": clean(job.volume_name),
+        "left": None if left is None else _outcome(left),
+        "right": None if right is None else _outcome(right),
+    }
+
+
+def _outcome(job: Job) -> OutcomeDocument:
+    return {
+        "state": job.state,
+        "http_status": job.http_status,
+        "code": cleaned(job.code),
+        "message": cleaned(job.message),
     }
 
 

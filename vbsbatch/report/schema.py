@@ -29,6 +29,7 @@ _DOCUMENTS: Mapping[str, Any] = {
     "status": documents.StatusDocument,
     "jobs": documents.JobsDocument,
     "runs": documents.RunsDocument,
+    "compare": documents.ComparisonDocument,
 }
 
 _PARTS: Mapping[str, Any] = {
@@ -40,6 +41,8 @@ _PARTS: Mapping[str, Any] = {
     "wave": documents.WaveDocument,
     "failure": documents.FailureDocument,
     "holder": documents.HolderDocument,
+    "outcome": documents.OutcomeDocument,
+    "compared_volume": documents.ComparedVolumeDocument,
 }
 """The types that others refer to by name."""
 
@@ -85,6 +88,8 @@ def _or_null(type_: Any) -> dict[str, Any]:
     node = _node(type_)
     if "enum" in node:
         return {"enum": [None, *node["enum"]]}
+    if "$ref" in node:
+        return {"oneOf": [node, {"type": "null"}]}
     return node | {"type": [node["type"], "null"]}
 
 
@@ -106,4 +111,5 @@ JSON_SCHEMA: dict[str, Any] = {
         **_LINES,
     },
 }
-"""`$defs` names the documents: report, status, jobs, runs, and line (`--progress json`)."""
+"""`$defs` names the documents: report, status, jobs, runs, compare, and line
+(`--progress json`)."""

@@ -32,9 +32,12 @@ if TYPE_CHECKING:
 CodeCount: TypeAlias = tuple[int | None, str | None, int]
 """HTTP status (None: no answer), code of the service, and how many had both."""
 
-Glance: TypeAlias = tuple[int, int, int, int | None, str | None, int | None, int | None]
+Glance: TypeAlias = tuple[int, int, int, int | None, str | None, int | None, int | None, int | None]
 """A job in short: number, state as a place in `records.STATES`, attempts, HTTP status and code if
-it failed, intent and end in milliseconds."""
+it failed, intent and end in milliseconds, GB of its volume."""
+
+SizeSum: TypeAlias = tuple[int, int]
+"""GB of some jobs together, and how many of them have no size."""
 
 NO_CODE = "-"
 """In `Criteria.codes`: the job was tried and has no code."""
@@ -75,6 +78,10 @@ class Criteria(Protocol):
     def words(self) -> Sequence[str]:
         """Each must occur, whatever the case, in volume name or id, backup name, code, message
         or group."""
+
+    @property
+    def any_words(self) -> Sequence[str]:
+        """One of them must occur in the same texts."""
 
     @property
     def states(self) -> Collection[JobState]:
@@ -139,8 +146,12 @@ class RunReader(Protocol):
         """How many jobs of the run are in each state; states without a job are absent."""
         ...
 
+    def sizes(self, run_id: str) -> Mapping[JobState, SizeSum]:
+        """How large the volumes of the jobs in each state are; states without a job are absent."""
+        ...
+
     def wave_counts(self, run_id: str) -> Mapping[int, Mapping[JobState, int]]:
-        """The same for each wave, by its index."""
+        """The counts for each wave, by its index."""
         ...
 
     def jobs(
@@ -331,8 +342,8 @@ class ScreenReader(RunReader, Protocol):
         """The numbers of the jobs that fit, sorted by the first of `sorts`, ties by the next.
 
         Each is a key and whether it descends. The keys: `number`, `state`, `volume`, `http`,
-        `code`, `attempts`, `age`, `due`, `group`. A job that has no such thing comes last either
-        way; plan order breaks the last ties.
+        `code`, `attempts`, `age`, `due`, `group`, `size`. A job that has no such thing comes last
+        either way; plan order breaks the last ties.
         """
         ...
 
@@ -366,8 +377,4 @@ class ScreenReader(RunReader, Protocol):
 
     def slowest(self, run_id: str, *, limit: int) -> list[Job]:
         """The running jobs whose newest create is oldest."""
-        ...
-
-    def pauses(self, run_id: str) -> list[tuple[float, bool]]:
-        """When the run's engine was paused (True) and unpaused (False), in order of time."""
         ...

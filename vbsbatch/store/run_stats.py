@@ -1,6 +1,6 @@
 """Statistics of one run that would otherwise need a query over every job.
 
-They take four bytes a job, and counters by intervals of time. `ScreenReader.follow` passes in the
+They take eight bytes a job, and counters by intervals of time. `ScreenReader.follow` passes in the
 jobs that changed; `RunStats` itself never reads the store.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from vbsbatch.model import ENDED_STATES, JobState
-from vbsbatch.store.ports import CodeCount, Glance
+from vbsbatch.store.ports import CodeCount, Glance, SizeSum
 from vbsbatch.store.records import STATES, most_frequent, one_of
 
 STEP = 5
@@ -44,6 +44,11 @@ class RunStats:
         self._jobs: list[int] = [0]
         self._first = 0
         self._kind_of = array("I")
+        self._size_of = array("I")
+        """GB of each job plus one; 0 for one without a size."""
+        self._gigabytes = [0] * len(STATES)
+        self._sized = [0] * len(STATES)
+        """Jobs that have a size, by state."""
         self._newest: list[tuple[int, int]] = []
         self.creates: Counter[int] = Counter()
         """Create requests by interval: epoch seconds divided by `STEP`."""
@@ -51,11 +56,13 @@ class RunStats:
         """Jobs that succeeded or failed, by interval, even if they were tried again later."""
         self.completed: Counter[int] = Counter()
         """Backups that completed, by epoch minute."""
+        self.completed_gigabytes: Counter[int] = Counter()
+        """GB of the same."""
 
     def see(self, glances: Iterable[Glance]) -> None:
         """Take in how these jobs are now; the first time they are all there, in plan order."""
         numbers, kind_of, jobs, first = self._kind_numbers, self._kind_of, self._jobs, self._first
-        for no, state, attempts, status, code, intent_at, ended_at in glances:
+        for no, state, attempts, status, code, intent_at, ended_at, size in glances:
             now = (state, attempts, status, code)
             after = numbers.get(now) or self._number(now)
             place = no - first
@@ -63,13 +70,26 @@ class RunStats:
                 place = self._make_place(no)
                 first = self._first
             before = kind_of[place]
+            if size is not None or self._size_of[place]:
+                self._weigh(place, self._kinds[before], state, size)
             if before == after:
                 continue
             kind_of[place] = after
             jobs[before] -= 1
             jobs[after] += 1
             if intent_at is not None or ended_at is not None:
-                self._compare(no, self._kinds[before], now, intent_at, ended_at)
+                self._compare(no, self._kinds[before], now, intent_at, ended_at, size or 0)
+
+    def _weigh(self, place: int, before: _Kind | None, state: int, size: int | None) -> None:
+        """Move the size of a job from the state that it had to the one that it has."""
+        known = self._size_of[place]
+        if before is not None and known:
+            self._gigabytes[before[0]] -= known - 1
+            self._sized[before[0]] -= 1
+        if size is not None:
+            self._gigabytes[state] += size
+            self._sized[state] += 1
+        self._size_of[place] = 0 if size is None else size + 1
 
     def _number(self, kind: _Kind) -> int:
         """Give a new kind its number."""
@@ -83,11 +103,19 @@ class RunStats:
         if not self._kind_of:
             self._first = no
         place = no - self._first
-        self._kind_of.extend([0] * (place + ROOM - len(self._kind_of)))
+        more = [0] * (place + ROOM - len(self._kind_of))
+        self._kind_of.extend(more)
+        self._size_of.extend(more)
         return place
 
     def _compare(
-        self, no: int, before: _Kind | None, now: _Kind, intent_at: int | None, ended_at: int | None
+        self,
+        no: int,
+        before: _Kind | None,
+        now: _Kind,
+        intent_at: int | None,
+        ended_at: int | None,
+        size: int,
     ) -> None:
         """Count what must have happened since the job was seen before."""
         if intent_at is not None and (creates := _sent_since(before, now)):
@@ -95,7 +123,7 @@ class RunStats:
             if creates > 0:
                 self._remember(intent_at, no)
         if ended_at is not None and _ended_since(before, now):
-            self._ended(now[0], ended_at)
+            self._ended(now[0], ended_at, size)
 
     def _remember(self, intent_at: int, no: int) -> None:
         newest = self._newest
@@ -104,12 +132,13 @@ class RunStats:
             newest.sort()
             del newest[:-NEWEST]
 
-    def _ended(self, state: int, ended_at: int) -> None:
+    def _ended(self, state: int, ended_at: int, size: int) -> None:
         if state not in _WORKED:  # cancelled or skipped: no measure of how fast the run goes
             return
         self.ends[ended_at // (1000 * STEP)] += 1
         if state == _SUCCEEDED:
             self.completed[ended_at // 60_000] += 1
+            self.completed_gigabytes[ended_at // 60_000] += size
 
     @property
     def counts(self) -> Mapping[JobState, int]:
@@ -118,6 +147,16 @@ class RunStats:
         for (state, *_), jobs in self._present():
             counts[one_of(STATES, state, "a state")] += jobs
         return dict(counts)
+
+    @property
+    def sizes(self) -> Mapping[JobState, SizeSum]:
+        """GB of the jobs in each state, and how many of them have no size."""
+        counts = self.counts
+        return {
+            state: (self._gigabytes[number], counts[state] - self._sized[number])
+            for number, state in enumerate(STATES)
+            if state in counts
+        }
 
     @property
     def retrying(self) -> int:

@@ -30,6 +30,7 @@ from vbsbatch.model import JobState, Run, RunState
 from vbsbatch.report.data import ended
 from vbsbatch.report.text import clean
 from vbsbatch.tui import bindings, exporting, header, help, sanitize, themes
+from vbsbatch.tui.alphabet import AsciiFilter, needs_ascii
 from vbsbatch.tui.bindings import Keymap
 from vbsbatch.tui.dialogs import LeaveContainer, driven_runs
 from vbsbatch.tui.help import Actions
@@ -97,6 +98,7 @@ class MonitorApp(App[None]):
         *,
         run_id: str | None = None,
         plain_colours: bool = False,
+        ascii_only: bool = False,
         keymap: Keymap | None = None,
         theme: str | None = None,
         clock: Callable[[], float] = time.time,
@@ -123,6 +125,8 @@ class MonitorApp(App[None]):
         self.animation_level = "none"
         self._walls: list[LineFilter] = [NoColor()] if plain else []
         self._walls.append(LiteralFilter())
+        if ascii_only:
+            self._walls.append(AsciiFilter())
         self._look_every = look_every
         self._looks = 0
         self._rest_until = 0.0
@@ -371,16 +375,25 @@ def show(
     keymap: Keymap | None = None,
     theme: str | None = None,
     mouse: bool = True,
+    ascii_only: bool | None = None,
     ends_engines: bool = False,
 ) -> ScreenResult:
     """Show a run (the list of runs when None) until the user leaves; the terminal is as before.
 
-    With `ends_engines` every engine ends with this process: leaving asks while there is one.
+    `ascii_only` None asks the environment whether the terminal can show Unicode. With
+    `ends_engines` every engine ends with this process: leaving asks while there is one.
 
     A crash is one line on standard error and a return code of 1. Raises `UsageError` for a bad
     `keymap`.
     """
-    app = MonitorApp(source, run_id=run_id, keymap=keymap, theme=theme, ends_engines=ends_engines)
+    app = MonitorApp(
+        source,
+        run_id=run_id,
+        keymap=keymap,
+        theme=theme,
+        ascii_only=needs_ascii(os.environ) if ascii_only is None else ascii_only,
+        ends_engines=ends_engines,
+    )
     app.run(mouse=mouse)
     if sys.__stderr__ is not None and sys.__stderr__.isatty():
         sys.__stderr__.write(sanitize.POP_TITLE)

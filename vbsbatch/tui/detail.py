@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from textual.app import ComposeResult
+from textual.containers import Vertical
 
-from vbsbatch.tui import bindings, detail_text, header
+from vbsbatch.tui import bindings, detail_text, frames, header
 from vbsbatch.tui.exporting import pick_and_copy
 from vbsbatch.tui.formatting import Line
 from vbsbatch.tui.header import Banner
@@ -24,10 +25,12 @@ class DetailScreen(SteerableScreen):
     VERTICAL_BREAKPOINTS = [(0, "-h0"), (16, "-h16")]  # noqa: RUF012 (Textual's own type)
     DEFAULT_CSS = """
     DetailScreen { layout: vertical; overflow: hidden; }
-    DetailScreen #job { height: auto; max-height: 60%; }
-    DetailScreen #parts { height: 1; margin: 1 0 0 0; }
-    DetailScreen.-h0 #job { max-height: 1; }
-    DetailScreen.-h0 #parts { margin: 0; }
+    DetailScreen .rule { height: 1; }
+    DetailScreen .side { border-left: round $frame; border-right: round $frame; }
+    DetailScreen #about { height: auto; max-height: 60%; }
+    DetailScreen #job { height: auto; }
+    DetailScreen #part { height: 1fr; }
+    DetailScreen.-h0 #about { max-height: 1; }
     """
 
     def __init__(self, run_id: str, no: int, view: View) -> None:
@@ -42,10 +45,14 @@ class DetailScreen(SteerableScreen):
 
     def compose(self) -> ComposeResult:
         """The job, the names of the parts, one part."""
-        yield Banner()
-        yield Lines(id="job")
-        yield Lines(id="parts")
-        yield Rows(cursor=False)
+        yield Lines(id="title", classes="rule")
+        with Vertical(id="about", classes="side"):
+            yield Banner()
+            yield Lines(id="job")
+        yield Lines(id="parts", classes="rule")
+        with Vertical(id="part", classes="side"):
+            yield Rows(cursor=False)
+        yield Lines(id="end", classes="rule")
         yield self.key_line()
 
     def on_mount(self) -> None:
@@ -69,9 +76,12 @@ class DetailScreen(SteerableScreen):
     def _draw(self) -> None:
         if self._detail is None or not self.is_mounted:
             return
-        width = max(1, self.size.width)
+        full = max(1, self.size.width)
+        self.query_one("#title", Lines).show([detail_text.title(self._detail.job, full)])
+        self.query_one("#parts", Lines).show([frames.between(self._tabs(), full)])
+        self.query_one("#end", Lines).show([frames.lower((), (), full)])
+        width = max(1, self.query_one(Rows).size.width)
         self.query_one("#job", Lines).show(detail_text.head(self._detail, self.now, width))
-        self.query_one("#parts", Lines).show([self._tabs()])
         self._draw_banner()
         name = detail_text.PARTS[self._part]
         if name == "exchange":
@@ -91,8 +101,12 @@ class DetailScreen(SteerableScreen):
             self._draw()
 
     def _tabs(self) -> Line:
+        """The names of the parts; on a narrow screen that of the chosen one."""
+        names = detail_text.PARTS
+        if sum(len(name) + 2 for name in names) > self.size.width - frames.INSET - 2:
+            return ((names[self._part], "chosen"),)
         line: Line = ()
-        for index, name in enumerate(detail_text.PARTS):
+        for index, name in enumerate(names):
             here = index == self._part
             line += ((f"[{name}]" if here else f" {name} ", "chosen" if here else "dim"),)
         return line

@@ -13,7 +13,8 @@ from rich.cells import chop_cells
 from vbsbatch.model import Attempt, Job, JobState, Operation, Verdict, Wall, as_wall
 from vbsbatch.report.text import clean, moment, span
 from vbsbatch.store import Event
-from vbsbatch.tui import event_pane, formatting
+from vbsbatch.tui import event_pane, formatting, frames
+from vbsbatch.tui.alphabet import DOT
 from vbsbatch.tui.formatting import Line
 from vbsbatch.tui.sanitize import cut, fit
 from vbsbatch.tui.view_models import Detail, Sent
@@ -40,19 +41,21 @@ def ids(detail: Detail) -> list[tuple[str, str | None]]:
     ]
 
 
+def title(job: Job, width: int) -> Line:
+    """The upper line of the frame: which job, its state, its volume."""
+    mark = formatting.mark_of(job)
+    name = (
+        (cut(job.volume_name, max(1, width - 34)), "title"),
+        (f" {DOT} job {job.no:05d}", "dim"),
+    )
+    return frames.upper(name, ((f"{mark.glyph} {mark.word}", mark.role),), width)
+
+
 def head(detail: Detail, now: float, width: int) -> list[Line]:
-    """What the job is: state, name, ids, times, and why it is where it is."""
+    """What the job is: ids, times, and why it is where it is."""
     job = detail.job
     mark = formatting.mark_of(job)
-    title = f"job {job.no:05d}  "
-    state = f"{mark.glyph} {mark.word}"
-    lines: list[Line] = [
-        (
-            (title, "dim"),
-            (state, mark.role),
-            ("  " + cut(job.volume_name, width - len(title) - len(state) - 2), "strong"),
-        )
-    ]
+    lines: list[Line] = []
     lines += [
         ((f" {name:<13}", "dim"), (cut(value or "-", width - 14), "plain"))
         for name, value in ids(detail)
@@ -161,9 +164,8 @@ def part(name: str, detail: Detail, now: float, width: int, sent: Sent | None) -
         case "attempts":
             return attempts(detail.attempts, width)
         case "events":
-            total = detail.job.no
             found = history(detail)
-            return [event_pane.line(event, None, width, total) for event in found] or _nothing()
+            return [event_pane.line(event, None, width) for event in found] or _nothing()
         case "exchange":
             return exchange(detail, width, sent)
         case _:

@@ -17,6 +17,7 @@ from textual.widgets import Input
 from vbsbatch.errors import VbsbatchError
 from vbsbatch.report.text import clean
 from vbsbatch.tui import bindings
+from vbsbatch.tui.alphabet import MORE
 from vbsbatch.tui.formatting import Line
 from vbsbatch.tui.line_widgets import Lines, Rows
 from vbsbatch.tui.sanitize import cut
@@ -39,7 +40,7 @@ _FRAME = 2
 _CSS = """
 Dialog { align: center middle; background: $background 60%; }
 Dialog > Vertical { width: 64; max-width: 100%; height: auto; max-height: 100%;
-                    background: $panel; border: ascii $primary; padding: 0 1; }
+                    background: $panel; border: round $primary; padding: 0 1; }
 Dialog Lines, Dialog Rows { background: $panel; }
 Dialog Input { background: $surface; }
 Dialog.-bare > Vertical { border: none; }
@@ -81,7 +82,7 @@ class Dialog(ModalScreen[Result], Generic[Result]):
         shown = found[: max(1, inside - self.least(inside))]
         if len(shown) < len(found):
             (text, role), *_ = shown[-1]
-            shown[-1] = ((cut(f"{text} ~", self.inner_width), role),)
+            shown[-1] = ((cut(f"{text} {MORE}", self.inner_width), role),)
         self.query_one("#question", Lines).show(shown)
         self.give(max(1, inside - len(shown)))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from vbsbatch.model import AT_ONCE, Job, JobState, as_wall
 from vbsbatch.report.text import clock
 from vbsbatch.store import Event
-from vbsbatch.tui import bindings, formatting
+from vbsbatch.tui import bindings, event_words, formatting
+from vbsbatch.tui.alphabet import ARROW
 from vbsbatch.tui.formatting import MARKS, RETRY, Line
 from vbsbatch.tui.line_widgets import Lines
 from vbsbatch.tui.sanitize import cut
@@ -15,13 +16,16 @@ from vbsbatch.tui.view_models import Source
 _LEAST_NAME, _NAME = 16, 40
 """Cells of a volume's name: less than the most where what happened needs the room."""
 
+_ROOMS = ((50, 8), (34, 5), (22, 3))
+"""From so many lines of the terminal on, so many lines of events."""
+
 _LOUD = frozenset({"limiter", "breaker", "session"})
 
 
 class EventPane(Lines, can_focus=True):
     """The newest events of a run."""
 
-    DEFAULT_CSS = "EventPane { height: 3; }"
+    DEFAULT_CSS = "EventPane { height: auto; }"
     BINDINGS = bindings.of("move")
 
     def __init__(self, source: Source, run_id: str) -> None:
@@ -31,21 +35,33 @@ class EventPane(Lines, can_focus=True):
         self._back = 0
         self.every = False
         """Whether every move of every job is shown, or only what the plain output shows."""
-        self.total = 0
-        """Jobs of the run, which decides how wide their numbers are."""
+        self.large = False
+        """Whether it fills the screen; else it takes as many lines as there are events, up to a
+        few."""
+
+    @property
+    def _room(self) -> int:
+        """Lines that it may take."""
+        if self.large:
+            return self.size.height
+        height = self.app.size.height
+        return next((lines for least, lines in _ROOMS if height >= least), 0)
 
     def reload(self) -> None:
         """Fetch and show the newest again, or what was scrolled back to."""
-        height = self.size.height
-        if not (height and isinstance(self.screen, LiveScreen) and self.screen.ready):
+        if not (isinstance(self.screen, LiveScreen) and self.screen.ready):
+            return
+        room = self._room
+        if not room:
+            self.show([])
             return
         with reading(self):
-            wanted = height + self._back
-            found = self._source.events(self._run_id, limit=wanted, every=self.every)
-            self._back = max(0, min(self._back, len(found) - height))
+            found = self._source.events(self._run_id, limit=room + self._back, every=self.every)
+            self._back = max(0, min(self._back, len(found) - room))
             end = len(found) - self._back
-            shown = found[max(0, end - height) : end]
-            self.show([line(event, job, self.size.width, self.total) for event, job in shown])
+            shown = found[max(0, end - room) : end]
+            width = self.size.width or self.app.size.width
+            self.show([line(event, job, width) for event, job in shown])
 
     def action_move(self, by: int) -> None:
         """Scroll back (up) or forth."""
@@ -54,7 +70,7 @@ class EventPane(Lines, can_focus=True):
 
     def action_page(self, by: int) -> None:
         """Scroll by a screenful."""
-        self.action_move(by * max(1, self.size.height - 1))
+        self.action_move(by * max(1, self._room - 1))
 
     def action_edge(self, last: int) -> None:
         """To the newest, or far back."""
@@ -79,21 +95,20 @@ class EventPane(Lines, can_focus=True):
         self.reload()
 
 
-def line(event: Event, job: Job | None, width: int, total: int) -> Line:
-    """One event: when, to which job (or to the run), what.
+def line(event: Event, job: Job | None, width: int) -> Line:
+    """One event: when, to which volume (or to the run), what.
 
     `job` is the job as it is now; None where the screen shows only this job.
     """
-    when = f" {clock(event.at)[:-1]} "
+    when = f" {clock(event.at)[:-1]}  "
     if event.no is None:
         loud = event.kind in _LOUD
-        glyph, role, who = ("!", "warn", "") if loud else ("i", "run", "")
+        glyph, role = ("!", "warn") if loud else ("i", "run")
     else:
-        mark = _mark(event)
-        glyph, role, who = mark.glyph, mark.role, formatting.number(event.no, total) + " "
-    room = width - len(when) - len(glyph) - 1 - len(who)
+        glyph, role = (mark := _mark(event)).glyph, mark.role
+    room = width - len(when) - 2
     text = what(event) if job is None else _told(event, job, room)
-    return ((when, "dim"), (f"{glyph} {who}", role), (cut(text, room), "plain"))
+    return ((when, "dim"), (f"{glyph} ", role), (cut(text, room), "plain"))
 
 
 def _told(event: Event, job: Job, room: int) -> str:
@@ -112,7 +127,7 @@ def _outcome(event: Event, job: Job) -> str:
         return f"failed{note}; retried since"
     kind = formatting.failure(job.http_status, job.code)
     return (
-        f"failed: attempt {job.attempts} -> {kind}{note}"
+        f"failed: attempt {job.attempts} {ARROW} {kind}{note}"
         if job.attempts
         else f"failed: {kind}{note}"
     )
@@ -127,6 +142,7 @@ def _mark(event: Event) -> formatting.StateMark:
 def what(event: Event) -> str:
     """What happened, in the engine's words where it gave any."""
     if event.to is None:
-        return event.text or event.kind
-    move = f"{event.came_from} -> {event.to}" if event.came_from else str(event.to)
+        words = {"limiter": event_words.of_limiter, "command": event_words.of_command}
+        return words.get(event.kind, str)(event.text or event.kind)
+    move = f"{event.came_from} {ARROW} {event.to}" if event.came_from else str(event.to)
     return f"{move}: {event.text}" if event.text else move

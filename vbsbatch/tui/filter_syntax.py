@@ -5,7 +5,7 @@ key that comes twice adds to them. Double quotes keep blanks, commas and colons 
 they hold is taken literally (`\\"` and `\\\\` inside). `VB.` stands for `VolumeBackup.`, as on the
 screen::
 
-    db01 state:fail,retry status:503,0 code:VB.09 group:"tier 1"
+    db01 state:fail,retry status:503,0 code:VB.09 group:"tier 1" any:db02,db03
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from vbsbatch.report import clean
 from vbsbatch.store.ports import NO_CODE
 from vbsbatch.tui.view_models import FilterTerms
 
-LONGEST = 500
-"""Characters of a filter at most: each word costs time on every job."""
+LONGEST = 2000
+"""Characters of a filter at most."""
 
-KEYS = ("state", "status", "code", "group")
+MOST_WORDS = 50
+"""Words of a filter at most: each costs time on every job."""
+
+KEYS = ("state", "status", "code", "group", "any")
 """What may stand before a colon; `http` means `status`."""
 
 STATE_WORDS: Mapping[str, frozenset[JobState]] = {
@@ -76,10 +79,14 @@ def parse(text: str) -> FilterTerms:
             words.append(_unabbreviated(_value(rest)))
         else:
             values[key] += _alternatives(key, rest)
+    any_words = tuple(dict.fromkeys(map(_unabbreviated, values["any"])))
+    if len(words) + len(any_words) > MOST_WORDS:
+        raise ValueError(f"a filter has at most {MOST_WORDS} words")
     states, retrying = _states(values["state"])
     return FilterTerms(
         text=text,
         words=tuple(dict.fromkeys(filter(None, words))),
+        any_words=any_words,
         states=states,
         retrying=retrying,
         statuses=frozenset(map(_status, values["status"])),
@@ -98,6 +105,17 @@ def text(terms: FilterTerms) -> str:
     return " ".join(_parts(terms))
 
 
+def of_lines(lines: Sequence[str]) -> tuple[str, int]:
+    """A term that fits what occurs in any of these lines, and how many lines have no room in it."""
+    text, taken = "", 0
+    for line in lines[:MOST_WORDS]:
+        longer = f"{text},{_quoted(line)}" if text else f"any:{_quoted(line)}"
+        if len(longer) > LONGEST // 2:
+            break
+        text, taken = longer, taken + 1
+    return text, len(lines) - taken
+
+
 def _parts(terms: FilterTerms) -> Iterable[str]:
     yield from map(_quoted, terms.words)
     states = [state.value for state in JobState if state in terms.states]
@@ -106,6 +124,7 @@ def _parts(terms: FilterTerms) -> Iterable[str]:
         "status": list(map(str, sorted(terms.statuses))),
         "code": list(map(_code, terms.codes)),
         "group": list(map(_quoted, sorted(terms.groups))),
+        "any": list(map(_quoted, terms.any_words)),
     }
     for key, values in lists.items():
         if values:
@@ -172,7 +191,7 @@ def _alternatives(key: str, rest: _Token) -> list[_Value]:
     return values
 
 
-_EXAMPLES = {"state": "fail", "status": "503", "code": "VB.09", "group": "db01"}
+_EXAMPLES = {"state": "fail", "status": "503", "code": "VB.09", "group": "db01", "any": "db01,db02"}
 
 
 def _first(token: _Token, text: str) -> int | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from rich.cells import cell_len
+
 from vbsbatch.model import Holder, Job, JobState, Run, RunState, as_wall
 from vbsbatch.report.text import span
 
@@ -21,7 +23,7 @@ Line = tuple[Piece, ...]
 
 
 class StateMark(NamedTuple):
-    """How a state looks: an ASCII glyph, a word of at most six characters, a role."""
+    """How a state looks: a glyph, a word of at most seven characters, a role."""
 
     glyph: str
     word: str
@@ -29,16 +31,16 @@ class StateMark(NamedTuple):
 
 
 MARKS: Mapping[JobState, StateMark] = {
-    JobState.WAITING: StateMark(".", "WAIT", "plain"),
-    JobState.SUBMITTING: StateMark(">", "SEND", "run"),
-    JobState.UNKNOWN: StateMark("?", "UNKN", "unknown"),
-    JobState.RUNNING: StateMark(">", "RUN", "run"),
-    JobState.SUCCEEDED: StateMark("+", "OK", "ok"),
-    JobState.FAILED: StateMark("x", "FAIL", "fail"),
+    JobState.WAITING: StateMark("·", "WAIT", "plain"),
+    JobState.SUBMITTING: StateMark("▶", "SEND", "run"),
+    JobState.UNKNOWN: StateMark("?", "UNKNOWN", "unknown"),
+    JobState.RUNNING: StateMark("▶", "RUN", "run"),
+    JobState.SUCCEEDED: StateMark("✓", "OK", "ok"),
+    JobState.FAILED: StateMark("✗", "FAIL", "fail"),
     JobState.CANCELLED: StateMark("-", "CANCEL", "dim"),
     JobState.SKIPPED: StateMark("-", "SKIP", "dim"),
 }
-RETRY = StateMark("~", "RETRY", "retry")
+RETRY = StateMark("↻", "RETRY", "retry")
 """Waiting, and tried before."""
 
 RUN_ROLES: Mapping[str, str] = {
@@ -77,15 +79,15 @@ def age(job: Job, now: float) -> str:
 
 
 def next_step(job: Job, now: float) -> str:
-    """What the job waits for: a time, a percentage, a look into the cloud."""
+    """What comes next for the job: a time, how much is done, a check in the cloud."""
     match job.state:
         case JobState.WAITING if job.attempts:
             due = float(as_wall(job.due_at))
             return f"in {span(due - now)}" if due > now else "due"
         case JobState.RUNNING:
-            return "" if job.progress is None else f"{job.progress}%"
+            return "" if job.progress is None else f"{job.progress} %"
         case JobState.UNKNOWN:
-            return "look-up"
+            return "checking"
         case _:
             return ""
 
@@ -103,27 +105,54 @@ def number(no: int, total: int) -> str:
 
 
 def jobs(count: int) -> str:
-    """`1 job`, `2 jobs`."""
-    return "1 job" if count == 1 else f"{count} jobs"
+    """`1 job`, `2 jobs`, `1,200 jobs`."""
+    return "1 job" if count == 1 else f"{count:,} jobs"
+
+
+def duration(seconds: float) -> str:
+    """A duration in words: `12 s`, `3 min`, `1 h 12 min`, `2 d 3 h`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def size(gigabytes: float) -> str:
+    """A size in GB, or in TB from 1,000 GB on."""
+    if gigabytes < 1000:
+        return f"{gigabytes:,.0f} GB"
+    return f"{gigabytes / 1000:,.1f} TB"
+
+
+def share_of(done: float, total: float) -> str:
+    """Two sizes in the unit of the larger: `41.2 of 66.0 TB`."""
+    if total < 1000:
+        return f"{done:,.0f} of {size(total)}"
+    return f"{done / 1000:,.1f} of {size(total)}"
 
 
 def width_of(line: Line) -> int:
-    """Cells that a line of the program's own ASCII words takes."""
-    return sum(len(text) for text, _ in line)
+    """Cells that a line takes."""
+    return sum(cell_len(text) for text, _ in line)
 
 
-def packed(parts: list[tuple[int, Line]], width: int) -> Line:
+def packed(parts: list[tuple[int, Line]], width: int, gap: str = "  ") -> Line:
     """The parts that fit into `width` cells, in their order; those of the highest rank go first."""
     kept = list(range(len(parts)))
 
     def length() -> int:
-        return sum(width_of(parts[i][1]) for i in kept) + 2 * max(0, len(kept) - 1)
+        between = len(gap) * max(0, len(kept) - 1)
+        return sum(width_of(parts[i][1]) for i in kept) + between
 
     while len(kept) > 1 and length() > width:
         kept.remove(max(kept, key=lambda i: (parts[i][0], i)))
     line: list[Piece] = []
     for index, i in enumerate(kept):
         if index:
-            line.append(("  ", "plain"))
+            line.append((gap, "dim"))
         line.extend(parts[i][1])
     return tuple(line)

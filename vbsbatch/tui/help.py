@@ -26,6 +26,18 @@ _TITLES = {
 }
 
 
+WORDS = (
+    ("GB", "size of the volume; - where nobody tells it"),
+    ("TRY", "requests so far"),
+    ("AGE", "since the job ended, or since its newest request"),
+    ("NEXT", "when it is sent again, or how much of it is done"),
+    ("updated", "age of the engine's last heartbeat"),
+    ("next look", "when the engine reads the cloud's list again"),
+    ("cap reached", "as many jobs are under way as the run allows"),
+)
+"""What the words of the overview mean."""
+
+
 def lines(where: str, keymap: Keymap, *, read_only: bool) -> list[Line]:
     """Key, what it does, and its name for remapping; this screen's keys first."""
     found: list[Line] = []
@@ -40,6 +52,10 @@ def lines(where: str, keymap: Keymap, *, read_only: bool) -> list[Line]:
             name = f"  ({key.id})"
             found.append(((f" {shown:<10} ", "strong"), (key.what, "plain"), (name, "dim")))
         found.append(())
+        if place == "overview":
+            found.append((("Its words", "title"),))
+            found += [((f" {word:<12} ", "strong"), (what, "plain")) for word, what in WORDS]
+            found.append(())
     return found
 
 
@@ -50,7 +66,7 @@ class HelpScreen(ModalScreen[None]):
     DEFAULT_CSS = """
     HelpScreen { align: center middle; background: $background 60%; }
     HelpScreen > Vertical { width: 76; max-width: 100%; height: 90%; background: $panel;
-                            border: ascii $primary; padding: 0 1; }
+                            border: round $primary; padding: 0 1; }
     HelpScreen Lines, HelpScreen Rows { background: $panel; }
     HelpScreen.-bare > Vertical { border: none; height: 100%; }
     HelpScreen.-bare Lines { display: none; }

@@ -1,7 +1,8 @@
 """The table of jobs: a window on the source that holds the visible rows and nothing else.
 
 The cursor stays on its job while rows move under it: a job keeps its line on the screen, and the
-rows around it move, so that nobody retries the wrong one. (Textual's `DataTable` would hold every
+rows around it move, so that nobody retries the wrong one. On the first row it stays on the first
+row, so that what needs attention first is always shown. (Textual's `DataTable` would hold every
 row: 15 s for 100,000.)
 """
 
@@ -14,13 +15,14 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from vbsbatch.model import Job
-from vbsbatch.tui import bindings, formatting, job_row, sorting
+from vbsbatch.tui import bindings, formatting, frames, job_row, sorting
+from vbsbatch.tui.alphabet import CURSOR, DOT, MARK
 from vbsbatch.tui.formatting import Line
 from vbsbatch.tui.job_row import Column
 from vbsbatch.tui.line_widgets import painted
 from vbsbatch.tui.sanitize import cut
 from vbsbatch.tui.screen_protocols import monitor, reading
-from vbsbatch.tui.view_models import FilterTerms, Overview, Source, View
+from vbsbatch.tui.view_models import BY_STATE, FilterTerms, Overview, Source, View
 
 _EMPTY: Line = (("   no job fits; Esc shows all again", "dim"),)
 
@@ -45,7 +47,7 @@ class JobTable(ScrollView, can_focus=True):
         super().__init__()
         self._source = source
         self._run_id = run_id
-        self.view = View()
+        self.view = View(sorts=BY_STATE)
         self.total = 0
         """Jobs of the run."""
         self.grouped = False
@@ -57,6 +59,8 @@ class JobTable(ScrollView, can_focus=True):
         self.anchor_no: int | None = None
         """The job where a range of marks began."""
         self._anchor_row = 0
+        self._at_top = True
+        """Whether the cursor stays on the first row, whatever job that is."""
         self._seen = 0
         self._first = 0
         self._rows: list[Job] = []
@@ -75,8 +79,8 @@ class JobTable(ScrollView, can_focus=True):
 
     @property
     def place(self) -> str:
-        """The cursor's row in the view: `12/1400`."""
-        return f"{min(self.cursor_row + 1, self.size_of_view)}/{self.size_of_view}"
+        """The cursor's row in the view: `row 12 of 1,400`."""
+        return f"row {min(self.cursor_row + 1, self.size_of_view):,} of {self.size_of_view:,}"
 
     @property
     def new_rows(self) -> int:
@@ -124,7 +128,9 @@ class JobTable(ScrollView, can_focus=True):
         """Find the cursor's job again, on the same line of the screen if it was visible."""
         source, run_id, view = self._source, self._run_id, self.view
         self.size_of_view = source.size(run_id, view)
-        row = None if self.cursor_no is None else source.row_of(run_id, view, self.cursor_no)
+        row = None
+        if self.cursor_no is not None and not self._at_top:
+            row = source.row_of(run_id, view, self.cursor_no)
         if self.anchor_no is not None:
             anchor = source.row_of(run_id, view, self.anchor_no)
             self.anchor_no = None if anchor is None else self.anchor_no
@@ -159,7 +165,7 @@ class JobTable(ScrollView, can_focus=True):
         if not 0 <= at < len(self._rows):
             return (), False
         job, here = self._rows[at], index == self.cursor_row
-        lead = f"{'>' if here else ' '}{'*' if self._is_marked(job, index) else ' '} "
+        lead = f"{CURSOR if here else ' '}{MARK if self._is_marked(job, index) else ' '} "
         role = "strong" if lead.strip() else "plain"
         return ((lead, role), *job_row.row(job, self.shape, self._now, self.total)), here
 
@@ -198,6 +204,7 @@ class JobTable(ScrollView, can_focus=True):
     def go_to(self, row: int) -> None:
         """Put the cursor on a row, the nearest that exists, and on the job that is there."""
         self._to_row(row)
+        self._at_top = self.cursor_row == 0
         self._seen = self.size_of_view
         self.post_message(self.Moved())
 
@@ -235,6 +242,7 @@ class JobTable(ScrollView, can_focus=True):
         at = round(self.scroll_y) + event.y - self._first
         if 0 <= at < len(self._rows):
             before = self._painted()
+            self._at_top = False
             self.cursor_row, self.cursor_no = self._first + at, self._rows[at].no
             self._repaint(before)
             self.action_move(0)
@@ -305,23 +313,36 @@ _FILTER = 44
 """Cells for the filter at most."""
 
 
-def status_line(table: JobTable, width: int, *, waiting: str, all_events: bool) -> Line:
-    """The line in `width` cells; `waiting` says what was asked and not answered."""
+def status(table: JobTable, *, waiting: str, all_events: bool, look: Line) -> tuple[Line, Line]:
+    """What the table shows, for the left and the right of a frame's line.
+
+    `waiting` says what was requested and not answered; `look` when the engine looks next.
+    """
     view = table.view
+    shown = f"filter {cut(view.terms.text, _FILTER)}" if view.terms.text else "all jobs"
+    left: Line = ((shown, "strong"), (f" {DOT} {sorting.told(view.sorts)}", "dim"))
     parts: list[tuple[int, Line]] = []
     if waiting:
         parts.append((1, ((waiting, "warn"),)))
-    parts += [
-        (3, (("view ", "dim"), (cut(view.terms.text or "all", _FILTER), "plain"))),
-        (4, (("sort ", "dim"), (sorting.told(view.sorts), "plain"))),
-    ]
+    if look:
+        parts.append((2, look))
     if table.marks:
-        parts.append((2, ((f"{len(table.marks)} marked", "strong"),)))
+        parts.append((3, ((f"{len(table.marks):,} marked", "strong"),)))
     if table.anchor_no is not None:
-        parts.append((2, (("range open", "warn"),)))
-    parts.append((0, ((f"{table.place} of {table.total}", "plain"),)))
+        parts.append((3, (("range open", "warn"),)))
+    if table.new_rows:
+        parts.append((5, ((f"{table.new_rows:,} new", "retry"),)))
     if all_events:
         parts.append((6, (("all events", "plain"),)))
-    if table.new_rows:
-        parts.append((5, ((f"new rows: {table.new_rows}", "retry"),)))
-    return formatting.packed(parts, width)
+    parts.append((0, ((table.place, "plain"),)))
+    return left, formatting.packed(parts, max(8, table.app.size.width - 8), f" {DOT} ")
+
+
+def status_line(parts: tuple[Line, Line], width: int, *, upper: bool) -> Line:
+    """The status as the upper or the lower line of a frame; the left gives way to the right."""
+    left, right = parts
+    room = frames.room(right, width)
+    if formatting.width_of(left) > room:
+        (shown, role), *_ = left
+        left = ((cut(shown, room), role),) if room > 8 else ()
+    return (frames.upper if upper else frames.lower)(left, right, width)

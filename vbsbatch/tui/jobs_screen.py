@@ -20,7 +20,15 @@ from vbsbatch.tui.sorting import SortBy, Sorts
 from vbsbatch.tui.steering_actions import Chosen, SteerableScreen
 from vbsbatch.tui.view_models import FilterTerms, Source, View
 
-_HINT = "words  state:fail,retry  status:503  code:VB.09  group:db01"
+_HINT = "words  state:fail,retry  status:503  code:VB.09  group:db01  any:db01,db02"
+
+
+class FilterInput(TypedLine):
+    """Takes several lines as alternatives."""
+
+    def joined(self, lines: list[str]) -> tuple[str, int]:
+        """A term that any of the lines fits."""
+        return filter_syntax.of_lines(lines)
 
 
 class FilterLine(Horizontal):
@@ -57,7 +65,7 @@ class FilterLine(Horizontal):
     def compose(self) -> ComposeResult:
         """A slash and the line."""
         yield Lines([(("/ ", "title"),)])
-        yield TypedLine(placeholder=_HINT, select_on_focus=False, compact=True)
+        yield FilterInput(placeholder=_HINT, select_on_focus=False, compact=True)
 
     def open(self, before: FilterTerms) -> None:
         """Show the current filter, ready for one more term."""

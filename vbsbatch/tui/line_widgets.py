@@ -14,6 +14,7 @@ from textual.widget import Widget
 
 from vbsbatch.report.text import clean
 from vbsbatch.tui import bindings, themes
+from vbsbatch.tui.alphabet import CURSOR
 from vbsbatch.tui.bindings import Key, Keymap
 from vbsbatch.tui.formatting import Line
 
@@ -32,8 +33,10 @@ class Lines(Widget):
     ALLOW_SELECT = False
     DEFAULT_CSS = "Lines { height: auto; width: 1fr; }"
 
-    def __init__(self, lines: Sequence[Line] = (), *, id: str | None = None) -> None:
-        super().__init__(id=id)
+    def __init__(
+        self, lines: Sequence[Line] = (), *, id: str | None = None, classes: str = ""
+    ) -> None:
+        super().__init__(id=id, classes=classes)
         self._lines: list[Line] = list(lines)
 
     @property
@@ -62,18 +65,8 @@ class Lines(Widget):
         return painted(self, line, self.size.width)
 
 
-class RuleLine(Lines):
-    """A line of dashes."""
-
-    DEFAULT_CSS = "RuleLine { height: 1; }"
-
-    def on_resize(self, event: events.Resize) -> None:
-        """As long as the screen is wide."""
-        self.show([(("-" * event.size.width, "dim"),)])
-
-
 class Rows(Widget, can_focus=True):
-    """A list with a cursor (`>` and a colour) on one row, or without one: then it only scrolls."""
+    """A list with a cursor on one row, or without one: then it only scrolls."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = "Rows { height: 1fr; width: 1fr; }"
@@ -131,7 +124,7 @@ class Rows(Widget, can_focus=True):
         if shown is None:
             return painted(self, (), self.size.width)
         line, here = shown
-        pointer: Line = ((("> " if here else "  "), "plain"),) if self._with_cursor else ()
+        pointer: Line = (((f"{CURSOR} " if here else "  "), "plain"),) if self._with_cursor else ()
         return painted(self, pointer + line, self.size.width, "cursor" if here else "plain")
 
     def action_move(self, by: int) -> None:

@@ -10,25 +10,28 @@ from textual.containers import Horizontal, Vertical
 
 from vbsbatch.model import JobState, RunState
 from vbsbatch.store.ports import NO_CODE
-from vbsbatch.tui import (
-    bindings,
-    header,
-    job_row,
-    job_table,
-)
+from vbsbatch.tui import bindings, frames, header, job_row, job_table
 from vbsbatch.tui.detail import DetailScreen
 from vbsbatch.tui.event_pane import EventPane
+from vbsbatch.tui.formatting import Line
 from vbsbatch.tui.header import Banner
 from vbsbatch.tui.job_table import JobTable
 from vbsbatch.tui.jobs_screen import FilterLine, JobsScreen
-from vbsbatch.tui.line_widgets import KeyLine, Lines, RuleLine
+from vbsbatch.tui.line_widgets import KeyLine, Lines
 from vbsbatch.tui.panes import Failures, SidePane
 from vbsbatch.tui.screen_protocols import reading
 from vbsbatch.tui.steering_actions import NONE_FAILED
-from vbsbatch.tui.view_models import FilterTerms, Overview, Panes, View
+from vbsbatch.tui.view_models import BY_STATE, FilterTerms, Overview, Panes, View
 
 _PANES_EVERY = 2
 """Seconds between two reads of the figures of the side pane."""
+
+
+_BOXED = 30
+"""Lines of a terminal that has room for frames around jobs and events."""
+
+_INSET = 4
+"""Cells that the sides of the frame around the header take."""
 
 
 class OverviewScreen(JobsScreen):
@@ -38,28 +41,33 @@ class OverviewScreen(JobsScreen):
     BINDINGS = bindings.of("overview")
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012 (Textual's own type)
     VERTICAL_BREAKPOINTS = [  # noqa: RUF012
-        *((0, "-h0"), (8, "-h8"), (14, "-h14"), (22, "-h22"), (36, "-h36")),
+        *((0, "-h0"), (8, "-h8"), (14, "-h14"), (22, "-h22"), (_BOXED, "-boxed")),
     ]
     DEFAULT_CSS = """
     OverviewScreen { layout: vertical; overflow: hidden; }
+    OverviewScreen .rule { height: 1; }
+    OverviewScreen .framed { border-left: round $frame; border-right: round $frame;
+                             padding: 0 1; height: auto; }
     OverviewScreen #header { height: 3; }
-    OverviewScreen #head, OverviewScreen #status { height: 1; }
-    OverviewScreen #middle { height: 1fr; }
+    OverviewScreen #head { height: 1; }
+    OverviewScreen #middle, OverviewScreen #jobs { height: 1fr; }
+    OverviewScreen .boxed { display: none; }
+    OverviewScreen.-boxed .boxed { display: block; }
+    OverviewScreen.-boxed .side { border-left: round $frame; border-right: round $frame; }
+    OverviewScreen #table { height: 1fr; }
+    OverviewScreen #events, OverviewScreen #newest { height: auto; }
+    OverviewScreen #events.-empty { display: none; }
     OverviewScreen SidePane { display: none; }
     OverviewScreen.-wide SidePane { display: block; }
-    OverviewScreen.-h36 EventPane { height: 8; }
+    OverviewScreen.-h8 #header { height: 2; }
+    OverviewScreen.-h8 #head, OverviewScreen.-h0 #head { display: none; }
     OverviewScreen.-h0 #header { height: 1; }
-    OverviewScreen.-h0 Failures, OverviewScreen.-h8 Failures { display: none; }
-    OverviewScreen.-h0 RuleLine, OverviewScreen.-h8 RuleLine { display: none; }
-    OverviewScreen.-h14 #rule-events { display: none; }
-    OverviewScreen.-h0 EventPane, OverviewScreen.-h8 EventPane { display: none; }
-    OverviewScreen.-h14 EventPane { display: none; }
-    OverviewScreen.-h0 #head, OverviewScreen.-h0 #status { display: none; }
-    OverviewScreen.-typing #status { display: none; }
-    OverviewScreen.-h0.-typing #header { display: none; }
-    OverviewScreen.-log JobTable, OverviewScreen.-log #head { display: none; }
-    OverviewScreen.-log #rule-events { display: none; }
-    OverviewScreen.-log EventPane { display: block; height: 1fr; }
+    OverviewScreen.-h0 Failures, OverviewScreen.-h0 .rule { display: none; }
+    OverviewScreen.-h0 .framed { border: none; padding: 0; }
+    OverviewScreen.-h0.-typing .framed { display: none; }
+    OverviewScreen.-log #middle { display: none; }
+    OverviewScreen.-log #events, OverviewScreen.-log #newest { height: 1fr; }
+    OverviewScreen.-log EventPane { height: 1fr; }
     """
 
     def __init__(self, run_id: str) -> None:
@@ -73,18 +81,25 @@ class OverviewScreen(JobsScreen):
 
     def compose(self) -> ComposeResult:
         """The widgets from top to bottom; docs and tests show the layout at 80x24."""
-        yield Lines([(("vbsbatch  ", "title"), (f"run {self.run_id}", "plain"))], id="header")
-        yield Banner()
-        yield Failures()
-        yield RuleLine()
+        yield Lines([frames.upper(((self.run_id, "strong"),), (), 80)], id="title", classes="rule")
+        with Vertical(classes="framed"):
+            yield Lines(id="header")
+            yield Banner()
+            yield Failures()
+        yield Lines(id="status", classes="rule")
         with Horizontal(id="middle"):
-            with Vertical():
-                yield Lines(id="head")
-                yield JobTable(self.source, self.run_id)
-                yield RuleLine(id="rule-events")
-                yield EventPane(self.source, self.run_id)
+            with Vertical(id="jobs"):
+                yield Lines(id="jobs-title", classes="rule boxed")
+                with Vertical(id="table", classes="side"):
+                    yield Lines(id="head")
+                    yield JobTable(self.source, self.run_id)
+                yield Lines(id="jobs-end", classes="rule boxed")
             yield SidePane()
-        yield Lines(id="status")
+        with Vertical(id="events"):
+            yield Lines(id="events-title", classes="rule boxed")
+            with Vertical(id="newest", classes="side"):
+                yield EventPane(self.source, self.run_id)
+            yield Lines(id="events-end", classes="rule boxed")
         yield FilterLine()
         yield self.key_line()
 
@@ -94,7 +109,7 @@ class OverviewScreen(JobsScreen):
         The figures of a large run take a moment: the jobs are shown before them.
         """
         self.set_focus(self.table)
-        self.table.show(View())
+        self.table.show(View(sorts=BY_STATE))
         self.table.total = self.table.size_of_view
         self._draw_status()
         self.ready = False
@@ -127,8 +142,8 @@ class OverviewScreen(JobsScreen):
             self.seen = self.monitor.seen[self.run_id] = seen
             events = self.query_one(EventPane)
             self.table.follow(seen)
-            events.total = seen.total
             events.reload()
+            self.query_one("#events").set_class(not events.lines, "-empty")
             failures = self.query_one(Failures)
             failures.follow(seen.failures)
             if failures.has_focus and not seen.failures:
@@ -147,17 +162,22 @@ class OverviewScreen(JobsScreen):
         if self.now >= self._panes_due:
             self._panes_due = self.now + _PANES_EVERY
             self._panes = self.source.panes(self.run_id)
-        pane.follow(self._panes, seen.failures, self.now)
+        pane.follow(self._panes, seen, self.now)
 
     def _draw_header(self) -> None:
         if self.seen is None:
             return
-        widget = self.query_one("#header", Lines)
-        width = max(1, self.size.width)
-        found = header.lines(self.seen, self.now, width, read_only=self.source.read_only)
+        seen, now, width = self.seen, self.now, max(1, self.size.width)
+        title = header.title(seen, now, width, read_only=self.source.read_only)
+        self.query_one("#title", Lines).show([title])
+        inner = max(1, width - _INSET)
         if self.has_class("-h0"):
-            found = found[:1]
-        widget.show(found)
+            found = [header.one_line(seen, now, width)]
+        elif self.has_class("-h8"):
+            found = [header.how_far(seen, inner), header.counts(seen, inner)]
+        else:
+            found = header.lines(seen, now, inner)
+        self.query_one("#header", Lines).show(found)
         self._draw_banner()
 
     def banner(self, text: str) -> None:
@@ -170,15 +190,28 @@ class OverviewScreen(JobsScreen):
         self.query_one(Banner).say(self._fault or self._wrong or words)
 
     def _draw_status(self) -> None:
-        shown = job_table.status_line(
+        small = self.has_class("-h8")
+        parts = job_table.status(
             self.table,
-            max(1, self.size.width),
             waiting=self.steering.requests.waiting,
             all_events=self.query_one(EventPane).every,
+            look=header.next_look(self.seen, self.now) if small and self.seen else (),
         )
-        self.query_one("#status", Lines).show([shown])
+        width, boxed = max(1, self.size.width), self.has_class("-boxed")
+        closed = frames.lower((), (), width)
+        status = closed if boxed else job_table.status_line(parts, width, upper=False)
+        self._rule("#status", status)
+        jobs = max(1, self.query_one("#jobs").size.width)
+        self._rule("#jobs-title", job_table.status_line(parts, jobs, upper=True))
+        self._rule("#jobs-end", frames.lower((), (), jobs))
+        self._rule("#events-title", frames.upper((("events", "title"),), (), width))
+        self._rule("#events-end", frames.lower((), (), width))
         head = job_row.head(self.table.shape, self.table.view.sorts)
         self.query_one("#head", Lines).show([head])
+
+    def _rule(self, name: str, line: Line) -> None:
+        """Show one of the lines between the panes."""
+        self.query_one(name, Lines).show([line])
 
     def on_resize(self) -> None:
         """Fit the lines to the new width."""
@@ -222,7 +255,10 @@ class OverviewScreen(JobsScreen):
     def action_log(self) -> None:
         """The events over the whole height, or the jobs again."""
         self.toggle_class("-log")
-        self.set_focus(self.query_one(EventPane) if self.has_class("-log") else self.table)
+        pane = self.query_one(EventPane)
+        pane.large = self.has_class("-log")
+        pane.reload()
+        self.set_focus(pane if pane.large else self.table)
         self._show_keys()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -257,10 +293,10 @@ class OverviewScreen(JobsScreen):
     def action_codes(self) -> None:
         """Between the jobs and the failures by code."""
         failures = self.query_one(Failures)
-        if failures.has_focus or not failures.display:
-            self.set_focus(self.table)
-        elif self.seen is None or not self.seen.failures:
+        if self.seen is None or not self.seen.failures:
             self.say(NONE_FAILED)
+        elif failures.has_focus or not failures.display:
+            self.set_focus(self.table)
         else:
             self.set_focus(failures)
 

@@ -5,32 +5,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from textual import events
+from textual.geometry import Size
 from textual.message import Message
 
+from vbsbatch.model import Operation
 from vbsbatch.report.text import clean, clock, span
-from vbsbatch.tui import bindings, formatting
+from vbsbatch.tui import alphabet, bindings, event_words, formatting, frames
+from vbsbatch.tui.alphabet import TIMES
 from vbsbatch.tui.formatting import Line
 from vbsbatch.tui.line_widgets import Lines
 from vbsbatch.tui.sanitize import cut, fit
-from vbsbatch.tui.view_models import Panes
+from vbsbatch.tui.view_models import Overview, Panes
 
 _BARS = 6
-_CHART = 4
-_SLOWEST = 6
+_SLOWEST = 7
 _LIMITER = 5
+
+_DONE = {
+    Operation.BACKUP: "backups",
+    Operation.RESTORE: "restores",
+    Operation.PRUNE: "deletions",
+}
+"""What the jobs of a run are called."""
 
 
 class SidePane(Lines):
     """Figures beside the jobs."""
 
-    DEFAULT_CSS = "SidePane { height: 1fr; width: 44; padding: 0 0 0 2; }"
+    DEFAULT_CSS = "SidePane { height: 1fr; width: 44; }"
 
-    _figures: tuple[Panes, Sequence[Failure], float] | None = None
+    _figures: tuple[Panes, Overview, float] | None = None
 
-    def follow(self, panes: Panes, failures: Sequence[Failure], now: float) -> None:
+    def follow(self, panes: Panes, seen: Overview, now: float) -> None:
         """Show these figures."""
-        self._figures = panes, failures, now
-        self.show(lines(panes, failures, now, self.size.width))
+        self._figures = panes, seen, now
+        self.show(lines(panes, seen, now, self.size))
 
     def on_resize(self) -> None:
         """Fit them into the new width: there is none before the terminal is wide."""
@@ -38,74 +47,77 @@ class SidePane(Lines):
             self.follow(*self._figures)
 
 
-def lines(panes: Panes, failures: Sequence[Failure], now: float, width: int) -> list[Line]:
-    """The pane's lines, each at most `width` cells."""
-    return [
-        *_titled("failures by code", _bars(failures, width)),
-        *_titled(_pace_title(panes.per_minute), _chart(panes.per_minute)),
-        *_titled("create latency", _latency(panes)),
-        *_titled("limiter", [_note(at, text, width) for at, text in panes.limiter[-_LIMITER:]]),
-        *_titled("slowest running", _slowest(panes, now, width)),
+def lines(panes: Panes, seen: Overview, now: float, size: Size) -> list[Line]:
+    """The pane's boxes, each line as wide as `size`; what has nothing to show takes no room, nor
+    what comes below the last line."""
+    inner = size.width - frames.INSET
+    what = _DONE[seen.run.settings.operation]
+    limiter = [_note(at, text, inner) for at, text in panes.limiter[-_LIMITER:]]
+    boxes: list[tuple[str, list[Line]]] = [
+        ("failed, by code", _bars(seen.failures, inner)),
+        (f"{what} completed per minute", _chart(panes.per_minute, inner)),
+        ("how long a request takes", _latency(panes)),
+        ("changes of the rate", limiter),
+        (f"{what} running longest", _slowest(panes, now, inner)),
     ]
-
-
-def _titled(title: str, body: list[Line]) -> list[Line]:
-    nothing: list[Line] = [((" -", "dim"),)]
-    return [((title, "title"),), *(body or nothing), ()]
+    found: list[Line] = []
+    for title, body in boxes:
+        room = size.height - len(found) - 2
+        found += frames.box(title, body[: max(0, room)], size.width)
+    return found
 
 
 def _bars(failures: Sequence[Failure], width: int) -> list[Line]:
     most = max((count for _, _, count in failures), default=0)
-    room = max(1, width - 26)
+    room = max(1, width - 23)
     return [
         (
-            (fit(f" {formatting.failure(status, code)}", 17), "plain"),
-            (fit(str(count), 7, right=True), "strong"),
-            (" " + "#" * max(1, count * room // most), "fail"),
+            (fit(formatting.failure(status, code), 15), "plain"),
+            (fit(f"{count:,}", 7, right=True) + " ", "strong"),
+            (alphabet.bar(max(1, count * room / most) / room, room)[0], "fail"),
         )
         for status, code, count in failures[:_BARS]
     ]
 
 
-def _pace_title(per_minute: Sequence[int]) -> str:
-    most = max(per_minute, default=0)
-    return f"completed per minute, 30 min (top {most})"
-
-
-def _chart(per_minute: Sequence[int]) -> list[Line]:
-    """A column per minute, the newest at the right."""
+def _chart(per_minute: Sequence[int], width: int) -> list[Line]:
+    """One cell per minute, the newest at the right, and what the last and the best had."""
     most = max(per_minute, default=0)
     if not most:
         return []
-    heights = [-(-count * _CHART // most) for count in per_minute]
-    levels: list[Line] = [
-        ((" " + "".join("#" if height > level else " " for height in heights), "ok"),)
-        for level in reversed(range(_CHART))
+    newest = per_minute[-2] if len(per_minute) > 1 else per_minute[-1]
+    chart = alphabet.sparkline(list(per_minute))
+    figures = f"most {most:,}"
+    rest = max(1, width - len(chart) - len(figures))
+    last = f"{newest:,} in the last full minute, over {len(per_minute)} min"
+    return [
+        ((chart, "key"), (" " * rest + figures, "dim")),
+        ((cut(last, width), "plain"),),
     ]
-    return [*levels, ((" " + "-" * len(per_minute), "dim"),)]
 
 
 def _latency(panes: Panes) -> list[Line]:
+    """The median, the 95th percentile and the longest, in words."""
     if panes.latency is None:
         return []
-    p50, p95, most = (_milliseconds(value) for value in panes.latency)
-    return [((f" p50 {p50}  p95 {p95}  max {most}", "plain"),)]
+    half, most, longest = (_milliseconds(value) for value in panes.latency)
+    return [((f"half under {half}, 95 % under {most}", "plain"),), ((f"longest {longest}", "dim"),)]
 
 
 def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1000:.0f}ms" if seconds < 10 else span(seconds)
+    return f"{seconds * 1000:,.0f} ms" if seconds < 10 else span(seconds)
 
 
 def _note(at: float, text: str, width: int) -> Line:
-    short = text.replace("reason=", "").replace("retry_after=", "after ")
-    return ((f" {clock(at)[:-1]} ", "dim"), (cut(short, width - 10), "plain"))
+    short = event_words.of_limiter(text, short=True)
+    return ((f"{clock(at)[:-1]} ", "dim"), (cut(short, width - 9), "plain"))
 
 
 def _slowest(panes: Panes, now: float, width: int) -> list[Line]:
     return [
         (
-            (" " + fit(job.volume_name, max(1, width - 15)), "plain"),
-            (fit(formatting.age(job, now), 7, right=True), "strong"),
+            (fit(job.volume_name, max(1, width - 14)), "plain"),
+            (fit(formatting.age(job, now), 8, right=True), "strong"),
             (fit(formatting.next_step(job, now), 6, right=True), "run"),
         )
         for job in panes.slowest[:_SLOWEST]
@@ -115,14 +127,14 @@ def _slowest(panes: Panes, now: float, width: int) -> list[Line]:
 Failure = tuple[int | None, str | None, int]
 """HTTP status, code, jobs."""
 
-_LEAD = " fail by code: "
-_HINT = " (Tab, Enter on code = filter)"
+_LEAD = "failed by code:"
+_HINT = "  (Tab: filter by one)"
 
 
 class Failures(Lines, can_focus=True):
-    """One line; left and right choose, Enter filters by what is chosen."""
+    """One line, hidden without a failure; left and right choose, Enter filters by the choice."""
 
-    DEFAULT_CSS = "Failures { height: 1; }"
+    DEFAULT_CSS = "Failures { height: 1; display: none; } Failures.-some { display: block; }"
     BINDINGS = bindings.hidden(
         "left,h choose(-1)", "right,l choose(1)", "enter,space filter", "escape screen.codes"
     )
@@ -135,22 +147,21 @@ class Failures(Lines, can_focus=True):
             self.failure = failure
 
     def __init__(self) -> None:
-        super().__init__([((_LEAD, "dim"),)])
+        super().__init__()
         self._failures: Sequence[Failure] = ()
-        self._known = False
         self._index = 0
         self._first = 0
         """Index of the first failure that is shown."""
 
     def follow(self, failures: Sequence[Failure]) -> None:
         """Show these; the same kind stays chosen."""
-        self._known = True
         chosen = self._chosen
         kinds = [kind[:2] for kind in failures]
         self._failures = failures
         if chosen is not None and chosen[:2] in kinds:
             self._index = kinds.index(chosen[:2])
         self._index = max(0, min(self._index, len(failures) - 1))
+        self.set_class(bool(failures), "-some")
         self._draw()
 
     @property
@@ -158,8 +169,6 @@ class Failures(Lines, can_focus=True):
         return self._failures[self._index] if self._index < len(self._failures) else None
 
     def _draw(self) -> None:
-        if not self._known:
-            return
         width = self.size.width
         self._first = 0
         while self.has_focus and self._index >= self._first + len(self._shown(width)):
@@ -208,7 +217,7 @@ class Failures(Lines, can_focus=True):
 
 def _word(failure: Failure) -> str:
     status, code, count = failure
-    return f"{clean(formatting.failure(status, code))[:40]}:{count}"
+    return f"{clean(formatting.failure(status, code))[:40]} {TIMES}{count:,}"
 
 
 def _before(first: int) -> str:
@@ -224,8 +233,6 @@ def _line(
 ) -> Line:
     """The failures `shown` from `first` on, how many come before and after, the `chosen`."""
     line: Line = ((_LEAD + _before(first), "dim"),)
-    if not failures:
-        return (*line, (" none", "dim"))
     for index, failure in enumerate(shown):
         here = index == chosen
         text = f">{_word(failure)}<" if here else f" {_word(failure)} "

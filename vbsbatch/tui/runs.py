@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
+from textual.containers import Vertical
 
 from vbsbatch.errors import VbsbatchError
-from vbsbatch.model import Job, JobState
-from vbsbatch.report.text import span
-from vbsbatch.tui import bindings, formatting
+from vbsbatch.model import JobState
+from vbsbatch.report.data import percent
+from vbsbatch.report.text import moment, span
+from vbsbatch.tui import bindings, formatting, frames
+from vbsbatch.tui.alphabet import DOT, MARK
+from vbsbatch.tui.comparison_screen import ComparisonScreen
 from vbsbatch.tui.dialogs import Pick
 from vbsbatch.tui.exporting import copy
 from vbsbatch.tui.formatting import Line
@@ -19,7 +25,7 @@ from vbsbatch.tui.line_widgets import Lines, Rows
 from vbsbatch.tui.sanitize import cut, fit
 from vbsbatch.tui.screen_protocols import LiveScreen, reading
 from vbsbatch.tui.steering_actions import OVER, Steering
-from vbsbatch.tui.view_models import Comparison, FilterTerms, RunLine, View
+from vbsbatch.tui.view_models import FilterTerms, RunLine, View
 
 _UNFINISHED = frozenset({"STALE", "STOP"})
 """Unfinished, without an engine."""
@@ -27,51 +33,70 @@ _UNFINISHED = frozenset({"STALE", "STOP"})
 _ENDED = frozenset({"DONE", "PART"})
 
 _ROLES = {"LIVE": "run", "LIVE?": "warn", "PAUSED": "warn", "DONE": "ok", "PART": "retry"}
-_RATE_FROM = 100
-_LEAD = 3
-"""Cells before the first column: cursor and mark."""
+
+_LIVE = frozenset({"LIVE", "PAUSED"})
+
+_LEAD = 4
+"""Cells before the first column: cursor, mark, and a blank behind each."""
+
+_LEAST_PLAN = 7
+
+_COLUMNS = (
+    *(("STATE", 6, False), ("RUN", 18, False), ("PLAN", _LEAST_PLAN, False)),
+    *(("STARTED", 11, False), ("TOOK", 6, True), ("DONE", 4, True), ("OK", 6, True)),
+    *(("FAILED", 6, True), ("SKIPPED", 7, True), ("GB", 7, True), ("ETA", 6, True)),
+    *(("MOST FAILED WITH", 18, False), ("ENGINE", 20, False)),
+)
+"""Head, cells and whether it is aligned right."""
+
+_DROPPED = (
+    *("ENGINE", "MOST FAILED WITH", "STARTED", "SKIPPED", "ETA", "GB", "TOOK", "DONE"),
+    *("PLAN", "OK", "FAILED"),
+)
+"""What a narrow list leaves out, in this order; the id of a run begins with when it was made."""
 
 
-def columns(width: int) -> list[tuple[str, int, bool]]:
-    """Head, cells and whether it is aligned right, for each column that fits `width`."""
-    wide = width >= _RATE_FROM
-    found = [
-        *(("STATE", 6, False), ("RUN", 18, False), ("PLAN", 18 if wide else 10, False)),
-        *(("JOBS", 6, True), ("OK", 6, True), ("FAIL", 5, True), ("TOOK", 6, True)),
-        *([("RATE", 7, True)] if wide else []),
-        *(("TOP FAILURE", 16 if wide else 13, False), ("OWNER", 20, False)),
-    ]
-    while len(found) > 2 and _LEAD + sum(size + 1 for _, size, _ in found) - 1 > width:
-        found.pop()
-    return found
+def columns(width: int, plan: int) -> list[tuple[str, int, bool]]:
+    """The columns that fit `width`; what they leave goes to the plan's name, up to `plan` cells."""
+    found = list(_COLUMNS)
+    for dropped in _DROPPED:
+        if _LEAD + sum(size + 1 for _, size, _ in found) - 1 > width:
+            found = [column for column in found if column[0] != dropped]
+    rest = width - _LEAD - sum(size + 1 for _, size, _ in found) + 1
+    plan_width = max(_LEAST_PLAN, min(plan, _LEAST_PLAN + rest))
+    return [(name, plan_width if name == "PLAN" else size, right) for name, size, right in found]
 
 
-def head(width: int) -> Line:
+def head(found: Sequence[tuple[str, int, bool]], width: int) -> Line:
     """The line above the runs."""
-    cells = " ".join(fit(name, size, right=right) for name, size, right in columns(width))
-    return ((cut("   " + cells, width), "dim"),)
+    cells = " ".join(fit(name, size, right=right) for name, size, right in found)
+    return ((cut(" " * _LEAD + cells, width), "dim"),)
 
 
-def row(found: RunLine, now: float, width: int, *, marked: bool) -> Line:
-    """One run."""
-    run = found.run
-    count = found.counts.get
+def row(
+    found: RunLine, now: float, shown: Sequence[tuple[str, int, bool]], *, marked: bool
+) -> Line:
+    """One run in these columns."""
+    run, count = found.run, found.counts.get
     began = run.started_at
-    until = run.ended_at or (now if found.standing in ("LIVE", "PAUSED") else run.heartbeat_at)
+    until = run.ended_at or (now if found.standing in _LIVE else run.heartbeat_at)
     cells = {
         "RUN": run.id,
         "PLAN": run.plan,
-        "JOBS": str(sum(found.counts.values())),
-        "OK": str(count(JobState.SUCCEEDED, 0)),
-        "FAIL": str(count(JobState.FAILED, 0)),
+        "STARTED": "-" if began is None else moment(began)[5:16],
         "TOOK": "-" if began is None or until is None else span(float(until) - float(began)),
-        "RATE": str(run.rate or run.settings.limits.rate),
-        "TOP FAILURE": "-" if found.top is None else formatting.failure(found.top[0], found.top[1]),
-        "OWNER": "-" if run.pid is None else f"{run.host or '?'}:{run.pid}",
+        "DONE": f"{int(percent(found.counts))}%",
+        "OK": f"{count(JobState.SUCCEEDED, 0):,}",
+        "FAILED": f"{count(JobState.FAILED, 0):,}",
+        "SKIPPED": f"{count(JobState.SKIPPED, 0):,}",
+        "GB": "-" if found.sizes.total is None else f"{found.sizes.done:,}",
+        "ETA": "-" if found.eta is None else span(found.eta),
+        "MOST FAILED WITH": "-" if found.top is None else formatting.failure(*found.top[:2]),
+        "ENGINE": "-" if run.pid is None else f"{run.host or '?'}:{run.pid}",
     }
-    texts = [fit(cells[name], size, right=right) for name, size, right in columns(width)[1:]]
+    texts = [fit(cells[name], size, right=right) for name, size, right in shown[1:]]
     state = (fit(found.standing, 6) + " ", _ROLES.get(found.standing, "fail"))
-    return (("*" if marked else " ", "strong"), state, (" ".join(texts), "plain"))
+    return ((f"{MARK} " if marked else "  ", "strong"), state, (" ".join(texts), "plain"))
 
 
 class RunsScreen(LiveScreen):
@@ -82,7 +107,10 @@ class RunsScreen(LiveScreen):
     DEFAULT_CSS = """
     RunsScreen { layout: vertical; overflow: hidden; }
     RunsScreen Lines { height: 1; }
-    RunsScreen.-bare #head { display: none; }
+    RunsScreen Banner { height: auto; }
+    RunsScreen #list { height: 1fr; border-left: round $frame; border-right: round $frame; }
+    RunsScreen.-bare #head, RunsScreen.-bare #title, RunsScreen.-bare #end { display: none; }
+    RunsScreen.-bare #list { border: none; }
     """
 
     def __init__(self, run_id: str | None = None) -> None:
@@ -93,11 +121,13 @@ class RunsScreen(LiveScreen):
         self._marks: list[str] = []
 
     def compose(self) -> ComposeResult:
-        """A title, the heads, the runs, the keys."""
+        """A title, the heads, the runs, what is known of the cursor's run, the keys."""
         yield Lines(id="title")
-        yield Banner()
-        yield Lines(id="head")
-        yield Rows()
+        with Vertical(id="list"):
+            yield Banner()
+            yield Lines(id="head")
+            yield Rows()
+        yield Lines(id="end")
         yield self.key_line()
 
     def on_mount(self) -> None:
@@ -127,21 +157,45 @@ class RunsScreen(LiveScreen):
             rows.show(self._rows(), cursor)
             self._draw()
 
+    @property
+    def _columns(self) -> list[tuple[str, int, bool]]:
+        longest = max((cell_len(found.run.plan) for found in self._runs), default=0)
+        return columns(max(1, self.query_one(Rows).size.width), longest)
+
     def _rows(self) -> list[Line]:
-        width = max(1, self.size.width)
+        shown = self._columns
         return [
-            row(found, self.now, width, marked=found.run.id in self._marks) for found in self._runs
+            row(found, self.now, shown, marked=found.run.id in self._marks) for found in self._runs
         ]
 
     def _draw(self) -> None:
-        width = max(1, self.size.width)
         self.query_one(Rows).show(self._rows())
-        many = f"{len(self._runs)} runs" if len(self._runs) != 1 else "1 run"
+        many = f"{len(self._runs):,} runs" if len(self._runs) != 1 else "1 run"
         if not self._runs:
             many = "no run yet: vbsbatch run PLAN begins one" if self._known else ""
-        marked = f"  {len(self._marks)} marked" if self._marks else ""
-        self.query_one("#title", Lines).show([(("vbsbatch  ", "title"), (many + marked, "plain"))])
-        self.query_one("#head", Lines).show([head(width)])
+        width = max(1, self.size.width)
+        title: Line = (("vbsbatch", "title"), (f" {DOT} {many}" if many else "", "plain"))
+        marked = f"{len(self._marks)} marked" if self._marks else ""
+        right: Line = ((marked, "strong"),) if marked else ()
+        self.query_one("#title", Lines).show([frames.upper(title, right, width)])
+        inner = self.query_one(Rows).size.width
+        self.query_one("#head", Lines).show([head(self._columns, max(1, inner))])
+        self.query_one("#end", Lines).show([frames.lower(self._about_cursor(), (), width)])
+
+    def _about_cursor(self) -> Line:
+        """Where the cursor's run backs up, how fast, and what it waits for or why it stopped."""
+        here = self._here
+        if here is None:
+            return ()
+        run = here.run
+        where = "/".join(filter(None, (run.cloud, run.region)))
+        words = [f"on {where}" if where else "", f"rate {run.rate or run.settings.limits.rate}"]
+        text = f" {DOT} ".join(filter(None, [*words, run.reason or ""]))
+        return ((cut(text, max(1, self.size.width - 6)), "dim"),)
+
+    @on(Rows.Moved)
+    def _moved(self) -> None:
+        self._draw()
 
     @property
     def _here(self) -> RunLine | None:
@@ -230,8 +284,15 @@ class RunsScreen(LiveScreen):
             self.say("mark two runs, or one and move to another")
             return
         left, right = sorted(chosen)
-        with reading(self):
-            self.app.push_screen(ComparisonScreen(self.source.compare(left, right)))
+        self.begin(self._compare(left, right))
+
+    async def _compare(self, left: str, right: str) -> None:
+        try:
+            found = await asyncio.to_thread(self.source.compare, left, right)
+        except VbsbatchError as error:
+            self.say(str(error), error=True)
+        else:
+            self.app.push_screen(ComparisonScreen(found))
 
     def action_copy(self) -> None:
         """Copy the run's id."""
@@ -242,88 +303,3 @@ class RunsScreen(LiveScreen):
         """Drop the marks."""
         self._marks = []
         self._draw()
-
-
-_WITH_MESSAGE = 100
-"""From this width on there is room for a message."""
-
-
-def comparison_lines(found: Comparison, width: int) -> list[Line]:
-    """The three lists, one after another."""
-    left, right = found.left.id, found.right.id
-    both: list[Line] = [
-        _row(one, width, formatting.failure(one.http_status, one.code), _short(other))
-        for one, other in found.failed_in_both
-    ]
-    heads = _cells("VOLUME", left, right, "MESSAGE of the first", width)
-    return [
-        *_titled(f"failed in both: {len(both)}", [((heads, "dim"),), *both] if both else []),
-        *_titled(f"failed only in {left}: {len(found.failed_only_left)}", _rows(found, 0, width)),
-        *_titled(f"failed only in {right}: {len(found.failed_only_right)}", _rows(found, 1, width)),
-    ]
-
-
-def _rows(found: Comparison, side: int, width: int) -> list[Line]:
-    jobs: Sequence[Job] = (found.failed_only_left, found.failed_only_right)[side]
-    return [_row(job, width, _short(job), "") for job in jobs]
-
-
-def _short(job: Job) -> str:
-    return formatting.failure(job.http_status, job.code)
-
-
-def _row(job: Job, width: int, left: str, right: str) -> Line:
-    return ((_cells(job.volume_name, left, right, job.message or "", width), "plain"),)
-
-
-def _cells(volume: str, left: str, right: str, message: str, width: int) -> str:
-    name = fit(volume, max(8, min(40, width - 40)))
-    cells = f" {name} {fit(left, 18)} {fit(right, 18)}"
-    return cut(f"{cells} {message}" if width >= _WITH_MESSAGE else cells, width)
-
-
-def _titled(title: str, body: list[Line]) -> list[Line]:
-    return [((title, "title"),), *(body or [((" none", "dim"),)]), ()]
-
-
-class ComparisonScreen(LiveScreen):
-    """A comparison, as of the moment it was requested."""
-
-    WHERE = "comparison"
-    BINDINGS = bindings.of("comparison")
-    DEFAULT_CSS = """
-    ComparisonScreen { layout: vertical; overflow: hidden; }
-    ComparisonScreen #title { height: 1; }
-    """
-
-    def __init__(self, found: Comparison) -> None:
-        super().__init__()
-        self._found = found
-
-    def compose(self) -> ComposeResult:
-        """A title, the lists, the keys."""
-        yield Lines(id="title")
-        yield Rows(cursor=False)
-        yield self.key_line()
-
-    def on_mount(self) -> None:
-        """Move with the keys at once."""
-        self.set_focus(self.query_one(Rows))
-
-    def on_resize(self) -> None:
-        """Fit the lines to the width."""
-        width = max(1, self.size.width)
-        text = cut(f"{self._found.left.id} and {self._found.right.id}", max(1, width - 10))
-        title: Line = (("compare   ", "title"), (text, "strong"))
-        self.query_one("#title", Lines).show([title])
-        self.query_one(Rows).show(comparison_lines(self._found, width))
-
-    def look(self, changed: bool, second: bool) -> None:
-        """A comparison does not change."""
-
-    def banner(self, text: str) -> None:
-        """A comparison reads nothing."""
-
-    def action_up(self) -> None:
-        """Back to the runs."""
-        self.dismiss()

@@ -8,6 +8,7 @@ from textual.color import Color
 from textual.filter import LineFilter
 
 from vbsbatch.report.text import clean, harmless
+from vbsbatch.tui.alphabet import MORE
 
 _MOST = 4
 """Characters looked at for each cell wanted: enough for combining marks."""
@@ -25,7 +26,7 @@ ones around them take, and what is to the right would be moved."""
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:
-    """`text` cleaned and in exactly `width` cells, `~` where something was left out."""
+    """`text` cleaned and in exactly `width` cells, `…` where something was left out."""
     if width <= 0:
         return ""
     taken = text[: width * _MOST + 1]
@@ -33,12 +34,12 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
     if not shown.isascii():
         shown = shown.translate(_UNSURE)
     if len(taken) < len(text) or (room := width - cell_len(shown)) < 0:
-        return set_cell_size(shown[: width * _MOST], width - 1) + "~"
+        return set_cell_size(shown[: width * _MOST], width - 1) + MORE
     return " " * room + shown if right else shown + " " * room
 
 
 def cut(text: str, width: int) -> str:
-    """`text` cleaned and in at most `width` cells, `~` where something was left out."""
+    """`text` cleaned and in at most `width` cells, `…` where something was left out."""
     return fit(text, width).rstrip()
 
 

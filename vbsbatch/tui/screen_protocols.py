@@ -181,6 +181,20 @@ class TypedLine(Input):
         """Remember it; Textual handles it."""
         self.newest = event
 
+    def on_paste(self, event: events.Paste) -> None:
+        """Insert what is pasted; of several lines as much as the line takes, and say what not."""
+        event.prevent_default()
+        event.stop()
+        lines = [line.strip() for line in event.text.splitlines() if line.strip()]
+        text, left_out = self.joined(lines) if len(lines) > 1 else ("".join(lines), 0)
+        self.replace(text, *self.selection)
+        if left_out:
+            monitor(self).say(f"pasted {len(lines) - left_out} of {len(lines)} lines")
+
+    def joined(self, lines: list[str]) -> tuple[str, int]:
+        """One line of several, and how many of them are left out: all but the first."""
+        return lines[0], len(lines) - 1
+
 
 class TypedAhead:
     """The keys that were typed before a question was shown."""

@@ -24,6 +24,7 @@ _FIRST: dict[SortKey, str] = {
     SortKey.ATTEMPTS: "fewest first",
     SortKey.AGE: "newest create or end first",
     SortKey.DUE: "soonest first",
+    SortKey.SIZE: "largest first",
 }
 
 
@@ -57,8 +58,9 @@ def stepped(sorts: Sorts, key: SortKey) -> Sorts:
 
 
 def told(sorts: Sequence[Sort]) -> str:
-    """As the status line shows it: `state,-age`."""
-    return ",".join(map(str, sorts)) or str(SortKey.NUMBER)
+    """As the status line shows it: `by state, age reversed`."""
+    names = (f"{sort.key} reversed" if sort.descending else str(sort.key) for sort in sorts)
+    return f"by {', '.join(names)}" if sorts else "in plan order"
 
 
 class SortBy(Listed[Sorts]):

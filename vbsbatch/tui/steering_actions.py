@@ -18,6 +18,7 @@ from vbsbatch.model import MOST_IN_FLIGHT, Job, JobState, Operation, Rate, RunSt
 from vbsbatch.tui import formatting
 from vbsbatch.tui.action_targets import ActionTargets, freeze
 from vbsbatch.tui.dialogs import TYPE_ABOVE, Confirm, Pick, Typed, TypedCount
+from vbsbatch.tui.event_words import answer
 from vbsbatch.tui.screen_protocols import LiveScreen, Request
 from vbsbatch.tui.view_models import FilterTerms, Overview, View
 
@@ -45,7 +46,7 @@ class Steering:
         found = self.requests.answered()
         if found:
             more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
-            told = "; ".join(f"{what}: done: {result}" for what, result in found[:3])
+            told = "; ".join(f"{what}: done: {answer(what, result)}" for what, result in found[:3])
             self._monitor.say(told + more)
 
     def ask(self, verb: str, argument: Mapping[str, Any], what: str) -> None:
@@ -61,7 +62,7 @@ class Steering:
             self._monitor.say(f"{request.what}: {error}", error=True)
         else:
             if result is not None:
-                self._monitor.say(f"{request.what}: done: {result}")
+                self._monitor.say(f"{request.what}: done: {answer(request.what, result)}")
 
     @property
     def seen(self) -> Overview | None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from vbsbatch.model import JobState
 from vbsbatch.report.progress import LOUD_NOTES
 from vbsbatch.store import Event, ReadPosition
-from vbsbatch.store.ports import FIXED_SORTS, ScreenReader
+from vbsbatch.store.ports import FIXED_SORTS, ScreenReader, SizeSum
 from vbsbatch.store.run_stats import RunStats
 from vbsbatch.tui.view_models import FilterTerms, Sort, SortKey, View
 
@@ -52,6 +52,7 @@ class Summary:
 
     counts: Mapping[JobState, int]
     failures: Sequence[tuple[int | None, str | None, int]]
+    sizes: Mapping[JobState, SizeSum]
 
 
 class RunStatsCache:
@@ -100,10 +101,14 @@ class RunStatsCache:
 
     def _tallied(self, run_id: str) -> Summary:
         tally = self.follow(run_id).tally
-        return Summary(counts=tally.counts, failures=tally.failures)
+        return Summary(counts=tally.counts, failures=tally.failures, sizes=tally.sizes)
 
     def _counted(self, run_id: str) -> Summary:
-        return Summary(counts=self._screen.counts(run_id), failures=self._screen.failures(run_id))
+        return Summary(
+            counts=self._screen.counts(run_id),
+            failures=self._screen.failures(run_id),
+            sizes=self._screen.sizes(run_id),
+        )
 
 
 REST = 0.5

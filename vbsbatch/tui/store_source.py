@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from vbsbatch.errors import UsageError
 from vbsbatch.model import (
-    ENDED_STATES,
     WITHDRAWN,
     Job,
     JobState,
@@ -20,23 +20,23 @@ from vbsbatch.model import (
     Run,
     RunState,
     Wall,
-    plain_id,
 )
 from vbsbatch.report import ReportData, as_csv, as_json, clean, opened
+from vbsbatch.report.comparison import RunComparison, compare
 from vbsbatch.report.data import standing
 from vbsbatch.store import RunStore
-from vbsbatch.store.ports import ScreenReader
+from vbsbatch.store.ports import ScreenReader, SizeSum
 from vbsbatch.store.run_stats import RunStats
 from vbsbatch.tui import pace
 from vbsbatch.tui.store_caches import RowOrders, RunStatsCache
 from vbsbatch.tui.view_models import (
     Asked,
-    Comparison,
     Detail,
     Overview,
     Panes,
     RunLine,
     Sent,
+    Sizes,
     Told,
     View,
 )
@@ -125,10 +125,18 @@ class StoreSource:
             retrying=tally.retrying,
             rate_now=pace.rate(tally, now, _seconds(run.started_at)) if holder is not None else 0.0,
             rate_limit=self._rate_limit(run, live=holder is not None),
-            eta=self._eta(run, tally, now) if holder is not None else None,
+            eta=_left(run, now) if holder is not None else None,
             failures=tally.failures,
             grouped=followed.grouped,
+            sizes=_sizes(tally.sizes, self._per_hour(run, tally, now)),
         )
+
+    def _per_hour(self, run: Run, tally: RunStats, now: float) -> float | None:
+        """GB an hour: lately while the run goes on, over the whole run when it has ended."""
+        if run.ended_at is None:
+            return pace.per_hour(tally.completed_gigabytes, now, _seconds(run.started_at))
+        took = float(run.ended_at) - float(run.started_at or run.ended_at)
+        return 3600 * sum(tally.completed_gigabytes.values()) / took if took >= 60 else None
 
     def panes(self, run_id: str) -> Panes:
         """The right-hand pane."""
@@ -141,20 +149,22 @@ class StoreSource:
             slowest=self._screen.slowest(run_id, limit=SLOWEST),
         )
 
-    def compare(self, left: str, right: str) -> Comparison:
-        """What failed in both runs, and in either, by volume."""
-        lefts, rights = self._failed(left), self._failed(right)
-        return Comparison(
-            left=self._screen.run(left),
-            right=self._screen.run(right),
-            failed_in_both=[(job, rights[key]) for key, job in lefts.items() if key in rights],
-            failed_only_left=[job for key, job in lefts.items() if key not in rights],
-            failed_only_right=[job for key, job in rights.items() if key not in lefts],
-        )
+    def compare(self, left: str, right: str) -> RunComparison:
+        """Two runs by their figures and their volumes; on a thread of its own."""
+        with closing(self._store.screen()) as screen:
+            return compare(*(self._data(screen, run_id) for run_id in (left, right)))
 
-    def _failed(self, run_id: str) -> dict[str, Job]:
-        jobs = self._screen.jobs(run_id, states=[JobState.FAILED])
-        return {plain_id(job.volume_id): job for job in jobs}
+    def _data(self, screen: ScreenReader, run_id: str) -> ReportData:
+        """What a comparison needs of a run."""
+        run = screen.run(run_id)
+        return ReportData(
+            run=run,
+            counts=screen.counts(run_id),
+            meaning=self._meaning,
+            now=self._clock(),
+            live=self._live(run),
+            jobs=partial(screen.jobs, run_id),
+        )
 
     def _line(self, run: Run) -> RunLine:
         live = self._live(run)
@@ -167,6 +177,8 @@ class StoreSource:
             standing=standing(data),
             counts=summary.counts,
             top=next(iter(summary.failures), None),
+            sizes=_sizes(summary.sizes),
+            eta=_left(run, self._clock()) if live else None,
         )
 
     def _live(self, run: Run) -> bool | None:
@@ -177,14 +189,6 @@ class StoreSource:
         """The engine's present limit; without an engine, the one the next will begin with."""
         said = self._screen.sending_rate(run.id) if live else None
         return said or run.rate or run.settings.limits.rate
-
-    def _eta(self, run: Run, tally: RunStats, now: float) -> float | None:
-        if run.state is not RunState.RUNNING:
-            return None
-        counts = tally.counts
-        left = sum(jobs for state, jobs in counts.items() if state not in ENDED_STATES)
-        pauses = pace.pauses(self._screen.pauses(run.id), tally.creates, now)
-        return pace.remaining_time(tally, left, now, _seconds(run.started_at), pauses)
 
     # Jobs
 
@@ -318,6 +322,16 @@ class StoreSource:
                 raise UsageError(f"no engine drives run {run_id}: resume it first")
 
 
+def _sizes(found: Mapping[JobState, SizeSum], per_hour: float | None = None) -> Sizes:
+    """The sizes of a run, of what is found by state."""
+    left_out = (JobState.CANCELLED, JobState.SKIPPED)
+    meant = {state: pair for state, pair in found.items() if state not in left_out}
+    done, _ = found.get(JobState.SUCCEEDED, (0, 0))
+    total = sum(gigabytes for gigabytes, _ in meant.values())
+    unsized = sum(jobs for _, jobs in meant.values())
+    return Sizes(done=done, total=total or None, unsized=unsized, per_hour=per_hour)
+
+
 def _seconds(at: Wall | None) -> float | None:
     return None if at is None else float(at)
 
@@ -335,3 +349,8 @@ def _positive(argument: Mapping[str, Any], key: str) -> float:
     if not 0 < value < math.inf:
         raise UsageError(f"{key} must be a number above 0")
     return value
+
+
+def _left(run: Run, now: float) -> float | None:
+    """Seconds until the run is expected to end, as its engine last told."""
+    return None if run.ends_at is None else max(float(run.ends_at) - now, 0.0)

@@ -8,11 +8,18 @@ from functools import cache
 from rich.style import Style
 from textual.theme import Theme
 
+_FRAME = {"dark": "#46505b", "light": "#b4bac2", "contrast": "#ffffff", "colour-blind": "#5b6670"}
+"""The lines around the panes."""
+
+_TRACK = {"dark": "#262b30", "light": "#dcdcd4", "contrast": "#4d4d4d", "colour-blind": "#2b333b"}
+"""The part of a bar that is not filled."""
+
 THEMES: Mapping[str, Theme] = {
     theme.name: theme
     for theme in (
         Theme(
             name="dark",
+            variables={"frame": _FRAME["dark"]},
             primary="#5fafff",
             background="#14171a",
             surface="#1c2024",
@@ -25,6 +32,7 @@ THEMES: Mapping[str, Theme] = {
         ),
         Theme(
             name="light",
+            variables={"frame": _FRAME["light"]},
             primary="#0b5cad",
             background="#fbfbf8",
             surface="#f0f0ec",
@@ -38,6 +46,7 @@ THEMES: Mapping[str, Theme] = {
         ),
         Theme(
             name="contrast",
+            variables={"frame": _FRAME["contrast"]},
             primary="#00ffff",
             background="#000000",
             surface="#000000",
@@ -51,6 +60,7 @@ THEMES: Mapping[str, Theme] = {
         # The colours of Okabe and Ito ("Color Universal Design", 2008).
         Theme(
             name="colour-blind",
+            variables={"frame": _FRAME["colour-blind"]},
             primary="#56b4e9",
             background="#101418",
             surface="#181d22",
@@ -76,7 +86,7 @@ _CURSOR = {
 
 ROLES = (
     *("plain", "dim", "strong", "ok", "fail", "retry", "run", "unknown", "warn"),
-    *("cursor", "chosen", "title"),
+    *("cursor", "chosen", "title", "frame", "bar", "track", "key"),
 )
 """The roles that a piece of text can have; `style` has the style of each."""
 
@@ -99,6 +109,10 @@ def style(theme: str, role: str) -> Style:
         "cursor": _CURSOR[name],
         "chosen": "bold underline",
         "title": f"bold {look.primary}",
+        "frame": _FRAME[name],
+        "bar": f"{look.primary} on {_TRACK[name]}",
+        "track": f"on {_TRACK[name]}",
+        "key": look.primary,
     }
     return Style.parse(words[role] or "none")
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from vbsbatch.model import Attempt, Holder, Job, JobState, Rate, Run
+from vbsbatch.report.comparison import RunComparison
 from vbsbatch.store import Event
 
 
@@ -28,6 +29,7 @@ class SortKey(StrEnum):
     ATTEMPTS = "attempts"
     AGE = "age"  # time since the newest intent or end
     DUE = "due"
+    SIZE = "size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class FilterTerms:
     words: tuple[str, ...] = ()
     """Each must occur, whatever the case, in volume name or id, backup name, code, message or
     group."""
+    any_words: tuple[str, ...] = ()
+    """One of them must occur in the same texts."""
     states: frozenset[JobState] = frozenset()
     retrying: bool = False
     statuses: frozenset[int] = frozenset()
@@ -62,6 +66,10 @@ class FilterTerms:
     groups: frozenset[str] = frozenset()
 
 
+BY_STATE = (Sort(SortKey.STATE),)
+"""What needs attention first: the order in which the jobs of a run are shown."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
     """Which jobs the table shows, and in which order."""
@@ -69,6 +77,20 @@ class View:
     terms: FilterTerms = FilterTerms()
     sorts: tuple[Sort, ...] = ()
     """Later ones break the ties of earlier ones; plan order breaks the last."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sizes:
+    """How large the volumes of a run are, in GB; jobs that have no size are not counted in."""
+
+    done: int = 0
+    """Of jobs that succeeded."""
+    total: int | None = None
+    """Of all jobs but those that are skipped or cancelled; None when no job has a size."""
+    unsized: int = 0
+    """Jobs without a size."""
+    per_hour: float | None = None
+    """Lately; None until there is enough to tell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +113,7 @@ class Overview:
     """(HTTP status, code, jobs) of failed jobs, the most frequent first."""
     grouped: bool = False
     """Whether any job has a group."""
+    sizes: Sizes = Sizes()
 
     @property
     def total(self) -> int:
@@ -143,17 +166,9 @@ class RunLine:
     counts: Mapping[JobState, int]
     top: tuple[int | None, str | None, int] | None = None
     """The most frequent failure."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Comparison:
-    """Two runs side by side, by volume."""
-
-    left: Run
-    right: Run
-    failed_in_both: Sequence[tuple[Job, Job]] = ()
-    failed_only_left: Sequence[Job] = ()
-    failed_only_right: Sequence[Job] = ()
+    sizes: Sizes = Sizes()
+    eta: float | None = None
+    """Seconds to the end of a run that an engine drives; None until there is enough to tell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,8 +186,8 @@ Told = tuple[Event, Job | None]
 class Source(Protocol):
     """Where the screens get everything from; every answer is as fresh as the store.
 
-    All calls raise `StoreError` when the file cannot be read. `prepare`, `ask`, `resume` and
-    `export` may take seconds: they are for threads of their own. All others are short:
+    All calls raise `StoreError` when the file cannot be read. `prepare`, `ask`, `resume`,
+    `compare` and `export` may take seconds: they are for threads of their own. All others take
     milliseconds, tens of them for whole-run figures at 100,000 jobs once those are prepared.
     """
 
@@ -214,8 +229,8 @@ class Source(Protocol):
     def request(self, detail: Detail) -> Sent:
         """The job's request; reads no store and may take a moment the first time."""
 
-    def compare(self, left: str, right: str) -> Comparison:
-        """What failed in both runs, and in either."""
+    def compare(self, left: str, right: str) -> RunComparison:
+        """Two runs by their figures and their volumes."""
 
     def ask(self, run_id: str, verb: str, argument: Mapping[str, Any]) -> Asked:
         """Ask the run's engine for something (`model.Command` lists the verbs)."""

@@ -19,6 +19,7 @@ from vbsbatch.store.ports import (
     ReadPosition,
     RunReader,
     ScreenReader,
+    SizeSum,
 )
 from vbsbatch.store.records import STATES, most_frequent, ms
 from vbsbatch.store.selection import JobSelection, resolved
@@ -57,6 +58,14 @@ class MemoryReader:
         """See `RunReader.counts`."""
         by_state = self.held.run(run_id).by_state
         return {state: len(numbers) for state, numbers in by_state.items() if numbers}
+
+    def sizes(self, run_id: str) -> Mapping[JobState, SizeSum]:
+        """See `RunReader.sizes`."""
+        found: dict[JobState, SizeSum] = {}
+        for job in self.jobs(run_id):
+            total, unsized = found.get(job.state, (0, 0))
+            found[job.state] = total + (job.size or 0), unsized + (job.size is None)
+        return found
 
     def wave_counts(self, run_id: str) -> Mapping[int, Mapping[JobState, int]]:
         """See `RunReader.wave_counts`."""
@@ -219,22 +228,12 @@ class MemoryScreen(MemoryReader):
         running = self.jobs(run_id, states=[JobState.RUNNING])
         return sorted(running, key=lambda job: float(job.intent_at or 0.0))[:limit]
 
-    def pauses(self, run_id: str) -> list[tuple[float, bool]]:
-        """See `ScreenReader.pauses`."""
-        pauses = [
-            (float(at), command.verb == "pause")
-            for number, (at, _) in self.held.answered.items()
-            for asked_of, command in [self.held.asked[number]]
-            if asked_of == run_id and command.verb in ("pause", "unpause")
-        ]
-        return sorted(pauses, key=lambda pause: pause[0])
-
 
 def _glance(job: Job) -> Glance:
     status, code = (job.http_status, job.code) if job.state is JobState.FAILED else (None, None)
     intent = None if job.intent_at is None else ms(job.intent_at)
     end = None if job.ended_at is None else ms(job.ended_at)
-    return job.no, STATES.index(job.state), job.attempts, status, code, intent, end
+    return job.no, STATES.index(job.state), job.attempts, status, code, intent, end, job.size
 
 
 def _fits(job: Job, criteria: Criteria) -> bool:
@@ -254,7 +253,12 @@ def _fits(job: Job, criteria: Criteria) -> bool:
     if len(plain := job.volume_id.replace("-", "")) == 32:
         texts.append(plain)
     searched = [text.lower() for text in texts if text is not None]
-    return all(any(word.lower() in text for text in searched) for word in criteria.words)
+
+    def occurs(word: str) -> bool:
+        return any(word.lower() in text for text in searched)
+
+    some = not criteria.any_words or any(map(occurs, criteria.any_words))
+    return some and all(map(occurs, criteria.words))
 
 
 def _has_code(job: Job, beginning: str) -> bool:
@@ -292,6 +296,7 @@ def _sort_key(job: Job, key: str) -> float | str | None:
         "code": _folded(job.code),
         "attempts": job.attempts,
         "age": None if newest is None else -float(newest),
+        "size": None if job.size is None else -job.size,
         "due": float(job.due_at) or None if waiting else None,
         "group": _folded(job.group),
     }

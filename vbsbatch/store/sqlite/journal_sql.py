@@ -166,6 +166,11 @@ SELECT json_group_array(json_array(state, jobs)) FROM (
   SELECT state, count(*) AS jobs FROM jobs WHERE run = ? GROUP BY state)"""
 """Run: state numbers with their counts."""
 
+SIZES = """
+SELECT state, coalesce(sum(size), 0), count(*) - count(size) FROM jobs WHERE run = ?
+GROUP BY state"""
+"""Run: state numbers with the GB of their jobs, and how many jobs have no size."""
+
 COMMANDS = """
 SELECT json_group_array(json(row)) FROM (
   SELECT json_array(id, verb, argument, asked_by, asked_at) AS row

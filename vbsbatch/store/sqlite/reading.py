@@ -21,8 +21,8 @@ from vbsbatch.model import (
     Rate,
     Run,
 )
-from vbsbatch.store.ports import CodeCount, Event, ReadPosition
-from vbsbatch.store.records import damaged
+from vbsbatch.store.ports import CodeCount, Event, ReadPosition, SizeSum
+from vbsbatch.store.records import STATES, damaged, one_of
 from vbsbatch.store.selection import JobSelection, resolved
 from vbsbatch.store.sqlite import journal_sql, locks
 from vbsbatch.store.sqlite.codec import read_backup_settings, read_rate
@@ -200,8 +200,16 @@ class SqliteReader:
         """How many jobs of the run are in each state; states without a job are absent."""
         return by_state(self._value(journal_sql.COUNTS, (self._about(run_id).number,)))
 
+    def sizes(self, run_id: str) -> dict[JobState, SizeSum]:
+        """How large the volumes of the jobs in each state are; states without a job are absent."""
+        rows = self._rows(journal_sql.SIZES, (self._about(run_id).number,))
+        return {
+            one_of(STATES, state, "a state"): (int(total), unsized)
+            for state, total, unsized in rows
+        }
+
     def wave_counts(self, run_id: str) -> Mapping[int, Mapping[JobState, int]]:
-        """The same for each wave, by its index."""
+        """The counts for each wave, by its index."""
         return by_wave(self._value(journal_sql.WAVES, (self._about(run_id).number,)))
 
     def jobs(

@@ -20,8 +20,6 @@ from vbsbatch.store.ports import NO_CODE, Criteria, Event, Follower, ReadPositio
 from vbsbatch.store.sqlite.codec import (
     SECONDS,
     STATE_NUMBER,
-    TEXT,
-    WALL,
     RowCodec,
     column,
     rows_of,
@@ -37,7 +35,7 @@ SPAN = "SELECT coalesce(min(no), 0), coalesce(max(no), -1), count(*) FROM jobs W
 GROUPED = "SELECT EXISTS (SELECT 1 FROM jobs WHERE run = ? AND grp IS NOT NULL)"
 
 _GLANCE = """j.no, j.state, j.attempts, iif(j.state = 5, j.http_status, NULL),
-  iif(j.state = 5, j.code, NULL), j.intent_at, j.ended_at"""
+  iif(j.state = 5, j.code, NULL), j.intent_at, j.ended_at, j.size"""
 
 GLANCES = f"SELECT {_GLANCE} FROM jobs j WHERE j.run = ? ORDER BY j.no"
 
@@ -67,12 +65,7 @@ SLOWEST = f"""
 SELECT {JOB_COLUMNS} FROM jobs j INDEXED BY jobs_open
 WHERE j.run = ? AND j.state IN (1, 2, 3) AND j.state = 3 ORDER BY j.intent_at, j.no LIMIT ?"""
 
-PAUSES = """
-SELECT verb, done_at FROM commands
-WHERE run = ? AND done_at IS NOT NULL AND verb IN ('pause', 'unpause') ORDER BY done_at, id"""
-
 _TOOK = RowCodec("attempts", column("took", SECONDS))
-_PAUSE = RowCodec("commands", column("verb", TEXT), column("done_at", WALL))
 
 _NAME = """coalesce(j.volume_name, CASE typeof(j.volume_id) WHEN 'blob' THEN hex(j.volume_id)
   ELSE j.volume_id END) COLLATE NOCASE"""
@@ -91,6 +84,7 @@ _SORTS: Mapping[str, tuple[str, bool]] = {
     "age": ("coalesce(j.ended_at, j.intent_at)", False),
     "due": ("iif(j.state = 0 AND j.due_at > 0, j.due_at, NULL)", True),
     "group": ("j.grp COLLATE NOCASE", True),
+    "size": ("j.size", False),
 }
 
 _TEXTS = ("j.volume_name", "j.backup_name", "j.code", "j.message", "j.grp")
@@ -197,11 +191,6 @@ SELECT json_group_array(no) FROM (
         rows = self._rows(SLOWEST, (known.number, limit))
         return self._read_jobs(rows, known)
 
-    def pauses(self, run_id: str) -> list[tuple[float, bool]]:
-        """When the run's engine was paused (True) and unpaused (False), in order of time."""
-        rows = self._rows(PAUSES, (self._about(run_id).number,))
-        return [(at / 1000, verb == "pause") for verb, at in _PAUSE.checked(rows)]
-
 
 def _ordered(by: str, descending: bool) -> str:
     key, ascending = _SORTS[by]
@@ -212,6 +201,12 @@ def _conditions(criteria: Criteria, parameters: dict[str, Any]) -> Iterable[str]
     """The SQL of each criterion that is set; their values go into `parameters`."""
     for position, word in enumerate(criteria.words):
         yield _occurs(word, f"word{position}", parameters)
+    if criteria.any_words:
+        found = [
+            _occurs(word, f"any{position}", parameters)
+            for position, word in enumerate(criteria.any_words)
+        ]
+        yield f"({' OR '.join(found)})"
     if criteria.states or criteria.retrying:
         numbers = ", ".join(str(STATE_NUMBER[state]) for state in criteria.states)
         retrying = " OR j.state = 0 AND j.attempts > 0" if criteria.retrying else ""
