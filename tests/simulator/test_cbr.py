@@ -121,6 +121,21 @@ def test_what_is_wrong_with_one_disk_does_not_touch_the_others(open_desk: DeskMa
     }
 
 
+def test_a_fault_that_refuses_certain_disks_skips_them_and_leaves_the_others(
+    open_desk: DeskMaker,
+) -> None:
+    desk = open_desk(cbr())
+    one, two = desk.volumes[:2]
+    refusal = Fault(
+        on=Kind.CREATE, do=Do.STATUS, code="BackupService.7004", volumes=frozenset({one})
+    )
+    desk.cloud.change(cbr(refusal))
+    assert answered(checkpoint(desk, one, two)) == ([two], {one: "BackupService.7004"})
+    whole = Fault(on=Kind.CREATE, do=Do.STATUS, status=400, code="BackupService.6113")
+    desk.cloud.change(cbr(whole))
+    assert refused(checkpoint(desk, one)) == (400, "BackupService.6113")
+
+
 def test_a_checkpoint_without_any_fit_disk_may_be_refused_as_a_whole(
     open_desk: DeskMaker,
 ) -> None:

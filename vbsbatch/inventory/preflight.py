@@ -107,7 +107,8 @@ def look(plan: Plan, snapshot: CloudSnapshot, *, unanswered: Severity) -> Prefli
                 hopeless.setdefault(volume.id, finding.text)
         if volume.id not in recent and volume.id not in hopeless:
             sizes.append(_size(volume, now))
-    ahead = forecast(plan, sizes, snapshot.backups or ())
+    together = plan.settings_on(snapshot.service).limits.per_checkpoint
+    ahead = forecast(plan, sizes, snapshot.backups or (), together)
     ahead = replace(ahead, uncounted=tuple(_uncounted(plan.settings)))
     findings += _of_quotas(snapshot.quotas or (), ahead)
     findings += _of_run(plan, snapshot, ahead)
@@ -345,9 +346,15 @@ class Forecast:
     """Parts of the plan that may make it take longer still."""
 
 
-def forecast(plan: Plan, sizes: Sequence[int | None], backups: Iterable[Backup]) -> Forecast:
-    """The forecast for volumes of these sizes in GB; `backups` are the project's, newest first."""
+def forecast(
+    plan: Plan, sizes: Sequence[int | None], backups: Iterable[Backup], together: int = 1
+) -> Forecast:
+    """The forecast for volumes of these sizes in GB; `backups` are the project's, newest first.
+
+    `together` is how many volumes one create may be for.
+    """
     count, limits = len(sizes), plan.settings.limits
+    creates = math.ceil(count / together)
     durations = Durations()
     durations.told_before(backups)
     rate, seconds, each = limits.rate.per_second, None, None
@@ -361,15 +368,15 @@ def forecast(plan: Plan, sizes: Sequence[int | None], backups: Iterable[Backup])
             [kind_of(None, size) for size in sizes],
             curves,
             places=limits.in_flight,
-            per_second=rate,
+            per_second=rate * together,
             idle=_IDLE,
         )
     return Forecast(
         volumes=count,
         gigabytes=sum(size or 0 for size in sizes),
         unsized=sum(size is None for size in sizes),
-        calls=count + math.ceil(_LOOKS + _LOOKS_EACH * count / limits.in_flight) if count else 0,
-        submitting=max(count - 1, 0) / rate,
+        calls=creates + math.ceil(_LOOKS + _LOOKS_EACH * count / limits.in_flight) if count else 0,
+        submitting=max(creates - 1, 0) / rate,
         each=each,
         samples=durations.told,
         seconds=seconds,

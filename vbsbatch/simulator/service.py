@@ -67,6 +67,8 @@ class SimService:
     """The refusal for a token of another project than the path's."""
     named: Callable[[object], Named] = named_volume
     """What the body of a create names."""
+    skips: bool = False
+    """A fault that refuses certain volumes with a code is part of the answer to a create."""
     demo_failure: str = ""
     """What the backups of a demo fail with."""
     demo_outage: str = "status: 503"

@@ -109,7 +109,7 @@ class SimulatedCloud:
         self.settle(now)
         arrival = self._receive(request, now)
         call: Call | None = None
-        if strikes_first(arrival.fault):
+        if strikes_first(arrival.fault) and not _is_skip(arrival):
             reply = self._strike(arrival, SimReply(200))
         else:
             reply, call = self._serve(arrival)
@@ -342,6 +342,14 @@ def _named(place: RequestTarget, content: object) -> Named:
     word = {Kind.CREATE: "backup", Kind.RESTORE: "restore"}.get(place.kind)
     wanted = content.get(word) if isinstance(content, dict) else None
     return named_volume({"backup": wanted})
+
+
+def _is_skip(arrival: _Arrival) -> bool:
+    """Whether the service itself refuses the volumes of the fault, and accepts the others."""
+    fault, owner = arrival.fault, arrival.place.owner
+    if fault is None or owner is None or not owner.skips:
+        return False
+    return fault.do is Do.STATUS and fault.volumes is not None and fault.code is not None
 
 
 def _forbidden(place: RequestTarget) -> SimReply:

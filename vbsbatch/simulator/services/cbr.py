@@ -11,7 +11,7 @@ from typing import Any
 
 from vbsbatch.simulator.call import Call, begin_backup, begin_job, begin_restore, over_quota
 from vbsbatch.simulator.project_state import SimBackup, SimVault, SimVolume, new_id, read_id
-from vbsbatch.simulator.scenario import Busy, Kind, Services
+from vbsbatch.simulator.scenario import Busy, Do, Kind, Services
 from vbsbatch.simulator.service import Named, Route, SimService
 from vbsbatch.simulator.services.cbr_logs import cut, in_time, list_logs, show_log
 from vbsbatch.simulator.services.cbr_vaults import (
@@ -102,9 +102,11 @@ def _check_vault(call: Call, vault: SimVault) -> SimReply | None:
 
 def _why_not(call: Call, vault: SimVault, volume_id: str) -> str | None:
     """The code with which a disk is skipped; None for one that is backed up."""
-    volume = call.project.volumes.get(volume_id)
+    volume, fault = call.project.volumes.get(volume_id), call.fault
     if volume is None:
         return "BackupService.7000"
+    if fault is not None and fault.do is Do.STATUS and volume_id in (fault.volumes or ()):
+        return fault.code
     if volume_id not in vault.volumes:
         return "BackupService.6135"
     if call.project.volume_status(volume, call.now) not in ("available", "in-use"):
@@ -376,5 +378,7 @@ SERVICE = SimService(
     ),
     named=named,
     demo_failure="BackupService.7202",
+    skips=True,
     demo_outage="status: 503, code: BackupService.9910",
+    demo_refusal="status: 400, code: BackupService.7004",
 )

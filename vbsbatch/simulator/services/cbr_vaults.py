@@ -36,6 +36,7 @@ MEANINGS = {
     "BackupService.6500": "The operation log does not exist.",
     "BackupService.7000": "The disk does not exist.",
     "BackupService.7003": "The status of the disk does not allow a backup.",
+    "BackupService.7004": "The disk cannot be backed up.",
     "BackupService.7202": "The snapshot could not be read.",
     "BackupService.9900": "A parameter is wrong.",
     "BackupService.9910": "Unknown error.",
