@@ -144,6 +144,16 @@ def test_a_stop_of_one_job_stops_the_run_and_keeps_what_was_accepted() -> None:
     assert stage.job(1).state is JobState.RUNNING
 
 
+def test_a_backup_of_ours_that_names_no_volume_makes_lost_creates_uncertain() -> None:
+    stage = batches(2, 2)
+    for no in (1, 2):
+        stage.cloud.script[no].append(Answer(message="the connection was reset"))
+    stage.cloud.make(stage.job(1), volume_id=None)
+    stage.drive()
+    assert {stage.job(no).code for no in (1, 2)} == {"uncertain"}
+    assert len(stage.cloud.batches) == 1
+
+
 def test_an_engine_that_died_before_the_answer_finds_every_job_of_its_create() -> None:
     stage = batches(4, 4)
     for job in stage.jobs():

@@ -165,6 +165,7 @@ def vault_script(random: Random) -> VaultScript:
         progress=random.random() < 0.5,
         restore_job=random.random() < 0.5,
         restores_at_once=random.random() < 0.5,
+        hides_restores=random.random() < 0.5,
     )
 
 

@@ -175,12 +175,17 @@ def test_a_full_vault_stops_the_run_which_is_resumed_once_there_is_room() -> Non
 
 
 @pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("hidden", [True, False])
 @pytest.mark.parametrize("lost", [None, Do.DROP_AFTER, Do.DROP_BEFORE])
-def test_restores_run_one_at_a_time_for_each_vault(named: bool, lost: Do | None) -> None:
+def test_restores_run_one_at_a_time_for_each_vault(
+    named: bool, hidden: bool, lost: Do | None
+) -> None:
     faults = [] if lost is None else [Fault(on=Kind.RESTORE, do=lost, first=2)]
     night = Night(
         volumes=8,
-        scenario=on(*faults, number=2, restore_job=named, logs_after=(0.0, 10.0)),
+        scenario=on(
+            *faults, number=2, restore_job=named, hides_restores=hidden, logs_after=(0.0, 10.0)
+        ),
         operation=Operation.RESTORE,
         settings=with_settings(limits={"per_group": 1}, retry={"settle": 60.0}),
         order=lambda no: {"group": f"vault {no % 2}"},
@@ -188,6 +193,19 @@ def test_restores_run_one_at_a_time_for_each_vault(named: bool, lost: Do | None)
     assert night.states() == {JobState.SUCCEEDED: 8}
     assert len(night.cloud.ledger.of("restore")) == 8
     assert night.clock.passed < HOUR
+
+
+@pytest.mark.parametrize("point", ["before send", "after send", "on record", "after list"])
+def test_a_kill_restores_nothing_twice_even_where_backups_show_no_restore(point: str) -> None:
+    night = Night(
+        volumes=10,
+        lives=6,
+        points=(point,),
+        scenario=on(hides_restores=True, restores_at_once=True, logs_after=(0.0, 10.0)),
+        operation=Operation.RESTORE,
+    ).run()
+    assert night.states() == {JobState.SUCCEEDED: 10}
+    assert len(night.cloud.ledger.of("restore")) == 10
 
 
 def test_a_prune_deletes_single_backups_and_says_what_a_lock_forbids() -> None:

@@ -104,7 +104,9 @@ def read_change(
     document = read_object(body)
     job_id = usable_id((document or {}).get("job_id"))
     restore = (document or {}).get("restore")
-    if restores is None or silent:
+    if silent:
+        named = document is not None or body.strip() in (b"", b"null")
+    elif restores is None:
         named = body.strip() in (b"", b"null", b"{}")
     else:
         named = isinstance(restore, dict) and restore.get("backup_id") == restores

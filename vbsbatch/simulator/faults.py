@@ -127,6 +127,7 @@ class _Vaults(_Strict):
     progress: bool = False
     restore_job: bool = False
     restores_at_once: bool = False
+    hides_restores: bool = False
     associates_rest: bool = False
     policy_locked: bool = False
 

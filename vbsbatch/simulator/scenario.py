@@ -195,6 +195,8 @@ class VaultScript:
     """The answer to a restore names its operation log."""
     restores_at_once: bool = False
     """Several restores of one vault may run at the same time."""
+    hides_restores: bool = False
+    """A backup that is being restored stays `available`, and its `updated_at` as it was."""
     associates_rest: bool = False
     """A disk that is in another vault does not refuse the whole call to associate."""
     policy_locked: bool = False

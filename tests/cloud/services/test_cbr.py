@@ -343,6 +343,15 @@ async def test_a_restore_without_a_word_is_followed_by_its_log() -> None:
     assert since.volume_id == disk(1)
 
 
+@pytest.mark.parametrize("body", [b"", b"null", b"{}", b'{"job_id": null}', b'{"x": 1}'])
+async def test_a_restore_is_accepted_whatever_json_says_so(body: bytes) -> None:
+    bench = CbrBench(lambda _: answer(202, body))
+    result = await bench.cbr.changes.restore("b-1", disk(1), 0)
+    assert judge(result).verdict is Verdict.ACCEPTED
+    page = await CbrBench(lambda _: answer(202, b"<html>")).cbr.changes.restore("b", disk(1), 0)
+    assert judge(page).verdict is Verdict.UNKNOWN
+
+
 async def test_a_restore_that_names_its_log_is_followed_by_that() -> None:
     def reply(request: httpx.Request) -> httpx.Response:
         if request.method == "POST":

@@ -240,12 +240,21 @@ def _matches(call: Call, backup: SimBackup) -> bool:
 
 def _status(call: Call, backup: SimBackup) -> str | None:
     status = backup.status(call.now)
+    if status == "restoring" and call.scenario.vaults.hides_restores:
+        return "available"
     return _STATUSES.get(status or "", status)
+
+
+def _updated_at(call: Call, backup: SimBackup) -> float:
+    hidden = call.scenario.vaults.hides_restores
+    return (
+        min(backup.updated_at(call.now), backup.ends_at) if hidden else backup.updated_at(call.now)
+    )
 
 
 def _rendered(call: Call, backup: SimBackup) -> bytes:
     status, progress = _status(call, backup), backup.progress(call.now)
-    changed = backup.updated_at(call.now)
+    changed = _updated_at(call, backup)
     key = ("cbr", status, progress, changed, call.scenario.clock_ahead)
     if backup.rendered[0] != key:
         backup.rendered = (key, json.dumps(_described(call, backup)).encode())
@@ -270,7 +279,7 @@ def _described(call: Call, backup: SimBackup) -> dict[str, Any]:
         "image_type": "backup",
         "created_at": time_text(call, backup.created_at),
         "protected_at": time_text(call, backup.created_at),
-        "updated_at": time_text(call, backup.updated_at(call.now)),
+        "updated_at": time_text(call, _updated_at(call, backup)),
         "expired_at": None,
         "parent_id": backup.parent_id,
         "project_id": call.project.id,
