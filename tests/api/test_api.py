@@ -19,6 +19,7 @@ import vbsbatch
 from tests.cli.harness import FAST, SLOW, Harness
 from vbsbatch import JobState, RunState
 from vbsbatch.engine import Engine
+from vbsbatch.model import VerifySummary
 from vbsbatch.store import open_store
 
 pytestmark = pytest.mark.anyio
@@ -81,6 +82,18 @@ async def test_what_is_missing_in_the_cloud_is_found(harness: Harness) -> None:
     found = await vbsbatch.verify(result.run_id)
     assert [each.job.backup_id for each in found.missing] == [gone]
     assert len(found.differences) == 1
+    (run,) = await vbsbatch.runs()
+    assert run.verified == VerifySummary(differences=(("missing", 1),))
+
+
+async def test_a_store_that_is_not_safe_to_write_can_be_verified(harness: Harness) -> None:
+    harness.cloud(volumes=1)
+    result = await vbsbatch.run(vbsbatch.load_plan("plan.yaml"))
+    harness.store.chmod(0o660)
+    found = await vbsbatch.verify(result.run_id)
+    assert "can only be read" in str(found.not_stored)
+    (run,) = await vbsbatch.runs()
+    assert run.verified_at is None
 
 
 async def test_backups_are_pruned_after_they_were_listed(harness: Harness) -> None:

@@ -38,6 +38,7 @@ from vbsbatch.model.run import (
     Run,
     RunNoted,
     Target,
+    VerifySummary,
     left_open,
     renewed,
 )
@@ -120,6 +121,7 @@ __all__ = [
     "Target",
     "Timeouts",
     "Verdict",
+    "VerifySummary",
     "VolumePage",
     "Wall",
     "Wave",
