@@ -317,7 +317,7 @@ def test_a_run_remembers_what_its_last_verify_found(store: RunStore) -> None:
     first = VerifySummary(differences=(("missing", 2), ("duplicate", 1)), leftovers=3, pruned=4)
     for found in (first, VerifySummary()):
         store.set_verified(B, found)
-        assert store.run(B).verified_at == NOW + 99
+        assert store.run(B).verified_at == Wall(NOW + 99)
         assert store.run(B).verified == found
     assert first.total == 3
     assert store.run(A).verified_at is None
