@@ -51,7 +51,7 @@ table.volumes th {{ font-size: .85em; }}
 .volumes .c5, .volumes .c6 {{ width: 7%; }}
 .failures .c2 {{ width: 24%; }} .failures .c3 {{ width: 6%; }} .failures .c4 {{ width: 18%; }}
 .failures .c6 {{ width: 11%; }}
-small {{ display: block; color: var(--dim); font-size: .8em; }}
+small {{ display: block; color: var(--dim); font-size: .72em; }}
 table.facts th {{ width: 9rem; font-weight: 400; color: var(--dim); }}
 table.totals {{ width: auto; margin: 0 0 1rem; }}
 table.totals th {{ padding-right: 1.2rem; font-weight: 400; color: var(--dim); border: 0;
