@@ -287,15 +287,15 @@ def test_a_live_run_says_when_it_looks_next_and_when_it_will_end() -> None:
     going: Any = {"state": RunState.RUNNING, "ended_at": None}
     ahead: Any = {"next_look_at": T0 + 5012, "ends_at": T0 + 8600}
     live = run(**going, **ahead)
-    assert fact("cloud list", run=live, live=True) == "next look in 12 s"
-    assert fact("expected end", run=live, live=True) == "2026-11-23 09:50:59Z, in 1 h 0 min"
+    assert fact("next look", run=live, live=True) == "in 12 s"
+    assert fact("ends", run=live, live=True) == "in about 1 h 0 min, 2026-11-23 09:50:59Z"
     now = run(**going, next_look_at=T0 + 4999)
-    assert fact("cloud list", run=now, live=True) == "looking now"
+    assert fact("next look", run=now, live=True) == "now"
     document = documents.run_document(report(run=live, live=True))
     assert document["next_look_at"] == "2026-11-23T08:51:11.120Z"
     for gone in (report(run=live, live=False), report(run=run(**ahead), live=True)):
         assert documents.run_document(gone)["next_look_at"] is None
-        assert dict(sections.facts(gone)).keys().isdisjoint({"cloud list", "expected end"})
+        assert dict(sections.facts(gone)).keys().isdisjoint({"next look", "ends"})
 
 
 def test_the_rate_is_an_average_after_the_first_minute_and_the_limit() -> None:

@@ -149,8 +149,8 @@ def facts(data: ReportData) -> list[tuple[str, str]]:
         ("done", f"{figures.percent(counts)}%, {figures.ended(counts)} of {data.total}"),
         ("size", in_gigabytes(figures.sizes(data))),
         ("rate", _rate(data)),
-        ("cloud list", _next_look(data)),
-        ("expected end", _expected_end(data)),
+        ("next look", _next_look(data)),
+        ("ends", _expected_end(data)),
         ("attempts", str(data.attempts)),
         ("taken over", _adopted(run)),
         ("API calls", calls(run, counts)),
@@ -222,7 +222,7 @@ def _next_look(data: ReportData) -> str | None:
     if data.run.next_look_at is None or not figures.is_at_work(data):
         return None
     rest = float(data.run.next_look_at) - data.now
-    return f"next look in {in_words(rest)}" if rest >= 0.5 else "looking now"
+    return f"in {in_words(rest)}" if rest >= 0.5 else "now"
 
 
 def _expected_end(data: ReportData) -> str | None:
@@ -230,7 +230,7 @@ def _expected_end(data: ReportData) -> str | None:
     if data.run.ends_at is None or not figures.is_at_work(data):
         return None
     rest = max(0.0, float(data.run.ends_at) - data.now)
-    return f"{moment(data.run.ends_at)}, in {in_words(rest)}"
+    return f"in about {in_words(rest)}, {moment(data.run.ends_at)}"
 
 
 def _verified(run: Run) -> str | None:
