@@ -84,6 +84,8 @@ class BackupOperationAdapter(ABC):
         self._now = now
         self._began_at = now()
         self._settle = run.settings.retry.settle
+        self._pages = 0
+        """How many pages the last reading of the list took."""
         self._jobs = {
             job.settings.source_backup_id or "": left_open(job, self._began_at) for job in jobs
         }
@@ -175,19 +177,28 @@ class BackupOperationAdapter(ABC):
     async def _look(self, wanted: set[str]) -> ListSnapshot:
         """Read the cloud's list until it has shown all wanted backups, or ends.
 
-        What an incomplete list has not shown is looked up one by one.
+        What an incomplete list has not shown is looked up one by one, and so are all where they are
+        fewer than the pages of the last reading.
         """
         began_at, found = self._now(), dict[str, Backup]()
+        if wanted and len(wanted) <= self._pages:
+            return ListSnapshot(began_at=began_at, listed=await self._each(wanted))
+        pages = Pages(self._service.backups, "backups")
         try:
-            async for page in Pages(self._service.backups, "backups"):
+            async for page in pages:
                 found |= {backup.id: backup for backup in page.backups if backup.id in wanted}
                 if len(found) == len(wanted):
                     break
         except ListIncomplete:
-            for backup_id in sorted(wanted - found.keys()):
-                backup = await self._service.backup(backup_id)
-                found |= {} if backup is None else {backup_id: backup}
+            found |= await self._each(wanted - found.keys())
+        if wanted:
+            self._pages = pages.count
         return ListSnapshot(began_at=began_at, listed=found)
+
+    async def _each(self, wanted: set[str]) -> dict[str, Backup]:
+        """Those of the backups that there are, asked for one by one."""
+        found = {backup_id: await self._service.backup(backup_id) for backup_id in sorted(wanted)}
+        return {backup_id: backup for backup_id, backup in found.items() if backup is not None}
 
     def _settled(self, job: Job, look: ListSnapshot) -> bool:
         """Whether a reading began late enough to prove something about an unknown job."""

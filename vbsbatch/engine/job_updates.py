@@ -354,6 +354,7 @@ class JobUpdater:
             self._stop(outcome.stop)
 
     def _forget(self, job: Job) -> None:
+        self._outlook.forget(job.no)
         for known in (self._ask_at, self._misses, self._refused_at):
             known.pop(job.no, None)
 

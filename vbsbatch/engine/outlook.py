@@ -33,7 +33,7 @@ class Whole:
 
 
 class Outlook:
-    """Looks at the ledger with the eyes of the schedule.
+    """What the schedule needs to know of the ledger's jobs.
 
     `in_flight` is the cap in force, `per_second` the rate; `began_at` is when the engine began.
     """
@@ -70,8 +70,8 @@ class Outlook:
 
     def told(self, job: Job, percent: int | None, now: Elapsed) -> None:
         """Take the percentage that a running backup has reached."""
-        if percent is None or not 0 < percent <= 100:
-            return
+        if percent is None or not 0 < percent <= 100 or self.since(job) == self._began_at:
+            return  # nothing is told, or an earlier engine sent the create
         self._step = gcd(self._step, percent)
         age, known = now - self.since(job), self._wholes.get(job.no, Whole())
         self._wholes[job.no] = known.told(age, percent, self._step)
@@ -86,6 +86,10 @@ class Outlook:
         if told is not None:
             wrong = max(told.low - seconds, seconds - told.high, 0.0) / max(seconds, 1.0)
             self._percent_error += 0.1 * (min(wrong, 1.0) - self._percent_error)
+
+    def forget(self, no: int) -> None:
+        """Drop what is known of a job's backup: the next attempt makes another."""
+        self._wholes.pop(no, None)
 
     def running(self, last: Elapsed) -> list[RunningBackup]:
         """What runs, as of the last look."""

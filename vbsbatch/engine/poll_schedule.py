@@ -28,9 +28,9 @@ from vbsbatch.policy.durations import Curves, Durations, Kind
 _IDLE = 0.052
 """The share of its time that a place may stand empty because its end was not seen, in a run with 50
 places whose backups take ten minutes."""
-_LONG, _MANY = 0.25, 0.15
-"""It grows with this power of the duration, and with this one of the places: nights of short
-backups and of few places may spend more looks on each."""
+_LONG, _MANY = (0.25, 0.4), 0.15
+"""It grows with this power of longer durations, and with the second of shorter ones, and with the
+third of the places: nights of short backups and of few places may spend more looks on each."""
 
 _CALLS, _SHARED, _FREE = 0.1, 15.0, 20.0
 """The most pages: this many per create, this many more per create that all places share, and this
@@ -51,10 +51,15 @@ _STRAGGLER = 0.1
 """No single place is kept empty for longer than this share of the mean duration: where many backups
 are in step, the one that is late makes the night longer."""
 
-_QUIET = 2.0
-"""Looks are never further apart than the mean duration divided by this: percentages move."""
+_UNTOLD, _ALIKE = 1.1, 0.78
+"""Without percentages a look at backups that are alike finds less, and is so much rarer: which of
+them ends next is not known. They are alike where they need less than this share of looks."""
 
-_PROBABLE = 0.2
+_QUIET = 2.0
+"""Where percentages are told, looks are never further apart than the mean duration divided by this:
+each makes the next percentages tell more."""
+
+_PROBABLE = 0.4
 """People are served from when this many ends are to be expected."""
 
 _TRUST = 0.02
@@ -100,9 +105,9 @@ class PollSchedule:
         self._pages = 0
         self._looks = 0
 
-    def page_read(self) -> None:
-        """Record that one page of the list was read."""
-        self._pages += 1
+    def page_read(self, calls: int = 1) -> None:
+        """Record that one page of the list was read, with so many requests."""
+        self._pages += calls
 
     def looked(self) -> None:
         """Record that a look is over."""
@@ -114,8 +119,9 @@ class PollSchedule:
             return self._tuning.stale
         expected = Expectation(running, self.durations)
         worn = self._worn(creates, demand)
-        price = self._price(expected.usual, demand) * worn**2
         alike = self._in_step(demand.rounds)
+        untold = 1.0 if expected.percentages or alike > _ALIKE else _UNTOLD
+        price = self._price(expected.usual, demand) * (untold * worn / alike) ** 2
         oldest = max(backup.age for backup in running)
         longest = max(self._tuning.stale, oldest / 20)
         if expected.blind:
@@ -123,24 +129,25 @@ class PollSchedule:
             grown = max(growth * oldest, min(oldest, _YOUNG)) / self._factor
             longest = grown if demand.places else min(grown, longest)
         else:
-            longest = max(longest, expected.usual / _QUIET)
+            longest = max(longest, expected.usual / (_QUIET if expected.percentages else 1.0))
         if expected.blind and demand.places and not self.durations.told:
             found = longest
         elif demand.places and demand.after < expected.usual:
-            found = expected.cheapest(price / alike**2, demand, longest)
+            found = expected.cheapest(price, demand, longest)
             found = min(
-                found, expected.until_one(demand.after) + worn * _STRAGGLER * expected.usual
+                found,
+                expected.until_one(demand.after) + worn * untold**2 * _STRAGGLER * expected.usual,
             )
         else:
             found = expected.for_people(worn / self._factor, longest)
         if demand.gate:
-            found = expected.until_gate_lost(price, demand.gate, found)
+            found = expected.until_gate_lost(price * alike**2, demand.gate, found)
         return max(found, self._tuning.freshest)
 
     def _price(self, usual: float, demand: Demand) -> float:
         """What a look costs, in place-seconds."""
-        length, places = math.pow(usual / 600, _LONG), math.pow(demand.in_flight / 50, _MANY)
-        idle = _IDLE * length * places / self._factor
+        length = min(math.pow(usual / 600, power) for power in _LONG)
+        idle = _IDLE * length * math.pow(demand.in_flight / 50, _MANY) / self._factor
         pages = max(1.0, self._pages / max(self._looks, 1))
         return 2 * demand.in_flight * usual * (pages * idle) ** 2
 
@@ -200,6 +207,7 @@ class Expectation:
             groups[alike].count += 1
         self._groups = tuple(groups.values())
         middles = [each.middle for each in self._groups if each.middle is not None]
+        self.percentages = bool(middles)
         self.blind = not durations.seen and not middles
         """Nothing in this run has told yet how long its backups take."""
         usual = max(backup.age for backup in running)

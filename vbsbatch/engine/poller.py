@@ -249,7 +249,7 @@ class Poller:
         read = self._service.backups if self._ledger.scanned else self._service.initial_scan
         while True:
             await self._reads.acquire()
-            self._schedule.page_read()
+            before = self._service.read_calls
             try:
                 return await read(page)
             except ListChanged:
@@ -259,4 +259,7 @@ class Poller:
                 tries -= 1
                 if not tries or error.retry_after:
                     raise
+            finally:
+                # A look of a restore or a prune takes more than one request.
+                self._schedule.page_read(max(1, self._service.read_calls - before))
             await anyio.sleep(self._tuning.read_retry_first)

@@ -27,11 +27,6 @@ class Tuning:
     """Time between sweeps while a running backup is due to end."""
     stale: float = 60.0
     """Longest time between sweeps while something is open."""
-    thrifty: float = 90.0
-    """Time between sweeps once the call budget is used up; more when the backups take hours."""
-    sweeps_free: int = 20
-    sweeps_per_create: float = 0.12
-    """The call budget: sweeps beyond `sweeps_free + sweeps_per_create * creates` slow down."""
     read_retry_first: float = 2.0
     read_retry_longest: float = 60.0
     reads_per_second: float = 10.0
