@@ -60,13 +60,13 @@ MASKS = (
     (re.compile(r"(?<=  TOOK) +(?=TOP FAILURE)"), "  "),
     (re.compile(r"(?<= ATT) +TOOK\b"), "  TOOK"),
     (re.compile(r'(?<="duration_seconds": )\d+\.\d+|(?<=\btime=")\d+\.\d+'), "<seconds>"),
-    (re.compile(r'(?<="took_seconds": )\d[\d.]*|(?<=\d,,)\d+\.\d+(?=<CR>)'), "<seconds>"),
+    (re.compile(r'(?<="took_seconds": )\d[\d.]*|(?<=,,)\d+\.\d+(?=<CR>|\r)'), "<seconds>"),
     (re.compile(r'(?<="each": )\d[\d.]*|(?<="seconds": )\d[\d.]*'), "<seconds>"),
     (re.compile(r"\b(about|took) \d+ s\b"), r"\1 <seconds> s"),
     # What an engine foretells is there at times.
     (re.compile(r"(?m)^(?:next look|ends     )  .*\n"), ""),
     (re.compile(r'(?<="next_look_at": )(?:"<time>"|null)'), "<time or null>"),
-    (re.compile(r"(?s)<svg viewBox=.*</svg>"), "<timeline>"),
+    (re.compile(r"(?s)<svg viewBox=.*?\n</svg>"), "<timeline>"),
     # Polls, and what is counted together with them.
     (re.compile(r'(?<="per_succeeded": )\d[\d.]*|(?<="read": )\d+'), "<polls>"),
     (re.compile(r"\bread=\d+"), "read=<polls>"),
