@@ -103,6 +103,7 @@ async def test_backups_are_pruned_after_they_were_listed(harness: Harness) -> No
     assert len(listed) == 3
     pruned = await vbsbatch.prune(result.run_id)
     assert pruned.counts == {JobState.SUCCEEDED: 3}
+    assert [run.create_calls for run in await vbsbatch.runs()] == [3, 3]
     assert await vbsbatch.prunable(result.run_id) == []
     with pytest.raises(vbsbatch.UsageError, match="no backup left"):
         await vbsbatch.prune(result.run_id)
@@ -116,6 +117,9 @@ async def test_volumes_are_restored_without_a_question(harness: Harness) -> None
     one = cloud.volumes()[1]["ID"]
     restored = await vbsbatch.restore(result.run_id, volumes=[one])
     assert restored.counts == {JobState.SUCCEEDED: 1}
+    newest, source = await vbsbatch.runs()
+    assert (newest.create_calls, source.create_calls) == (1, 3)
+    assert newest.read_calls > 0
 
 
 async def test_problems_of_a_plan_have_file_line_column_and_text(harness: Harness) -> None:

@@ -14,6 +14,7 @@ from vbsbatch.model import (
     BlockingRun,
     Job,
     JobState,
+    Operation,
     Rate,
     Run,
     RunState,
@@ -29,6 +30,13 @@ Kind: TypeAlias = Literal["full", "incremental"]
 
 CodeCount: TypeAlias = tuple[int | None, str | None, int]
 """(HTTP status, code of the service, how often)."""
+
+REQUESTS = {
+    Operation.BACKUP: "creates",
+    Operation.RESTORE: "restores",
+    Operation.PRUNE: "deletions",
+}
+"""What the requests of a run are called."""
 
 _SAFE_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MOST_COMMANDS = 3

@@ -177,12 +177,12 @@ _LOCKS_SILENT = (
 
 _VERBS = {Operation.RESTORE: "restores", Operation.PRUNE: "deletes"}
 
-_REQUESTS = {
-    Operation.BACKUP: ("creates", "completed backup"),
-    Operation.RESTORE: ("restores", "restored volume"),
-    Operation.PRUNE: ("deletions", "deleted backup"),
+_DONE = {
+    Operation.BACKUP: "completed backup",
+    Operation.RESTORE: "restored volume",
+    Operation.PRUNE: "deleted backup",
 }
-"""What a run asks of the cloud, and what one job that succeeded has done."""
+"""What one job that succeeded has done."""
 
 
 def _waves(data: ReportData) -> str | None:
@@ -198,7 +198,8 @@ def _waves(data: ReportData) -> str | None:
 def calls(run: Run, counts: Mapping[JobState, int]) -> str:
     """What the run has called so far, in words, with the calls per job that succeeded."""
     each = figures.calls_per_succeeded(run, counts)
-    asked, done = _REQUESTS[run.settings.operation]
+    operation = run.settings.operation
+    asked, done = figures.REQUESTS[operation], _DONE[operation]
     per_job = f"no {done} yet" if each is None else f"{each:.2f} per {done}"
     total = run.create_calls + run.read_calls
     return f"{total} ({run.create_calls} {asked}, {run.read_calls} reads), {per_job}"

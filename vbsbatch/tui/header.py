@@ -6,8 +6,8 @@ import math
 import textwrap
 from shlex import quote
 
-from vbsbatch.model import JobState, Operation, RunState
-from vbsbatch.report.data import ended
+from vbsbatch.model import JobState, RunState
+from vbsbatch.report.data import REQUESTS, ended
 from vbsbatch.report.text import clean, in_words
 from vbsbatch.tui import alphabet, bindings, formatting, frames
 from vbsbatch.tui.alphabet import DOT
@@ -29,13 +29,6 @@ _LIVE = (RunState.RUNNING, RunState.PAUSED)
 
 WITHOUT_ENGINE = ("GONE", "SILENT")
 """States of runs that should go on and do not."""
-
-REQUESTS = {
-    Operation.BACKUP: "creates",
-    Operation.RESTORE: "restores",
-    Operation.PRUNE: "deletions",
-}
-"""What the requests of a run are called."""
 
 
 def state_word(seen: Overview, now: float) -> str:
