@@ -127,9 +127,9 @@ def test_what_waits_for_a_place() -> None:
 
 def test_the_end_is_not_told_without_samples() -> None:
     of = outlook(waiting=20, running=10)
-    assert of.ends_in(NOW) is None
+    assert of.ends_in(NOW, of._durations.curves([])) is None
     for _ in range(5):
         end(of, 200.0, [])
-    found = of.ends_in(NOW)
+    found = of.ends_in(NOW, of._durations.curves([]))
     assert found is not None
     assert 400 < found < 700

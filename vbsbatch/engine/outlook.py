@@ -10,7 +10,7 @@ from vbsbatch.engine.ledger import Ledger
 from vbsbatch.engine.poll_schedule import Demand, RunningBackup
 from vbsbatch.engine.reconcile import SLACK
 from vbsbatch.model import AT_ONCE, NEVER, Backup, Elapsed, Job, JobState, Settings
-from vbsbatch.policy.durations import Durations, Kind, kind_of
+from vbsbatch.policy.durations import Curves, Durations, Kind, kind_of
 from vbsbatch.policy.night_length import expected_length
 
 PERCENT_TRUSTED = 0.25
@@ -118,12 +118,11 @@ class Outlook:
         rounds = max(ledger.counts.total() / most, 1.0)
         return Demand(in_flight=most, places=places, after=after, gate=gate, rounds=rounds)
 
-    def ends_in(self, now: Elapsed) -> float | None:
+    def ends_in(self, now: Elapsed, curves: Curves) -> float | None:
         """Seconds until the run is expected to have ended; None while too little is known."""
         if not self._durations.enough:
             return None
         running = [(each.kind, max(0.0, each.age)) for each in self.running(now)]
-        curves = self._durations.curves(running)
         return expected_length(
             running,
             [(None, None)] * self._ledger.counts[JobState.WAITING],

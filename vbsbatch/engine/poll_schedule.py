@@ -100,6 +100,8 @@ class PollSchedule:
 
     def __init__(self, tuning: Tuning, polling: Polling = Polling.NORMAL) -> None:
         self.durations = Durations()
+        self.curves = self.durations.curves([])
+        """What was to be expected when the next look was planned last."""
         self._tuning = tuning
         self._factor = _FACTOR[polling]
         self._pages = 0
@@ -117,7 +119,8 @@ class PollSchedule:
         """Seconds from the last look to the next. `creates`: those of this engine so far."""
         if not running:
             return self._tuning.stale
-        expected = Expectation(running, self.durations)
+        self.curves = self.durations.curves((backup.kind, backup.age) for backup in running)
+        expected = Expectation(running, self.durations, self.curves)
         worn = self._worn(creates, demand)
         alike = self._in_step(demand.rounds)
         untold = 1.0 if expected.percentages or alike > _ALIKE else _UNTOLD
@@ -197,8 +200,9 @@ class _Group:
 class Expectation:
     """How many of the running backups have ended so long after the last look, as expected."""
 
-    def __init__(self, running: Sequence[RunningBackup], durations: Durations) -> None:
-        curves = durations.curves((backup.kind, backup.age) for backup in running)
+    def __init__(
+        self, running: Sequence[RunningBackup], durations: Durations, curves: Curves
+    ) -> None:
         groups: dict[RunningBackup, _Group] = {}
         for backup in running:
             alike = _rounded(backup)

@@ -95,7 +95,7 @@ class Poller:
         """Seconds until the run has ended, as far as its backups so far tell; None: unknown."""
         now, (worked_out_at, ends_at) = self._clock.elapsed(), self._ends
         if now - worked_out_at >= 1.0 + len(self._ledger.open) / 1000:
-            found = self._outlook.ends_in(now)
+            found = self._outlook.ends_in(now, self._schedule.curves)
             ends_at = None if found is None else now + found
             self._ends = now, ends_at
         return None if ends_at is None else max(ends_at - now, 0.0)

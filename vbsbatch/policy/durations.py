@@ -9,6 +9,7 @@ nothing was seen, an end is as likely between one minute and two as between one 
 from __future__ import annotations
 
 import math
+import operator
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -129,18 +130,16 @@ class Durations:
         for kind, age in running:
             ages.setdefault(kind, Counter())[interval(age)] += 1
         blur = self._blur()
-        whole = _hazards(_sum(ends.values()), _sum(ages.values()), _PRIOR, _UNSEEN, blur)
+        every_end, every_age = _sum(ends.values()), _sum(ages.values())
+        whole = _curve(every_end, every_age, UNSEEN, _UNSEEN, blur)
         none: Counter[int] = Counter()
-        hazards = {
-            kind: _hazards(ends.get(kind, none), ages.get(kind, none), whole, _ALIKE, blur)
-            for kind in ends.keys() | ages.keys()
+        kinds = {
+            kind: _curve(found, ages.get(kind, none), whole, _ALIKE, blur)
+            for kind, found in ends.items()
+            if found.total() >= ENOUGH
         }
-        seen = [each for found in (*ends.values(), *ages.values()) for each in found]
-        return Curves(
-            whole=Curve.of(whole),
-            kinds={kind: Curve.of(each) for kind, each in hazards.items()},
-            longest=EDGES[max(seen, default=BINS - 1) + 1],
-        )
+        longest = max(every_end.keys() | every_age.keys(), default=BINS - 1)
+        return Curves(whole=whole, kinds=kinds, longest=EDGES[longest + 1])
 
     def _blur(self) -> Sequence[tuple[int, float]]:
         """For how much an end counts in the intervals around its own."""
@@ -159,41 +158,11 @@ def _sum(counters: Iterable[Counter[int]]) -> Counter[int]:
     return total
 
 
-def _hazards(
-    ends: Counter[int],
-    ages: Counter[int],
-    prior: Sequence[float],
-    weight: float,
-    blur: Sequence[tuple[int, float]],
-) -> list[float]:
-    """Ends per second of a backup in each interval; `weight` backups are as `prior` says."""
-    events = [0.0] * BINS
-    for at, count in ends.items():
-        for step, share in blur:
-            events[min(max(at + step, 0), BINS - 1)] += share * count
-    found = [0.0] * BINS
-    beyond = 0  # backups that passed through the interval
-    for at in range(BINS - 1, -1, -1):
-        here = ends[at] + ages[at]
-        exposure = LENGTHS[at] * (beyond + here / 2)
-        found[at] = (events[at] + weight * LENGTHS[at] * prior[at]) / (
-            exposure + weight * LENGTHS[at]
-        )
-        beyond += here
-    return found
-
-
 @dataclass(frozen=True, slots=True)
 class Curve:
     """The hazard summed up to each edge of the intervals."""
 
     summed: tuple[float, ...]
-
-    @classmethod
-    def of(cls, hazards: Sequence[float]) -> Curve:
-        """The curve of a hazard in each interval."""
-        parts = (hazard * length for hazard, length in zip(hazards, LENGTHS, strict=True))
-        return cls((0.0, *accumulate(parts)))
 
     def at(self, age: float) -> float:
         """The hazard summed up to an age."""
@@ -211,6 +180,38 @@ class Curve:
         low, high = self.summed[n], self.summed[n + 1]
         part = 1.0 if high <= low else (total - low) / (high - low)
         return EDGES[n] + LENGTHS[n] * min(part, 1.0)
+
+
+UNSEEN = Curve((0.0, *accumulate(map(operator.mul, _PRIOR, LENGTHS))))
+"""Before anything was seen."""
+
+
+def _curve(
+    ends: Counter[int],
+    ages: Counter[int],
+    prior: Curve,
+    weight: float,
+    blur: Sequence[tuple[int, float]],
+) -> Curve:
+    """What these ends and ages tell; `weight` backups are as `prior` says."""
+    events: dict[int, float] = {}
+    for at, count in ends.items():
+        for step, share in blur:
+            near = min(max(at + step, 0), BINS - 1)
+            events[near] = events.get(near, 0.0) + share * count
+    top = max(events.keys() | ages.keys(), default=-1)
+    parts = [0.0] * (top + 1)
+    beyond = 0  # backups that passed through the interval
+    for at in range(top, -1, -1):
+        here = ends.get(at, 0) + ages.get(at, 0)
+        # Backups in the interval, each for half of it; a hazard times its length has no unit.
+        exposed = beyond + here / 2 + weight
+        expected = prior.summed[at + 1] - prior.summed[at]
+        parts[at] = (events.get(at, 0.0) + weight * expected) / exposed
+        beyond += here
+    known = [0.0, *accumulate(parts)]
+    offset = known[-1] - prior.summed[top + 1]
+    return Curve((*known, *[offset + each for each in prior.summed[top + 2 :]]))
 
 
 @dataclass(frozen=True, slots=True)
