@@ -19,6 +19,7 @@ import vbsbatch
 from tests.cli.harness import FAST, SLOW, Harness
 from vbsbatch import JobState, RunState
 from vbsbatch.engine import Engine
+from vbsbatch.model import VerifySummary
 from vbsbatch.store import open_store
 
 pytestmark = pytest.mark.anyio
@@ -81,6 +82,18 @@ async def test_what_is_missing_in_the_cloud_is_found(harness: Harness) -> None:
     found = await vbsbatch.verify(result.run_id)
     assert [each.job.backup_id for each in found.missing] == [gone]
     assert len(found.differences) == 1
+    (run,) = await vbsbatch.runs()
+    assert run.verified == VerifySummary(differences=(("missing", 1),))
+
+
+async def test_a_store_that_is_not_safe_to_write_can_be_verified(harness: Harness) -> None:
+    harness.cloud(volumes=1)
+    result = await vbsbatch.run(vbsbatch.load_plan("plan.yaml"))
+    harness.store.chmod(0o660)
+    found = await vbsbatch.verify(result.run_id)
+    assert "can only be read" in str(found.not_stored)
+    (run,) = await vbsbatch.runs()
+    assert run.verified_at is None
 
 
 async def test_backups_are_pruned_after_they_were_listed(harness: Harness) -> None:
@@ -90,6 +103,7 @@ async def test_backups_are_pruned_after_they_were_listed(harness: Harness) -> No
     assert len(listed) == 3
     pruned = await vbsbatch.prune(result.run_id)
     assert pruned.counts == {JobState.SUCCEEDED: 3}
+    assert [run.create_calls for run in await vbsbatch.runs()] == [3, 3]
     assert await vbsbatch.prunable(result.run_id) == []
     with pytest.raises(vbsbatch.UsageError, match="no backup left"):
         await vbsbatch.prune(result.run_id)
@@ -103,6 +117,9 @@ async def test_volumes_are_restored_without_a_question(harness: Harness) -> None
     one = cloud.volumes()[1]["ID"]
     restored = await vbsbatch.restore(result.run_id, volumes=[one])
     assert restored.counts == {JobState.SUCCEEDED: 1}
+    newest, source = await vbsbatch.runs()
+    assert (newest.create_calls, source.create_calls) == (1, 3)
+    assert newest.read_calls > 0
 
 
 async def test_problems_of_a_plan_have_file_line_column_and_text(harness: Harness) -> None:

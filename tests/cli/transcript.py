@@ -60,13 +60,21 @@ MASKS = (
     (re.compile(r"(?<=  TOOK) +(?=TOP FAILURE)"), "  "),
     (re.compile(r"(?<= ATT) +TOOK\b"), "  TOOK"),
     (re.compile(r'(?<="duration_seconds": )\d+\.\d+|(?<=\btime=")\d+\.\d+'), "<seconds>"),
+    (re.compile(r'(?<="took_seconds": )\d[\d.]*|(?<=,,)\d+\.\d+(?=<CR>|\r)'), "<seconds>"),
     (re.compile(r'(?<="each": )\d[\d.]*|(?<="seconds": )\d[\d.]*'), "<seconds>"),
     (re.compile(r"\b(about|took) \d+ s\b"), r"\1 <seconds> s"),
+    # What an engine foretells is there at times.
+    (re.compile(r"(?m)^(?:next look|ends     )  .*\n"), ""),
+    (re.compile(r'(?<="next_look_at": )(?:"<time>"|null)'), "<time or null>"),
+    (re.compile(r"(?s)<svg viewBox=.*?\n</svg>"), "<timeline>"),
     # Polls, and what is counted together with them.
     (re.compile(r'(?<="per_succeeded": )\d[\d.]*|(?<="read": )\d+'), "<polls>"),
     (re.compile(r"\bread=\d+"), "read=<polls>"),
-    (re.compile(r"\bper_backup=\d[\d.]*"), "per_backup=<polls>"),
-    (re.compile(r"\b\d+( \(\d+ creates?), \d+ reads?\)"), r"<polls>\1, <polls> reads)"),
+    (re.compile(r"\b(per_(?:backup|restore|deletion))=\d[\d.]*"), r"\1=<polls>"),
+    (
+        re.compile(r"\b\d+( \(\d+ (?:creates|restores|deletions)), \d+ reads\)"),
+        r"<polls>\1, <polls> reads)",
+    ),
     (re.compile(r"(?<=<polls> reads\), )\d[\d.]* per\b"), "<polls> per"),
 )
 

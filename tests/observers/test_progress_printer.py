@@ -30,6 +30,18 @@ def test_the_line_has_the_end_that_the_engine_expects(tmp_path: Path) -> None:
         assert words in (tmp_path / "told").read_text()
 
 
+def test_the_line_has_the_gigabytes_of_the_store(tmp_path: Path) -> None:
+    with (tmp_path / "told").open("w") as stream:
+        printer = ProgressPrinter(stream=stream)
+        live = engine(waiting=2, ends_in=None)
+        printer.begin(
+            a_run(), live, lambda: {JobState.SUCCEEDED: (12, 0), JobState.WAITING: (28, 1)}
+        )
+        printer.progress(live, START)
+        printer._writer.close()
+    assert " gb=12/40 " in (tmp_path / "told").read_text()
+
+
 @pytest.mark.parametrize(
     "how",
     [

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from vbsbatch.model import Job, JobState, Run, RunState, Settings
+from vbsbatch.model import BackupSettings, Job, JobState, Run, RunState, Settings
 from vbsbatch.policy import documented
 from vbsbatch.report import ReportData
 
@@ -108,6 +108,17 @@ def one_of_each() -> list[Job]:
         failed(7),
         job(8, state=JobState.CANCELLED, ended_at=T0),
         job(9, state=JobState.SKIPPED, ended_at=T0, message="backed up today"),
+    ]
+
+
+def with_evidence() -> list[Job]:
+    """A full backup, an increment, and a failure of unknown size."""
+    made: dict[str, Any] = {"state": JobState.SUCCEEDED, "attempts": 1, "first_sent_at": T0}
+    full, part = BackupSettings(full=True), BackupSettings(full=False)
+    return [
+        job(1, size=40, settings=full, backup_id=f"7{0:035}", ended_at=T0 + 600, **made),
+        job(2, size=100, settings=part, backup_id="b2", ended_at=T0 + 61.5, **made),
+        failed(3, settings=part),
     ]
 
 

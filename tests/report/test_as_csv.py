@@ -7,7 +7,7 @@ from hypothesis import given
 
 from vbsbatch.model import Job
 from vbsbatch.report import write
-from vbsbatch.report.as_csv import PLACE_FIELDS, cell
+from vbsbatch.report.as_csv import FIRST_FIELDS, PLACE_FIELDS, cell
 from vbsbatch.report.documents import JOB_FIELDS
 from vbsbatch.report.text import clean
 
@@ -34,8 +34,10 @@ def starts_formula(value: str) -> bool:
 def test_there_is_a_header_and_a_row_for_each_job_with_crlf() -> None:
     text = text_of(one_of_each())
     rows = rows_of(text)
-    assert rows[0] == [*JOB_FIELDS, *PLACE_FIELDS]
-    assert [len(row) for row in rows] == [20] * 10
+    newest = ("size_gb", "kind", "took_seconds")
+    assert rows[0] == [*FIRST_FIELDS, *PLACE_FIELDS, *newest]
+    assert [*FIRST_FIELDS, *newest] == [*JOB_FIELDS]
+    assert [len(row) for row in rows] == [23] * 10
     assert text.count("\r\n") == text.count("\n") == 10
 
 

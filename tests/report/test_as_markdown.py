@@ -66,7 +66,7 @@ def test_hostile_text_stays_in_its_cell_and_is_shown_literally(text: str) -> Non
     data = hostile_report(text)
     rows = table_rows(page(data, all_jobs=True))
     jobs = rows[-len(JobState) :]
-    assert {len(row) for row in jobs} == {8}
+    assert {len(row) for row in jobs} == {14}
     shown = {row[5] for row in jobs}
     assert {one.strip() for one in shown} == {clean(text).strip()}
 

@@ -17,6 +17,7 @@ from .samples import (
     any_text,
     failed,
     hostile_report,
+    job,
     one_of_each,
     report,
     run,
@@ -142,10 +143,22 @@ def test_jobs_are_written_while_they_are_read() -> None:
     assert lines_so_far[as_table.MEASURED + 50] >= as_table.MEASURED + 50
 
 
+def test_a_backup_id_is_shown_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = job(1, state=JobState.SUCCEEDED, backup_id=f"{7:036}")
+    for width, shown in ((70, False), (200, True)):
+        monkeypatch.setenv("COLUMNS", str(width))
+        stream = Terminal()
+        as_table.write_jobs([made], stream, now=T0)
+        assert (f"{7:036}" in stream.getvalue()) == shown
+        assert ("000" in STYLE.sub("", stream.getvalue()).split("db-0001")[1]) == shown
+
+
 def test_a_list_without_jobs_is_its_header() -> None:
     stream = io.StringIO()
     as_table.write_jobs([], stream, now=T0)
-    assert " ".join(stream.getvalue().split()) == "ST # VOLUME HTTP CODE ATT TOOK NEXT MESSAGE"
+    assert " ".join(stream.getvalue().split()) == (
+        "ST # VOLUME HTTP CODE ATT TOOK NEXT GB MESSAGE BACKUP ID"
+    )
 
 
 def test_runs_are_one_row_each_with_the_id_to_copy(monkeypatch: pytest.MonkeyPatch) -> None:

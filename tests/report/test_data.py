@@ -1,11 +1,23 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vbsbatch.model import Job, JobState, RunState, Settings, Wave, Window
+from vbsbatch.model import (
+    BackupSettings,
+    Job,
+    JobState,
+    Operation,
+    Rate,
+    RunState,
+    Settings,
+    VerifySummary,
+    Wave,
+    Window,
+)
 from vbsbatch.report import data as figures
 from vbsbatch.report import documents, sections
 from vbsbatch.report.data import CodeCount
@@ -234,3 +246,69 @@ def test_the_facts_name_the_service_where_it_is_not_the_usual_one() -> None:
     on_cinder = report(service="Cinder")
     assert dict(sections.facts(on_cinder))["service"] == "Cinder"
     assert "service" not in dict(sections.facts(report()))
+
+
+@pytest.mark.parametrize(
+    ("settings", "attempts", "kind"),
+    [
+        (BackupSettings(), 1, None),
+        (BackupSettings(full=True), 1, "full"),
+        (BackupSettings(full=False), 3, "incremental"),
+        (BackupSettings(full=False, full_if_no_parent=True), 1, "incremental"),
+        (BackupSettings(full=False, full_if_no_parent=True), 2, None),
+        (BackupSettings(full=True, source_backup_id="b"), 1, None),
+    ],
+)
+def test_the_kind_of_a_backup_is_what_was_asked_for_if_that_is_certain(
+    settings: BackupSettings, attempts: int, kind: str | None
+) -> None:
+    assert figures.kind(job(settings=settings, attempts=attempts)) == kind
+
+
+def fact(label: str, **changes: Any) -> str | None:
+    return dict(sections.facts(report(one_of_each(), **changes))).get(label)
+
+
+def test_the_facts_have_the_result_and_time_of_the_last_verify() -> None:
+    assert fact("verified") == "not yet"
+    found = VerifySummary(differences=(("duplicate", 1), ("missing", 2)), leftovers=3, pruned=4)
+    late: Any = {"verified_at": T0 + 5000, "verified": found}
+    assert fact("verified", run=run(**late)) == (
+        "2026-11-23 08:50:59Z: 3 differences (1 duplicate, 2 missing); backups in error: 3; "
+        "backups deleted on purpose: 4"
+    )
+    early: Any = {"verified_at": T0 + 5, "verified": VerifySummary()}
+    assert fact("verified", run=run(**early)) == (
+        "2026-11-23 07:27:44Z, before the run ended: no difference between cloud and store"
+    )
+
+
+def test_a_live_run_says_when_it_looks_next_and_when_it_will_end() -> None:
+    going: Any = {"state": RunState.RUNNING, "ended_at": None}
+    ahead: Any = {"next_look_at": T0 + 5012, "ends_at": T0 + 8600}
+    live = run(**going, **ahead)
+    assert fact("next look", run=live, live=True) == "in 12 s"
+    assert fact("ends", run=live, live=True) == "in about 1 h 0 min, 2026-11-23 09:50:59Z"
+    now = run(**going, next_look_at=T0 + 4999)
+    assert fact("next look", run=now, live=True) == "now"
+    document = documents.run_document(report(run=live, live=True))
+    assert document["next_look_at"] == "2026-11-23T08:51:11.120Z"
+    for gone in (report(run=live, live=False), report(run=run(**ahead), live=True)):
+        assert documents.run_document(gone)["next_look_at"] is None
+        assert dict(sections.facts(gone)).keys().isdisjoint({"next look", "ends"})
+
+
+def test_the_rate_is_an_average_after_the_first_minute_and_the_limit() -> None:
+    assert fact("rate", attempts=8424) == "2.0/s on average, at most 5/s"
+    assert fact("rate", attempts=2) == "0.028/min on average, at most 5/s"
+    short = run(ended_at=T0 + 59, rate=Rate(count=7, per=60))
+    assert fact("rate", run=short) == "at most 7/min"
+
+
+def test_the_words_about_calls_are_those_of_the_operation() -> None:
+    for operation, words in (
+        (Operation.RESTORE, "12 (9 restores, 3 reads), 12.00 per restored volume"),
+        (Operation.PRUNE, "12 (9 deletions, 3 reads), 12.00 per deleted backup"),
+    ):
+        settings = Settings(operation=operation, source_run="r")
+        assert fact("API calls", run=run(settings=settings)) == words

@@ -1,9 +1,11 @@
 import re
+from dataclasses import replace
 
 from hypothesis import given
 
-from vbsbatch.model import JobMoved, JobState, RunNoted, Wall
+from vbsbatch.model import JobMoved, JobState, Operation, RunNoted, Settings, Wall
 from vbsbatch.report import End, Progress, plain
+from vbsbatch.report.sizes import Sizes
 
 from .samples import T0, any_text, failed, hostile_job, job, one_of_each, run
 from .test_text import is_harmless
@@ -50,6 +52,25 @@ def test_progress_says_what_must_happen_before_more_is_sent() -> None:
     line = plain.progress(now)
     assert ' eta=- waits="window opens Thu 26 Nov 22:00 CET' in line
     assert line.isprintable()
+
+
+def test_progress_has_gigabytes_where_sizes_are_known() -> None:
+    now = Progress(at=T0, counts={}, retry=0, rate=0, eta=None)
+    assert "gb" not in plain.progress(now)
+    sized = replace(now, sizes=Sizes(done=12, total=40))
+    assert " rate=0.0/s gb=12/40 eta=-" in plain.progress(sized)
+    paced = replace(now, sizes=Sizes(done=12, total=40, per_hour=31.4))
+    assert " gb=12/40 gb_per_hour=31 eta=-" in plain.progress(paced)
+
+
+def test_the_calls_of_restores_and_deletions_are_called_so() -> None:
+    for operation, words in (
+        (Operation.RESTORE, "restore=6 read=9 per_restore=3.00"),
+        (Operation.PRUNE, "delete=6 read=9 per_deletion=3.00"),
+    ):
+        settings = Settings(operation=operation, source_run="r")
+        asked = run(settings=settings, create_calls=6, read_calls=9)
+        assert plain.calls(T0, asked, {JobState.SUCCEEDED: 5}).endswith(words)
 
 
 def test_an_unknown_estimate_is_a_dash() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.store.fixtures import NOW, a_job, a_run, volume
 from vbsbatch.errors import StoreFailed, StoreUnusable
-from vbsbatch.model import BackupSettings, Cloud, Elapsed
+from vbsbatch.model import BackupSettings, Cloud, Elapsed, VerifySummary
 from vbsbatch.store import db_option, default_path, open_store
 from vbsbatch.store.sqlite import opening, schema
 from vbsbatch.store.sqlite.schema import APPLICATION_ID, TABLES
@@ -230,6 +230,8 @@ def test_a_read_only_file_is_refused_for_writing_and_can_be_read(open_folder: Pa
             SqliteStore.open(open_folder / "new" / "vbsbatch.db", create=True)
         with SqliteStore.open(path, readonly=True) as store:
             assert store.run("latest").id == RUN
+            with pytest.raises(StoreUnusable, match="read-only"):
+                store.set_verified(RUN, VerifySummary())
 
 
 VERSION_1 = """

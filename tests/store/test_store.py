@@ -22,6 +22,7 @@ from vbsbatch.model import (
     RunState,
     Settings,
     Verdict,
+    VerifySummary,
     Wall,
 )
 from vbsbatch.store import ReadPosition, RunStore
@@ -309,3 +310,14 @@ async def test_a_follower_gets_each_changed_job_and_no_other(store: RunStore) ->
         assert [(job.no, job.state) for job in jobs] == [(1, JobState.SUCCEEDED)]
     assert store.changed(A, mark)[1] == []
     assert [job.no for job in store.changed(A, ReadPosition())[1]] == [1, 2]
+
+
+def test_a_run_remembers_what_its_last_verify_found(store: RunStore) -> None:
+    three_runs(store)
+    first = VerifySummary(differences=(("missing", 2), ("duplicate", 1)), leftovers=3, pruned=4)
+    for found in (first, VerifySummary()):
+        store.set_verified(B, found)
+        assert store.run(B).verified_at == Wall(NOW + 99)
+        assert store.run(B).verified == found
+    assert first.total == 3
+    assert store.run(A).verified_at is None

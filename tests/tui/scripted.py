@@ -29,6 +29,7 @@ from vbsbatch.model import (
 )
 from vbsbatch.report import ReportData
 from vbsbatch.report.comparison import RunComparison
+from vbsbatch.report.sizes import Sizes
 from vbsbatch.store import Event
 from vbsbatch.tui.view_models import (
     Asked,
@@ -38,7 +39,6 @@ from vbsbatch.tui.view_models import (
     Panes,
     RunLine,
     Sent,
-    Sizes,
     SortKey,
     Told,
     View,

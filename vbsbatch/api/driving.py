@@ -132,7 +132,7 @@ async def _drive(
             resumed=resumed,
         )
         stopping.begin(engine)
-        observers(RunStarted(run=run, live=engine))
+        observers(RunStarted(run=run, live=engine, sizes=partial(store.sizes, run.id)))
         result = await _beside(observers, engine)
     code = exit_code(result.state, result.counts)
     observers(RunEnded(run=store.run(run.id), counts=result.counts, exit_code=code))

@@ -131,6 +131,7 @@ def report_data(store: RunStore, run: Run, *, temporary: bool = False) -> Report
         db_option=db_option(store.path),
         holders=[] if run.state is RunState.ENDED else store.holders(run.id),
         temporary=temporary,
+        sizes=store.sizes(run.id),
         waves=store.wave_counts(run.id) if run.settings.waves else {},
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vbsbatch.api.cloud_lists import backups_since, listed, volumes_by_id
@@ -19,7 +20,8 @@ from vbsbatch.engine.verify import (
     differences_of_restores,
     left_in_error,
 )
-from vbsbatch.model import OPEN_STATES, Cloud, JobState, Operation, Run
+from vbsbatch.errors import StoreError
+from vbsbatch.model import OPEN_STATES, Cloud, JobState, Operation, Run, VerifySummary
 from vbsbatch.store import RunStore
 
 
@@ -34,6 +36,8 @@ class Verification:
     """Backups in error, by id, that count against their volumes' limit."""
     pruned: int = 0
     """Backups of the run that were deleted on purpose, by a prune."""
+    not_stored: str | None = None
+    """Why the store does not remember this result, in words; None if it does."""
 
     @property
     def missing(self) -> list[Discrepancy]:
@@ -68,7 +72,7 @@ async def verify(
     cbr_endpoint: str | None = None,
     block_storage_endpoint: str | None = None,
 ) -> Verification:
-    """Compare a run with the cloud. Nothing is changed.
+    """Compare a run with the cloud, where nothing is changed; the store remembers the result.
 
     Of backups: missing, duplicate, not available, unrecorded. Of a restore: volumes that are gone
     or in error. Of a prune: backups that still exist. Raises `UsageError`, `SignInError`, and
@@ -82,7 +86,28 @@ async def verify(
 
 
 async def compare(store: RunStore, run: Run, service: CloudService) -> Verification:
-    """Do the same in a session that is open already."""
+    """Do the same in a session that is open already.
+
+    The store remembers the result, if it can be written.
+    """
+    found = await _compare(store, run, service)
+    try:
+        store.set_verified(run.id, _summary(found))
+    except StoreError as error:
+        return replace(found, not_stored=str(error))
+    return found
+
+
+def _summary(found: Verification) -> VerifySummary:
+    kinds = Counter(str(each.fault) for each in found.differences)
+    return VerifySummary(
+        differences=tuple(sorted(kinds.items())),
+        leftovers=len(found.leftovers),
+        pruned=found.pruned,
+    )
+
+
+async def _compare(store: RunStore, run: Run, service: CloudService) -> Verification:
     if run.settings.operation is Operation.BACKUP:
         return await _compare_backups(store, run, service)
     jobs = list(store.jobs(run.id))

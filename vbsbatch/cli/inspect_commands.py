@@ -203,9 +203,14 @@ Examples:
     show_default=True,
 )
 @click.option("--output", metavar="FILE", help="Write here instead of to standard output.")
-@click.option("--all", "all_jobs", is_flag=True, help="List every job, not only the failed ones.")
+@click.option(
+    "--all",
+    "all_jobs",
+    is_flag=True,
+    help="List every job in table and md, not only failed and skipped ones.",
+)
 def report(run: str, db: Path | None, format_name: str, output: str | None, all_jobs: bool) -> None:
-    """Write a report of RUN."""
+    """Write a report of RUN; html is a document to hand on, which prints on A4."""
     from vbsbatch.report import opened, write
 
     with open_store(db, readonly=True) as store:

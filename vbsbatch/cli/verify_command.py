@@ -46,7 +46,8 @@ Examples:
 def verify(run: str, db: Path | None, as_json: bool, **place: str | None) -> int:
     """Compare RUN with the cloud: backups missing, duplicate, not available or unrecorded.
 
-    For a restore: volumes that are gone or in error. For a prune: backups that still exist.
+    For a restore: volumes that are gone or in error. For a prune: backups that still exist. The
+    store keeps the result for reports.
     """
     import anyio
 
@@ -60,6 +61,8 @@ def verify(run: str, db: Path | None, as_json: bool, **place: str | None) -> int
             mention(
                 f"note: {compared.pruned} backups of run {found.id} were deleted on purpose (prune)"
             )
+        if compared.not_stored is not None:
+            mention(f"note: the result is not in the store: {compared.not_stored}")
         (_print_json if as_json else _print_table)(found, compared.differences)
     return FAILED if compared.differences else 0
 

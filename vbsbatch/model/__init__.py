@@ -40,6 +40,7 @@ from vbsbatch.model.run import (
     Run,
     RunNoted,
     Target,
+    VerifySummary,
     left_open,
     renewed,
 )
@@ -124,6 +125,7 @@ __all__ = [
     "Vault",
     "VaultVolume",
     "Verdict",
+    "VerifySummary",
     "VolumePage",
     "Wall",
     "Wave",

@@ -170,6 +170,23 @@ class Target:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class VerifySummary:
+    """What `verify` found when it compared a run with the cloud."""
+
+    differences: tuple[tuple[str, int], ...] = ()
+    """Each kind of difference that was found, with the number of jobs that have it."""
+    leftovers: int = 0
+    """Backups in error that count against the limit of their volumes."""
+    pruned: int = 0
+    """Backups of the run that a prune deleted on purpose."""
+
+    @property
+    def total(self) -> int:
+        """Differences of all kinds."""
+        return sum(number for _, number in self.differences)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """One execution of a plan."""
 
@@ -214,6 +231,10 @@ class Run:
     read_calls: int = 0
     adopted: int = 0
     """Backups of this run that an engine found in the cloud and that the store did not know."""
+    verified_at: Wall | None = None
+    """When the run was last compared with the cloud; None: never."""
+    verified: VerifySummary | None = None
+    """What that found."""
 
     @property
     def place(self) -> Target:

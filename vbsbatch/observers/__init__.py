@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from vbsbatch.model import JobMoved, JobState, Run, RunNoted
+from vbsbatch.report.sizes import SizeSum
 
 _log = logging.getLogger("vbsbatch.observers")
 
@@ -61,6 +62,9 @@ class RunStarted:
 
     run: Run
     live: LiveRun
+    sizes: Callable[[], Mapping[JobState, SizeSum]] = dict
+    """Reads from the store how large the volumes of the jobs in each state are: GB, and how many
+    have no size."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

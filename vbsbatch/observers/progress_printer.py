@@ -15,6 +15,7 @@ from vbsbatch.model.clocks import elapsed_seconds, wall
 from vbsbatch.observers import LiveRun, RunEnded, RunEvent, RunStarted
 from vbsbatch.observers.nonblocking_writer import NonblockingWriter
 from vbsbatch.report import End, Progress, jsonlines, plain, wanted
+from vbsbatch.report.sizes import SizeSum, sizes_after
 
 SOON, EVERY = 5.0, 60.0
 """Seconds between progress lines: short at first, so that a person sees it work; then longer."""
@@ -50,12 +51,14 @@ class ProgressPrinter:
         self._ends = ends
         self._clock = clock
         self._live: LiveRun | None = None
+        self._sizes: Callable[[], Mapping[JobState, SizeSum]] = dict
+        self._started_at = wall()
 
     def __call__(self, event: RunEvent) -> None:
         """Print one event."""
         match event:
             case RunStarted():
-                self.begin(event.run, event.live)
+                self.begin(event.run, event.live, event.sizes)
             case RunEnded():
                 if self._ends:
                     command = self._next_command(event.run) if event.exit_code else None
@@ -63,10 +66,20 @@ class ProgressPrinter:
             case JobMoved() | RunNoted():
                 self._print(event)
 
-    def begin(self, run: Run, live: LiveRun | None = None) -> None:
-        """Remember the run; without a live engine there are no progress lines."""
+    def begin(
+        self,
+        run: Run,
+        live: LiveRun | None = None,
+        sizes: Callable[[], Mapping[JobState, SizeSum]] = dict,
+    ) -> None:
+        """Remember the run; without a live engine there are no progress lines.
+
+        `sizes` reads GB, and how many jobs have no size, by state.
+        """
         self._attempts = run.settings.retry.attempts
         self._live = live
+        self._sizes = sizes
+        self._started_at = run.started_at or wall()
 
     def _print(self, event: JobMoved | RunNoted) -> None:
         if isinstance(event, JobMoved) and event.attempt is not None:
@@ -89,13 +102,14 @@ class ProgressPrinter:
         """Print one progress line."""
         if self._form is None:
             return
-        counts = live.counts
+        at = wall()
         state = Progress(
-            at=float(wall()),
-            counts=counts,
+            at=float(at),
+            counts=live.counts,
             retry=live.retrying,
             rate=self._rate(now),
             eta=live.ends_in,
+            sizes=sizes_after(self._sizes(), at - self._started_at),
             waits_for=live.waits_for,
         )
         self._writer.write(self._form.progress(state))
@@ -116,11 +130,6 @@ class ProgressPrinter:
         if len(recent) < 2:
             return 0.0
         return len(recent) / max(now - recent[0], 1.0)
-
-
-def _number(live: LiveRun, *states: JobState) -> int:
-    counts = live.counts
-    return sum(counts.get(state, 0) for state in states)
 
 
 def _left_at(run: Run) -> float | None:

@@ -34,8 +34,8 @@ __all__ = [
 def write(data: ReportData, format_name: str, stream: TextIO, *, all_jobs: bool = False) -> None:
     """Write the report of one run to `stream`, streaming its jobs.
 
-    `all_jobs` makes table, Markdown and HTML list every job instead of the failed ones; JSON, CSV
-    and JUnit always hold all. An unknown `format_name` is a `UsageError`.
+    `all_jobs` makes table and Markdown list every job instead of the failed ones; the others always
+    hold all. An unknown `format_name` is a `UsageError`.
     """
     match format_name:
         case "table":
@@ -57,7 +57,7 @@ def write(data: ReportData, format_name: str, stream: TextIO, *, all_jobs: bool 
         case "html":
             from vbsbatch.report import as_html
 
-            as_html.write(data, stream, all_jobs=all_jobs)
+            as_html.write(data, stream)
         case "junit":
             from vbsbatch.report import as_junit
 

@@ -20,28 +20,33 @@ _AFTER_SEMICOLON = re.compile(r";(?=([\s\"'\u00ad\u200b-\u200d\u2060\ufeff\ufffd
 _TRIGGERS = frozenset("=+-@\u2212")
 
 PLACE_FIELDS = ("cloud", "region", "project_id", "endpoint")
-"""The last columns of a report: where the run was started."""
+"""Columns of a report alone: where the run was started."""
+
+FIRST_FIELDS = JOB_FIELDS[: JOB_FIELDS.index("progress") + 1]
+"""The columns that stand before those of the place, where scripts expect them."""
 
 
 def write(data: ReportData, stream: TextIO) -> None:
     """Write the run's jobs, each with the cloud that it is in."""
     place = [cleaned(getattr(data.run.place, name)) for name in PLACE_FIELDS]
-    _write((*JOB_FIELDS, *PLACE_FIELDS), data.jobs(), place, stream)
+    _write(PLACE_FIELDS, data.jobs(), place, stream)
 
 
 def write_jobs(jobs: Iterable[Job], stream: TextIO) -> None:
     """Write a header and one row a job; `stream` must not translate line ends (`newline=""`)."""
-    _write(JOB_FIELDS, jobs, (), stream)
+    _write((), jobs, (), stream)
 
 
 def _write(
-    header: Sequence[str], jobs: Iterable[Job], place: Sequence[str | None], stream: TextIO
+    place_fields: Sequence[str], jobs: Iterable[Job], place: Sequence[str | None], stream: TextIO
 ) -> None:
+    """Columns are only ever added at the end: those of the place came before the newest of jobs."""
     writer = csv.writer(stream, lineterminator="\r\n")
-    writer.writerow(header)
-    last = list(map(cell, place))
+    first, places = len(FIRST_FIELDS), list(map(cell, place))
+    writer.writerow((*FIRST_FIELDS, *place_fields, *JOB_FIELDS[first:]))
     for job in jobs:
-        writer.writerow((*map(cell, job_document(job).values()), *last))
+        cells = list(map(cell, job_document(job).values()))
+        writer.writerow((*cells[:first], *places, *cells[first:]))
 
 
 def cell(value: object) -> object:

@@ -6,7 +6,7 @@ from typing import TextIO
 from xml.sax.saxutils import escape
 
 from vbsbatch.model import ENDED_STATES, Job, JobState
-from vbsbatch.report.data import ReportData, duration
+from vbsbatch.report.data import ReportData, duration, took
 from vbsbatch.report.text import clean, utc
 
 
@@ -59,7 +59,7 @@ def _case(job: Job, plan: str) -> str:
         "testcase",
         name=f"{job.volume_name} ({job.volume_id})" if named else job.volume_id,
         classname=plan if job.group is None else f"{plan}.{job.group}",
-        time=f"{_took(job):.3f}",
+        time=f"{took(job) or 0.0:.3f}",
     )
     return f"{case}{_outcome(job)}</testcase>\n"
 
@@ -74,12 +74,6 @@ def _outcome(job: Job) -> str:
     if job.state in ENDED_STATES:
         return _element("skipped", message=message) + "</skipped>"
     return _element("error", type="not ended", message=f"still {job.state}") + "</error>"
-
-
-def _took(job: Job) -> float:
-    if job.first_sent_at is None or job.ended_at is None:
-        return 0.0
-    return max(0.0, job.ended_at - job.first_sent_at)
 
 
 def _element(tag: str, /, **attributes: str) -> str:

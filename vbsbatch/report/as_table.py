@@ -44,11 +44,14 @@ _FOLDED = frozenset({"", "PLAN", "CODE", "MEANING", "TOP FAILURE"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableColumn:
-    """One column of the list of jobs; `least` is how narrow a narrow terminal may make it."""
+    """One column of the list of jobs."""
 
     title: str
     right: bool = False
     least: int | None = None
+    """How narrow a narrow terminal may make it; None: it is never cut."""
+    whole: bool = False
+    """It is shown whole, or on a narrow terminal not at all."""
 
 
 _JOB_COLUMNS = (
@@ -60,7 +63,9 @@ _JOB_COLUMNS = (
     TableColumn(title="ATT", right=True),
     TableColumn(title="TOOK", right=True),
     TableColumn(title="NEXT", right=True),
+    TableColumn(title="GB", right=True),
     TableColumn(title="MESSAGE", least=0),
+    TableColumn(title="BACKUP ID", least=0, whole=True),
 )
 
 
@@ -222,7 +227,9 @@ def _job_cells(job: Job, now: float) -> tuple[str, ...]:
         str(job.attempts),
         "-" if job.first_sent_at is None else span(until - float(job.first_sent_at)),
         _next(job, now),
+        "-" if job.size is None else str(job.size),
         "" if job.message is None else clean(job.message),
+        "-" if job.backup_id is None else clean(job.backup_id),
     )
 
 
@@ -241,7 +248,8 @@ def _fitted(widths: Sequence[int], room: int) -> list[int]:
     for index, column in reversed(list(enumerate(_JOB_COLUMNS))):
         over = sum(fitted) + 2 * (len(fitted) - 1) - room
         if over > 0 and column.least is not None:
-            fitted[index] = max(min(fitted[index], column.least), fitted[index] - over)
+            narrowest = min(fitted[index], column.least)
+            fitted[index] = narrowest if column.whole else max(narrowest, fitted[index] - over)
     return fitted
 
 

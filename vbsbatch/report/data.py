@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from shlex import quote
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from vbsbatch.model import (
     ENDED_STATES,
@@ -14,16 +14,29 @@ from vbsbatch.model import (
     BlockingRun,
     Job,
     JobState,
+    Operation,
+    Rate,
     Run,
     RunState,
 )
+from vbsbatch.report.sizes import LEAST, Sizes, SizeSum, sizes_after
 from vbsbatch.report.text import clean
 
 Meaning: TypeAlias = Callable[[str | None, int | None], str | None]
 """(code, status) -> what it means, or None when neither is documented."""
 
+Kind: TypeAlias = Literal["full", "incremental"]
+"""What a create asked for."""
+
 CodeCount: TypeAlias = tuple[int | None, str | None, int]
 """(HTTP status, code of the service, how often)."""
+
+REQUESTS = {
+    Operation.BACKUP: "creates",
+    Operation.RESTORE: "restores",
+    Operation.PRUNE: "deletions",
+}
+"""What the requests of a run are called."""
 
 _SAFE_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MOST_COMMANDS = 3
@@ -66,6 +79,8 @@ class ReportData:
     """The run's cloud and store are removed when this command ends: there is no next command."""
     waves: Mapping[int, Mapping[JobState, int]] = field(default_factory=dict)
     """Jobs by the index of their wave, and by state; of a run with waves."""
+    sizes: Mapping[JobState, SizeSum] = field(default_factory=dict)
+    """How large the volumes of the jobs in each state are."""
 
     @property
     def total(self) -> int:
@@ -119,6 +134,48 @@ def duration(data: ReportData) -> float | None:
     gone = run.heartbeat_at if run.state is RunState.STOPPED or not data.live else None
     until = next(float(at) for at in (run.ended_at, gone, data.now) if at is not None)
     return max(0.0, until - float(run.started_at))
+
+
+def sizes(data: ReportData) -> Sizes:
+    """GB done and of all, and GB per hour since the run's start."""
+    return sizes_after(data.sizes, duration(data))
+
+
+def average_rate(data: ReportData) -> float | None:
+    """Creates a second since the run's start; None in its first minute."""
+    took = duration(data)
+    return data.attempts / took if took is not None and took >= LEAST else None
+
+
+def rate_limit(run: Run) -> Rate:
+    """The rate at which the run may send creates: the operator's, or else the plan's."""
+    return run.rate or run.settings.limits.rate
+
+
+def is_at_work(data: ReportData) -> bool:
+    """Whether an engine drives the run, so that its forecasts hold."""
+    return bool(data.live) and data.run.state in (RunState.RUNNING, RunState.PAUSED)
+
+
+def kind(job: Job) -> Kind | None:
+    """Whether a full backup or an increment was asked for.
+
+    None where the cloud decides, where no backup is made, and for an increment that may have become
+    a full backup because there was none to build on (`full_if_no_parent`).
+    """
+    settings = job.settings
+    if settings.source_backup_id is not None or settings.full is None:
+        return None
+    if settings.full:
+        return "full"
+    return None if settings.full_if_no_parent and job.attempts > 1 else "incremental"
+
+
+def took(job: Job) -> float | None:
+    """Seconds from the job's first create to its end; None before, or if nothing was sent."""
+    if job.first_sent_at is None or job.ended_at is None:
+        return None
+    return max(0.0, job.ended_at - job.first_sent_at)
 
 
 def failures(data: ReportData) -> list[Failure]:

@@ -11,7 +11,8 @@ from typing import Annotated, Final, Literal, TypeAlias, TypedDict
 from vbsbatch.model import AT_ONCE, Job, JobState, Operation, Run, RunState, Service, as_wall
 from vbsbatch.report import data as figures
 from vbsbatch.report.comparison import RunComparison
-from vbsbatch.report.data import Failure, ReportData
+from vbsbatch.report.data import Failure, Kind, ReportData
+from vbsbatch.report.sizes import Sizes
 from vbsbatch.report.text import clean, cleaned, time_or_none, utc
 
 SCHEMA: Final = 1
@@ -46,6 +47,9 @@ class JobDocument(TypedDict):
     priority: int
     group: str | None
     progress: WholePercent | None
+    size_gb: Count | None
+    kind: Kind | None
+    took_seconds: NotNegative | None
 
 
 class CallsDocument(TypedDict):
@@ -54,6 +58,31 @@ class CallsDocument(TypedDict):
     create: Count
     read: Count
     per_succeeded: NotNegative | None
+
+
+class GigabytesDocument(TypedDict):
+    """GB of the volumes of a run; `unsized_jobs` have no size and are not counted in."""
+
+    done: Count | None
+    total: Count | None
+    unsized_jobs: Count
+    per_hour: NotNegative | None
+
+
+class DifferenceDocument(TypedDict):
+    """How many jobs have one kind of difference."""
+
+    fault: str
+    count: Count
+
+
+class VerifiedDocument(TypedDict):
+    """What the last comparison of a run with the cloud found."""
+
+    at: Time
+    differences: list[DifferenceDocument]
+    leftovers: Count
+    pruned: Count
 
 
 class WaveDocument(TypedDict):
@@ -116,6 +145,12 @@ class RunDocument(TypedDict):
     calls: CallsDocument
     waves: list[WaveDocument]
     unknown_codes: list[CodeDocument]
+    gigabytes: GigabytesDocument
+    rate_limit: str
+    creates_per_second: NotNegative | None
+    next_look_at: Time | None
+    ends_at: Time | None
+    verified: VerifiedDocument | None
 
 
 class StatusDocument(TypedDict):
@@ -187,6 +222,7 @@ JOB_FIELDS = tuple(JobDocument.__annotations__)
 def job_document(job: Job) -> JobDocument:
     """One job."""
     is_due = job.state is JobState.WAITING and job.due_at > AT_ONCE
+    took = figures.took(job)
     return {
         "volume_id": clean(job.volume_id),
         "name": clean(job.volume_name),
@@ -204,6 +240,9 @@ def job_document(job: Job) -> JobDocument:
         "priority": job.priority,
         "group": cleaned(job.group),
         "progress": job.progress if job.state is JobState.RUNNING else None,
+        "size_gb": job.size,
+        "kind": figures.kind(job),
+        "took_seconds": None if took is None else round(took, 3),
     }
 
 
@@ -218,6 +257,30 @@ def calls_document(run: Run, counts: Mapping[JobState, int]) -> CallsDocument:
         "create": run.create_calls,
         "read": run.read_calls,
         "per_succeeded": figures.calls_per_succeeded(run, counts),
+    }
+
+
+def gigabytes_document(sizes: Sizes) -> GigabytesDocument:
+    """GB of a run; null where no size is known."""
+    return {
+        "done": None if sizes.total is None else sizes.done,
+        "total": sizes.total,
+        "unsized_jobs": sizes.unsized,
+        "per_hour": None if sizes.per_hour is None else round(sizes.per_hour, 1),
+    }
+
+
+def _verified(run: Run) -> VerifiedDocument | None:
+    if run.verified_at is None or run.verified is None:
+        return None
+    found = run.verified
+    return {
+        "at": utc(run.verified_at),
+        "differences": [
+            {"fault": clean(fault), "count": count} for fault, count in found.differences
+        ],
+        "leftovers": found.leftovers,
+        "pruned": found.pruned,
     }
 
 
@@ -239,7 +302,8 @@ def wave_documents(data: ReportData) -> list[WaveDocument]:
 def run_document(data: ReportData) -> RunDocument:
     """One run."""
     run = data.run
-    took = figures.duration(data)
+    took, average = figures.duration(data), figures.average_rate(data)
+    at_work = figures.is_at_work(data)
     return {
         "id": clean(run.id),
         "plan": clean(run.plan),
@@ -264,6 +328,12 @@ def run_document(data: ReportData) -> RunDocument:
         "calls": calls_document(run, data.counts),
         "waves": wave_documents(data),
         "unknown_codes": [_code_document(row) for row in figures.unknown_codes(data)],
+        "gigabytes": gigabytes_document(figures.sizes(data)),
+        "rate_limit": str(figures.rate_limit(run)),
+        "creates_per_second": None if average is None else round(average, 3),
+        "next_look_at": time_or_none(run.next_look_at) if at_work else None,
+        "ends_at": time_or_none(run.ends_at) if at_work else None,
+        "verified": _verified(run),
     }
 
 

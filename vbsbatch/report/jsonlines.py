@@ -13,11 +13,13 @@ from vbsbatch.report.documents import (
     CallsDocument,
     Count,
     Counts,
+    GigabytesDocument,
     JobDocument,
     NotNegative,
     Percent,
     calls_document,
     counts_document,
+    gigabytes_document,
     job_document,
 )
 from vbsbatch.report.progress import OUTCOMES, End, Outcome, Progress
@@ -54,6 +56,7 @@ class ProgressLine(TypedDict):
     rate: NotNegative
     eta_seconds: int | None
     waits_for: str | None
+    gigabytes: GigabytesDocument
 
 
 class EndLine(TypedDict):
@@ -105,6 +108,7 @@ def progress(now: Progress) -> str:
         "rate": round(now.rate, 3),
         "eta_seconds": None if now.eta is None else round(now.eta),
         "waits_for": cleaned(now.waits_for),
+        "gigabytes": gigabytes_document(now.sizes),
     }
     return _line(now.at, "progress", values)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vbsbatch.model import JobMoved, JobState, Run, RunNoted, as_wall
+from vbsbatch.model import JobMoved, JobState, Operation, Run, RunNoted, as_wall
 from vbsbatch.report.data import active, calls_per_succeeded, ended, percent
 from vbsbatch.report.progress import OUTCOMES, End, Progress
 from vbsbatch.report.text import Moment, clean, clock, cut, quoted, span, word
@@ -28,6 +28,14 @@ _WORDS: Mapping[JobState, str] = {
 }
 
 
+_REQUESTS = {
+    Operation.BACKUP: ("create", "backup"),
+    Operation.RESTORE: ("restore", "restore"),
+    Operation.PRUNE: ("delete", "deletion"),
+}
+"""What a run asks of the cloud for each volume, and what the cloud then does."""
+
+
 def line(event: JobMoved | RunNoted, *, attempts: int) -> str:
     """One event as one line without its line end; `attempts` is what the plan allows each job."""
     if isinstance(event, RunNoted):
@@ -43,6 +51,9 @@ def progress(now: Progress) -> str:
         f" ok={counts.get(JobState.SUCCEEDED, 0)} fail={counts.get(JobState.FAILED, 0)}"
         f" retry={now.retry} active={active(counts)} rate={now.rate:.1f}/s"
     )
+    if now.sizes.total is not None:
+        figures += f" gb={now.sizes.done}/{now.sizes.total}"
+        figures += f" gb_per_hour={now.sizes.per_hour:.0f}" if now.sizes.per_hour else ""
     figures += f" eta={'-' if now.eta is None else span(now.eta)}"
     if now.waits_for is not None:
         figures += f" waits={quoted(cut(clean(now.waits_for), NOTE_LENGTH))}"
@@ -50,10 +61,11 @@ def progress(now: Progress) -> str:
 
 
 def calls(at: float, run: Run, counts: Mapping[JobState, int]) -> str:
-    """What the run has called so far, with the calls per completed backup, as one line."""
+    """What the run has called so far, with the calls per job that succeeded, as one line."""
     each = calls_per_succeeded(run, counts)
-    figures = f"create={run.create_calls} read={run.read_calls}"
-    return _line(at, "calls", f"{figures} per_backup={'-' if each is None else f'{each:.2f}'}")
+    request, result = _REQUESTS[run.settings.operation]
+    figures = f"{request}={run.create_calls} read={run.read_calls}"
+    return _line(at, "calls", f"{figures} per_{result}={'-' if each is None else f'{each:.2f}'}")
 
 
 def end(how: End) -> str:

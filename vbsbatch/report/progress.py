@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from vbsbatch.model import JobMoved, JobState, Run, RunNoted
+from vbsbatch.report.sizes import Sizes
 
 LOUD_NOTES = frozenset({"limiter", "breaker", "command", "session", "run"})
 """Kinds of `RunNoted` that are printed by default."""
@@ -35,6 +36,8 @@ class Progress:
     """Creates a second, lately."""
     eta: float | None
     """Seconds until the end; None: not known yet."""
+    sizes: Sizes = Sizes()
+    """GB done and of all, and per hour since the run's start."""
     waits_for: str | None = None
     """What must happen before another create is sent: the plan's window, a gate."""
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from vbsbatch.model import Job, JobState, Operation, Run, RunState, holders
+from vbsbatch.model import Job, JobState, Operation, Run, RunState, VerifySummary, holders
 from vbsbatch.report import data as figures
 from vbsbatch.report.data import Failure, ReportData
 from vbsbatch.report.documents import wave_documents
-from vbsbatch.report.text import moment, span
+from vbsbatch.report.sizes import in_gigabytes
+from vbsbatch.report.text import in_words, moment, moment_or_none, span
 
 Cell: TypeAlias = str | int | None
 """Uncleaned text, a number, or nothing (`-`)."""
@@ -53,8 +54,11 @@ class NextCommands:
 
 Section: TypeAlias = Facts | FigureTable | JobList | NextCommands
 
-JOB_COLUMNS = ("state", "volume", "volume id", "HTTP", "code", "message", "attempts", "ended")
-"""The columns of a `JobList` on a page; `job_cells` fills them."""
+JOB_COLUMNS = (
+    *("state", "volume", "volume id", "HTTP", "code", "message", "attempts", "ended"),
+    *("GB", "kind", "started", "took", "backup", "backup id"),
+)
+"""The columns of a `JobList` in Markdown; `job_cells` fills them."""
 
 
 def of(data: ReportData, *, all_jobs: bool = False, jobs: bool = True) -> Iterator[Section]:
@@ -85,9 +89,13 @@ def _code(row: Failure) -> tuple[Cell, ...]:
 
 def job_cells(job: Job) -> tuple[Cell, ...]:
     """A job in `JOB_COLUMNS`."""
-    ended = None if job.ended_at is None else moment(job.ended_at)
     named = (figures.mark(job), job.volume_name, job.volume_id)
-    return (*named, job.http_status, job.code, job.message, job.attempts, ended)
+    answer = (job.http_status, job.code, job.message)
+    ended, started = moment_or_none(job.ended_at), moment_or_none(job.first_sent_at)
+    took = figures.took(job)
+    times = (started, None if took is None else span(took))
+    backup = (job.backup_name, job.backup_id)
+    return (*named, *answer, job.attempts, ended, job.size, figures.kind(job), *times, *backup)
 
 
 def listed(data: ReportData, *, all_jobs: bool) -> tuple[str, Iterator[Job]] | None:
@@ -132,16 +140,21 @@ def facts(data: ReportData) -> list[tuple[str, str]]:
         ("service", data.service),
         ("reason", run.reason if at_work else None),  # an engine that is gone waits for nothing
         ("held", holders.who_holds(data.holders) if data.holders else None),
-        ("started", None if run.started_at is None else moment(run.started_at)),
-        ("ended", None if run.ended_at is None else moment(run.ended_at)),
+        ("started", moment_or_none(run.started_at)),
+        ("ended", moment_or_none(run.ended_at)),
         ("took", None if took is None else span(took)),
         ("window", None if window is None else str(window)),
         ("waves", _waves(data)),
         ("engine", _LOCKS_SILENT if standing == "LIVE?" else None),
         ("done", f"{figures.percent(counts)}%, {figures.ended(counts)} of {data.total}"),
+        ("size", in_gigabytes(figures.sizes(data))),
+        ("rate", _rate(data)),
+        ("next look", _next_look(data)),
+        ("ends", _expected_end(data)),
         ("attempts", str(data.attempts)),
         ("taken over", _adopted(run)),
         ("API calls", calls(run, counts)),
+        ("verified", _verified(run)),
     ]
     return [(label, text) for label, text in rows if text is not None]
 
@@ -184,7 +197,61 @@ def _waves(data: ReportData) -> str | None:
 
 def calls(run: Run, counts: Mapping[JobState, int]) -> str:
     """What the run has called so far, in words, with the calls per job that succeeded."""
-    each, done = figures.calls_per_succeeded(run, counts), _DONE[run.settings.operation]
-    per_backup = f"no {done} yet" if each is None else f"{each:.2f} per {done}"
+    each = figures.calls_per_succeeded(run, counts)
+    operation = run.settings.operation
+    asked, done = figures.REQUESTS[operation], _DONE[operation]
+    per_job = f"no {done} yet" if each is None else f"{each:.2f} per {done}"
     total = run.create_calls + run.read_calls
-    return f"{total} ({run.create_calls} creates, {run.read_calls} reads), {per_backup}"
+    return f"{total} ({run.create_calls} {asked}, {run.read_calls} reads), {per_job}"
+
+
+def _rate(data: ReportData) -> str:
+    """`4.1/s on average, at most 5/s`: how fast creates were sent."""
+    average, limit = figures.average_rate(data), figures.rate_limit(data.run)
+    return f"at most {limit}" if average is None else f"{_few(average)}, at most {limit}"
+
+
+def _few(per_second: float) -> str:
+    """A rate with two digits that count: `4.1/s`, `12/min`."""
+    if per_second >= 1:
+        return f"{per_second:.1f}/s on average"
+    return f"{60 * per_second:.2g}/min on average"
+
+
+def _next_look(data: ReportData) -> str | None:
+    """When the engine reads the cloud's list next."""
+    if data.run.next_look_at is None or not figures.is_at_work(data):
+        return None
+    rest = float(data.run.next_look_at) - data.now
+    return f"in {in_words(rest)}" if rest >= 0.5 else "now"
+
+
+def _expected_end(data: ReportData) -> str | None:
+    """When the engine expects the run to end."""
+    if data.run.ends_at is None or not figures.is_at_work(data):
+        return None
+    rest = max(0.0, float(data.run.ends_at) - data.now)
+    return f"in about {in_words(rest)}, {moment(data.run.ends_at)}"
+
+
+def _verified(run: Run) -> str | None:
+    """When the run was last compared with the cloud, and what was found."""
+    if run.verified_at is None or run.verified is None:
+        return "not yet" if run.state is RunState.ENDED else None
+    early = run.ended_at is None or run.verified_at < run.ended_at
+    parts = [
+        f"{moment(run.verified_at)}{', before the run ended' if early else ''}",
+        _differences(run.verified),
+    ]
+    return ": ".join(parts)
+
+
+def _differences(found: VerifySummary) -> str:
+    kinds = ", ".join(f"{count} {fault}" for fault, count in found.differences)
+    many = "1 difference" if found.total == 1 else f"{found.total} differences"
+    texts = [f"{many} ({kinds})" if found.total else "no difference between cloud and store"]
+    if found.leftovers:
+        texts.append(f"backups in error: {found.leftovers}")
+    if found.pruned:
+        texts.append(f"backups deleted on purpose: {found.pruned}")
+    return "; ".join(texts)

@@ -86,6 +86,11 @@ def moment(at: Moment) -> str:
     return datetime.fromtimestamp(float(at), UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
+def moment_or_none(at: Moment | None) -> str | None:
+    """`moment` for a time that may not have come yet."""
+    return None if at is None else moment(at)
+
+
 def clock(at: Moment) -> str:
     """The UTC time of day of epoch seconds: `07:27:39Z`."""
     return datetime.fromtimestamp(float(at), UTC).strftime("%H:%M:%SZ")
@@ -103,3 +108,15 @@ def span(seconds: float) -> str:
     if whole < 86400:
         return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
     return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+
+
+def in_words(seconds: float) -> str:
+    """A duration with its units spelt apart: `12 s`, `3 min`, `1 h 12 min`, `2 d 3 h`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"

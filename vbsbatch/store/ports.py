@@ -23,6 +23,7 @@ from vbsbatch.model import (
     JobState,
     Rate,
     Run,
+    VerifySummary,
     Wall,
 )
 
@@ -263,6 +264,13 @@ class RunStore(RunReader, Protocol):
         self, run_id: str, *, rate: Rate | None = None, in_flight: int | None = None
     ) -> None:
         """Remember what an operator set, for this run's next engine; None changes nothing."""
+        ...
+
+    def set_verified(self, run_id: str, found: VerifySummary) -> None:
+        """Remember what a comparison of the run with the cloud found, and that it was made now.
+
+        Raises `StoreUnusable` for a store that can only be read.
+        """
         ...
 
     # Engines

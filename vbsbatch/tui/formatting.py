@@ -109,18 +109,6 @@ def jobs(count: int) -> str:
     return "1 job" if count == 1 else f"{count:,} jobs"
 
 
-def duration(seconds: float) -> str:
-    """A duration in words: `12 s`, `3 min`, `1 h 12 min`, `2 d 3 h`."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
-
-
 def size(gigabytes: float) -> str:
     """A size in GB, or in TB from 1,000 GB on."""
     if gigabytes < 1000:

@@ -6,9 +6,9 @@ import math
 import textwrap
 from shlex import quote
 
-from vbsbatch.model import JobState, Operation, RunState
-from vbsbatch.report.data import ended
-from vbsbatch.report.text import clean
+from vbsbatch.model import JobState, RunState
+from vbsbatch.report.data import REQUESTS, ended
+from vbsbatch.report.text import clean, in_words
 from vbsbatch.tui import alphabet, bindings, formatting, frames
 from vbsbatch.tui.alphabet import DOT
 from vbsbatch.tui.formatting import MARKS, RETRY, RUN_ROLES, Line, StateMark
@@ -29,13 +29,6 @@ _LIVE = (RunState.RUNNING, RunState.PAUSED)
 
 WITHOUT_ENGINE = ("GONE", "SILENT")
 """States of runs that should go on and do not."""
-
-REQUESTS = {
-    Operation.BACKUP: "creates",
-    Operation.RESTORE: "restores",
-    Operation.PRUNE: "deletions",
-}
-"""What the requests of a run are called."""
 
 
 def state_word(seen: Overview, now: float) -> str:
@@ -88,14 +81,14 @@ def _names(seen: Overview) -> list[tuple[int, Line]]:
 def _how_long(seen: Overview, now: float, started_at: float) -> str:
     run = seen.run
     if run.state is RunState.ENDED:
-        return f"took {formatting.duration(float(run.ended_at or now) - started_at)}"
+        return f"took {in_words(float(run.ended_at or now) - started_at)}"
     if run.state is RunState.STOPPED:
-        return f"ran {formatting.duration(float(run.heartbeat_at or now) - started_at)}"
-    return formatting.duration(now - started_at)
+        return f"ran {in_words(float(run.heartbeat_at or now) - started_at)}"
+    return in_words(now - started_at)
 
 
 def _ago(seconds: float) -> str:
-    return "just now" if seconds < 3 else f"{formatting.duration(seconds)} ago"
+    return "just now" if seconds < 3 else f"{in_words(seconds)} ago"
 
 
 def _minute(now: float) -> str:
@@ -112,7 +105,7 @@ def how_far(seen: Overview, width: int) -> Line:
     """The bar of the jobs that have ended, with its figures."""
     done, total = ended(seen.counts), seen.total
     share = done / total if total else 0.0
-    eta = "-" if seen.eta is None else f"~{formatting.duration(seen.eta)}"
+    eta = "-" if seen.eta is None else f"~{in_words(seen.eta)}"
     parts: list[tuple[int, Line]] = [
         (0, ((f"{_percent(share):>5} %", "strong"),)),
         (1, ((f"{done:,} of {total:,}", "plain"),)),
@@ -160,7 +153,7 @@ def next_look(seen: Overview, now: float) -> Line:
     if seen.run.next_look_at is None or seen.run.state not in _LIVE or seen.holder is None:
         return ()
     rest = float(seen.run.next_look_at) - now
-    text = f"next look in {formatting.duration(rest)}" if rest >= 0.5 else "looking now"
+    text = f"next look in {in_words(rest)}" if rest >= 0.5 else "looking now"
     return ((text, "run"),)
 
 
@@ -282,7 +275,7 @@ def without_engine(seen: Overview, now: float, how: str) -> str:
         return f"stopped: {run.reason or 'no reason recorded'}; {how}"
     if run.heartbeat_at is None:
         return f"engine gone, resume? it never sent a heartbeat; {how}"
-    ago = formatting.duration(now - float(run.heartbeat_at))
+    ago = in_words(now - float(run.heartbeat_at))
     if seen.holder is not None:
         there = (
             f"its {seen.holder.who.removeprefix('a ')} is still there: wait, or end it and {how}"

@@ -15,7 +15,6 @@ from vbsbatch.errors import UsageError
 from vbsbatch.model import (
     WITHDRAWN,
     Job,
-    JobState,
     Rate,
     Run,
     RunState,
@@ -24,8 +23,9 @@ from vbsbatch.model import (
 from vbsbatch.report import ReportData, as_csv, as_json, clean, opened
 from vbsbatch.report.comparison import RunComparison, compare
 from vbsbatch.report.data import standing
+from vbsbatch.report.sizes import sizes_of
 from vbsbatch.store import RunStore
-from vbsbatch.store.ports import ScreenReader, SizeSum
+from vbsbatch.store.ports import ScreenReader
 from vbsbatch.store.run_stats import RunStats
 from vbsbatch.tui import pace
 from vbsbatch.tui.store_caches import RowOrders, RunStatsCache
@@ -36,7 +36,6 @@ from vbsbatch.tui.view_models import (
     Panes,
     RunLine,
     Sent,
-    Sizes,
     Told,
     View,
 )
@@ -128,7 +127,7 @@ class StoreSource:
             eta=_left(run, now) if holder is not None else None,
             failures=tally.failures,
             grouped=followed.grouped,
-            sizes=_sizes(tally.sizes, self._per_hour(run, tally, now)),
+            sizes=sizes_of(tally.sizes, self._per_hour(run, tally, now)),
         )
 
     def _per_hour(self, run: Run, tally: RunStats, now: float) -> float | None:
@@ -177,7 +176,7 @@ class StoreSource:
             standing=standing(data),
             counts=summary.counts,
             top=next(iter(summary.failures), None),
-            sizes=_sizes(summary.sizes),
+            sizes=sizes_of(summary.sizes),
             eta=_left(run, self._clock()) if live else None,
         )
 
@@ -320,16 +319,6 @@ class StoreSource:
                 return f"to be tried again: {jobs}"
             case _:
                 raise UsageError(f"no engine drives run {run_id}: resume it first")
-
-
-def _sizes(found: Mapping[JobState, SizeSum], per_hour: float | None = None) -> Sizes:
-    """The sizes of a run, of what is found by state."""
-    left_out = (JobState.CANCELLED, JobState.SKIPPED)
-    meant = {state: pair for state, pair in found.items() if state not in left_out}
-    done, _ = found.get(JobState.SUCCEEDED, (0, 0))
-    total = sum(gigabytes for gigabytes, _ in meant.values())
-    unsized = sum(jobs for _, jobs in meant.values())
-    return Sizes(done=done, total=total or None, unsized=unsized, per_hour=per_hour)
 
 
 def _seconds(at: Wall | None) -> float | None:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from vbsbatch.model import Attempt, Holder, Job, JobState, Rate, Run
 from vbsbatch.report.comparison import RunComparison
+from vbsbatch.report.sizes import Sizes
 from vbsbatch.store import Event
 
 
@@ -77,20 +78,6 @@ class View:
     terms: FilterTerms = FilterTerms()
     sorts: tuple[Sort, ...] = ()
     """Later ones break the ties of earlier ones; plan order breaks the last."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sizes:
-    """How large the volumes of a run are, in GB; jobs that have no size are not counted in."""
-
-    done: int = 0
-    """Of jobs that succeeded."""
-    total: int | None = None
-    """Of all jobs but those that are skipped or cancelled; None when no job has a size."""
-    unsized: int = 0
-    """Jobs without a size."""
-    per_hour: float | None = None
-    """Lately; None until there is enough to tell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

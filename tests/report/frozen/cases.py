@@ -14,11 +14,13 @@ from vbsbatch.model import (
     JobMoved,
     JobState,
     Operation,
+    Rate,
     RunNoted,
     RunState,
     Service,
     Settings,
     Verdict,
+    VerifySummary,
     Wall,
     Wave,
     Window,
@@ -35,6 +37,7 @@ from vbsbatch.report import (
     plain,
     write,
 )
+from vbsbatch.report.sizes import sizes_of
 
 from ..samples import (
     HOSTILE,
@@ -48,6 +51,7 @@ from ..samples import (
     one_of_each,
     report,
     run,
+    with_evidence,
 )
 
 WAVED = Settings(
@@ -72,6 +76,27 @@ RUNS: dict[str, Callable[[], ReportData]] = {
         holders=HOLDERS,
         waves=WAVES,
         db_option=" --db '/a b/c.db'",
+    ),
+    "with evidence": lambda: report(
+        with_evidence(),
+        run=run(
+            **PLACE,
+            rate=Rate(count=100, per=60),
+            verified_at=Wall(T0 + 5000),
+            verified=VerifySummary(differences=(("missing", 1),), leftovers=2, pruned=3),
+        ),
+        sizes={JobState.SUCCEEDED: (140, 0), JobState.FAILED: (0, 1)},
+    ),
+    "live, with what comes next": lambda: report(
+        one_of_each(),
+        run=run(
+            state=RunState.RUNNING,
+            ended_at=None,
+            next_look_at=Wall(T0 + 5012),
+            ends_at=Wall(T0 + 8600),
+        ),
+        live=True,
+        sizes={JobState.SUCCEEDED: (40, 0), JobState.WAITING: (80, 1)},
     ),
     "hostile": lambda: hostile_report("</td>|\x1b[31m*[x](y)\u202e\u6f22=1\n<b>&amp;`"),
     "succeeded": lambda: report([job(1, state=JobState.SUCCEEDED, attempts=1, ended_at=T0)]),
@@ -113,7 +138,7 @@ for _state in RunState:
 for _no, _text in enumerate(HOSTILE):
     RUNS[f"hostile {_no}"] = lambda text=_text: hostile_report(text)  # type: ignore[misc]
 
-READABLE = ("one of each", "held back, with waves", "hostile")
+READABLE = ("one of each", "held back, with waves", "with evidence", "hostile")
 """Runs whose reports are kept whole; of the others, and of lines of progress, a checksum is."""
 
 
@@ -168,7 +193,15 @@ def _lines(data: ReportData, form: object) -> Iterator[str]:
     yield line(RunNoted(at=Wall(T0), kind=data.run.plan[:9], text=note), attempts=5)
     for eta in (None, 959.6):
         yield progress(
-            Progress(at=T0, counts=data.counts, retry=1, rate=1 / 3, eta=eta, waits_for=note)
+            Progress(
+                at=T0,
+                counts=data.counts,
+                retry=1,
+                rate=1 / 3,
+                eta=eta,
+                sizes=sizes_of(data.sizes),
+                waits_for=note,
+            )
         )
     yield calls(T0, data.run, data.counts)
     for code in (0, 1, 2, 3, 130, 99):

@@ -24,6 +24,7 @@ from vbsbatch.model import (
     Rate,
     Run,
     RunState,
+    VerifySummary,
     Wall,
 )
 from vbsbatch.model.clocks import wall
@@ -86,6 +87,10 @@ class MemoryStore(MemoryReader):
         kept = self.held.run(run_id)
         given = {"rate": rate, "in_flight": in_flight}
         kept.change(**{name: value for name, value in given.items() if value is not None})
+
+    def set_verified(self, run_id: str, found: VerifySummary) -> None:
+        """See `RunStore.set_verified`."""
+        self.held.run(run_id).change(verified_at=self._clock(), verified=found)
 
     # Engines
 

@@ -31,6 +31,7 @@ from vbsbatch.model import (
     Settings,
     Timeouts,
     Verdict,
+    VerifySummary,
     Wall,
     Wave,
     Window,
@@ -283,6 +284,29 @@ def read_backup_settings(text: str) -> BackupSettings:
     return settings
 
 
+def verified_text(found: VerifySummary) -> str:
+    """What `verify` found, as JSON."""
+    parts = {
+        "differences": dict(found.differences),
+        "leftovers": found.leftovers,
+        "pruned": found.pruned,
+    }
+    return json.dumps(parts, separators=(",", ":"))
+
+
+def read_verified(text: str) -> VerifySummary:
+    """The inverse of `verified_text`; raises `StoreUnusable`."""
+    try:
+        parts = json.loads(text)
+        kinds = tuple(parts["differences"].items())
+        numbers = (parts["leftovers"], parts["pruned"], *(number for _, number in kinds))
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise damaged("a result of verify") from error
+    if not all(type(number) is int and 0 <= number < _LARGE for number in numbers):
+        raise damaged("a result of verify")
+    return VerifySummary(differences=kinds, leftovers=numbers[0], pruned=numbers[1])
+
+
 _PARTS: dict[str, type[Any]] = {
     part.__name__: part for part in (Limits, Rate, Retry, Rule, Timeouts, Wave, Window)
 }
@@ -351,6 +375,7 @@ VERDICT = ColumnType(
 )
 RUN_STATE = ColumnType(types=(str,), decode=_run_state)
 RATE = ColumnType(types=(str,), encode=rate_text, decode=read_rate)
+VERIFIED = ColumnType(types=(str,), encode=verified_text, decode=read_verified)
 ARGUMENT = ColumnType(types=(str,), decode=json_object)
 SETTINGS = ColumnType(types=(str,), encode=settings_text, decode=read_settings)
 BACKUP_SETTINGS = ColumnType(types=(str,), encode=backup_settings_text, decode=read_backup_settings)

@@ -132,11 +132,8 @@ def _opened(path: Path, *, create: bool) -> Hold:
 
 def _bring_to_this_version(path: Path, file: Hold, *, readonly: bool) -> None:
     missing = locks.missing(file)
-    if missing and not readonly:
-        raise locks.without_locks(path, missing.reason)
     if not readonly:
-        _check_writable(path)
-        _check_owner(path)
+        check_writable(path, file)
     unlocked = missing is not None and missing.for_sqlite
     if unlocked and _size(file_aliases.log_of(path)):
         raise StoreUnusable(
@@ -201,7 +198,15 @@ def _check_owner(path: Path) -> None:
         raise StoreUnusable(f"the store is not safe to work with: {why}: it can only be read")
 
 
-def _check_writable(path: Path) -> None:
+def check_writable(path: Path, file: Hold) -> None:
+    """Raise `StoreUnusable` for a store that may be read but not written."""
+    if missing := locks.missing(file):
+        raise locks.without_locks(path, missing.reason)
+    _check_access(path)
+    _check_owner(path)
+
+
+def _check_access(path: Path) -> None:
     """Also the folder: SQLite keeps its write-ahead log beside the file."""
     for place in (path, path.resolve().parent):
         if not os.access(place, os.W_OK):

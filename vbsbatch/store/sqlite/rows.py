@@ -40,6 +40,7 @@ from vbsbatch.store.sqlite.codec import (
     TEXT,
     UUID,
     VERDICT,
+    VERIFIED,
     WALL,
     RowCodec,
     column,
@@ -76,6 +77,8 @@ RUN = RowCodec(
     column("endpoint", TEXT, null=True),
     column("next_look_at", WALL, null=True),
     column("ends_at", WALL, null=True),
+    column("verified_at", WALL, null=True),
+    column("verified", VERIFIED, null=True),
 )
 
 SIZE = column("size", NUMBER, null=True)

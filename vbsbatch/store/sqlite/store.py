@@ -26,6 +26,7 @@ from vbsbatch.model import (
     Rate,
     Run,
     RunState,
+    VerifySummary,
     Wall,
 )
 from vbsbatch.model.clocks import wall
@@ -34,9 +35,20 @@ from vbsbatch.store.ports import NO_DEFAULTS, RunStore, ScreenReader
 from vbsbatch.store.records import RETRIED, begun_as, cancelled, ms, released, requeued, taken_over
 from vbsbatch.store.selection import JobSelection, new_run_id
 from vbsbatch.store.sqlite import journal_sql, locks
-from vbsbatch.store.sqlite.codec import backup_settings_text, rate_text, storable
+from vbsbatch.store.sqlite.codec import (
+    backup_settings_text,
+    rate_text,
+    storable,
+    verified_text,
+)
 from vbsbatch.store.sqlite.descriptors import held
-from vbsbatch.store.sqlite.opening import BUSY_TIMEOUT, connect, doubt, prepared
+from vbsbatch.store.sqlite.opening import (
+    BUSY_TIMEOUT,
+    check_writable,
+    connect,
+    doubt,
+    prepared,
+)
 from vbsbatch.store.sqlite.reading import LAST_EVENT, RUN_IDS, SqliteReader
 from vbsbatch.store.sqlite.rows import (
     RUN,
@@ -68,6 +80,8 @@ SET_HOLDER = "UPDATE runs SET pid = ?, host = ?, held_since = ?, held_in = ? WHE
 
 SET_LIMITS = """
 UPDATE runs SET rate = coalesce(?, rate), in_flight = coalesce(?, in_flight) WHERE no = ?"""
+
+SET_VERIFIED = "UPDATE runs SET verified_at = ?, verified = ? WHERE no = ?"
 
 REOPEN_RUN = """
 UPDATE runs SET deadline_at = ?, ended_at = NULL,
@@ -155,6 +169,13 @@ class SqliteStore(SqliteReader):
         values = (None if rate is None else rate_text(rate), in_flight, self._about(run_id).number)
         with self._writing() as (db, _):
             db.execute(SET_LIMITS, values)
+
+    def set_verified(self, run_id: str, found: VerifySummary) -> None:
+        """See `RunStore.set_verified`."""
+        check_writable(self.path, self._file)
+        values = (ms(self._clock()), verified_text(found), self._about(run_id).number)
+        with self._writing() as (db, _):
+            db.execute(SET_VERIFIED, values)
 
     # Engines
 
