@@ -47,7 +47,7 @@ COSTS: Mapping[str, float] = {
     "wall-1h": 0.0,
     "cloud+1h": 0.0,
     "cloud-1h": 0.0,
-    "suspend": LOOK,
+    "suspend": LOOK + HOUR / 50,  # an end is seen late by a fiftieth of the backup's age
     "command-given-up": 0.0,
     "command-orphaned": STARTS_AGAIN + ROUND,
 }

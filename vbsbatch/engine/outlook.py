@@ -15,6 +15,8 @@ from vbsbatch.policy.night_length import expected_length
 
 PERCENT_TRUSTED = 0.25
 """By what share of the duration percentages may have been wrong so far."""
+_ROUGHLY = 60.0
+"""A duration that is known to so many seconds, or to a half, teaches something."""
 _IDLE = 0.04
 """The share of its time for which a place usually stays empty, until its end is seen."""
 
@@ -82,6 +84,8 @@ class Outlook:
         if since == self._began_at:
             return
         seconds = _took(backup, max(last - since, 0.0), now - since)
+        if seconds is None:
+            return
         self._durations.ended(seconds, _kind(job))
         if told is not None:
             wrong = max(told.low - seconds, seconds - told.high, 0.0) / max(seconds, 1.0)
@@ -137,11 +141,11 @@ def _kind(job: Job) -> Kind:
     return kind_of(job.settings.full, job.size)
 
 
-def _took(backup: Backup | None, least: float, most: float) -> float:
+def _took(backup: Backup | None, least: float, most: float) -> float | None:
     """How long a backup took that ended between these ages: as the cloud tells it, if it can be
-    so."""
+    so; None where nothing tells it even roughly, as after a machine slept."""
     if backup is not None and backup.created_at is not None and backup.updated_at is not None:
         told = float(backup.updated_at) - float(backup.created_at)
         if least - SLACK <= told <= most + SLACK and told > 0:
             return told
-    return (least + most) / 2
+    return (least + most) / 2 if most - least <= max(_ROUGHLY, most / 2) else None

@@ -23,9 +23,9 @@ from statistics import fmean
 
 from vbsbatch.engine.tuning import Tuning
 from vbsbatch.model import Polling
-from vbsbatch.policy.durations import Curves, Durations, Kind
+from vbsbatch.policy.durations import ENOUGH, Curves, Durations, Kind
 
-_IDLE = 0.052
+_IDLE = 0.058
 """The share of its time that a place may stand empty because its end was not seen, in a run with 50
 places whose backups take ten minutes."""
 _LONG, _MANY = (0.25, 0.4), 0.15
@@ -41,7 +41,7 @@ _NEARLY, _SLOWER = 0.8, 4.0
 _FACTOR = {Polling.EAGER: 2.0, Polling.NORMAL: 1.0, Polling.SPARING: 0.5}
 """Looks, compared with normal."""
 
-_GROWTH, _GROWTH_TOLD = 0.35, 0.5
+_GROWTH, _GROWTH_TOLD = 0.4, 0.6
 """Before a backup of the run has ended, and none tells a percentage: looks at ages that grow by
 this, or by the second where the cloud's earlier backups tell what to expect."""
 _YOUNG = 8.0
@@ -58,6 +58,13 @@ them ends next is not known. They are alike where they need less than this share
 _QUIET = 2.0
 """Where percentages are told, looks are never further apart than the mean duration divided by this:
 each makes the next percentages tell more."""
+
+_FOR_PEOPLE = 50.0
+"""Where only people wait, an end is seen late by the backup's age divided by this."""
+_PATIENT = 3.0
+"""By how much more at most, in a run that has used up its pages."""
+_BLIND = 0.04
+"""While nothing is known and something waits: by this share of the age, at most."""
 
 _PROBABLE = 0.4
 """People are served from when this many ends are to be expected."""
@@ -125,12 +132,17 @@ class PollSchedule:
         alike = self._in_step(demand.rounds)
         untold = 1.0 if expected.percentages or alike > _ALIKE else _UNTOLD
         price = self._price(expected.usual, demand) * (untold * worn / alike) ** 2
+        patience = min(worn, _PATIENT) / self._factor
         oldest = max(backup.age for backup in running)
         longest = max(self._tuning.stale, oldest / 20)
-        if expected.blind:
-            growth = _GROWTH_TOLD if self.durations.told else _GROWTH
+        if self.durations.seen < ENOUGH:
+            told = self.durations.told or expected.percentages
+            growth = _GROWTH_TOLD if told else _GROWTH
             grown = max(growth * oldest, min(oldest, _YOUNG)) / self._factor
-            longest = grown if demand.places else min(grown, longest)
+            # No look is put off for long because a machine slept, whose ages are great then.
+            share = growth if expected.percentages else _BLIND
+            share = share if demand.places else patience / _FOR_PEOPLE
+            longest = min(grown, max(self._tuning.stale, share * oldest))
         else:
             longest = max(longest, expected.usual / (_QUIET if expected.percentages else 1.0))
         if expected.blind and demand.places and not self.durations.told:
@@ -142,7 +154,7 @@ class PollSchedule:
                 expected.until_one(demand.after) + worn * untold**2 * _STRAGGLER * expected.usual,
             )
         else:
-            found = expected.for_people(worn / self._factor, longest)
+            found = expected.for_people(patience, longest)
         if demand.gate:
             found = expected.until_gate_lost(price * alike**2, demand.gate, found)
         return max(found, self._tuning.freshest)
@@ -266,7 +278,7 @@ class Expectation:
         begins = _first(lambda later: self.ended(later) >= _PROBABLE, most)
         soon = begins + 10.0
         ages = [each.start for each in self._groups if each.ended(soon) >= _PROBABLE / 10]
-        return min(begins + patience * max(10.0, min(ages, default=0.0) / 50), most)
+        return min(begins + patience * max(10.0, min(ages, default=0.0) / _FOR_PEOPLE), most)
 
 
 def _rounded(backup: RunningBackup) -> RunningBackup:
