@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from vbsbatch.api.steering import take_over as take_over
     from vbsbatch.api.steering import unpause as unpause
     from vbsbatch.api.steering import wait as wait
+    from vbsbatch.api.vaults import vaults as vaults
     from vbsbatch.api.verification import Verification as Verification
     from vbsbatch.api.verification import verify as verify
     from vbsbatch.engine.verify import Discrepancy as Discrepancy
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from vbsbatch.model import Run as Run
     from vbsbatch.model import RunNoted as RunNoted
     from vbsbatch.model import RunState as RunState
+    from vbsbatch.model import Vault as Vault
     from vbsbatch.observers import LiveRun as LiveRun
     from vbsbatch.observers import Observer as Observer
     from vbsbatch.observers import RunEnded as RunEnded
@@ -94,6 +96,7 @@ _HOMES = {
     "take_over": "vbsbatch.api.steering",
     "unpause": "vbsbatch.api.steering",
     "wait": "vbsbatch.api.steering",
+    "vaults": "vbsbatch.api.vaults",
     "Verification": "vbsbatch.api.verification",
     "verify": "vbsbatch.api.verification",
     "Discrepancy": "vbsbatch.engine.verify",
@@ -118,6 +121,7 @@ _HOMES = {
     "Run": "vbsbatch.model",
     "RunNoted": "vbsbatch.model",
     "RunState": "vbsbatch.model",
+    "Vault": "vbsbatch.model",
     "LiveRun": "vbsbatch.observers",
     "Observer": "vbsbatch.observers",
     "RunEnded": "vbsbatch.observers",
@@ -161,6 +165,7 @@ __all__ = [
     "StoreFailed",
     "StoreUnusable",
     "UsageError",
+    "Vault",
     "VbsbatchError",
     "Verification",
     "cancel",
@@ -183,6 +188,7 @@ __all__ = [
     "stop",
     "take_over",
     "unpause",
+    "vaults",
     "verify",
     "wait",
 ]

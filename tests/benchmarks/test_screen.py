@@ -23,6 +23,6 @@ def test_a_terminal_tells_when_a_key_was_painted(tmp_path: Path) -> None:
 
 
 def test_a_key_is_painted_when_another_place_is() -> None:
-    assert elsewhere(b"7", b"x 7/100000 of 100000 8/100000")
-    assert not elsewhere(b"7", b"x 7/100000 of 100000")
-    assert not elsewhere(b"7", b"8/1000")
+    assert elsewhere(b"7", b"x row 7 of 100,000 row 8 of 100,000")
+    assert not elsewhere(b"7", b"x row 7 of 100,000")
+    assert not elsewhere(b"7", b"row 8 of 1,000")

@@ -62,7 +62,7 @@ def test_what_the_plan_says_reaches_the_cloud(harness: Harness) -> None:
     )
     cloud.project().create(third, "older")
     until(lambda: {b["status"] for b in cloud.project().backups()} == {"available"})
-    assert "hold no {run}" in harness("check", "plan.yaml").stdout
+    assert "do not contain {run}" in harness("check", "plan.yaml").stdout
     harness("run", "plan.yaml")
     made = {backup["name"]: backup for backup in cloud.project().backups()}
     assert set(made) == {"older", "night-low", "night-high", "night-mid"}

@@ -6,12 +6,14 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Any
 
+from vbsbatch.cloud.restore_inference import RestoreLog
 from vbsbatch.errors import CloudUnavailable, ListChanged
 from vbsbatch.model import (
     Answer,
     Backup,
     BackupPage,
     BackupSettings,
+    Cloud,
     CloudJob,
     CloudVolume,
     Elapsed,
@@ -78,6 +80,7 @@ class FakeCloud:
     disks: list[CloudVolume] = field(default_factory=list)
     cloud_jobs: dict[str, CloudJob] = field(default_factory=dict)
     reply: Answer = Answer(status=202)
+    logs: tuple[RestoreLog, ...] = ()
     page: int = 1000
     gone_pages: bool = False
     """The marker of every page but the first is deleted meanwhile."""
@@ -116,6 +119,9 @@ class FakeCloud:
     async def cloud_job(self, cloud_job_id: str) -> CloudJob | None:
         self._ask(f"job {cloud_job_id}")
         return self.cloud_jobs.get(cloud_job_id)
+
+    async def restore_logs(self, since: Cloud) -> tuple[RestoreLog, ...]:
+        return self.logs
 
     async def these(self, wanted: Set[str]) -> dict[str, CloudVolume]:
         self._ask(f"volumes {len(wanted)}")

@@ -460,6 +460,26 @@ async def test_the_service_is_the_one_asked_for_or_what_the_cloud_offers_vbs_fir
     assert service.facts.service is found
 
 
+async def test_cbr_is_taken_where_the_catalog_names_it_and_nothing_offers_vbs(
+    keystone: FakeKeystone, clouds: Clouds
+) -> None:
+    keystone.offer("cbr", f"https://cbr.test/v3/{PROJECT}")
+    clouds.write(keystone)
+    assert (await signed_in(CloudChoice(), Wire(**CINDER))).facts.service is Service.VBS
+    del keystone.catalog[0]
+    service = await signed_in(CloudChoice(), Wire(**CINDER))
+    assert (service.facts.service, service.endpoint) == (Service.CBR, "https://cbr.test")
+    named = CloudChoice(cbr_endpoint="https://own.test/v3", service=Service.CBR)
+    assert (await signed_in(named, Wire())).endpoint == "https://own.test"
+
+
+async def test_cbr_is_refused_where_nobody_names_it(keystone: FakeKeystone, clouds: Clouds) -> None:
+    clouds.write(keystone)
+    text = await refused(CloudChoice(service=Service.CBR), Wire(**BOTH))
+    assert "no cloud backup and recovery service (it has: vbs, volumev3)" in text
+    assert "cbr_endpoint_override" in text
+
+
 async def test_a_service_that_the_cloud_does_not_offer_is_refused_in_one_line(
     keystone: FakeKeystone, clouds: Clouds
 ) -> None:
@@ -481,11 +501,12 @@ async def test_block_storage_that_does_not_answer_is_not_taken_for_one_without_b
     monkeypatch.setattr(connection, "AGAIN", (0.01, 0.01))
     clouds.write(keystone)
     down = Wire(backups=answer(503, {"badGateway": {"code": 503, "message": "down"}}))
-    for wanted in Service:
+    asked = (Service.VBS, Service.CINDER)
+    for wanted in asked:
         assert (await signed_in(CloudChoice(service=wanted), down)).facts.service is wanted
     del keystone.catalog[0]
     down.replies["quota"] = down.replies["backups"]
-    for wanted in Service:
+    for wanted in asked:
         assert (await signed_in(CloudChoice(service=wanted), down)).facts.service is wanted
     text = await refused(CloudChoice(), down)
     assert "block storage cannot be asked for its backups: 503" in text

@@ -54,10 +54,10 @@ def test_a_password_in_a_url_is_removed() -> None:
 def test_one_service_hints_at_the_other() -> None:
     only_vbs = find_endpoints({"volume_backup": [("r", "https://v.test/v2")]}, {}, PROJECT)
     assert only_vbs.endpoints.block_storage == "https://v.test"
-    assert only_vbs.supposed == {"block_storage"}
+    assert only_vbs.supposed == {"block_storage", "cbr"}
     only_store = find_endpoints({"evs": [("r", "https://e.test/v2")]}, {}, PROJECT)
     assert only_store.endpoints.roots["vbs"] == "https://e.test"
-    assert only_store.supposed == {"vbs"}
+    assert only_store.supposed == {"vbs", "cbr"}
 
 
 def test_the_newest_type_of_block_storage_is_taken() -> None:

@@ -29,7 +29,7 @@ async def seen(cloud: FakeCloud, job: Job) -> tuple[str | None, str | None] | No
 async def test_a_backup_is_looked_at_and_then_deleted() -> None:
     cloud = FakeCloud(has=[a_backup()], reply=Answer(status=202, backup_id="b1"))
     job = a_job(state=JobState.SUBMITTING)
-    assert await pruning(cloud, job).create(job, 3) == cloud.reply
+    assert await pruning(cloud, job).create_all([job], 3) == [cloud.reply]
     assert cloud.asked == ["backup b1", "delete b1"]
 
 
@@ -48,18 +48,18 @@ async def test_a_backup_is_looked_at_and_then_deleted() -> None:
 async def test_what_is_not_ours_or_busy_is_not_deleted(changes: dict[str, Any], code: str) -> None:
     cloud = FakeCloud(has=[a_backup(**changes)])
     job = a_job(state=JobState.SUBMITTING)
-    assert await pruning(cloud, job).create(job, 0) == Answer(code=code, backup_id="b1")
+    assert await pruning(cloud, job).create_all([job], 0) == [Answer(code=code, backup_id="b1")]
     assert cloud.asked == ["backup b1"]
 
 
 async def test_what_is_gone_needs_no_deletion() -> None:
     cloud, job = FakeCloud(), a_job(state=JobState.SUBMITTING)
-    assert (await pruning(cloud, job).create(job, 0)).code == "gone"
+    assert (await pruning(cloud, job).create_all([job], 0))[0].code == "gone"
 
 
 async def test_without_a_look_nothing_is_deleted() -> None:
     cloud, job = FakeCloud(has=[a_backup()], down=True), a_job(state=JobState.SUBMITTING)
-    answer = await pruning(cloud, job).create(job, 0)
+    (answer,) = await pruning(cloud, job).create_all([job], 0)
     assert (answer.status, answer.retry_after, answer.json) == (503, 3.0, False)
     assert cloud.asked == ["backup b1"]
 
@@ -71,13 +71,13 @@ async def test_without_a_look_nothing_is_deleted() -> None:
 async def test_what_increments_build_on_is_named(message: str) -> None:
     cloud = FakeCloud(has=[a_backup()], reply=Answer(status=400, message=message))
     job = a_job(state=JobState.SUBMITTING)
-    assert (await pruning(cloud, job).create(job, 0)).code == "dependants"
+    assert (await pruning(cloud, job).create_all([job], 0))[0].code == "dependants"
 
 
 async def test_a_backup_that_is_gone_when_its_deletion_arrives_is_still_named() -> None:
     cloud = FakeCloud(has=[a_backup()], reply=Answer(status=404, message="not found"))
     job = a_job(state=JobState.SUBMITTING)
-    answer = await pruning(cloud, job).create(job, 0)
+    (answer,) = await pruning(cloud, job).create_all([job], 0)
     assert (answer.status, answer.backup_id) == (404, "b1")
 
 

@@ -11,6 +11,7 @@ import anyio
 import httpx
 import pytest
 
+from vbsbatch.cloud.native_backups import NativeBackups
 from vbsbatch.errors import CloudUnavailable, ListChanged, ListIncomplete
 
 from .fixtures import Bench, answer
@@ -121,7 +122,9 @@ async def test_a_list_that_ends_before_its_own_count_is_read_on_or_has_not_been_
     lister = Short(7, 3)
     lister.more = 0
     bench = Bench(lister)
-    bench.service._native._collection._links = True  # links that were there before are missing now
+    native = bench.service._native
+    assert isinstance(native, NativeBackups)
+    native._collection._links = True  # links that were there before are missing now
     assert await read(bench) == every(7)
     lister.more = 2
     with pytest.raises(CloudUnavailable, match=r"7 of 9|is empty"):

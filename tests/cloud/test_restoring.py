@@ -55,7 +55,7 @@ async def asked(cloud: FakeCloud, job: Job) -> tuple[str | None, str | None]:
 async def test_a_restore_sends_one_request_and_reads_nothing() -> None:
     cloud = FakeCloud(reply=Answer(status=200, cloud_job_id=JOB))
     job = a_job(state=JobState.SUBMITTING, volume_id="v9")
-    assert await restoring(cloud, job).create(job, 3) == cloud.reply
+    assert await restoring(cloud, job).create_all([job], 3) == [cloud.reply]
     assert cloud.asked == ["restore b1 v9"]
 
 

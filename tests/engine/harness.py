@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from random import Random
@@ -109,7 +109,9 @@ class ScriptedCloud:
         self.script: defaultdict[int, deque[Step]] = defaultdict(deque)
         self.always: Step | None = None
         self.creates: list[tuple[float, int]] = []
-        self.under_way: defaultdict[str, int] = defaultdict(int)
+        self.batches: list[list[int]] = []
+        """The jobs of each create, by number."""
+        self.under_way = Counter[str]()
         self.most_under_way = 0
         self.reads: list[tuple[float, str, str | None]] = []
         self.made: dict[str, Made] = {}
@@ -156,18 +158,23 @@ class ScriptedCloud:
     async def ready(self) -> None:
         self._perhaps_fail("ready", None)
 
-    async def create(self, job: Job, worker: int) -> Answer:
-        self.creates.append((self.clock.now(), job.no))
-        self.under_way[job.volume_id] += 1
-        self.most_under_way = max(self.most_under_way, self.under_way[job.volume_id])
+    async def create_all(self, jobs: Sequence[Job], worker: int) -> Sequence[Answer]:
+        self.creates.append((self.clock.now(), jobs[0].no))
+        self.batches.append([job.no for job in jobs])
+        volumes = [job.volume_id for job in jobs]
+        self.under_way.update(volumes)
+        self.most_under_way = max(self.most_under_way, *map(self.under_way.__getitem__, volumes))
         try:
-            steps = self.script[job.no]
-            step = steps.popleft() if steps else self.always or self.accept
-            answer = step if isinstance(step, Answer) else step(job)
+            answers = [self._next_step(job) for job in jobs]
             await anyio.sleep(self.took)
         finally:
-            self.under_way[job.volume_id] -= 1
-        return answer
+            self.under_way.subtract(volumes)
+        return answers
+
+    def _next_step(self, job: Job) -> Answer:
+        steps = self.script[job.no]
+        step = steps.popleft() if steps else self.always or self.accept
+        return step if isinstance(step, Answer) else step(job)
 
     async def renew_token(self, used_since: Elapsed) -> None:
         self._perhaps_fail("renew", None)

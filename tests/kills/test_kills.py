@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Mapping
 from random import Random
 
+import pytest
+
 from tests.cli.clouds import Cloud, Process
 from tests.cli.harness import Harness, until
 
@@ -48,11 +50,11 @@ def hopeless(cloud: Cloud) -> tuple[list[str], list[str]]:
 
 
 def kill_in_mid_work(
-    engine: Process, cloud: Cloud, random: Random, before: Mapping[str, int]
+    engine: Process, cloud: Cloud, random: Random, before: Mapping[str, int], most: int = 15
 ) -> None:
     """Kill it when it has sent so many creates, asked so many lists, or only just signed in."""
     kind = random.choice(("create", "create", "create", "list", "token"))
-    more = random.randint(1, 15) if kind == "create" else 1
+    more = random.randint(1, most) if kind == "create" else 1
 
     def far_enough() -> bool:
         assert engine.poll() is None, "it was to be killed"
@@ -126,14 +128,26 @@ faults:
 """A Cinder that takes every create, also for a volume whose backup it is just making."""
 
 
-def test_kills_make_no_backup_twice_on_a_cloud_that_would_allow_it(harness: Harness) -> None:
+BLIND_CBR = BLIND.replace(
+    "services: cinder\nbusy_after: 1d",
+    "services: cbr\nvaults: {number: 4, busy: nothing, silent: 0.1}",
+).replace("delete:", "visible_after: 50ms, delete:")
+"""A CBR without any guard, on which one lost answer concerns up to eight volumes."""
+
+
+@pytest.mark.parametrize("faults", [BLIND, BLIND_CBR], ids=["cinder", "cbr"])
+def test_kills_make_no_backup_twice_on_a_cloud_that_would_allow_it(
+    harness: Harness, faults: str
+) -> None:
     random = Random(SEED)
-    cloud = harness.simulator(BLIND, volumes=100)
-    harness.write_plan(limits={"rate": "40/s", "in_flight": 50, "connections": 6})
+    cloud = harness.simulator(faults, volumes=100)
+    limits = {"rate": "40/s", "in_flight": 50, "connections": 6, "per_checkpoint": 8}
+    harness.write_plan(limits=limits)
     for _ in range(5):
         words = ["resume"] if harness.runs() else ["run", "plan.yaml"]
         before = cloud.summary()["calls"]
-        kill_in_mid_work(harness.start(*words, stderr=subprocess.DEVNULL), cloud, random, before)
+        engine = harness.start(*words, stderr=subprocess.DEVNULL)
+        kill_in_mid_work(engine, cloud, random, before, 2 if faults is BLIND_CBR else 15)
     assert harness.runs()[0]["counts"]["waiting"], "not everything was done before the last kill"
     harness.finish(harness.start("resume"), 0, patience=120)
     summary = cloud.summary()

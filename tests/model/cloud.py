@@ -1,4 +1,4 @@
-"""A small cloud whose answers are decided from outside: two services, a few backups.
+"""A small cloud whose answers are decided from outside: three services, a few backups.
 
 It refuses nothing by itself: the engine may not rely on protection such as a refusal for a busy
 volume. Every change is stamped with the cloud's clock at that moment; lists can be shown as they
@@ -45,6 +45,8 @@ class Made:
     restoring: tuple[float, float] = (NEVER, NEVER)
     ours: bool = True
     """Made by a create of this night."""
+    checkpoint: str | None = None
+    """The id that CBR's answer named."""
 
     def status(self, at: float) -> str | None:
         """The status at a time, None where lists do not show it."""
@@ -82,8 +84,15 @@ class Asked:
     kind: str
     """`create`, `restore` or `list`."""
     volume: str | None = None
+    more: tuple[str, ...] = ()
+    """Further volumes of the same create."""
     name: str | None = None
     backup: str | None = None
+
+    @property
+    def volumes(self) -> tuple[str, ...]:
+        """All volumes."""
+        return () if self.volume is None else (self.volume, *self.more)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,10 +109,10 @@ class Said:
 class SmallCloud:
     """The state, and the answers to requests that need no decision."""
 
-    def __init__(self, clocks: Clocks, volumes: list[str], *, native: bool) -> None:
+    def __init__(self, clocks: Clocks, volumes: list[str], service: str) -> None:
         self.clocks = clocks
-        self.native = native
-        """Whether a create answers with the backup itself, without a cloud job."""
+        self.service = service
+        """The word of plans."""
         start = clocks.true()
         self.disks = {each: Disk(id=each, updated=start - 1800.0) for each in volumes}
         self.backups: list[Made] = []
@@ -162,10 +171,35 @@ class SmallCloud:
         if asked.kind == "restore":
             return self._restore(asked, at)
         assert asked.volume is not None
-        if any(each.volume == asked.volume and each.live and each.ours for each in self.backups):
-            self.twice.append(f"a second backup of {asked.volume} was made")
-        made = self._make(asked.volume, asked.name or "", at)
-        return made.id if self.native else self._job("create", made.ends_at, made)
+        for volume in asked.volumes:
+            if any(each.volume == volume and each.live and each.ours for each in self.backups):
+                self.twice.append(f"a second backup of {volume} was made")
+        made = [self._make(volume, asked.name or "", at) for volume in asked.volumes]
+        if self.service == "cbr":
+            for number, each in enumerate(made, 1):
+                each.name += f"-{number:04d}" if asked.more else ""
+                each.checkpoint = f"checkpoint-{made[0].id}"
+            return made[0].checkpoint or ""
+        native = self.service == "cinder"
+        return made[0].id if native else self._job("create", made[0].ends_at, made[0])
+
+    def accepted(self, asked: Asked, named: str) -> dict[str, Any]:
+        """The answer to a create or restore that was carried out."""
+        if self.service == "cinder" and asked.kind == "create":
+            return {"backup": {"id": named}}
+        if self.service == "cbr":
+            vault = {"id": "vault", "resources": [{"id": each} for each in asked.volumes]}
+            return {"checkpoint": {"id": named, "vault": vault | {"skipped_resources": []}}}
+        return {"job_id": named}
+
+    def refusal(self) -> dict[str, Any]:
+        """A refusal of a create after which it may be sent again."""
+        if self.service == "cinder":
+            busy = "Volume to be backed up must be available or in-use, but the current status is"
+            return {"badRequest": {"code": 400, "message": f'{busy} "backing-up".'}}
+        if self.service == "cbr":
+            return {"error_code": "BackupService.7202", "error_msg": "no snapshot"}
+        return {"error": {"code": "VolumeBackup.0017", "message": "Failed to create the snapshot."}}
 
     def _make(self, volume: str, name: str, at: float) -> Made:
         made = Made(
@@ -219,7 +253,9 @@ class SmallCloud:
         ids = [each.id for each in shown]
         shown = shown[ids.index(marker) + 1 if marker in ids else offset :]
         page: dict[str, Any] = {"backups": [self._entry(each, at) for each in shown[:limit]]}
-        if len(shown) > limit:
+        if self.service == "cbr":
+            page["count"] = len(ids)
+        elif len(shown) > limit:
             page["backups_links"] = [_next(page["backups"][-1]["id"])]
         return page
 
@@ -227,10 +263,23 @@ class SmallCloud:
         """Return a list that shifts while it is read: entries repeat, and more of them follow."""
         page = self.listed()
         entries = page["backups"]
+        if self.service == "cbr":
+            return {"backups": [*entries, *entries], "count": 3 * len(entries)}
         links = [_next(entries[-1]["id"])] if entries else []
         return {"backups": [*entries, *entries], "backups_links": links}
 
     def _entry(self, backup: Made, at: float) -> dict[str, Any]:
+        if self.service == "cbr":
+            status = backup.status(at)
+            return {
+                "id": backup.id,
+                "name": backup.name,
+                "resource_id": backup.volume,
+                "checkpoint_id": backup.checkpoint,
+                "status": "protecting" if status == "creating" else status,
+                "created_at": _zulu(backup.created),
+                "updated_at": _zulu(backup.updated(at)),
+            }
         return {
             "id": backup.id,
             "name": backup.name,
@@ -245,7 +294,9 @@ class SmallCloud:
     def answer(self, method: str, path: str, query: str) -> Said:
         """Return one resource, or the volumes."""
         last = path.rpartition("/")[2]
-        if last == "detail" and "/backups" in path:
+        if last == "operation-logs":
+            return Said(content={"operation_logs": [self._log(each) for each in self.backups]})
+        if last == "backups" or (last == "detail" and "/backups" in path):
             asked = dict(parse_qsl(query))
             limit, offset = int(asked.get("limit", 1000)), int(asked.get("offset", 0))
             marker = asked.get("marker", "")
@@ -265,6 +316,22 @@ class SmallCloud:
             found.deleted_at = self.clocks.true() + DELETING
             return Said(status=202)
         return Said(content={"backup": self._entry(found, self.clocks.true())})
+
+    def _log(self, backup: Made) -> dict[str, Any]:
+        failed = backup.outcome == "error"
+        over = self.clocks.true() >= backup.ends_at
+        return {
+            "id": f"log-{backup.id}",
+            "checkpoint_id": backup.checkpoint,
+            "status": ("failed" if failed else "success") if over else "running",
+            "error_info": {"code": "BackupService.7202", "message": "no snapshot"},
+            "started_at": _zulu(backup.created),
+            "extra_info": {
+                "resource": {"id": backup.volume},
+                "backup": {"backup_id": backup.id},
+                "common": {"progress": 50},
+            },
+        }
 
     def _volume(self, disk: Disk) -> dict[str, Any]:
         busy = self.clocks.true() < disk.restoring_until
@@ -339,8 +406,8 @@ def read_request(request: httpx.Request, query: str) -> Asked | None:
     """Return the decision that a request needs, None for one that is always answered."""
     path = request.url.path
     if request.method == "GET":
-        further = "marker" in query or "offset" in query or query == "limit=1"
-        first = path.endswith("/backups/detail") and not further
+        further = "marker" in query or "offset" in query or query.endswith("limit=1")
+        first = path.endswith(("/backups/detail", "/backups")) and not further
         return Asked(kind="list") if first else None
     if request.method != "POST":
         return None
@@ -350,5 +417,11 @@ def read_request(request: httpx.Request, query: str) -> Asked | None:
     if path.endswith("/restore"):
         volume = content["restore"]["volume_id"]
         return Asked(kind="restore", volume=volume, backup=path.split("/")[-2])
+    if "checkpoint" in content:
+        parameters = content["checkpoint"]["parameters"]
+        first, *more = parameters["resources"]
+        # The id of the operation is drawn: it must not make two equal nights differ.
+        name = parameters["name"].rpartition("_")[0] + "_00000000"
+        return Asked(kind="create", volume=first, more=tuple(more), name=name)
     backup = content["backup"]
     return Asked(kind="create", volume=backup["volume_id"], name=backup["name"])

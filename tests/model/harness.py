@@ -262,7 +262,7 @@ def _service(life: Life, settings: Settings) -> CloudService:
         transport=lambda: life.transport,
         now=seconds,
     )
-    roots = {"vbs": ROOT, "block_storage": ROOT}
+    roots = {"vbs": ROOT, "cbr": ROOT, "block_storage": ROOT}
     kind = service_class(settings.service)
     return kind(session, Endpoints(project_id=PROJECT, roots=roots))
 

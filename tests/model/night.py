@@ -96,7 +96,7 @@ class Night:
         return self
 
     async def _live(self) -> None:
-        self.cloud = SmallCloud(self.clocks, list(VOLUMES), native=self.how.service == "cinder")
+        self.cloud = SmallCloud(self.clocks, list(VOLUMES), self.how.service)
         self.wire = Wire(self.cloud, self._decide)
         self.store = self.kept(self.clocks)
         self.store.create(self._run(), self._jobs())
@@ -232,14 +232,14 @@ class Night:
         if asked.kind == "list":
             return self._list(step)
         if step not in steps.NO_ATTEMPT:
-            self._charge(asked.volume)
+            for volume in asked.volumes:
+                self._charge(volume)
         match step:
             case "accepted":
                 named = self.cloud.do(asked)
-                native = {"backup": {"id": named}}
-                return Said(status=202, content=native if self.cloud.native else {"job_id": named})
+                return Said(status=202, content=self.cloud.accepted(asked, named))
             case "refused":
-                return Said(status=400, content=self._refusal())
+                return Said(status=400, content=self.cloud.refusal())
             case "lost-after":
                 self.cloud.do(asked)
             case "late":
@@ -247,12 +247,6 @@ class Night:
             case "unauthorized":
                 self.cloud.revoke()
         return Said(lost=True)
-
-    def _refusal(self) -> dict[str, Any]:
-        if self.cloud.native:
-            busy = "Volume to be backed up must be available or in-use, but the current status is"
-            return {"badRequest": {"code": 400, "message": f'{busy} "backing-up".'}}
-        return {"error": {"code": "VolumeBackup.0017", "message": "Failed to create the snapshot."}}
 
     def _list(self, step: str) -> Said:
         match step:
@@ -266,8 +260,8 @@ class Night:
                 self.cloud.revoke()
         return Said(content=self.cloud.listed())
 
-    def _charge(self, volume: str | None) -> None:
-        self.earned[volume or ""] = self.earned.get(volume or "", 0) + 1
+    def _charge(self, volume: str) -> None:
+        self.earned[volume] = self.earned.get(volume, 0) + 1
 
     # What happens meanwhile
 
@@ -311,7 +305,12 @@ class Night:
     def _settings(self) -> Settings:
         operation = Operation(self.how.operation)
         return Settings(
-            limits=Limits(rate=Rate(count=1, per=PER), in_flight=2, connections=2),
+            limits=Limits(
+                rate=Rate(count=1, per=PER),
+                in_flight=2,
+                connections=2,
+                per_checkpoint=self.how.together,
+            ),
             retry=Retry(settle=self.how.settle, base=2.0, cap=8.0, later_every=10.0, attempts=6),
             names_unique=not self.how.plain_names,
             service=Service(self.how.service),
@@ -334,6 +333,8 @@ class Night:
         for no, volume in enumerate(VOLUMES, 1):
             name = f"n-{no}" if self.how.plain_names else f"n-{no}-{RUN}"
             settings = BackupSettings()
+            if self.how.service == "cbr":
+                name, settings = f"n-{RUN}", BackupSettings(vault="vault")
             if self.how.operation == "restore":
                 settings = BackupSettings(source_backup_id=self.cloud.seed(volume, name))
             yield Job(
@@ -342,4 +343,4 @@ class Night:
 
 
 def _words(asked: Asked) -> str:
-    return asked.kind if asked.volume is None else f"{asked.kind} of {asked.volume}"
+    return asked.kind if asked.volume is None else f"{asked.kind} of {' and '.join(asked.volumes)}"

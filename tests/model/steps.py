@@ -64,6 +64,8 @@ class Opening:
 
     operation: str = "backup"
     service: str = "vbs"
+    together: int = 1
+    """How many jobs one create may start."""
     plain_names: bool = False
     """Backup names do not identify the run: only the age of a backup does."""
     steps: tuple[str, ...] = ("complete",)
@@ -93,5 +95,6 @@ OPENINGS: dict[str, Opening] = {
     "lost": Opening(meanwhile=USUAL, steps=("complete", "lost-after", "late")),
     "first-look": Opening(meanwhile=USUAL, steps=()),
     "cinder": Opening(service="cinder", plain_names=True, meanwhile=(*USUAL, *CLOCKS)),
+    "cbr": Opening(service="cbr", together=2, meanwhile=USUAL),
     "restore": Opening(operation="restore", meanwhile=(*USUAL[2:], *CLOCKS)),
 }

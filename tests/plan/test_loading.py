@@ -121,7 +121,7 @@ def test_a_plan_may_name_its_service(plan: Load, word: str, service: Service | N
 
 def test_an_unknown_service_is_a_problem(problems: Problems) -> None:
     assert problems(f"service: cindre\nvolumes: [{{id: {A}}}]") == [
-        '1:10: service: must be one of auto, vbs, cinder, not "cindre": did you mean "cinder"?'
+        '1:10: service: must be one of auto, vbs, cbr, cinder, not "cindre": did you mean "cinder"?'
     ]
 
 

@@ -101,3 +101,28 @@ def test_the_list_of_runs_opens_with_the_program_alone_and_from_runs(
         window.press("q")
         assert window.left()[0] == 0
     assert re.search(r"STATE .*\n.*DONE", harness("--db", elsewhere, "runs").stdout)
+
+
+def test_the_alphabet_is_the_terminals_unless_an_option_or_the_config_file_wants_ascii(
+    harness: Harness, tmux: Tmux
+) -> None:
+    harness.write_plan(limits=TEN_AT_A_TIME)
+    harness.cloud(volumes=4)
+    harness("run", "plan.yaml")
+    attach = ("attach", harness.run_id())
+    drawn = tmux.open(*attach)
+    drawn.until(r"╭|┌")
+    plain = tmux.open(*attach, "--ascii")
+    plain.until(r"100\.0 %")
+    assert plain.text().isascii()
+
+    config = harness.folder / "config" / "vbsbatch" / "config.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text("ascii: true\n")
+    config.chmod(0o600)
+    said = tmux.open(*attach)
+    said.until(r"100\.0 %")
+    assert said.text().isascii()
+    for window in (drawn, plain, said):
+        window.press("q")
+        assert window.left()[0] == 0

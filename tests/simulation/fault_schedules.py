@@ -7,7 +7,17 @@ from random import Random
 from typing import Any
 
 from vbsbatch.model import Rate, Settings
-from vbsbatch.simulator import BackupScript, Do, Fault, GatewayLimit, Kind, Scenario, Services
+from vbsbatch.simulator import (
+    BackupScript,
+    Busy,
+    Do,
+    Fault,
+    GatewayLimit,
+    Kind,
+    Scenario,
+    Services,
+    VaultScript,
+)
 
 from .night import Night, with_settings
 
@@ -64,6 +74,19 @@ CINDER_FAULTS: tuple[dict[str, Any], ...] = (
     {"do": Do.FAIL, "code": "Service not found for creating backup."},
     {"do": Do.FAIL, "code": "incomplete backup reset on manager restart"},
 )
+CBR_FAULTS: tuple[dict[str, Any], ...] = (
+    {"do": Do.STATUS, "status": 500, "code": "BackupService.9910"},
+    {"do": Do.STATUS, "status": 500, "code": "BackupService.9910", "after": True},
+    {"do": Do.STATUS, "status": 500, "code": "BackupService.0002"},
+    {"do": Do.STATUS, "status": 400, "code": "BackupService.0001"},
+    {"do": Do.STATUS, "status": 400, "code": "BackupService.6125"},
+    {"do": Do.STATUS, "status": 400, "code": "BackupService.6203"},
+    {"do": Do.STATUS, "status": 400, "code": "BackupService.6113"},
+    {"do": Do.STATUS, "status": 400, "code": "BackupService.7202"},
+    {"do": Do.STATUS, "status": 500, "code": "BackupService.9998"},
+    {"do": Do.FAIL, "code": "BackupService.7202"},
+    {"do": Do.FAIL, "code": "BackupService.7202", "early": True},
+)
 READ_FAULTS: tuple[dict[str, Any], ...] = (
     {"do": Do.STATUS, "status": 503},
     {"do": Do.STATUS, "status": 429, "retry_after": "3"},
@@ -103,6 +126,47 @@ def stormy(seed: int) -> Night:
 
 BY = (-2 * 86400.0, -86400.0, -3600.0, -90.0, -7.0, 7.0, 90.0, 3600.0, 86400.0, 2 * 86400.0)
 """Seconds by which clocks are set: from seconds to days, both ways."""
+
+
+def on_cbr(night: Night) -> Night:
+    """The same night on CBR, with several jobs in a create; what its reference leaves open is
+    drawn."""
+    random = Random(f"cbr {night.seed}")
+    drawn = [
+        Fault(on=Kind.CREATE, share=random.choice((0.05, 0.15)), **fault)
+        for fault in random.sample(CBR_FAULTS, random.randint(0, 3))
+    ]
+    limits = replace(night.settings.limits, per_checkpoint=random.choice((1, 3, 32)))
+    return replace(
+        night,
+        scenario=replace(
+            night.scenario,
+            services=Services.CBR,
+            vaults=vault_script(random),
+            faults=(*night.scenario.faults, *drawn),
+        ),
+        settings=replace(night.settings, limits=limits),
+    )
+
+
+def vault_script(random: Random) -> VaultScript:
+    """Vaults, and a setting of each switch."""
+    return VaultScript(
+        number=random.choice((None, 2, 5)),
+        busy=random.choice(tuple(Busy)),
+        busy_code=random.choice([f"BackupService.{code}" for code in ("6203", "6125", "0002")]),
+        busy_status=random.choice((400, 409, 500)),
+        refuses_all=random.random() < 0.5,
+        silent=random.choice((0.0, 0.0, 0.3)),
+        suffix=random.choice("-_"),
+        as_text=random.random() < 0.5,
+        zone=random.random() < 0.5,
+        logs_after=(0.0, random.choice((0.0, 20.0))),
+        progress=random.random() < 0.5,
+        restore_job=random.random() < 0.5,
+        restores_at_once=random.random() < 0.5,
+        hides_restores=random.random() < 0.5,
+    )
 
 
 def unsteady(night: Night, *, cloud: bool = True) -> Night:

@@ -8,7 +8,7 @@ which loses what a kill would lose.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -21,7 +21,7 @@ from vbsbatch.cloud.backup_operation_adapter import BackupOperationAdapter
 from vbsbatch.cloud.endpoints import Endpoints
 from vbsbatch.cloud.operation_services import stand_in
 from vbsbatch.cloud.service import CloudService
-from vbsbatch.cloud.services import service_class
+from vbsbatch.cloud.services import facts_of, service_class
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.tokens import Token, Tokens
 from vbsbatch.engine import Engine, EngineResult, Tuning
@@ -46,8 +46,10 @@ from vbsbatch.model import (
     Timeouts,
     Wall,
 )
-from vbsbatch.simulator import Scenario, SimulatedCloud, sample_volumes
+from vbsbatch.plan.batches import in_batches
+from vbsbatch.simulator import Busy, Scenario, SimulatedCloud, sample_volumes
 from vbsbatch.simulator.project_state import SimVolume
+from vbsbatch.simulator.services.cbr_vaults import vaults_of
 from vbsbatch.simulator.transport import SimulatedTransport
 from vbsbatch.simulator.virtual import START, VirtualClock
 from vbsbatch.simulator.virtual import run as run_virtual
@@ -146,11 +148,11 @@ class MortalService:
     async def ready(self) -> None:
         await self._service.ready()
 
-    async def create(self, job: Job, worker: int) -> Answer:
+    async def create_all(self, jobs: Sequence[Job], worker: int) -> Sequence[Answer]:
         self._crasher.at("before send")
-        answer = await self._service.create(job, worker)
+        answers = await self._service.create_all(jobs, worker)
         self._crasher.at("after send")
-        return answer
+        return answers
 
     async def backups(self, page: str | None = None) -> BackupPage:
         self._crasher.at("before list")
@@ -214,7 +216,10 @@ class Night:
         self.settings = replace(self.settings, names_unique="{run}" in self.backup_name)
         if self.operation is not Operation.BACKUP:
             self.settings = replace(self.settings, operation=self.operation, delete_errored=False)
+        if self.vaults:
+            self.settings = replace(self.settings, names_unique=True)
         jobs = [self._job(no, volume) for no, volume in enumerate(fleet_of, 1)]
+        jobs = in_batches(jobs, self.settings.limits.per_checkpoint)
         now, deadline = self.clock.now(), self.settings.deadline
         run = Run(
             id=RUN,
@@ -228,11 +233,23 @@ class Night:
         )
         self.store.create_run(run, jobs)
 
+    @property
+    def vaults(self) -> bool:
+        """Whether the service of the night has vaults."""
+        return facts_of(Service(self.scenario.services)).vaults
+
     def _job(self, no: int, volume: SimVolume) -> Job:
         name, settings = self.backup_name.format(no=no, run=RUN), self.backup
+        vault = None
+        if self.vaults:
+            name = f"night-{RUN}"
+            held = vaults_of(self.cloud.project, self.scenario.vaults).values()
+            vault = next((each.id for each in held if volume.id in each.volumes), None)
+            settings = replace(settings, vault=vault)
         if self.operation is not Operation.BACKUP:
             volume.status = "available"
-            settings = BackupSettings(source_backup_id=self.cloud.add_backup(volume.id, name))
+            made = self.cloud.add_backup(volume.id, name, vault_id=vault)
+            settings = BackupSettings(source_backup_id=made)
         return Job(
             no=no,
             volume_id=volume.id,
@@ -332,7 +349,7 @@ class Night:
             transport=lambda: SimulatedTransport(self.cloud),
             now=self._seconds,
         )
-        roots = {"vbs": root, "block_storage": root + "/volume"}
+        roots = {"vbs": root, "cbr": root + "/cbr", "block_storage": root + "/volume"}
         kind = service_class(Service(self.scenario.services))
         return kind(session, Endpoints(project_id=project, roots=roots))
 
@@ -427,15 +444,18 @@ def nothing_twice(night: Night) -> None:
     """No create reached the cloud for a volume whose backup was in progress or done.
 
     One exception: a backup that no list ever showed, because its cloud job failed too early. The
-    cloud itself must have refused that create; the check before every new create relies on it.
+    cloud itself must have refused that create, unless it has no guard; the check before every new
+    create relies on it.
     """
+    unguarded = night.vaults and night.scenario.vaults.busy is Busy.NOTHING
     rows = sorted(night.cloud.ledger.rows, key=lambda row: row["at"])
     never_seen = {r["backup"] for r in rows if r["what"] == "ended" and r["status"] == "absent"}
     good: dict[str | None, str] = {}
     for row in rows:
         volume = row.get("volume")
         if row["what"] == "create" and row["outcome"] != "unseen":
-            hidden = row["outcome"] == "refused" and good.get(volume) in never_seen
+            hidden = good.get(volume) in never_seen
+            hidden = hidden and (unguarded or row["outcome"] == "refused")
             assert hidden or volume not in good, f"{volume} was sent again at {row['at']}: {row}"
             if row["outcome"] == "accepted":
                 good[volume] = row["backup"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from vbsbatch.model import JobState, Operation
-from vbsbatch.simulator import BackupScript, Do, Fault, Kind, Scenario, Services
+from vbsbatch.simulator import BackupScript, Do, Fault, Kind, Scenario, Services, VaultScript
 from vbsbatch.simulator.wire import SimReply, SimRequest
 
 from .fault_schedules import CREATE_FAULTS, READ_FAULTS, scenario, settings, unsteady
@@ -18,6 +18,8 @@ from .night import POINTS, Night, with_settings
 
 SEEDS = int(os.environ.get("VBSBATCH_SEEDS", "300")) // 10
 HOUR = 3600.0
+AT_ONCE = VaultScript(restores_at_once=True)
+"""A CBR that restores several disks of a vault at a time: these nights have no groups."""
 WHERE = {Operation.RESTORE: Kind.RESTORE, Operation.PRUNE: Kind.DELETE}
 
 
@@ -107,7 +109,7 @@ def test_a_stormy_night_keeps_every_promise(operation: Operation, seed: int) -> 
 @BOTH
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("seed", [1])
-@pytest.mark.parametrize("services", [Services.VBS, Services.CINDER])
+@pytest.mark.parametrize("services", [Services.VBS, Services.CBR, Services.CINDER])
 def test_a_kill_at_any_point_is_followed_by_no_second_request(
     operation: Operation, point: str, seed: int, services: Services
 ) -> None:
@@ -136,11 +138,14 @@ def test_an_outage_of_two_hours_costs_no_job_and_no_attempt(operation: Operation
     assert night.states() == {JobState.SUCCEEDED: 200}
 
 
-@pytest.mark.parametrize("services", [Services.VBS, Services.CINDER])
+@pytest.mark.parametrize("services", [Services.VBS, Services.CBR, Services.CINDER])
 def test_a_restore_whose_answer_was_lost_is_found_and_not_sent_again(services: Services) -> None:
     lost = Fault(on=Kind.RESTORE, do=Do.DROP_AFTER)
     cloud = Scenario(
-        faults=(lost,), backups=BackupScript(duration=(60.0, 600.0)), services=services
+        faults=(lost,),
+        backups=BackupScript(duration=(60.0, 600.0)),
+        services=services,
+        vaults=AT_ONCE,
     )
     night = a_night(Operation.RESTORE, scenario=cloud).run()
     check_restores(night)
@@ -173,12 +178,13 @@ def test_a_lost_restore_that_cannot_be_proved_is_uncertain() -> None:
     assert night.cloud.ledger.calls["restore"] == 20
 
 
-@pytest.mark.parametrize("services", [Services.VBS, Services.CINDER])
+@pytest.mark.parametrize("services", [Services.VBS, Services.CBR, Services.CINDER])
 def test_a_restore_that_leaves_its_volume_in_error_is_reported_and_not_repeated(
     services: Services,
 ) -> None:
     fails = Fault(on=Kind.RESTORE, do=Do.FAIL, code="VolumeBackup.0022", share=0.4)
-    night = a_night(Operation.RESTORE, scenario=Scenario(faults=(fails,), services=services)).run()
+    cloud = Scenario(faults=(fails,), services=services, vaults=AT_ONCE)
+    night = a_night(Operation.RESTORE, scenario=cloud).run()
     check_restores(night)
     broken = [job for job in night.jobs() if job.state is JobState.FAILED]
     assert broken
@@ -253,12 +259,14 @@ def test_a_backup_that_is_already_gone_counts_as_deleted() -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("services", [Services.VBS, Services.CINDER])
+@pytest.mark.parametrize("services", [Services.VBS, Services.CBR, Services.CINDER])
 def test_hundreds_of_jobs_take_few_calls(operation: Operation, services: Services) -> None:
     night = a_night(
         operation,
         volumes=300,
-        scenario=Scenario(backups=BackupScript(duration=(600.0, 600.0)), services=services),
+        scenario=Scenario(
+            backups=BackupScript(duration=(600.0, 600.0)), services=services, vaults=AT_ONCE
+        ),
         settings=with_settings(limits={"in_flight": 100}),
     ).run()
     CHECK[operation](night)

@@ -15,6 +15,7 @@ from vbsbatch.api.runs import cloud_now
 from vbsbatch.api.sessions import session_for
 from vbsbatch.api.stores import StoreName, opened_store
 from vbsbatch.cloud import CloudService
+from vbsbatch.cloud.services import facts_of
 from vbsbatch.errors import CloudRefused, CloudUnavailable, UsageError
 from vbsbatch.model import (
     ENDED_STATES,
@@ -35,6 +36,7 @@ from vbsbatch.plan.derived_jobs import (
     deletions,
     objection_to_deletion,
     objections_to_restore,
+    one_for_each_vault,
     restores,
     settings_for,
     with_backup,
@@ -78,6 +80,7 @@ async def restore(
     store: StoreName = None,
     cloud: str | None = None,
     vbs_endpoint: str | None = None,
+    cbr_endpoint: str | None = None,
     block_storage_endpoint: str | None = None,
     rate: Rate | None = None,
     in_flight: int | None = None,
@@ -91,7 +94,7 @@ async def restore(
     """
     with opened_store(store) as opened:
         request = request_restore(opened, run_id, volumes, to, rate=rate, in_flight=in_flight)
-        place = (cloud, vbs_endpoint, block_storage_endpoint)
+        place = (cloud, vbs_endpoint, cbr_endpoint, block_storage_endpoint)
         async with session_for(
             request.source, *place, settings=request.settings, observers=observers
         ) as session:
@@ -107,6 +110,7 @@ async def prune(
     store: StoreName = None,
     cloud: str | None = None,
     vbs_endpoint: str | None = None,
+    cbr_endpoint: str | None = None,
     block_storage_endpoint: str | None = None,
     rate: Rate | None = None,
     in_flight: int | None = None,
@@ -123,7 +127,7 @@ async def prune(
             opened, run_id, volumes, errored=errored, rate=rate, in_flight=in_flight
         )
         refuse_restores_of(opened, request)
-        place = (cloud, vbs_endpoint, block_storage_endpoint)
+        place = (cloud, vbs_endpoint, cbr_endpoint, block_storage_endpoint)
         async with session_for(
             request.source, *place, settings=request.settings, observers=observers
         ) as session:
@@ -141,12 +145,13 @@ async def prunable(
     store: StoreName = None,
     cloud: str | None = None,
     vbs_endpoint: str | None = None,
+    cbr_endpoint: str | None = None,
     block_storage_endpoint: str | None = None,
 ) -> list[Backup]:
     """List the backups that `prune` would delete, as the cloud shows them. Nothing is deleted."""
     with opened_store(store, readonly=True) as opened:
         request = request_prune(opened, run_id, volumes, errored=errored)
-        place = (cloud, vbs_endpoint, block_storage_endpoint)
+        place = (cloud, vbs_endpoint, cbr_endpoint, block_storage_endpoint)
         async with session_for(request.source, *place, settings=request.settings) as session:
             prepared = await prepare_prune(session, request)
         return [prepared.backups[backup_id(job)] for job in prepared.jobs]
@@ -166,9 +171,18 @@ def request_restore(
     Raises `UsageError` for wrong names, and while another restore has yet to write these volumes.
     """
     source = _source_run(store, run_id, "restored")
+    facts = facts_of(source.settings.service)
+    if to and not facts.restores_elsewhere:
+        raise UsageError(
+            f"--to: {facts.label} restores a backup only onto its own volume, nowhere else"
+        )
     jobs = restores(with_backup(store.jobs(source.id), volumes), to)
+    if facts.vaults:
+        jobs = one_for_each_vault(jobs)
     _refuse_overlap(store, {job.volume_id for job in jobs}, attrgetter("volume_id"))
-    settings = settings_for(Operation.RESTORE, source, rate=rate, in_flight=in_flight)
+    settings = settings_for(
+        Operation.RESTORE, source, rate=rate, in_flight=in_flight, vaults=facts.vaults
+    )
     return OperationRequest(source=source, settings=settings, jobs=jobs)
 
 

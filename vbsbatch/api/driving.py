@@ -118,8 +118,9 @@ async def _drive(
     async with AsyncExitStack() as held:
         held.enter_context(store.lock(run.id))
         run = store.run(run.id)  # another engine may have changed it before we got the lock
-        # A killed engine's last heartbeat misses its last calls; count attempts instead.
-        run = replace(run, create_calls=max(run.create_calls, store.attempt_total(run.id)))
+        if run.settings.limits.per_checkpoint == 1:
+            # A killed engine's last heartbeat misses its last calls; count attempts instead.
+            run = replace(run, create_calls=max(run.create_calls, store.attempt_total(run.id)))
         other = stand_in(service, run, store.jobs(run.id), elapsed)
         engine = Engine(
             run=run,

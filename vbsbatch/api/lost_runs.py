@@ -65,7 +65,7 @@ async def check_backups(service: CloudService, plan: Plan, lost: LostRun) -> Non
         listed = await backups_since(service, Cloud(float(lost.made_at) + service.clock_ahead))
     except (CloudUnavailable, CloudRefused) as error:
         raise UsageError(f"cannot read the backups of run {lost.id}: {error}") from error
-    strays = _strays(plan, lost, listed)
+    strays = _strays(plan, lost, listed, shared_names=service.facts.vaults)
     if strays:
         fits = "fits" if len(strays) == 1 else "fit"
         many = "1 backup carries" if len(strays) == 1 else f"{len(strays)} backups carry"
@@ -83,8 +83,11 @@ async def check_backups(service: CloudService, plan: Plan, lost: LostRun) -> Non
         )
 
 
-def _strays(plan: Plan, lost: LostRun, listed: Iterable[Backup]) -> list[Backup]:
-    planned = {(job.backup_name, plain_id(job.volume_id)) for job in plan.jobs(lost.id)}
+def _strays(
+    plan: Plan, lost: LostRun, listed: Iterable[Backup], *, shared_names: bool
+) -> list[Backup]:
+    jobs = plan.jobs(lost.id, shared_names=shared_names)
+    planned = {(job.backup_name, plain_id(job.volume_id)) for job in jobs}
     return [
         backup
         for backup in listed

@@ -36,10 +36,13 @@ async def diff_plan(
     *,
     cloud: str | None = None,
     vbs_endpoint: str | None = None,
+    cbr_endpoint: str | None = None,
     block_storage_endpoint: str | None = None,
 ) -> list[PlanDifference]:
     """List the volumes that are gone, new in the cloud, or changed since the plan was written."""
-    choice = choice_for_plan(plan, cloud, vbs_endpoint, block_storage_endpoint, service="auto")
+    choice = choice_for_plan(
+        plan, cloud, vbs_endpoint, cbr_endpoint, block_storage_endpoint, service="auto"
+    )
     async with connect(choice, workers=1) as service:
         found, _ = await compare_plan(plan, service)
     return found

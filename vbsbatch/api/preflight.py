@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from vbsbatch.api.cloud_lists import Count, read_volumes
-from vbsbatch.api.retrying import BRIEF, patient_pages, whole
+from vbsbatch.api.retrying import BRIEF, ask_again, patient_pages, whole
 from vbsbatch.api.sessions import (
     choice_for_plan,
     end_line,
@@ -29,7 +29,7 @@ from vbsbatch.inventory.cloud_snapshot import CloudSnapshot, Gap
 from vbsbatch.inventory.plan_writer import counted
 from vbsbatch.inventory.preflight import Preflight, PreflightFinding, Severity, look
 from vbsbatch.inventory.volumes_by_server import VolumesByServer
-from vbsbatch.model import Backup, CloudVolume, Quota, Service
+from vbsbatch.model import Backup, CloudVolume, Quota, Service, Vault
 
 if TYPE_CHECKING:
     from vbsbatch.plan import Plan
@@ -52,13 +52,16 @@ async def preflight(
     cloud: str | None = None,
     service: Service | str | None = None,
     vbs_endpoint: str | None = None,
+    cbr_endpoint: str | None = None,
     block_storage_endpoint: str | None = None,
 ) -> Preflight:
     """Check what a run of the plan would meet in the cloud now: findings and a forecast.
 
     Sends only reads. Arguments as for `run`. Raises `SignInError`.
     """
-    choice = choice_for_plan(plan, cloud, vbs_endpoint, block_storage_endpoint, service=service)
+    choice = choice_for_plan(
+        plan, cloud, vbs_endpoint, cbr_endpoint, block_storage_endpoint, service=service
+    )
     async with signed_in(choice, plan.settings) as session:
         return await run_preflight(plan, session, unanswered=Severity.ERROR)
 
@@ -135,6 +138,7 @@ class _ProjectQueries:
     volumes: list[CloudVolume] | None = None
     backups: list[Backup] | None = None
     whole: bool = True
+    vaults: tuple[Vault, ...] | None = None
     gaps: list[Gap] = field(default_factory=list)
     unreachable: SignInError | None = None
 
@@ -159,6 +163,8 @@ async def take_snapshot(
         group.start_soon(_add_quotas, service, seen, name="quota")
         group.start_soon(_add_volumes, service, wanted, count, seen, name="volumes")
         group.start_soon(_add_backups, service, seen, name="backups")
+        if service.facts.vaults:
+            group.start_soon(_add_vaults, service, seen, name="vaults")
     if seen.unreachable is not None:
         raise seen.unreachable
     return CloudSnapshot(
@@ -168,6 +174,7 @@ async def take_snapshot(
         backups=seen.backups,
         whole=seen.whole,
         quotas=seen.quotas,
+        vaults=seen.vaults,
         gaps=tuple(sorted(seen.gaps, key=lambda gap: gap.what)),
     )
 
@@ -200,6 +207,13 @@ async def _add_backups(service: CloudService, seen: _ProjectQueries) -> None:
         seen.backups, seen.whole = await whole(partial(_read_backups, service))
     except CloudError as error:
         seen.note("backups", error)
+
+
+async def _add_vaults(service: CloudService, seen: _ProjectQueries) -> None:
+    try:
+        seen.vaults = await ask_again(service.vaults, BRIEF)
+    except CloudError as error:
+        seen.note("vaults", error)
 
 
 async def _read_backups(service: CloudService) -> tuple[list[Backup], bool]:

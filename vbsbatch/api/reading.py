@@ -163,7 +163,7 @@ def job_request(run: Run, job: Job) -> tuple[str, Mapping[str, Any] | None]:
             return line, {"restore": {"volume_id": job.volume_id}}
         case Operation.PRUNE:
             return f"DELETE /backups/{job.settings.source_backup_id}", None
-    return f"POST {service.creates}", {"backup": service.create_body(job)}
+    return f"POST {service.creates}", {service.create_key: service.create_body(job)}
 
 
 def unknown_codes(store: RunStore, run_id: str, codes: Iterable[str]) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from vbsbatch.api.results import RunResult, result_of
 from vbsbatch.api.sessions import choice_for_plan, objections, reach, session_for, signed_in
 from vbsbatch.api.steering import ACTOR, ask, wait
 from vbsbatch.api.stores import StoreName, opened_store
+from vbsbatch.api.vaults import place
 from vbsbatch.cloud import CloudService
 from vbsbatch.errors import RunIsLive, UsageError
 from vbsbatch.inventory.preflight import Preflight, Severity
@@ -33,6 +34,7 @@ from vbsbatch.model import (
 )
 from vbsbatch.model.clocks import elapsed, wall
 from vbsbatch.observers import Observer
+from vbsbatch.plan.batches import in_batches
 from vbsbatch.report.text import moment
 from vbsbatch.store import RunStore, db_option
 
@@ -47,6 +49,7 @@ async def run(
     cloud: str | None = None,
     service: Service | str | None = None,
     vbs_endpoint: str | None = None,
+    cbr_endpoint: str | None = None,
     block_storage_endpoint: str | None = None,
     rate: Rate | None = None,
     in_flight: int | None = None,
@@ -73,7 +76,9 @@ async def run(
     plan = with_options(
         plan, rate=rate, in_flight=in_flight, keep_errored_backups=keep_errored_backups
     )
-    choice = choice_for_plan(plan, cloud, vbs_endpoint, block_storage_endpoint, service=service)
+    choice = choice_for_plan(
+        plan, cloud, vbs_endpoint, cbr_endpoint, block_storage_endpoint, service=service
+    )
     policy = OnPreflight(on_preflight or plan.on_preflight)
 
     def approve(found: Preflight) -> None:
@@ -99,6 +104,7 @@ async def resume(
     store: StoreName = None,
     cloud: str | None = None,
     vbs_endpoint: str | None = None,
+    cbr_endpoint: str | None = None,
     block_storage_endpoint: str | None = None,
     rate: Rate | None = None,
     in_flight: int | None = None,
@@ -114,7 +120,12 @@ async def resume(
         found = find_resumable(opened, run_id, rate=rate, in_flight=in_flight)
         if found.state is not RunState.ENDED:
             async with session_for(
-                found, cloud, vbs_endpoint, block_storage_endpoint, observers=observers
+                found,
+                cloud,
+                vbs_endpoint,
+                cbr_endpoint,
+                block_storage_endpoint,
+                observers=observers,
             ) as session:
                 if take_over:
                     opened.take_over(found.id, ACTOR)
@@ -132,6 +143,7 @@ async def retry(
     store: StoreName = None,
     cloud: str | None = None,
     vbs_endpoint: str | None = None,
+    cbr_endpoint: str | None = None,
     block_storage_endpoint: str | None = None,
     observers: Iterable[Observer] = (),
 ) -> RunResult:
@@ -151,7 +163,7 @@ async def retry(
             await ask(opened, found.id, "retry", chosen)
             return await wait(found.id, store=opened)
         async with session_for(
-            found, cloud, vbs_endpoint, block_storage_endpoint, observers=observers
+            found, cloud, vbs_endpoint, cbr_endpoint, block_storage_endpoint, observers=observers
         ) as session:
             if opened.requeue(found.id, chosen) or found.state is not RunState.ENDED:
                 await drive(opened, opened.run(found.id), session, observers=observers)
@@ -180,11 +192,13 @@ async def check_and_create(
     approve: Callable[[Preflight], object] | None,
     *,
     lost: LostRun | None,
+    agree: Callable[[Sequence[str]], object] = lambda _: None,
 ) -> tuple[Run, Preflight | None]:
     """Check the plan against the cloud, and store it as a new run; what the preflight found too.
 
     `approve` is called with what was found, and raises `UsageError` to start nothing; without it
     there is no preflight. Nor is there one for a `lost` run, whose backups are checked instead.
+    `agree` is called with words about volumes that are to be put into vaults, and raises likewise.
     """
     found = None
     if lost is not None:
@@ -193,7 +207,9 @@ async def check_and_create(
         found = await run_preflight(plan, service, unanswered=Severity.WARNING)
         approve(found)
     await check_settings(plan, service, reached=found is not None)
-    return create_run(store, plan, service, cloud, found=found, lost=lost), found
+    vault_of = await place(plan, service, found, agree)
+    created = create_run(store, plan, service, cloud, found=found, vault_of=vault_of, lost=lost)
+    return created, found
 
 
 async def check_settings(plan: Plan, service: CloudService, *, reached: bool) -> None:
@@ -214,12 +230,13 @@ def create_run(
     cloud: str | None,
     *,
     found: Preflight | None = None,
+    vault_of: Mapping[str, str],
     lost: LostRun | None = None,
 ) -> Run:
     """Freeze the plan into the store as a new run.
 
-    What the preflight found tells sizes, and the volumes that are left out; `lost` is the run to
-    create again.
+    What the preflight found tells sizes, and the volumes that are left out; `vault_of` has the
+    vaults of the others, on a service that has vaults; `lost` is the run to create again.
     """
     now = wall()
     deadline = plan.settings.deadline
@@ -238,14 +255,23 @@ def create_run(
         deadline_at=None if deadline is None else now + deadline,
     )
     skipped, sizes = ({}, {}) if found is None else (found.left_out, found.sizes)
-    jobs = (_skipped(job, skipped.get(job.volume_id), now) for job in plan.jobs(frozen.id, sizes))
-    store.create_run(frozen, jobs, BackupSettings())
+    jobs = (
+        _skipped(_placed(job, vault_of), skipped.get(job.volume_id), now)
+        for job in plan.jobs(frozen.id, sizes, shared_names=service.facts.vaults)
+    )
+    batches = in_batches(jobs, frozen.settings.limits.per_checkpoint)
+    store.create_run(frozen, batches, BackupSettings())
     return store.run(frozen.id)
 
 
 def cloud_now(service: CloudService) -> Cloud:
     """The cloud's time now, as far as its answers show it."""
     return Cloud(float(elapsed()) + service.clock_ahead)
+
+
+def _placed(job: Job, vault_of: Mapping[str, str]) -> Job:
+    vault = vault_of.get(job.volume_id)
+    return job if vault is None else replace(job, settings=replace(job.settings, vault=vault))
 
 
 def _skipped(job: Job, why: str | None, now: Wall) -> Job:

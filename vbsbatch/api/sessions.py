@@ -50,6 +50,7 @@ async def session_for(
     run: Run,
     cloud: str | None,
     vbs_endpoint: str | None,
+    cbr_endpoint: str | None,
     block_storage_endpoint: str | None,
     *,
     settings: Settings | None = None,
@@ -60,7 +61,7 @@ async def session_for(
     `settings` are those of a new run that works on the backups of `run`; `observers` as in
     `signed_in`.
     """
-    choice = choice_for_run(run, cloud, vbs_endpoint, block_storage_endpoint)
+    choice = choice_for_run(run, cloud, vbs_endpoint, cbr_endpoint, block_storage_endpoint)
     async with signed_in(choice, settings or run.settings, observers) as session:
         check_project(run, session)
         yield session
@@ -156,13 +157,18 @@ def end_line(service: CloudService) -> str | None:
 
 
 def choice_for_run(
-    run: Run, cloud: str | None, vbs_endpoint: str | None, block_storage_endpoint: str | None
+    run: Run,
+    cloud: str | None,
+    vbs_endpoint: str | None,
+    cbr_endpoint: str | None,
+    block_storage_endpoint: str | None,
 ) -> CloudChoice:
     """The cloud of a run, or the entry of clouds.yaml that is named; the run's own service."""
     return CloudChoice(
         cloud=cloud or run.cloud,
         service=run.settings.service,
         vbs_endpoint=vbs_endpoint,
+        cbr_endpoint=cbr_endpoint,
         block_storage_endpoint=block_storage_endpoint,
     )
 
@@ -171,6 +177,7 @@ def choice_for_plan(
     plan: Plan,
     cloud: str | None,
     vbs_endpoint: str | None,
+    cbr_endpoint: str | None,
     block_storage_endpoint: str | None,
     *,
     service: Service | str | None,
@@ -184,5 +191,6 @@ def choice_for_plan(
         cloud=cloud or plan.cloud or os.environ.get("OS_CLOUD"),
         service=None if wanted in (None, "auto") else Service(wanted),
         vbs_endpoint=vbs_endpoint,
+        cbr_endpoint=cbr_endpoint,
         block_storage_endpoint=block_storage_endpoint,
     )

@@ -69,6 +69,7 @@ async def verify(
     store: StoreName = None,
     cloud: str | None = None,
     vbs_endpoint: str | None = None,
+    cbr_endpoint: str | None = None,
     block_storage_endpoint: str | None = None,
 ) -> Verification:
     """Compare a run with the cloud, where nothing is changed; the store remembers the result.
@@ -79,7 +80,7 @@ async def verify(
     """
     with opened_store(store, readonly=True) as opened:
         found = opened.run(run_id)
-        place = (cloud, vbs_endpoint, block_storage_endpoint)
+        place = (cloud, vbs_endpoint, cbr_endpoint, block_storage_endpoint)
         async with session_for(found, *place) as session:
             return await compare(opened, found, session)
 

@@ -163,25 +163,30 @@ take_over_option = click.option(
     is_flag=True,
     help="Take the volumes of this run from runs without an engine, for good.",
 )
-cloud_options = (
-    click.option(
-        "--cloud",
-        shell_complete=completion_values.cloud_names,
-        help="An entry of clouds.yaml; wins over the plan and OS_CLOUD.",
-    ),
-    click.option(
-        "--vbs-endpoint",
-        type=AddressType(),
-        metavar="URL",
-        help="Where VBS is, if not where the catalog says.",
-    ),
-    click.option(
-        "--block-storage-endpoint",
-        type=AddressType(),
-        metavar="URL",
-        help="Where block storage is, if not where the catalog says.",
-    ),
+cloud_option = click.option(
+    "--cloud",
+    shell_complete=completion_values.cloud_names,
+    help="An entry of clouds.yaml; wins over the plan and OS_CLOUD.",
 )
+vbs_option = click.option(
+    "--vbs-endpoint",
+    type=AddressType(),
+    metavar="URL",
+    help="Where VBS is, if not where the catalog says.",
+)
+cbr_option = click.option(
+    "--cbr-endpoint",
+    type=AddressType(),
+    metavar="URL",
+    help="Where CBR is, if not where the catalog says.",
+)
+block_storage_option = click.option(
+    "--block-storage-endpoint",
+    type=AddressType(),
+    metavar="URL",
+    help="Where block storage is, if not where the catalog says.",
+)
+cloud_options = (cloud_option, vbs_option, cbr_option, block_storage_option)
 engine_options = (
     click.option("--rate", type=RateType(), metavar="R", help="Creates, such as 5/s or 100/min."),
     click.option(
@@ -209,6 +214,7 @@ class DrivingOptions:
 
     cloud: str | None
     vbs_endpoint: str | None
+    cbr_endpoint: str | None
     block_storage_endpoint: str | None
     db: Path | None
     rate: Rate | None
@@ -218,9 +224,9 @@ class DrivingOptions:
     yes: bool
 
     @property
-    def place(self) -> tuple[str | None, str | None, str | None]:
+    def place(self) -> tuple[str | None, str | None, str | None, str | None]:
         """Cloud and endpoints, as `choice_for_run` and `choice_for_plan` of the API take them."""
-        return self.cloud, self.vbs_endpoint, self.block_storage_endpoint
+        return self.cloud, self.vbs_endpoint, self.cbr_endpoint, self.block_storage_endpoint
 
     def words(self) -> list[str]:
         """The further arguments of an engine process."""
@@ -231,6 +237,7 @@ class DrivingOptions:
         """The arguments that name endpoints; the run does not store them."""
         named = {
             "--vbs-endpoint": self.vbs_endpoint,
+            "--cbr-endpoint": self.cbr_endpoint,
             "--block-storage-endpoint": self.block_storage_endpoint,
         }
         return [word for option, value in named.items() if value for word in (option, value)]

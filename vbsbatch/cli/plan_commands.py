@@ -127,6 +127,7 @@ Examples:
 def new(
     cloud: str | None,
     vbs_endpoint: str | None,
+    cbr_endpoint: str | None,
     block_storage_endpoint: str | None,
     output: str | None,
     force: bool,
@@ -147,6 +148,7 @@ def new(
     choice = CloudChoice(
         cloud=cloud or os.environ.get("OS_CLOUD"),
         vbs_endpoint=vbs_endpoint,
+        cbr_endpoint=cbr_endpoint,
         block_storage_endpoint=block_storage_endpoint,
     )
     lines, summary, place = anyio.run(_made, choice, _selection(words), output if to_file else None)

@@ -89,6 +89,20 @@ def approve_findings(
         _agree("Start the run?", default=True)
 
 
+def agree_to_associate(lines: Sequence[str], *, yes: bool) -> None:
+    """Ask whether volumes may be put into vaults; raises `UsageError` without an agreement.
+
+    Where nobody can be asked, only `--yes` agrees: a volume leaves its vault with all its backups.
+    """
+    for line in lines:
+        mention(clean(line))
+    if yes:
+        return
+    if not can_ask():
+        raise UsageError("nothing was started: say --yes to put these volumes into their vaults")
+    _agree("Put them there? A volume leaves a vault only with all its backups", default=False)
+
+
 def forecast_line(found: Preflight) -> str | None:
     """The forecast; None where `approve_findings` has printed it with the findings."""
     return None if _worth_a_question(found) else f"forecast: {in_words(found.forecast)}"

@@ -91,7 +91,7 @@ def run(
     from vbsbatch.api import runs
     from vbsbatch.api.lost_runs import lost_run
     from vbsbatch.api.sessions import choice_for_plan
-    from vbsbatch.cli.preflight import approve_findings
+    from vbsbatch.cli.preflight import agree_to_associate, approve_findings
     from vbsbatch.cli.run_driver import carry_out
 
     loaded = runs.with_options(
@@ -109,7 +109,13 @@ def run(
                 approve_findings, service, len(loaded), policy=policy, yes=how.yes, style=style
             )
             created, found = await runs.check_and_create(
-                store, loaded, service, choice.cloud, None if no_preflight else approve, lost=lost
+                store,
+                loaded,
+                service,
+                choice.cloud,
+                None if no_preflight else approve,
+                lost=lost,
+                agree=partial(agree_to_associate, yes=how.yes),
             )
             _say_begun(store, created, len(loaded), found, style)
             return created

@@ -44,7 +44,7 @@ Try it in a second terminal:
 @click.option("--faults", type=click.Path(path_type=Path), help="A file of faults, YAML or JSON.")
 @click.option(
     "--service",
-    type=click.Choice((*map(str, Service), "both")),
+    type=click.Choice((*map(str, Service), "both", "all")),
     help="Which backup services it offers; wins over the faults file, whose default is vbs.",
 )
 @click.option("--seed", type=int, default=1, help="The same seed, the same cloud.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import quote
 
@@ -16,26 +17,45 @@ from vbsbatch.errors import CloudRefused, CloudUnavailable
 from vbsbatch.model import BLOCKED, Answer, is_too_fast
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnBackups:
+    """The backups of a service that has its own, and accepts a restore without a word."""
+
+    place: str
+    """The address of the collection."""
+    task_of: Callable[[str], str]
+    """What to ask for as the cloud job of a restore of this volume that is about to be sent."""
+
+
 class BackupActions:
     """What makes, restores and deletes backups, for all services alike.
 
     `restores` is the collection to which restores are sent where that is not block storage: VBS
-    answers there with a cloud job.
+    answers there with a cloud job. `own` is for a service whose backups are not those of block
+    storage.
     """
 
     def __init__(
-        self, session: Session, endpoints: Endpoints, *, restores: str | None = None
+        self,
+        session: Session,
+        endpoints: Endpoints,
+        *,
+        restores: str | None = None,
+        own: OwnBackups | None = None,
     ) -> None:
         self._session = session
-        self._restores = restores
-        places = block_storage_places(endpoints.with_volumes, endpoints.project_id, "backups")
-        self._backups = ResourceList(session, "backups", places, listing="detail")
+        self._restores = restores if own is None else own.place
+        self._own = own
+        found = block_storage_places(endpoints.with_volumes, endpoints.project_id, "backups")
+        self.places = found if own is None else [own.place]
+        """Where backups may be: below them they are restored and deleted."""
+        self._backups = ResourceList(session, "backups", self.places, listing="detail")
 
     async def create(
         self, worker: int, url: str, body: bytes, headers: Headers = NO_HEADERS
     ) -> Answer:
         """Send a create on the connection of `worker` and read its answer."""
-        return await self._send(worker, url, body, read_create, headers=headers)
+        return await self.send(worker, url, body, read_create, headers=headers)
 
     async def restore(self, backup_id: str, volume_id: str, worker: int) -> Answer:
         """Ask once for `volume_id` to be overwritten with the backup; never raises for the cloud.
@@ -46,15 +66,20 @@ class BackupActions:
         if isinstance(url, Answer):
             return url
         body = json.dumps({"restore": {"volume_id": volume_id}}).encode()
-        return await self._send(worker, url, body, partial(read_change, restores=backup_id))
+        read = partial(read_change, restores=backup_id, silent=self._own is not None)
+        task = None if self._own is None else self._own.task_of(volume_id)
+        answer = await self.send(worker, url, body, read)
+        accepted = answer.backup_id is not None and answer.cloud_job_id is None
+        return replace(answer, cloud_job_id=task) if accepted else answer
 
     async def delete(self, backup_id: str, worker: int) -> Answer:
         """Ask once for the deletion of a backup; never raises for the cloud."""
-        url = await self._place(None, _word(backup_id))
+        place = None if self._own is None else self._own.place
+        url = await self._place(place, _word(backup_id))
         if isinstance(url, Answer):
             return url
         read = partial(read_change, deletes=backup_id)
-        return await self._send(worker, url, b"", read, method="DELETE")
+        return await self.send(worker, url, b"", read, method="DELETE")
 
     async def _place(self, place: str | None, path: str) -> str | Answer:
         """The URL of `path` below `place`, by default where the backups are; an answer that says
@@ -64,7 +89,7 @@ class BackupActions:
         except (CloudUnavailable, CloudRefused) as error:
             return not_sent(error)
 
-    async def _send(
+    async def send(
         self,
         worker: int,
         url: str,

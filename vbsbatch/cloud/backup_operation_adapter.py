@@ -8,13 +8,14 @@ names, and the list shows the progress as if a backup were being made.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from vbsbatch.cloud.backup_actions import BackupActions
 from vbsbatch.cloud.pagination import Pages
 from vbsbatch.cloud.project_resources import ProjectResources
+from vbsbatch.cloud.restore_inference import RestoreLog
 from vbsbatch.errors import CloudRefused, ListIncomplete
 from vbsbatch.model import (
     AT_ONCE,
@@ -53,6 +54,7 @@ class RealService(Protocol):
     async def backups(self, page: str | None = None) -> BackupPage: ...  # noqa: D102
     async def backup(self, backup_id: str) -> Backup | None: ...  # noqa: D102
     async def cloud_job(self, cloud_job_id: str) -> CloudJob | None: ...  # noqa: D102
+    async def restore_logs(self, since: Cloud) -> Sequence[RestoreLog]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,10 +120,11 @@ class BackupOperationAdapter(ABC):
         """Get a new token unless one was got since `used_since`."""
         await self._service.renew_token(used_since)
 
-    async def create(self, job: Job, worker: int) -> Answer:
-        """Send the job's one request; never raises for the cloud."""
+    async def create_all(self, jobs: Sequence[Job], worker: int) -> Sequence[Answer]:
+        """Send the one request of the one job; never raises for the cloud."""
+        (job,) = jobs
         self._keep(job)
-        return await self._act(job, source_of(job), worker)
+        return [await self._act(job, source_of(job), worker)]
 
     async def backups(self, page: str | None = None) -> BackupPage:
         """The state of every job that the engine follows, all on one page."""

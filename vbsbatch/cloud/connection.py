@@ -52,6 +52,7 @@ class CloudChoice:
 
     cloud: str | None = None
     vbs_endpoint: str | None = None
+    cbr_endpoint: str | None = None
     block_storage_endpoint: str | None = None
     service: Service | None = None
     """Which service makes the backups; None takes the first that the cloud offers."""
@@ -59,7 +60,11 @@ class CloudChoice:
     @property
     def endpoints(self) -> dict[str, str]:
         """The endpoints that are named, by their kind's name."""
-        named = {"vbs": self.vbs_endpoint, "block_storage": self.block_storage_endpoint}
+        named = {
+            "vbs": self.vbs_endpoint,
+            "cbr": self.cbr_endpoint,
+            "block_storage": self.block_storage_endpoint,
+        }
         return {name: url for name, url in named.items() if url}
 
 
@@ -191,8 +196,10 @@ async def _with_key(
     async with _closing(opening(account.signer, tls=tls)) as session:
         project_id = await account.project_id(session)
         first = SERVICES[0].endpoint_kind
-        kind = first if choice.service is None else service_class(choice.service).endpoint_kind
-        known = kind.name in choice.endpoints or names(account.config, kind)
+        kinds = [each.endpoint_kind for each in SERVICES if each.endpoint_kind != BLOCK_STORAGE]
+        if choice.service is not None:
+            kinds = [service_class(choice.service).endpoint_kind]
+        known = any(kind.name in choice.endpoints or names(account.config, kind) for kind in kinds)
         catalog = {} if known else await account.catalog(session, first)
         found, warnings = _find(catalog, account, project_id, choice)
         name = account.project_name

@@ -89,11 +89,13 @@ class PageWalk:
     """Whether that number is certainly of the whole list."""
     empty: int = 0
 
-    def tell(self, document: dict[str, Any], name: str, asked: int | None) -> None:
-        """Take the number of entries that a page names."""
+    def tell(
+        self, document: dict[str, Any], name: str, asked: int | None, *, counted: bool = False
+    ) -> None:
+        """Take the number of entries that a page names; `counted`: `count` is that number."""
         for key, value in document.items():
             plain = key.lower()
-            exact = plain in (*_TOTALS, f"total_{name}")
+            exact = plain in (*_TOTALS, f"total_{name}", *(["count"] if counted else []))
             number = whole(value) if exact or plain in ("count", f"{name}_count") else None
             # A bare count may be of this page, or repeat the limit.
             if number is not None and number >= 0 and (exact or number != asked):

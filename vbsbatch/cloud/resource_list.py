@@ -75,17 +75,27 @@ class _Page:
 class ResourceList:
     """The collection `name` of one project, at the first of `places` that answers.
 
-    `listing` is the word after the place that asks for whole entries, if any. How long pages may be
+    `listing` is the word after the place that asks for whole entries, if any; `query` is part of
+    every question. `counted`: a `count` on a page is that of the whole list. How long pages may be
     and how they go on is remembered.
     """
 
     def __init__(
-        self, session: Session, name: str, places: Sequence[str], *, listing: str = ""
+        self,
+        session: Session,
+        name: str,
+        places: Sequence[str],
+        *,
+        listing: str = "",
+        query: str = "",
+        counted: bool = False,
     ) -> None:
         self._session = session
         self._name = name
         self._places = places
         self._listing = f"/{listing}" if listing else ""
+        self._query = f"{query}&" if query else ""
+        self._counted = counted
         self._place: str | None = None
         self._links: bool | None = None
         """Whether pages link to the next one; None until that is known."""
@@ -111,7 +121,8 @@ class ResourceList:
         found = await self._read(query, last, walk) if page else await self._ask(query)
         if found is None:
             return Entries(entries=[], next=None)
-        walk.tell(found.document, self._name, number_in(found.query, "limit"))
+        asked = number_in(found.query, "limit")
+        walk.tell(found.document, self._name, asked, counted=self._counted)
         new = walk.take(found.entries if found.new is None else found.new)
         following = await self._following(found, walk)
         return Entries(entries=new, next=self._token(following, walk, number))
@@ -315,7 +326,7 @@ class ResourceList:
         """Read a page at the place that answers; the first page finds out which one does."""
         first: Reply | None = None
         for place in [self._place] if self._place else self._places:
-            reply = await self._session.read("GET", f"{place}{self._listing}?{query}")
+            reply = await self._session.read("GET", f"{place}{self._listing}?{self._query}{query}")
             if 200 <= reply.status < 300:
                 self._place = place
             if reply.status not in _NOT_HERE:

@@ -23,6 +23,12 @@ _IN_THE_WAY = frozenset({403, 404, 405})
 _DOWN = re.compile(r"Service \S+ could not be found")
 """Cinder's 404 to a deletion while no backup service is up: nothing is deleted."""
 
+_NO_OBJECT = frozenset(
+    {"common.0011", "BackupService.6200", "BackupService.6217", "BackupService.6500"}
+    | {"BackupService.6501"}
+)
+"""Codes that say that there is no such job, backup, checkpoint, log or task, with 400 or 404."""
+
 _NO_API = re.compile(r"The resource could not be found")
 """OpenStack's 404 for a path that it does not have."""
 
@@ -71,7 +77,7 @@ def is_unknown(session: Session, reply: Reply) -> bool:
     if reply.status not in (400, 404):
         return False
     refusal = read_refusal(reply.headers, reply.body, session.now())
-    if refusal.code != "common.0011":
+    if refusal.code not in _NO_OBJECT:
         if reply.status != 404 or not refusal.json or _is_down(reply, refusal):
             return False
         if not refusal.spoken or _NO_API.match(refusal.message or ""):

@@ -12,13 +12,13 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from vbsbatch.masking import masked_start
-from vbsbatch.model import Answer, Cloud, Rate, is_too_fast
+from vbsbatch.model import Answer, Cloud, Rate, is_too_fast, plain_id
 
 TEXT_MAX = 1000
 """Characters kept of any text of the server."""
@@ -93,16 +93,20 @@ def read_change(
     *,
     restores: str | None = None,
     deletes: str | None = None,
+    silent: bool = False,
 ) -> Answer:
     """Read the answer to a request that restores or deletes the backup of this id.
 
     A restore names its cloud job (VBS) or repeats what it restores (Cinder); one that does neither
-    is not `readable`. A deletion is accepted with no body at all.
+    is not `readable`. A deletion is accepted with no body at all, and so is a restore that is
+    `silent` (CBR).
     """
     document = read_object(body)
     job_id = usable_id((document or {}).get("job_id"))
     restore = (document or {}).get("restore")
-    if restores is None:
+    if silent:
+        named = document is not None or body.strip() in (b"", b"null")
+    elif restores is None:
         named = body.strip() in (b"", b"null", b"{}")
     else:
         named = isinstance(restore, dict) and restore.get("backup_id") == restores
@@ -134,6 +138,46 @@ def _refused(
         readable=not 200 <= status < 300,
         json=refusal.json and (status != 404 or refusal.spoken),
     )
+
+
+def read_checkpoint(
+    status: int, headers: Mapping[str, str], body: bytes, now: float
+) -> tuple[Answer, Mapping[str, Answer]]:
+    """Read the answer to a checkpoint of several disks: as a whole, and for each disk it names.
+
+    A disk among `resources` is accepted. One among `skipped_resources` is refused with a code. Of a
+    disk in both or in neither nothing is known. The disks are keyed by `plain_id`.
+    """
+    document = read_object(body)
+    checkpoint = (document or {}).get("checkpoint")
+    checkpoint = checkpoint if isinstance(checkpoint, dict) else {}
+    checkpoint_id = usable_id(checkpoint.get("id"))
+    if not 200 <= status < 300 or checkpoint_id is None:
+        return _refused(status, headers, body, document, now), {}
+    whole = Answer(
+        status=status, request_id=_request_id(headers, document), cloud_job_id=checkpoint_id
+    )
+    vault = checkpoint.get("vault")
+    taken = _disks(vault, "resources")
+    skipped = _disks(vault, "skipped_resources")
+    told = {disk: whole for disk in taken if disk not in skipped}
+    for disk, entry in skipped.items():
+        if disk not in taken:
+            told[disk] = replace(
+                whole,
+                cloud_job_id=None,
+                skipped=True,
+                code=_code(entry.get("code")),
+                message=clean(entry.get("reason")),
+            )
+    return whole, told
+
+
+def _disks(vault: object, key: str) -> dict[str, dict[str, Any]]:
+    """The entries of a checkpoint's list, by the id of their disk."""
+    entries = vault.get(key) if isinstance(vault, dict) else None
+    found = [entry for entry in entries if isinstance(entry, dict)] if entries else []
+    return {plain_id(each): entry for entry in found if (each := usable_id(entry.get("id")))}
 
 
 def read_refusal(

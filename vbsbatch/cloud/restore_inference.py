@@ -7,9 +7,10 @@ anything.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
-from vbsbatch.model import Backup, Cloud, CloudVolume
+from vbsbatch.model import Backup, Cloud, CloudJob, CloudJobStatus, CloudVolume, Job, plain_id
 
 SLACK = 2.0
 """Seconds by which `updated_at` and our clock (corrected by `Date`, whole seconds) may disagree."""
@@ -27,6 +28,29 @@ class RestoreTrace(StrEnum):
     FAILED = "failed"  # the volume was left in error
     NEVER = "never"  # neither was touched since: the request did nothing
     UNCLEAR = "unclear"  # backup and volume do not prove anything
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RestoreLog:
+    """What a service that keeps a log says about one restore."""
+
+    volume_id: str
+    backup_id: str | None
+    began_at: Cloud
+    status: CloudJobStatus | None
+    code: str | None = None
+    message: str | None = None
+
+    def is_of(self, job: Job, since: tuple[Cloud, Cloud]) -> bool:
+        """Whether it is the job's restore, requested after the first of these moments."""
+        source = plain_id(job.settings.source_backup_id or "")
+        same = self.backup_id is None or plain_id(self.backup_id) == source
+        onto = plain_id(self.volume_id) == plain_id(job.volume_id)
+        return onto and same and self.began_at >= since[0] - SLACK
+
+    def as_cloud_job(self) -> CloudJob:
+        """The same in the engine's terms."""
+        return CloudJob(id="", status=self.status, code=self.code, message=self.message)
 
 
 def unconfirmed(

@@ -91,9 +91,12 @@ class Restoring(BackupOperationAdapter):
 
     async def _sightings(self, jobs: list[Job], look: ListSnapshot) -> tuple[Backup, ...]:
         unsure = [job for job in jobs if self._in_doubt(job, look)]
-        volumes = await self._service.inventory.these({job.volume_id for job in unsure})
+        logged = await self._logged(unsure)
+        silent = {job.volume_id for job in unsure if job.no not in logged}
+        volumes = await self._service.inventory.these(silent)
         found = [
-            self._judged(job, look.listed.get(source_of(job)), volumes.get(job.volume_id))
+            logged.get(job.no)
+            or self._judged(job, look.listed.get(source_of(job)), volumes.get(job.volume_id))
             for job in unsure
         ]
         unsure_too = {job.no for job in unsure}
@@ -133,6 +136,8 @@ class Restoring(BackupOperationAdapter):
         A restore changes backup and volume. If one of them has not changed since then, there was
         no restore.
         """
+        logged = await self._logged(waiting)
+        waiting = [job for job in waiting if job.no not in logged]
         backups = {job.no: look.listed.get(source_of(job)) for job in waiting}
         suspect = [job for job in waiting if not self._untouched(job, backups[job.no], None)]
         volumes = await self._service.inventory.these({job.volume_id for job in suspect})
@@ -141,7 +146,24 @@ class Restoring(BackupOperationAdapter):
             for job in suspect
             if not self._untouched(job, backups[job.no], volumes.get(job.volume_id))
         ]
-        return tuple(each for each in found if each is not None)
+        return (*logged.values(), *(each for each in found if each is not None))
+
+    async def _logged(self, jobs: list[Job]) -> dict[int, Backup]:
+        """What the service's own log says about the newest request of each job, by its number.
+
+        A log proves that a restore began; without one, backup and volume are asked.
+        """
+        if not jobs:
+            return {}
+        since = {job.no: self._intent(job) for job in jobs}
+        logs = await self._service.restore_logs(min(span[0] for span in since.values()))
+        newest = sorted(logs, key=lambda log: log.began_at)
+        return {
+            job.no: self._as_cloud_job(job, log.as_cloud_job())
+            for log in newest
+            for job in jobs
+            if log.is_of(job, since[job.no])
+        }
 
     def _untouched(self, job: Job, backup: Backup | None, volume: CloudVolume | None) -> bool:
         return untouched(backup, volume, self._intent(job))

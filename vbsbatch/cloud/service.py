@@ -11,27 +11,30 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from urllib.parse import quote
 
 from vbsbatch.cloud.endpoints import EndpointKind, Endpoints
 from vbsbatch.cloud.response_errors import refusal_of
 from vbsbatch.cloud.response_parser import is_page, whole
-from vbsbatch.errors import CloudUnavailable
+from vbsbatch.errors import CloudRefused, CloudUnavailable
 from vbsbatch.model import (
     Answer,
     Backup,
     BackupPage,
     BackupSettings,
+    Cloud,
     CloudJob,
     Elapsed,
     Job,
     Quota,
     ServiceFacts,
     Target,
+    Vault,
 )
 
 if TYPE_CHECKING:
+    from vbsbatch.cloud.restore_inference import RestoreLog
     from vbsbatch.cloud.session import Headers, Reply, Session
 
 Question = Callable[[], Awaitable[bool]]
@@ -64,6 +67,22 @@ class Found:
         return kind.name not in self.supposed
 
 
+class BackupList(Protocol):
+    """The backups of a project, wherever the service has them."""
+
+    async def page(self, page: str | None = None) -> BackupPage:
+        """One page; `page` is the `next` of the page before."""
+        ...
+
+    async def get(self, backup_id: str) -> Backup | None:
+        """One backup, or None when the cloud does not know it."""
+        ...
+
+    async def delete(self, backup_id: str) -> None:
+        """Ask for a deletion; a backup that is gone already is no error."""
+        ...
+
+
 class CloudService(ABC):
     """One backup service of one cloud over one session: what the engine's `BackupService` asks for,
     and what else the command line needs."""
@@ -76,6 +95,8 @@ class CloudService(ABC):
     """Where creates are sent, below the project."""
     version: ClassVar[str]
     """The version of the API in the path of a create."""
+    create_key: ClassVar[str] = "backup"
+    """The key of a create's body that holds everything else."""
     restores: ClassVar[str | None] = None
     """Where restores are sent, below the project; None for the native backups."""
     has_own_backups: ClassVar[bool] = False
@@ -111,9 +132,19 @@ class CloudService(ABC):
         self._create_url = base + self.creates
         self.inventory = ProjectResources(session, endpoints)
         restores = None if self.restores is None else base + self.restores
-        self.changes = BackupActions(session, endpoints, restores=restores)
         roots = (endpoints.block_storage, *([self._root] if self.has_own_backups else ()))
-        self._native = NativeBackups(session, roots, endpoints.project_id)
+        self._native: BackupList = NativeBackups(session, roots, endpoints.project_id)
+        self.changes = BackupActions(session, endpoints, restores=restores)
+        session.allow("POST", self._create_url)
+        self._allow_changes(restores)
+
+    def _allow_changes(self, restores: str | None) -> None:
+        """Allow restores and deletions of single backups; creates are allowed already."""
+        places = self.changes.places
+        for place in places if restores is None else [restores]:
+            self._session.allow("POST", f"{place}/*/restore")
+        for place in places:
+            self._session.allow("DELETE", f"{place}/*")
 
     @property
     def place(self) -> Target:
@@ -165,7 +196,7 @@ class CloudService(ABC):
     @staticmethod
     @abstractmethod
     def create_body(job: Job) -> dict[str, Any]:
-        """The `backup` object of a create request, as the API reference describes it."""
+        """What a create request of this one job holds, as the API reference describes it."""
 
     @abstractmethod
     def offer_checks(self, found: Found, *, wanted: bool) -> Sequence[Question]:
@@ -182,6 +213,26 @@ class CloudService(ABC):
         """One cloud job, or None when the service does not know it, as one without any does."""
         return None
 
+    async def restore_logs(self, since: Cloud) -> Sequence[RestoreLog]:
+        """What the service's own log says about restores that began after that moment; nothing on a
+        service without such a log. Raises what reads raise.
+        """
+        return ()
+
+    async def vaults(self) -> tuple[Vault, ...]:
+        """The project's vaults with their volumes; none on a service without vaults.
+
+        Raises what reads raise.
+        """
+        return ()
+
+    async def associate(self, vault_id: str, volume_ids: Sequence[str]) -> None:
+        """Put volumes that are in no vault into this one; raises what reads raise.
+
+        A request whose answer was lost may have done it: read the vaults before asking again.
+        """
+        raise CloudRefused(f"{self.facts.label} has no vaults")
+
     async def objections(self, wanted: Iterable[BackupSettings]) -> list[str]:
         """What of these settings the service cannot do, each in words for a person.
 
@@ -191,9 +242,17 @@ class CloudService(ABC):
 
     # What is the same for all ---------------------------------------------------------------------
 
+    async def create_all(self, jobs: Sequence[Job], worker: int) -> Sequence[Answer]:
+        """Send one create for these jobs, once: an answer for each, in their order.
+
+        They are one job, unless the service takes several.
+        """
+        (job,) = jobs
+        return [await self.create(job, worker)]
+
     async def create(self, job: Job, worker: int) -> Answer:
         """Send one create, once; without an answer, `status` is None and `message` says why."""
-        body = json.dumps({"backup": self.create_body(job)}).encode()
+        body = json.dumps({self.create_key: self.create_body(job)}).encode()
         return await self.changes.create(worker, self._create_url, body, self._create_headers(job))
 
     def _create_headers(self, job: Job) -> Headers:

@@ -9,6 +9,7 @@ are not wanted. Redirects are not followed, so a token never leaves for another 
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 import zlib
 from collections.abc import AsyncIterable, Callable
@@ -51,6 +52,10 @@ READ_SPAN = 10.0
 UNKNOWN_YET = (1.0, 2.0, 4.0)
 """Seconds before a read with a refused fresh token is repeated: a node may not know it yet."""
 
+_ELSEWHERE = b"malformed request url"
+"""How a gateway says with a 401 that the path, and not the token, is wrong: a new one would not
+help."""
+
 _NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 
 _OUT_OF_TIME = frozenset({408, 500, 502, 504})
@@ -69,6 +74,10 @@ class Reply:
     body: bytes = field(repr=False)
     address: str = ""
     """Method and path of the request."""
+
+
+class ForbiddenRequestError(Exception):
+    """A request that would change something and that no service has allowed: a fault of ours."""
 
 
 class NoAnswerError(Exception):
@@ -120,6 +129,7 @@ class Session:
         self.way = GatewayOutages(now)
         self.create_calls = 0
         self._reads = 0
+        self._allowed: list[tuple[str, re.Pattern[str]]] = []
         self._timeouts = timeouts
         self._connect = transport
         self._tls = tls or (None if transport else ssl_context(Trust()))
@@ -132,6 +142,14 @@ class Session:
             "pool": timeouts.read,
         }
         quieten("httpx", "httpcore")
+
+    def allow(self, method: str, url: str) -> None:
+        """Allow requests that change something: only these leave. `*` stands for one id.
+
+        A vault's deletion, for instance, destroys backups: no code may send what is not listed.
+        """
+        pattern = "[^/?#]+".join(map(re.escape, url.split("*")))
+        self._allowed.append((method, re.compile(pattern)))
 
     @property
     def read_calls(self) -> int:
@@ -173,7 +191,7 @@ class Session:
             refused_at = self.now()  # after the token was fetched: a refusal concerns this token
             reply = await self._send_read(method, target, body, span)
             for pause in (0.0, *UNKNOWN_YET):
-                if reply.status != 401:
+                if reply.status != 401 or _ELSEWHERE in reply.body.lower():
                     break
                 await anyio.sleep(pause)
                 # Keep the fresh token for some seconds: a node may not know a newer one either.
@@ -223,6 +241,8 @@ class Session:
     def _request(
         self, method: str, url: httpx.URL, body: bytes, proof: Proof, more: Headers = NO_HEADERS
     ) -> httpx.Request:
+        if method != "GET":
+            self._check_allowed(method, str(url))
         headers = [
             (b"Host", url.netloc),
             _USER_AGENT,
@@ -241,6 +261,10 @@ class Session:
             stream=httpx.ByteStream(body),
             extensions={"timeout": self._waits},
         )
+
+    def _check_allowed(self, method: str, url: str) -> None:
+        if not any(each == method and form.fullmatch(url) for each, form in self._allowed):
+            raise ForbiddenRequestError(f"{method} {shown(url)} is not among the allowed requests")
 
     async def _send(
         self, slot: _Slot, request: httpx.Request, proof: Proof, most: int, span: float

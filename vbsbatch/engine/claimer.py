@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice, takewhile
 
 import anyio
 
@@ -14,7 +15,10 @@ from vbsbatch.model import AT_ONCE, LONG_AGO, BlockingRun, Elapsed, Job, JobStat
 
 
 class Claimer:
-    """Holds jobs whose intent is durable until a worker takes them; at most `chunk()` of them."""
+    """Holds jobs whose intent is durable until a worker takes them; at most `chunk()` of them.
+
+    It is true while a batch can be taken: one that is full, or that no other job can join now.
+    """
 
     def __init__(
         self,
@@ -33,6 +37,7 @@ class Claimer:
         self._chunk = chunk
         self._closed = closed
         self._probing = probing
+        self._batch = work.settings.limits.per_checkpoint
         self._ahead: deque[Job] = deque()
         self._ready = Signal()
         self._blocked_at = AT_ONCE
@@ -44,8 +49,19 @@ class Claimer:
         self._claimed_at = LONG_AGO
         self._idle = False
 
-    def __len__(self) -> int:
-        return len(self._ahead)
+    def __bool__(self) -> bool:
+        count, ahead = self._together(), len(self._ahead)
+        if count in (0, self._batch) or count < ahead:
+            return count > 0
+        return ahead >= self._chunk() or not self._worth_claiming()
+
+    def _together(self) -> int:
+        """How many of the next jobs go into one create."""
+        if not self._ahead:
+            return 0
+        first = self._ahead[0]
+        same = takewhile(lambda job: _go_together(first, job), islice(self._ahead, self._batch))
+        return sum(1 for _ in same)
 
     async def run(self) -> None:
         """Claim until cancelled; then give back what was not sent."""
@@ -60,12 +76,12 @@ class Claimer:
         finally:
             self.give_back()
 
-    def take(self) -> Job:
-        """Return the next job to send."""
-        job = self._ahead.popleft()
+    def take(self) -> list[Job]:
+        """Return the next batch to send: jobs of one name with the same settings."""
+        batch = [self._ahead.popleft() for _ in range(self._together())]
         if self._idle and len(self._ahead) * 2 < self._chunk():
             self._ledger.changed.notify()
-        return job
+        return batch
 
     async def more(self) -> None:
         """Wait until there may be something to take, or a reason not to take it."""
@@ -104,8 +120,13 @@ class Claimer:
         room = min(chunk - len(self._ahead), self.in_flight - len(self._ledger.open))
         if room <= 0 or len(self._ahead) * 2 > chunk or self._closed():
             return 0
-        due = self._ledger.counts[JobState.WAITING] > 0 and self._wait_for_due() <= 0
-        return room if due else 0
+        return room if self._worth_claiming() else 0
+
+    def _worth_claiming(self) -> bool:
+        """Whether another claim may find a job."""
+        if self.in_flight <= len(self._ledger.open) or self._ledger.counts[JobState.WAITING] <= 0:
+            return False
+        return self._wait_for_due() <= 0
 
     def _wait_for_due(self) -> float:
         # A job that another run blocks is due but cannot be claimed, and nothing reports when that
@@ -156,3 +177,8 @@ class Claimer:
         if waiting > len(held):
             return None
         return holders.waits_for(self._run_id, holders.summed(held))
+
+
+def _go_together(one: Job, other: Job) -> bool:
+    """Whether one create may be sent for both."""
+    return one.settings == other.settings and one.backup_name == other.backup_name

@@ -3,15 +3,21 @@
 One worker at a time decides what to send next. It respects the pause and the circuit breaker and
 takes one permit of the rate. The same worker then sends the create at once, so that no permit gets
 old.
+
+A create is sent for a batch of jobs with the same settings: of one job, unless the service makes
+several backups with one request. Each job of it gets an answer of its own. The rate, the circuit
+breaker, throttling and tokens concern the request: the batch's first job stands for it there.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import replace
 
 import anyio
 
+from vbsbatch.engine.batch import Judged, as_sent, of_request
 from vbsbatch.engine.breaker import Breaker, Circuit
 from vbsbatch.engine.claimer import Claimer
 from vbsbatch.engine.limiter import CreateLimiter
@@ -62,6 +68,10 @@ class Dispatcher:
         self._changed = Signal()
         self._awaiting: set[anyio.CancelScope] = set()
         self._excused: Counter[int] = Counter()
+        self._busy_codes: set[str | None] = set()
+        """Codes of whole creates that were refused because of busy volumes, announced already."""
+        self._batches: dict[int, list[int]] = {}
+        """The jobs of the newest create that met an outage, by the number of the first."""
         self._refusals: Counter[int] = Counter()
         self._refused_since: dict[int, Elapsed] = {}
         self._fresh_refused: list[Elapsed] = []
@@ -113,10 +123,10 @@ class Dispatcher:
         while True:
             await self._attempt(await self._next(), worker)
 
-    # The next job: one worker at a time ---------------------------------------------------------
+    # The next batch: one worker at a time -------------------------------------------------------
 
-    async def _next(self) -> Job:
-        """Return the next job that may be sent now."""
+    async def _next(self) -> list[Job]:
+        """Return the next batch that may be sent now."""
         # A worker that finds everything ready skips the queue. Handing a lock from worker to worker
         # costs each create a turn of the loop; at 32 connections that is a tenth of the speed.
         signed_in = self._clock.elapsed() - self._signed_in_at < SIGNED_IN_FOR
@@ -133,7 +143,7 @@ class Dispatcher:
                     if self.claimer and not self._closed() and not self._renewing:
                         return self._take()
 
-    def _take(self) -> Job:
+    def _take(self) -> list[Job]:
         if self._breaker.circuit is Circuit.OPEN:
             self._breaker.probe()
             self._may_probe = False
@@ -190,13 +200,16 @@ class Dispatcher:
         return False
 
     def _chunk(self) -> int:
-        """How many intents to make durable at once."""
+        """How many intents to make durable at once: those of a few creates."""
         if self._breaker.circuit is not Circuit.CLOSED:
             return 1
         ahead = self._tuning.claim_ahead
         speed = max(self._speed() * ahead, self._settings.limits.connections)
-        chunk = min(self.limiter.rate.per_second * ahead, speed, self._tuning.claim_most)
-        return max(1, int(chunk))
+        batch = self._settings.limits.per_checkpoint
+        creates = max(1, int(min(self.limiter.rate.per_second * ahead, speed)))
+        most = max(self._tuning.claim_most, 2 * batch)
+        # One batch more than are sent: whether a batch is full shows only what comes after it.
+        return min(creates * batch + batch - 1, most)
 
     def _speed(self) -> float:
         """Recent creates per second."""
@@ -212,42 +225,48 @@ class Dispatcher:
 
     # One attempt --------------------------------------------------------------------------------
 
-    async def _attempt(self, job: Job, worker: int) -> None:
-        """Send one create and record its answer."""
+    async def _attempt(self, batch: list[Job], worker: int) -> None:
+        """Send one create and record its answers."""
         sent_at, began = self._clock.wall(), self._clock.elapsed()
-        job = replace(
-            job,
-            intent_at=began,  # the machine may have slept since the claim
-            first_sent_at=job.first_sent_at or sent_at,
-            first_cloud_at=job.first_cloud_at or job.intent_cloud_at,
-        )
-        answer = Answer(message="stopped before an answer came")
+        jobs = [as_sent(job, sent_at, began) for job in batch]
+        answers: Sequence[Answer] = [Answer(message="stopped before an answer came")] * len(jobs)
         # From here on a create may have reached the cloud, so its outcome must be written. Only
         # `abort` ends the wait, and nothing is awaited between the wait and the journal.
         with anyio.CancelScope(shield=True) as scope:
             self._awaiting.add(scope)
-            answer = named(await self._service.create(job, worker))
+            answers = await self._service.create_all(jobs, worker)
         self._awaiting.discard(scope)
-        judgement = judge_request(answer, self._settings.retry.rules, self._settings.operation)
-        aborted = scope.cancelled_caught
-        job = (
-            replace(job, uncharged=job.uncharged + 1)
-            if aborted
-            else self._update_breaker(job, judgement)
-        )
-        verdict = judgement.verdict
-        attempt = Attempt(
-            number=job.attempts,
-            sent_at=sent_at,
-            took=self._clock.elapsed() - began,
-            verdict=verdict,
-            answer=answer,
-        )
-        self._record_outcome(job, judgement, attempt)
-        if verdict is Verdict.THROTTLE or judgement.slower:
+        judged = [self._judge(answer) for answer in answers]
+        request = of_request(judged)
+        if scope.cancelled_caught:
+            jobs = [replace(job, uncharged=job.uncharged + 1) for job in jobs]
+        else:
+            jobs = self._update_breaker(jobs, request.judgement)
+        took = self._clock.elapsed() - began
+        for job, each in zip(jobs, judged, strict=True):
+            attempt = Attempt(
+                number=job.attempts,
+                sent_at=sent_at,
+                took=took,
+                verdict=each.judgement.verdict,
+                answer=each.answer,
+            )
+            self._record_outcome(job, each.judgement, attempt)
+        await self._heed(jobs[0], request, began)
+
+    def _judge(self, answer: Answer) -> Judged:
+        answer = named(answer)
+        rules, operation = self._settings.retry.rules, self._settings.operation
+        return Judged(answer=answer, judgement=judge_request(answer, rules, operation))
+
+    async def _heed(self, job: Job, request: Judged, began: Elapsed) -> None:
+        """Adapt rate and token to what the answer says about the request; `job` is its first."""
+        answer, judgement = request.answer, request.judgement
+        self._announce_busy(answer, judgement)
+        if judgement.verdict is Verdict.THROTTLE or judgement.slower:
             self._slow_down(answer, began)
         self._check_doubts(answer, judgement)
-        if verdict is Verdict.REAUTH:
+        if judgement.verdict is Verdict.REAUTH:
             await self._renew_token(job, judgement, began)
         elif not judgement.passing:
             self._refusals.pop(job.no, None)
@@ -273,33 +292,54 @@ class Dispatcher:
                 words = f"{answer.code or f'HTTP {answer.status}'}: {judgement.meaning}"
                 self._stop(f"{words} (no create was accepted for {lasted:.0f} s)")
 
-    def _update_breaker(self, job: Job, judgement: Judgement) -> Job:
-        """Update the circuit breaker; returns the job, without the attempts that an outage must not
-        cost it."""
-        if owed := self._excused.pop(job.no, 0):
-            job = replace(job, uncharged=job.uncharged + owed)
+    def _update_breaker(self, jobs: list[Job], judgement: Judgement) -> list[Job]:
+        """Update the circuit breaker for one request; returns its jobs, without the attempts that
+        an outage must not cost them."""
+        jobs = [self._settled_up(job) for job in jobs]
+        first = jobs[0].no
         if judgement.verdict is Verdict.REAUTH and self._breaker.circuit is Circuit.OPEN:
-            return job  # a refused token is no sign of recovery while sign-in fails
+            return jobs  # a refused token is no sign of recovery while sign-in fails
 
         if judgement.passing:
             self._announce_block(judgement)
-            return job
+            return jobs
         if not judgement.outage:
-            if self._breaker.answered(job.no):
+            self._batches.clear()
+            if self._breaker.answered(first):
                 self._may_probe = False  # the outage is over: no probe needed
 
                 self._ledger.note("breaker", "the service answers again: going on")
                 self.wake()
-            return job
+            return jobs
         before = self._breaker.circuit
-        for no in self._breaker.outage(job.no, self._clock.elapsed()):
-            if no == job.no:
-                job = replace(job, uncharged=job.uncharged + 1)
+        self._batches[first] = [job.no for job in jobs]
+        for no in self._breaker.outage(first, self._clock.elapsed()):
+            if no == first:
+                jobs = [replace(job, uncharged=job.uncharged + 1) for job in jobs]
             else:
-                self._excuse(no)
+                for each in self._batches.get(no, [no]):
+                    self._excuse(each)
         if self._breaker.circuit is not before:
             self._announce_outage(judgement, before)
-        return job
+        return jobs
+
+    def _settled_up(self, job: Job) -> Job:
+        """The job with what it was excused before."""
+        owed = self._excused.pop(job.no, 0)
+        return replace(job, uncharged=job.uncharged + owed) if owed else job
+
+    def _announce_busy(self, answer: Answer, judgement: Judgement) -> None:
+        """Say once that a whole create for several jobs was refused because some are busy."""
+        many = self._settings.limits.per_checkpoint > 1
+        refused = judgement.conflict and not answer.skipped
+        if many and refused and answer.code not in self._busy_codes:
+            self._busy_codes.add(answer.code)
+            every = self._settings.retry.later_every
+            self._ledger.note(
+                "run",
+                f"{answer.code}: the service refuses all volumes of a create while one of its "
+                f"backups is being made ({judgement.meaning}): tried again every {every:g} s",
+            )
 
     def _excuse(self, no: int) -> None:
         job = self._ledger.open.get(no)

@@ -248,7 +248,8 @@ class JobUpdater:
         """Find out why a backup is in `error`, from its cloud job or else from the backup
         itself."""
         code, message = backup.code, backup.fail_reason
-        if job.cloud_job_id is not None:
+        told = code is not None and self._settings.operation is Operation.BACKUP
+        if job.cloud_job_id is not None and not told:
             answer = await self._cloud_job(job, job.cloud_job_id)
             if answer is not None:
                 code, message = answer.code or code, answer.message or message

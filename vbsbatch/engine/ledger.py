@@ -72,6 +72,8 @@ class Ledger:
         """When this engine learned that a running job was accepted, or found it running."""
         self.adopted = 0
         """Backups of this run that the store did not know of."""
+        self.sent = 0
+        """Jobs for which this engine sent a create; one create may be for several."""
         self.claim_requests = 0
         """How often `claim_again` was called."""
 
@@ -143,6 +145,7 @@ class Ledger:
             note=note,
         )
         self._journal.record(event)
+        self.sent += attempt is not None
         self._track(moved, job.state)
         self._emit(event)
         return moved

@@ -143,7 +143,7 @@ class Poller:
             after = self._schedule.next(
                 self._outlook.running(self._last),
                 self._outlook.demand(self._last, self._clock.elapsed()),
-                creates=self._service.create_calls,
+                creates=self._ledger.sent,
             )
             self._planned = count, self._last + after
         return self._planned[1]

@@ -71,10 +71,13 @@ class BackupService(Protocol):
         """
         ...
 
-    async def create(self, job: Job, worker: int) -> Answer:
-        """Send one create request, once, on the connection of `worker`; never raises for the cloud.
+    async def create_all(self, jobs: Sequence[Job], worker: int) -> Sequence[Answer]:
+        """Send one create request for these jobs, once, on the connection of `worker`; never raises
+        for the cloud.
 
-        If no answer came, the `Answer` has `status` None, and `message` says why.
+        Returns an answer for each job, in their order; all are alike unless the request succeeded.
+        If no answer came, each `Answer` has `status` None, and `message` says why. Jobs of one
+        request have the same settings and name, and are at most `limits.per_checkpoint`.
         """
         ...
 

@@ -3,6 +3,7 @@ means. Pure."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -101,11 +102,17 @@ class Index:
     def __init__(self, jobs: Iterable[Job]) -> None:
         self._by_id: dict[str, Job] = {}
         self._by_words: dict[tuple[str | None, str | None], Job] = {}
-        for job in jobs:
+        known = list(jobs)
+        self._bearers: defaultdict[str, list[Job]] = defaultdict(list)
+        for job in known:
+            self._bearers[job.backup_name].append(job)
+        for job in known:
             if job.backup_id is not None:
                 self._by_id[plain_id(job.backup_id)] = job
             name, volume = job.backup_name, plain_id(job.volume_id)
-            self._by_words |= {(name, volume): job, (name, None): job, (None, volume): job}
+            self._by_words |= {(name, volume): job, (None, volume): job}
+            if len(self._bearers[name]) == 1:  # jobs of one create share their name
+                self._by_words[name, None] = job
 
     def job_of(self, backup: Backup) -> Job | None:
         """Return the job that may own this backup, by id or by exact name and volume; if the cloud
@@ -116,6 +123,12 @@ class Index:
         """
         volume = None if backup.volume_id is None else plain_id(backup.volume_id)
         return self._by_id.get(plain_id(backup.id)) or self._by_words.get((backup.name, volume))
+
+    def possible(self, backup: Backup) -> list[Job]:
+        """The jobs of which one may own a backup that names no volume: all that share its name."""
+        if backup.volume_id is not None or backup.name is None:
+            return []
+        return self._bearers.get(backup.name, [])
 
 
 def is_ours(job: Job, backup: Backup, snapshot: Snapshot) -> bool | None:
@@ -204,6 +217,7 @@ class Observations:
         for backup in backups:
             job = self.index.job_of(backup)
             if job is None:
+                self.uncertain |= {each.no for each in self.index.possible(backup)}
                 continue
             ours = is_ours(job, backup, self.snapshot)
             if ours is None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vbsbatch.inventory.volumes_by_server import VolumesByServer
-from vbsbatch.model import Backup, Quota, ServiceFacts
+from vbsbatch.model import Backup, Quota, ServiceFacts, Vault
 from vbsbatch.plan.units import volume_uuid
 
 
@@ -16,7 +16,7 @@ class Gap:
     """A question that got no answer; `refused` when asking again would not help."""
 
     what: str
-    """`volumes`, `backups` or `quota`."""
+    """`volumes`, `backups`, `quota` or `vaults`."""
     why: str
     refused: bool
 
@@ -34,6 +34,8 @@ class CloudSnapshot:
     whole: bool = True
     """False when older backups than these were not read."""
     quotas: Sequence[Quota] | None = None
+    vaults: Sequence[Vault] | None = None
+    """None too on a service without vaults."""
     gaps: tuple[Gap, ...] = ()
 
 

@@ -7,14 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from statistics import median
 
 from vbsbatch.inventory.cloud_snapshot import CloudSnapshot, Gap, by_volume
 from vbsbatch.inventory.plan_writer import counted
+from vbsbatch.inventory.vaults import VaultPlacement, place_volumes
 from vbsbatch.inventory.volumes_by_server import is_hopeless, is_ready
 from vbsbatch.model import Backup, CloudVolume, Order, Quota, Settings
 from vbsbatch.plan import Plan, PlanVolume
 from vbsbatch.plan.plan import Choices
-from vbsbatch.policy.durations import Durations, kind_of
+from vbsbatch.policy.durations import Durations, kind_of, took
 from vbsbatch.policy.night_length import expected_length
 
 _GOING = frozenset({"deleting", "deleted"})
@@ -36,7 +38,7 @@ class PreflightFinding:
     severity: Severity
     about: str
     """`credentials`, `endpoint`, `missing`, `state`, `limit`, `running`, `recent`, `settings`,
-    `quota`, `deadline`, or `volumes` and `backups` that could not be listed."""
+    `quota`, `vault`, `deadline`, or `volumes`, `backups` and `vaults` that could not be listed."""
     text: str
     volume_id: str | None = None
     name: str | None = None
@@ -54,6 +56,8 @@ class Preflight:
     forecast: Forecast
     sizes: Mapping[str, int] = field(default_factory=dict)
     """GB by volume id, of the volumes that the cloud listed."""
+    placement: VaultPlacement | None = None
+    """The vaults of the volumes; None on a service without vaults."""
 
     def found(self, severity: Severity) -> int:
         """How many findings have this severity."""
@@ -88,13 +92,14 @@ def look(plan: Plan, snapshot: CloudSnapshot, *, unanswered: Severity) -> Prefli
     refuses for good is always a warning, for the list of backups an error.
     """
     backups = by_volume(snapshot.backups)
+    placement = _placement(plan, snapshot)
     findings = [_of_gap(gap, unanswered) for gap in snapshot.gaps]
     recent: dict[str, str] = {}
     hopeless: dict[str, str] = {}
     sizes = []
     for volume in plan.volumes:
         now = snapshot.fleet.volumes.get(volume.id) if snapshot.fleet is not None else None
-        found = list(_of_volume(plan, volume, now, snapshot, backups.get(volume.id, [])))
+        found = list(_of_volume(plan, volume, now, snapshot, backups.get(volume.id, []), placement))
         findings += found
         for finding in found:
             if finding.about == "recent":
@@ -103,17 +108,50 @@ def look(plan: Plan, snapshot: CloudSnapshot, *, unanswered: Severity) -> Prefli
                 hopeless.setdefault(volume.id, finding.text)
         if volume.id not in recent and volume.id not in hopeless:
             sizes.append(_size(volume, now))
-    ahead = forecast(plan, sizes, snapshot.backups or ())
+    together = plan.settings_on(snapshot.service).limits.per_checkpoint
+    ahead = forecast(plan, sizes, snapshot.backups or (), together)
     ahead = replace(ahead, uncounted=tuple(_uncounted(plan.settings)))
     findings += _of_quotas(snapshot.quotas or (), ahead)
     findings += _of_run(plan, snapshot, ahead)
+    if placement is not None:
+        findings += _of_vaults(placement, {**recent, **hopeless})
     return Preflight(
         findings=tuple(findings),
         recent=recent,
         hopeless=hopeless,
         forecast=ahead,
         sizes={} if snapshot.fleet is None else snapshot.fleet.sizes,
+        placement=placement,
     )
+
+
+def _placement(plan: Plan, snapshot: CloudSnapshot) -> VaultPlacement | None:
+    if snapshot.vaults is None:
+        return None
+    known = snapshot.fleet.volumes if snapshot.fleet is not None else {}
+    sizes = {volume.id: _size(volume, known.get(volume.id)) for volume in plan.volumes}
+    return place_volumes(plan, snapshot.vaults, sizes)
+
+
+def _of_vaults(
+    placement: VaultPlacement, left_out: Mapping[str, str]
+) -> Iterator[PreflightFinding]:
+    """The findings about vaults as a whole, and what is to be put into them."""
+    for line in placement.described(placement.wanted(left_out)):
+        text = f"{line} before the run (associate: true)"
+        yield PreflightFinding(severity=Severity.WARNING, about="vault", text=text)
+    used = {vault_id for volume, vault_id in placement.vault_of.items() if volume not in left_out}
+    for vault in (placement.vaults[each] for each in sorted(used)):
+        if vault.status == "lock":
+            text = f"vault {vault.title} is being enlarged (lock): it takes backups meanwhile"
+            yield PreflightFinding(severity=Severity.NOTE, about="vault", text=text)
+        size = sum(volume.size or 0 for volume in vault.volumes)
+        if vault.free is not None and vault.free < size and not vault.auto_expand:
+            text = (
+                f"vault {vault.title} has {vault.free} of {vault.size} GB free, and its volumes"
+                f" have {size} GB: full backups of all may not fit"
+            )
+            yield PreflightFinding(severity=Severity.WARNING, about="vault", text=text)
 
 
 def _uncounted(settings: Settings) -> Iterator[str]:
@@ -141,6 +179,7 @@ def _of_volume(
     now: CloudVolume | None,
     snapshot: CloudSnapshot,
     backups: Sequence[Backup],
+    placement: VaultPlacement | None,
 ) -> Iterator[PreflightFinding]:
     """The findings about one volume; if there is a reason to leave it out, only the first one."""
 
@@ -155,6 +194,13 @@ def _of_volume(
     if (error := _error(plan, volume, now, snapshot, backups)) is not None:
         yield told(Severity.ERROR, *error)
         return
+    if placement is not None and volume.id in placement.problems:
+        yield told(Severity.ERROR, "vault", placement.problems[volume.id])
+        return
+    if placement is not None and volume.id in placement.elsewhere:
+        # What the defaults say is for volumes that are in no vault.
+        severity = Severity.NOTE if volume.own.vault is None else Severity.WARNING
+        yield told(severity, "vault", placement.elsewhere[volume.id])
     later = f"the run tries again for up to {_span(plan.settings.retry.later_for)}"
     if now is not None and not is_ready(now.status):
         yield told(Severity.WARNING, "state", f"is {now.status} now: {later}")
@@ -184,6 +230,8 @@ def _error(
     in_use = now is not None and now.status == "in-use"
     if snapshot.service.refuses_in_use and wanted.force is False and in_use:
         return "settings", "is in use, and the plan says force: false"
+    if not snapshot.service.snapshots and volume.snapshot_id is not None:
+        return "settings", f"has a snapshot_id, and {snapshot.service.label} backs up no snapshots"
     if snapshot.service.needs_parent and _lacks_parent(wanted, snapshot, backups):
         return "settings", "has no backup that an incremental one (full: false) could build on"
     return None
@@ -274,8 +322,9 @@ def in_words(ahead: Forecast) -> str:
 
 _IDLE = 0.05
 """The share of its time for which a place stays empty until the end of its backup is seen."""
-_LOOKS, _LOOKS_EACH = 30, 6
-"""About how many list pages a run reads, and how many more per volume that all places share."""
+_LOOKS, _LOOKS_A_ROUND, _LOOKS_MOST = 4, 6, 50
+"""About how many list pages a run reads, how many more in each round in which all places are filled
+once more, and how many at most until the last backups have ended: one each ten seconds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -299,15 +348,21 @@ class Forecast:
     """Parts of the plan that may make it take longer still."""
 
 
-def forecast(plan: Plan, sizes: Sequence[int | None], backups: Iterable[Backup]) -> Forecast:
-    """The forecast for volumes of these sizes in GB; `backups` are the project's, newest first."""
+def forecast(
+    plan: Plan, sizes: Sequence[int | None], backups: Iterable[Backup], together: int = 1
+) -> Forecast:
+    """The forecast for volumes of these sizes in GB; `backups` are the project's, newest first.
+
+    `together` is how many volumes one create may be for.
+    """
     count, limits = len(sizes), plan.settings.limits
+    lately, creates = tuple(backups), math.ceil(count / together)
     durations = Durations()
-    durations.told_before(backups)
+    durations.told_before(lately)
     rate, seconds, each = limits.rate.per_second, None, None
     if durations.enough and count:
         curves = durations.curves([])
-        each = curves.quantile(kind_of(None, None), 0.5)
+        each = median(seconds for seconds, _ in took(lately))
         if plan.order is Order.LARGEST_FIRST:
             sizes = sorted(sizes, key=lambda size: -(size or 0))
         seconds = expected_length(
@@ -315,16 +370,23 @@ def forecast(plan: Plan, sizes: Sequence[int | None], backups: Iterable[Backup])
             [kind_of(None, size) for size in sizes],
             curves,
             places=limits.in_flight,
-            per_second=rate,
+            per_second=rate * together,
             idle=_IDLE,
         )
     return Forecast(
         volumes=count,
         gigabytes=sum(size or 0 for size in sizes),
         unsized=sum(size is None for size in sizes),
-        calls=count + math.ceil(_LOOKS + _LOOKS_EACH * count / limits.in_flight) if count else 0,
-        submitting=max(count - 1, 0) / rate,
+        calls=creates + _looks(count, limits.in_flight, each) if count else 0,
+        submitting=max(creates - 1, 0) / rate,
         each=each,
         samples=durations.told,
         seconds=seconds,
     )
+
+
+def _looks(count: int, places: int, each: float | None) -> int:
+    """About how many list pages a run of so many volumes reads."""
+    rounds = max(0.0, count / places - 1)
+    last = 10.0 if each is None else min(each / 10, _LOOKS_MOST)
+    return math.ceil(_LOOKS + _LOOKS_A_ROUND * rounds + last)

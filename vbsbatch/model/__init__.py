@@ -22,6 +22,8 @@ from vbsbatch.model.cloud import (
     CloudVolume,
     Quota,
     ServerPage,
+    Vault,
+    VaultVolume,
     VolumePage,
     plain_id,
 )
@@ -120,6 +122,8 @@ __all__ = [
     "Settings",
     "Target",
     "Timeouts",
+    "Vault",
+    "VaultVolume",
     "Verdict",
     "VerifySummary",
     "VolumePage",

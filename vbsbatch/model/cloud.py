@@ -115,6 +115,52 @@ class ServerPage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class VaultVolume:
+    """A volume that is associated with a vault; any field but the id may be missing."""
+
+    id: str
+    name: str | None = None
+    size: int | None = None
+    """GB."""
+    status: str | None = None
+    """The service's word: `available`, `protecting`, `restoring`, `removing`, `error`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Vault:
+    """A container with a capacity, to which volumes are associated; their backups are kept in it.
+
+    Any field but the id may be missing.
+    """
+
+    id: str
+    name: str | None = None
+    status: str | None = None
+    """The service's word: `available`, `lock`, `frozen`, `deleting`, `error`."""
+    size: int | None = None
+    """GB."""
+    allocated: int | None = None
+    """GB: the sizes of its volumes together."""
+    used: int | None = None
+    """MB that its backups take."""
+    auto_expand: bool = False
+    """It is enlarged by itself when it is full."""
+    volumes: tuple[VaultVolume, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Its name, or its id."""
+        return self.name or self.id
+
+    @property
+    def free(self) -> int | None:
+        """GB that are left for backups."""
+        if self.size is None or self.used is None:
+            return None
+        return max(self.size - self.used // 1024, 0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Quota:
     """One limit of the project: `backups` in pieces or `backup_gigabytes` in GB."""
 

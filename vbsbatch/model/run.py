@@ -93,6 +93,8 @@ class Answer:
     """False for a 2xx whose body names neither a cloud job nor a backup."""
     json: bool = True
     """False if the body was no JSON object: a proxy's page, not the service."""
+    skipped: bool = False
+    """The request succeeded for other volumes and refuses this one, with a code."""
     passing: bool = False
     """The answer is not the service's, at an address where the service answered recently: for
     example from a gateway that reloads. Nothing was done."""

@@ -26,6 +26,7 @@ class Service(StrEnum):
     """
 
     VBS = "vbs"
+    CBR = "cbr"
     CINDER = "cinder"
 
 
@@ -46,6 +47,18 @@ class ServiceFacts:
     """It refuses to back up a volume that is in use, unless the create says `force`."""
     needs_parent: bool = False
     """It refuses an incremental backup of a volume that has no backup to build on."""
+    volumes_per_create: int = 1
+    """How many volumes one create may back up. If several, their backups share a name, which holds
+    the run's id, and each volume must be in a vault."""
+    snapshots: bool = True
+    """It can back up a snapshot of a volume."""
+    restores_elsewhere: bool = True
+    """It can restore a backup onto another volume than its own."""
+
+    @property
+    def vaults(self) -> bool:
+        """Whether a volume must be in a vault before it can be backed up."""
+        return self.volumes_per_create > 1
 
     @property
     def mention(self) -> str | None:
@@ -112,6 +125,9 @@ class Limits:
     rate: Rate = Rate(count=5)
     in_flight: int = 50
     connections: int = 16
+    per_checkpoint: int = 1
+    """How many jobs with the same settings one create may start; more than 1 only on a service that
+    makes several backups with one request."""
     per_group: int | None = None
     """Maximum of open jobs of any one group."""
     per_az: tuple[tuple[str, int], ...] = ()
@@ -205,5 +221,7 @@ class BackupSettings:
     """Back up a volume that is in use; only Cinder requires this."""
     full_if_no_parent: bool = False
     """Make a full backup if an increment has nothing to build on; only Cinder requires a parent."""
+    vault: str | None = None
+    """The id of the vault that the volume is in, on a service that has vaults."""
     source_backup_id: str | None = None
     """The backup that the job restores or deletes, if it makes none."""

@@ -17,6 +17,7 @@ DEFAULT_TEMPLATE = "{plan}-{volume}-{run}"
 FIELDS = ("plan", "volume", "id", "run", "date", "group", "no")
 MAX_LENGTH = 64
 
+_SEPARATORS = re.compile(r"[-_]{2,}")
 _REFUSED = re.compile(r"[^A-Za-z0-9_-]")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _HASH_LENGTH = 10
@@ -86,6 +87,28 @@ class Names:
             return False
         self._taken.add(mark)
         return True
+
+
+SHARED_LENGTH = 50
+"""Characters of a shared name: the service's operation and number follow, up to 64."""
+
+_OF_ONE_VOLUME = frozenset({"volume", "id", "group", "no"})
+
+
+def shared_name(template: str, values: Mapping[str, str]) -> str:
+    """The name that `template` gives to all backups of one run, valid, ending in the run's id.
+
+    Fields that differ between volumes are left out, and the separators around them are reduced to
+    one. What comes before the run's id is cut so that the name is at most `SHARED_LENGTH` long.
+    """
+    run = values["run"]
+    empty = dict.fromkeys(_OF_ONE_VOLUME, "")
+    told = template.format_map({**values, **empty, "run": ""})
+    prefix = _SEPARATORS.sub("-", _REFUSED.sub("-", told)).strip("-_")
+    if prefix[:4].lower() == "auto" or prefix[:6].lower() == "manual":
+        prefix = f"b-{prefix}"
+    prefix = prefix[: SHARED_LENGTH - 1 - len(run)].rstrip("-_")
+    return f"{prefix}-{run}" if prefix else run
 
 
 def _ending_in_hash(name: str, whole: str) -> str:

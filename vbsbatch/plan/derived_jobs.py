@@ -59,7 +59,8 @@ def with_backup(jobs: Iterable[Job], volumes: Sequence[str], *, errored: bool = 
         if backup_id is None:
             without[job.volume_id] = job
         else:
-            found.append(replace(job, settings=BackupSettings(source_backup_id=backup_id)))
+            settings = BackupSettings(source_backup_id=backup_id, vault=job.settings.vault)
+            found.append(replace(job, settings=settings))
     problems = [
         f"the run has no volume {name}{did_you_mean(name, known)}"
         for name in volumes
@@ -116,12 +117,26 @@ def deletions(sources: Sequence[Job], made_at: Mapping[str, float]) -> list[Job]
     ]
 
 
+def one_for_each_vault(jobs: Iterable[Job]) -> list[Job]:
+    """The jobs in groups by vault: a service with vaults restores one volume of each at a time.
+
+    Their settings have `per_group` of 1, see `settings_for`.
+    """
+    return [replace(job, group=job.settings.vault or job.group) for job in jobs]
+
+
 def settings_for(
-    operation: Operation, source: Run, *, rate: Rate | None, in_flight: int | None
+    operation: Operation,
+    source: Run,
+    *,
+    rate: Rate | None,
+    in_flight: int | None,
+    vaults: bool = False,
 ) -> Settings:
     """Settings of a run on the backups of `source`: the same waits, rates and service.
 
-    The plan's rules, deadline and the like are about making backups, and are not taken over.
+    The plan's rules, deadline and the like are about making backups, and are not taken over. On a
+    service with `vaults` restores run one at a time in each, see `one_for_each_vault`.
     """
     limits, retry = source.settings.limits, replace(source.settings.retry, rules=())
     if operation is Operation.RESTORE:
@@ -139,6 +154,7 @@ def settings_for(
             rate=rate or limits.rate,
             in_flight=in_flight or limits.in_flight,
             connections=limits.connections,
+            per_group=1 if vaults and operation is Operation.RESTORE else None,
         ),
         retry=retry,
         timeouts=source.settings.timeouts,

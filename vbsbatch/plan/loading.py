@@ -16,7 +16,14 @@ from vbsbatch.errors import PlanError, Problem
 from vbsbatch.plan.backup_names import DEFAULT_TEMPLATE, template_fields
 from vbsbatch.plan.file_input import read_file, read_stream
 from vbsbatch.plan.findings import Findings, KeyPath, listed
-from vbsbatch.plan.plan import NO_CHOICES, Choices, Plan, PlanVolume, VolumeSelection
+from vbsbatch.plan.plan import (
+    NO_CHOICES,
+    PER_CHECKPOINT,
+    Choices,
+    Plan,
+    PlanVolume,
+    VolumeSelection,
+)
 from vbsbatch.plan.pydantic_messages import report
 from vbsbatch.plan.reading import Document
 from vbsbatch.plan.schema import MAPS, PlanKeys, RetryKeys, SelectionKeys, WaveKeys
@@ -170,6 +177,7 @@ def _listed_volumes(
 def _plan(source: str | Path, keys: dict[str, Any], volumes: list[PlanVolume]) -> Plan:
     defaults = choices(keys["defaults"].given()) if "defaults" in keys else NO_CHOICES
     names_unique = _names_unique(defaults, volumes)
+    limits = keys["limits"].given() if "limits" in keys else {}
     return Plan(
         name=keys.get("name") or _name_of_file(source),
         cloud=keys.get("cloud"),
@@ -182,6 +190,7 @@ def _plan(source: str | Path, keys: dict[str, Any], volumes: list[PlanVolume]) -
         on_preflight=keys.get("on_preflight", model.OnPreflight.FAIL),
         order=keys.get("order", model.Order.PLAN),
         selection=_selection(keys["selection"]) if "selection" in keys else None,
+        per_checkpoint=limits.get("per_checkpoint", PER_CHECKPOINT),
         settle_said="retry" in keys and "settle" in keys["retry"].given(),
         rate_said="limits" in keys and "rate" in keys["limits"].given(),
     )
@@ -194,6 +203,7 @@ def _name_of_file(source: str | Path) -> str:
 
 def _settings(keys: dict[str, Any], names_unique: bool) -> model.Settings:
     given = {key: keys[key].given() for key in ("limits", "retry", "timeouts") if key in keys}
+    given.get("limits", {}).pop("per_checkpoint", None)  # depends on the service
     retry = given.get("retry", {})
     if "rules" in retry:
         retry["rules"] = tuple(model.Rule(**rule.given()) for rule in retry["rules"])

@@ -16,7 +16,11 @@ from vbsbatch.model import (
     ServiceFacts,
     Settings,
 )
-from vbsbatch.plan.backup_names import DEFAULT_TEMPLATE, Names
+from vbsbatch.plan.backup_names import DEFAULT_TEMPLATE, Names, shared_name
+
+PER_CHECKPOINT = 32
+"""Jobs that one create starts unless the plan says otherwise: so many are unknown after a lost
+answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +34,10 @@ class Choices:
     full_if_no_parent: bool | None = None
     force: bool | None = None
     wave: str | None = None
+    vault: str | None = None
+    """Name or id of the vault for volumes that are in none."""
+    associate: bool | None = None
+    """Whether such volumes are put into it before the run."""
 
     def over(self, others: Choices) -> Choices:
         """These choices, and those of `others` where these are None."""
@@ -122,6 +130,8 @@ class Plan:
     on_preflight: OnPreflight = OnPreflight.FAIL
     order: Order = Order.PLAN
     selection: VolumeSelection | None = None
+    per_checkpoint: int = PER_CHECKPOINT
+    """How many jobs one create may start, where the service allows several."""
     settle_said: bool = False
     """Whether the plan sets `retry.settle`; else it depends on the service, see `settings_on`."""
     rate_said: bool = False
@@ -132,16 +142,25 @@ class Plan:
 
     def settings_on(self, facts: ServiceFacts) -> Settings:
         """The settings of a run of the plan on the service of `facts`."""
-        settings = replace(self.settings, service=facts.service)
+        together = min(self.per_checkpoint, facts.volumes_per_create)
+        settings = replace(
+            self.settings,
+            service=facts.service,
+            limits=replace(self.settings.limits, per_checkpoint=together),
+            names_unique=self.names_unique or facts.vaults,
+        )
         if self.settle_said:
             return settings
         return replace(settings, retry=replace(settings.retry, settle=facts.settle))
 
-    def jobs(self, run_id: str, sizes: Mapping[str, int] = NO_SIZES) -> Iterator[Job]:
+    def jobs(
+        self, run_id: str, sizes: Mapping[str, int] = NO_SIZES, *, shared_names: bool = False
+    ) -> Iterator[Job]:
         """The jobs of the run `run_id` in plan order, one per volume, numbered from 1.
 
         `sizes` in GB by volume id, as the cloud told them, win over the plan's. Backup names are
-        unique in the run and the same every time.
+        unique in the run and the same every time. With `shared_names` they are the same for all
+        volumes of one template: for a service whose backups are not named one by one.
         """
         names = Names()
         merged: dict[Choices, tuple[str, BackupSettings]] = {}
@@ -159,7 +178,11 @@ class Plan:
                 no=no,
                 volume_id=volume.id,
                 volume_name=volume.name,
-                backup_name=names.name(template, values, volume.id),
+                backup_name=(
+                    shared_name(template, values)
+                    if shared_names
+                    else names.name(template, values, volume.id)
+                ),
                 settings=settings,
                 priority=volume.priority,
                 group=volume.group,

@@ -31,6 +31,7 @@ from vbsbatch.plan.checks import (
     YesNo,
     service_of,
 )
+from vbsbatch.plan.plan import PER_CHECKPOINT
 
 CINDER_SETTLE = "2m"
 """What the class of the service says, in words."""
@@ -92,7 +93,8 @@ class BackupKeys(Keys):
     backup_name: Annotated[str, Template()] = _key(
         "Template of the backup's name. Fields: "
         + ", ".join(f"{{{field}}}" for field in FIELDS)
-        + ". Characters the API refuses become -, the result is made unique and cut to 64.",
+        + ". Characters the API refuses become -, the result is made unique and cut to 64. "
+        "CBR gives all backups of a request one name: fields of single volumes are left out there.",
         DEFAULT_TEMPLATE,
     )
     description: Annotated[str, Text(64, without="<>")] = _key(
@@ -107,10 +109,17 @@ class BackupKeys(Keys):
     )
     full: Annotated[bool, YesNo()] = _key(
         "true makes a full backup, false an incremental one; left out, the cloud decides "
-        "(VBS: incremental where it can; Cinder: full)."
+        "(VBS and CBR: incremental where they can; Cinder: full)."
     )
     full_if_no_parent: Annotated[bool, YesNo()] = _key(
         "Cinder: where an incremental backup has nothing to build on, make a full one.", False
+    )
+    vault: Annotated[str, Text(64)] = _key(
+        "CBR: the vault, by name or id, for volumes that are in none; others stay in theirs."
+    )
+    associate: Annotated[bool, YesNo()] = _key(
+        "CBR: put volumes that are in no vault into vault before the run, once that was agreed to.",
+        False,
     )
     force: Annotated[bool, YesNo()] = _key("Cinder: back up volumes that are in use.", True)
     wave: Annotated[str, Text(64)] = _key(
@@ -170,6 +179,9 @@ class LimitKeys(Keys):
     connections: Annotated[int, Whole(1, 256)] = _key(
         "Connections to the cloud for create requests.", _LIMITS.connections
     )
+    per_checkpoint: Annotated[int, Whole(1, 256)] = _key(
+        "CBR: disks of one vault that one create request backs up, at most.", PER_CHECKPOINT
+    )
     per_group: Annotated[int, Whole(1, model.MOST_IN_FLIGHT)] = _key(
         "Backups of any one group that may be under way at one time."
     )
@@ -220,8 +232,8 @@ class RetryKeys(Keys):
         "After how long of being busy the job fails.", _seconds(_RETRY.later_for)
     )
     settle: Annotated[float, Duration()] = _key(
-        "How long an unanswered create may stay invisible in the cloud's lists; on Cinder usually "
-        f"{CINDER_SETTLE}.",
+        "How long an unanswered create may stay invisible in the cloud's lists; on CBR and "
+        f"Cinder usually {CINDER_SETTLE}.",
         _seconds(_RETRY.settle),
     )
     rules: list[RuleKeys] = _key("Own verdicts, looked at before the built-in table.")
@@ -300,7 +312,8 @@ class PlanKeys(Keys):
         "An entry of clouds.yaml; --cloud and OS_CLOUD also name one."
     )
     service: Annotated[model.Service | None, OneOf(SERVICES, service_of)] = _key(
-        "The backup service; auto takes VBS where the cloud offers it, else Cinder.", AUTO
+        "The backup service; auto takes the first of VBS, CBR and Cinder that the cloud offers.",
+        AUTO,
     )
     defaults: BackupKeys = _key("For every volume that does not say otherwise.")
     limits: LimitKeys = _key("How hard the run may press the cloud.")

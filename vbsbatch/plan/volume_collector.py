@@ -127,6 +127,8 @@ def choices(keys: Mapping[str, Any]) -> Choices:
         full_if_no_parent=keys.get("full_if_no_parent"),
         force=keys.get("force"),
         wave=keys.get("wave"),
+        vault=keys.get("vault"),
+        associate=keys.get("associate"),
     )
 
 

@@ -2,8 +2,9 @@
 
 Columns: `code`; `status` of a refused create, if the reference lists one; `verdict`; `where` the
 only operation that answers with it, if not a create; `then` what follows besides: `conflict` (a
-backup of the volume is under way, and it may be ours), `outage` (the service itself is down), or
-`stop after N`; `meaning`.
+backup of the volume is under way, and it may be ours), `outage` (the service itself is down),
+`definite` (a refusal even with a status of 5xx), `gone` (there is no such backup), or
+`stop after N`; several are separated by `;`. Last, `meaning`.
 
 A service without codes has a column `says` with its words, in which `*` stands for any others. The
 first line that fits names the code, which is ours. Without a `status` such words are the
@@ -23,6 +24,7 @@ from vbsbatch.model import Answer, Verdict
 
 TABLES = (
     "codes.csv",  # VBS, from its public error reference
+    "cbr.csv",  # CBR, likewise; the same code has different statuses in different regions
     "cinder.csv",  # Cinder, which has words only
 )
 
@@ -43,6 +45,10 @@ class Code:
     """A backup of this volume is under way, and it may be ours."""
     outage: bool = False
     """The service itself is down."""
+    definite: bool = False
+    """It refuses for certain, even with a status that says nothing by itself."""
+    gone: bool = False
+    """There is no such backup, or no longer."""
     stop_after: int | None = None
     """This many charged attempts with it stop the run; None if they never do."""
 
@@ -89,16 +95,18 @@ def _rows() -> Iterator[dict[str, str]]:
 
 
 def _code(row: Mapping[str, str]) -> Code:
-    then = row.get("then", "")
-    stop_after = then.removeprefix("stop after ")
+    then = [part.strip() for part in row.get("then", "").split(";")]
+    stop_after = [part.removeprefix("stop after ") for part in then if part.startswith("stop")]
     return Code(
         code=row["code"],
         verdict=Verdict(row["verdict"]),
         meaning=row["meaning"],
         where=row.get("where", ""),
-        conflict=then == "conflict",
-        outage=then == "outage",
-        stop_after=int(stop_after) if stop_after != then else None,
+        conflict="conflict" in then,
+        outage="outage" in then,
+        definite="definite" in then,
+        gone="gone" in then,
+        stop_after=int(stop_after[0]) if stop_after else None,
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from vbsbatch.model import Answer, Operation, Rule, Verdict
+from vbsbatch.policy.codes import table
 from vbsbatch.policy.verdicts import OURS, Judgement, judge, judge_cloud_job
 
 _OURS = {
@@ -40,7 +41,9 @@ def judge_request(
     shipped = judge(answer)
     if shipped.passing:
         return shipped
-    if answer.status == 404 and shipped.verdict is Verdict.FAIL:
+    entry = table().get(answer.code or "")
+    gone = entry is not None and entry.gone
+    if gone or (answer.status == 404 and shipped.verdict is Verdict.FAIL):
         return _not_there(operation)
     if answer.status == 400 and answer.code is None and _NOT_NOW.search(answer.message or ""):
         shipped = replace(shipped, verdict=Verdict.LATER, meaning="not available at the moment")

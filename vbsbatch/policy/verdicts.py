@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from vbsbatch.model import BLOCKED, Answer, Rule, Verdict, is_too_fast, names_quota
@@ -79,6 +79,8 @@ class Judgement:
 
 def judge(answer: Answer, rules: Iterable[Rule] = ()) -> Judgement:
     """Return what `answer` to a create means; `rules` are the plan's and come first."""
+    if answer.skipped:  # the request succeeded, and refuses this volume
+        answer = replace(answer, status=400)
     shipped = (
         _gateway_answer(answer)
         or _too_fast(answer)
@@ -204,6 +206,8 @@ def _unproved(answer: Answer) -> Judgement | None:
     status = answer.status
     if status is None:
         return _unknown(answer.message or "no answer", outage=True)
+    if status >= 500 and (entry := table().get(answer.code or "")) and entry.definite:
+        return None
     if status == 408 or (status >= 500 and status != 501) or status < 200:
         slower = status == 503 and answer.retry_after is not None
         return _unknown(meaning(answer.code, status), outage=True, slower=slower)

@@ -7,6 +7,7 @@ What is slow to import stays in its module: `faults.load_scenario`, `server.serv
 from vbsbatch.simulator.project_state import SimVolume, sample_volumes
 from vbsbatch.simulator.scenario import (
     BackupScript,
+    Busy,
     Do,
     Fault,
     GatewayLimit,
@@ -14,12 +15,14 @@ from vbsbatch.simulator.scenario import (
     Scenario,
     Services,
     SimQuota,
+    VaultScript,
 )
 from vbsbatch.simulator.wire import Fate, SimReply, SimRequest
 from vbsbatch.simulator.world import SimulatedCloud
 
 __all__ = [
     "BackupScript",
+    "Busy",
     "Do",
     "Fate",
     "Fault",
@@ -32,5 +35,6 @@ __all__ = [
     "SimRequest",
     "SimVolume",
     "SimulatedCloud",
+    "VaultScript",
     "sample_volumes",
 ]

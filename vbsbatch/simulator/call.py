@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vbsbatch.simulator.project_state import Project, SimBackup, SimJob, SimVolume, new_id
@@ -18,7 +18,8 @@ Row = dict[str, Any]
 ========== =====================================================================================
 what       further keys
 ========== =====================================================================================
-create     volume, name, outcome (`accepted`, `refused`, `unseen`), status, code, fate, backup, job
+create     volume, name, outcome (`accepted`, `refused`, `unseen`), status, code, fate, backup, job,
+           request (its number; one row for each volume that it names)
 ended      volume, backup, job, status (`available`, `error`, `absent`), code
 delete     volume, backup
 restore    volume (the one that is overwritten), backup, job
@@ -64,7 +65,7 @@ class CallLog:
 
     def peak_creates(self, per: float) -> int:
         """The most create requests that arrived (or were lost) within any `per` seconds."""
-        times = sorted(row["at"] for row in self.of("create"))
+        times = sorted({row["request"]: row["at"] for row in self.of("create")}.values())
         return max(
             (index - bisect_right(times, at - per) + 1 for index, at in enumerate(times)), default=0
         )
@@ -72,7 +73,8 @@ class CallLog:
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """A routed and authorised request; its handler sets `backup` and `job_id`."""
+    """A routed and authorised request; its handler sets `backup` and `job_id`, `begin_backup` adds
+    to `made`."""
 
     request: SimRequest
     now: float
@@ -95,7 +97,10 @@ class Call:
     """The body as JSON, None when it is none."""
     fault: Fault | None = None
     backup: SimBackup | None = None
+    """The one that is restored or deleted."""
     job_id: str | None = None
+    made: list[SimBackup] = field(default_factory=list)
+    """What a create makes."""
 
     @property
     def detail(self) -> bool:
@@ -124,7 +129,7 @@ def begin_backup(
     metadata: dict[str, str] | None = None,
 ) -> SimBackup:
     """Commit a create: from now on the backup is made, or fails, by itself."""
-    outcome, code = _draw_outcome(call)
+    outcome, code = _draw_outcome(call, volume)
     if native and outcome == "absent":
         outcome = "error"  # Cinder writes its row first, and the row stays
     ends_at = call.now + call.draw(call.scenario.backups.duration)
@@ -150,7 +155,7 @@ def begin_backup(
     )
     call.project.add(backup)
     call.ledger.backup_begun()
-    call.backup = backup
+    call.made.append(backup)
     return backup
 
 
@@ -200,11 +205,11 @@ def over_quota(call: Call, volume: SimVolume) -> str | None:
     return "gigabytes" if 0 <= quota.gigabytes < gigabytes + volume.size else None
 
 
-def _draw_outcome(call: Call) -> tuple[str, str | None]:
-    script = call.scenario.backups
-    if call.fault is not None and call.fault.do is Do.FAIL:
-        code = call.fault.code or script.fail_code
-        return ("absent" if call.fault.early else "error"), code
+def _draw_outcome(call: Call, volume: SimVolume) -> tuple[str, str | None]:
+    script, fault = call.scenario.backups, call.fault
+    if fault is not None and fault.do is Do.FAIL and volume.id in (fault.volumes or {volume.id}):
+        code = fault.code or script.fail_code
+        return ("absent" if fault.early else "error"), code
     chance = call.rng.random()
     if chance < script.fail_early:
         return "absent", script.fail_code

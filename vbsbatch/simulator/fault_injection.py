@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from vbsbatch.simulator.scenario import Do, Fault, GatewayLimit, Kind
 from vbsbatch.simulator.service import SimService
@@ -54,15 +54,16 @@ class FaultBook:
         self._struck: Counter[tuple[int, str | None]] = Counter()
 
     def pick(
-        self, kind: Kind, volume_id: str | None, now: float, *, entries: int | None = None
+        self, kind: Kind, volumes: Sequence[str], now: float, *, entries: int | None = None
     ) -> Fault | None:
-        """The first fault that strikes this request, which is counted.
+        """The first fault that strikes this request about `volumes`, which is counted.
 
         `entries` is how many entries a list is asked for.
         """
         for number, fault in enumerate(self._faults):
-            counted = (number, volume_id if fault.volumes else None)
-            if not self._fits(fault, kind, volume_id, now):
+            struck = next((each for each in volumes if each in (fault.volumes or ())), None)
+            counted = (number, struck)
+            if not self._fits(fault, kind, struck, now):
                 continue
             if fault.longer is not None and (entries is None or entries <= fault.longer):
                 continue
@@ -74,12 +75,12 @@ class FaultBook:
             return fault
         return None
 
-    def _fits(self, fault: Fault, kind: Kind, volume_id: str | None, now: float) -> bool:
+    def _fits(self, fault: Fault, kind: Kind, struck: str | None, now: float) -> bool:
         if fault.on is not None and fault.on is not kind:
             return False
         if fault.do is Do.FAIL and kind not in (Kind.CREATE, Kind.RESTORE):
             return False
-        if fault.volumes is not None and volume_id not in fault.volumes:
+        if fault.volumes is not None and struck is None:
             return False
         window = fault.between
         return window is None or window[0] <= now - self._since < window[1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -18,6 +18,7 @@ from vbsbatch.errors import UsageError
 from vbsbatch.simulator.project_state import read_id
 from vbsbatch.simulator.scenario import (
     BackupScript,
+    Busy,
     Do,
     Fault,
     GatewayLimit,
@@ -26,6 +27,7 @@ from vbsbatch.simulator.scenario import (
     Services,
     SimQuota,
     Span,
+    VaultScript,
 )
 
 _USUAL = BackupScript()
@@ -107,6 +109,29 @@ class _Quota(_Strict):
     gigabytes: Annotated[int, Field(ge=-1)] = -1
 
 
+class _Vaults(_Strict):
+    number: Annotated[int, Field(gt=0, le=1000)] | None = None
+    loose: Annotated[int, Field(ge=0)] = 0
+    size: Annotated[int, Field(ge=1)] = VaultScript().size
+    status: Literal["available", "lock", "frozen", "deleting", "error"] = "available"
+    auto_expand: bool = False
+    busy: Busy = Busy.DISK
+    busy_code: str = VaultScript().busy_code
+    busy_status: Annotated[int, Field(ge=400, le=599)] = 400
+    refuses_all: bool = False
+    silent: Share = 0.0
+    suffix: Literal["-", "_"] = "-"
+    as_text: bool = False
+    zone: bool = False
+    logs_after: Range = (0.0, 0.0)
+    progress: bool = False
+    restore_job: bool = False
+    restores_at_once: bool = False
+    hides_restores: bool = False
+    associates_rest: bool = False
+    policy_locked: bool = False
+
+
 class _Fault(_Strict):
     on: On
     do: Do
@@ -149,6 +174,7 @@ class _Document(_Strict):
     clock_ahead: Duration = 0.0
     clock_steps: list[_ClockStep] = []
     quota: _Quota = _Quota()
+    vaults: _Vaults = _Vaults()
     catalog: Address | None = None
     page: Annotated[int, Field(gt=0, le=1000)] = 1000
     links: bool = True
@@ -167,6 +193,7 @@ class _Document(_Strict):
             clock_ahead=self.clock_ahead,
             clock_steps=tuple((step.after, step.by) for step in self.clock_steps),
             quota=SimQuota(**self.quota.model_dump()),
+            vaults=VaultScript(**self.vaults.model_dump()),
             catalog=self.catalog,
             page=self.page,
             links=self.links,

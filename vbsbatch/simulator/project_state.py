@@ -84,6 +84,9 @@ class SimBackup:
     parent_id: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     job_id: str | None = None
+    checkpoint_id: str | None = None
+    vault_id: str | None = None
+    """The vault it was made in, by a service that has vaults."""
     deleting_at: float = NEVER
     gone_at: float = NEVER
     restoring_since: float = NEVER
@@ -133,18 +136,32 @@ class SimBackup:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
+class SimVault:
+    """A container of disks and their backups."""
+
+    id: str
+    name: str
+    size: int
+    """GB."""
+    volumes: dict[str, SimVolume] = field(default_factory=dict)
+    """The associated disks, by id."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
 class SimJob:
     """The service's own asynchronous job."""
 
     id: str
     kind: str
-    """`bksCreateBackup` or `bksRestoreBackup`."""
+    """`bksCreateBackup` or `bksRestoreBackup`; `backup`, `restore` or `delete` of CBR."""
     backup: SimBackup
     volume_id: str
     begins_at: float
     ends_at: float
     code: str | None = None
     """Why it fails; None when it succeeds."""
+    shows_at: float = -NEVER
+    """When lists of jobs begin to show it."""
 
     def status(self, now: float) -> CloudJobStatus:
         """In the service's words; it is in `INIT` for half a second at most."""
@@ -165,6 +182,8 @@ class Project:
         self.order: list[SimBackup] = []
         self.of_volume: dict[str, list[SimBackup]] = {}
         self.jobs: dict[str, SimJob] = {}
+        self.vaults: dict[str, SimVault] | None = None
+        """By id; None until a service that has vaults is first asked."""
         self._ending: list[tuple[float, int, SimBackup]] = []
 
     def add(self, backup: SimBackup) -> None:

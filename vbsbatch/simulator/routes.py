@@ -60,11 +60,15 @@ class RequestTarget:
 
 
 def find_place(request: SimRequest, services: Services) -> RequestTarget:
-    """Read the path: `/{place}/{version}/{project}/…`, at the root of the host without a place."""
+    """Read the path: `/{place}/{version}/{project}/…`, at the root of the host without a place.
+
+    Some clients know a host only: there the root belongs to the one service that has an endpoint.
+    """
     words = request.path.strip("/").split("/")
     parts = [word for word in words if word]
     service = words[0] if words[0] in _PLACES else ""
     parts = parts[1:] if service else parts
+    service = service or _root(services)
     if service == "identity":
         signing_in = request.method == "POST" and parts == ["v3", "auth", "tokens"]
         return RequestTarget(service, parts, Kind.TOKEN if signing_in else Kind.OTHER)
@@ -74,6 +78,14 @@ def find_place(request: SimRequest, services: Services) -> RequestTarget:
         known = (request.method, shape) not in _ALL and shape in _SHAPES
         return RequestTarget(service, parts, Kind.OTHER, known=known, owner=owner)
     return RequestTarget(service, parts, route.kind, route, known=True, owner=owner)
+
+
+def _root(services: Services) -> str:
+    """The place of the service that the root of the host belongs to."""
+    there = offered(services)
+    if any(not each.place for each in there):
+        return ""
+    return next((each.place for each in there if each.catalog), "")
 
 
 def _shape(words: list[str]) -> str:

@@ -21,6 +21,8 @@ class Kind(StrEnum):
     JOB = "job"
     DELETE = "delete"
     RESTORE = "restore"
+    VAULTS = "vaults"
+    ASSOCIATE = "associate"
     TOKEN = "token"  # noqa: S105 - a kind of request, no secret
     QUOTA = "quota"
     VOLUMES = "volumes"
@@ -144,8 +146,61 @@ class Services(StrEnum):
     """Which backup services the catalog names and the host answers."""
 
     VBS = "vbs"
+    CBR = "cbr"
     CINDER = "cinder"
-    BOTH = "both"
+    BOTH = "both"  # VBS and Cinder
+    ALL = "all"
+
+
+class Busy(StrEnum):
+    """What CBR does with a disk whose backup is being made."""
+
+    DISK = "disk"  # it skips the disk
+    VAULT = "vault"  # it refuses the whole checkpoint while any disk of the vault is busy
+    NOTHING = "nothing"  # it makes a second backup
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VaultScript:
+    """How CBR's vaults are filled, and what its reference leaves open."""
+
+    number: int | None = None
+    """Disk vaults; the disks are distributed in turn. None for as many as hold them all."""
+    loose: int = 0
+    """So many disks, the last ones, are in no vault."""
+    size: int = 10_485_760
+    """GB of each vault."""
+    status: str = "available"
+    """`available`, `lock`, `frozen`, `deleting` or `error`."""
+    auto_expand: bool = False
+    busy: Busy = Busy.DISK
+    busy_code: str = "BackupService.6203"
+    busy_status: int = 400
+    """Of the refusal of a whole checkpoint."""
+    refuses_all: bool = False
+    """A checkpoint in which every disk would be skipped is refused as a whole (400, `0001`)."""
+    silent: float = 0.0
+    """The share of disks that the answer leaves out although they are backed up."""
+    suffix: str = "-"
+    """What comes before the number that each name of a checkpoint of several disks ends in."""
+    as_text: bool = False
+    """Numbers and `extra_info` come as strings."""
+    zone: bool = False
+    """Times end in `+00:00`."""
+    logs_after: Span = (0.0, 0.0)
+    """How long after a task began the operation logs show it."""
+    progress: bool = False
+    """A backup in the making tells its progress."""
+    restore_job: bool = False
+    """The answer to a restore names its operation log."""
+    restores_at_once: bool = False
+    """Several restores of one vault may run at the same time."""
+    hides_restores: bool = False
+    """A backup that is being restored stays `available`, and its `updated_at` as it was."""
+    associates_rest: bool = False
+    """A disk that is in another vault does not refuse the whole call to associate."""
+    policy_locked: bool = False
+    """Backups cannot be deleted by hand."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,6 +223,7 @@ class Scenario:
     clock_steps: tuple[tuple[float, float], ...] = ()
     """When the server's clock is set, in seconds since the cloud began, and by how many seconds."""
     quota: SimQuota = SimQuota()
+    vaults: VaultScript = VaultScript()
     catalog: str | None = None
     """Scheme and host that the catalog gives every service but identity; None for our own."""
     page: int = 1000

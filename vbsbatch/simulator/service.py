@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from vbsbatch.simulator.call import Call
+from vbsbatch.simulator.project_state import read_id
 from vbsbatch.simulator.scenario import Kind, Services
 from vbsbatch.simulator.wire import SimReply, openstack_fault
 
@@ -19,6 +20,19 @@ class Route:
     versions: tuple[str, ...] = ("v2", "v3")
     changes: bool = False
     """True when a reader may not do it."""
+
+
+Named = tuple[tuple[str, ...], str | None]
+"""The volumes that the body of a create names, and the name that it gives."""
+
+
+def named_volume(content: object) -> Named:
+    """What `{"backup": {"volume_id", "name"}}` names."""
+    wanted = content.get("backup") if isinstance(content, dict) else None
+    wanted = wanted if isinstance(wanted, dict) else {}
+    volume_id, name = wanted.get("volume_id"), wanted.get("name")
+    known = (read_id(volume_id) or volume_id,) if isinstance(volume_id, str) else ()
+    return known, name if isinstance(name, str) else None
 
 
 Routes = Mapping[tuple[str, str], Route]
@@ -51,6 +65,10 @@ class SimService:
     """The refusal for a user who may only read."""
     other_project: Callable[[], SimReply] = lambda: openstack_fault(400, "Malformed request url")
     """The refusal for a token of another project than the path's."""
+    named: Callable[[object], Named] = named_volume
+    """What the body of a create names."""
+    skips: bool = False
+    """A fault that refuses certain volumes with a code is part of the answer to a create."""
     demo_failure: str = ""
     """What the backups of a demo fail with."""
     demo_outage: str = "status: 503"

@@ -24,9 +24,10 @@ from vbsbatch.simulator.fault_injection import (
     throttled,
 )
 from vbsbatch.simulator.identity import Identity, SimToken, make_user
-from vbsbatch.simulator.project_state import Project, SimBackup, SimVolume, new_id, read_id
+from vbsbatch.simulator.project_state import Project, SimBackup, SimVolume, new_id
 from vbsbatch.simulator.routes import DISCOVERED, RequestTarget, discovery, find_place
 from vbsbatch.simulator.scenario import Do, Fault, Kind, Scenario
+from vbsbatch.simulator.service import Named, named_volume
 from vbsbatch.simulator.services import SERVICES, has_gateway
 from vbsbatch.simulator.signatures import KeyRing
 from vbsbatch.simulator.wire import (
@@ -38,9 +39,6 @@ from vbsbatch.simulator.wire import (
     load_json,
     openstack_fault,
 )
-
-_WANTED = {Kind.CREATE: "backup", Kind.RESTORE: "restore"}
-"""The key of the body of a request about one volume."""
 
 
 class SimClock(Protocol):
@@ -59,7 +57,7 @@ class _Arrival:
     place: RequestTarget
     now: float
     content: Any
-    volume_id: str | None
+    volumes: tuple[str, ...]
     name: str | None
     fault: Fault | None = None
     token: SimToken | None = None
@@ -111,7 +109,7 @@ class SimulatedCloud:
         self.settle(now)
         arrival = self._receive(request, now)
         call: Call | None = None
-        if strikes_first(arrival.fault):
+        if strikes_first(arrival.fault) and not _is_skip(arrival):
             reply = self._strike(arrival, SimReply(200))
         else:
             reply, call = self._serve(arrival)
@@ -140,14 +138,10 @@ class SimulatedCloud:
         place = find_place(request, self.scenario.services)
         self.ledger.count(place.kind)
         content = load_json(request.body) if request.method == "POST" else None
-        word = _WANTED.get(place.kind)
-        wanted = content.get(word) if isinstance(content, dict) else None
-        wanted = wanted if isinstance(wanted, dict) else {}
-        volume_id = read_id(wanted.get("volume_id")) or wanted.get("volume_id")
-        arrival = _Arrival(request, place, now, content, volume_id, wanted.get("name"))
-        known_id = volume_id if isinstance(volume_id, str) else None
+        volumes, name = _named(place, content)
+        arrival = _Arrival(request, place, now, content, volumes, name)
         arrival.fault = self._faults.pick(
-            place.kind, known_id, now, entries=native_backups.entries_asked(request)
+            place.kind, volumes, now, entries=native_backups.entries_asked(request)
         )
         if arrival.fault is not None and arrival.fault.do in FORGETS:
             arrival.request = forgetful(request, FORGETS[arrival.fault.do])
@@ -246,25 +240,30 @@ class SimulatedCloud:
     def _write_down(self, arrival: _Arrival, call: Call | None, reply: SimReply) -> None:
         kind, backup = arrival.place.kind, call.backup if call else None
         if kind is Kind.CREATE:
-            self._write_create(arrival, backup, reply)
+            made = {each.volume.id: each for each in call.made} if call else {}
+            for volume_id in dict.fromkeys([*arrival.volumes, *made]) or (None,):
+                self._write_create(arrival, volume_id, made.get(volume_id or ""), reply)
         elif backup is not None and kind is Kind.DELETE:
             self.ledger.note("delete", arrival.now, volume=backup.volume.id, backup=backup.id)
         elif backup is not None and call is not None and kind is Kind.RESTORE:
             self.ledger.note(
                 "restore",
                 arrival.now,
-                volume=arrival.volume_id,
+                volume=arrival.volumes[0],
                 backup=backup.id,
                 job=call.job_id,
             )
 
-    def _write_create(self, arrival: _Arrival, backup: SimBackup | None, reply: SimReply) -> None:
+    def _write_create(
+        self, arrival: _Arrival, volume_id: str | None, backup: SimBackup | None, reply: SimReply
+    ) -> None:
         answered = reply.fate is Fate.ANSWER
         unseen = not answered and strikes_first(arrival.fault)
         self.ledger.note(
             "create",
             arrival.now,
-            volume=arrival.volume_id,
+            volume=volume_id,
+            request=self.ledger.calls[Kind.CREATE.value],
             name=arrival.name,
             outcome="accepted" if backup else "unseen" if unseen else "refused",
             status=reply.status if answered else None,
@@ -275,7 +274,13 @@ class SimulatedCloud:
         )
 
     def add_backup(
-        self, volume_id: str, name: str, *, status: str = "available", age: float = 86400.0
+        self,
+        volume_id: str,
+        name: str,
+        *,
+        status: str = "available",
+        age: float = 86400.0,
+        vault_id: str | None = None,
     ) -> str:
         """Add a finished backup as if it was made `age` seconds ago; returns its id.
 
@@ -292,6 +297,7 @@ class SimulatedCloud:
             visible_at=at,
             ends_at=at,
             outcome=status,
+            vault_id=vault_id,
             seeded=True,
         )
         self.project.add(backup)
@@ -327,6 +333,23 @@ class SimulatedCloud:
             "peak_running": self.ledger.peak_running,
             "calls": dict(sorted(self.ledger.calls.items())),
         }
+
+
+def _named(place: RequestTarget, content: object) -> Named:
+    """The volumes and the name in the body of a create or a restore."""
+    if place.kind is Kind.CREATE and place.owner is not None:
+        return place.owner.named(content)
+    word = {Kind.CREATE: "backup", Kind.RESTORE: "restore"}.get(place.kind)
+    wanted = content.get(word) if isinstance(content, dict) else None
+    return named_volume({"backup": wanted})
+
+
+def _is_skip(arrival: _Arrival) -> bool:
+    """Whether the service itself refuses the volumes of the fault, and accepts the others."""
+    fault, owner = arrival.fault, arrival.place.owner
+    if fault is None or owner is None or not owner.skips:
+        return False
+    return fault.do is Do.STATUS and fault.volumes is not None and fault.code is not None
 
 
 def _forbidden(place: RequestTarget) -> SimReply:

@@ -59,17 +59,22 @@ class ContractCloud:
     broken: str | None = None
     """A volume whose backups end in `error`."""
     use_up_quota: Callable[[], None] | None = None
+    vault_of: dict[str, str] = field(default_factory=dict)
+    """The vault of each volume, on a service that has vaults."""
     _prefix: str = field(default_factory=lambda: f"contract-{uuid4().hex[:12]}")
     _jobs: int = 0
 
     def job(self, volume_id: str | None = None, **settings: object) -> Job:
         """A job of a name that no other has, for a volume of its own unless one is named."""
         self._jobs += 1
+        volume_id = volume_id or self.take()
+        if self.vault_of:
+            settings["vault"] = self.vault_of.get(volume_id, next(iter(self.vault_of.values())))
         return Job(
             no=self._jobs,
-            volume_id=volume_id or self.take(),
+            volume_id=volume_id,
             volume_name="contract",
-            backup_name=f"{self._prefix}-{self._jobs}",
+            backup_name=f"{self._prefix}-{self._jobs}-20261101-2200-test",
             settings=BackupSettings(**settings),  # type: ignore[arg-type]
         )
 
@@ -125,16 +130,19 @@ async def simulated(services: Services) -> AsyncIterator[ContractCloud]:
         now=clock.now,
     )
     root = "http://127.0.0.1"
-    roots = {"vbs": root, "block_storage": root + "/volume"}
+    roots = {"vbs": root, "cbr": root + "/cbr", "block_storage": root + "/volume"}
     endpoints = Endpoints(project_id=cloud.project.id, roots=roots)
     kind = service_class(Service(services))
 
     async def rest() -> None:
         clock.passed += 2.0
 
+    service = kind(session, endpoints)
+    vaults = await service.vaults()
     try:
         yield ContractCloud(
-            service=kind(session, endpoints),
+            service=service,
+            vault_of={each.id: vault.id for vault in vaults for each in vault.volumes},
             volumes=free,
             rest=rest,
             in_use=in_use,

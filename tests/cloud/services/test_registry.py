@@ -148,8 +148,9 @@ def test_every_word_of_plans_is_in_both_registries_and_has_its_codes() -> None:
     assert sum(each.facts.usual for each in SERVICES) == 1
 
 
-def test_the_reference_of_plans_tells_the_settle_of_cinder() -> None:
-    assert f"{facts_of(Service.CINDER).settle / 60:g}m" == CINDER_SETTLE
+def test_the_reference_of_plans_tells_the_settle_of_cbr_and_cinder() -> None:
+    for service in (Service.CBR, Service.CINDER):
+        assert f"{facts_of(service).settle / 60:g}m" == CINDER_SETTLE
 
 
 def test_the_facts_of_a_service_cost_no_import_of_the_network() -> None:
@@ -162,14 +163,19 @@ def test_the_facts_of_a_service_cost_no_import_of_the_network() -> None:
 
 
 _BRANCH = re.compile(
-    r"Services?\.(?:VBS|CINDER)\b|\bCINDER\b|\b(?:on|is)_(?:vbs|cinder)\b|VbsService|CinderService"
-    r"|vbs_endpoint\s+or\b|\bor\s+\S*block_storage_endpoint"
-    r"|\bservice\w*(?:\.value|\.name)?\s*(?:==|!=|in|not in)\s*[\[({]?[\"'](?:vbs|cinder)"
+    r"Services?\.(?:VBS|CBR|CINDER)\b|\bCINDER\b|\b(?:on|is)_(?:vbs|cbr|cinder)\b"
+    r"|VbsService|CbrService|CinderService"
+    r"|(?:vbs|cbr)_endpoint\s+or\b|\bor\s+\S*block_storage_endpoint"
+    r"|\bservice\w*(?:\.value|\.name)?\s*(?:==|!=|in|not in)\s*[\[({]?[\"'](?:vbs|cbr|cinder)"
 )
 _THEIR_OWN = ("cloud/services/", "simulator/services/")
 _WORDS = {
-    "model/settings.py": {'CINDER = "cinder"', "service: Service = Service.VBS"},
-    "simulator/scenario.py": {'CINDER = "cinder"', "services: Services = Services.VBS"},
+    "model/settings.py": {'CBR = "cbr"', 'CINDER = "cinder"', "service: Service = Service.VBS"},
+    "simulator/scenario.py": {
+        'CBR = "cbr"',
+        'CINDER = "cinder"',
+        "services: Services = Services.VBS",
+    },
     "simulator/faults.py": {"services: Services = Services.VBS"},
 }
 """The words of plans, stores and faults files, and what they mean where none is said."""

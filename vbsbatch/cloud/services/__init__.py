@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from vbsbatch.cloud.endpoints import BLOCK_STORAGE, EndpointKind
 from vbsbatch.cloud.service import CloudService
+from vbsbatch.cloud.services.cbr import CbrService
 from vbsbatch.cloud.services.cinder import CinderService
 from vbsbatch.cloud.services.vbs import VbsService
 from vbsbatch.model import Service, ServiceFacts
 
 SERVICES: list[type[CloudService]] = [
     VbsService,
+    CbrService,
     CinderService,
 ]
 """In the order in which they are tried where nothing names one."""

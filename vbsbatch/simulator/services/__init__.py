@@ -6,18 +6,20 @@ from functools import cache
 
 from vbsbatch.simulator.scenario import Services
 from vbsbatch.simulator.service import SimService
-from vbsbatch.simulator.services import cinder, vbs
+from vbsbatch.simulator.services import cbr, cinder, vbs
 
 SERVICES: tuple[SimService, ...] = (
     vbs.SERVICE,
+    cbr.SERVICE,
     cinder.SERVICE,
 )
 
 
 @cache
 def offered(services: Services) -> tuple[SimService, ...]:
-    """The services of a scenario: the one of this name, or all."""
-    return tuple(each for each in SERVICES if each.name is services) or SERVICES
+    """The services of a scenario: the one of this name, or several."""
+    several = {Services.BOTH: (vbs.SERVICE, cinder.SERVICE), Services.ALL: SERVICES}
+    return several.get(services) or tuple(each for each in SERVICES if each.name is services)
 
 
 def has_gateway(services: Services) -> bool:
