@@ -139,7 +139,7 @@ def test_status_shows_failures_with_their_meaning_and_what_to_do(
 
 
 @pytest.mark.parametrize("form", ["table", "json", "csv", "md", "html", "junit"])
-def test_a_report_is_the_same_on_stdout_and_in_a_file(
+def test_a_report_is_the_same_on_stdout_and_in_a_file_but_for_when_it_was_written(
     ended: tuple[Harness, Cloud], form: str
 ) -> None:
     harness, _ = ended
@@ -147,7 +147,10 @@ def test_a_report_is_the_same_on_stdout_and_in_a_file(
     text = harness.look("report", "latest", "--format", form)
     harness("report", "latest", "--format", form, "--output", f"report.{form}")
     path = harness.folder / f"report.{form}"
-    assert path.read_text(encoding="utf-8") == text
+    written = [
+        re.sub(r"Written by vbsbatch, .{20}", "", each) for each in (path.read_text("utf-8"), text)
+    ]
+    assert written[0] == written[1]
     assert path.stat().st_mode & 0o777 == 0o600
     assert "VolumeBackup.0040" in text
     assert "\u202e" not in text

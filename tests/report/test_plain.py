@@ -59,6 +59,8 @@ def test_progress_has_gigabytes_where_sizes_are_known() -> None:
     assert "gb" not in plain.progress(now)
     sized = replace(now, sizes=Sizes(done=12, total=40))
     assert " rate=0.0/s gb=12/40 eta=-" in plain.progress(sized)
+    some = replace(now, sizes=Sizes(done=12, total=40, unsized=3))
+    assert " gb=12/40 unsized=3 eta=-" in plain.progress(some)
     paced = replace(now, sizes=Sizes(done=12, total=40, per_hour=31.4))
     assert " gb=12/40 gb_per_hour=31 eta=-" in plain.progress(paced)
 

@@ -16,7 +16,7 @@ def kept(before: Any, now: Any) -> bool:
     if isinstance(before, dict) and isinstance(now, dict):
         return all(key in now and kept(value, now[key]) for key, value in before.items())
     if isinstance(before, list) and isinstance(now, list):
-        return now[: len(before)] == before
+        return [each for each in now if each in before] == before
     return bool(before == now)
 
 

@@ -53,6 +53,7 @@ def progress(now: Progress) -> str:
     )
     if now.sizes.total is not None:
         figures += f" gb={now.sizes.done}/{now.sizes.total}"
+        figures += f" unsized={now.sizes.unsized}" if now.sizes.unsized else ""
         figures += f" gb_per_hour={now.sizes.per_hour:.0f}" if now.sizes.per_hour else ""
     figures += f" eta={'-' if now.eta is None else span(now.eta)}"
     if now.waits_for is not None:
