@@ -342,4 +342,6 @@ def _positive(argument: Mapping[str, Any], key: str) -> float:
 
 def _left(run: Run, now: float) -> float | None:
     """Seconds until the run is expected to end, as its engine last told."""
-    return None if run.ends_at is None else max(float(run.ends_at) - now, 0.0)
+    if run.ends_at is None or run.state is not RunState.RUNNING:
+        return None
+    return max(float(run.ends_at) - now, 0.0)
