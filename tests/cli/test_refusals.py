@@ -113,7 +113,7 @@ def test_a_file_that_is_no_store_is_refused_and_left_unchanged(harness: Harness)
     cloud = harness.cloud(volumes=1)
     other = harness.folder / "notes.txt"
     other.write_text("precious\n" * 50)
-    assert "no vbsbatch store" in harness.refused("run", "plan.yaml", "--db", "notes.txt")
+    assert "not a store of vbsbatch" in harness.refused("run", "plan.yaml", "--db", "notes.txt")
     assert other.read_text() == "precious\n" * 50
     assert "`vbsbatch run` makes one" in harness.refused("status", "--db", "nowhere.db")
     unwritable = harness.refused("run", "plan.yaml", "--db", "/proc/no/x.db")

@@ -99,4 +99,4 @@ def test_a_changed_plan_cannot_recreate_a_lost_run(harness: Harness) -> None:
     assert done.stderr.count(run_id) > 5, "each is named"
     assert cloud.calls("create") == creates
     assert "nothing was sent" in done.stderr
-    assert "no whole run id" in harness.refused("run", "plan.yaml", "--as", run_id[:13])
+    assert "not a complete run id" in harness.refused("run", "plan.yaml", "--as", run_id[:13])

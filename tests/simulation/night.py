@@ -472,8 +472,10 @@ def never_over_the_limit(night: Night) -> None:
     # A backup that no list ever showed was proved absent, and its slot given to another.
     at_once = peak = 0
     hidden = {r["backup"] for r in night.cloud.ledger.rows if r.get("status") == "absent"}
+    # Nor can a place be kept for a backup of which it cannot be told whose it is.
+    unsure = {job.volume_id for job in night.jobs() if job.code == "uncertain"}
     for row in sorted(night.cloud.ledger.rows, key=lambda row: (row["at"], row["what"] != "ended")):
-        if row.get("backup") not in (None, *hidden):
+        if row.get("backup") not in (None, *hidden) and row["volume"] not in unsure:
             at_once += {"create": 1, "ended": -1}.get(row["what"], 0)
             peak = max(peak, at_once)
     assert peak <= limits.in_flight, f"{peak} backups at once"

@@ -134,12 +134,13 @@ class CbrLists:
         ours = {entry["id"] for entry in entries if _is_ours(entry)}
         asked = [each for each in backups if each.id in ours and self._needs_task(each)]
         times = [float(each.created_at) for each in asked if each.created_at is not None]
-        if times and self._worth_a_page(asked):
+        fresh = bool(times) and self._worth_a_page(asked)
+        if fresh:
             query = {"operation_type": "backup", "start_time": _zulu(min(times) - _EARLIER)}
             tasks = await self._tasks(query)
             self._known = {task.backup_id: task for task in tasks if task.backup_id}
             self._read_at = self._session.now()
-        return [self._explained(each) for each in backups]
+        return [self._explained(each, fresh=fresh) for each in backups]
 
     def _needs_task(self, backup: Backup) -> bool:
         if backup.status == "creating":
@@ -152,9 +153,11 @@ class CbrLists:
             return True
         return self._session.now() - self._read_at >= _PROGRESS_EVERY
 
-    def _explained(self, backup: Backup) -> Backup:
+    def _explained(self, backup: Backup, *, fresh: bool) -> Backup:
+        """The backup with its progress, if that was read just now, and why it failed."""
         task = self._known.get(backup.id)
-        if backup.status == "creating" and backup.progress is None and task is not None:
+        making = backup.status == "creating" and backup.progress is None
+        if making and fresh and task is not None:
             return replace(backup, progress=task.progress)
         if backup.status != "error":
             return backup

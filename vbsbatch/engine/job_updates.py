@@ -176,8 +176,10 @@ class JobUpdater:
 
     async def _working(self, job: Job, backup: Backup) -> None:
         self._outlook.told(job, backup.progress, self._clock.elapsed())
-        if (job.backup_id, job.progress) != (backup.id, backup.progress):
-            job = self._ledger.touch(job, backup_id=backup.id, progress=backup.progress)
+        # A look that tells no percentage leaves the last one.
+        progress = job.progress if backup.progress is None else backup.progress
+        if (job.backup_id, job.progress) != (backup.id, progress):
+            job = self._ledger.touch(job, backup_id=backup.id, progress=progress)
         # If the list shows an unknown status, the cloud job's status must do.
         known = backup.status == "creating"
         after, seldom = (self._tuning.stuck_after, inf) if known else (self._unseen_for(), None)

@@ -148,7 +148,7 @@ def checkpoint_body(jobs: Sequence[Job], operation: str, name: str) -> dict[str,
     The description holds the plan's own, and the run and the operation in words.
     """
     settings = jobs[0].settings
-    ours = f"vbsbatch {jobs[0].backup_name} {operation}".strip()
+    ours = " ".join(["vbsbatch", jobs[0].backup_name, operation]).strip()
     said = f"{settings.description} ({ours})" if settings.description else ours
     parameters: dict[str, Any] = {
         "name": name,
