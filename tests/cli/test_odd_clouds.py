@@ -181,7 +181,7 @@ def test_a_disabled_service_is_reported_before_anything_is_sent(harness: Harness
     cloud = harness.cloud(FAST + faults(*(f"on: {k}, {OFF[off]}" for k in ("quota", "create"))))
     for options in ((), ("--no-preflight",)):
         line = harness.refused("run", "plan.yaml", *options)
-        assert "switched off" in line or "a redirect" in line
+        assert "seems to be disabled" in line or "a redirect" in line
     assert "check its endpoint" in harness("check", "plan.yaml", "--online", code=2).stdout
     assert harness.runs() == []
     assert cloud.ledger("create") == []

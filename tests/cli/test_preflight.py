@@ -85,7 +85,7 @@ def test_a_good_plan_exits_with_0_and_a_forecast(harness: Harness) -> None:
         r"\([0-9a-f]{32}\), http://127\.0\.0\.1:\d+\n",
         out,
     )
-    assert f"0 errors, 0 warnings; 3 volumes, {size} GB, about 24 calls, at least 0 s" in out
+    assert f"0 errors, 0 warnings; 3 volumes, {size} GB, about 17 calls, at least 0 s" in out
 
 
 def test_a_run_whose_volumes_would_surely_fail_does_not_start(harness: Harness) -> None:

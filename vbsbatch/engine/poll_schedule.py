@@ -59,8 +59,9 @@ _QUIET = 2.0
 """Where percentages are told, looks are never further apart than the mean duration divided by this:
 each makes the next percentages tell more."""
 
-_FOR_PEOPLE = 50.0
-"""Where only people wait, an end is seen late by the backup's age divided by this."""
+_LATE, _FOR_PEOPLE = 10.0, 50.0
+"""Where only people wait, an end is seen so many seconds late (where backups take longer), or by the
+backup's age divided by the second."""
 _PATIENT = 3.0
 """By how much more at most, in a run that has used up its pages."""
 _BLIND = 0.04
@@ -278,7 +279,8 @@ class Expectation:
         begins = _first(lambda later: self.ended(later) >= _PROBABLE, most)
         soon = begins + 10.0
         ages = [each.start for each in self._groups if each.ended(soon) >= _PROBABLE / 10]
-        return min(begins + patience * max(10.0, min(ages, default=0.0) / _FOR_PEOPLE), most)
+        late = max(min(_LATE, self.usual), min(ages, default=0.0) / _FOR_PEOPLE)
+        return min(begins + patience * late, most)
 
 
 def _rounded(backup: RunningBackup) -> RunningBackup:
