@@ -60,8 +60,8 @@ _QUIET = 2.0
 each makes the next percentages tell more."""
 
 _LATE, _FOR_PEOPLE = 10.0, 50.0
-"""Where only people wait, an end is seen so many seconds late (where backups take longer), or by the
-backup's age divided by the second."""
+"""Where only people wait, an end is seen this many seconds late, where backups take
+longer than that, or by the backup's age divided by the second number."""
 _PATIENT = 3.0
 """By how much more at most, in a run that has used up its pages."""
 _BLIND = 0.04
