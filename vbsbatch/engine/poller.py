@@ -198,7 +198,7 @@ class Poller:
             if not snapshot.scanning and self._few_unseen(jobs, observations):
                 return observations, False
             listed = await self._read_page(listed.next)
-        raise CloudUnavailable(f"the list does not end within {self._tuning.pages_at_most} pages")
+        raise CloudUnavailable(f"the list has more than {self._tuning.pages_at_most} pages")
 
     async def _adopt(self, scan: InitialScan) -> None:
         """Take over what the cloud has of jobs that are waiting in the store."""
