@@ -208,7 +208,7 @@ class Poller:
             self._ledger.adopted += len(adopted)
             many = "1 backup" if len(adopted) == 1 else f"{len(adopted)} backups"
             words = f"took over {many} of this run that the store did not know of"
-            self._ledger.note("run", f"{words}: it is an old copy, or was made anew")
+            self._ledger.note("run", f"{words}: the store is an old copy, or was created again")
         for each in uncertain:
             self._updater.fail(each.job, "uncertain", each.backup.fail_reason or UNCERTAIN)
         for job, backup in adopted:
