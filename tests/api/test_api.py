@@ -266,7 +266,7 @@ async def test_a_run_that_ended_is_not_driven_again(harness: Harness) -> None:
     assert (await vbsbatch.resume(result.run_id)).exit_code == 0
     with pytest.raises(vbsbatch.UsageError, match="is unfinished"):
         await vbsbatch.resume()
-    with pytest.raises(vbsbatch.UsageError, match="say which"):
+    with pytest.raises(vbsbatch.UsageError, match="say what to retry"):
         await vbsbatch.retry(result.run_id)
     with pytest.raises(vbsbatch.UsageError, match="no volume 'nobody'"):
         await vbsbatch.retry(result.run_id, volumes=["nobody"])

@@ -135,7 +135,7 @@ async def test_a_list_is_read_to_its_end_or_until_the_wanted_entries_are_found()
 
 
 async def test_a_list_that_stops_early_is_an_error_and_is_not_requested_again() -> None:
-    stuck = Cloud(ListIncomplete("the list of volumes does not go on after 4 entries"))
+    stuck = Cloud(ListIncomplete("the list of volumes is incomplete: it stops after 4 entries"))
     with pytest.raises(ListIncomplete):
         await read(stuck)
     assert stuck.asked == [None]
@@ -143,7 +143,7 @@ async def test_a_list_that_stops_early_is_an_error_and_is_not_requested_again() 
 
 async def test_a_list_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pagination, "PAGES", 20)
-    with pytest.raises(CloudUnavailable, match="does not end within 20 pages"):
+    with pytest.raises(CloudUnavailable, match="has more than 20 pages"):
         await read(Cloud(a_page))
 
 
@@ -198,7 +198,7 @@ async def test_an_endless_list_of_backups_ends_at_a_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pagination, "PAGES", 20)
-    with pytest.raises(CloudUnavailable, match="does not end within 20 pages"):
+    with pytest.raises(CloudUnavailable, match="has more than 20 pages"):
         endless = Cloud(a_page)
         endless.more = "again"
         await listed(cast(Any, endless), {"b1"})

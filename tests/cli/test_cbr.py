@@ -73,7 +73,7 @@ def test_a_request_to_associate_without_an_answer_is_repeated_for_what_is_missin
 def test_what_cbr_cannot_keep_is_refused_before_anything_is_stored(harness: Harness) -> None:
     harness.cloud(cbr(), volumes=2)
     harness.write_plan(defaults={"tags": {"a": "b"}})
-    assert "tags: CBR keeps none on backups" in harness.refused("run", "plan.yaml")
+    assert "tags: CBR keeps no tags on backups" in harness.refused("run", "plan.yaml")
     assert harness.runs() == []
 
 

@@ -41,7 +41,7 @@ def test_a_gate_closed_by_failures_is_shown_and_can_be_opened(harness: Harness) 
     assert "canary 2/2 (1 failed), rest 0/8 waits" in shown
     assert "vbsbatch unpause " in shown
     assert cloud.creates() == 2
-    assert harness("unpause", "latest").stdout == "going on with wave rest\n"
+    assert harness("unpause", "latest").stdout == "continuing with wave rest\n"
     done = harness.finish(engine, 1)
     (end,) = told(done, "end")
     assert end.startswith("partial ok=9 fail=1")

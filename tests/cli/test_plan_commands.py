@@ -154,7 +154,7 @@ def test_volumes_that_cannot_be_backed_up_are_listed_and_not_in_the_plan(harness
     assert names(written(harness, "--status", "error")) == {broken.name}
     harness(*NEW, "-o", "all.yaml")
     assert "0 new" in harness("plan", "diff", "all.yaml").stdout
-    assert "no volume that fits can be" in harness.refused(*NEW, "--name", broken.name)
+    assert "no matching volume can be" in harness.refused(*NEW, "--name", broken.name)
 
 
 def test_an_existing_file_is_replaced_only_with_force(harness: Harness) -> None:

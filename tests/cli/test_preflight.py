@@ -131,7 +131,7 @@ def test_too_little_quota_fails_no_single_volume(harness: Harness) -> None:
     cloud = harness.cloud(FAST + "quota: {backups: 2}", volumes=4)
     harness.write_plan(limits={"connections": 1})
     refused = harness("run", "plan.yaml", "--yes", code=2).stderr
-    assert "nothing was started: the quota does not suffice" in refused
+    assert "nothing was started: the quota is too small" in refused
     assert harness.runs() == []
     done = harness("run", "plan.yaml", "--yes", "--on-preflight", "skip", code=3)
     assert "VolumeBackup.0080" in done.stderr
@@ -175,7 +175,7 @@ def test_a_run_whose_volumes_would_all_fail_does_not_start_even_with_skip(harnes
         volumes_from=None,
     )
     done = harness("run", "plan.yaml", "--on-preflight", "skip", "--yes", code=2)
-    assert done.stderr.endswith("(vbsbatch check PLAN --online tells why)\n")
+    assert done.stderr.endswith("(vbsbatch check PLAN --online shows why)\n")
     assert harness.runs() == []
 
 

@@ -54,7 +54,7 @@ def test_pause_unpause_rate_and_stop(harness: Harness) -> None:
     assert "no volume 'nope'" in harness.refused("cancel", "latest", "--volume", "nope")
     assert "no volume 'nope'" in harness.refused("retry", "latest", "--volume", "nope")
     assert cloud.creates() == sent, "nothing is sent while paused"
-    assert harness("unpause", "latest").stdout == "going on\n"
+    assert harness("unpause", "latest").stdout == "continuing\n"
     until(lambda: cloud.creates() >= 50)  # the in-flight cap
     assert harness("in-flight", "latest", "53").stdout == "at most 53 in flight\n"
     until(lambda: cloud.creates() >= 53)
@@ -128,10 +128,10 @@ def test_an_answer_of_an_engine_cannot_control_the_terminal() -> None:
             return 1
 
         def command_result(self, _: int) -> str:
-            return "going on with wave re\u202et\x1b[2J"
+            return "continuing with wave re\u202et\x1b[2J"
 
     said = anyio.run(ask, cast(RunStore, Answering()), "r1", "unpause", {})
-    assert said == "going on with wave re\ufffdt\ufffd[2J"
+    assert said == "continuing with wave re\ufffdt\ufffd[2J"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -179,7 +179,7 @@ def test_a_stopping_run_still_takes_commands_and_can_be_stopped_at_once(harness:
     engine = hanging(harness)
     engine.send_signal(signal.SIGINT)
     assert engine.stderr is not None
-    assert any("answers still under way: 1" in line for line in engine.stderr)
+    assert any("answers still pending: 1" in line for line in engine.stderr)
     assert harness("rate", "latest", "7/s").stdout == "rate is 7/s\n"
     assert "at once" in harness("stop", "latest", "--now").stdout
     harness.finish(engine, 3, patience=ABORTED)

@@ -88,7 +88,7 @@ def test_volumes_of_a_live_run_cannot_be_taken_over(harness: Harness) -> None:
     said = lines_until(waiting, "note: ")
     assert f"3 volumes wait for another run: run {first} holds 3 (at work)\n" in said
     refused = harness.refused("take-over", "latest")
-    assert f"run {first} holds 3 (at work); an engine follows them" in refused
+    assert f"run {first} holds 3 (at work); an engine is working on them" in refused
     assert {job["state"] for job in harness.json("jobs", first)["jobs"]} == {"running"}
     assert cloud.creates() == 3
     assert engine.poll() is None

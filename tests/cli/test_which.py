@@ -47,7 +47,7 @@ def test_a_run_cannot_be_resumed_in_another_region(harness: Harness) -> None:
         db.execute("UPDATE jobs SET state = 0")
         db.commit()
     line = harness.refused("resume")
-    assert "belongs to region sim-2, and this sign-in leads to sim-1" in line
+    assert "belongs to region sim-2, but this sign-in is for sim-1" in line
     assert "OS_REGION_NAME=sim-2" in line
     assert cloud.summary()["creates"] == 2
 

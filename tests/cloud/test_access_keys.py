@@ -58,7 +58,7 @@ def test_auth_type_aksk_chooses_a_key_whatever_else_there_is() -> None:
     "other", [PASSWORD, {"token": "t"}, {"application_credential_secret": "s"}]
 )
 def test_a_key_and_a_password_in_one_auth_are_a_conflict(other: dict[str, str]) -> None:
-    with pytest.raises(SignInError, match="remove one, or say auth_type: aksk") as caught:
+    with pytest.raises(SignInError, match="remove one, or set auth_type: aksk") as caught:
         found(auth={**OWN, **other})
     assert SECRET not in str(caught.value)
 

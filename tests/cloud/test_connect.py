@@ -226,8 +226,8 @@ async def test_a_named_file_that_is_missing_is_said(monkeypatch: pytest.MonkeyPa
         ("", "no mapping `clouds:`"),
         ("- 1", "no mapping `clouds:`"),
         ("clouds: [a]", "no mapping `clouds:`"),
-        (f"clouds: {{otc: {PASSWORD}}}", "cloud 'otc' is no mapping"),
-        (f"clouds: {{otc: {{auth: {PASSWORD}}}}}", "cloud 'otc' is no mapping"),
+        (f"clouds: {{otc: {PASSWORD}}}", "cloud 'otc' is not a mapping"),
+        (f"clouds: {{otc: {{auth: {PASSWORD}}}}}", "cloud 'otc' is not a mapping"),
         (f"clouds: {{otc: {{auth: {{auth_url: 7, password: {PASSWORD}}}}}}}", "wrong kind"),
         (f"clouds: {{otc: {{auth: {{password: {PASSWORD}}}}}}}", "auth lacks auth_url"),
         ("clouds: {otc: {auth: {auth_url: 'h:5000/v3'}}}", "auth_url h:5000/v3: not an http://"),
@@ -326,9 +326,9 @@ async def test_an_identity_service_that_hangs_is_given_up(
 @pytest.mark.parametrize(
     ("status", "text"),
     [
-        (401, "wants a token"),
+        (401, "requires a token"),
         (403, "forbids"),
-        (404, "no Keystone (404)"),
+        (404, "lead to a Keystone (404)"),
         (500, "unavailable (500)"),
         (503, "(503)"),
     ],
@@ -509,7 +509,7 @@ async def test_block_storage_that_does_not_answer_is_not_taken_for_one_without_b
     for wanted in asked:
         assert (await signed_in(CloudChoice(service=wanted), down)).facts.service is wanted
     text = await refused(CloudChoice(), down)
-    assert "block storage cannot be asked for its backups: 503" in text
+    assert "block storage does not list its backups: 503" in text
     assert "the catalog has no" not in text
 
 

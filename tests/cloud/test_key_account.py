@@ -172,8 +172,11 @@ async def test_the_vendor_profile_knows_where_identity_is(cloud: Cloud) -> None:
     [
         (KEY, "set project_id (or project_name)"),
         (KEY | {"project_name": "nope"}, "no project named 'nope'"),
-        (KEY | {"project_name": "x", "auth_url": None}, "to look up project 'x' auth_url"),
-        (KEY | {"project_id": PROJECT, "auth_url": None}, "Set vbs_endpoint_override"),
+        (
+            KEY | {"project_name": "x", "auth_url": None},
+            "auth_url is needed to look up project 'x'",
+        ),
+        (KEY | {"project_id": PROJECT, "auth_url": None}, "set vbs_endpoint_override"),
         (KEY | {"project_id": PROJECT, "auth_url": "nonsense"}, "not an http:// or https:// URL"),
         (KEY | {"project_name": "eu-de", "password": "p"}, "a password and an access key"),
     ],

@@ -219,7 +219,7 @@ async def test_a_missing_factor_is_named(keystone: FakeKeystone, clouds: Clouds)
     keystone.says = (401, wanted, {"Openstack-Auth-Receipt": "r"})
     clouds.write(keystone)
     text = await refused()
-    assert "another factor is missing; it wants [['password', 'totp']]" in text
+    assert "another factor is missing; required: [['password', 'totp']]" in text
     assert "v3multifactor" in text
 
 

@@ -91,12 +91,12 @@ def test_a_stopping_run_keeps_its_heartbeat() -> None:
     stage.drive(meanwhile)
     assert len(beats) > 50
     assert max(beats) <= stage.tuning.heartbeat + stage.tuning.poll
-    assert stage.notes("run")[0] == "stopping: answers still under way: 1"
+    assert stage.notes("run")[0] == "stopping: answers still pending: 1"
 
 
 def test_a_stopping_run_still_takes_commands_and_sends_nothing_new() -> None:
     stage, said = drained((1.0, "rate", {"count": 9, "per": 1.0}), (1.0, "unpause", {}))
-    assert said == ["rate is 9/s", "going on"]
+    assert said == ["rate is 9/s", "continuing"]
     assert stage.engine.rate == Rate(count=9)
     assert len(stage.sent()) == 4
     assert 60.0 <= stage.clock.passed < 61.0

@@ -103,7 +103,7 @@ def test_a_pause_sends_nothing_and_follows_running_jobs() -> None:
         assert len(stage.sent()) == before
         assert stage.states().count(JobState.SUCCEEDED) == before
         assert stage.states().count(JobState.WAITING) == 20 - before
-        assert await stage.ask("unpause") == "going on"
+        assert await stage.ask("unpause") == "continuing"
         assert stage.store.run("run-1").state is RunState.RUNNING
         await anyio.sleep(3.0)
         assert len(stage.sent()) > before

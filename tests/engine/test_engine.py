@@ -47,7 +47,7 @@ def test_a_stop_awaits_pending_answers_and_gives_back_unsent_jobs() -> None:
     assert 20.0 <= stage.clock.passed < 22.0
     waiting = [job for job in stage.jobs() if job.state is JobState.WAITING]
     assert {job.attempts for job in waiting} == {0}
-    assert stage.notes("run") == ["stopping: answers still under way: 2", "stopped: enough"]
+    assert stage.notes("run") == ["stopping: answers still pending: 2", "stopped: enough"]
     assert stage.store.run("run-1").reason == "enough"
 
 

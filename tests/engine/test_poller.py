@@ -182,7 +182,7 @@ def test_a_backup_that_never_ends_fails_in_time_and_is_left_alone(script: dict[s
     stage.drive()
     assert stage.states() == [JobState.FAILED, JobState.SUCCEEDED]
     assert stage.job().code == "stuck"
-    assert stage.job().message == "the cloud still works on it, longer than timeouts.backup"
+    assert stage.job().message == "the cloud has worked on it for longer than timeouts.backup"
     assert 7200.0 < float(stage.job().ended_at or 0) - stage.sent()[0] - NOW < 7200.0 + 200.0
     assert (len(stage.sent()), stage.cloud.deleted) == (2, [])
 

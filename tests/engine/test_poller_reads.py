@@ -64,7 +64,7 @@ def test_a_list_without_an_end_is_an_outage_and_no_proof() -> None:
 
     stage.cloud.backups = endless  # type: ignore[method-assign]
     stage.drive()
-    assert any("does not end" in note for note in stage.notes("sweep"))
+    assert any("has more than" in note for note in stage.notes("sweep"))
     assert stage.states() == [JobState.SUCCEEDED]
     assert len(stage.sent()) == 1
 

@@ -82,7 +82,7 @@ def test_one_failure_more_pauses_the_run_with_the_reason_in_words() -> None:
         run = stage.store.run("run-1")
         assert (run.state, run.wave) == (RunState.PAUSED, 0)
         assert str(run.reason).startswith("wave canary ended with 1 failed, 0 are allowed")
-        assert "unpause to go on" in str(run.reason)
+        assert "unpause to continue" in str(run.reason)
         assert stage.notes("run") == [f"paused: {run.reason}"]
         assert run.heartbeat_at == pytest.approx(stage.clock.now(), abs=10.0)
         await stage.ask("stop")
@@ -103,7 +103,7 @@ def test_unpause_starts_the_next_wave_despite_the_failures() -> None:
         said.append(await stage.ask("unpause"))
 
     assert driven(stage, (600.0, waive)).state is RunState.ENDED
-    assert said == ["going on with wave rest"]
+    assert said == ["continuing with wave rest"]
     assert stage.states() == [JobState.FAILED, JobState.SUCCEEDED, JobState.SUCCEEDED]
     assert stage.store.run("run-1").wave == 1
 

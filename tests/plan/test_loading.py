@@ -172,7 +172,7 @@ volumes:
         "4:50: retry.rules.status: must be from 300 to 599, not 200",
         "4:56: retry.rules: must be a map of keys and values, not 4",
         "5:10: timeouts: has no value: write one, or leave the key out",
-        '7:10: defaults.tags: key "a<" must hold none of = * < > \\ , | / but has "<"',
+        '7:10: defaults.tags: key "a<" must contain none of = * < > \\ , | / but has "<"',
         '7:29: defaults.tags.d: must be text: write "true" in quotes if you mean the word',
         '8:9: defaults.full: must be true or false, not "yes"',
         '10:58: volumes.priority: must be a whole number, not "high"',
@@ -189,8 +189,8 @@ volumes:
     [
         ("description", '""', "must not be empty"),
         ("description", "x" * 65, "must have 1 to 64 characters, not 65"),
-        ("description", "a>b", "must hold none of < > but has"),
-        ("description", '"a\\tb"', "must not hold a control character (U+0009)"),
+        ("description", "a>b", "must contain none of < > but has"),
+        ("description", '"a\\tb"', "must not contain a control character (U+0009)"),
         ("description", "[a]", "must be text, not a list"),
         ("tags", "[a]", "must be a map of keys and values, not a list"),
         (
@@ -244,7 +244,7 @@ def test_a_plan_without_volumes_says_so(problems: Problems, text: str, problem: 
 def test_volumes_and_a_list_together_are_a_problem(problems: Problems, write: Write) -> None:
     write(A, "fleet.txt")
     assert problems(f"volumes: [{{id: {B}}}]\nvolumes_from: fleet.txt") == [
-        "2:1: volumes_from: stands beside volumes: keep one of them"
+        "2:1: volumes_from: cannot be used with volumes: keep one of them"
     ]
 
 
@@ -346,7 +346,7 @@ def test_a_problem_shows_no_control_sequence_of_the_file(problems: Problems) -> 
 
 def test_a_list_with_a_hostile_name_is_not_opened(problems: Problems) -> None:
     (only,) = problems('volumes_from: "\\e[31mx"')
-    assert only == "1:15: volumes_from: must not hold a control character (U+001B)"
+    assert only == "1:15: volumes_from: must not contain a control character (U+001B)"
 
 
 def test_a_plan_with_problems_raises_them_all_with_their_places_and_prints_nothing(

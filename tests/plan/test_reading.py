@@ -65,7 +65,7 @@ def test_a_merge_key_is_no_special_key() -> None:
         ("a: *x\n", ["1:4: aliases are not accepted (*x): write the value here"]),
         ("a: !!str 5\n", ["1:4: tags are not accepted"]),
         ("a: !x y\n", ["1:4: tags are not accepted"]),
-        ("a: 1\nb: 2\na: 3\n", ['3:1: "a" stands here twice: keep one']),
+        ("a: 1\nb: 2\na: 3\n", ['3:1: "a" is here twice: keep one']),
         ("a: 1\n---\nb: 2\n", ["2:1: has a second document: only one is allowed"]),
         ("? [a]\n: 1\n", ["1:3: a key must be plain text"]),
         ("a: b: c\n", ["1:5: not valid YAML (or JSON): mapping values are not allowed"]),
@@ -75,7 +75,7 @@ def test_a_merge_key_is_no_special_key() -> None:
             "a:\n\t- b\n",
             [
                 "2:1: not valid YAML (or JSON): found character that cannot start any token: "
-                "indent with blanks, not tabs"
+                "indent with spaces, not tabs"
             ],
         ),
         (

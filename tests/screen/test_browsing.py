@@ -121,7 +121,7 @@ async def test_a_browser_shows_the_screen_and_can_change_nothing(harness: Harnes
             await page.press(key)
         await page.until(lambda seen: b"filtered jobs as CSV" in seen)
         await page.press("\r")
-        await page.until(lambda seen: b"a browser writes no files" in words(seen))
+        await page.until(lambda seen: b"a browser cannot write files" in words(seen))
         assert len(await page.picture(harness.folder / "browser.png")) > 10_000
         assert {one for one in page.answered if not one.startswith(address)} <= {
             f"{address.rpartition('/')[0].rpartition('/')[0]}/favicon.ico"

@@ -145,7 +145,9 @@ async def test_an_http_endpoint_named_by_the_user_is_used_with_a_warning(two: Tw
     add(two.clouds, f"compute_endpoint_override: {two.cloud.url}/compute/v2.1")
     named = {"vbs_endpoint": two.thief.url}
     service = await enter(**named)
-    assert service.warnings == (f"{two.thief.url} is not https: the token is sent there in clear",)
+    assert service.warnings == (
+        f"{two.thief.url} is not https: the token is sent there unencrypted",
+    )
     two.cloud.behave(f"catalog: {two.thief.url}")
     assert "volume is not" in await refused(**named)  # what nobody named is refused all the same
     add(two.clouds, f"block_storage_endpoint_override: {two.thief.url}/volume")

@@ -172,7 +172,7 @@ def test_a_lost_restore_that_cannot_be_proved_is_uncertain() -> None:
     ).run()
     check_restores(night)
     assert {job.code for job in night.jobs()} == {"uncertain"}
-    assert all("look at the volume" in (job.message or "") for job in night.jobs())
+    assert all("check the volume" in (job.message or "") for job in night.jobs())
     moves = {(move.came_from, move.job.state) for move in night.moves}
     assert (JobState.UNKNOWN, JobState.RUNNING) not in moves, "nothing was found in the cloud"
     assert night.cloud.ledger.calls["restore"] == 20

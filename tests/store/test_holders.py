@@ -63,7 +63,7 @@ async def test_a_run_that_is_taken_over_gives_up_those_jobs_for_good_and_no_othe
     for job in released:
         assert (job.state, job.code) == (JobState.FAILED, "released")
         assert f"run {C} took the volume over" in str(job.message)
-        assert "stays there" in str(job.message)
+        assert "is kept" in str(job.message)
         assert job.ended_at is not None
     assert store.holders(C) == []
     assert {job.state for job in store.jobs(B)} == {JobState.WAITING}

@@ -132,7 +132,7 @@ def cut_short(path: Path) -> None:
     [
         (nothing, "no store at"),
         (folder, "is a folder"),
-        (fifo, "no regular file"),
+        (fifo, "is not a regular file"),
         (garbage, "not SQLite"),
         (short, "not SQLite"),
         (foreign, "another application"),

@@ -138,7 +138,7 @@ async def test_a_job_is_followed_while_it_is_shown() -> None:
         await stage.press("enter")
         stage.source.move(1, state=JobState.RUNNING, progress=42)
         await stage.look()
-        assert "the cloud works on it, 42% done" in stage.text
+        assert "the cloud is working on it, 42% done" in stage.text
 
 
 @pytest.mark.parametrize("state", list(JobState))

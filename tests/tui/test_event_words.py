@@ -12,7 +12,7 @@ def test_a_change_of_the_rate_is_told_in_words() -> None:
 
 
 def test_an_answer_does_not_repeat_the_verb() -> None:
-    note = "in the name of op@pts/3: pause: paused: no new creates; what runs is still followed"
+    note = "in the name of op@pts/3: pause: paused: no new creates; jobs under way continue"
     told = event_words.of_command(note)
-    assert told == "op@pts/3 asked: pause: no new creates; what runs is still followed"
+    assert told == "op@pts/3 asked: pause: no new creates; jobs under way continue"
     assert event_words.of_command("anything else") == "anything else"

@@ -167,7 +167,7 @@ def test_a_crash_in_a_worker_is_reported_by_its_cause() -> None:
     except OverflowError as error:
         app._exception = WorkerFailed(error)
     place = r"OverflowError at test_terminal.py:\d+"
-    assert re.fullmatch(rf"the screen broke \({place}\)", app.crash or "")
+    assert re.fullmatch(rf"the screen failed \({place}\)", app.crash or "")
 
 
 def test_a_crash_is_one_line_without_any_value_and_a_return_code() -> None:
@@ -176,8 +176,8 @@ def test_a_crash_is_one_line_without_any_value_and_a_return_code() -> None:
         terminal.send([b"f"])
         assert terminal.end() == 1
         left = terminal.output[terminal.output.rindex(b"\x1b[?1049l") :]
-        assert b"the screen broke (RuntimeError at job_table.py:" in left
-        assert b"the run is not touched" in left
+        assert b"the screen failed (RuntimeError at job_table.py:" in left
+        assert b"the run is not affected" in left
         assert SECRET.encode() not in terminal.output
         assert b"Traceback" not in terminal.output
         assert terminal.modes == terminal.modes_before

@@ -291,7 +291,7 @@ def _refuse_overlap(store: RunStore, wanted: Set[str], of: Callable[[Job], str])
         if left:
             raise UsageError(
                 f"run {run.id} has not ended and has yet to restore {left} of these: let it end "
-                f"(vbsbatch resume {quote(run.id)}), or take them back "
+                f"(vbsbatch resume {quote(run.id)}), or cancel them "
                 f"(vbsbatch cancel {quote(run.id)})"
             )
 

@@ -108,5 +108,5 @@ def _nothing(known: int, fitting: int) -> str:
     if not known:
         return "the cloud has no volumes in this project"
     if fitting:
-        return f"no volume that fits can be backed up ({fitting} are in error or being deleted)"
-    return f"none of the cloud's {known} volumes fits all of these options"
+        return f"no matching volume can be backed up ({fitting} are in error or being deleted)"
+    return f"none of the cloud's {known} volumes matches all of these options"

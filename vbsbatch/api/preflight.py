@@ -39,7 +39,7 @@ PAGES = 20
 
 TO_SKIP = (
     "on_preflight: skip in the plan or --on-preflight skip leaves them out and runs the rest, "
-    "--no-preflight does not look"
+    "--no-preflight leaves out the check"
 )
 """Advice about volumes that would surely fail."""
 
@@ -109,12 +109,12 @@ def refuse_hopeless(found: Preflight, volumes: int) -> None:
     if found.blind:
         raise UsageError(
             "nothing was started: a run could not follow its backups, because the cloud refuses "
-            "to list them: have that allowed, or check the endpoint (--block-storage-endpoint)"
+            "to list them: get that permission, or check the endpoint (--block-storage-endpoint)"
         )
     if len(found.hopeless) == volumes:
         raise UsageError(
             "nothing was started: every volume of the plan would surely fail "
-            "(vbsbatch check PLAN --online tells why)"
+            "(vbsbatch check PLAN --online shows why)"
         )
 
 
@@ -126,7 +126,7 @@ def refuse_errors(found: Preflight) -> None:
         [f"{counted(len(found.hopeless), 'volume')} would surely fail"] if found.hopeless else []
     )
     if found.blocked:
-        counts.append("the quota does not suffice")
+        counts.append("the quota is too small")
     raise UsageError(f"nothing was started: {' and '.join(counts)} ({TO_SKIP})")
 
 
@@ -188,7 +188,7 @@ async def _add_quotas(service: CloudService, seen: _ProjectQueries) -> None:
     if isinstance(said, CloudError):
         seen.note("quota", said)
     elif not said:
-        seen.gaps.append(Gap(what="quota", why="the cloud does not tell it", refused=True))
+        seen.gaps.append(Gap(what="quota", why="the cloud does not report it", refused=True))
     else:
         seen.quotas = said
 

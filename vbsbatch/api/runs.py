@@ -155,7 +155,7 @@ async def retry(
     """
     chosen = retry_selection(statuses, codes, volumes, all_failed=all_failed)
     if chosen is None:
-        raise UsageError("say which: statuses, codes, volumes or all_failed")
+        raise UsageError("say what to retry: statuses, codes, volumes or all_failed")
     with opened_store(store) as opened:
         found = opened.run(run_id)
         check_volumes(opened, found.id, volumes)

@@ -126,12 +126,12 @@ def check_project(run: Run, service: CloudService) -> None:
     if run.project_id is not None and run.project_id != service.project_id:
         raise UsageError(
             f"run {run.id} belongs to project {run.project_id}, "
-            f"and these credentials lead to {service.project_id}: sign in to the same project"
+            f"but these credentials are for {service.project_id}: sign in to the same project"
         )
     # The regions of a cloud share their projects.
     if None not in (run.region, service.region) and run.region != service.region:
         raise UsageError(
-            f"run {run.id} belongs to region {run.region}, and this sign-in leads to "
+            f"run {run.id} belongs to region {run.region}, but this sign-in is for "
             f"{service.region}: set OS_REGION_NAME={shlex.quote(str(run.region))}, "
             "or region_name in clouds.yaml"
         )

@@ -119,7 +119,7 @@ def takeable(store: RunStore, run_id: str) -> list[BlockingRun]:
     if held and all(holder.driven for holder in held):
         raise UsageError(
             f"nothing can be taken over by run {run_id}: {holders.who_holds(held)}; "
-            f"an engine follows them: wait, or stop it first"
+            f"an engine is working on them: wait, or stop it first"
         )
     return list(held)
 

@@ -46,8 +46,8 @@ def find_key(
     if key := _key(auth, _IN_FILES, f"{where}: auth"):
         if others and not chosen:
             raise SignInError(
-                f"{where}: auth has a password and an access key: remove one, or say"
-                f" auth_type: {AUTH_TYPE} for the key"
+                f"{where}: auth has a password and an access key: remove one, or set"
+                f" auth_type: {AUTH_TYPE} to use the key"
             )
         return key
     if (chosen or not named) and (key := _key(config, _IN_FILES, where)):

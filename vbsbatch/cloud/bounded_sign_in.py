@@ -65,7 +65,7 @@ class _Bounded(BaseAdapter):
         """Send the request, and read its whole answer."""
         if self._only_tls and not str(request.url).lower().startswith("https:"):
             raise UnusableAnswer(
-                "auth_url is https, and the identity service wants the sign-in at"
+                "auth_url is https, but the identity service wants the sign-in at"
                 f" {shown(str(request.url))}, which is not: nothing was sent there: check auth_url"
             )
         deadline = time.monotonic() + self._seconds
@@ -99,7 +99,7 @@ def _body(answer: requests.Response, deadline: float) -> bytes:
         try:
             body += unpacking.decompress(part, MOST + 1 - len(body)) if unpacking else part
         except zlib.error as error:
-            raise UnusableAnswer("the identity service's answer cannot be unpacked") from error
+            raise UnusableAnswer("the identity service's answer cannot be decompressed") from error
         if len(body) > MOST:
             raise UnusableAnswer(
                 f"the identity service's answer is larger than {MOST >> 20} MiB: check auth_url"
@@ -112,7 +112,7 @@ def _parts(answer: requests.Response, deadline: float) -> Iterator[bytes]:
     try:
         while part := answer.raw.read1(_CHUNK, decode_content=False):
             if time.monotonic() > deadline:
-                raise requests.exceptions.Timeout("the answer did not end in time")
+                raise requests.exceptions.Timeout("the answer did not arrive completely in time")
             yield part
     except ReadTimeoutError as error:
         raise requests.exceptions.Timeout(error) from error

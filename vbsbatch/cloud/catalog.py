@@ -197,11 +197,11 @@ def check_endpoints(
             continue
         if root_of(url, endpoints.project_id) not in known:
             raise SignInError(
-                f"the sign-in is https, and the catalog's endpoint {shown(url)} is not: the token"
-                f" would be sent in clear: if that is wanted, name it ({kind.ways(' or ')}"
+                f"the sign-in is https, but the catalog's endpoint {shown(url)} is not: the token"
+                f" would be sent unencrypted: if you want that, name it ({kind.ways(' or ')}"
                 " in clouds.yaml)"
             )
-        warnings.append(f"{shown(url)} is not https: the token is sent there in clear")
+        warnings.append(f"{shown(url)} is not https: the token is sent there unencrypted")
     return tuple(dict.fromkeys(warnings))
 
 

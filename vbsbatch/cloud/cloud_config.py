@@ -74,8 +74,8 @@ def load_cloud(name: str | None) -> tuple[Any, AccessKey | None]:
             missing = ", ".join(option.dest for option in error.options)
             raise SignInError(f"{_cloud(name)}: auth lacks {missing} (in clouds.yaml)") from error
         except keystone.NoMatchingPlugin as error:
-            text = f"{_cloud(name)}: auth_type {error.name!r} is not known (is its package there?)"
-            raise SignInError(text) from error
+            text = f"auth_type {error.name!r} is not known (is its package installed?)"
+            raise SignInError(f"{_cloud(name)}: {text}") from error
         except (keystone.ClientException, sdk.SDKException) as error:
             raise SignInError(
                 f"{_cloud(name)}: {_unknown_region(error) or words(error)}"
@@ -195,10 +195,10 @@ def _check_file(path: Path) -> None:
         raise SignInError(f"{path}: not valid YAML in UTF-8") from None
     clouds = document.get("clouds") if isinstance(document, dict) else None
     if not isinstance(clouds, dict):
-        raise SignInError(f"{path}: has no mapping `clouds:` at its top")
+        raise SignInError(f"{path}: has no mapping `clouds:` at the top level")
     for name, entry in clouds.items():
         if not isinstance(entry, dict) or not isinstance(entry.get("auth", {}), dict):
-            raise SignInError(f"{path}: the entry of cloud {str(name)[:64]!r} is no mapping")
+            raise SignInError(f"{path}: the entry of cloud {str(name)[:64]!r} is not a mapping")
 
 
 def _choose(config: Any, name: str | None) -> str:

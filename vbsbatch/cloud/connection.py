@@ -275,7 +275,7 @@ async def _asked(offers: Question) -> bool:
     except (CloudUnavailable, CloudRefused) as error:
         first = SERVICES[0]
         raise SignInError(
-            f"block storage cannot be asked for its backups: {error}: check its endpoint"
+            f"block storage does not list its backups: {error}: check its endpoint"
             f" ({BLOCK_STORAGE.ways(', ')} in clouds.yaml, the catalog),"
             f" or name that of {first.facts.label} ({first.endpoint_kind.option})"
         ) from error

@@ -82,7 +82,7 @@ class Account:
         if self._signed_in and self.ends_with and "one-time" in self.ends_with:
             raise SignInError(
                 f"{self._where}: the sign-in with {self.ends_with} has ended, and it cannot be used"
-                " twice: go on with a new one"
+                " twice: get a new one"
             )
         before = self._now()
         try:
@@ -128,7 +128,7 @@ class Account:
 
     def late(self, seconds: float) -> SignInError | CloudUnavailable:
         """Return the error for a sign-in that did not end within so many seconds."""
-        error = TimeoutError(f"the identity service's answer did not end within {seconds:g} s")
+        error = TimeoutError(f"the identity service did not answer within {seconds:g} s")
         return self._fault(error, renewing=self._signed_in)
 
     def close(self) -> None:
@@ -174,7 +174,7 @@ class Account:
         if self._region.config.get("auth_type") not in ("password", "v3password"):
             return
         if not (auth.get("username") or auth.get("user_id")):
-            raise SignInError(f"{self._where}: no username in clouds.yaml (nor an access key)")
+            raise SignInError(f"{self._where}: no username or access key in clouds.yaml")
         if not auth.get("password"):
             raise SignInError(f"{self._where}: no password in clouds.yaml or secure.yaml")
 

@@ -60,8 +60,8 @@ class KeyAccount:
         """
         if not self._auth.get("auth_url"):
             raise SignInError(
-                f"{self._where}: where is the service? Set {kind.override} (or auth_url under"
-                f" auth:, for its catalog) in clouds.yaml, or say {kind.option}"
+                f"{self._where}: no endpoint of the service: set {kind.override} (or auth_url under"
+                f" auth:, for its catalog) in clouds.yaml, or use {kind.option}"
             )
         entries = [
             Entry(
@@ -85,7 +85,7 @@ class KeyAccount:
             )
         if not self._auth.get("auth_url"):
             raise SignInError(
-                f"{self._where}: to look up project {name!r} auth_url is needed: set it, or"
+                f"{self._where}: auth_url is needed to look up project {name!r}: set it, or"
                 " project_id, under auth: in clouds.yaml"
             )
         answer = await self._ask(session, f"projects?name={quote(str(name), safe='')}")

@@ -57,7 +57,7 @@ class Pages(Generic[Page]):
         if self.count and self._next is None:
             raise StopAsyncIteration
         if self.count == PAGES:
-            raise CloudUnavailable(f"the list of {self._of} does not end within {PAGES} pages")
+            raise CloudUnavailable(f"the list of {self._of} has more than {PAGES} pages")
         page = await self._read(self._next)
         self._next = page.next
         self.count += 1

@@ -17,7 +17,7 @@ from vbsbatch.model import AT_ONCE, Answer, Backup, Elapsed, Job, JobState, plai
 UNMOVED = 60.0
 """A backup that is not `deleting` after so many seconds was not deleted, whatever was answered."""
 
-KEPT = "the cloud accepted the deletion, and still has the backup"
+KEPT = "the cloud accepted the deletion but still has the backup"
 
 _BUSY = frozenset({"creating", "restoring"})
 _DEPENDANTS = re.compile(r"incremental backups? exist|dependent backup", re.IGNORECASE)

@@ -164,7 +164,7 @@ class ResourceList:
             return None
         many = f"{walk.count} of {walk.told}" if walk.wanting else str(walk.count)
         raise ListIncomplete(
-            f"the list of {self._name} does not go on after {many} entries, and is not at its end"
+            f"the list of {self._name} is incomplete: it stops after {many} entries"
         )
 
     async def _further(self, asked: str, walk: PageWalk) -> _Page | None:
@@ -217,7 +217,7 @@ class ResourceList:
                 return query
         elif not walk.wanting:
             return None
-        raise ListIncomplete(f"the list of {self._name} is empty, and is not at its end")
+        raise ListIncomplete(f"the list of {self._name} is incomplete: it has no entries")
 
     async def _has_links(self, found: _Page) -> bool:
         """Find out once, with a page that is too short for a list of two or more."""

@@ -63,9 +63,9 @@ def _unreadable(session: Session, reply: Reply) -> CloudRefused | CloudUnavailab
     """The error for a 2xx that is no answer of the service."""
     if is_page(reply.body) and not session.way.passing(reply.address, page=True):
         said = (read_refusal(reply.headers, reply.body, session.now()).message or "")[:200]
-        text = f"{reply.status}: a page instead of an answer: this is not the service ({said})"
-        return CloudRefused(text, status=reply.status)
-    return CloudUnavailable("the answer is no JSON object", status=reply.status)
+        text = f"a web page instead of an API answer: this is not the service ({said})"
+        return CloudRefused(f"{reply.status}: {text}", status=reply.status)
+    return CloudUnavailable("the answer is not a JSON object", status=reply.status)
 
 
 def is_unknown(session: Session, reply: Reply) -> bool:

@@ -37,8 +37,8 @@ from vbsbatch.model import (
 )
 
 UNCERTAIN = (
-    "a restore was asked for, its answer was lost, and the cloud does not tell whether the volume "
-    "was overwritten: look at the volume before you retry"
+    "a restore was requested, its answer was lost, and the cloud does not report whether the "
+    "volume was overwritten: check the volume before you retry"
 )
 EARLY, SELDOM = 3.0, 60.0
 """Seconds from a restore to the first query of its cloud job, and the most between two queries."""

@@ -267,7 +267,7 @@ class CloudService(ABC):
         reply = await self._session.read("POST", self._create_url, b"{}")
         if not _is_there(reply):
             return str(refusal_of(self._session, reply))
-        return "a page instead of an answer" if is_page(reply.body) else None
+        return "a web page instead of an API answer" if is_page(reply.body) else None
 
     async def backups(self, page: str | None = None) -> BackupPage:
         """One page of all backups of the project."""

@@ -80,7 +80,7 @@ def _reason(error: Exception, auth_type: str, secrets: Collection[str]) -> tuple
     if factor := next((link for link in causes(error) if _lacks_factor(link)), None):
         return _missing_factor(factor, secrets), False
     if any(type(link).__name__ == "MissingAuthPlugin" for link in causes(error)):
-        return "auth_url leads to no Keystone (it wants a token itself): check auth_url", False
+        return "auth_url does not lead to a Keystone (it requires a token): check auth_url", False
     if unusable := next(filter(_is_unusable, causes(error)), None):
         return words(unusable, secrets), False
     if (status := _status(error)) is not None:
@@ -92,7 +92,8 @@ def _reason(error: Exception, auth_type: str, secrets: Collection[str]) -> tuple
         return "the identity service does not answer in time", True
     if named & {"DiscoveryFailure", "InvalidResponse", "VersionNotAvailable"}:
         return (
-            f"auth_url leads to no Keystone ({words(error, secrets).rstrip('.')}): check auth_url",
+            "auth_url does not lead to a Keystone"
+            f" ({words(error, secrets).rstrip('.')}): check auth_url",
             True,
         )
     if named & {"ConnectFailure", "UnknownConnectionError", "ConnectionError"}:
@@ -109,7 +110,7 @@ def _lacks_factor(link: BaseException) -> bool:
 def _missing_factor(link: BaseException, secrets: Collection[str]) -> str:
     wanted = clean(without(str(getattr(link, "required_auth_methods", "")), secrets), 200)
     advice = "check auth_type (v3multifactor) and auth_methods in clouds.yaml"
-    return f"another factor is missing; it wants {wanted}: {advice}"
+    return f"another factor is missing; required: {wanted}: {advice}"
 
 
 def _is_unusable(error: BaseException) -> bool:
@@ -142,7 +143,7 @@ def _refused(status: int, error: Exception, auth_type: str, secrets: Collection[
         said = said or ": check whether the user is locked"
         return f"the identity service forbids this sign-in (403){said}"
     if status == 404:
-        return "auth_url leads to no Keystone (404): check auth_url"
+        return "auth_url does not lead to a Keystone (404): check auth_url"
     return f"the identity service refused the sign-in ({status}){said}"
 
 

@@ -123,7 +123,7 @@ def network_reason(error: BaseException) -> str | None:
     if any(isinstance(link, socket.gaierror) for link in chain) or _DNS.search(text):
         return "the host name cannot be resolved (DNS)"
     if "RemoteDisconnected" in names:
-        return "connection closed without an answer (is a client certificate wanted? cert:, key:)"
+        return "connection closed without an answer (is a client certificate required? cert:, key:)"
     codes = {link.errno for link in chain if isinstance(link, OSError)}
     codes |= {int(code) for code in _ERRNO.findall(text)}  # several addresses, each with its own
     if errno.ECONNREFUSED in codes or "Connection refused" in text:

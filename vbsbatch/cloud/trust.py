@@ -76,8 +76,8 @@ def check_trust(trust: Trust) -> tuple[str, ...]:
     if trust.verify is not False:
         return ()
     return (
-        "certificates are not checked (verify: false or insecure in clouds.yaml): whoever is on the"
-        " way to the cloud can read the password and the token",
+        "certificates are not checked (verify: false or insecure in clouds.yaml): anybody between"
+        " here and the cloud can read the password and the token",
     )
 
 

@@ -122,11 +122,11 @@ class Control:
         self._paused = True
         self._dispatcher.pause(True)
         await self._record_state()
-        return "paused: no new creates; what runs is still followed"
+        return "paused: no new creates; jobs under way continue"
 
     async def _unpause(self, command: Command) -> str:
         """Undo one thing at a time: first the operator's pause, then a closed wave gate."""
-        blocked, result = self._waves.blocked, "going on"
+        blocked, result = self._waves.blocked, "continuing"
         if blocked is not None and self._paused:
             result = f"the pause is over, but {blocked}"
         elif blocked is not None:
@@ -174,14 +174,14 @@ class Control:
     async def _rate(self, command: Command) -> str:
         rate = Rate(count=float(command.argument["count"]), per=float(command.argument["per"]))
         if not (0 < rate.count < float("inf") and 0 < rate.per < float("inf")):
-            raise ValueError("a rate is more than 0")
+            raise ValueError("a rate must be more than 0")
         self._dispatcher.limiter.set_ceiling(rate)
         return f"rate is {rate}"
 
     async def _in_flight(self, command: Command) -> str:
         cap = int(command.argument["count"])
         if cap < 1:
-            raise ValueError("the in-flight cap is at least 1")
+            raise ValueError("the in-flight cap must be at least 1")
         self._dispatcher.claimer.in_flight = cap
         self._dispatcher.claimer.give_back()
         self._dispatcher.claimer.wake()

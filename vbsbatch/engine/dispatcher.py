@@ -308,7 +308,7 @@ class Dispatcher:
             if self._breaker.answered(first):
                 self._may_probe = False  # the outage is over: no probe needed
 
-                self._ledger.note("breaker", "the service answers again: going on")
+                self._ledger.note("breaker", "the service answers again: continuing")
                 self.wake()
             return jobs
         before = self._breaker.circuit

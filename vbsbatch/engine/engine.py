@@ -175,7 +175,7 @@ class Engine:
                 while not self.ledger.ended and self._reason is None:
                     await self.ledger.changed.wait()
                 if under_way := self._dispatcher.under_way:
-                    self.ledger.note("run", f"stopping: answers still under way: {under_way}")
+                    self.ledger.note("run", f"stopping: answers still pending: {under_way}")
                 sending.cancel_scope.cancel()
             group.cancel_scope.cancel()
 

@@ -14,7 +14,7 @@ from vbsbatch.engine.ports import Journal
 from vbsbatch.engine.reconcile import ERRORED, Index, Snapshot, is_ours, rank
 from vbsbatch.model import Backup, Elapsed, Job, JobState, as_wall
 
-UNCERTAIN = "a backup of this name exists, but the cloud does not tell its age"
+UNCERTAIN = "a backup of this name exists, but the cloud does not report its age"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -129,7 +129,7 @@ class JobUpdater:
             return
         since = self._ledger.running_since.get(no, self._began_at)
         if looked_at - since > self._settings.timeouts.backup:
-            self.fail(job, "stuck", "the cloud still works on it, longer than timeouts.backup")
+            self.fail(job, "stuck", "the cloud has worked on it for longer than timeouts.backup")
 
     async def found(self, job: Job, backup: Backup, finding: Observed) -> None:
         """Update a job whose backup the cloud has, by the backup's status."""
@@ -376,7 +376,7 @@ def objection(job: Job, backup: Backup, clock_ahead: float) -> str | None:
     if backup.name is not None and backup.name.strip() != job.backup_name.strip():
         return f"its name is {backup.name!r}, not {job.backup_name!r}"
     if volume is None and backup.name is None:
-        return "the cloud tells neither its name nor its volume"
+        return "the cloud reports neither its name nor its volume"
     since = _first_create(job, clock_ahead)
     if since is None:
         return "nothing was sent for this job"

@@ -198,7 +198,7 @@ class Poller:
             if not snapshot.scanning and self._few_unseen(jobs, observations):
                 return observations, False
             listed = await self._read_page(listed.next)
-        raise CloudUnavailable(f"the list does not end within {self._tuning.pages_at_most} pages")
+        raise CloudUnavailable(f"the list has more than {self._tuning.pages_at_most} pages")
 
     async def _adopt(self, scan: InitialScan) -> None:
         """Take over what the cloud has of jobs that are waiting in the store."""
@@ -208,7 +208,7 @@ class Poller:
             self._ledger.adopted += len(adopted)
             many = "1 backup" if len(adopted) == 1 else f"{len(adopted)} backups"
             words = f"took over {many} of this run that the store did not know of"
-            self._ledger.note("run", f"{words}: it is an old copy, or was made anew")
+            self._ledger.note("run", f"{words}: the store is an old copy, or was created again")
         for each in uncertain:
             self._updater.fail(each.job, "uncertain", each.backup.fail_reason or UNCERTAIN)
         for job, backup in adopted:

@@ -63,8 +63,8 @@ class Waves:
     async def open_next(self) -> str:
         """Start the next wave despite the failures; returns the result in words."""
         self.blocked = None
-        await self._open(self._last + 1, ", failures or not")
-        return f"going on with wave {self._waves[self._last].name}"
+        await self._open(self._last + 1, " despite the failures")
+        return f"continuing with wave {self._waves[self._last].name}"
 
     async def _open(self, last: int, how: str) -> None:
         await self._journal.open_wave(last)
@@ -77,7 +77,7 @@ class Waves:
         before, after = self._waves[self._last], self._waves[self._last + 1]
         return (
             f"wave {before.name} ended with {failed} failed, {before.max_failures} are allowed: "
-            f"wave {after.name} waits (retry those that failed, or unpause to go on all the same)"
+            f"wave {after.name} waits (retry those that failed, or unpause to continue anyway)"
         )
 
 

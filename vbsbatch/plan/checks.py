@@ -134,11 +134,11 @@ class Text(Check):
             raise ValueError("must not be empty" if not text else long)
         control = _CONTROL.search(text)
         if control:
-            raise ValueError(f"must not hold a control character (U+{ord(control.group()):04X})")
+            raise ValueError(f"must not contain a control character (U+{ord(control.group()):04X})")
         for character in self.without:
             if character in text:
                 names = " ".join(self.without)
-                raise ValueError(f"must hold none of {names} but has {quoted(character)}")
+                raise ValueError(f"must contain none of {names} but has {quoted(character)}")
         return text
 
     def json(self) -> dict[str, Any]:

@@ -198,9 +198,9 @@ def objection_to_deletion(job: Job, backup: Backup | None) -> str | None:
     if backup is None:
         return "gone already"
     if (backup.name or "").strip() != job.backup_name.strip():
-        return "it has another name than the run gave it"
+        return "its name is not the one that the run gave it"
     if plain_id(backup.volume_id or "") != plain_id(job.volume_id):
-        return "it is of another volume than the run's"
+        return "it is not of the run's volume"
     return f"it is {backup.status}" if backup.status in ("creating", "restoring") else None
 
 
@@ -220,7 +220,7 @@ def _moves(sources: Sequence[Job], to: Sequence[str]) -> tuple[dict[int, str], l
         elif len(fits) != 1:
             problems.append(f"--to {pair}: {len(fits) or 'no'} volumes to restore are called {old}")
         elif fits[0].no in moved:
-            problems.append(f"--to {pair}: {old} is moved already")
+            problems.append(f"--to {pair}: {old} has a new volume already")
         else:
             moved[fits[0].no] = str(UUID(new))
     return moved, problems

@@ -126,7 +126,7 @@ def _check_volumes_named(
     if others:
         return
     if "volumes" in top and "volumes_from" in top:
-        text = "volumes_from: stands beside volumes: keep one of them"
+        text = "volumes_from: cannot be used with volumes: keep one of them"
         findings.add(("volumes_from",), text, at_key=True)
     elif "volumes" not in top and "volumes_from" not in top:
         findings.add((), "names no volumes: write volumes or volumes_from")

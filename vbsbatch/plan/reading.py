@@ -105,7 +105,7 @@ class Document:
     def word(self, text: object, sign: str = "") -> str:
         """A word of the file for a message, in quotes or after its sign."""
         if not self._quotes:
-            return "what stands here"
+            return "what is here"
         return f"{sign}{text}" if sign else quoted(str(text))
 
     def place(self, findings: Findings) -> list[Problem]:
@@ -131,7 +131,7 @@ class Document:
             text = getattr(error, "problem", None) or getattr(error, "context", None)
             if text == _NO_START:
                 tab = self._character(line, column) == b"\t"
-                text += ": indent with blanks, not tabs" if tab else ": put the text in quotes"
+                text += ": indent with spaces, not tabs" if tab else ": put the text in quotes"
         else:
             line, column = position(self.data, int(getattr(error, "position", 0)))
             text = getattr(error, "reason", None)
@@ -184,7 +184,7 @@ class _Builder:
         self.values += 1
         if self.values > MAX_VALUES:
             self.note(
-                event, f"more than {MAX_VALUES} values that are no volumes: no plan needs that"
+                event, f"more than {MAX_VALUES} values that are not volumes: no plan needs that"
             )
             raise _Stop
         if isinstance(event, ScalarEvent):
@@ -210,7 +210,7 @@ class _Builder:
             key = self._key(event)
             repeated = key in mapping
             if repeated:
-                self.note(event, f"{self.word(key)} stands here twice: keep one")
+                self.note(event, f"{self.word(key)} is here twice: keep one")
             start = next(self.events)
             if depth == 1 and key == self.under and isinstance(start, SequenceStartEvent):
                 value: Any = self._items(start)

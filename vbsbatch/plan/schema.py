@@ -118,20 +118,18 @@ class BackupKeys(Keys):
         "CBR: the vault, by name or id, for volumes that are in none; others stay in theirs."
     )
     associate: Annotated[bool, YesNo()] = _key(
-        "CBR: put volumes that are in no vault into vault before the run, once that was agreed to.",
+        "CBR: put volumes that are in no vault into vault before the run, once confirmed.",
         False,
     )
     force: Annotated[bool, YesNo()] = _key("Cinder: back up volumes that are in use.", True)
-    wave: Annotated[str, Text(64)] = _key(
-        "One of the plan's waves, by name; the last, where left out."
-    )
+    wave: Annotated[str, Text(64)] = _key("One of the plan's waves, by name; the last if left out.")
 
 
 class SeenKeys(Keys):
     """What the cloud said of a volume when `plan new` wrote it down; `plan diff` compares."""
 
     size: Annotated[int, Whole(0, 1_000_000_000)] = _key("GB.")
-    status: Annotated[str, Text(64)] = _key("The service's word, such as in-use.")
+    status: Annotated[str, Text(64)] = _key("The status as the service reports it, such as in-use.")
     type: Annotated[str, Text(255)] = _key("The volume type.")
     server: Annotated[str, Text(128)] = _key(
         "The id of the server it was attached to; left out for none."
@@ -144,7 +142,7 @@ class VolumeKeys(BackupKeys):
     id: Annotated[str, Uuid()] = Field(
         description="The volume's UUID, with or without hyphens, in upper or lower case."
     )
-    name: Annotated[str, Text(255)] = _key("What people call the volume; its id, where left out.")
+    name: Annotated[str, Text(255)] = _key("The name of the volume; its id if left out.")
     priority: Annotated[int, Whole(-1_000_000, 1_000_000)] = _key(
         "Higher goes first; equal ones go in the order of the plan.", 0
     )
@@ -167,7 +165,7 @@ class VolumeKeys(BackupKeys):
 
 
 class LimitKeys(Keys):
-    """How hard the run may press the cloud."""
+    """How much load the run may put on the cloud."""
 
     rate: Annotated[model.Rate, RateText()] = _key(
         "Create requests per s, min or h, at most; never exceeded in any such window.",
@@ -236,14 +234,14 @@ class RetryKeys(Keys):
         f"Cinder usually {CINDER_SETTLE}.",
         _seconds(_RETRY.settle),
     )
-    rules: list[RuleKeys] = _key("Own verdicts, looked at before the built-in table.")
+    rules: list[RuleKeys] = _key("Your own verdicts, checked before the built-in table.")
 
 
 class TimeoutKeys(Keys):
     """How long one request may take, and one backup."""
 
     connect: Annotated[float, Duration(low=0.001, high=3600)] = _key(
-        "Until a connection stands.", _seconds(_TIMEOUTS.connect)
+        "Until the connection is established.", _seconds(_TIMEOUTS.connect)
     )
     read: Annotated[float, Duration(low=0.001, high=3600)] = _key(
         "Until the answer arrives.", _seconds(_TIMEOUTS.read)
@@ -271,13 +269,15 @@ class SelectionKeys(Keys):
     type: list[Annotated[str, Text(255)]] = _key("Volume types.")
     min_size: Annotated[int, Whole(0, 1_000_000_000)] = _key("GB.")
     max_size: Annotated[int, Whole(0, 1_000_000_000)] = _key("GB.")
-    exclude: list[Annotated[str, Text(255)]] = _key("Ids, or patterns of names, that do not fit.")
+    exclude: list[Annotated[str, Text(255)]] = _key("Ids, or patterns of names, to leave out.")
 
 
 class WaveKeys(Keys):
     """Volumes that go together, before the next wave."""
 
-    name: Annotated[str, Text(64)] = Field(description="What the volumes of this wave name.")
+    name: Annotated[str, Text(64)] = Field(
+        description="The name that the volumes of this wave give."
+    )
     max_failures: Annotated[int, Whole(0, 1_000_000)] = _key(
         "With more failed volumes than this the next wave does not start: the run pauses.", 0
     )
@@ -293,7 +293,7 @@ class WindowKeys(Keys):
         alias="to", description="The first minute in which none are; may be past midnight."
     )
     timezone: Annotated[str, TimeZone()] = Field(
-        description="Whose clocks show these times, such as Europe/Berlin."
+        description="The time zone of these times, such as Europe/Berlin."
     )
 
 
@@ -306,7 +306,7 @@ class PlanKeys(Keys):
     )
 
     name: Annotated[str, Text(64)] = _key(
-        "What the plan is called; the file's name without its ending, where left out."
+        "The plan's name; if left out, the file's name without its ending."
     )
     cloud: Annotated[str, Text(255)] = _key(
         "An entry of clouds.yaml; --cloud and OS_CLOUD also name one."
@@ -316,7 +316,7 @@ class PlanKeys(Keys):
         AUTO,
     )
     defaults: BackupKeys = _key("For every volume that does not say otherwise.")
-    limits: LimitKeys = _key("How hard the run may press the cloud.")
+    limits: LimitKeys = _key("How much load the run may put on the cloud.")
     retry: RetryKeys = _key("When a job is tried again, and for how long.")
     timeouts: TimeoutKeys = _key("How long one request may take, and one backup.")
     deadline: Annotated[float, Duration(low=0.001)] = _key(
@@ -328,7 +328,7 @@ class PlanKeys(Keys):
     on_preflight: Annotated[
         model.OnPreflight, OneOf(tuple(map(str, model.OnPreflight)), model.OnPreflight)
     ] = _key(
-        "What becomes of a run when some volumes would surely fail: fail starts nothing, "
+        "What happens when some volumes would surely fail: fail starts nothing, "
         "skip leaves those out.",
         str(model.OnPreflight.FAIL),
     )

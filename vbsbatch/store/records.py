@@ -79,8 +79,8 @@ def one_of(words: Sequence[Any], number: object, what: str) -> Any:
 def damaged(what: str) -> StoreUnusable:
     """The error for a store in which something is not as it was written."""
     return StoreUnusable(
-        f"the store holds {what} that no vbsbatch wrote: put back a backup of it, or name another"
-        " with --db"
+        f"the store holds {what} that no vbsbatch wrote: restore the store from a backup, or name"
+        " another with --db"
     )
 
 
@@ -123,7 +123,7 @@ def cancelled(job: Job, at: Wall) -> JobMoved:
 def released(job: Job, at: Wall, taker: str) -> JobMoved:
     """The open job is given up for good: another run took its volume over."""
     check_move(job.state, JobState.FAILED)
-    words = f"run {taker} took the volume over; what the cloud makes of this backup stays there"
+    words = f"run {taker} took the volume over; its backup in the cloud, if any, is kept"
     given_up = replace(
         job,
         state=JobState.FAILED,

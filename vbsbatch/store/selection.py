@@ -127,7 +127,7 @@ def _mapped(key: str, values: tuple[Any, ...] | None, word: Any) -> frozenset[An
     try:
         return frozenset(map(word, values))
     except (TypeError, ValueError):
-        raise SelectionError(f"selection {key!r}: {values!r} makes no sense") from None
+        raise SelectionError(f"selection {key!r}: {values!r} is not valid") from None
 
 
 _LISTED = 5
@@ -156,7 +156,7 @@ def resolved(ref: str, ids: Sequence[str], store: str) -> str:
         return ref if ref in fits else fits[0]
     if fits:
         more = f" and {len(fits) - _LISTED} more" if len(fits) > _LISTED else ""
-        raise UsageError(f"{ref!r} fits several runs: {', '.join(fits[:_LISTED])}{more}")
+        raise UsageError(f"{ref!r} matches several runs: {', '.join(fits[:_LISTED])}{more}")
     close = get_close_matches(ref, ids, n=1, cutoff=0.7)
     hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(ids[:_LISTED])}"
     more = " ..." if not close and len(ids) > _LISTED else ""

@@ -350,7 +350,7 @@ class MonitorApp(App[None]):
         """Why the screen crashed, without any value in it; None when it did not."""
         if not self.return_code or self.return_code > 128:
             return None
-        return "the screen broke" + (f" ({_place_of(self._exception)})" if self._exception else "")
+        return "the screen failed" + (f" ({_place_of(self._exception)})" if self._exception else "")
 
 
 def _on_terminal() -> bool:
@@ -398,5 +398,5 @@ def show(
     if sys.__stderr__ is not None and sys.__stderr__.isatty():
         sys.__stderr__.write(sanitize.POP_TITLE)
     if app.crash is not None:
-        print(clean(f"{app.crash}; the run is not touched"), file=sys.stderr)
+        print(clean(f"{app.crash}; the run is not affected"), file=sys.stderr)
     return ScreenResult(return_code=app.return_code or 0, run_id=app.last_run)

@@ -147,13 +147,13 @@ def why(job: Job, now: float, operation: Operation = Operation.BACKUP) -> str:
             return f"a {create} was not answered{since}: the cloud is asked before anything else"
         case JobState.RUNNING:
             done = "" if job.progress is None else f", {job.progress}% done"
-            return f"the cloud works on it{done}"
+            return f"the cloud is working on it{done}"
         case JobState.SUCCEEDED:
             return _SUCCEEDED[operation]
         case JobState.FAILED:
             return f"failed with {kind} ({tried})"
         case JobState.CANCELLED:
-            return f"taken back by an operator: no {create} was left under way"
+            return f"cancelled by an operator: no {create} was left under way"
         case _:
             return f"left out when the run began: no {create} was needed"
 

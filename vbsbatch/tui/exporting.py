@@ -68,7 +68,7 @@ async def export_picture(screen: LiveScreen, name: str) -> None:
 
 async def _path(screen: LiveScreen, proposed: str) -> str | None:
     if screen.app.is_web:
-        screen.say("a browser writes no files on this machine: see vbsbatch jobs and report")
+        screen.say("a browser cannot write files on this machine: use vbsbatch jobs or report")
         return None
     dialog = Typed(["Write to"], value=proposed, fault=_fault)
     typed = await screen.put(dialog)

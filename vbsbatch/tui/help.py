@@ -27,7 +27,7 @@ _TITLES = {
 
 
 WORDS = (
-    ("GB", "size of the volume; - where nobody tells it"),
+    ("GB", "size of the volume; - if not reported"),
     ("TRY", "requests so far"),
     ("AGE", "since the job ended, or since its newest request"),
     ("NEXT", "when it is sent again, or how much of it is done"),

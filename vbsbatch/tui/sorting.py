@@ -69,7 +69,7 @@ class SortBy(Listed[Sorts]):
     BINDINGS = bindings.hidden("enter take", "space step", "q refuse")
 
     def __init__(self, before: Sorts, show: Callable[[Sorts], None]) -> None:
-        super().__init__(["Sort by", "Enter: by this alone. Space: by this too, down, or not."])
+        super().__init__(["Sort by", "Enter: by this only. Space: add, reverse, remove."])
         self._before = before
         self._sorts = before
         self._stepped = False
@@ -90,7 +90,7 @@ class SortBy(Listed[Sorts]):
             place, sort = places.get(key, (None, None))
             sign = "  " if sort is None else f"{place}{'-' if sort.descending else '+'}"
             role = "plain" if sort is None else "strong"
-            order = _FIRST[key] + (", turned round" if sort and sort.descending else "")
+            order = _FIRST[key] + (", reversed" if sort and sort.descending else "")
             lines.append(((f"{sign} {key:<9}", role), (f" {order}", "dim")))
         return lines
 

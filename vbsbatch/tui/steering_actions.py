@@ -175,9 +175,9 @@ class Steering:
         text = [
             "Stop this run?",
             "What runs in the cloud goes on; nothing new is sent.",
-            "Answers under way are not awaited: their jobs become unknown."
+            "Pending answers are not awaited: their jobs become unknown."
             if now
-            else "Answers under way are awaited.",
+            else "Pending answers are awaited.",
             "It can be resumed later, here or with vbsbatch resume.",
         ]
         if await self.confirmed(text):

@@ -415,5 +415,5 @@ async def test_tags_are_objected_to() -> None:
     bench = CbrBench(lambda _: answer(200))
     assert await bench.cbr.objections([BackupSettings()]) == []
     assert await bench.cbr.objections([BackupSettings(tags=(("a", "b"),))]) == [
-        "tags: CBR keeps none on backups: leave them out of the plan"
+        "tags: CBR keeps no tags on backups: leave them out of the plan"
     ]

@@ -148,9 +148,9 @@ async def test_every_character_of_four_bytes_and_every_refused_key_is_named() ->
         ]
     )
     assert [text.partition(",")[0] for text in found] == [
-        'tag "wäve": a key may hold ASCII letters',
-        "a description or tag holds U+1F4BE",
-        "a description or tag holds U+1F680",
+        'tag "wäve": a key may contain only ASCII letters',
+        "a description or tag contains U+1F4BE",
+        "a description or tag contains U+1F680",
     ]
 
 

@@ -138,7 +138,7 @@ class CbrService(CloudService):
     async def objections(self, wanted: Iterable[BackupSettings]) -> list[str]:
         """Tags: backups have none here."""
         if any(settings.tags for settings in wanted):
-            return ["tags: CBR keeps none on backups: leave them out of the plan"]
+            return ["tags: CBR keeps no tags on backups: leave them out of the plan"]
         return []
 
 

@@ -146,12 +146,12 @@ def _unkept(tags: Iterable[tuple[str, str]], texts: Iterable[str]) -> list[str]:
     characters = sorted({c for text in texts for c in text if ord(c) > _LAST_OF_THREE_BYTES})
     return [
         *(
-            f'tag "{k}": a key may hold ASCII letters, digits, blanks and - _ : . here'
+            f'tag "{k}": a key may contain only ASCII letters, digits, spaces and - _ : .'
             for k in keys
         ),
         *(
-            f"a description or tag holds U+{ord(character):04X}, which block storage may not be"
-            " able to keep: leave it out of the plan"
+            f"a description or tag contains U+{ord(character):04X}, which block storage may not"
+            " be able to store: leave it out of the plan"
             for character in characters
         ),
     ]

@@ -34,13 +34,13 @@ def check(path: Path, file: Hold) -> None:
     """Refuse a name unless the write-ahead log is certainly the one beside it."""
     if _is_mount_point(path):
         raise StoreUnusable(
-            f"{path} is mounted as a single file, so its write-ahead log would be another file "
-            "than where it comes from, and changes would be lost: mount its folder instead"
+            f"{path} is mounted as a single file, so its write-ahead log would not be the one "
+            "of the original file, and changes would be lost: mount its folder instead"
         )
     if os.fstat(file.descriptor).st_nlink > 1 and not _is_in_use(path, file):
         raise StoreUnusable(
-            f"{path} is a file with several names (hard links), and its write-ahead log is another "
-            "file under each, so changes would be lost: remove the other names (`find -samefile` "
+            f"{path} is a file with several names (hard links), each with a write-ahead log of its "
+            "own, so changes would be lost: remove the other names (`find -samefile` "
             "finds them), or copy the store and name the copy with --db"
         )
 

@@ -83,7 +83,7 @@ def _descriptor(path: Path) -> int:
         except OSError as error:
             raise StoreUnusable(
                 f"cannot open {path}: {error.strerror}: an engine of an older vbsbatch may "
-                "hold the run by it: make it yours to write, or remove it once no such engine works"
+                "lock the run with it: make it writable, or remove it once no such engine runs"
             ) from error
     return _descriptors[path]
 

@@ -131,8 +131,8 @@ def missing(file: Hold) -> Missing | None:
 def without_locks(path: Path, reason: str) -> StoreUnusable:
     """The error for writing to a store on such a file system."""
     return StoreUnusable(
-        f"the file system of {path} has no locks ({reason}; a network file system without its lock "
-        "service, such as NFS, perhaps): two engines could drive one run: "
+        f"the file system of {path} has no locks ({reason}; perhaps a network file system such as "
+        "NFS without its lock service): two engines could drive one run: "
         "put the store on a local disk, and name it with --db"
     )
 

@@ -170,7 +170,7 @@ def _check_kind(path: Path) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise StoreUnusable(f"{path} is a folder, not a store: name a file with --db")
     if not stat.S_ISREG(status.st_mode):
-        raise StoreUnusable(f"{path} is no regular file: name another with --db")
+        raise StoreUnusable(f"{path} is not a regular file: name another with --db")
 
 
 def _check_file(path: Path, file: Hold, *, create: bool) -> None:
@@ -265,9 +265,9 @@ def doubt(path: Path) -> str | None:
             return f"{beside} {why}"
     folder = place.parent.stat()
     if folder.st_uid not in (os.geteuid(), 0):
-        return f"the folder {place.parent} belongs to another user, who may replace what is in it"
+        return f"the folder {place.parent} belongs to another user, who can replace its files"
     if folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX:
-        return f"anybody may write in the folder {place.parent}"
+        return f"anybody can write to the folder {place.parent}"
     return None
 
 
@@ -277,7 +277,7 @@ def _doubt_of_file(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(status.st_mode):
-        return "is no regular file"
+        return "is not a regular file"
     if status.st_uid != os.geteuid():
         return "belongs to another user"
     if status.st_mode & _WRITABLE:

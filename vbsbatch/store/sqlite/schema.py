@@ -281,7 +281,7 @@ def check_schema(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) 
         raise _foreign(path, f"it has {_MANY} tables and views or more")
     if found != ours:
         odd = sorted({name for _, name, _ in found ^ ours})
-        raise _foreign(path, f"{', '.join(odd)[:200]} not as this version makes it")
+        raise _foreign(path, f"{', '.join(odd)[:200]} not as this version creates them")
 
 
 @cache
@@ -297,4 +297,6 @@ def _normal(sql: object) -> str:
 
 
 def _foreign(path: Path, why: str) -> StoreUnusable:
-    return StoreUnusable(f"the tables of {path} are not ours: {why}: name another with --db")
+    return StoreUnusable(
+        f"the tables of {path} are not those of vbsbatch: {why}: name another with --db"
+    )

@@ -11,19 +11,19 @@ from pathlib import Path
 from vbsbatch.errors import StoreError, StoreFailed, StoreUnusable
 from vbsbatch.store.paths import db_option
 
-_LOCKED = "{path} stayed locked by another program: let that end, then {again}"
+_LOCKED = "{path} stayed locked by another program: wait until it ends, then {again}"
 DAMAGED = "{path} is damaged: keep a copy, then try `sqlite3 FILE .recover` or a backup of it"
 _ADVICE = {
     "FULL": "the disk is full, {path} cannot grow: free some space, then {again}",
     "IOERR": "reading or writing {path} failed: is the disk full, over its quota or broken? "
-    "Put it right, then {again}",
+    "Correct that, then {again}",
     "BUSY": _LOCKED,
     "LOCKED": _LOCKED,
     "READONLY": "{path} cannot be written, it or its folder is read-only: make it writable, "
     "then {again}",
     "CANTOPEN": "{path} cannot be opened: is it, its folder and its -wal file there and yours?",
     "CORRUPT": DAMAGED,
-    "NOTADB": "{path} is damaged or no SQLite file any more: put back a backup of it",
+    "NOTADB": "{path} is damaged or no longer an SQLite file: restore it from a backup",
     "NOMEM": "out of memory while working on {path}",
 }
 
@@ -65,7 +65,7 @@ def _not_ours(path: Path) -> str | None:
         if not os.access(beside, os.R_OK | os.W_OK):
             return (
                 f"{path} cannot be opened: {beside} beside it belongs to user {_called(owner)}: "
-                "have it given to you (chown); do not remove it, it may hold what was stored last"
+                "have it made yours (chown); do not remove it, it may hold the newest changes"
             )
     return None
 

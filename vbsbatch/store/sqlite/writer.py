@@ -230,7 +230,7 @@ class Writer:
         self._place = self._place or place
         if place is None or place != self._place:
             raise StoreFailed(
-                f"{self._path} was deleted, moved or replaced in mid-run: put it back, "
+                f"{self._path} was deleted, moved or replaced during the run: put it back, "
                 f"then `vbsbatch resume{db_option(self._path)}`"
             )
 
