@@ -104,6 +104,34 @@ def test_the_three_ways_to_name_volumes_lead_to_the_same_plan(harness: Harness) 
         assert "fine: 3 volumes" in type_in(harness, way)
 
 
+def test_the_commands_of_operations_work_on_a_run_of_ones_own(harness: Harness) -> None:
+    harness.cloud(volumes=3).behave(FAST)
+    harness.edit_clouds(r"\bsimulator:", "otc:")
+    lines = [line for block in blocks(ROOT / "docs" / "operations.md") for line in commands(block)]
+    first = lines.index("vbsbatch verify latest")
+    plan_new, check, pilot = lines[:first]
+    assert "pilot.yaml" in pilot
+    type_in(harness, plan_new)
+    type_in(harness, check)
+    (harness.folder / "pilot.yaml").write_text((harness.folder / "nightly.yaml").read_text())
+    type_in(harness, pilot)
+    assert "the cloud has what the store says" in type_in(harness, lines[first])
+
+    run_id, ours = harness.run_id(), harness.jobs()[0]["name"]
+    (harness.folder / "vbsbatch-copy.db").write_bytes(harness.store.read_bytes())
+    for line in lines[first + 1 :]:
+        line = re.sub(r"20261123-0715", run_id, line).replace("db01-log", ours)
+        if "--to" in line or "take-over" in line:
+            continue  # another volume, and another run, which are not here
+        line = line.replace("db01-data", ours)
+        if "restore" in line:  # the volumes are in use, of which the document warns
+            done = harness.finish(harness.shell(f"{line} --yes"), 2)
+            assert "detach it first" in done.stderr
+        else:
+            type_in(harness, f"{line} --yes" if "--delete" in line else line)
+    assert not any(job["state"] == "failed" for job in harness.jobs())
+
+
 def test_the_completion_scripts_are_written_as_the_docs_say(harness: Harness) -> None:
     for line in commands(blocks(ROOT / "docs" / "install.md")[0]):
         folder = Path(line.rpartition("> ")[2].replace("~", str(harness.folder / "home"))).parent
