@@ -226,7 +226,7 @@ def test_a_schema_that_is_not_ours_is_refused_at_once_in_one_line(
         SqliteStore.open(path, readonly=readonly)
     assert time.monotonic() - began < 2
     assert "\n" not in str(refusal.value)
-    assert "not ours" in str(refusal.value)
+    assert "not those of vbsbatch" in str(refusal.value)
 
 
 def test_tables_that_users_add_are_allowed(path: Path) -> None:
