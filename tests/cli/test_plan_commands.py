@@ -172,7 +172,7 @@ def test_an_existing_file_is_replaced_only_with_force(harness: Harness) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--name", "nothing*"), "none of the cloud's 60 volumes fits"),
+        (("--name", "nothing*"), "none of the cloud's 60 volumes matches"),
         (("--cloud", "nowhere"), "no cloud named 'nowhere'"),
     ],
 )
