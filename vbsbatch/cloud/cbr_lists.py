@@ -186,7 +186,9 @@ class CbrLists:
             return await self._restore(reference, disk, float(since))
         query = {"operation_type": "backup", "resource_id": rest}
         for task in await self._tasks(query):
-            if task.checkpoint_id and plain_id(task.checkpoint_id) == plain_id(first):
+            # A list may ignore what it is asked for, and show the checkpoint's other disks too.
+            of_disk = plain_id(task.volume_id or rest) == plain_id(rest)
+            if of_disk and task.checkpoint_id and plain_id(task.checkpoint_id) == plain_id(first):
                 return task.as_cloud_job(reference)
         return None
 
@@ -204,7 +206,12 @@ class CbrLists:
 
     async def _restore(self, reference: str, disk: str, since: float) -> CloudJob | None:
         tasks = await self._tasks({"operation_type": _RESTORE, "resource_id": disk})
-        later = [task for task in tasks if float(task.started_at or 0.0) >= since - _SLACK]
+        later = [
+            task
+            for task in tasks
+            if float(task.started_at or 0.0) >= since - _SLACK
+            and plain_id(task.volume_id or disk) == plain_id(disk)
+        ]
         if later:
             first = min(later, key=lambda task: float(task.started_at or 0.0))
             return first.as_cloud_job(reference)
