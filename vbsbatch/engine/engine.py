@@ -81,11 +81,7 @@ class Engine:
             resumed=resumed,
         )
         self._dispatcher = Dispatcher(work, limiter=self.limiter)
-        self._poller = Poller(
-            work,
-            in_flight=lambda: self._dispatcher.claimer.in_flight,
-            per_second=lambda: self.limiter.rate.per_second,
-        )
+        self._poller = Poller(work, self._dispatcher)
         self._control = Control(
             work, dispatcher=self._dispatcher, poller=self._poller, extend=self._extend
         )

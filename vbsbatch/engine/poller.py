@@ -6,11 +6,10 @@ The list shows the state of up to 1000 backups per call. What it means for each 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import anyio
 from aiolimiter import AsyncLimiter
 
+from vbsbatch.engine.dispatcher import Dispatcher
 from vbsbatch.engine.initial_scan import UNCERTAIN, InitialScan
 from vbsbatch.engine.job_updates import JobUpdater
 from vbsbatch.engine.outlook import Outlook
@@ -43,10 +42,8 @@ from vbsbatch.model import (
 class Poller:
     """One task that keeps the state of every open job as fresh as the call budget allows."""
 
-    def __init__(
-        self, work: RunContext, *, in_flight: Callable[[], int], per_second: Callable[[], float]
-    ) -> None:
-        """`in_flight` and `per_second` tell the cap and the rate in force."""
+    def __init__(self, work: RunContext, dispatcher: Dispatcher) -> None:
+        """The dispatcher has the cap and the rate in force."""
         self._ledger = work.ledger
         self._journal = work.journal
         self._service = work.service
@@ -71,8 +68,8 @@ class Poller:
             work.ledger,
             work.settings,
             self._schedule.durations,
-            in_flight=in_flight,
-            per_second=per_second,
+            in_flight=lambda: dispatcher.claimer.in_flight,
+            per_second=lambda: dispatcher.limiter.rate.per_second,
             began_at=self._began_at,
         )
         self._updater = JobUpdater(

@@ -32,11 +32,6 @@ def night_length(
     return last
 
 
-def drawn(curves: Curves, kind: Kind, count: int, age: float = 0.0) -> list[float]:
-    """As many durations of backups that reached `age`, each as likely as another."""
-    return [curves.quantile(kind, (n + 0.5) / count, age) for n in range(count)]
-
-
 def expected_length(
     running: Iterable[tuple[Kind, float]],
     waiting: Sequence[Kind],
@@ -71,7 +66,8 @@ def expected_length(
 def _durations(kinds: Sequence[Kind], curves: Curves, random: Random) -> list[float]:
     stock: dict[Kind, list[float]] = {}
     for kind in set(kinds):
-        stock[kind] = drawn(curves, kind, kinds.count(kind))
+        count = kinds.count(kind)
+        stock[kind] = [curves.quantile(kind, (n + 0.5) / count) for n in range(count)]
         random.shuffle(stock[kind])
     return [stock[kind].pop() for kind in kinds]
 
