@@ -303,6 +303,14 @@ def test_any_value_in_any_cell_is_shown_or_refused_in_one_line(
             look_at_everything(path)
 
 
+@pytest.mark.parametrize("column", ["attempts", "size", "free", "progress"])
+def test_numbers_whose_sum_is_none_are_refused_in_one_line(whole: Path, column: str) -> None:
+    with closing(sqlite3.connect(whole, isolation_level=None)) as db:
+        db.execute(f"UPDATE jobs SET {column} = 8.98846567431158e+307")
+    with pytest.raises((StoreError, UsageError)):
+        look_at_everything(whole)
+
+
 def look_at_everything(path: Path) -> None:
     from click.testing import CliRunner
 

@@ -230,6 +230,13 @@ def rows_of(text: str) -> Any:
         raise damaged("a value") from error
 
 
+def whole_number(value: object) -> int:
+    """A number that a query made of others; raises `StoreUnusable` for anything else."""
+    if type(value) is not int or not -_LARGE <= value <= _LARGE:
+        raise damaged("a number")
+    return value
+
+
 def _run_state(word: str) -> RunState:
     try:
         return RunState(word)

@@ -25,7 +25,7 @@ from vbsbatch.store.ports import CodeCount, Event, ReadPosition, SizeSum
 from vbsbatch.store.records import STATES, damaged, one_of
 from vbsbatch.store.selection import JobSelection, resolved
 from vbsbatch.store.sqlite import journal_sql, locks
-from vbsbatch.store.sqlite.codec import read_backup_settings, read_rate
+from vbsbatch.store.sqlite.codec import read_backup_settings, read_rate, whole_number
 from vbsbatch.store.sqlite.descriptors import hold
 from vbsbatch.store.sqlite.opening import connect
 from vbsbatch.store.sqlite.rows import (
@@ -139,6 +139,11 @@ class SqliteReader:
         with translated(self.path):
             return self._db.execute(query, parameters).fetchone()[0]
 
+    def _number(self, query: str, parameters: Any = ()) -> int:
+        """The one whole number that a query finds; `StoreUnusable` for anything else, such as the
+        sum of numbers that no vbsbatch wrote."""
+        return whole_number(self._value(query, parameters))
+
     @contextmanager
     def _snapshot(self) -> Iterator[None]:
         """Several queries on one state of the file."""
@@ -204,7 +209,7 @@ class SqliteReader:
         """How large the volumes of the jobs in each state are; states without a job are absent."""
         rows = self._rows(journal_sql.SIZES, (self._about(run_id).number,))
         return {
-            one_of(STATES, state, "a state"): (int(total), unsized)
+            one_of(STATES, state, "a state"): (whole_number(total), unsized)
             for state, total, unsized in rows
         }
 
@@ -241,7 +246,7 @@ class SqliteReader:
 
     def _read_jobs(self, rows: Iterable[Any], known: _Known) -> list[Job]:
         """The jobs, with the times of their engine's clock as the machine's clock shows them."""
-        step = self._value(CLOCK_STEP, (known.number,)) / 1000
+        step = self._number(CLOCK_STEP, (known.number,)) / 1000
         return [read_job(row, known.defaults, step) for row in rows]
 
     def job(self, run_id: str, no: int) -> Job:
@@ -263,7 +268,7 @@ class SqliteReader:
 
     def retrying(self, run_id: str) -> int:
         """How many waiting jobs have been tried before."""
-        return int(self._value(journal_sql.RETRYING, (self._about(run_id).number,)))
+        return self._number(journal_sql.RETRYING, (self._about(run_id).number,))
 
     def attempts(self, run_id: str, no: int) -> list[Attempt]:
         """The recorded attempts of one job, in the order of their numbers."""
@@ -272,7 +277,7 @@ class SqliteReader:
 
     def attempt_total(self, run_id: str) -> int:
         """Create requests of the whole run."""
-        return int(self._value(ATTEMPT_TOTAL, (self._about(run_id).number,)))
+        return self._number(ATTEMPT_TOTAL, (self._about(run_id).number,))
 
     # History and changes
 
@@ -296,7 +301,7 @@ class SqliteReader:
         """
         if not self.path.exists():
             raise StoreFailed(f"{self.path} is gone: it was moved or deleted")
-        return int(self._value("PRAGMA data_version"))
+        return self._number("PRAGMA data_version")
 
     def mark(self) -> ReadPosition:
         """The present position: whatever is written later is new."""

@@ -101,7 +101,7 @@ class ScreenQueries(SqliteReader):
 
     def rev(self, run_id: str) -> int:
         """A number that grows with every change of the run or its jobs."""
-        return int(self._value(REV, (self._about(run_id).number,)))
+        return self._number(REV, (self._about(run_id).number,))
 
     def has_groups(self, run_id: str) -> bool:
         """Whether any job of the run has a group."""
