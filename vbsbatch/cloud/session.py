@@ -15,6 +15,7 @@ import zlib
 from collections.abc import AsyncIterable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import cast
 
 import anyio
@@ -319,6 +320,7 @@ class Session:
 _USER_AGENT = (b"User-Agent", f"vbsbatch/{__version__}".encode())
 
 
+@lru_cache(maxsize=16)  # all creates of a run go to one address
 def _parsed(url: str) -> httpx.URL:
     try:
         return httpx.URL(url)

@@ -79,6 +79,7 @@ class Poller:
         """When the end of the run was worked out, and what came of it."""
         self._planned: tuple[int, Elapsed] | None = None
         """For how many running backups the next look was planned, and when it is due."""
+        self._planned_at = LONG_AGO
 
     @property
     def next_in(self) -> float | None:
@@ -135,15 +136,20 @@ class Poller:
 
     def _look_at(self) -> Elapsed:
         """When a look is worth its call, for what the running backups are expected to do."""
-        count = self._ledger.counts[JobState.RUNNING]
-        if self._planned is None or abs(count - self._planned[0]) > count / 10:
+        count, now = self._ledger.counts[JobState.RUNNING], self._clock.elapsed()
+        planned = self._planned
+        if planned is None or (
+            abs(count - planned[0]) > count / 10
+            and now - self._planned_at >= self._tuning.freshest  # many may be sent in a second
+        ):
             after = self._schedule.next(
                 self._outlook.running(self._last),
-                self._outlook.demand(self._last, self._clock.elapsed()),
+                self._outlook.demand(self._last, now),
                 creates=self._ledger.sent,
             )
-            self._planned = count, self._last + after
-        return self._planned[1]
+            planned = self._planned = count, self._last + after
+            self._planned_at = now
+        return planned[1]
 
     async def _sweep(self) -> None:
         """Sweep the list once, and update every job that was open when the sweep began."""
