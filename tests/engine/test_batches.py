@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from vbsbatch.model import Answer, BackupSettings, Job, JobMoved, JobState, Rate, RunState, Verdict
+from vbsbatch.plan.batches import in_batches
 
 from .harness import EngineHarness, a_job, settings
 
@@ -24,6 +25,19 @@ def alike(numbers: Iterable[int], vaults: int = 1) -> list[Job]:
 def batches(volumes: int = 12, size: int = 4, *, vaults: int = 1, **limits: Any) -> EngineHarness:
     known = {"in_flight": 50, "connections": 4, "per_checkpoint": size, **limits}
     return EngineHarness(alike(range(1, volumes + 1), vaults), settings(limits=known))
+
+
+BUSY = Answer(status=400, code="BackupService.6125", message="a backup is being made")
+
+
+def most_running(stage: EngineHarness) -> int:
+    """How many jobs ran at the same time at most."""
+    running = most = 0
+    for event in stage.events:
+        if isinstance(event, JobMoved):
+            running += (event.job.state is JobState.RUNNING) - (event.came_from is JobState.RUNNING)
+            most = max(most, running)
+    return most
 
 
 def test_jobs_with_the_same_settings_share_a_create_up_to_the_limit() -> None:
@@ -58,12 +72,7 @@ def test_the_in_flight_cap_counts_jobs() -> None:
     stage = batches(30, 8, in_flight=10)
     stage.drive()
     assert stage.states() == [JobState.SUCCEEDED] * 30
-    running = most = 0
-    for event in stage.events:
-        if isinstance(event, JobMoved):
-            running += (event.job.state is JobState.RUNNING) - (event.came_from is JobState.RUNNING)
-            most = max(most, running)
-    assert most == 10
+    assert most_running(stage) == 10
 
 
 def test_each_job_of_a_create_has_its_own_outcome() -> None:
@@ -162,3 +171,47 @@ def test_an_engine_that_died_before_the_answer_finds_every_job_of_its_create() -
     stage = batches(4, 4)
     stage.drive()
     assert stage.states() == [JobState.SUCCEEDED] * 4
+
+
+def test_a_vault_that_refuses_a_second_create_gets_one_at_a_time() -> None:
+    stage = batches(16, 4)
+    for no in range(5, 17):
+        stage.cloud.script[no].append(BUSY)
+    stage.drive()
+    assert stage.states() == [JobState.SUCCEEDED] * 16
+    assert most_running(stage) == 4
+    assert {stage.job(no).charged for no in range(1, 17)} == {1}
+    assert {stage.job(no).attempts for no in range(1, 5)} == {1}
+    (note,) = [note for note in stage.notes("run") if "one create for each vault" in note]
+    assert note.startswith("BackupService.6125")
+    assert not any("unknown" in stage.path(no) for no in range(1, 17))
+
+
+def test_other_vaults_are_sent_meanwhile() -> None:
+    jobs = in_batches(alike(range(1, 17), 2), 4)
+    limits = {"in_flight": 50, "connections": 4, "per_checkpoint": 4}
+    stage = EngineHarness(jobs, settings(limits=limits))
+    for no in range(9, 17):
+        stage.cloud.script[no].append(BUSY)
+    stage.drive()
+    assert stage.states() == [JobState.SUCCEEDED] * 16
+    assert most_running(stage) == 8
+
+
+def test_a_single_busy_volume_says_nothing_about_its_vault() -> None:
+    stage = batches(12, 1)
+    stage.cloud.script[12].append(BUSY)
+    stage.drive()
+    assert stage.states() == [JobState.SUCCEEDED] * 12
+    assert most_running(stage) > 8
+    assert stage.notes("run") == []
+
+
+def test_a_vault_that_is_busy_without_us_is_tried_again_later() -> None:
+    stage = batches(4, 4)
+    for no in range(1, 5):
+        stage.cloud.script[no] += [BUSY, BUSY]
+    stage.drive()
+    assert stage.states() == [JobState.SUCCEEDED] * 4
+    first, second, *_ = stage.sent()
+    assert second - first >= settings().retry.later_every

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import anyio
@@ -172,8 +172,8 @@ def test_touching_changes_fields_and_emits_nothing() -> None:
 class SlowAnswers(MemoryJournal):
     """A journal whose answers take a moment to return, like a thread's."""
 
-    async def next_due(self) -> Elapsed | None:
-        due = await super().next_due()
+    async def next_due(self, *, busy_vaults: Collection[str] = ()) -> Elapsed | None:
+        due = await super().next_due(busy_vaults=busy_vaults)
         await anyio.sleep(0.1)
         return due
 

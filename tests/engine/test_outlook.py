@@ -35,7 +35,7 @@ def outlook(
         no: a_job(no, state=JobState.RUNNING, intent_at=NOW - 100.0) for no in range(1, running + 1)
     }
     counts = Counter({JobState.WAITING: waiting, JobState.RUNNING: running})
-    ledger: Any = SimpleNamespace(open=jobs, counts=counts, earliest_due=due)
+    ledger: Any = SimpleNamespace(open=jobs, counts=counts, earliest_due=due, one_create_each=False)
     return Outlook(
         ledger,
         settings or Settings(),

@@ -256,8 +256,7 @@ class Night:
             volume_name=volume.name,
             backup_name=name,
             settings=settings,
-            priority=self.random.choice((0, 0, 0, 5)),
-            **self.order(no),
+            **{"priority": self.random.choice((0, 0, 0, 5)), **self.order(no)},
         )
 
     def run(self) -> Night:

@@ -11,6 +11,7 @@ from typing import Any
 from vbsbatch.model import (
     Answer,
     Attempt,
+    BackupSettings,
     Job,
     JobMoved,
     JobState,
@@ -21,6 +22,7 @@ from vbsbatch.model import (
     Wall,
 )
 from vbsbatch.store.memory import MemoryStore
+from vbsbatch.store.ports import NO_DEFAULTS
 from vbsbatch.store.sqlite.store import SqliteStore
 
 NOW = 1_795_000_000.0
@@ -73,8 +75,10 @@ class StoreFixture:
     store: Any
     inline: bool | None
 
-    def create_run(self, run: Run, jobs: Iterable[Job]) -> None:
-        self.store.create_run(run, jobs)
+    def create_run(
+        self, run: Run, jobs: Iterable[Job], defaults: BackupSettings = NO_DEFAULTS
+    ) -> None:
+        self.store.create_run(run, jobs, defaults)
 
     def journal(self, run_id: str) -> Any:
         if self.inline is None:

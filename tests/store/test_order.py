@@ -12,7 +12,7 @@ from hypothesis import settings as trials
 from hypothesis import strategies as st
 
 from tests.store.fixtures import NOW, StoreFixture, a_job, a_run, moved, volume
-from vbsbatch.model import Job, JobState, Limits, Settings
+from vbsbatch.model import BackupSettings, Job, JobState, Limits, Settings
 from vbsbatch.store.concurrency_caps import ConcurrencyCaps
 
 A, B = "20261118-1200-aaaa", "20261118-1300-bbbb"
@@ -231,3 +231,27 @@ def test_a_room_without_caps_takes_everything() -> None:
     room = ConcurrencyCaps(Limits(), [("a", "x", 10_000)])
     assert room.take("a", "x")
     assert (room.full_groups(), room.full_azs()) == ([], [])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("caps", [{}, {"per_group": 9}])
+async def test_jobs_of_busy_vaults_are_passed_over(
+    each_store: StoreFixture, caps: dict[str, int]
+) -> None:
+    """Also those whose vault is the one of the plan's defaults."""
+    usual, other = BackupSettings(vault="usual"), BackupSettings(vault="other")
+    jobs = [a_job(no, settings=(usual, other)[no % 2], group="db") for no in range(1, 7)]
+    run = a_run(A, settings=Settings(limits=Limits(**caps)))  # type: ignore[arg-type]
+    each_store.create_run(run, jobs, usual)
+    async with each_store.journal(A) as journal:
+
+        async def claimed(*vaults: str, least_tried: bool = False) -> list[int]:
+            order = {"least_tried": least_tried, "busy_vaults": vaults}
+            return numbers(await journal.claim(NOW, 2, cloud_now=NOW, **order))
+
+        assert await claimed("usual", "other") == []
+        assert await journal.next_due(busy_vaults=["usual", "other"]) is None
+        assert await claimed("usual") == [1, 3]
+        assert await claimed("other", least_tried=True) == [2, 4]
+        assert await journal.next_due(busy_vaults=["usual"]) == 0.0
+        assert await claimed() == [5, 6]

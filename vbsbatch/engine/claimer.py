@@ -13,6 +13,9 @@ from vbsbatch.engine.run_context import RunContext
 from vbsbatch.engine.signal import Signal
 from vbsbatch.model import AT_ONCE, LONG_AGO, BlockingRun, Elapsed, Job, JobState, holders
 
+NEARLY_ALL = 0.9
+"""Where a vault takes one create at a time, one is sent when so many of its jobs find a place."""
+
 
 class Claimer:
     """Holds jobs whose intent is durable until a worker takes them; at most `chunk()` of them.
@@ -51,7 +54,7 @@ class Claimer:
 
     def __bool__(self) -> bool:
         count, ahead = self._together(), len(self._ahead)
-        if count in (0, self._batch) or count < ahead:
+        if count in (0, self._batch) or count < ahead or self._ledger.one_create_each:
             return count > 0
         return ahead >= self._chunk() or not self._worth_claiming()
 
@@ -93,10 +96,11 @@ class Claimer:
         self._ready.notify()
         self._ledger.changed.notify()
 
-    def give_back(self) -> None:
-        """Return claimed jobs that were not sent to waiting, as if never claimed."""
-        while self._ahead:
-            job = self._ahead.popleft()
+    def give_back(self, *, keep: int = 0) -> None:
+        """Return claimed jobs that were not sent to waiting, as if never claimed; not the first
+        ones that are to `keep`."""
+        while len(self._ahead) > keep:
+            job = self._ahead.pop()
             self._ledger.move(job, JobState.WAITING, attempts=job.attempts - 1, note="not sent")
 
     async def _claim(self, wanted: int) -> bool:
@@ -108,6 +112,8 @@ class Claimer:
             self._held.pop(job.no, None)
         if self._closed():  # sending was closed while the claim ran
             self.give_back()
+        elif self._ledger.one_create_each:
+            self.give_back(keep=self._together())
         self._ready.notify()
         if not jobs:
             await self._put_off_blocked()
@@ -116,11 +122,24 @@ class Claimer:
     def _wanted(self) -> int:
         """How many jobs to claim now: none while half a chunk is left, or while nothing may be
         sent."""
+        if self._ledger.one_create_each:
+            return self._wanted_of_one_vault()
         chunk = self._chunk()
         room = min(chunk - len(self._ahead), self.in_flight - len(self._ledger.open))
         if room <= 0 or len(self._ahead) * 2 > chunk or self._closed():
             return 0
         return room if self._worth_claiming() else 0
+
+    def _wanted_of_one_vault(self) -> int:
+        """The same where a vault takes one create at a time: the jobs of one, all at once.
+
+        A create of the few places that are free would keep the others of its vault waiting.
+        """
+        if self._ahead or self._closed() or not self._worth_claiming():
+            return 0
+        wanted = min(self._batch, self._ledger.counts[JobState.WAITING], self.in_flight)
+        room = self.in_flight - len(self._ledger.open)
+        return min(wanted, room) if room >= NEARLY_ALL * wanted else 0
 
     def _worth_claiming(self) -> bool:
         """Whether another claim may find a job."""

@@ -19,9 +19,10 @@ import anyio
 
 from vbsbatch.engine.batch import Judged, as_sent, of_request
 from vbsbatch.engine.breaker import Breaker, Circuit
+from vbsbatch.engine.busy_vaults import BusyVaults
 from vbsbatch.engine.claimer import Claimer
 from vbsbatch.engine.limiter import CreateLimiter
-from vbsbatch.engine.outcome import of_answer
+from vbsbatch.engine.outcome import of_answer, of_busy_vault
 from vbsbatch.engine.run_context import RunContext
 from vbsbatch.engine.signal import Signal
 from vbsbatch.engine.wave_gates import RECHECK, Hours
@@ -53,6 +54,7 @@ class Dispatcher:
         self.claimer = Claimer(
             work, chunk=self._chunk, closed=self._closed, probing=lambda: self._may_probe
         )
+        self._vaults = BusyVaults(work.ledger)
         self._ledger = work.ledger
         self._service = work.service
         self._clock = work.clock
@@ -68,8 +70,6 @@ class Dispatcher:
         self._changed = Signal()
         self._awaiting: set[anyio.CancelScope] = set()
         self._excused: Counter[int] = Counter()
-        self._busy_codes: set[str | None] = set()
-        """Codes of whole creates that were refused because of busy volumes, announced already."""
         self._batches: dict[int, list[int]] = {}
         """The jobs of the newest create that met an outage, by the number of the first."""
         self._refusals: Counter[int] = Counter()
@@ -242,6 +242,7 @@ class Dispatcher:
             jobs = [replace(job, uncharged=job.uncharged + 1) for job in jobs]
         else:
             jobs = self._update_breaker(jobs, request.judgement)
+        busy = self._vault_is_busy(jobs, request)
         took = self._clock.elapsed() - began
         for job, each in zip(jobs, judged, strict=True):
             attempt = Attempt(
@@ -251,7 +252,7 @@ class Dispatcher:
                 verdict=each.judgement.verdict,
                 answer=each.answer,
             )
-            self._record_outcome(job, each.judgement, attempt)
+            self._record_outcome(job, each.judgement, attempt, vault_busy=busy)
         await self._heed(jobs[0], request, began)
 
     def _judge(self, answer: Answer) -> Judged:
@@ -262,7 +263,6 @@ class Dispatcher:
     async def _heed(self, job: Job, request: Judged, began: Elapsed) -> None:
         """Adapt rate and token to what the answer says about the request; `job` is its first."""
         answer, judgement = request.answer, request.judgement
-        self._announce_busy(answer, judgement)
         if judgement.verdict is Verdict.THROTTLE or judgement.slower:
             self._slow_down(answer, began)
         self._check_doubts(answer, judgement)
@@ -275,8 +275,11 @@ class Dispatcher:
                 self._token_was_good = True
                 self._fresh_refused.clear()
 
-    def _record_outcome(self, job: Job, judgement: Judgement, attempt: Attempt) -> None:
-        outcome = of_answer(job, attempt.answer, judgement, self._rules())
+    def _record_outcome(
+        self, job: Job, judgement: Judgement, attempt: Attempt, *, vault_busy: bool
+    ) -> None:
+        of = of_busy_vault if vault_busy else of_answer
+        outcome = of(job, attempt.answer, judgement, self._rules())
         self._ledger.move(job, outcome.to, attempt=attempt, note=outcome.note, **outcome.changes)
         if outcome.stop is not None:
             self._stop(outcome.stop)
@@ -328,18 +331,21 @@ class Dispatcher:
         owed = self._excused.pop(job.no, 0)
         return replace(job, uncharged=job.uncharged + owed) if owed else job
 
-    def _announce_busy(self, answer: Answer, judgement: Judgement) -> None:
-        """Say once that a whole create for several jobs was refused because some are busy."""
-        many = self._settings.limits.per_checkpoint > 1
-        refused = judgement.conflict and not answer.skipped
-        if many and refused and answer.code not in self._busy_codes:
-            self._busy_codes.add(answer.code)
-            every = self._settings.retry.later_every
+    def _vault_is_busy(self, jobs: Sequence[Job], request: Judged) -> bool:
+        """Whether the create was refused because of another of this run for its vault."""
+        if not request.judgement.conflict or request.answer.skipped:
+            return False
+        known = self._ledger.one_create_each
+        busy = self._vaults.refused(jobs)
+        if busy and not known:
+            self.claimer.give_back()
             self._ledger.note(
                 "run",
-                f"{answer.code}: the service refuses all volumes of a create while one of its "
-                f"backups is being made ({judgement.meaning}): tried again every {every:g} s",
+                f"{request.answer.code}: the service takes one create for each vault at a time"
+                f" ({request.judgement.meaning}): the next one waits until the backups of the one"
+                " before have ended. A larger limits.per_checkpoint makes the run shorter",
             )
+        return busy
 
     def _excuse(self, no: int) -> None:
         job = self._ledger.open.get(no)

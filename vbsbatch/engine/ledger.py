@@ -76,6 +76,8 @@ class Ledger:
         """Jobs for which this engine sent a create; one create may be for several."""
         self.claim_requests = 0
         """How often `claim_again` was called."""
+        self.one_create_each = False
+        """The service takes one create for each vault at a time."""
 
     async def load(self) -> None:
         """Load the counts, and the jobs that an earlier engine left open.
@@ -105,7 +107,11 @@ class Ledger:
         """Move up to `limit` due jobs from waiting to submitting; durable when it returns."""
         async with self.waiting:
             jobs = await self._journal.claim(
-                self._clock.elapsed(), limit, cloud_now=self._cloud_now(), least_tried=least_tried
+                self._clock.elapsed(),
+                limit,
+                cloud_now=self._cloud_now(),
+                least_tried=least_tried,
+                busy_vaults=self._busy_vaults(),
             )
             for job in jobs:
                 self.open[job.no] = job
@@ -115,7 +121,7 @@ class Ledger:
             if len(jobs) < limit:
                 # A job that returns to waiting during this query lowers it again.
                 self.earliest_due = NEVER
-                due = await self._journal.next_due()
+                due = await self._journal.next_due(busy_vaults=self._busy_vaults())
                 if due is not None:
                     self.earliest_due = min(self.earliest_due, due)
             else:
@@ -167,6 +173,13 @@ class Ledger:
         self._journal.record(event)
         self._emit(event)
 
+    def _busy_vaults(self) -> set[str]:
+        """The vaults for which nothing can be sent now."""
+        if not self.one_create_each:
+            return set()
+        vaults = (job.settings.vault for job in self.open.values())
+        return {vault for vault in vaults if vault is not None}
+
     def claim_again(self) -> None:
         """Claim again: a job that was passed over before may be free now."""
         self.earliest_due = AT_ONCE
@@ -195,7 +208,8 @@ class Ledger:
         if job.state in OPEN_STATES:
             self.open[job.no] = job
         else:
-            if self.open.pop(job.no, None) is not None and self._capped:
+            capped = self._capped or self.one_create_each
+            if self.open.pop(job.no, None) is not None and capped:
                 self.earliest_due = AT_ONCE
             self.changed.notify()
         if job.state is JobState.WAITING:

@@ -54,13 +54,7 @@ class Rules:
 
 def of_answer(job: Job, answer: Answer, judgement: Judgement, rules: Rules) -> Outcome:
     """Return what `answer` means for `job`, which is submitting."""
-    facts: dict[str, Any] = {
-        "http_status": answer.status,
-        "code": answer.code,
-        "message": answer.message or judgement.meaning,
-        "cloud_job_id": None,
-        "backup_id": None,
-    }
+    facts = _facts(answer, judgement)
     match Verdict.THROTTLE if judgement.passing else judgement.verdict:
         case Verdict.ACCEPTED:
             return _accepted(job, facts, answer)
@@ -88,6 +82,13 @@ def of_answer(job: Job, answer: Answer, judgement: Judgement, rules: Rules) -> O
             return _stopped(job, facts, judgement, rules)
         case Verdict.RETRY:
             return of_refusal(job, judgement, rules, facts, answer.retry_after)
+
+
+def of_busy_vault(job: Job, answer: Answer, judgement: Judgement, rules: Rules) -> Outcome:
+    """Handle a refusal because another create of this run is at work on the vault: wait at no
+    cost, until the vault is free."""
+    waits = {"uncharged": job.uncharged + 1, "due_at": rules.now}
+    return _again(_facts(answer, judgement) | waits, rules)
 
 
 def of_absence(job: Job, rules: Rules) -> Outcome:
@@ -120,6 +121,17 @@ def of_refusal(
     if judgement.stop_after is not None and job.charged >= judgement.stop_after:
         return _stopped(job, facts, judgement, rules)
     return _retry(job, facts, retry_after, rules)
+
+
+def _facts(answer: Answer, judgement: Judgement) -> dict[str, Any]:
+    """What the answer to a create leaves on its job."""
+    return {
+        "http_status": answer.status,
+        "code": answer.code,
+        "message": answer.message or judgement.meaning,
+        "cloud_job_id": None,
+        "backup_id": None,
+    }
 
 
 def _full_may_help(job: Job, answer: Answer) -> bool:

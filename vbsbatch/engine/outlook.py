@@ -112,7 +112,7 @@ class Outlook:
         waiting = ledger.counts[JobState.WAITING]
         free = most - len(ledger.open)
         places, after, gate = waiting, 0.0, 0 if waiting else most
-        if waiting and free > 0:
+        if waiting and free > 0 and not ledger.one_create_each:
             if ledger.earliest_due <= now:  # the rate holds them up, until the places are used
                 places, after = max(waiting - free, 0), now - last + free / self._per_second()
             elif self._settings.waves and ledger.earliest_due == NEVER:
@@ -127,11 +127,13 @@ class Outlook:
         if not self._durations.enough:
             return None
         running = [(each.kind, max(0.0, each.age)) for each in self.running(now)]
+        # Where a vault's backups run together, so many places are in use at a time.
+        in_use = max(len(running), 1) if self._ledger.one_create_each else self._in_flight()
         return expected_length(
             running,
             [(None, None)] * self._ledger.counts[JobState.WAITING],
             curves,
-            places=self._in_flight(),
+            places=in_use,
             per_second=self._per_second(),
             idle=_IDLE,
         )

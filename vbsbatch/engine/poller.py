@@ -137,19 +137,20 @@ class Poller:
     def _look_at(self) -> Elapsed:
         """When a look is worth its call, for what the running backups are expected to do."""
         count, now = self._ledger.counts[JobState.RUNNING], self._clock.elapsed()
-        planned = self._planned
-        if planned is None or (
-            abs(count - planned[0]) > count / 10
-            and now - self._planned_at >= self._tuning.freshest  # many may be sent in a second
-        ):
-            after = self._schedule.next(
-                self._outlook.running(self._last),
-                self._outlook.demand(self._last, now),
-                creates=self._ledger.sent,
-            )
-            planned = self._planned = count, self._last + after
-            self._planned_at = now
-        return planned[1]
+        if self._planned is not None:
+            planned_for, due = self._planned
+            again = self._planned_at + self._tuning.freshest  # many may be sent in a second
+            if abs(count - planned_for) <= count / 10:
+                return due
+            if now < again:
+                return min(due, again)
+        after = self._schedule.next(
+            self._outlook.running(self._last),
+            self._outlook.demand(self._last, now),
+            creates=self._ledger.sent,
+        )
+        self._planned, self._planned_at = (count, self._last + after), now
+        return self._planned[1]
 
     async def _sweep(self) -> None:
         """Sweep the list once, and update every job that was open when the sweep began."""

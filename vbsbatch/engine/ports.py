@@ -3,7 +3,7 @@ them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from vbsbatch.model import (
@@ -128,16 +128,22 @@ class Journal(Protocol):
         ...
 
     async def claim(
-        self, now: Elapsed, limit: int, *, cloud_now: Cloud, least_tried: bool = False
+        self,
+        now: Elapsed,
+        limit: int,
+        *,
+        cloud_now: Cloud,
+        least_tried: bool = False,
+        busy_vaults: Collection[str] = (),
     ) -> list[Job]:
         """Move up to `limit` waiting jobs that are due to `submitting` (attempts + 1, intent_at =
         now, intent_cloud_at = cloud_now).
 
         Takes jobs of the waves opened so far, by wave, rank, priority and place in the plan; with
         `least_tried`, those with the fewest attempts of each wave first. Passes over volumes with
-        an open job in another run of the same store, and jobs whose group or zone has as many open
-        jobs as `limits.per_group` or `limits.per_az` allow. Durable when it returns: promise 1
-        depends on this.
+        an open job in another run of the same store, jobs whose group or zone has as many open
+        jobs as `limits.per_group` or `limits.per_az` allow, and jobs of `busy_vaults`. Durable when
+        it returns: promise 1 depends on this.
         """
         ...
 
@@ -158,7 +164,7 @@ class Journal(Protocol):
         """Wait for the journal to fail, then raise `StoreFailed`; never returns otherwise."""
         ...
 
-    async def next_due(self) -> Elapsed | None:
+    async def next_due(self, *, busy_vaults: Collection[str] = ()) -> Elapsed | None:
         """Return the earliest `due_at` of the waiting jobs that a claim would take; None without
         any."""
         ...

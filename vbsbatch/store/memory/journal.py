@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import anyio
@@ -91,11 +91,17 @@ class MemoryJournal:
         self.commits += 1
 
     async def claim(
-        self, now: Elapsed, limit: int, *, cloud_now: Cloud, least_tried: bool = False
+        self,
+        now: Elapsed,
+        limit: int,
+        *,
+        cloud_now: Cloud,
+        least_tried: bool = False,
+        busy_vaults: Collection[str] = (),
     ) -> list[Job]:
         """Move due waiting jobs to `submitting`; see `engine.ports.Journal.claim`."""
         await self._in_order()
-        jobs = self._next(now, limit, least_tried=least_tried)
+        jobs = self._next(now, limit, busy_vaults, least_tried=least_tried)
         claimed = [
             replace(
                 job,
@@ -111,7 +117,9 @@ class MemoryJournal:
         self.commits += bool(claimed)
         return claimed
 
-    def _next(self, now: Elapsed, limit: int, *, least_tried: bool) -> list[Job]:
+    def _next(
+        self, now: Elapsed, limit: int, busy_vaults: Collection[str], *, least_tried: bool
+    ) -> list[Job]:
         found: list[Job] = []
         room = self._room()
         queue = self._may_go()
@@ -121,7 +129,7 @@ class MemoryJournal:
             if len(found) >= limit:
                 break
             due = ms(job.due_at) <= ms(now) and self._holder(job) is None
-            if due and room.take(job.group, job.az):
+            if due and job.settings.vault not in busy_vaults and room.take(job.group, job.az):
                 found.append(job)
         return found
 
@@ -190,7 +198,7 @@ class MemoryJournal:
         assert self._failure is not None
         raise self._failure
 
-    async def next_due(self) -> Elapsed | None:
+    async def next_due(self, *, busy_vaults: Collection[str] = ()) -> Elapsed | None:
         """The earliest `due_at` of a waiting job; see `engine.ports.Journal.next_due`."""
         await self._in_order()
         room = self._room()
@@ -199,6 +207,7 @@ class MemoryJournal:
             job.due_at
             for job in self._may_go()
             if self._holder(job) is None and job.group not in groups and job.az not in azs
+            if job.settings.vault not in busy_vaults
         )
         return min(due, default=None)
 

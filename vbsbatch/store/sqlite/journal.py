@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from sqlite3 import Connection
@@ -177,13 +177,19 @@ class SqliteJournal:
         await self._writer.wait(begin, writes=True)
 
     async def claim(
-        self, now: Elapsed, limit: int, *, cloud_now: Cloud, least_tried: bool = False
+        self,
+        now: Elapsed,
+        limit: int,
+        *,
+        cloud_now: Cloud,
+        least_tried: bool = False,
+        busy_vaults: Collection[str] = (),
     ) -> list[Job]:
         """Move due waiting jobs to `submitting`; see `engine.ports.Journal.claim`."""
         times = {"now": ms(now), "cloud_now": ms(cloud_now)}
 
         def claim(db: Connection, rev: int) -> list[Job]:
-            jobs = self._claimable(db, times, limit, least_tried=least_tried)
+            jobs = self._claimable(db, times, limit, busy_vaults, least_tried=least_tried)
             if jobs:
                 numbers = json.dumps([job.no for job in jobs])
                 values = {**times, "rev": rev, "run": self._run, "numbers": numbers}
@@ -194,13 +200,22 @@ class SqliteJournal:
         return sorted(jobs, key=lambda job: (job.wave, job.rank, -job.priority, job.no))
 
     def _claimable(
-        self, db: Connection, times: Mapping[str, int], limit: int, *, least_tried: bool
+        self,
+        db: Connection,
+        times: Mapping[str, int],
+        limit: int,
+        busy_vaults: Collection[str],
+        *,
+        least_tried: bool,
     ) -> list[Job]:
         """The next due jobs, as a claim leaves them."""
         values: dict[str, Any] = {"run": self._run, **times}
         query = journal_sql.CANDIDATES if self._limits.capped else journal_sql.CLAIMABLE
         if least_tried:
             query = journal_sql.LEAST_TRIED_FIRST[query]
+        if busy_vaults:
+            query = journal_sql.CLAIMABLE_BESIDE_VAULTS[query]
+            values |= self._busy(busy_vaults)
         if not self._limits.capped:
             return self._jobs(_one(db, query, values | {"limit": limit}))
         room, taken, page = self._room(db), list[int](), [[None]] * journal_sql.PAGE
@@ -216,6 +231,10 @@ class SqliteJournal:
     def _room(self, db: Connection) -> ConcurrencyCaps:
         return ConcurrencyCaps(self._limits, rows_of(_one(db, journal_sql.OPEN_BY, (self._run,))))
 
+    def _busy(self, vaults: Collection[str]) -> dict[str, Any]:
+        """The parameters of the statements beside vaults."""
+        return {"vaults": json.dumps(list(vaults)), "vault": self._defaults.vault}
+
     def _full(self, room: ConcurrencyCaps) -> dict[str, Any]:
         """The parameters of the statements under caps."""
         groups, azs = json.dumps(room.full_groups()), json.dumps(room.full_azs())
@@ -229,7 +248,7 @@ class SqliteJournal:
         """Wait for the journal to fail and raise `StoreFailed`."""
         await self._writer.failed()
 
-    async def next_due(self) -> Elapsed | None:
+    async def next_due(self, *, busy_vaults: Collection[str] = ()) -> Elapsed | None:
         """The earliest `due_at` of a waiting job; see `engine.ports.Journal.next_due`."""
 
         def next_due(db: Connection, rev: int) -> int | None:
@@ -238,6 +257,9 @@ class SqliteJournal:
             values: dict[str, Any] = {"run": self._run}
             if self._limits.capped:
                 query, values = journal_sql.WITHIN[query], self._full(self._room(db))
+            if busy_vaults:
+                query += journal_sql.BESIDE_VAULTS
+                values |= self._busy(busy_vaults)
             due: int | None = _one(db, query, values)
             return due
 

@@ -76,6 +76,17 @@ LEAST_TRIED_FIRST = {
 }
 """Both in another order, for which there is no index."""
 
+BESIDE_VAULTS = """
+  AND coalesce((SELECT json_extract(v.settings, '$.vault') FROM jobs v
+    WHERE v.run = w.run AND v.no = w.no), :vault, '') NOT IN (SELECT value FROM json_each(:vaults))
+"""
+"""Added to a query of waiting jobs: not those of these vaults. `vault` is the defaults' one."""
+
+CLAIMABLE_BESIDE_VAULTS = {
+    query: query.replace("ORDER BY", f"{BESIDE_VAULTS} ORDER BY")
+    for query in (*LEAST_TRIED_FIRST, *LEAST_TRIED_FIRST.values())
+}
+
 CLAIMABLE_ONES = f"""
 SELECT json_group_array(json_array({_CLAIMED})) FROM jobs j
 WHERE j.run = :run AND j.no IN (SELECT value FROM json_each(:taken))"""
