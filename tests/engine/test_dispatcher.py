@@ -5,7 +5,8 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from vbsbatch.engine.dispatcher import DOUBTED_FOR, TOKEN_SPREAD
+from vbsbatch.engine.dispatcher import DOUBTED_FOR
+from vbsbatch.engine.sign_in import TOKEN_SPREAD
 from vbsbatch.errors import CloudRefused, CloudUnavailable, SignInError
 from vbsbatch.model import Answer, Elapsed, JobState, Rate, Rule, RunState, Verdict
 

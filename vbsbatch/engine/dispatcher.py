@@ -24,25 +24,16 @@ from vbsbatch.engine.claimer import Claimer
 from vbsbatch.engine.limiter import CreateLimiter
 from vbsbatch.engine.outcome import of_answer, of_busy_vault
 from vbsbatch.engine.run_context import RunContext
+from vbsbatch.engine.sign_in import SignIn
 from vbsbatch.engine.signal import Signal
 from vbsbatch.engine.wave_gates import RECHECK, Hours
-from vbsbatch.errors import CloudError, CloudUnavailable, SignInError
-from vbsbatch.model import LONG_AGO, Answer, Attempt, Elapsed, Job, JobState, Verdict
+from vbsbatch.errors import CloudError, CloudUnavailable
+from vbsbatch.model import Answer, Attempt, Elapsed, Job, JobState, Verdict
 from vbsbatch.policy import Judgement, judge_request, named
-
-REFUSALS = 3
-"""If the token is refused this often in a row for one job, the run stops, even if other jobs pass
-with it."""
-
-TOKEN_SPREAD = 10.0
-"""Seconds that the nodes of a cloud may need to learn about a fresh token."""
 
 DOUBTED, DOUBTED_FOR = 4, 30.0
 """This many refusals in a row over this many seconds count as a used-up quota, if they may also be
 throttling."""
-
-SIGNED_IN_FOR = 1.0
-"""Seconds for which a valid token is not checked again."""
 
 
 class Dispatcher:
@@ -55,6 +46,9 @@ class Dispatcher:
             work, chunk=self._chunk, closed=self._closed, probing=lambda: self._may_probe
         )
         self._vaults = BusyVaults(work.ledger)
+        self._sign_in = SignIn(
+            work, unreachable=self._identity_is_down, give_back=self.claimer.give_back
+        )
         self._ledger = work.ledger
         self._service = work.service
         self._clock = work.clock
@@ -72,19 +66,8 @@ class Dispatcher:
         self._excused: Counter[int] = Counter()
         self._batches: dict[int, list[int]] = {}
         """The jobs of the newest create that met an outage, by the number of the first."""
-        self._refusals: Counter[int] = Counter()
-        self._refused_since: dict[int, Elapsed] = {}
-        self._fresh_refused: list[Elapsed] = []
-        """When creates were refused with a fresh token that had never worked."""
         self._doubts: list[Elapsed] = []
         """When creates were refused for possible throttling, since the last accepted one."""
-        self._renewing = 0
-        self._refused_at: Elapsed | None = None
-        """When the last request with a refused token left; None unless the token must be
-        renewed."""
-        self._renewed_at = LONG_AGO
-        self._token_was_good = False
-        self._signed_in_at = LONG_AGO
         self._sent: deque[Elapsed] = deque(maxlen=256)
 
     async def run(self) -> None:
@@ -129,8 +112,12 @@ class Dispatcher:
         """Return the next batch that may be sent now."""
         # A worker that finds everything ready skips the queue. Handing a lock from worker to worker
         # costs each create a turn of the loop; at 32 connections that is a tenth of the speed.
-        signed_in = self._clock.elapsed() - self._signed_in_at < SIGNED_IN_FOR
-        if signed_in and self.claimer and not self._closed() and await self.limiter.permit_now():
+        if (
+            self._sign_in.recent
+            and self.claimer
+            and not self._closed()
+            and await self.limiter.permit_now()
+        ):
             return self._take()
         async with self._next_lock:
             while True:
@@ -138,9 +125,9 @@ class Dispatcher:
                 if not self.claimer:
                     await self.claimer.more()
                     continue
-                if await self._signed_in():
+                if await self._sign_in.ready():
                     await self.limiter.permit()
-                    if self.claimer and not self._closed() and not self._renewing:
+                    if self.claimer and not self._closed() and not self._sign_in.renewing:
                         return self._take()
 
     def _take(self) -> list[Job]:
@@ -181,23 +168,6 @@ class Dispatcher:
             await anyio.sleep_forever()
         else:
             self._may_probe = True
-
-    async def _signed_in(self) -> bool:
-        while self._renewing:  # a request sent now would be refused too
-            await self._changed.wait()
-        try:
-            if self._refused_at is not None:
-                await self._renew(self._refused_at)
-            await self._service.ready()
-        except CloudUnavailable as error:
-            self._identity_is_down(error)
-        except SignInError as error:
-            self._stop(f"cannot sign in: {error}")
-            await anyio.sleep_forever()
-        else:
-            self._signed_in_at = self._clock.elapsed()
-            return True
-        return False
 
     def _chunk(self) -> int:
         """How many intents to make durable at once: those of a few creates."""
@@ -267,13 +237,9 @@ class Dispatcher:
             self._slow_down(answer, began)
         self._check_doubts(answer, judgement)
         if judgement.verdict is Verdict.REAUTH:
-            await self._renew_token(job, judgement, began)
+            await self._sign_in.refused(job, judgement, began)
         elif not judgement.passing:
-            self._refusals.pop(job.no, None)
-            self._refused_since.pop(job.no, None)
-            if answer.status is not None and began > self._renewed_at:
-                self._token_was_good = True
-                self._fresh_refused.clear()
+            self._sign_in.passed(job, began, answered=answer.status is not None)
 
     def _record_outcome(
         self, job: Job, judgement: Judgement, attempt: Attempt, *, vault_busy: bool
@@ -379,52 +345,6 @@ class Dispatcher:
             wait = "-" if answer.retry_after is None else f"{answer.retry_after:g}s"
             why = f"reason={answer.status} retry_after={wait}"
             self._ledger.note("limiter", f"{before}->{after} {why}")
-
-    async def _renew_token(self, job: Job, judgement: Judgement, sent_at: Elapsed) -> None:
-        """Try once with a fresh token; stop if that is refused too.
-
-        Stops only if the fresh token never worked, or the job's refusals go on, and only after
-        `TOKEN_SPREAD` seconds: some nodes may not know the token yet.
-        """
-        self._signed_in_at = LONG_AGO
-        self._refusals[job.no] += 1
-        now = self._clock.elapsed()
-        since = self._refused_since.setdefault(job.no, now)
-        if sent_at > self._renewed_at:
-            if not self._token_was_good:
-                self._fresh_refused.append(now)
-                since = self._fresh_refused[0]
-            lasts = not self._token_was_good or self._refusals[job.no] > REFUSALS
-            if lasts and now - since >= TOKEN_SPREAD:
-                self._stop(f"a fresh token was refused too: {judgement.meaning}")
-                return
-        times = len(self._fresh_refused)
-        self._renewing += 1
-        self.claimer.give_back()  # the refused job goes first, to test the fresh token
-
-        try:
-            await anyio.sleep(min(2.0 ** (times - 2), 4.0) if times > 1 else 0.0)
-            await self._renew(sent_at)
-        except CloudUnavailable as error:
-            self._identity_is_down(error)
-        except SignInError as error:
-            self._stop(f"cannot sign in again: {error}")
-        finally:
-            self._renewing -= 1
-            self._changed.notify()
-
-    async def _renew(self, sent_at: Elapsed) -> None:
-        """Replace the token that was refused for a request sent at `sent_at`.
-
-        As long as that fails, nothing is sent with the old one. Raises `SignInError` and
-        `CloudUnavailable`.
-        """
-        self._refused_at = sent_at
-        await self._service.renew_token(sent_at)
-        self._refused_at = None
-        if sent_at > self._renewed_at:  # report a shared renewal once
-            self._renewed_at, self._token_was_good = self._clock.elapsed(), False
-            self._ledger.note("session", "the token was refused; signed in again")
 
     def _identity_is_down(self, error: CloudUnavailable) -> None:
         if self._breaker.circuit is not Circuit.OPEN:  # report once, though every worker sees it
