@@ -11,18 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vbsbatch.cloud.response_parser import (
-    RETRY_AFTER_MAX,
-    TEXT_MAX,
-    clean,
-    http_date,
-    iso_time,
-    read_create,
-    read_refusal,
-    retry_after,
-    usable_id,
-    whole,
-)
+from vbsbatch.cloud.response_parser import read_create, read_refusal
+from vbsbatch.cloud.response_values import TEXT_MAX, clean, http_date, iso_time, usable_id, whole
+from vbsbatch.cloud.retry_after import RETRY_AFTER_MAX, retry_after
 from vbsbatch.model import Answer, Cloud, Rate
 
 from .fixtures import NOW

@@ -28,7 +28,8 @@ from vbsbatch import masking
 from vbsbatch.cli import fit
 from vbsbatch.cli.app import COMMANDS
 from vbsbatch.cloud.endpoints import shown, without_user
-from vbsbatch.cloud.response_parser import clean, read_refusal
+from vbsbatch.cloud.response_parser import read_refusal
+from vbsbatch.cloud.response_values import clean
 from vbsbatch.inventory.plan_writer import Heading, plan_text
 from vbsbatch.inventory.volumes_by_server import VolumesByServer
 from vbsbatch.masking import HIDDEN, keep_secret, masked, masked_start

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlencode
 from vbsbatch.cloud.pagination import Pages
 from vbsbatch.cloud.resource_list import Entries, ResourceList
 from vbsbatch.cloud.response_errors import check_done, is_unknown, read_success
-from vbsbatch.cloud.response_parser import clean, iso_time, usable_id, whole
+from vbsbatch.cloud.response_values import clean, iso_time, usable_id, whole
 from vbsbatch.cloud.restore_inference import RestoreLog
 from vbsbatch.cloud.session import Session
 from vbsbatch.model import (

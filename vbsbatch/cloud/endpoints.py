@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
-from vbsbatch.cloud.response_parser import clean
+from vbsbatch.cloud.response_values import clean
 from vbsbatch.errors import SignInError
 
 _VERSION = re.compile(r"v[0-9]+(\.[0-9]+)?", re.ASCII)

@@ -13,7 +13,8 @@ from vbsbatch.cloud.catalog import Catalog, Entry, offered
 from vbsbatch.cloud.cloud_config import quiet
 from vbsbatch.cloud.endpoints import shown
 from vbsbatch.cloud.gateway_outages import GatewayOutages
-from vbsbatch.cloud.response_parser import clean, read_object
+from vbsbatch.cloud.response_parser import read_object
+from vbsbatch.cloud.response_values import clean
 from vbsbatch.cloud.sign_in_faults import only_once, translated
 from vbsbatch.cloud.tokens import Token, token_of
 from vbsbatch.cloud.transport_errors import causes, told, without

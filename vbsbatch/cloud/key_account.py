@@ -14,7 +14,7 @@ from vbsbatch.cloud.catalog import Catalog, Entry, offered
 from vbsbatch.cloud.endpoints import EndpointKind, root_of
 from vbsbatch.cloud.identity import trust_of, where_of
 from vbsbatch.cloud.response_errors import read_success
-from vbsbatch.cloud.response_parser import usable_id
+from vbsbatch.cloud.response_values import usable_id
 from vbsbatch.cloud.server_clock import ServerClock
 from vbsbatch.cloud.session import Session
 from vbsbatch.cloud.signing import AccessKey, Signer

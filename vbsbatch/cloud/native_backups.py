@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from vbsbatch.cloud.resource_list import ResourceList, block_storage_places
 from vbsbatch.cloud.response_errors import check_done, is_unknown
-from vbsbatch.cloud.response_parser import clean, iso_time, usable_id, whole
+from vbsbatch.cloud.response_values import clean, iso_time, usable_id, whole
 from vbsbatch.cloud.session import Session
 from vbsbatch.model import Backup, BackupPage
 

@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import Any, Generic, Protocol, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from vbsbatch.cloud.response_parser import usable_id, whole
+from vbsbatch.cloud.response_values import usable_id, whole
 from vbsbatch.errors import CloudUnavailable
 
 LAST = "#"

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from vbsbatch.cloud.endpoints import Endpoints, versioned_root_of
 from vbsbatch.cloud.pagination import Pages
 from vbsbatch.cloud.resource_list import ResourceList, block_storage_places
-from vbsbatch.cloud.response_parser import clean, iso_time, usable_id, whole
+from vbsbatch.cloud.response_values import clean, iso_time, usable_id, whole
 from vbsbatch.cloud.session import Session
 from vbsbatch.errors import SignInError
 from vbsbatch.model import CloudServer, CloudVolume, ServerPage, VolumePage

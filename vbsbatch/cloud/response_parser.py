@@ -9,41 +9,24 @@ and anything else: a proxy's page, cut or binary data. Text is made harmless her
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
+from vbsbatch.cloud.response_values import clean, usable_id
+from vbsbatch.cloud.retry_after import reset_of, wait_of, worded_wait
 from vbsbatch.masking import masked_start
-from vbsbatch.model import Answer, Cloud, Rate, is_too_fast, plain_id
+from vbsbatch.model import Answer, Rate, is_too_fast, plain_id
 
-TEXT_MAX = 1000
-"""Characters kept of any text of the server."""
-
-RETRY_AFTER_MAX = 3600.0
-"""Seconds; a longer `Retry-After` counts as this."""
-
-_ABSURD = 366 * 86400.0  # a `Retry-After` beyond a year is a fault of the server, not a wish
 _CODE_MAX = 64
 _PAGE_LOOK = 8192  # characters of a page without JSON that are worth reading
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
-_SECONDS = re.compile(r"[+-]?[0-9]{1,12}(?:\.[0-9]{1,12})?", re.ASCII)
 _LIMIT = re.compile(
     r"limit:\s*([0-9]{1,9})\s*,\s*time:\s*([0-9]{1,6})?\s*(second|minute|hour|day)", re.I | re.ASCII
 )
 _UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 _TAG = re.compile(r"<[^<>]*>")
 _PAGE = re.compile(rb"\s*(?:\xef\xbb\xbf)?<(?:!doctype|html|head|body|\?xml|h[1-6]|title)", re.I)
-_WAIT_KEYS = ("retryafter", "retryin", "retryafterseconds", "retryafterms", "retryafterinseconds")
-"""Keys of a body that name a time to wait, without case and separators."""
-_WAIT_WORDS = re.compile(
-    r"(?:retry|try again|wait|available)\b[^0-9]{0,24}([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*"
-    r"(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?)\b",
-    re.I | re.ASCII,
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -195,9 +178,9 @@ def _refusal(
     now: float,
 ) -> Refusal:
     code, message = (None, _page_text(body)) if document is None else _code_and_message(document)
-    wait = _wait(headers, document, now)
+    wait = wait_of(headers, document, now)
     if not wait and is_too_fast(status, code, message):
-        other = _reset(headers, now) or _worded_wait(message)
+        other = reset_of(headers, now) or worded_wait(message)
         wait = wait if other is None else other
     return Refusal(
         code=code,
@@ -223,63 +206,6 @@ def _is_spoken(document: dict[str, Any], code: str | None, message: str | None) 
 def is_page(body: bytes) -> bool:
     """Whether a body is a page for people."""
     return bool(_PAGE.match(body[:_PAGE_LOOK]))
-
-
-def _wait(headers: Mapping[str, str], document: dict[str, Any] | None, now: float) -> float | None:
-    """Seconds to wait, from header or body; None if neither names any.
-
-    The header wins, unless it says 0.
-    """
-    date = headers.get("date")
-    told = [retry_after(headers.get(name), date, now) for name in ("retry-after", "x-retry-after")]
-    told += _told_waits(document, now) if document else []
-    known = [wait for wait in told if wait is not None]
-    return next((wait for wait in known if wait > 0), known[0] if known else None)
-
-
-def _reset(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds until the gateway counts anew; headers give seconds or a time."""
-    at = whole(headers.get("ratelimit-reset") or headers.get("x-ratelimit-reset"))
-    if at is None:
-        return None
-    return retry_after(f"{at - now if at > _ABSURD else at:.3f}", None, now)
-
-
-def _told_waits(document: dict[str, Any], now: float, depth: int = 0) -> list[float | None]:
-    """The times to wait that a body names, at its top level or in its envelopes."""
-    found: list[float | None] = []
-    for key, value in document.items():
-        plain = re.sub(r"[^a-z]", "", key.lower())
-        if plain in _WAIT_KEYS:
-            found.append(_body_wait(value, now, 0.001 if plain.endswith("ms") else 1.0))
-        elif isinstance(value, dict) and depth < 2:
-            found += _told_waits(value, now, depth + 1)
-    return found
-
-
-def _body_wait(value: object, now: float, unit: float) -> float | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        return retry_after(f"{value * unit:.6f}", None, now) if math.isfinite(value) else None
-    if not isinstance(value, str):
-        return None
-    if _SECONDS.fullmatch(value.strip()):
-        return retry_after(f"{float(value) * unit:.6f}", None, now)
-    if (until := iso_time(value)) is not None:
-        return retry_after(f"{until - now:.6f}", None, now)
-    spoken = _worded_wait(f"retry {value}")
-    return retry_after(value, None, now) if spoken is None else spoken
-
-
-def _worded_wait(message: str | None) -> float | None:
-    """Seconds that a text names: "try again in 5 seconds"."""
-    found = _WAIT_WORDS.search(message) if message else None
-    if found is None:
-        return None
-    unit = found[2].lower()
-    scale = 0.001 if unit in ("ms",) or unit.startswith("milli") else 60.0 if unit[0] == "m" else 1
-    return min(float(found[1]) * scale, RETRY_AFTER_MAX)
 
 
 def read_object(body: bytes) -> dict[str, Any] | None:
@@ -339,88 +265,3 @@ def _limit(message: str | None) -> Rate | None:
         return None
     count, many, unit = int(found[1]), int(found[2] or 1), found[3].lower()
     return Rate(count=count, per=many * _UNITS[unit]) if count and many else None
-
-
-def retry_after(value: str | None, date: str | None, now: float) -> float | None:
-    """Resolve `Retry-After` to seconds from now, 0 to `RETRY_AFTER_MAX`; None if it makes no sense.
-
-    The date form is taken relative to the answer's own `Date`, where that can be read: the server's
-    clock need not be ours (RFC 9110, 10.2.3).
-    """
-    if value is None:
-        return None
-    value = value.strip()
-    if _SECONDS.fullmatch(value):
-        seconds = float(value)
-    else:
-        until = http_date(value)
-        if until is None:
-            return None
-        since = http_date(date)
-        seconds = until - (now if since is None else since)
-    if seconds > _ABSURD:
-        return None
-    return min(max(seconds, 0.0), RETRY_AFTER_MAX)
-
-
-def http_date(value: str | None) -> float | None:
-    """Read an HTTP date as epoch seconds; None if it is none."""
-    if not value:
-        return None
-    try:
-        moment = parsedate_to_datetime(value[:64])
-        return _epoch(moment)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-
-
-def iso_time(value: object) -> Cloud | None:
-    """Read an ISO 8601 time of the cloud; a time without a zone is UTC. None if it is none."""
-    if not isinstance(value, str):
-        return None
-    try:
-        return Cloud(_epoch(datetime.fromisoformat(value.strip()[:64])))
-    except (ValueError, OverflowError):
-        return None
-
-
-def _epoch(moment: datetime) -> float:
-    """Raises `OverflowError` for what is in no year that can be shown in UTC."""
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).timestamp()
-
-
-def usable_id(value: object) -> str | None:
-    """Return an id of the cloud that is safe in a URL, a file and on a screen, or None."""
-    return value if isinstance(value, str) and _ID.fullmatch(value) else None
-
-
-def whole(value: object) -> int | None:
-    """Return a number, or text that is one, as an integer; None for anything else."""
-    if isinstance(value, str) and _SECONDS.fullmatch(value.strip()):
-        value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return int(value) if math.isfinite(value) and abs(value) < 2**53 else None
-
-
-def clean(value: object, most: int = TEXT_MAX) -> str | None:
-    """Return the server's text made harmless, at most `most` characters; None without any.
-
-    Control, C1, bidirectional, surrogate and other unprintable characters become U+FFFD, any white
-    space a blank: nothing in it can move a cursor, colour a screen or turn a line around.
-    """
-    if not isinstance(value, str):
-        return None
-    text = masked_start(value, most + 1)
-    if not text.isprintable():
-        text = "".join(map(_harmless, text))
-    text = text.strip()
-    if len(text) > most:
-        text = text[: most - 1] + "…"
-    return text or None
-
-
-def _harmless(character: str) -> str:
-    if character.isprintable():
-        return character
-    return " " if character.isspace() else "\ufffd"

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from statistics import median
 
-from vbsbatch.cloud.response_parser import http_date
+from vbsbatch.cloud.response_values import http_date
 
 _SAMPLES = 15
 _EVERY = 1.0  # seconds between samples; a date costs more to read than the rest of an answer

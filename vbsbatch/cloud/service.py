@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 from vbsbatch.cloud.endpoints import EndpointKind, Endpoints
 from vbsbatch.cloud.response_errors import refusal_of
-from vbsbatch.cloud.response_parser import is_page, whole
+from vbsbatch.cloud.response_parser import is_page
+from vbsbatch.cloud.response_values import whole
 from vbsbatch.errors import CloudRefused, CloudUnavailable
 from vbsbatch.model import (
     Answer,

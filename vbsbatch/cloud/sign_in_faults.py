@@ -6,7 +6,8 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from vbsbatch.cloud.response_parser import clean, read_refusal
+from vbsbatch.cloud.response_parser import read_refusal
+from vbsbatch.cloud.response_values import clean
 from vbsbatch.cloud.transport_errors import causes, network_reason, told, without, words
 from vbsbatch.errors import CloudUnavailable, SignInError
 from vbsbatch.model import is_too_fast

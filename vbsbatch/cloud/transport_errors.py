@@ -19,7 +19,7 @@ import anyio
 import httpx
 
 from vbsbatch.cloud.endpoints import without_user
-from vbsbatch.cloud.response_parser import clean
+from vbsbatch.cloud.response_values import clean
 from vbsbatch.model import Timeouts
 
 NO_ANSWER: tuple[type[Exception], ...] = (

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 
 from vbsbatch.cloud.endpoints import EndpointKind
 from vbsbatch.cloud.response_errors import is_unknown, read_success, refusal_of
-from vbsbatch.cloud.response_parser import clean, usable_id
+from vbsbatch.cloud.response_values import clean, usable_id
 from vbsbatch.cloud.service import CloudService, Found, Question, quota_of
 from vbsbatch.errors import CloudUnavailable
 from vbsbatch.model import Answer, CloudJob, CloudJobStatus, Job, Quota, Service, ServiceFacts
