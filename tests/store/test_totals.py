@@ -128,6 +128,16 @@ def test_the_newest_runs_are_so_many_of_each_kind_newest_first(any_store: RunSto
     assert any_store.newest_runs(unfinished=0, ended=0) == []
 
 
+def test_the_newest_backup_run_of_each_plan_is_found_however_old(any_store: RunStore) -> None:
+    prune = Settings(operation=Operation.PRUNE)
+    for number, plan in enumerate(("yearly", "weekly", "nightly", "nightly", "prune of r1"), 1):
+        settings = prune if plan.startswith("prune") else Settings()
+        run = a_run(f"r{number}", plan=plan, state=RunState.ENDED, settings=settings)
+        any_store.create_run(run, [])
+    found = any_store.newest_runs(unfinished=9, ended=1, plans=2)
+    assert [run.id for run in found] == ["r5", "r4", "r2"]
+
+
 def test_an_older_store_gets_its_totals_from_its_runs(path: Path) -> None:
     restore = '{"operation": "restore"}'
     ids = [f"x'{number:032x}'" for number in range(1, 6)]

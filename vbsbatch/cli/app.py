@@ -24,6 +24,7 @@ COMMANDS = {
     "verify": ("verify_command", "Compare a run with the cloud."),
     "restore": ("restore_commands", "Overwrite volumes with a run's backups."),
     "prune": ("prune_commands", "Delete a run's backups."),
+    "metrics": ("metrics_command", "Serve or write metrics of the store for Prometheus."),
     "pause": ("steering_commands", "Pause a run: send no new creates."),
     "unpause": ("steering_commands", "Continue a paused run."),
     "stop": ("steering_commands", "Stop a run; it can be resumed later."),

@@ -129,8 +129,9 @@ class RunReader(Protocol):
         """All runs, newest first."""
         ...
 
-    def newest_runs(self, *, unfinished: int, ended: int) -> list[Run]:
-        """So many of the newest runs that have not ended, and of those that have, newest first."""
+    def newest_runs(self, *, unfinished: int, ended: int, plans: int = 0) -> list[Run]:
+        """So many of the newest runs that have not ended, and of those that have, newest first;
+        and the newest backup run of so many plans."""
         ...
 
     def totals(self) -> list[PlanTotals]:

@@ -12,6 +12,7 @@ from vbsbatch.model import (
     Job,
     JobMoved,
     JobState,
+    Operation,
     PlanTotals,
     Rate,
     Run,
@@ -50,14 +51,18 @@ class MemoryReader:
         """See `RunReader.runs`."""
         return [kept.run for kept in reversed(self.held.runs.values())]
 
-    def newest_runs(self, *, unfinished: int, ended: int) -> list[Run]:
+    def newest_runs(self, *, unfinished: int, ended: int, plans: int = 0) -> list[Run]:
         """See `RunReader.newest_runs`."""
         left = {True: ended, False: unfinished}
-        found = []
+        found, seen = [], set[str]()
         for run in self.runs():
             has_ended = run.state is RunState.ENDED
             left[has_ended] -= 1
-            if left[has_ended] >= 0:
+            backup = run.settings.operation is Operation.BACKUP
+            of_plan = backup and run.plan not in seen and len(seen) < plans
+            if backup:
+                seen.add(run.plan)
+            if left[has_ended] >= 0 or of_plan:
                 found.append(run)
         return found
 

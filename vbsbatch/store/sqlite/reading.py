@@ -43,6 +43,7 @@ from vbsbatch.store.sqlite.rows import (
     read_totals,
 )
 from vbsbatch.store.sqlite.rows import RUN as RUN_ROW
+from vbsbatch.store.sqlite.schema import OPERATION
 from vbsbatch.store.sqlite.sqlite_errors import translated
 
 RUN_COLUMNS = f"no, {', '.join(RUN_ROW.names)}, defaults, sending_rate"
@@ -54,6 +55,9 @@ NEWEST_RUNS = f"""
 SELECT {RUN_COLUMNS} FROM runs
 WHERE no IN (SELECT no FROM runs WHERE state <> 'ended' ORDER BY no DESC LIMIT :unfinished)
   OR no IN (SELECT no FROM runs WHERE state = 'ended' ORDER BY no DESC LIMIT :ended)
+  OR no IN (
+    SELECT max(no) FROM runs WHERE {OPERATION} IS 'backup' GROUP BY plan ORDER BY 1 DESC
+    LIMIT :plans)
 ORDER BY no DESC"""
 
 PLAN_TOTALS = f"SELECT {', '.join(TOTALS.names)} FROM totals ORDER BY plan"
@@ -171,9 +175,9 @@ class SqliteReader:
         """All runs, newest first."""
         return [self._run(row) for row in self._rows(RUNS)]
 
-    def newest_runs(self, *, unfinished: int, ended: int) -> list[Run]:
+    def newest_runs(self, *, unfinished: int, ended: int, plans: int = 0) -> list[Run]:
         """See `RunReader.newest_runs`."""
-        limits = {"unfinished": unfinished, "ended": ended}
+        limits = {"unfinished": unfinished, "ended": ended, "plans": plans}
         return [self._run(row) for row in self._rows(NEWEST_RUNS, limits)]
 
     def totals(self) -> list[PlanTotals]:
