@@ -27,6 +27,7 @@ from vbsbatch.model.cloud import (
     VolumePage,
     plain_id,
 )
+from vbsbatch.model.coverage import Coverage, Uncovered, VolumeCoverage
 from vbsbatch.model.holders import BlockingRun
 from vbsbatch.model.run import (
     NO_PARENT,
@@ -99,6 +100,7 @@ __all__ = [
     "CloudServer",
     "CloudVolume",
     "Command",
+    "Coverage",
     "Elapsed",
     "Holder",
     "IllegalMoveError",
@@ -124,10 +126,12 @@ __all__ = [
     "Settings",
     "Target",
     "Timeouts",
+    "Uncovered",
     "Vault",
     "VaultVolume",
     "Verdict",
     "VerifySummary",
+    "VolumeCoverage",
     "VolumePage",
     "Wall",
     "Wave",
