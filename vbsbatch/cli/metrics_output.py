@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vbsbatch.cli import mention
-from vbsbatch.errors import VbsbatchError
+from vbsbatch.errors import UsageError, VbsbatchError
 
 if TYPE_CHECKING:
     from vbsbatch.report.metrics import MetricsData
@@ -48,15 +48,15 @@ class MetricsSource:
             mention("the store can be read again")
         self.failed = False
         forged = None if data.warning is None else f"warning: {data.warning}: what it says"
-        self._tell(forged and f"{forged} may be forged")
+        self.tell(forged and f"{forged} may be forged")
         return data
 
     def fail(self, why: str) -> None:
         """The store could not be read."""
         self.failed = True
-        self._tell(f"cannot read the store, so vbsbatch_up is 0: {why}")
+        self.tell(f"cannot read the store, so vbsbatch_up is 0: {why}")
 
-    def _tell(self, text: str | None) -> None:
+    def tell(self, text: str | None) -> None:
         """Print a line unless it was the last one."""
         if text is not None and text != self._told:
             mention(text)
@@ -77,8 +77,8 @@ def print_once(store: str) -> int:
 def write_textfile(store: str, file: str, every: float | None) -> int:
     """Write the metrics to a file, once or until a signal; a file is always whole.
 
-    Raises `UsageError` for a file that cannot be written. Where the store cannot be read, the file
-    says so; once, the exit code is that of the error.
+    Raises `UsageError` for a file that cannot be written the first time. Where the store cannot be
+    read, the file says so; without `every` the exit code is 2 then.
     """
     if Path(file).suffix != ".prom":
         mention(f"note: node_exporter reads only files whose names end in .prom, and not {file}")
@@ -89,10 +89,13 @@ def write_textfile(store: str, file: str, every: float | None) -> int:
     over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: over.set())
-    while True:
-        _write(source, file)
-        if over.wait(every):
-            return 0
+    _write(source, file)
+    while not over.wait(every):
+        try:
+            _write(source, file)
+        except UsageError as error:  # a disk that is full may have room again
+            source.tell(str(error))
+    return 0
 
 
 def _write(source: MetricsSource, file: str) -> None:

@@ -69,8 +69,9 @@ def _url(host: str, port: int) -> str:
 class MetricsApp:
     """An ASGI application that answers GET /metrics."""
 
-    def __init__(self, source: MetricsSource) -> None:
+    def __init__(self, source: MetricsSource, *, patience: float = PATIENCE) -> None:
         self._source = source
+        self._patience = patience
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="metrics")
         self._pending: Future[str] | None = None
 
@@ -103,9 +104,9 @@ class MetricsApp:
             self._pending = self._thread.submit(self._source.text)
         reading = asyncio.wrap_future(self._pending)
         try:
-            return await asyncio.wait_for(asyncio.shield(reading), PATIENCE)
+            return await asyncio.wait_for(asyncio.shield(reading), self._patience)
         except TimeoutError:
-            self._source.fail(f"no answer within {PATIENCE:g} s")
+            self._source.fail(f"no answer within {self._patience:g} s")
             return exposition(None)
 
 

@@ -19,8 +19,8 @@ from vbsbatch.model import LONG_AGO, Command, Elapsed, JobState, Rate, RunState,
 CHUNK = 1000
 """How many waiting jobs are in memory at a time when all of them must be moved."""
 
-LATELY = 60.0
-"""Seconds over which the rate that is used is measured."""
+LATELY, SHORTEST = 60.0, 1.0
+"""Seconds over which the rate that is used is measured, at most and at least."""
 
 NOTICED = 2.0
 """Report a clock change only from this many seconds on; smaller ones are routine drift
@@ -55,7 +55,7 @@ class Control:
         self._calls_before = (work.run.create_calls, work.run.read_calls)
         self._adopted_before = work.run.adopted
         self._heartbeat_at = LONG_AGO
-        self._sent_lately = SentLately()
+        self._sent_lately = SentLately(work.clock.elapsed(), work.service.create_calls)
         self._watch = ClockWatch(work.clock)
         self._wake = work.wake
         self._resumed = work.resumed
@@ -242,17 +242,17 @@ class Control:
 class SentLately:
     """The creates that left in the last minute, counted at each heartbeat."""
 
-    def __init__(self) -> None:
-        self._counts: deque[tuple[Elapsed, int]] = deque()
+    def __init__(self, now: Elapsed, creates: int) -> None:
+        self._counts = deque([(now, creates)])
 
     def rate(self, now: Elapsed, creates: int) -> float:
-        """Creates a second, of so many that left so far; 0 at the first heartbeat."""
+        """Creates a second, of so many that left so far."""
         counts = self._counts
         counts.append((now, creates))
         while len(counts) > 2 and now - counts[1][0] >= LATELY:
             counts.popleft()
         since, before = counts[0]
-        return (creates - before) / (now - since) if now > since else 0.0
+        return (creates - before) / max(now - since, SHORTEST)
 
 
 class ClockWatch:
