@@ -60,7 +60,7 @@ async def look(
     for service in services:
         label = service.facts.label
         backups += [(label, backup) for backup in await every_backup(service)]
-    fleet, volumes = await _volumes(services[0], selection, count)
+    fleet, volumes, nameless = await _volumes(services[0], selection, count)
     now = Cloud(elapsed_seconds() + services[0].clock_ahead)
     return Coverage(
         place=place_line(services[0]),
@@ -68,13 +68,14 @@ async def look(
         now=now,
         max_age=max_age,
         volumes=coverage_of(fleet, volumes, backups, now=now, max_age=max_age),
+        nameless=nameless,
     )
 
 
 async def _volumes(
     service: CloudService, selection: VolumeSelection, count: Count
-) -> tuple[VolumesByServer, dict[str, CloudVolume]]:
-    """All volumes of the project, and those that are chosen."""
+) -> tuple[VolumesByServer, dict[str, CloudVolume], str | None]:
+    """All volumes of the project, those that are chosen, and why servers have no names."""
     listed = 0
 
     def counted(number: int) -> None:
@@ -96,4 +97,4 @@ async def _volumes(
         raise UsageError(
             f"none of the cloud's {len(fleet.volumes)} volumes matches all of these options"
         )
-    return fleet, volumes
+    return fleet, volumes, nameless

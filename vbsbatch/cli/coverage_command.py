@@ -130,5 +130,7 @@ async def _look(choice: CloudChoice, selection: VolumeSelection, max_age: float)
         warn(services[0])
         with counting("volumes") as count:
             found = await look(services, selection, max_age, count)
-        mention(f"in {found.place}")
+        mention(f"in {found.place}; backups of {', '.join(found.services)}")
+        if found.nameless is not None and any(each.servers for each in found.volumes):
+            mention(f"note: servers are named by their ids: {found.nameless}")
     return found

@@ -24,7 +24,7 @@ from vbsbatch.report.as_prometheus import CONTENT_TYPE, exposition
 PATIENCE = 5.0
 """Seconds that a store may take to answer; Prometheus waits for ten by default."""
 
-CONNECTIONS = 32
+CONNECTIONS = 128
 """Requests at once; further ones are answered with 503."""
 
 _PATH = "/metrics"
@@ -123,7 +123,7 @@ def _config(app: MetricsApp) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         limit_concurrency=CONNECTIONS,
-        timeout_keep_alive=75,
+        timeout_keep_alive=20,
         timeout_graceful_shutdown=2,
     )
 

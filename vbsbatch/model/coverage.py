@@ -55,6 +55,8 @@ class Coverage:
     max_age: float
     """Seconds."""
     volumes: Sequence[VolumeCoverage]
+    nameless: str | None = None
+    """Why servers are named by their ids; None if they have names."""
 
     @property
     def uncovered(self) -> list[VolumeCoverage]:
