@@ -58,6 +58,8 @@ def churn(path: str, a_second: str) -> None:
                             read_calls=0,
                             next_look_at=None,
                             ends_at=None,
+                            rate_used=0.5,
+                            circuit_open=False,
                         )
                     await anyio.sleep(EVERY)
 

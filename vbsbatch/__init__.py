@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from vbsbatch.api.backup_operations import prunable as prunable
     from vbsbatch.api.backup_operations import prune as prune
     from vbsbatch.api.backup_operations import restore as restore
+    from vbsbatch.api.coverage import coverage as coverage
+    from vbsbatch.api.metrics import MetricsReader as MetricsReader
+    from vbsbatch.api.metrics import metrics as metrics
     from vbsbatch.api.plans import diff_plan as diff_plan
     from vbsbatch.api.plans import load_plan as load_plan
     from vbsbatch.api.preflight import preflight as preflight
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     from vbsbatch.errors import VbsbatchError as VbsbatchError
     from vbsbatch.inventory.plan_diff import PlanDifference as PlanDifference
     from vbsbatch.inventory.preflight import Preflight as Preflight
+    from vbsbatch.model import Coverage as Coverage
     from vbsbatch.model import Job as Job
     from vbsbatch.model import JobMoved as JobMoved
     from vbsbatch.model import JobState as JobState
@@ -61,7 +65,9 @@ if TYPE_CHECKING:
     from vbsbatch.model import Run as Run
     from vbsbatch.model import RunNoted as RunNoted
     from vbsbatch.model import RunState as RunState
+    from vbsbatch.model import Uncovered as Uncovered
     from vbsbatch.model import Vault as Vault
+    from vbsbatch.model import VolumeCoverage as VolumeCoverage
     from vbsbatch.observers import LiveRun as LiveRun
     from vbsbatch.observers import Observer as Observer
     from vbsbatch.observers import RunEnded as RunEnded
@@ -69,6 +75,7 @@ if TYPE_CHECKING:
     from vbsbatch.observers import RunStarted as RunStarted
     from vbsbatch.observers.progress_printer import ProgressPrinter as ProgressPrinter
     from vbsbatch.plan import Plan as Plan
+    from vbsbatch.plan import VolumeSelection as VolumeSelection
     from vbsbatch.report import ReportData as ReportData
     from vbsbatch.report.comparison import RunComparison as RunComparison
 
@@ -78,6 +85,9 @@ _HOMES = {
     "prune": "vbsbatch.api.backup_operations",
     "restore": "vbsbatch.api.backup_operations",
     "RunResult": "vbsbatch.api.results",
+    "coverage": "vbsbatch.api.coverage",
+    "MetricsReader": "vbsbatch.api.metrics",
+    "metrics": "vbsbatch.api.metrics",
     "diff_plan": "vbsbatch.api.plans",
     "load_plan": "vbsbatch.api.plans",
     "preflight": "vbsbatch.api.preflight",
@@ -114,6 +124,7 @@ _HOMES = {
     "VbsbatchError": "vbsbatch.errors",
     "PlanDifference": "vbsbatch.inventory.plan_diff",
     "Preflight": "vbsbatch.inventory.preflight",
+    "Coverage": "vbsbatch.model",
     "Job": "vbsbatch.model",
     "JobMoved": "vbsbatch.model",
     "JobState": "vbsbatch.model",
@@ -121,7 +132,9 @@ _HOMES = {
     "Run": "vbsbatch.model",
     "RunNoted": "vbsbatch.model",
     "RunState": "vbsbatch.model",
+    "Uncovered": "vbsbatch.model",
     "Vault": "vbsbatch.model",
+    "VolumeCoverage": "vbsbatch.model",
     "LiveRun": "vbsbatch.observers",
     "Observer": "vbsbatch.observers",
     "RunEnded": "vbsbatch.observers",
@@ -129,6 +142,7 @@ _HOMES = {
     "RunStarted": "vbsbatch.observers",
     "ProgressPrinter": "vbsbatch.observers.progress_printer",
     "Plan": "vbsbatch.plan",
+    "VolumeSelection": "vbsbatch.plan",
     "ReportData": "vbsbatch.report",
     "RunComparison": "vbsbatch.report.comparison",
 }
@@ -137,11 +151,13 @@ __all__ = [
     "CloudError",
     "CloudRefused",
     "CloudUnavailable",
+    "Coverage",
     "Discrepancy",
     "Job",
     "JobMoved",
     "JobState",
     "LiveRun",
+    "MetricsReader",
     "Observer",
     "Plan",
     "PlanDifference",
@@ -164,15 +180,20 @@ __all__ = [
     "StoreError",
     "StoreFailed",
     "StoreUnusable",
+    "Uncovered",
     "UsageError",
     "Vault",
     "VbsbatchError",
     "Verification",
+    "VolumeCoverage",
+    "VolumeSelection",
     "cancel",
     "compare",
+    "coverage",
     "diff_plan",
     "jobs",
     "load_plan",
+    "metrics",
     "pause",
     "preflight",
     "prunable",

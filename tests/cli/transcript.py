@@ -203,7 +203,7 @@ def _is_steady(line: str) -> bool:
     return not re.match(r"\S+Z progress ", line) and '"event": "progress"' not in line
 
 
-VARYING = frozenset({"took", "took_ms", "rev", "read_calls", "asked_by"})
+VARYING = frozenset({"took", "took_ms", "rev", "read_calls", "asked_by", "rate_used"})
 """Columns of the store whose values differ each time, beside those of times."""
 
 RUN_NUMBER = "(SELECT no FROM runs WHERE id = run)"
@@ -213,6 +213,7 @@ ORDER = {
     "attempts": "run, job, number",
     "events": "id",
     "commands": "id",
+    "totals": "plan",
     "job_list": f"{RUN_NUMBER}, no",
     "attempt_list": f"{RUN_NUMBER}, job, number",
     "event_list": "id",

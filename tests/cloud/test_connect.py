@@ -689,3 +689,45 @@ async def test_the_first_answer_at_an_endpoint_that_served_an_earlier_engine_is_
         service.worked_before()
         with pytest.raises(CloudUnavailable):
             await service.backups()
+
+
+@pytest.mark.parametrize(
+    ("offered", "wanted", "served", "found"),
+    [
+        (("vbs", "cbr"), None, CINDER, [Service.VBS, Service.CBR]),
+        (("vbs",), None, CINDER, [Service.VBS]),
+        (("cbr",), None, CINDER, [Service.CBR, Service.CINDER]),
+        (("cbr",), None, {}, [Service.CBR]),
+        ((), None, CINDER, [Service.CINDER]),
+        (("vbs", "cbr"), Service.CBR, CINDER, [Service.CBR]),
+    ],
+)
+async def test_all_services_are_those_whose_lists_differ(
+    keystone: FakeKeystone,
+    clouds: Clouds,
+    offered: tuple[str, ...],
+    wanted: Service | None,
+    served: dict[str, httpx.Response],
+    found: list[Service],
+) -> None:
+    del keystone.catalog[0]
+    for name in offered:
+        keystone.offer(name, f"https://{name}.test/v3/{PROJECT}")
+    clouds.write(keystone)
+    choice, wire = CloudChoice(service=wanted), Wire(**served)
+    async with connection.connect_all(choice, timeouts=SOON, transport=wire) as services:
+        assert [each.facts.service for each in services] == found
+        assert {each.project_name for each in services} == {"prod"}
+
+
+async def test_a_service_of_which_nobody_tells_whether_it_is_there_is_not_left_out(
+    keystone: FakeKeystone, clouds: Clouds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "AGAIN", (0.0,))
+    del keystone.catalog[0]
+    keystone.offer("cbr", f"https://cbr.test/v3/{PROJECT}")
+    clouds.write(keystone)
+    down = Wire(quota=answer(404, b"{}"), backups=answer(503, b"{}"))
+    with pytest.raises(SignInError, match="does not list its backups"):
+        async with connection.connect_all(CloudChoice(), timeouts=SOON, transport=down):
+            pass

@@ -410,3 +410,41 @@ def test_a_command_that_the_engine_took_cannot_be_withdrawn() -> None:
 
     stage.drive(meanwhile)
     assert stage.states().count(JobState.CANCELLED) == 1
+
+
+# The heartbeat ----------------------------------------------------------------------------------
+
+
+def test_the_heartbeat_tells_the_rate_that_was_used_in_the_last_minute() -> None:
+    stage = EngineHarness(100, settings(limits={"rate": Rate(count=1), "in_flight": 100}))
+    stage.cloud.duration = 400.0
+    used: list[float | None] = []
+
+    async def meanwhile() -> None:
+        for _ in range(4):
+            await anyio.sleep(50.0)
+            used.append(stage.store.run("run-1").rate_used)
+
+    stage.drive(meanwhile)
+    assert used[0] == pytest.approx(1.0, abs=0.1)
+    assert used[1] == pytest.approx(1.0, abs=0.1)
+    assert used[3] == 0.0
+
+
+def test_the_heartbeat_tells_of_a_service_that_is_down_and_of_nothing_else() -> None:
+    stage = EngineHarness(30, SLOW)
+    down = Answer(status=503, code="VolumeBackup.0900")
+    stage.cloud.always = lambda job: (
+        down if 10.0 < stage.clock.passed < 300.0 else stage.cloud.accept(job)
+    )
+    told: list[tuple[float, bool | None]] = []
+
+    async def meanwhile() -> None:
+        while True:
+            await anyio.sleep(10.0)
+            told.append((stage.clock.passed, stage.store.run("run-1").circuit_open))
+
+    stage.drive(meanwhile)
+    during = {open_ for at, open_ in told if 40.0 < at < 290.0}
+    apart = {open_ for at, open_ in told if at < 11.0 or at > 365.0}
+    assert (during, apart) == ({True}, {False})

@@ -27,6 +27,7 @@ NIGHTLONG = 1e5
 
 FORGOTTEN = frozenset(
     {"events", "attempts", "store", "told", "read_calls", "_reads", "commits", "_event_loop"}
+    | {"rate_used", "totals", "_sent_lately"}
 ) | {"settings", "_settings", "tuning", "_tuning", "_clock", "_inventory", "inventory", "changes"}
 """Attributes that record the past, never change, or lead out of the engine."""
 

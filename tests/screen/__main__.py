@@ -1,4 +1,4 @@
-"""`make test-tools`: install tmux and Chromium for the tests of the screen.
+"""`make test-tools`: install tmux and Chromium for the tests of the screen, Prometheus for metrics.
 
 Where that cannot be done the tests that need them are skipped, and say so; the exit code is 0.
 """
@@ -14,6 +14,7 @@ from tests.debian import DebianPackage, Steps, apt_install, missing
 TOOLS = (
     DebianPackage(name="tmux", brings="tmux"),
     DebianPackage(name="chromium", brings="chromium"),
+    DebianPackage(name="prometheus", brings="prometheus"),
 )
 
 

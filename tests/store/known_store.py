@@ -96,6 +96,8 @@ async def write(store: Any) -> None:
             adopted=7,
             next_look_at=Wall(NOW + 72),
             ends_at=Wall(NOW + 3600),
+            rate_used=0.5,
+            circuit_open=False,
         )
         await journal.run_state(RunState.ENDED, NOW + 70, "why \ud800 so")
     store.requeue(FIRST, {"codes": ["X"]})

@@ -333,6 +333,8 @@ async def test_the_heartbeat_records_the_calls_and_keeps_the_operators_rate(
             read_calls=3,
             next_look_at=NOW + 9,
             ends_at=None,
+            rate_used=0.5,
+            circuit_open=False,
         )
     run = each_store.run(A)
     assert (run.heartbeat_at, run.create_calls, run.read_calls) == (NOW + 7, 12, 3)

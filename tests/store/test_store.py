@@ -252,6 +252,8 @@ async def test_the_rate_of_the_last_heartbeat_is_kept(store: RunStore) -> None:
             read_calls=1,
             next_look_at=None,
             ends_at=None,
+            rate_used=0.5,
+            circuit_open=False,
         )
     assert store.sending_rate(A) == Rate(count=4.5)
 

@@ -147,6 +147,8 @@ async def beat(journal: SqliteJournal, *, at: float, ends_at: float) -> None:
         read_calls=2,
         next_look_at=None,
         ends_at=Wall(ends_at),
+        rate_used=0.5,
+        circuit_open=False,
     )
 
 

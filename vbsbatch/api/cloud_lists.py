@@ -120,6 +120,33 @@ async def _one_by_one(service: CloudService, wanted: Set[str]) -> dict[str, Back
     return {backup.id: backup for backup in found if backup is not None}
 
 
+async def every_backup(service: CloudService) -> list[Backup]:
+    """Read every backup of the project that the service has, whoever made it.
+
+    Raises `CloudUnavailable` and `CloudRefused`, also for a list that stops before its end.
+    """
+    return await whole(partial(_every_backup, service))
+
+
+async def _every_backup(service: CloudService) -> list[Backup]:
+    label = service.facts.label
+    found: dict[str, Backup] = {}
+    try:
+        async for page in patient_pages(service.all_backups, "backups"):
+            found.update((backup.id, backup) for backup in page.backups)
+    except ListChanged:
+        raise
+    except CloudUnavailable as error:
+        raise CloudUnavailable(
+            f"cannot read the list of backups of {label}: {error}; try later"
+        ) from error
+    except CloudRefused as error:
+        raise CloudRefused(
+            f"cannot read the list of backups of {label}: {error}", status=error.status
+        ) from error
+    return list(found.values())
+
+
 async def backups_since(service: CloudService, since: Cloud) -> list[Backup]:
     """Read the pages of the list that hold every backup made since then.
 

@@ -92,7 +92,7 @@ def _several(name: str, metavar: str, text: str, kind: Any = None) -> Any:
     return click.option(name, multiple=True, type=kind or Word(), metavar=metavar, help=text)
 
 
-_chosen = (
+volume_filters = (
     _several("--name", "GLOB", "Volumes of this name; * and ? as in a shell."),
     _several("--metadata", "K=V", "Volumes with this metadata.", KeyValue()),
     _several("--status", "S", "Volumes in this state: in-use, ..."),
@@ -119,7 +119,7 @@ Examples:
   vbsbatch plan new --cloud otc --server web01 --server web02 > web.yaml
 """,
 )
-@with_options(*cloud_options, *_chosen)
+@with_options(*cloud_options, *volume_filters)
 @click.option(
     "-o", "--output", metavar="FILE", help="Write here; else, and for -, to standard output."
 )
@@ -139,9 +139,7 @@ def new(
     from vbsbatch.cloud import CloudChoice
     from vbsbatch.report import opened
 
-    low, high = words["min_size"], words["max_size"]
-    if low is not None and high is not None and low > high:
-        raise click.UsageError("--min-size is more than --max-size")
+    selection = selection_of(words)
     to_file = output not in (None, "-")
     if to_file and os.path.lexists(str(output)) and not force:
         raise UsageError(f"{output} exists already: --force replaces it")
@@ -151,7 +149,7 @@ def new(
         cbr_endpoint=cbr_endpoint,
         block_storage_endpoint=block_storage_endpoint,
     )
-    lines, summary, place = anyio.run(_made, choice, _selection(words), output if to_file else None)
+    lines, summary, place = anyio.run(_made, choice, selection, output if to_file else None)
     with opened(output) as stream:
         stream.writelines(f"{line}\n" for line in lines)
     mention(f"in {place}")
@@ -230,9 +228,13 @@ async def _compare(plan: Plan, choice: CloudChoice) -> tuple[list[PlanDifference
         return compared
 
 
-def _selection(words: dict[str, Any]) -> VolumeSelection:
+def selection_of(words: dict[str, Any]) -> VolumeSelection:
+    """What the options of `volume_filters` select; sizes that exclude each other are an error."""
     from vbsbatch.plan import VolumeSelection
 
+    low, high = words["min_size"], words["max_size"]
+    if low is not None and high is not None and low > high:
+        raise click.UsageError("--min-size is more than --max-size")
     pairs = tuple(pair.partition("=")[::2] for pair in words.pop("metadata"))
     return VolumeSelection(**words, metadata=pairs)
 

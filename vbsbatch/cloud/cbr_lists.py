@@ -118,6 +118,12 @@ class CbrLists:
             found = await self._with_tasks(found, listed.entries)
         return BackupPage(backups=tuple(found), next=listed.next)
 
+    async def page_with_parts(self, page: str | None = None) -> BackupPage:
+        """One page without progress and reasons; a backup of a server with those of its disks."""
+        listed = await self._backups.page(page)
+        entries = [part for entry in listed.entries for part in (entry, *_parts(entry))]
+        return BackupPage(backups=tuple(filter(None, map(read_backup, entries))), next=listed.next)
+
     async def get(self, backup_id: str) -> Backup | None:
         """One backup, or None when the cloud does not know it."""
         return await self._backups.entry(backup_id, "backup", read_backup)
@@ -291,6 +297,12 @@ def read_backup(entry: object) -> Backup | None:
         size=whole(entry.get("resource_size")),
         progress=_percent(progress) if making else None,
     )
+
+
+def _parts(entry: object) -> list[Any]:
+    """The backups of a server's disks."""
+    children = entry.get("children") if isinstance(entry, dict) else None
+    return children if isinstance(children, list) else []
 
 
 def read_task(entry: object) -> Task | None:

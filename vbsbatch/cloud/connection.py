@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -82,7 +82,48 @@ async def connect(
     `workers` is how many creates run at once. Raises `SignInError`, one line that says what to do,
     for anything that prevents the first request.
     """
-    timeouts = timeouts or Timeouts()
+    async with _entered(choice, timeouts or Timeouts(), workers, transport, now) as entrance:
+        service = await _chosen(choice.service, entrance.found, entrance.catalog, entrance.services)
+        await _describe(service, entrance)
+        yield service
+
+
+@asynccontextmanager
+async def connect_all(
+    choice: CloudChoice,
+    *,
+    timeouts: Timeouts | None = None,
+    workers: int = 16,
+    transport: Connect | None = None,
+    now: Callable[[], float] = elapsed_seconds,
+) -> AsyncIterator[tuple[CloudService, ...]]:
+    """Sign in to a cloud and give every service whose list may show backups that no other shows.
+
+    That of the choice alone, if it names one. Raises `SignInError` as `connect` does, also where it
+    cannot be found out whether a service is offered.
+    """
+    async with _entered(choice, timeouts or Timeouts(), workers, transport, now) as entrance:
+        first = await _chosen(choice.service, entrance.found, entrance.catalog, entrance.services)
+        offered = [first]
+        others = () if choice.service is not None else entrance.services
+        for service in others:
+            seen = any(_share_a_list(service, each) for each in offered)
+            if not seen and await _is_offered(service, entrance.found):
+                offered.append(service)
+        for service in offered:
+            await _describe(service, entrance)
+        yield tuple(offered)
+
+
+@asynccontextmanager
+async def _entered(
+    choice: CloudChoice,
+    timeouts: Timeouts,
+    workers: int,
+    transport: Connect | None,
+    now: Callable[[], float],
+) -> AsyncIterator[_Entrance]:
+    """A session that is signed in, with a token or a key, and all services over it."""
     region, key = await _in_thread(partial(load_cloud, choice.cloud))
     clock = ServerClock()
     opening = partial(
@@ -93,19 +134,23 @@ async def connect(
     else:
         entered = _with_key(KeyAccount(region, key, clock, now), choice, opening)
     async with entered as entrance:
-        session, endpoints = entrance.session, entrance.found.endpoints
         place = {"cloud_name": str(region.name), "region": region.get_region_name() or None}
-        services = [kind(session, endpoints, **place) for kind in SERVICES]
-        service = await _chosen(choice.service, entrance.found, entrance.catalog, services)
-        service.endpoint = endpoints.roots[service.endpoint_kind.name]
-        service.project_name, service.ends = entrance.project_name, entrance.ends
-        service.region = (
-            region_of(entrance.catalog, service.endpoint, endpoints.project_id) or service.region
-        )
-        service.warnings = entrance.warnings
-        if key is not None:
-            await _make_sure_of_key(service)
-        yield service
+        session, endpoints = entrance.session, entrance.found.endpoints
+        services = tuple(kind(session, endpoints, **place) for kind in SERVICES)
+        yield replace(entrance, services=services, by_key=key is not None)
+
+
+async def _describe(service: CloudService, entrance: _Entrance) -> None:
+    """Tell the service where it is; raises `SignInError` for a key that it refuses."""
+    endpoints = entrance.found.endpoints
+    service.endpoint = endpoints.roots[service.endpoint_kind.name]
+    service.project_name, service.ends = entrance.project_name, entrance.ends
+    service.region = (
+        region_of(entrance.catalog, service.endpoint, endpoints.project_id) or service.region
+    )
+    service.warnings = entrance.warnings
+    if entrance.by_key:
+        await _make_sure_of_key(service)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,6 +163,10 @@ class _Entrance:
     warnings: tuple[str, ...]
     project_name: str | None
     ends: SignInEnd | None = None
+    services: tuple[CloudService, ...] = ()
+    """One of each kind, offered or not."""
+    by_key: bool = False
+    """Requests are signed with an access key, which has not been checked so far."""
 
 
 @asynccontextmanager
@@ -242,12 +291,21 @@ async def _chosen(
                 raise not_offered(type(service), catalog)
         return service
     for service in services:
-        for question in service.offer_checks(found, wanted=False):
-            if not await _asked(question):
-                break
-        else:
+        if await _is_offered(service, found):
             return service
     raise not_offered(type(services[0]), catalog)
+
+
+def _share_a_list(one: CloudService, other: CloudService) -> bool:
+    return one is other or not (one.has_list_of_its_own or other.has_list_of_its_own)
+
+
+async def _is_offered(service: CloudService, found: Found) -> bool:
+    """Whether the cloud offers the service; raises `SignInError` if that cannot be found out."""
+    for question in service.offer_checks(found, wanted=False):
+        if not await _asked(question):
+            return False
+    return True
 
 
 async def _denied(offers: Question) -> bool:

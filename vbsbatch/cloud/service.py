@@ -100,6 +100,8 @@ class CloudService(ABC):
     """The key of a create's body that holds everything else."""
     restores: ClassVar[str | None] = None
     """Where restores are sent, below the project; None for the native backups."""
+    has_list_of_its_own: ClassVar[bool] = False
+    """Its backups are not among those of block storage."""
     has_own_backups: ClassVar[bool] = False
     """It may serve native backups at its own endpoint, where block storage has none."""
 
@@ -272,6 +274,10 @@ class CloudService(ABC):
 
     async def backups(self, page: str | None = None) -> BackupPage:
         """One page of all backups of the project."""
+        return await self._native.page(page)
+
+    async def all_backups(self, page: str | None = None) -> BackupPage:
+        """The same with backups that are parts of others, such as those of a whole server."""
         return await self._native.page(page)
 
     async def initial_scan(self, page: str | None = None) -> BackupPage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,6 +18,9 @@ from vbsbatch.model import LONG_AGO, Command, Elapsed, JobState, Rate, RunState,
 
 CHUNK = 1000
 """How many waiting jobs are in memory at a time when all of them must be moved."""
+
+LATELY, SHORTEST = 60.0, 1.0
+"""Seconds over which the rate that is used is measured, at most and at least."""
 
 NOTICED = 2.0
 """Report a clock change only from this many seconds on; smaller ones are routine drift
@@ -51,6 +55,7 @@ class Control:
         self._calls_before = (work.run.create_calls, work.run.read_calls)
         self._adopted_before = work.run.adopted
         self._heartbeat_at = LONG_AGO
+        self._sent_lately = SentLately(work.clock.elapsed(), work.service.create_calls)
         self._watch = ClockWatch(work.clock)
         self._wake = work.wake
         self._resumed = work.resumed
@@ -97,7 +102,15 @@ class Control:
             adopted=self._adopted_before + self._ledger.adopted,
             next_look_at=None if look_in is None else wall + look_in,
             ends_at=None if ends_in is None else wall + ends_in,
+            rate_used=self._sent_lately.rate(self._heartbeat_at, self._service.create_calls),
+            circuit_open=self._circuit_open,
         )
+
+    @property
+    def _circuit_open(self) -> bool:
+        """Whether creates wait for a service that is down; all else they wait for, the claimer
+        says."""
+        return self._dispatcher.outage != self._dispatcher.claimer.waits_for
 
     def _check_clocks(self) -> None:
         """Wake everything that waits after the machine slept or its clock was set.
@@ -224,6 +237,22 @@ class Control:
                 outcome = past_deadline(self._rules())
                 for job in jobs:
                     self._ledger.move(job, outcome.to, **outcome.changes)
+
+
+class SentLately:
+    """The creates that left in the last minute, counted at each heartbeat."""
+
+    def __init__(self, now: Elapsed, creates: int) -> None:
+        self._counts = deque([(now, creates)])
+
+    def rate(self, now: Elapsed, creates: int) -> float:
+        """Creates a second, of so many that left so far."""
+        counts = self._counts
+        counts.append((now, creates))
+        while len(counts) > 2 and now - counts[1][0] >= LATELY:
+            counts.popleft()
+        since, before = counts[0]
+        return (creates - before) / max(now - since, SHORTEST)
 
 
 class ClockWatch:

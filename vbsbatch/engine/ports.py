@@ -225,11 +225,13 @@ class Journal(Protocol):
         adopted: int,
         next_look_at: Wall | None,
         ends_at: Wall | None,
+        rate_used: float,
+        circuit_open: bool,
     ) -> None:
         """Record that the engine is alive, with the seconds by which the wall clock was set since
         it began, the rate in force, the requests so far, the number of backups that were taken
-        over, when the list is read next,
-        and when the run is expected to end."""
+        over, when the list is read next, when the run is expected to end, the creates a second that
+        were sent lately, and whether it waits for a service that is down."""
         ...
 
     async def deadline(self, at: Wall) -> None:

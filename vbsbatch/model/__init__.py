@@ -27,6 +27,7 @@ from vbsbatch.model.cloud import (
     VolumePage,
     plain_id,
 )
+from vbsbatch.model.coverage import Coverage, Uncovered, VolumeCoverage
 from vbsbatch.model.holders import BlockingRun
 from vbsbatch.model.run import (
     NO_PARENT,
@@ -37,6 +38,7 @@ from vbsbatch.model.run import (
     Holder,
     Job,
     JobMoved,
+    PlanTotals,
     Run,
     RunNoted,
     Target,
@@ -98,6 +100,7 @@ __all__ = [
     "CloudServer",
     "CloudVolume",
     "Command",
+    "Coverage",
     "Elapsed",
     "Holder",
     "IllegalMoveError",
@@ -108,6 +111,7 @@ __all__ = [
     "OnPreflight",
     "Operation",
     "Order",
+    "PlanTotals",
     "Polling",
     "Quota",
     "Rate",
@@ -122,10 +126,12 @@ __all__ = [
     "Settings",
     "Target",
     "Timeouts",
+    "Uncovered",
     "Vault",
     "VaultVolume",
     "Verdict",
     "VerifySummary",
+    "VolumeCoverage",
     "VolumePage",
     "Wall",
     "Wave",

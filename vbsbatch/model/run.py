@@ -224,6 +224,10 @@ class Run:
     """When the engine means to read the cloud's list next; None while nothing is to be seen."""
     ends_at: Wall | None = None
     """When the engine expects the run to end; None while it has seen too few backups to tell."""
+    rate_used: float | None = None
+    """Creates a second that the engine sent in the minute before its heartbeat; None if unknown."""
+    circuit_open: bool | None = None
+    """Whether the engine waits for a service that is down, as of its heartbeat; None if unknown."""
     clock_step: float = 0.0
     """The seconds by which the machine's clock has been set since the current or last engine of the
     run began."""
@@ -246,6 +250,20 @@ class Run:
             project_name=self.project_name,
             endpoint=self.endpoint,
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanTotals:
+    """What all backup runs of one plan did so far, those included that the store has forgotten."""
+
+    plan: str | None
+    """None for the restores and prunes of all plans together."""
+    gigabytes: int = 0
+    """GB of the volumes that were backed up, each time that it was done."""
+    create_calls: int = 0
+    read_calls: int = 0
+    succeeded_at: Wall | None = None
+    """When a run last ended with every volume backed up or skipped; None: never."""
 
 
 WITHDRAWN = "withdrawn: whoever asked gave up, or the engine that was asked is gone"

@@ -116,7 +116,7 @@ _LEGEND = (
 def write(data: ReportData, stream: TextIO) -> None:
     """Write totals, facts, the timeline, failures with their meaning, and every volume."""
     title = f"{_TITLES[data.run.settings.operation]}: run {literal(data.run.id)}"
-    stream.write(_HEAD.format(title=f"{title} - vbsbatch", foot=_css_text(title)))
+    stream.write(head(title))
     stream.write(f"<h1>{title}</h1>\n")
     stream.write(f'<p class="verdict">{literal(_verdict(data))}</p>\n')
     _totals(data, stream)
@@ -135,6 +135,11 @@ def write(data: ReportData, stream: TextIO) -> None:
         stream.write(f"<h2>What to do next</h2>\n<pre>{shown}</pre>\n")
     stream.write(f'<p class="note">Written by vbsbatch, {literal(moment(data.now))}. {_LEGEND}</p>')
     stream.write("\n</body>\n</html>\n")
+
+
+def head(title: str) -> str:
+    """The beginning of a page, up to its body; `title` is literal text of an element."""
+    return _HEAD.format(title=f"{title} - vbsbatch", foot=_css_text(title))
 
 
 def _css_text(text: str) -> str:

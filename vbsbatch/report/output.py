@@ -17,12 +17,14 @@ from vbsbatch.report.text import clean
 
 
 @contextmanager
-def opened(target: str | None, stdout: TextIO | None = None) -> Iterator[TextIO]:
+def opened(
+    target: str | None, stdout: TextIO | None = None, *, mode: int = 0o600
+) -> Iterator[TextIO]:
     """A text stream to `target`; None and `-` are standard output.
 
-    A file is written beside its target, with mode 0600, and renamed when the block succeeds: an
-    error or a kill leaves the file that was there before. Raises `UsageError` where that cannot be
-    done.
+    A file is written beside its target, with this mode whatever the umask, and renamed when the
+    block succeeds: an error or a kill leaves the file that was there before. Raises `UsageError`
+    where that cannot be done.
     """
     if target is None or target == "-":
         yield _tolerant(sys.stdout if stdout is None else stdout)
@@ -36,6 +38,7 @@ def opened(target: str | None, stdout: TextIO | None = None) -> Iterator[TextIO]
         with open(descriptor, "w", encoding="utf-8", newline="") as stream:
             yield stream
             stream.flush()
+            os.fchmod(descriptor, mode)
             os.fsync(descriptor)
         os.replace(beside, place)
     except OSError as error:

@@ -21,6 +21,7 @@ from vbsbatch.model import (
     Holder,
     Job,
     JobState,
+    PlanTotals,
     Rate,
     Run,
     VerifySummary,
@@ -126,6 +127,15 @@ class RunReader(Protocol):
 
     def runs(self) -> list[Run]:
         """All runs, newest first."""
+        ...
+
+    def newest_runs(self, *, unfinished: int, ended: int, plans: int = 0) -> list[Run]:
+        """So many of the newest runs that have not ended, and of those that have, newest first;
+        and the newest backup run of so many plans."""
+        ...
+
+    def totals(self) -> list[PlanTotals]:
+        """What the runs of each plan did so far; it only grows, whatever is forgotten of runs."""
         ...
 
     def run(self, ref: str) -> Run:

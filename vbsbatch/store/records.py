@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -94,6 +94,12 @@ def is_told_by_attempt(move: JobMoved) -> bool:
     """Whether the move is a create that was accepted: its attempt says all there is to say."""
     accepted = move.attempt is not None and move.attempt.verdict is Verdict.ACCEPTED
     return accepted and move.job.state is JobState.RUNNING and move.note is None
+
+
+def gigabytes_done(entries: Iterable[Entry]) -> int:
+    """GB of the volumes of jobs that succeed with these entries; a job succeeds only once."""
+    moves = (entry for entry in entries if isinstance(entry, JobMoved))
+    return sum(move.job.size or 0 for move in moves if move.job.state is JobState.SUCCEEDED)
 
 
 # Moves that no engine makes

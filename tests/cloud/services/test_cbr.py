@@ -419,3 +419,18 @@ async def test_tags_are_objected_to() -> None:
     assert await bench.cbr.objections([BackupSettings(tags=(("a", "b"),))]) == [
         "tags: CBR keeps no tags on backups: leave them out of the plan"
     ]
+
+
+async def test_a_backup_of_a_server_is_listed_with_the_backups_of_its_disks() -> None:
+    parts = [entry(8, status="available"), entry(9, status="error"), "no map", {"name": "no id"}]
+    server = entry(7, resource_id="the-server", children=parts, status="available")
+    bench = CbrBench(serving([server, entry(1), entry(2, children=None)], []))
+    page = await bench.cbr.all_backups()
+    assert [(each.id, each.volume_id, each.status) for each in page.backups] == [
+        ("b-7", "the-server", "available"),
+        ("b-8", disk(8), "available"),
+        ("b-9", disk(9), "error"),
+        ("b-1", disk(1), "creating"),
+        ("b-2", disk(2), "creating"),
+    ]
+    assert len(bench.requests) == 1

@@ -20,6 +20,7 @@ from vbsbatch.cloud.response_parser import read_checkpoint
 from vbsbatch.cloud.service import CloudService, Found, Question, never
 from vbsbatch.model import (
     Answer,
+    BackupPage,
     BackupSettings,
     Cloud,
     CloudJob,
@@ -61,6 +62,7 @@ class CbrService(CloudService):
     described = "cloud backup and recovery service"
     creates = "/checkpoints"
     create_key = "checkpoint"
+    has_list_of_its_own = True
     version = "v3"
 
     def __init__(self, session: Session, endpoints: Endpoints, **place: str | None) -> None:
@@ -85,6 +87,10 @@ class CbrService(CloudService):
     def offer_checks(self, found: Found, *, wanted: bool) -> Sequence[Question]:
         """The catalog or a person must name it: nothing else has its paths."""
         return () if found.is_named(self.endpoint_kind) else (never,)
+
+    async def all_backups(self, page: str | None = None) -> BackupPage:
+        """One page of all backups; those of servers with the backups of their disks."""
+        return await self._lists.page_with_parts(page)
 
     async def create_all(self, jobs: Sequence[Job], worker: int) -> Sequence[Answer]:
         """Send one checkpoint of these jobs, once: all of one vault, with the same settings."""

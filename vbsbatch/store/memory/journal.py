@@ -22,6 +22,7 @@ from vbsbatch.model import (
     Job,
     JobMoved,
     JobState,
+    Operation,
     Rate,
     Run,
     RunNoted,
@@ -31,7 +32,7 @@ from vbsbatch.model import (
 )
 from vbsbatch.store.concurrency_caps import ConcurrencyCaps
 from vbsbatch.store.memory.runs import Held, begun
-from vbsbatch.store.records import Acknowledged, Entry, ms
+from vbsbatch.store.records import Acknowledged, Entry, gigabytes_done, ms
 from vbsbatch.store.selection import JobSelection
 
 WRITE_BEHIND = 256
@@ -171,6 +172,9 @@ class MemoryJournal:
 
     def _write(self) -> None:
         self.commits += bool(self._pending)
+        run, gigabytes = self._kept.run, gigabytes_done(self._pending)
+        if gigabytes and run.settings.operation is Operation.BACKUP:
+            self._held.add(run, gigabytes=gigabytes)
         for entry in self._pending:
             match entry:
                 case JobMoved() | RunNoted():
@@ -285,9 +289,14 @@ class MemoryJournal:
         adopted: int,
         next_look_at: Wall | None,
         ends_at: Wall | None,
+        rate_used: float,
+        circuit_open: bool,
     ) -> None:
         """Record that the engine lives; see `engine.ports.Journal.heartbeat`."""
         await self._in_order()
+        run = self._kept.run
+        creates, reads = create_calls - run.create_calls, read_calls - run.read_calls
+        self._held.add(run, creates=creates, reads=reads)
         self._kept.sending_rate = rate
         self._kept.change(
             heartbeat_at=at,
@@ -297,6 +306,8 @@ class MemoryJournal:
             adopted=adopted,
             next_look_at=next_look_at,
             ends_at=ends_at,
+            rate_used=rate_used,
+            circuit_open=circuit_open,
         )
         self.commits += 1
 
@@ -319,4 +330,8 @@ class MemoryJournal:
             pid=os.getpid() if live else None,
             host=socket.gethostname() if live else None,
         )
+        without = self._kept.by_state[JobState.FAILED] | self._kept.by_state[JobState.CANCELLED]
+        backup = run.settings.operation is Operation.BACKUP
+        if state is RunState.ENDED and backup and not without:
+            self._held.succeeded(run, at)
         self.commits += 1

@@ -7,7 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from vbsbatch.errors import UsageError
-from vbsbatch.model import Attempt, Job, JobMoved, JobState, Rate, Run, RunNoted, RunState
+from vbsbatch.model import (
+    Attempt,
+    Job,
+    JobMoved,
+    JobState,
+    Operation,
+    PlanTotals,
+    Rate,
+    Run,
+    RunNoted,
+    RunState,
+)
 from vbsbatch.store.memory.runs import Held, on_wall
 from vbsbatch.store.ports import (
     NO_CODE,
@@ -39,6 +50,25 @@ class MemoryReader:
     def runs(self) -> list[Run]:
         """See `RunReader.runs`."""
         return [kept.run for kept in reversed(self.held.runs.values())]
+
+    def newest_runs(self, *, unfinished: int, ended: int, plans: int = 0) -> list[Run]:
+        """See `RunReader.newest_runs`."""
+        left = {True: ended, False: unfinished}
+        found, seen = [], set[str]()
+        for run in self.runs():
+            has_ended = run.state is RunState.ENDED
+            left[has_ended] -= 1
+            backup = run.settings.operation is Operation.BACKUP
+            of_plan = backup and run.plan not in seen and len(seen) < plans
+            if backup:
+                seen.add(run.plan)
+            if left[has_ended] >= 0 or of_plan:
+                found.append(run)
+        return found
+
+    def totals(self) -> list[PlanTotals]:
+        """See `RunReader.totals`."""
+        return [self.held.totals[name] for name in sorted(self.held.totals)]
 
     def run(self, ref: str) -> Run:
         """See `RunReader.run`."""

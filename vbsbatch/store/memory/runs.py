@@ -18,6 +18,8 @@ from vbsbatch.model import (
     Job,
     JobMoved,
     JobState,
+    Operation,
+    PlanTotals,
     Rate,
     Run,
     RunNoted,
@@ -154,6 +156,28 @@ class Held:
     driven: set[str] = field(default_factory=set)
     """Runs whose lock is held."""
 
+    totals: dict[str, PlanTotals] = field(default_factory=dict)
+    """By the name of the plan; restores and prunes are under the empty name."""
+
+    def add(self, run: Run, *, gigabytes: int = 0, creates: int = 0, reads: int = 0) -> None:
+        """Add what the run did to the totals of its plan."""
+        key, kept = self._totals_of(run)
+        self.totals[key] = replace(
+            kept,
+            gigabytes=kept.gigabytes + gigabytes,
+            create_calls=kept.create_calls + max(0, creates),
+            read_calls=kept.read_calls + max(0, reads),
+        )
+
+    def succeeded(self, run: Run, at: Wall) -> None:
+        """The run ended, and left no volume without a backup."""
+        key, kept = self._totals_of(run)
+        self.totals[key] = replace(kept, succeeded_at=at)
+
+    def _totals_of(self, run: Run) -> tuple[str, PlanTotals]:
+        plan = run.plan if run.settings.operation is Operation.BACKUP else None
+        return plan or "", self.totals.get(plan or "", PlanTotals(plan=plan))
+
     def run(self, run_id: str) -> MemoryRun:
         """The run with this id."""
         if run_id not in self.runs:
@@ -168,6 +192,7 @@ class Held:
             asked=dict(self.asked),
             taken=set(self.taken),
             answered=dict(self.answered),
+            totals=dict(self.totals),
         )
 
     def holder(self, volume_id: str, besides: str) -> str | None:

@@ -362,6 +362,8 @@ def _time(clock: Callable[[float], Any]) -> ColumnType:
 
 
 NUMBER = ColumnType(types=(int,), most=_LARGE)
+AMOUNT = ColumnType(types=(int, float), most=_LARGE)
+YES_NO = ColumnType(types=(int,), most=1, encode=int, decode=bool)
 SECONDS = ColumnType(types=(int,), most=_LARGE, encode=ms, decode=lambda value: value / 1000)
 WALL, CLOUD, ELAPSED = _time(Wall), _time(Cloud), _time(Elapsed)
 TEXT = ColumnType(types=(str,), encode=storable)

@@ -35,7 +35,7 @@ from vbsbatch.model import (
     check_move,
 )
 from vbsbatch.store.concurrency_caps import ConcurrencyCaps
-from vbsbatch.store.records import Acknowledged, Entry, is_told_by_attempt, ms
+from vbsbatch.store.records import Acknowledged, Entry, gigabytes_done, is_told_by_attempt, ms
 from vbsbatch.store.selection import JobSelection
 from vbsbatch.store.sqlite import journal_sql
 from vbsbatch.store.sqlite.codec import rate_text, rows_of, storable
@@ -149,6 +149,9 @@ class SqliteJournal:
                     db.execute(journal_sql.ACKNOWLEDGE, answer).close()
                 case Job():
                     jobs[entry.no] = entry
+        if gigabytes := gigabytes_done(entries):
+            values = {"run": self._run, "gigabytes": gigabytes}
+            db.execute(journal_sql.ADD_GIGABYTES, values).close()
         rows = [(no, *mutable_row(job)) for no, job in jobs.items()]
         journal_sql.update_jobs(db, self._run, rev, rows)
         journal_sql.insert_attempts(db, self._run, [attempt_row(*entry) for entry in attempts])
@@ -315,7 +318,7 @@ class SqliteJournal:
 
     async def open_wave(self, wave: int) -> None:
         """Record up to which wave jobs may be claimed; durable when it returns."""
-        await self._do(journal_sql.OPEN_WAVE, (wave, self._run))
+        await self._do((journal_sql.OPEN_WAVE, (wave, self._run)))
 
     async def retrying(self) -> int:
         """How many waiting jobs have been tried before."""
@@ -346,15 +349,19 @@ class SqliteJournal:
         adopted: int,
         next_look_at: Wall | None,
         ends_at: Wall | None,
+        rate_used: float,
+        circuit_open: bool,
     ) -> None:
         """Record that the engine lives; see `engine.ports.Journal.heartbeat`."""
         ahead = [None if each is None else ms(each) for each in (next_look_at, ends_at)]
         said = (ms(clock_step), rate_text(rate), create_calls, read_calls, adopted, *ahead)
-        await self._do(journal_sql.HEARTBEAT, (ms(at), *said, self._run))
+        calls = {"run": self._run, "creates": create_calls, "reads": read_calls}
+        values = (ms(at), *said, rate_used, circuit_open, self._run)
+        await self._do((journal_sql.ADD_CALLS, calls), (journal_sql.HEARTBEAT, values))
 
     async def deadline(self, at: Wall) -> None:
         """Record after which time no create is to be sent."""
-        await self._do(journal_sql.DEADLINE, (ms(at), self._run))
+        await self._do((journal_sql.DEADLINE, (ms(at), self._run)))
 
     async def run_state(self, state: RunState, at: Wall, reason: str | None = None) -> None:
         """Record the run's state, and whose process drives it while one does."""
@@ -367,15 +374,21 @@ class SqliteJournal:
             "pid": os.getpid(),
             "host": socket.gethostname(),
         }
-        await self._do(journal_sql.RUN_STATE, values)
+        ended = {"run": self._run, "at": ms(at)}
+        success = [(journal_sql.SUCCEEDED, ended)] if state is RunState.ENDED else []
+        await self._do((journal_sql.RUN_STATE, values), *success)
 
     async def _found(self, query: str, *values: Any) -> Any:
         """The one value of a query about this run."""
         values = (self._run, *values)
         return await self._writer.wait(lambda db, rev: _one(db, query, values), writes=False)
 
-    async def _do(self, statement: str, values: Any) -> None:
-        await self._writer.wait(lambda db, rev: db.execute(statement, values).close(), writes=True)
+    async def _do(self, *statements: tuple[str, Any]) -> None:
+        def do(db: Connection, rev: int) -> None:
+            for statement, values in statements:
+                db.execute(statement, values).close()
+
+        await self._writer.wait(do, writes=True)
 
     def _jobs(self, text: str) -> list[Job]:
         return [read_job(row, self._defaults) for row in rows_of(text)]

@@ -18,6 +18,7 @@ from vbsbatch.model import Job
 from vbsbatch.store.selection import JobSelection
 from vbsbatch.store.sqlite.codec import STATE_NUMBER
 from vbsbatch.store.sqlite.rows import ATTEMPT, FIXED, JOB, JOB_COLUMNS, MUTABLE
+from vbsbatch.store.sqlite.schema import OPERATION
 
 CHUNK = 64
 """Rows in one statement at most; a power of two."""
@@ -219,8 +220,27 @@ ACKNOWLEDGE = "UPDATE commands SET done_at = ?, result = ? WHERE id = ? AND done
 
 HEARTBEAT = """
 UPDATE runs SET heartbeat_at = ?, clock_step = ?, sending_rate = ?, create_calls = ?,
-  read_calls = ?, adopted = ?, next_look_at = ?, ends_at = ?
+  read_calls = ?, adopted = ?, next_look_at = ?, ends_at = ?, rate_used = ?, circuit_open = ?
 WHERE no = ?"""
+
+_OF_PLAN = f"SELECT iif({OPERATION} IS 'backup', plan, ''), {{}} FROM runs WHERE no = :run"
+
+ADD_CALLS = f"""
+INSERT INTO totals (plan, create_calls, read_calls)
+{_OF_PLAN.format("max(0, :creates - create_calls), max(0, :reads - read_calls)")}
+ON CONFLICT (plan) DO UPDATE SET create_calls = totals.create_calls + excluded.create_calls,
+  read_calls = totals.read_calls + excluded.read_calls"""
+"""Adds the calls since the last heartbeat to those of the run's plan; goes before `HEARTBEAT`."""
+
+ADD_GIGABYTES = f"""
+INSERT INTO totals (plan, gigabytes) {_OF_PLAN.format(":gigabytes")} AND {OPERATION} IS 'backup'
+ON CONFLICT (plan) DO UPDATE SET gigabytes = totals.gigabytes + excluded.gigabytes"""
+
+SUCCEEDED = f"""
+INSERT INTO totals (plan, succeeded_at) {_OF_PLAN.format(":at")} AND {OPERATION} IS 'backup'
+  AND NOT EXISTS (SELECT 1 FROM jobs WHERE run = :run AND jobs.state IN (5, 6))
+ON CONFLICT (plan) DO UPDATE SET succeeded_at = excluded.succeeded_at"""
+"""The plan's newest run that left no volume without a backup has just ended."""
 
 RUN_STATE = """
 UPDATE runs SET state = :state, reason = :reason,

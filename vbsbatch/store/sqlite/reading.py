@@ -18,6 +18,7 @@ from vbsbatch.model import (
     BackupSettings,
     Job,
     JobState,
+    PlanTotals,
     Rate,
     Run,
 )
@@ -32,20 +33,34 @@ from vbsbatch.store.sqlite.rows import (
     ATTEMPT_COLUMNS,
     CODE_COUNT,
     JOB_COLUMNS,
+    TOTALS,
     by_state,
     by_wave,
     read_attempt,
     read_event,
     read_job,
     read_run,
+    read_totals,
 )
 from vbsbatch.store.sqlite.rows import RUN as RUN_ROW
+from vbsbatch.store.sqlite.schema import OPERATION
 from vbsbatch.store.sqlite.sqlite_errors import translated
 
 RUN_COLUMNS = f"no, {', '.join(RUN_ROW.names)}, defaults, sending_rate"
 """What `SqliteReader` reads of a run."""
 
 RUNS = f"SELECT {RUN_COLUMNS} FROM runs ORDER BY no DESC"
+
+NEWEST_RUNS = f"""
+SELECT {RUN_COLUMNS} FROM runs
+WHERE no IN (SELECT no FROM runs WHERE state <> 'ended' ORDER BY no DESC LIMIT :unfinished)
+  OR no IN (SELECT no FROM runs WHERE state = 'ended' ORDER BY no DESC LIMIT :ended)
+  OR no IN (
+    SELECT max(no) FROM runs WHERE {OPERATION} IS 'backup' GROUP BY plan ORDER BY 1 DESC
+    LIMIT :plans)
+ORDER BY no DESC"""
+
+PLAN_TOTALS = f"SELECT {', '.join(TOTALS.names)} FROM totals ORDER BY plan"
 
 RUN_IDS = "SELECT id FROM runs ORDER BY no DESC"
 
@@ -159,6 +174,15 @@ class SqliteReader:
     def runs(self) -> list[Run]:
         """All runs, newest first."""
         return [self._run(row) for row in self._rows(RUNS)]
+
+    def newest_runs(self, *, unfinished: int, ended: int, plans: int = 0) -> list[Run]:
+        """See `RunReader.newest_runs`."""
+        limits = {"unfinished": unfinished, "ended": ended, "plans": plans}
+        return [self._run(row) for row in self._rows(NEWEST_RUNS, limits)]
+
+    def totals(self) -> list[PlanTotals]:
+        """See `RunReader.totals`."""
+        return [read_totals(row) for row in self._rows(PLAN_TOTALS)]
 
     def run(self, ref: str) -> Run:
         """The run that `ref` names: an id, the beginning of just one id, or `latest`.

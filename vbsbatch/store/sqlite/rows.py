@@ -16,6 +16,7 @@ from vbsbatch.model import (
     Job,
     JobMoved,
     JobState,
+    PlanTotals,
     Run,
     RunNoted,
     Verdict,
@@ -23,6 +24,7 @@ from vbsbatch.model import (
 from vbsbatch.store.ports import Event
 from vbsbatch.store.records import STATES, ms, one_of
 from vbsbatch.store.sqlite.codec import (
+    AMOUNT,
     ARGUMENT,
     BACKUP_SETTINGS,
     CLOUD,
@@ -42,6 +44,7 @@ from vbsbatch.store.sqlite.codec import (
     VERDICT,
     VERIFIED,
     WALL,
+    YES_NO,
     RowCodec,
     column,
     rows_of,
@@ -79,6 +82,17 @@ RUN = RowCodec(
     column("ends_at", WALL, null=True),
     column("verified_at", WALL, null=True),
     column("verified", VERIFIED, null=True),
+    column("rate_used", AMOUNT, null=True),
+    column("circuit_open", YES_NO, null=True),
+)
+
+TOTALS = RowCodec(
+    "totals",
+    column("plan", TEXT),
+    column("gigabytes", NUMBER),
+    column("create_calls", NUMBER),
+    column("read_calls", NUMBER),
+    column("succeeded_at", WALL, null=True),
 )
 
 SIZE = column("size", NUMBER, null=True)
@@ -225,6 +239,12 @@ def read_job(row: Sequence[Any], defaults: BackupSettings, step: float = 0.0) ->
 def read_run(row: Sequence[Any]) -> Run:
     """A run from the columns of `RUN`; `ValueError` for settings that are none."""
     return Run(**RUN.decode(row))
+
+
+def read_totals(row: Sequence[Any]) -> PlanTotals:
+    """The totals of a plan from the columns of `TOTALS`."""
+    found = TOTALS.decode(row)
+    return PlanTotals(**{**found, "plan": found["plan"] or None})
 
 
 def attempt_row(no: int, attempt: Attempt) -> tuple[Any, ...]:

@@ -174,7 +174,32 @@ ALTER TABLE runs ADD COLUMN verified TEXT;
 """Version 6: the size of each volume in GB; when the engine means to read the cloud's list next,
 and when it expects the run to end; when the run was last verified, and the result as JSON."""
 
-MIGRATIONS = (TABLES, ORDER, HOLDER, CLOCKS, PLACE, SIZES)
+OPERATION = """CASE WHEN json_valid(settings)
+    THEN coalesce(json_extract(settings, '$.operation'), 'backup') END"""
+"""SQL for the operation of a run; a run of an early version does not name it."""
+
+UNATTENDED = f"""
+ALTER TABLE runs ADD COLUMN rate_used REAL;
+ALTER TABLE runs ADD COLUMN circuit_open INTEGER;
+CREATE TABLE totals (
+  plan TEXT NOT NULL PRIMARY KEY,
+  gigabytes INTEGER NOT NULL DEFAULT 0,
+  create_calls INTEGER NOT NULL DEFAULT 0,
+  read_calls INTEGER NOT NULL DEFAULT 0,
+  succeeded_at INTEGER
+) WITHOUT ROWID;
+INSERT INTO totals (plan, gigabytes, create_calls, read_calls, succeeded_at)
+SELECT iif(backup, plan, ''),
+  coalesce(sum((SELECT sum(size) FROM jobs WHERE run = r.no AND jobs.state = 4 AND backup)), 0),
+  sum(create_calls), sum(read_calls),
+  max(iif(backup AND state = 'ended'
+    AND NOT EXISTS (SELECT 1 FROM jobs WHERE run = r.no AND jobs.state IN (5, 6)), ended_at, NULL))
+FROM (SELECT runs.*, {OPERATION} IS 'backup' AS backup FROM runs) r GROUP BY 1;
+"""
+"""Version 7: what an engine last reported of its work; what the runs of each plan did so far, kept
+apart from the runs so that it only grows, whatever is forgotten of them."""
+
+MIGRATIONS = (TABLES, ORDER, HOLDER, CLOCKS, PLACE, SIZES, UNATTENDED)
 """What makes version n + 1 of version n, in order; none may drop a run. Append only."""
 
 
