@@ -26,7 +26,7 @@ def known(path: Path) -> Path:
     with closing(sqlite3.connect(path)) as db:
         db.executescript(KNOWN)
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db.execute("PRAGMA user_version = 6")
+        db.execute("PRAGMA user_version = 7")
     path.chmod(0o600)
     return path
 

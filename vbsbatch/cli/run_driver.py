@@ -20,10 +20,12 @@ from vbsbatch.api.sessions import check_project, signed_in
 from vbsbatch.cli import INTERRUPTED
 from vbsbatch.cli.cloud_line import say_place, warn
 from vbsbatch.cli.detached_engine import start_engine
+from vbsbatch.cli.engine_log import log_path, rotated_while_open
 from vbsbatch.cli.exit_status import next_command
 from vbsbatch.cli.screen_launcher import show_run
 from vbsbatch.cli.steering_commands import look_for_holders
 from vbsbatch.cli.stop_signals import StopSignals
+from vbsbatch.cli.store_commands import compact_as_configured
 from vbsbatch.observers import RunEvent, RunStarted
 from vbsbatch.observers.progress_printer import ProgressPrinter
 
@@ -91,7 +93,7 @@ async def _drive_here(
     # The run continues when the terminal is closed.
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with StopSignals() as signals:
+        with rotated_while_open(log_path(store, run.id)), StopSignals() as signals:
             result = await drive(
                 store,
                 run,
@@ -100,6 +102,7 @@ async def _drive_here(
                 resumed=resumed,
             )
             interrupted = await signals.settled()
+            compact_as_configured(store, style)
             return _print_end(store, run.id, result, printer, how, interrupted=interrupted)
     finally:
         signal.signal(signal.SIGHUP, before)

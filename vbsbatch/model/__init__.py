@@ -74,6 +74,7 @@ from vbsbatch.model.states import (
     check_move,
 )
 from vbsbatch.model.throttling import BLOCKED, is_too_fast, names_quota
+from vbsbatch.model.upkeep import Compaction, MissedKind, MissedStart
 
 __all__ = [
     "AT_ONCE",
@@ -98,6 +99,7 @@ __all__ = [
     "CloudServer",
     "CloudVolume",
     "Command",
+    "Compaction",
     "Elapsed",
     "Holder",
     "IllegalMoveError",
@@ -105,6 +107,8 @@ __all__ = [
     "JobMoved",
     "JobState",
     "Limits",
+    "MissedKind",
+    "MissedStart",
     "OnPreflight",
     "Operation",
     "Order",

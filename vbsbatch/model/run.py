@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vbsbatch.model.clocks import AT_ONCE, Cloud, Elapsed, Wall
-from vbsbatch.model.settings import BackupSettings, Rate, Settings
+from vbsbatch.model.settings import BackupSettings, Operation, Rate, Settings
 from vbsbatch.model.states import JobState, RunState, Verdict
 
 NO_PARENT = "Cinder.NoParent"
@@ -235,6 +235,17 @@ class Run:
     """When the run was last compared with the cloud; None: never."""
     verified: VerifySummary | None = None
     """What that found."""
+    compacted_at: Wall | None = None
+    """When its events and attempts were forgotten; None: they are there."""
+
+    def backs_up(self, plan: str, project_id: str | None, region: str | None) -> bool:
+        """Whether it makes the backups of this plan in this project and region, as far as known."""
+        return (
+            self.plan == plan
+            and self.settings.operation is Operation.BACKUP
+            and (None in (self.project_id, project_id) or self.project_id == project_id)
+            and (None in (self.region, region) or self.region == region)
+        )
 
     @property
     def place(self) -> Target:

@@ -26,6 +26,7 @@ from vbsbatch.model import (
     VerifySummary,
     Wall,
 )
+from vbsbatch.store.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from vbsbatch.engine.ports import Journal
@@ -223,7 +224,7 @@ class RunReader(Protocol):
         ...
 
 
-class RunStore(RunReader, Protocol):
+class RunStore(RunReader, Upkeep, Protocol):
     """A store as commands use it: they read, create runs, and ask engines by writing commands."""
 
     @property
@@ -250,13 +251,19 @@ class RunStore(RunReader, Protocol):
         ...
 
     def create_run(
-        self, run: Run, jobs: Iterable[Job], defaults: BackupSettings = NO_DEFAULTS
+        self,
+        run: Run,
+        jobs: Iterable[Job],
+        defaults: BackupSettings = NO_DEFAULTS,
+        *,
+        alone: bool = False,
     ) -> None:
         """Store a run with its jobs, all or nothing; the jobs are never in memory all at once.
 
         `defaults` are the settings that most jobs have. A job that is skipped from the start has
         that in its history. Raises `StoreUnusable` when there is no room for the run, `UsageError`
-        when there is one with this id.
+        when there is one with this id. `alone`: raises `RunIsLive` when a run that makes the same
+        backups (`Run.backs_up`) has not ended.
         """
         ...
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vbsbatch.errors import StoreUnusable
+from vbsbatch.errors import RunIsLive, StoreUnusable
 from vbsbatch.model import (
     Cloud,
     Command,
@@ -15,7 +15,9 @@ from vbsbatch.model import (
     Job,
     JobMoved,
     JobState,
+    Run,
     RunNoted,
+    RunState,
     Verdict,
     Wall,
     check_move,
@@ -94,6 +96,20 @@ def is_told_by_attempt(move: JobMoved) -> bool:
     """Whether the move is a create that was accepted: its attempt says all there is to say."""
     accepted = move.attempt is not None and move.attempt.verdict is Verdict.ACCEPTED
     return accepted and move.job.state is JobState.RUNNING and move.note is None
+
+
+def refuse_second(run: Run, others: Iterable[Run]) -> None:
+    """Raise `RunIsLive` if one of the other runs makes the same backups and has not ended."""
+    for other in others:
+        unended = other.state is not RunState.ENDED
+        if unended and other.backs_up(run.plan, run.project_id, run.region):
+            raise RunIsLive(f"run {other.id} of the same plan has not ended")
+
+
+def forgotten(at: Wall, events: int, attempts: int) -> RunNoted:
+    """What a run notes in place of the history that a compaction removed."""
+    words = f"compacted: {events} events and {attempts} attempts of this run were removed"
+    return RunNoted(at=at, kind="run", text=words)
 
 
 # Moves that no engine makes

@@ -17,10 +17,12 @@ from vbsbatch.model import (
     BackupSettings,
     BlockingRun,
     Command,
+    Compaction,
     Holder,
     Job,
     JobMoved,
     JobState,
+    MissedStart,
     Rate,
     Run,
     RunState,
@@ -32,7 +34,16 @@ from vbsbatch.store.memory.journal import MemoryJournal
 from vbsbatch.store.memory.reading import MemoryReader, MemoryScreen
 from vbsbatch.store.memory.runs import Held, MemoryRun
 from vbsbatch.store.ports import NO_DEFAULTS, RunStore
-from vbsbatch.store.records import RETRIED, begun_as, cancelled, released, requeued, taken_over
+from vbsbatch.store.records import (
+    RETRIED,
+    begun_as,
+    cancelled,
+    forgotten,
+    refuse_second,
+    released,
+    requeued,
+    taken_over,
+)
 from vbsbatch.store.selection import JobSelection, new_run_id
 
 
@@ -66,9 +77,16 @@ class MemoryStore(MemoryReader):
         return new_run_id(now, self.held.runs)
 
     def create_run(
-        self, run: Run, jobs: Iterable[Job], defaults: BackupSettings = NO_DEFAULTS
+        self,
+        run: Run,
+        jobs: Iterable[Job],
+        defaults: BackupSettings = NO_DEFAULTS,
+        *,
+        alone: bool = False,
     ) -> None:
         """See `RunStore.create_run`."""
+        if alone:
+            refuse_second(run, self.runs())
         if run.id in self.held.runs:
             raise UsageError(f"run {run.id} is in the store already")
         kept = MemoryRun(run=run, changes=self.held.changes)
@@ -120,7 +138,7 @@ class MemoryStore(MemoryReader):
     def ask(self, run_id: str, verb: str, argument: Mapping[str, Any], asked_by: str) -> int:
         """See `RunStore.ask`."""
         self.held.run(run_id)
-        number = len(self.held.asked) + 1
+        number = max(self.held.asked, default=0) + 1
         self.held.asked[number] = (
             run_id,
             Command(
@@ -200,6 +218,29 @@ class MemoryStore(MemoryReader):
                     about.record(note)
             gave_up.append(replace(holder, volumes=len(jobs)))
         return gave_up
+
+    # Upkeep
+
+    def record_missed_start(self, missed: MissedStart) -> None:
+        """See `Upkeep.record_missed_start`."""
+        self.held.missed.append(missed)
+
+    def compact(self, before: Wall) -> Compaction:
+        """See `Upkeep.compact`."""
+        found = self.compactable(before)
+        for run_id in found.runs:
+            kept = self.held.runs[run_id]
+            events, attempts = len(kept.events), len(kept.attempts)
+            kept.events.clear()
+            kept.attempts.clear()
+            if events or attempts:
+                kept.note(forgotten(self._clock(), events, attempts))
+            kept.change(compacted_at=self._clock())
+            for command in [asked for asked, (run, _) in self.held.asked.items() if run == run_id]:
+                if self.held.answered.pop(command, None) is not None:
+                    del self.held.asked[command]
+        self.held.missed = [missed for missed in self.held.missed if missed.at >= before]
+        return found
 
 
 _: type[RunStore] = MemoryStore  # mypy compares the two

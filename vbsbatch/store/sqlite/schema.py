@@ -174,7 +174,21 @@ ALTER TABLE runs ADD COLUMN verified TEXT;
 """Version 6: the size of each volume in GB; when the engine means to read the cloud's list next,
 and when it expects the run to end; when the run was last verified, and the result as JSON."""
 
-MIGRATIONS = (TABLES, ORDER, HOLDER, CLOCKS, PLACE, SIZES)
+UNATTENDED = """
+ALTER TABLE runs ADD COLUMN compacted_at INTEGER;
+CREATE TABLE missed_starts (
+  id INTEGER PRIMARY KEY,
+  plan TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  run INTEGER REFERENCES runs(no),
+  text TEXT
+);
+"""
+"""Version 7: when the events and attempts of a run were forgotten; starts of a plan that made no
+run, or made it late."""
+
+MIGRATIONS = (TABLES, ORDER, HOLDER, CLOCKS, PLACE, SIZES, UNATTENDED)
 """What makes version n + 1 of version n, in order; none may drop a run. Append only."""
 
 
