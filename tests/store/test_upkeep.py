@@ -140,8 +140,9 @@ def test_a_second_run_of_a_plan_is_refused_where_only_one_may_be(any_store: RunS
     place: Any = {"project_id": "p1", "region": "r1"}
     any_store.create_run(a_run(A, **place), [a_job(1)])
     with pytest.raises(RunIsLive, match=f"run {A} of the same plan has not ended"):
-        any_store.create_run(a_run(B, **place), [a_job(1)], alone=True)
-    assert [run.id for run in any_store.runs()] == [A], "nothing was stored"
+        any_store.create_run(a_run(B, **place), [a_job(1)], instead_of=[])
+    any_store.create_run(a_run("20261119-1200-cccc", **place), [a_job(1)], instead_of=[A])
+    assert B not in [run.id for run in any_store.runs()], "nothing was stored"
     restore = Settings(operation=Operation.RESTORE)
     others: list[dict[str, Any]] = [
         {"plan": "other"},
@@ -152,7 +153,7 @@ def test_a_second_run_of_a_plan_is_refused_where_only_one_may_be(any_store: RunS
     for number, other in enumerate(others):
         run = a_run(f"20261119-1200-bbb{number}", **(place | other))
         if other.get("settings") is None:
-            any_store.create_run(run, [a_job(1)], alone=True)
+            any_store.create_run(run, [a_job(1)], instead_of=[])
         else:
             assert not run.backs_up("nightly", "p1", "r1")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -98,10 +98,10 @@ def is_told_by_attempt(move: JobMoved) -> bool:
     return accepted and move.job.state is JobState.RUNNING and move.note is None
 
 
-def refuse_second(run: Run, others: Iterable[Run]) -> None:
-    """Raise `RunIsLive` if one of the other runs makes the same backups and has not ended."""
+def refuse_second(run: Run, others: Iterable[Run], instead_of: Collection[str]) -> None:
+    """Raise `RunIsLive` if another run makes the same backups and has not ended; but for some."""
     for other in others:
-        unended = other.state is not RunState.ENDED
+        unended = other.state is not RunState.ENDED and other.id not in instead_of
         if unended and other.backs_up(run.plan, run.project_id, run.region):
             raise RunIsLive(f"run {other.id} of the same plan has not ended")
 

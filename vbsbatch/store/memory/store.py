@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -82,11 +82,11 @@ class MemoryStore(MemoryReader):
         jobs: Iterable[Job],
         defaults: BackupSettings = NO_DEFAULTS,
         *,
-        alone: bool = False,
+        instead_of: Collection[str] | None = None,
     ) -> None:
         """See `RunStore.create_run`."""
-        if alone:
-            refuse_second(run, self.runs())
+        if instead_of is not None:
+            refuse_second(run, self.runs(), instead_of)
         if run.id in self.held.runs:
             raise UsageError(f"run {run.id} is in the store already")
         kept = MemoryRun(run=run, changes=self.held.changes)
@@ -200,13 +200,15 @@ class MemoryStore(MemoryReader):
                 found.append(BlockingRun(run_id=other, state=state, driven=driven, volumes=volumes))
         return found
 
-    def take_over(self, run_id: str, asked_by: str) -> list[BlockingRun]:
+    def take_over(
+        self, run_id: str, asked_by: str, only: Collection[str] | None = None
+    ) -> list[BlockingRun]:
         """See `RunStore.take_over`."""
         taker = self.held.run(run_id)
         volumes = {job.volume_id for job in taker.in_states([JobState.WAITING])}
         gave_up = []
         for holder in self.holders(run_id):
-            if holder.driven:
+            if holder.driven or (only is not None and holder.run_id not in only):
                 continue
             kept = self.held.run(holder.run_id)
             jobs = [job for job in kept.in_states(OPEN_STATES) if job.volume_id in volumes]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from itertools import islice
@@ -138,15 +138,15 @@ class SqliteStore(SqliteUpkeep):
         jobs: Iterable[Job],
         defaults: BackupSettings = NO_DEFAULTS,
         *,
-        alone: bool = False,
+        instead_of: Collection[str] | None = None,
     ) -> None:
         """See `RunStore.create_run`."""
         if any(run.id == row[0] for row in self._rows(RUN_IDS)):
             raise UsageError(f"run {run.id} is in the store already")
         waiting = iter(jobs)
         with self._writing(unusable) as (db, rev):
-            if alone:
-                refuse_second(run, map(self._run, db.execute(RUNS)))
+            if instead_of is not None:
+                refuse_second(run, map(self._run, db.execute(RUNS)), instead_of)
             first_event = db.execute(LAST_EVENT).fetchone()[0]
             values = (*RUN.encode(run), backup_settings_text(defaults), first_event, rev)
             number = db.execute(NEW_RUN, values).lastrowid
@@ -262,12 +262,14 @@ class SqliteStore(SqliteUpkeep):
             db_option=db_option(self.path),
         )
 
-    def take_over(self, run_id: str, asked_by: str) -> list[BlockingRun]:
+    def take_over(
+        self, run_id: str, asked_by: str, only: Collection[str] | None = None
+    ) -> list[BlockingRun]:
         """See `RunStore.take_over`: under the lock of each run that gives up."""
         taker = self._about(run_id).number
         gave_up = []
         for holder in self.holders(run_id):
-            if holder.driven:
+            if holder.driven or (only is not None and holder.run_id not in only):
                 continue
             number = self._about(holder.run_id).number
             with self.lock(holder.run_id), self._writing() as (db, rev):
