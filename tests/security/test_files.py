@@ -174,6 +174,7 @@ def test_every_new_file_is_opened_by_open_private() -> None:
         "store/sqlite/lock_file.py": "through the door",
         "cli/detached_engine.py": "through the door",
         "cli/engine_log.py": "through the door",
+        "cli/user_manager.py": "through the door",
         "simulator/server.py": "through the door",
         "report/output.py": "mkstemp",
         "simulator/demo_files.py": "in a folder of mkdtemp",

@@ -37,6 +37,7 @@ COMMANDS = {
     "schema": ("plan_loading", "Print the JSON Schema of plan files, for editors."),
     "demo": ("simulate_command", "Back up a simulated fleet."),
     "simulate": ("simulate_command", "Serve a simulated cloud on this machine."),
+    "schedule": ("schedule_commands", "Start plans by the clock."),
     "store": ("store_commands", "Look after the store: make it smaller."),
     "config": ("user_config", "Show the settings of the config file."),
     "completion": ("completion", "Print the shell completion script."),

@@ -205,6 +205,11 @@ def _small_cell(console: Console, value: Cell) -> Text:
     return Text(cut(shown, LONGEST_ON_A_TERMINAL) if console.is_terminal else shown)
 
 
+def write_rows(header: tuple[str, ...], rows: Iterable[tuple[Cell, ...]], stream: TextIO) -> None:
+    """Write any small table."""
+    _table(_console(stream), header, rows)
+
+
 def _missed_cells(missed: MissedStart) -> tuple[Cell, ...]:
     return missed.kind.upper(), moment(missed.at), missed.plan, missed.run_id, missed.text
 
