@@ -1,7 +1,8 @@
 """The texts of a schedule: systemd's units, and lines for cron. Writes nothing.
 
 A unit's line has two layers: specifiers (`%`), and words in quotes with C escapes; the arguments of
-a command may also name variables (`$`). What goes into a unit passes through `argument` or `plain`.
+a command may also name variables (`$`). What goes into a unit passes through `argument`, `plain` or
+`whole`.
 """
 
 from __future__ import annotations
@@ -105,11 +106,16 @@ def slug(name: str) -> str:
 
 
 def plain(value: str) -> str:
-    """A whole value of a line, such as a path: only specifiers mean something there."""
+    """A part of a line that systemd takes as it is: only specifiers mean something there."""
     _check(value)
+    return value.replace("%", "%%")
+
+
+def whole(value: str) -> str:
+    """The same for all of a line's value, such as a path."""
     if value != value.strip() or value.endswith("\\"):
         raise UsageError(f"{value!r} ends as no value of a unit can: rename it")
-    return value.replace("%", "%%")
+    return plain(value)
 
 
 def argument(value: str, *, of_command: bool = True) -> str:
@@ -181,11 +187,11 @@ WantedBy=default.target
 
 
 def _common(of: Schedule) -> str:
-    lines = [f"WorkingDirectory={plain(of.folder)}"]
+    lines = [f"WorkingDirectory={whole(of.folder)}"]
     for name, value in sorted(of.environment.items()):
         lines.append(f"Environment={argument(f'{name}={value}', of_command=False)}")
     if of.environment_file is not None:
-        lines.append(f"EnvironmentFile={plain(of.environment_file)}")
+        lines.append(f"EnvironmentFile={whole(of.environment_file)}")
     lines += [
         f"SyslogIdentifier={of.unit}",
         "KillMode=mixed",

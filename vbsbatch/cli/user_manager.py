@@ -104,7 +104,8 @@ def remove_empty_folders() -> None:
 
 def remove_links(name: str) -> None:
     """Remove links by which other units want this one, where systemctl could not."""
-    for link in unit_folder().glob(f"*.wants/{name}"):
+    for folder in unit_folder().glob("*.wants"):
+        link = folder / name
         if link.is_symlink():
             link.unlink()
 
