@@ -103,7 +103,7 @@ def test_add_list_change_and_remove(desk: Desk) -> None:
     assert (listed["enabled"], listed["last"], listed["if_running"]) == (True, "-", "wait")
     assert listed["next"].endswith("06:30:00.000Z")
 
-    assert "did you mean night?" in desk.refused("schedule", "remove", "nigth")
+    assert "did you mean 'night'?" in desk.refused("schedule", "remove", "nigth")
     assert desk("schedule", "remove", "night").stdout.startswith("removed night: ")
     assert desk.files() == mine, "as if it had never been"
     assert "there is no schedule" in desk("schedule", "list").stderr
