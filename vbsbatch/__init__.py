@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from vbsbatch.api.steering import take_over as take_over
     from vbsbatch.api.steering import unpause as unpause
     from vbsbatch.api.steering import wait as wait
+    from vbsbatch.api.upkeep import compact as compact
+    from vbsbatch.api.upkeep import missed_starts as missed_starts
     from vbsbatch.api.vaults import vaults as vaults
     from vbsbatch.api.verification import Verification as Verification
     from vbsbatch.api.verification import verify as verify
@@ -54,9 +56,11 @@ if TYPE_CHECKING:
     from vbsbatch.errors import VbsbatchError as VbsbatchError
     from vbsbatch.inventory.plan_diff import PlanDifference as PlanDifference
     from vbsbatch.inventory.preflight import Preflight as Preflight
+    from vbsbatch.model import Compaction as Compaction
     from vbsbatch.model import Job as Job
     from vbsbatch.model import JobMoved as JobMoved
     from vbsbatch.model import JobState as JobState
+    from vbsbatch.model import MissedStart as MissedStart
     from vbsbatch.model import Rate as Rate
     from vbsbatch.model import Run as Run
     from vbsbatch.model import RunNoted as RunNoted
@@ -96,6 +100,8 @@ _HOMES = {
     "take_over": "vbsbatch.api.steering",
     "unpause": "vbsbatch.api.steering",
     "wait": "vbsbatch.api.steering",
+    "compact": "vbsbatch.api.upkeep",
+    "missed_starts": "vbsbatch.api.upkeep",
     "vaults": "vbsbatch.api.vaults",
     "Verification": "vbsbatch.api.verification",
     "verify": "vbsbatch.api.verification",
@@ -114,9 +120,11 @@ _HOMES = {
     "VbsbatchError": "vbsbatch.errors",
     "PlanDifference": "vbsbatch.inventory.plan_diff",
     "Preflight": "vbsbatch.inventory.preflight",
+    "Compaction": "vbsbatch.model",
     "Job": "vbsbatch.model",
     "JobMoved": "vbsbatch.model",
     "JobState": "vbsbatch.model",
+    "MissedStart": "vbsbatch.model",
     "Rate": "vbsbatch.model",
     "Run": "vbsbatch.model",
     "RunNoted": "vbsbatch.model",
@@ -137,11 +145,13 @@ __all__ = [
     "CloudError",
     "CloudRefused",
     "CloudUnavailable",
+    "Compaction",
     "Discrepancy",
     "Job",
     "JobMoved",
     "JobState",
     "LiveRun",
+    "MissedStart",
     "Observer",
     "Plan",
     "PlanDifference",
@@ -169,10 +179,12 @@ __all__ = [
     "VbsbatchError",
     "Verification",
     "cancel",
+    "compact",
     "compare",
     "diff_plan",
     "jobs",
     "load_plan",
+    "missed_starts",
     "pause",
     "preflight",
     "prunable",
