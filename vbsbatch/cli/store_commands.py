@@ -82,13 +82,17 @@ def compact(older_than: float, dry_run: bool, yes: bool, db: Path | None) -> Non
         if not found.runs and not found.starts:
             say(f"nothing to remove: no run with a history ended before {_moment(before)}")
             return
+        if not dry_run and not yes and not can_ask():
+            why = "store compact removes history: confirm it on a terminal, or use --yes"
+            raise UsageError(why)
         for run in map(opened.run, found.runs):
             say(f"run {run.id} of plan {run.plan}, ended {_ended(run)}")
         if dry_run:
             say(f"{_rows(found)} would be removed")
             mention("to remove them: leave out --dry-run")
             return
-        _ask(found, yes=yes)
+        if not yes and not click.confirm(f"Remove {_rows(found)}?", err=True):
+            raise UsageError("not confirmed: nothing was done")
         say(compacted(opened, before))
 
 
@@ -129,15 +133,6 @@ def _told(found: Compaction, logs: int) -> str:
         room += f" (the file keeps its size: {found.kept_because})"
     gone = f"{_rows(found)}, {in_bytes(logs)} of logs" if logs else _rows(found)
     return f"removed {gone}; {room}"
-
-
-def _ask(found: Compaction, *, yes: bool) -> None:
-    if yes:
-        return
-    if not can_ask():
-        raise UsageError("store compact removes history: confirm it on a terminal, or use --yes")
-    if not click.confirm(f"Remove {_rows(found)}?", err=True):
-        raise UsageError("not confirmed: nothing was done")
 
 
 def _rows(found: Compaction) -> str:
