@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time
+from pathlib import Path
 from typing import Any
 
+import anyio
+import pytest
+
+import vbsbatch
+from tests.cli.harness import Harness
 from tests.store.fixtures import a_job, a_run
 from vbsbatch.api.upkeep import Interruption, newest_of_plan, passed_starts, why_not_resumed
 from vbsbatch.model import MissedKind, MissedStart, Operation, Run, RunState, Settings, Wall
@@ -19,6 +25,11 @@ DAY, HOUR = 86_400.0, 3600.0
 WEEKDAYS = Timetable(at=time(22), days=(0, 1, 2, 3, 4))
 
 SINCE = Scheduled(timetable=WEEKDAYS, since=MONDAY - HOUR, plan="nightly")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
 
 
 def stored(store: MemoryStore, at: float, **fields: Any) -> Run:
@@ -95,3 +106,32 @@ def test_a_run_gives_way_to_the_start_that_the_machine_slept_through() -> None:
     skipped = MissedStart(plan="nightly", at=Wall(tomorrow), kind=MissedKind.SKIPPED)
     store.record_missed_start(skipped)
     assert why_not(tomorrow) is None, "that start has been"
+
+
+@pytest.mark.anyio
+async def test_the_api_skips_waits_for_and_compacts_runs(harness: Harness) -> None:
+    harness.cloud("backups: {duration: 1s, visible_after: 20ms}\n", volumes=3)
+    plan = vbsbatch.load_plan("plan.yaml")
+    results = []
+
+    async def first() -> None:
+        results.append(await vbsbatch.run(plan, store="runs.db"))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(first)
+        while not Path("runs.db").exists() or not await vbsbatch.runs(store="runs.db"):
+            await anyio.sleep(0.02)
+        with pytest.raises(vbsbatch.RunIsLive, match="of the same plan is still running"):
+            await vbsbatch.run(plan, store="runs.db", if_running="skip")
+        results.append(await vbsbatch.run(plan, store="runs.db", if_running="wait"))
+    assert [result.exit_code for result in results] == [0, 0]
+    second, older = await vbsbatch.runs(store="runs.db")
+    assert older.ended_at is not None
+    assert older.ended_at <= second.created_at
+    (missed,) = await vbsbatch.missed_starts(store="runs.db")
+    assert (missed.kind, missed.run_id) == (MissedKind.SKIPPED, older.id)
+    planned = await vbsbatch.compact(older_than=0.0, store="runs.db", dry_run=True)
+    done = await vbsbatch.compact(older_than=0.0, store="runs.db")
+    assert planned.runs == done.runs == (older.id, second.id)
+    assert done.attempts == 6
+    assert await vbsbatch.missed_starts(store="runs.db") == []

@@ -100,7 +100,7 @@ class MakingWay:
 
     def _unfinished(self) -> Run | None:
         """An earlier run that is in the way, preferably one that is going on."""
-        place = self._service.project_id, self._service.region
+        place = self._service.project_id, self._service.region, self._service.facts.service
         found = [
             run
             for run in self._store.runs()

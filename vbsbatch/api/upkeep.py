@@ -49,7 +49,7 @@ def passed_starts(store: RunStore, scheduled: Scheduled, until: float) -> list[M
 
     A moment at which a run of the plan was going on is `skipped`, any other is `missed`.
     """
-    plan_runs = [run for run in store.runs() if run.backs_up(scheduled.plan, None, None)]
+    plan_runs = [run for run in store.runs() if run.backs_up(scheduled.plan)]
     known = max(scheduled.since, last_start(store, scheduled.plan))
     found = []
     for slot in scheduled.timetable.between(known, until):
@@ -72,7 +72,7 @@ def passed_starts(store: RunStore, scheduled: Scheduled, until: float) -> list[M
 
 def last_start(store: RunStore, plan: str) -> float:
     """When the newest run of a plan was made, or the newest start missed; 0 without any."""
-    made = [float(run.created_at) for run in store.runs() if run.backs_up(plan, None, None)]
+    made = [float(run.created_at) for run in store.runs() if run.backs_up(plan)]
     missed = [float(each.at) for each in store.missed_starts() if each.plan == plan]
     return max([0.0, *made, *missed])
 
@@ -109,6 +109,6 @@ def why_not_resumed(
 def newest_of_plan(store: RunStore, plan: str, cloud: str | None) -> Run | None:
     """The newest run that makes the backups of a plan, with this entry of clouds.yaml if named."""
     for run in store.runs():
-        if run.backs_up(plan, None, None) and cloud in (None, run.cloud):
+        if run.backs_up(plan) and cloud in (None, run.cloud):
             return run
     return None

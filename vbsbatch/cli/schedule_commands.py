@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vbsbatch.cli import FAILED, mention, say
+from vbsbatch.cli.completion_values import schedule_names
 from vbsbatch.cli.options import cloud_options, db_option, with_options
 from vbsbatch.errors import UsageError
 
@@ -252,7 +253,7 @@ Examples:
   vbsbatch schedule remove nightly
 """
 )
-@click.argument("name")
+@click.argument("name", shell_complete=schedule_names)
 def remove(name: str) -> None:
     """Remove the schedule NAME: its units, and nothing else. A run that goes on is not stopped."""
     from vbsbatch.cli import user_manager

@@ -60,7 +60,7 @@ class ScheduledStart:
         except VbsbatchError as error:
             if self._scheduled is not None and not self._made:
                 with suppress(StoreError), open_store(self._db, create=True) as store:
-                    self._record(store, self._now, "missed", None, f"no run was made: {error}")
+                    self._record_failure(store, str(error))
             raise
 
     def begin(self, store: RunStore) -> None:
@@ -96,6 +96,15 @@ class ScheduledStart:
 
             for missed in passed_starts(store, self._scheduled, float(wall())):
                 store.record_missed_start(missed)
+
+    def _record_failure(self, store: RunStore, error: str) -> None:
+        """Record it once for each moment of the schedule, however often it is tried."""
+        assert self._scheduled is not None
+        due = self._scheduled.timetable.last(self._now) or 0.0
+        plan = self._scheduled.plan
+        known = (each for each in store.missed_starts() if each.plan == plan)
+        if not any(float(each.at) >= due for each in known):
+            self._record(store, self._now, "missed", None, f"no run was made: {error}")
 
     def _record(self, store: RunStore, at: float, kind: str, run_id: str | None, text: str) -> None:
         from vbsbatch.model import MissedKind, MissedStart, Wall

@@ -102,7 +102,7 @@ def refuse_second(run: Run, others: Iterable[Run], instead_of: Collection[str]) 
     """Raise `RunIsLive` if another run makes the same backups and has not ended; but for some."""
     for other in others:
         unended = other.state is not RunState.ENDED and other.id not in instead_of
-        if unended and other.backs_up(run.plan, run.project_id, run.region):
+        if unended and other.backs_up(run.plan, run.project_id, run.region, run.settings.service):
             raise RunIsLive(f"run {other.id} of the same plan has not ended")
 
 

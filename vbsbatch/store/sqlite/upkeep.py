@@ -85,6 +85,9 @@ UNFINISHED = "SELECT id FROM runs WHERE state <> 'ended'"
 AT_ONCE = 1000
 """Rows that one transaction deletes: a few milliseconds."""
 
+WORTH = 0.05
+"""The share of the file that must be unused before it is made smaller."""
+
 PATIENCE = 2.0
 """Seconds that making the file smaller waits for a writer to finish."""
 
@@ -238,8 +241,11 @@ class SqliteUpkeep(SqliteReader):
         return self._number("PRAGMA freelist_count") * self._number("PRAGMA page_size")
 
     def _shrink(self) -> str | None:
-        """Make the file as small as what it holds; why that was not possible, or None."""
-        if not self._unused():
+        """Make the file as small as what it holds; why that was not possible, or None.
+
+        It is copied as a whole for that, so a little room is left to the next runs.
+        """
+        if self._unused() < WORTH * self._size():
             return None
         for (run_id,) in list(self._rows(UNFINISHED)):
             if self.is_live(run_id) is not None:
