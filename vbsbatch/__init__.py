@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from vbsbatch.api.steering import take_over as take_over
     from vbsbatch.api.steering import unpause as unpause
     from vbsbatch.api.steering import wait as wait
+    from vbsbatch.api.upkeep import compact as compact
+    from vbsbatch.api.upkeep import missed_starts as missed_starts
     from vbsbatch.api.vaults import vaults as vaults
     from vbsbatch.api.verification import Verification as Verification
     from vbsbatch.api.verification import verify as verify
@@ -57,10 +59,12 @@ if TYPE_CHECKING:
     from vbsbatch.errors import VbsbatchError as VbsbatchError
     from vbsbatch.inventory.plan_diff import PlanDifference as PlanDifference
     from vbsbatch.inventory.preflight import Preflight as Preflight
+    from vbsbatch.model import Compaction as Compaction
     from vbsbatch.model import Coverage as Coverage
     from vbsbatch.model import Job as Job
     from vbsbatch.model import JobMoved as JobMoved
     from vbsbatch.model import JobState as JobState
+    from vbsbatch.model import MissedStart as MissedStart
     from vbsbatch.model import Rate as Rate
     from vbsbatch.model import Run as Run
     from vbsbatch.model import RunNoted as RunNoted
@@ -106,6 +110,8 @@ _HOMES = {
     "take_over": "vbsbatch.api.steering",
     "unpause": "vbsbatch.api.steering",
     "wait": "vbsbatch.api.steering",
+    "compact": "vbsbatch.api.upkeep",
+    "missed_starts": "vbsbatch.api.upkeep",
     "vaults": "vbsbatch.api.vaults",
     "Verification": "vbsbatch.api.verification",
     "verify": "vbsbatch.api.verification",
@@ -125,9 +131,11 @@ _HOMES = {
     "PlanDifference": "vbsbatch.inventory.plan_diff",
     "Preflight": "vbsbatch.inventory.preflight",
     "Coverage": "vbsbatch.model",
+    "Compaction": "vbsbatch.model",
     "Job": "vbsbatch.model",
     "JobMoved": "vbsbatch.model",
     "JobState": "vbsbatch.model",
+    "MissedStart": "vbsbatch.model",
     "Rate": "vbsbatch.model",
     "Run": "vbsbatch.model",
     "RunNoted": "vbsbatch.model",
@@ -151,6 +159,7 @@ __all__ = [
     "CloudError",
     "CloudRefused",
     "CloudUnavailable",
+    "Compaction",
     "Coverage",
     "Discrepancy",
     "Job",
@@ -158,6 +167,7 @@ __all__ = [
     "JobState",
     "LiveRun",
     "MetricsReader",
+    "MissedStart",
     "Observer",
     "Plan",
     "PlanDifference",
@@ -188,12 +198,14 @@ __all__ = [
     "VolumeCoverage",
     "VolumeSelection",
     "cancel",
+    "compact",
     "compare",
     "coverage",
     "diff_plan",
     "jobs",
     "load_plan",
     "metrics",
+    "missed_starts",
     "pause",
     "preflight",
     "prunable",

@@ -15,7 +15,8 @@ from tests.cli.clouds import Cloud
 from tests.cli.harness import FAST, SLOW, Harness, told, until
 from tests.store.fixtures import a_job, a_run
 from vbsbatch.cli import run_commands
-from vbsbatch.cli.detached_engine import log_path, start_engine
+from vbsbatch.cli.detached_engine import start_engine
+from vbsbatch.cli.engine_log import log_path
 from vbsbatch.cli.plan_loading import load_plan
 from vbsbatch.errors import UsageError
 from vbsbatch.model import BackupSettings

@@ -44,9 +44,11 @@ def test_a_file_of_comments_says_nothing(file: Path, text: str) -> None:
 def test_every_key_is_read_with_its_place(file: Path) -> None:
     file.write_text(
         "cloud: otc\ndb: ~/runs.db\nrate: 100/min\ntheme: light\nascii: true\nmouse: false\n"
-        "keys:\n  retry: f5,R\n"
+        "keys:\n  retry: f5,R\ncompact:\n  older_than: 12w\n"
     )
     found = load_config()
+    assert found.compact == 12 * 7 * 86_400
+    assert found.places[("compact", "older_than")] == (10, 15)
     assert (found.cloud, found.db) == ("otc", str(file.parents[1] / "runs.db"))
     assert found.rate == parse_rate("100/min")
     assert (found.theme, found.ascii, found.mouse) == ("light", True, False)
@@ -67,6 +69,8 @@ def test_every_key_is_read_with_its_place(file: Path) -> None:
         ("cloud:", "1:7: cloud: has no value"),
         ("keys: [a]", "1:7: keys: must be a map"),
         ("keys: {retry: [f5]}", "1:15: keys.retry: must be text"),
+        ("compact: {older_than: 90}", "1:23: compact.older_than: must have a unit: 90d, 90w or"),
+        ("compact: {}", '1:10: compact: "older_than" is missing'),
         ("- dark", "1:1: a config file is a map of keys such as cloud, not a list"),
         ("keys: {retry: ", "2:1: not valid YAML"),
         ("theme: !!python/object:os.system x", "1:8: tags are not accepted"),

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from vbsbatch.model import Job
+from vbsbatch.model import Job, MissedKind, MissedStart, Wall
 from vbsbatch.report import as_json, write
 from vbsbatch.report.text import clean
 
@@ -68,12 +68,15 @@ def test_status_jobs_and_runs_are_as_the_schema_says() -> None:
     status, jobs, runs, none = (io.StringIO() for _ in range(4))
     as_json.write_status(report(one_of_each()), status)
     as_json.write_jobs("20261123-0715-k3f9", one_of_each(), jobs)
-    as_json.write_runs([report(one_of_each()), report()], runs)
+    missed = MissedStart(
+        plan="n\x1b", at=Wall(1.8e9), kind=MissedKind.SKIPPED, run_id="20261123-0715-k3f9"
+    )
+    as_json.write_runs([report(one_of_each()), report()], runs, [missed])
     as_json.write_runs([], none)
     assert problems(parsed(status.getvalue()), "status") == []
     assert problems(parsed(jobs.getvalue()), "jobs") == []
     assert problems(parsed(runs.getvalue()), "runs") == []
-    assert parsed(none.getvalue()) == {"schema": 1, "runs": []}
+    assert parsed(none.getvalue()) == {"schema": 1, "missed_starts": [], "runs": []}
 
 
 def test_every_job_is_on_a_line_of_its_own() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.harness import Harness
 from tests.store.fixtures import a_job, a_run
-from vbsbatch.cli import detached_engine
+from vbsbatch.cli import detached_engine, engine_log
 from vbsbatch.errors import StoreUnusable, UsageError
 from vbsbatch.model import BackupSettings
 from vbsbatch.private_files import make_folders, open_private, open_to_look
@@ -87,7 +87,7 @@ def untouched(victim: Path) -> bool:
 def test_a_log_is_never_written_into_what_lies_there_already(
     store: RunStore, victim: Path, trap: Trap
 ) -> None:
-    trap(detached_engine.log_path(store, RUN), victim)
+    trap(engine_log.log_path(store, RUN), victim)
     began = time.monotonic()
     with store, pytest.raises(UsageError, match="cannot write"):
         detached_engine.start_engine(store, RUN)
@@ -173,6 +173,8 @@ def test_every_new_file_is_opened_by_open_private() -> None:
         "store/sqlite/descriptors.py": "O_EXCL: never through a link",
         "store/sqlite/lock_file.py": "through the door",
         "cli/detached_engine.py": "through the door",
+        "cli/engine_log.py": "through the door",
+        "cli/user_manager.py": "through the door",
         "simulator/server.py": "through the door",
         "report/output.py": "mkstemp",
         "simulator/demo_files.py": "in a folder of mkdtemp",

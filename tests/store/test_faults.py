@@ -240,7 +240,7 @@ def test_a_run_for_which_there_is_no_room_is_refused_there_is_none_to_resume(
         db.execute("PRAGMA max_page_count = 1")  # as large as it is
         return db
 
-    monkeypatch.setattr("vbsbatch.store.sqlite.store.connect", without_room)
+    monkeypatch.setattr("vbsbatch.store.sqlite.upkeep.connect", without_room)
     with pytest.raises(StoreUnusable, match="free some space, then the same command again"):
         fill(store, jobs=5000)
     assert store.runs() == []

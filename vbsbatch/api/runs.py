@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from vbsbatch.api.driving import drive
 from vbsbatch.api.lost_runs import LostRun, check_backups, lost_run
+from vbsbatch.api.overlap import IfRunning, MakingWay, begin_alone
 from vbsbatch.api.preflight import refuse_errors, refuse_hopeless, run_preflight
 from vbsbatch.api.reading import check_volumes
 from vbsbatch.api.results import RunResult, result_of
@@ -58,6 +59,7 @@ async def run(
     keep_errored_backups: bool = False,
     as_run: str | None = None,
     take_over: bool = False,
+    if_running: IfRunning | str | None = None,
     observers: Iterable[Observer] = (),
 ) -> RunResult:
     """Submit the backups of a plan and follow them to their end.
@@ -67,7 +69,9 @@ async def run(
     the plan (`auto` takes what the cloud offers). `rate` and `in_flight` win over the plan's
     limits. `preflight` checks volumes and quota first; volumes that would surely fail are refused
     or skipped, as `on_preflight` or the plan says. `as_run` creates a run again whose store is
-    lost. `take_over` takes volumes from runs that have no engine.
+    lost. `take_over` takes volumes from runs that have no engine. `if_running` is what to do about
+    a run of the plan in the same project that is not over (docs/schedule.md): `skip` raises
+    `RunIsLive`, `wait` begins when it has ended, `stop` stops it first.
 
     A cancelled caller waits until pending answers are recorded; the run can be resumed. Raises
     `UsageError`, `SignInError` or `StoreError` before anything is sent, and `StoreFailed` later;
@@ -89,13 +93,43 @@ async def run(
     with opened_store(store, create=True) as opened:
         lost = None if as_run is None else lost_run(opened, as_run)
         async with signed_in(choice, plan.settings, observers) as session:
-            created, _ = await check_and_create(
-                opened, plan, session, choice.cloud, approve if preflight else None, lost=lost
-            )
+            cloud_name, check = choice.cloud, approve if preflight else None
+
+            async def create(instead_of: Collection[str] | None) -> Run:
+                created, _ = await check_and_create(
+                    opened, plan, session, cloud_name, check, lost=lost, instead_of=instead_of
+                )
+                return created
+
+            if if_running is None:
+                created = await create(None)
+            else:
+                created = await _create_alone(
+                    opened, plan.name, session, IfRunning(if_running), create, observers
+                )
             if take_over:
                 opened.take_over(created.id, ACTOR)
             await drive(opened, created, session, observers=observers, resumed=lost is not None)
         return result_of(opened, created.id)
+
+
+async def _create_alone(
+    store: RunStore,
+    plan: str,
+    session: CloudService,
+    policy: IfRunning,
+    create: Callable[[Collection[str]], Awaitable[Run]],
+    observers: Iterable[Observer],
+) -> Run:
+    """Create the run after what an earlier one of the plan leaves to do."""
+
+    async def settle(run: Run) -> RunState:
+        return (await drive(store, run, session, observers=observers)).state
+
+    way = MakingWay(store, plan, session, policy, settle=settle)
+    created = await begin_alone(way, create)
+    store.take_over(created.id, ACTOR, only=way.stopped)
+    return created
 
 
 async def resume(
@@ -193,12 +227,15 @@ async def check_and_create(
     *,
     lost: LostRun | None,
     agree: Callable[[Sequence[str]], object] = lambda _: None,
+    instead_of: Collection[str] | None = None,
 ) -> tuple[Run, Preflight | None]:
     """Check the plan against the cloud, and store it as a new run; what the preflight found too.
 
     `approve` is called with what was found, and raises `UsageError` to start nothing; without it
     there is no preflight. Nor is there one for a `lost` run, whose backups are checked instead.
     `agree` is called with words about volumes that are to be put into vaults, and raises likewise.
+    With `instead_of` the run is refused with `RunIsLive` if another of the same plan than these has
+    not ended.
     """
     found = None
     if lost is not None:
@@ -208,7 +245,16 @@ async def check_and_create(
         approve(found)
     await check_settings(plan, service, reached=found is not None)
     vault_of = await place(plan, service, found, agree)
-    created = create_run(store, plan, service, cloud, found=found, vault_of=vault_of, lost=lost)
+    created = create_run(
+        store,
+        plan,
+        service,
+        cloud,
+        found=found,
+        vault_of=vault_of,
+        lost=lost,
+        instead_of=instead_of,
+    )
     return created, found
 
 
@@ -232,11 +278,13 @@ def create_run(
     found: Preflight | None = None,
     vault_of: Mapping[str, str],
     lost: LostRun | None = None,
+    instead_of: Collection[str] | None = None,
 ) -> Run:
     """Freeze the plan into the store as a new run.
 
     What the preflight found tells sizes, and the volumes that are left out; `vault_of` has the
-    vaults of the others, on a service that has vaults; `lost` is the run to create again.
+    vaults of the others, on a service that has vaults; `lost` is the run to create again;
+    `instead_of` is as in `RunStore.create_run`.
     """
     now = wall()
     deadline = plan.settings.deadline
@@ -260,7 +308,7 @@ def create_run(
         for job in plan.jobs(frozen.id, sizes, shared_names=service.facts.vaults)
     )
     batches = in_batches(jobs, frozen.settings.limits.per_checkpoint)
-    store.create_run(frozen, batches, BackupSettings())
+    store.create_run(frozen, batches, BackupSettings(), instead_of=instead_of)
     return store.run(frozen.id)
 
 

@@ -39,10 +39,15 @@ COMMANDS = {
     "schema": ("plan_loading", "Print the JSON Schema of plan files, for editors."),
     "demo": ("simulate_command", "Back up a simulated fleet."),
     "simulate": ("simulate_command", "Serve a simulated cloud on this machine."),
+    "schedule": ("schedule_commands", "Start plans by the clock."),
+    "store": ("store_commands", "Look after the store: make it smaller."),
     "config": ("user_config", "Show the settings of the config file."),
     "completion": ("completion", "Print the shell completion script."),
 }
 """Command -> (module of this package, what it does in one line)."""
+
+_INNER = ("add", "list", "remove", "compact")
+"""Commands of `schedule` and `store`, which have a store of their own."""
 
 _HELP_OPTIONS = ("-h", "--help")
 _HELP = "vbsbatch.help"
@@ -113,7 +118,8 @@ def app(ctx: click.Context, db: Path | None) -> int | None:
         if ctx.invoked_subcommand != "config" and not ctx.meta[_HELP]:
             use_config()
         if db is not None:
-            ctx.default_map = {command: {"db": str(db)} for command in COMMANDS}
+            store = {"db": str(db)}
+            ctx.default_map = dict.fromkeys(COMMANDS, store | dict.fromkeys(_INNER, store))
         return None
     from vbsbatch.cli.screen_launcher import show_runs_or_help
 

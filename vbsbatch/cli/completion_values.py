@@ -89,6 +89,15 @@ def cloud_names(ctx: click.Context) -> Iterable[tuple[str, str]]:
         yield name, entry.get("region_name", "")
 
 
+@_complete
+def schedule_names(ctx: click.Context) -> Iterable[tuple[str, str]]:
+    """The schedules there are."""
+    from vbsbatch.cli.user_manager import schedules
+
+    for each in schedules():
+        yield each.name, str(each.timetable)
+
+
 def _clouds_files() -> Iterable[Path]:
     """Where clouds.yaml may be, in the order of the sign-in library."""
     if named := os.environ.get("OS_CLIENT_CONFIG_FILE"):

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
+from vbsbatch.cli.engine_log import log_path
 from vbsbatch.cli.parent_death import passed_on
 from vbsbatch.errors import UsageError
 from vbsbatch.private_files import open_private
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 120.0
 """Seconds an engine may take to sign in and take its run's lock."""
-
-
-def log_path(store: RunStore, run_id: str) -> Path:
-    """Where a detached engine of this run writes its plain progress: beside the store."""
-    return store.path.with_name(f"{store.path.name}.{run_id}.log")
 
 
 def start_engine(store: RunStore, run_id: str, options: Sequence[str] = ()) -> int:

@@ -43,7 +43,7 @@ Examples:
 )
 @ascii_option
 def runs(db: Path | None, as_json: bool, progress: str) -> int:
-    """List the runs of the store, newest first."""
+    """List the runs of the store, newest first, and the starts that made none."""
     if progress == "tui":
         if as_json:
             raise click.UsageError("--json and --progress tui exclude each other")
@@ -53,12 +53,13 @@ def runs(db: Path | None, as_json: bool, progress: str) -> int:
             from vbsbatch.report import as_json as json_report
 
             found = [report_data(store, run) for run in store.runs()]
-            json_report.write_runs(found, sys.stdout)
+            json_report.write_runs(found, sys.stdout, store.missed_starts())
         else:
             from vbsbatch.api.reading import headline
             from vbsbatch.report import as_table
 
-            as_table.write_runs((headline(store, run) for run in store.runs()), sys.stdout)
+            headlines = (headline(store, run) for run in store.runs())
+            as_table.write_runs(headlines, sys.stdout, store.missed_starts())
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -24,7 +25,9 @@ from vbsbatch.cli.options import (
     take_over_option,
     volume_option,
 )
+from vbsbatch.cli.overlapping import Overlap, if_running_option
 from vbsbatch.cli.plan_loading import load_plan
+from vbsbatch.cli.scheduled_start import ScheduledStart, interrupted_run, scheduled_option
 from vbsbatch.cli.screen_launcher import chosen_style
 from vbsbatch.errors import UsageError
 from vbsbatch.model import OnPreflight, Run, RunState
@@ -32,6 +35,7 @@ from vbsbatch.model import OnPreflight, Run, RunState
 if TYPE_CHECKING:
     from vbsbatch.cloud import CloudService
     from vbsbatch.inventory.preflight import Preflight
+    from vbsbatch.policy.timetable import Scheduled
     from vbsbatch.store import RunStore
 
 
@@ -45,6 +49,7 @@ screen while the run goes on is 0.
 Examples:
   vbsbatch run nightly.yaml --cloud otc
   vbsbatch run nightly.yaml --volumes fleet.csv --rate 100/min --progress json
+  vbsbatch run nightly.yaml --yes --if-running skip
   vbsbatch run nightly.yaml --as 20261123-0715-k3f9
 """
 )
@@ -70,6 +75,8 @@ Examples:
     metavar="RUN",
     help="If the store is lost: create RUN again under its id and take over its backups.",
 )
+@if_running_option
+@scheduled_option
 def run(
     plan: Path,
     volumes: str | None,
@@ -80,12 +87,37 @@ def run(
     no_preflight: bool,
     on_preflight: str | None,
     as_run: str | None,
+    if_running: str | None,
+    scheduled: Scheduled | None,
 ) -> int:
     """Submit the backups of PLAN, and follow them to their end.
 
     First it checks whether the cloud can make them. If something would fail, it asks on a
     terminal; with --yes it follows on_preflight.
     """
+    if as_run is not None and if_running is not None:
+        raise click.UsageError("--as and --if-running exclude each other")
+    start = ScheduledStart(scheduled, how.db)
+    options = (how, service, take_over, keep_errored_backups, no_preflight, on_preflight)
+    with start.recorded():
+        return _run(plan, volumes, *options, as_run=as_run, if_running=if_running, start=start)
+
+
+def _run(
+    plan: Path,
+    volumes: str | None,
+    how: DrivingOptions,
+    service: str | None,
+    take_over: bool,
+    keep_errored_backups: bool,
+    no_preflight: bool,
+    on_preflight: str | None,
+    *,
+    as_run: str | None,
+    if_running: str | None,
+    start: ScheduledStart,
+) -> int:
+    """Carry out `run`; `start` remembers what was missed by the clock."""
     style = chosen_style(how.progress)
     checked = load_plan(plan, volumes)  # before what is slow to import: its problems show at once
     from vbsbatch.api import runs
@@ -100,29 +132,50 @@ def run(
     choice = choice_for_plan(loaded, *how.place, service=service)
     policy = loaded.on_preflight if on_preflight is None else OnPreflight(on_preflight)
     with open_store(how.db, create=True) as store:
+        start.begin(store)
         lost = None if as_run is None else lost_run(store, as_run)
-        if lost is None:
+        overlap = Overlap(store, loaded.name, if_running, how, style)
+        if lost is None and if_running is None:
             _warn_of_unfinished(store, loaded.name, style, yes=how.yes)
 
-        async def freeze(service: CloudService) -> Run:
+        async def freeze(service: CloudService) -> Run | int:
             approve = partial(
                 approve_findings, service, len(loaded), policy=policy, yes=how.yes, style=style
             )
-            created, found = await runs.check_and_create(
-                store,
-                loaded,
-                service,
-                choice.cloud,
-                None if no_preflight else approve,
-                lost=lost,
-                agree=partial(agree_to_associate, yes=how.yes),
-            )
+
+            async def create(instead_of: Collection[str] | None) -> tuple[Run, Preflight | None]:
+                return await runs.check_and_create(
+                    store,
+                    loaded,
+                    service,
+                    choice.cloud,
+                    None if no_preflight else approve,
+                    lost=lost,
+                    agree=partial(agree_to_associate, yes=how.yes),
+                    instead_of=instead_of,
+                )
+
+            made = await overlap.create(service, create)
+            if isinstance(made, int):
+                return made
+            created, found = made
+            start.made(store, created)
             _say_begun(store, created, len(loaded), found, style)
             return created
 
-        return carry_out(
-            store, choice, loaded.settings, freeze, how, style, fresh=not lost, take_over=take_over
+        code = carry_out(
+            store,
+            choice,
+            loaded.settings,
+            freeze,
+            how,
+            style,
+            fresh=not lost,
+            take_over=take_over,
+            replaced=overlap.stopped,
         )
+        start.end(store)
+        return code
 
 
 @click.command(
@@ -139,17 +192,43 @@ Examples:
 @click.option("--first-engine", is_flag=True, hidden=True)
 @driving
 @take_over_option
-def resume(run: str | None, first_engine: bool, how: DrivingOptions, take_over: bool) -> int:
+@click.option(
+    "--plan",
+    metavar="NAME",
+    help="Instead of RUN: the newest run of this plan, if --interrupted-by says so.",
+)
+@click.option(
+    "--interrupted-by",
+    "by",
+    type=click.Choice(("reboot", "kill")),
+    help="With --plan: only a run that this interrupted; else nothing is done (exit code 0).",
+)
+@scheduled_option
+def resume(
+    run: str | None,
+    first_engine: bool,
+    how: DrivingOptions,
+    take_over: bool,
+    plan: str | None,
+    by: str | None,
+    scheduled: Scheduled | None,
+) -> int:
     """Continue RUN, by default the newest unfinished one that makes backups.
 
     A run that restores or deletes continues only when you name it.
     """
+    if (plan is None) is not (by is None) or None not in (plan, run):
+        raise click.UsageError("--plan and --interrupted-by belong together, without RUN")
     from vbsbatch.api.runs import find_resumable
     from vbsbatch.api.sessions import choice_for_run
     from vbsbatch.cli.run_driver import carry_out
 
     style = chosen_style(how.progress)
     with open_store(how.db) as store:
+        if plan is not None and by is not None:
+            run = interrupted_run(store, plan, by, scheduled, how, style)
+            if run is None:
+                return 0
         found = find_resumable(store, run, rate=how.rate, in_flight=how.in_flight)
         if found.state is RunState.ENDED:
             return _nothing_to_do(store, found, "it has ended", style)

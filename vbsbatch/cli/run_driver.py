@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,10 +20,12 @@ from vbsbatch.api.sessions import check_project, signed_in
 from vbsbatch.cli import INTERRUPTED
 from vbsbatch.cli.cloud_line import say_place, warn
 from vbsbatch.cli.detached_engine import start_engine
+from vbsbatch.cli.engine_log import log_path, rotated_while_open
 from vbsbatch.cli.exit_status import next_command
 from vbsbatch.cli.screen_launcher import show_run
-from vbsbatch.cli.steering_commands import look_for_holders
+from vbsbatch.cli.steering_commands import asked_by, look_for_holders
 from vbsbatch.cli.stop_signals import StopSignals
+from vbsbatch.cli.store_commands import compact_as_configured
 from vbsbatch.observers import RunEvent, RunStarted
 from vbsbatch.observers.progress_printer import ProgressPrinter
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from vbsbatch.cli.options import DrivingOptions
     from vbsbatch.cloud import CloudChoice, CloudService
     from vbsbatch.engine import EngineResult
-    from vbsbatch.model import Run, Settings
+    from vbsbatch.model import Run, RunState, Settings
     from vbsbatch.store import RunStore
 
     Prepare = Callable[[CloudService], Awaitable[Run | int]]
@@ -48,12 +50,14 @@ def carry_out(
     belongs_to: Run | None = None,
     fresh: bool = False,
     take_over: bool = False,
+    replaced: Collection[str] = (),
 ) -> int:
     """Sign in, prepare the run, and drive it: here, or in a separate process behind the screen.
 
     `belongs_to` is the run whose project the sign-in must lead to. `fresh`: this command creates
     the run, so no other engine has driven it. `take_over` takes volumes from runs without an
-    engine; without it, the user is asked.
+    engine; without it, the user is asked. `replaced` has the runs that `prepare` stopped: their
+    volumes are taken over in any case.
     """
 
     async def sign_in_and_drive() -> Run | int:
@@ -65,6 +69,8 @@ def carry_out(
             if isinstance(prepared, int):
                 return prepared
             say_place(service, style)
+            if replaced:
+                store.take_over(prepared.id, asked_by(), only=replaced)
             look_for_holders(store, prepared.id, style, yes=how.yes, wanted=take_over)
             if style == "tui":
                 return prepared
@@ -91,7 +97,7 @@ async def _drive_here(
     # The run continues when the terminal is closed.
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with StopSignals() as signals:
+        with rotated_while_open(log_path(store, run.id)), StopSignals() as signals:
             result = await drive(
                 store,
                 run,
@@ -100,9 +106,23 @@ async def _drive_here(
                 resumed=resumed,
             )
             interrupted = await signals.settled()
+            compact_as_configured(store, style)
             return _print_end(store, run.id, result, printer, how, interrupted=interrupted)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+async def bring_to_its_end(
+    store: RunStore, run: Run, service: CloudService, how: DrivingOptions, style: str
+) -> RunState:
+    """Drive an earlier run before another one begins; how it was left. Signals stop it."""
+    shown = "plain" if style == "tui" else style
+    printer = ProgressPrinter(style=shown, verbose=how.verbose, ends=False)
+    with StopSignals() as signals:
+        result = await drive(store, run, service, observers=[printer, partial(_stoppable, signals)])
+    code = exit_code(result.state, result.counts)
+    printer.end(store.run(run.id), result.counts, code, None)
+    return result.state
 
 
 def _stoppable(signals: StopSignals, event: RunEvent) -> None:

@@ -78,6 +78,7 @@ class _Setting:
 def _settings(config: Config) -> Iterator[_Setting]:
     from vbsbatch.errors import StoreUnusable
     from vbsbatch.model import Limits
+    from vbsbatch.report.text import span
     from vbsbatch.store import default_path
 
     try:
@@ -91,6 +92,8 @@ def _settings(config: Config) -> Iterator[_Setting]:
     yield _setting(config, "theme", config.theme, "dark")
     yield _setting(config, "ascii", config.ascii, None)
     yield _setting(config, "mouse", config.mouse, True)
+    if config.compact is not None:
+        yield _of_file(config, ("compact", "older_than"), span(config.compact))
     for action, keys in config.keys.items():
         yield _of_file(config, ("keys", action), keys)
 

@@ -37,6 +37,8 @@ class Config:
     mouse: bool | None = None
     keys: Mapping[str, str] = field(default_factory=dict)
     """Keys of each action of the screen, comma-separated."""
+    compact: float | None = None
+    """Seconds: at the end of a run, the history of runs that ended longer ago is removed."""
     places: Mapping[KeyPath, Spot] = field(default_factory=dict)
     """Line and column of each value."""
 
@@ -111,13 +113,17 @@ def _checked(top: Any, findings: Findings) -> dict[str, Any]:
         findings.add((), f"a config file is a map of keys such as cloud, not {kind_of(top)}")
         return {}
     try:
-        return ConfigKeys.model_validate(top).given()
+        given = ConfigKeys.model_validate(top).given()
     except ValidationError as error:
         report(error, findings, maps=MAPS)
         return {}
+    if "compact" in given:
+        given["compact"] = given["compact"].older_than
+    return given
 
 
 def _places(document: Document, given: Mapping[str, Any]) -> Mapping[KeyPath, Spot]:
     paths: set[KeyPath] = {(key,) for key in given}
     paths |= {("keys", action) for action in given.get("keys", ())}
+    paths |= {("compact", "older_than")} if "compact" in given else set()
     return {path: value for path, (_, value) in document.spots(paths).items()}

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from vbsbatch.model import Rate
-from vbsbatch.plan.checks import Check, OneOf, RateText, Text, YesNo
+from vbsbatch.plan.checks import Age, Check, OneOf, RateText, Text, YesNo
 from vbsbatch.plan.schema import Keys
 from vbsbatch.plan.units import described
 
@@ -39,6 +39,14 @@ def _key(description: str, **more: Any) -> Any:
     return Field(default=None, description=description, **more)
 
 
+class CompactKeys(Keys):
+    """What is removed from the store at the end of each run."""
+
+    older_than: Annotated[float, Age()] = Field(
+        description="Remove the history of runs that ended longer ago, such as 90d."
+    )
+
+
 class ConfigKeys(Keys):
     """The top of the file."""
 
@@ -49,7 +57,8 @@ class ConfigKeys(Keys):
     ascii: Annotated[bool, YesNo()] = _key("Whether the screen is drawn in ASCII characters only.")
     mouse: Annotated[bool, YesNo()] = _key("Whether the screen takes the mouse.")
     keys: dict[str, Annotated[str, Text(255)]] = _key("Keys of the screen's actions.")
+    compact: CompactKeys = _key("Compaction of the store at the end of each run.")
 
 
-MAPS: Mapping[tuple[str, ...], type[Keys]] = {(): ConfigKeys}
+MAPS: Mapping[tuple[str, ...], type[Keys]] = {(): ConfigKeys, ("compact",): CompactKeys}
 """The map at each path."""

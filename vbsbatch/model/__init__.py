@@ -76,6 +76,7 @@ from vbsbatch.model.states import (
     check_move,
 )
 from vbsbatch.model.throttling import BLOCKED, is_too_fast, names_quota
+from vbsbatch.model.upkeep import Compaction, MissedKind, MissedStart
 
 __all__ = [
     "AT_ONCE",
@@ -100,6 +101,7 @@ __all__ = [
     "CloudServer",
     "CloudVolume",
     "Command",
+    "Compaction",
     "Coverage",
     "Elapsed",
     "Holder",
@@ -108,6 +110,8 @@ __all__ = [
     "JobMoved",
     "JobState",
     "Limits",
+    "MissedKind",
+    "MissedStart",
     "OnPreflight",
     "Operation",
     "Order",

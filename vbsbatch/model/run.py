@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vbsbatch.model.clocks import AT_ONCE, Cloud, Elapsed, Wall
-from vbsbatch.model.settings import BackupSettings, Rate, Settings
+from vbsbatch.model.settings import BackupSettings, Operation, Rate, Service, Settings
 from vbsbatch.model.states import JobState, RunState, Verdict
 
 NO_PARENT = "Cinder.NoParent"
@@ -239,6 +239,27 @@ class Run:
     """When the run was last compared with the cloud; None: never."""
     verified: VerifySummary | None = None
     """What that found."""
+    compacted_at: Wall | None = None
+    """When its events and attempts were forgotten; None: they are there."""
+
+    def backs_up(
+        self,
+        plan: str,
+        project_id: str | None = None,
+        region: str | None = None,
+        service: Service | None = None,
+    ) -> bool:
+        """Whether it makes the backups of this plan, there and with this service, as far as known.
+
+        None is not compared.
+        """
+        return (
+            self.plan == plan
+            and self.settings.operation is Operation.BACKUP
+            and service in (None, self.settings.service)
+            and (None in (self.project_id, project_id) or self.project_id == project_id)
+            and (None in (self.region, region) or self.region == region)
+        )
 
     @property
     def place(self) -> Target:

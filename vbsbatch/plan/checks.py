@@ -19,10 +19,12 @@ from pydantic_core import CoreSchema, core_schema
 from vbsbatch.model import MOST_IN_FLIGHT, Rate, Service, Verdict
 from vbsbatch.plan.backup_names import DEFAULT_TEMPLATE, FIELDS, template_fields
 from vbsbatch.plan.units import (
+    AGE_PATTERN,
     DURATION_PATTERN,
     RATE_PATTERN,
     UUID_PATTERN,
     described,
+    parse_age,
     parse_duration,
     parse_rate,
     quoted,
@@ -196,6 +198,18 @@ class Duration(Check):
         """A string with a unit, or 0 where that is allowed."""
         text = {"type": "string", "pattern": DURATION_PATTERN}
         return text if self.low else {"anyOf": [text, {"const": 0}]}
+
+
+class Age(Check):
+    """How old something is: a length of time with its unit, days and weeks too."""
+
+    def check(self, value: Any) -> float:
+        """Seconds."""
+        return parse_age(text_of(value))
+
+    def json(self) -> dict[str, Any]:
+        """A string such as `90d`, or 0."""
+        return {"anyOf": [{"type": "string", "pattern": AGE_PATTERN}, {"const": 0}]}
 
 
 class RateText(Check):

@@ -15,6 +15,9 @@ DURATION_PATTERN = r"^\d{1,9}(\.\d{1,9})?(ms|s|m|h)$"
 
 _RATE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)/(\d{1,9}(?:\.\d{1,9})?)?([a-z]+)", re.ASCII)
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([a-zµ]*)", re.ASCII)
+_AGE = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)([a-z]*)", re.ASCII)
+_AGE_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+AGE_PATTERN = r"^(0|\d{1,6}(\.\d{1,6})?[smhdw])$"
 _RATE_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _FASTEST = 10_000.0
@@ -74,6 +77,19 @@ def parse_duration(text: str) -> float:
     if unit not in _DURATION_UNITS:
         raise ValueError(f"must be in ms, s, m or h, not in {quoted(unit)}")
     return round(float(number) * _DURATION_UNITS[unit], 9)
+
+
+def parse_age(text: str) -> float:
+    """Seconds from `90d`, `2w`, `36h` or `0`; ValueError says what is right."""
+    match = _AGE.fullmatch(text.strip())
+    number, unit = match.groups() if match else ("", "")
+    if number and not unit and float(number) == 0:
+        return 0.0
+    if number and not unit:
+        raise ValueError(f"must have a unit: {number}d, {number}w or {number}h, not {number} alone")
+    if unit not in _AGE_UNITS:
+        raise ValueError(f"must be an age such as 90d, 2w or 36h, not {quoted(text)}")
+    return float(number) * _AGE_UNITS[unit]
 
 
 def quoted(text: str, limit: int = 60) -> str:

@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TextIO
 
-from vbsbatch.model import Job
+from vbsbatch.model import Job, MissedStart
 from vbsbatch.report.comparison import RunComparison
 from vbsbatch.report.data import ReportData
 from vbsbatch.report.documents import (
     SCHEMA,
     comparison_document,
     job_document,
+    missed_start_document,
     run_document,
     status_document,
 )
@@ -36,9 +37,12 @@ def write_jobs(run_id: str, jobs: Iterable[Job], stream: TextIO) -> None:
     _stream(head, "jobs", map(job_document, jobs), stream)
 
 
-def write_runs(runs: Iterable[ReportData], stream: TextIO) -> None:
-    """Every run (`runs --json`)."""
-    _stream({"schema": SCHEMA}, "runs", map(run_document, runs), stream)
+def write_runs(
+    runs: Iterable[ReportData], stream: TextIO, missed: Iterable[MissedStart] = ()
+) -> None:
+    """Every run, and the starts that made none (`runs --json`)."""
+    head = {"schema": SCHEMA, "missed_starts": list(map(missed_start_document, missed))}
+    _stream(head, "runs", map(run_document, runs), stream)
 
 
 def write_comparison(found: RunComparison, stream: TextIO) -> None:

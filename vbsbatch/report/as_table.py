@@ -17,12 +17,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vbsbatch.model import Job, JobState, as_wall
+from vbsbatch.model import Job, JobState, MissedStart, as_wall
 from vbsbatch.report import data as figures
 from vbsbatch.report import sections
 from vbsbatch.report.data import ReportData
 from vbsbatch.report.sections import Cell, Section
-from vbsbatch.report.text import clean, cut, span
+from vbsbatch.report.text import clean, cut, moment, span
 
 MEASURED = 500
 """Jobs that determine the widths of the columns; later ones are streamed."""
@@ -39,7 +39,7 @@ _STYLES = {
 }
 
 # Columns of any length are folded; ids and figures stay whole, to be copied and compared.
-_FOLDED = frozenset({"", "PLAN", "CODE", "MEANING", "TOP FAILURE"})
+_FOLDED = frozenset({"", "PLAN", "CODE", "MEANING", "TOP FAILURE", "WHY"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,10 +108,16 @@ def _write(data: ReportData, found: Iterable[Section], stream: TextIO) -> None:
                 write_jobs(jobs, stream, now=data.now)
 
 
-def write_runs(runs: Iterable[ReportData], stream: TextIO) -> None:
-    """Write one row a run, in the order given."""
+def write_runs(
+    runs: Iterable[ReportData], stream: TextIO, missed: Sequence[MissedStart] = ()
+) -> None:
+    """Write one row a run, in the order given; then the starts that made no run, if any."""
     header = ("STATE", "RUN", "PLAN", "JOBS", "OK", "FAIL", "DONE", "TOOK", "TOP FAILURE")
-    _table(_console(stream), header, [_run_cells(data) for data in runs])
+    console = _console(stream)
+    _table(console, header, [_run_cells(data) for data in runs])
+    if missed:
+        _say(console, Text("\nStarts that made no run, or were late"))
+        _table(console, ("WHAT", "WHEN", "PLAN", "RUN", "WHY"), map(_missed_cells, missed))
 
 
 def write_jobs(jobs: Iterable[Job], stream: TextIO, *, now: float) -> None:
@@ -197,6 +203,15 @@ def _print_bare(console: Console, table: Table) -> None:
 def _small_cell(console: Console, value: Cell) -> Text:
     shown = "-" if value is None else clean(str(value))
     return Text(cut(shown, LONGEST_ON_A_TERMINAL) if console.is_terminal else shown)
+
+
+def write_rows(header: tuple[str, ...], rows: Iterable[tuple[Cell, ...]], stream: TextIO) -> None:
+    """Write any small table."""
+    _table(_console(stream), header, rows)
+
+
+def _missed_cells(missed: MissedStart) -> tuple[Cell, ...]:
+    return missed.kind.upper(), moment(missed.at), missed.plan, missed.run_id, missed.text
 
 
 def _run_cells(data: ReportData) -> tuple[Cell, ...]:

@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal, TypeAlias, TypedDict
 
-from vbsbatch.model import AT_ONCE, Job, JobState, Operation, Run, RunState, Service, as_wall
+from vbsbatch.model import (
+    AT_ONCE,
+    Job,
+    JobState,
+    MissedKind,
+    MissedStart,
+    Operation,
+    Run,
+    RunState,
+    Service,
+    as_wall,
+)
 from vbsbatch.report import data as figures
 from vbsbatch.report.comparison import RunComparison
 from vbsbatch.report.data import Failure, Kind, ReportData
@@ -151,6 +162,17 @@ class RunDocument(TypedDict):
     next_look_at: Time | None
     ends_at: Time | None
     verified: VerifiedDocument | None
+    compacted_at: Time | None
+
+
+class MissedStartDocument(TypedDict):
+    """A start of a plan that made no run, or made it late."""
+
+    plan: str
+    at: Time
+    kind: MissedKind
+    run: str | None
+    text: str | None
 
 
 class StatusDocument(TypedDict):
@@ -181,6 +203,7 @@ class RunsDocument(TypedDict):
     """Every run (`runs --json`)."""
 
     schema: Literal[1]
+    missed_starts: list[MissedStartDocument]
     runs: list[RunDocument]
 
 
@@ -334,6 +357,18 @@ def run_document(data: ReportData) -> RunDocument:
         "next_look_at": time_or_none(run.next_look_at) if at_work else None,
         "ends_at": time_or_none(run.ends_at) if at_work else None,
         "verified": _verified(run),
+        "compacted_at": time_or_none(run.compacted_at),
+    }
+
+
+def missed_start_document(missed: MissedStart) -> MissedStartDocument:
+    """One start of a plan that made no run, or made it late."""
+    return {
+        "plan": clean(missed.plan),
+        "at": utc(missed.at),
+        "kind": missed.kind,
+        "run": cleaned(missed.run_id),
+        "text": cleaned(missed.text),
     }
 
 

@@ -44,6 +44,7 @@ _PARTS: Mapping[str, Any] = {
     "wave": documents.WaveDocument,
     "failure": documents.FailureDocument,
     "holder": documents.HolderDocument,
+    "missed_start": documents.MissedStartDocument,
     "outcome": documents.OutcomeDocument,
     "compared_volume": documents.ComparedVolumeDocument,
 }

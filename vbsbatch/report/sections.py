@@ -155,6 +155,7 @@ def facts(data: ReportData) -> list[tuple[str, str]]:
         ("taken over", _adopted(run)),
         ("API calls", calls(run, counts)),
         ("verified", _verified(run)),
+        ("history", _history(run)),
     ]
     return [(label, text) for label, text in rows if text is not None]
 
@@ -244,6 +245,13 @@ def _verified(run: Run) -> str | None:
         _differences(run.verified),
     ]
     return ": ".join(parts)
+
+
+def _history(run: Run) -> str | None:
+    """That events and attempts are gone, and since when."""
+    if run.compacted_at is None:
+        return None
+    return f"events and attempts were removed by a compaction, {moment(run.compacted_at)}"
 
 
 def _differences(found: VerifySummary) -> str:

@@ -48,6 +48,16 @@ def sizes_after(found: Mapping[JobState, SizeSum], seconds: float | None) -> Siz
     return sizes_of(found, 3600 * done / seconds)
 
 
+def in_bytes(size: int) -> str:
+    """`812 bytes`, `14.2 KB`, `3.1 MB`: of files, in powers of 1000."""
+    if size < 1000:
+        return f"{size} bytes"
+    value, units = size / 1000, ["KB", "MB", "GB", "TB"]
+    while value >= 999.95 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.1f} {units[0]}"
+
+
 def in_gigabytes(sizes: Sizes) -> str:
     """`1,080 of 1,280 GB, 540 GB an hour (3 jobs without a size)`; `-` where no size is known."""
     if sizes.total is None:

@@ -27,6 +27,7 @@ from vbsbatch.model import (
     VerifySummary,
     Wall,
 )
+from vbsbatch.store.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from vbsbatch.engine.ports import Journal
@@ -233,7 +234,7 @@ class RunReader(Protocol):
         ...
 
 
-class RunStore(RunReader, Protocol):
+class RunStore(RunReader, Upkeep, Protocol):
     """A store as commands use it: they read, create runs, and ask engines by writing commands."""
 
     @property
@@ -260,13 +261,19 @@ class RunStore(RunReader, Protocol):
         ...
 
     def create_run(
-        self, run: Run, jobs: Iterable[Job], defaults: BackupSettings = NO_DEFAULTS
+        self,
+        run: Run,
+        jobs: Iterable[Job],
+        defaults: BackupSettings = NO_DEFAULTS,
+        *,
+        instead_of: Collection[str] | None = None,
     ) -> None:
         """Store a run with its jobs, all or nothing; the jobs are never in memory all at once.
 
         `defaults` are the settings that most jobs have. A job that is skipped from the start has
         that in its history. Raises `StoreUnusable` when there is no room for the run, `UsageError`
-        when there is one with this id.
+        when there is one with this id. With `instead_of` (ids of runs) it raises `RunIsLive`
+        when any other run that makes the same backups (`Run.backs_up`) has not ended.
         """
         ...
 
@@ -327,8 +334,12 @@ class RunStore(RunReader, Protocol):
         """The other runs that have open jobs for volumes that wait in this run, oldest first."""
         ...
 
-    def take_over(self, run_id: str, asked_by: str) -> list[BlockingRun]:
+    def take_over(
+        self, run_id: str, asked_by: str, only: Collection[str] | None = None
+    ) -> list[BlockingRun]:
         """Runs that no engine drives give up for good what they hold of this run's volumes.
+
+        `only` has the ids of the runs that it concerns, by default all.
 
         Their jobs fail as `released`; what the cloud makes of them stays in the cloud. Returns
         which gave up how many. Raises `RunIsLive` when one of them gets an engine at that moment.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vbsbatch.errors import StoreUnusable
+from vbsbatch.errors import RunIsLive, StoreUnusable
 from vbsbatch.model import (
     Cloud,
     Command,
@@ -15,7 +15,9 @@ from vbsbatch.model import (
     Job,
     JobMoved,
     JobState,
+    Run,
     RunNoted,
+    RunState,
     Verdict,
     Wall,
     check_move,
@@ -100,6 +102,20 @@ def gigabytes_done(entries: Iterable[Entry]) -> int:
     """GB of the volumes of jobs that succeed with these entries; a job succeeds only once."""
     moves = (entry for entry in entries if isinstance(entry, JobMoved))
     return sum(move.job.size or 0 for move in moves if move.job.state is JobState.SUCCEEDED)
+
+
+def refuse_second(run: Run, others: Iterable[Run], instead_of: Collection[str]) -> None:
+    """Raise `RunIsLive` if another run makes the same backups and has not ended; but for some."""
+    for other in others:
+        unended = other.state is not RunState.ENDED and other.id not in instead_of
+        if unended and other.backs_up(run.plan, run.project_id, run.region, run.settings.service):
+            raise RunIsLive(f"run {other.id} of the same plan has not ended")
+
+
+def forgotten(at: Wall, events: int, attempts: int) -> RunNoted:
+    """What a run notes in place of the history that a compaction removed."""
+    words = f"compacted: {events} events and {attempts} attempts of this run were removed"
+    return RunNoted(at=at, kind="run", text=words)
 
 
 # Moves that no engine makes

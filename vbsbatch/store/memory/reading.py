@@ -9,15 +9,18 @@ from itertools import islice
 from vbsbatch.errors import UsageError
 from vbsbatch.model import (
     Attempt,
+    Compaction,
     Job,
     JobMoved,
     JobState,
+    MissedStart,
     Operation,
     PlanTotals,
     Rate,
     Run,
     RunNoted,
     RunState,
+    Wall,
 )
 from vbsbatch.store.memory.runs import Held, on_wall
 from vbsbatch.store.ports import (
@@ -176,6 +179,30 @@ class MemoryReader:
         """See `RunReader.command_result`."""
         answer = self.held.answered.get(command_id)
         return None if answer is None else answer[1]
+
+    def missed_starts(self) -> list[MissedStart]:
+        """See `Upkeep.missed_starts`."""
+        newest = list(reversed(self.held.missed))
+        return sorted(newest, key=lambda missed: missed.at, reverse=True)
+
+    def compactable(self, before: Wall) -> Compaction:
+        """See `Upkeep.compactable`."""
+        old = [run_id for run_id, kept in self.held.runs.items() if self._is_old(kept.run, before)]
+        answered = [asked for asked, (run, _) in self.held.asked.items() if run in old]
+        return Compaction(
+            runs=tuple(old),
+            events=sum(len(self.held.runs[run_id].events) for run_id in old),
+            attempts=sum(len(self.held.runs[run_id].attempts) for run_id in old),
+            commands=sum(asked in self.held.answered for asked in answered),
+            starts=sum(missed.at < before for missed in self.held.missed),
+        )
+
+    def _is_old(self, run: Run, before: Wall) -> bool:
+        """Whether it ended before, has a history, and nobody drives it."""
+        if run.state is not RunState.ENDED or run.ended_at is None or run.id in self.held.driven:
+            return False
+        has_history = run.compacted_at is None or run.compacted_at < run.ended_at
+        return has_history and run.ended_at < before
 
 
 def _event(number: int, event: JobMoved | RunNoted) -> Event:

@@ -18,6 +18,7 @@ from vbsbatch.model import (
     Job,
     JobMoved,
     JobState,
+    MissedStart,
     Operation,
     PlanTotals,
     Rate,
@@ -155,6 +156,8 @@ class Held:
     """When a command was acknowledged, and what became of it."""
     driven: set[str] = field(default_factory=set)
     """Runs whose lock is held."""
+    missed: list[MissedStart] = field(default_factory=list)
+    """In the order in which they were recorded."""
 
     totals: dict[str, PlanTotals] = field(default_factory=dict)
     """By the name of the plan; restores and prunes are under the empty name."""
@@ -193,6 +196,7 @@ class Held:
             taken=set(self.taken),
             answered=dict(self.answered),
             totals=dict(self.totals),
+            missed=list(self.missed),
         )
 
     def holder(self, volume_id: str, besides: str) -> str | None:

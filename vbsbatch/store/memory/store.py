@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +17,12 @@ from vbsbatch.model import (
     BackupSettings,
     BlockingRun,
     Command,
+    Compaction,
     Holder,
     Job,
     JobMoved,
     JobState,
+    MissedStart,
     Rate,
     Run,
     RunState,
@@ -32,7 +34,16 @@ from vbsbatch.store.memory.journal import MemoryJournal
 from vbsbatch.store.memory.reading import MemoryReader, MemoryScreen
 from vbsbatch.store.memory.runs import Held, MemoryRun
 from vbsbatch.store.ports import NO_DEFAULTS, RunStore
-from vbsbatch.store.records import RETRIED, begun_as, cancelled, released, requeued, taken_over
+from vbsbatch.store.records import (
+    RETRIED,
+    begun_as,
+    cancelled,
+    forgotten,
+    refuse_second,
+    released,
+    requeued,
+    taken_over,
+)
 from vbsbatch.store.selection import JobSelection, new_run_id
 
 
@@ -66,9 +77,16 @@ class MemoryStore(MemoryReader):
         return new_run_id(now, self.held.runs)
 
     def create_run(
-        self, run: Run, jobs: Iterable[Job], defaults: BackupSettings = NO_DEFAULTS
+        self,
+        run: Run,
+        jobs: Iterable[Job],
+        defaults: BackupSettings = NO_DEFAULTS,
+        *,
+        instead_of: Collection[str] | None = None,
     ) -> None:
         """See `RunStore.create_run`."""
+        if instead_of is not None:
+            refuse_second(run, self.runs(), instead_of)
         if run.id in self.held.runs:
             raise UsageError(f"run {run.id} is in the store already")
         kept = MemoryRun(run=run, changes=self.held.changes)
@@ -120,7 +138,7 @@ class MemoryStore(MemoryReader):
     def ask(self, run_id: str, verb: str, argument: Mapping[str, Any], asked_by: str) -> int:
         """See `RunStore.ask`."""
         self.held.run(run_id)
-        number = len(self.held.asked) + 1
+        number = max(self.held.asked, default=0) + 1
         self.held.asked[number] = (
             run_id,
             Command(
@@ -182,13 +200,15 @@ class MemoryStore(MemoryReader):
                 found.append(BlockingRun(run_id=other, state=state, driven=driven, volumes=volumes))
         return found
 
-    def take_over(self, run_id: str, asked_by: str) -> list[BlockingRun]:
+    def take_over(
+        self, run_id: str, asked_by: str, only: Collection[str] | None = None
+    ) -> list[BlockingRun]:
         """See `RunStore.take_over`."""
         taker = self.held.run(run_id)
         volumes = {job.volume_id for job in taker.in_states([JobState.WAITING])}
         gave_up = []
         for holder in self.holders(run_id):
-            if holder.driven:
+            if holder.driven or (only is not None and holder.run_id not in only):
                 continue
             kept = self.held.run(holder.run_id)
             jobs = [job for job in kept.in_states(OPEN_STATES) if job.volume_id in volumes]
@@ -200,6 +220,29 @@ class MemoryStore(MemoryReader):
                     about.record(note)
             gave_up.append(replace(holder, volumes=len(jobs)))
         return gave_up
+
+    # Upkeep
+
+    def record_missed_start(self, missed: MissedStart) -> None:
+        """See `Upkeep.record_missed_start`."""
+        self.held.missed.append(missed)
+
+    def compact(self, before: Wall) -> Compaction:
+        """See `Upkeep.compact`."""
+        found = self.compactable(before)
+        for run_id in found.runs:
+            kept = self.held.runs[run_id]
+            events, attempts = len(kept.events), len(kept.attempts)
+            kept.events.clear()
+            kept.attempts.clear()
+            if events or attempts:
+                kept.note(forgotten(self._clock(), events, attempts))
+            kept.change(compacted_at=self._clock())
+            for command in [asked for asked, (run, _) in self.held.asked.items() if run == run_id]:
+                if self.held.answered.pop(command, None) is not None:
+                    del self.held.asked[command]
+        self.held.missed = [missed for missed in self.held.missed if missed.at >= before]
+        return found
 
 
 _: type[RunStore] = MemoryStore  # mypy compares the two

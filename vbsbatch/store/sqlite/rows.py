@@ -16,13 +16,15 @@ from vbsbatch.model import (
     Job,
     JobMoved,
     JobState,
+    MissedKind,
+    MissedStart,
     PlanTotals,
     Run,
     RunNoted,
     Verdict,
 )
 from vbsbatch.store.ports import Event
-from vbsbatch.store.records import STATES, ms, one_of
+from vbsbatch.store.records import STATES, damaged, ms, one_of
 from vbsbatch.store.sqlite.codec import (
     AMOUNT,
     ARGUMENT,
@@ -84,6 +86,7 @@ RUN = RowCodec(
     column("verified", VERIFIED, null=True),
     column("rate_used", AMOUNT, null=True),
     column("circuit_open", YES_NO, null=True),
+    column("compacted_at", WALL, null=True),
 )
 
 TOTALS = RowCodec(
@@ -170,6 +173,16 @@ COMMAND = RowCodec(
     column("asked_by", TEXT),
     column("asked_at", WALL),
 )
+
+MISSED_START = RowCodec(
+    "missed_starts",
+    column("plan", TEXT),
+    column("at", WALL),
+    column("kind", TEXT),
+    column("run_id", TEXT, null=True),
+    column("text", TEXT, null=True),
+)
+"""A missed start, with the id of its run."""
 
 CODE_COUNT = RowCodec(
     "attempts",
@@ -279,6 +292,14 @@ def read_event(row: Any) -> Event:
     moved = {"came_from": came_from, "to": to}
     words = {name: one_of(STATES, number, "a move") for name, number in moved.items()}
     return Event(**event | {"kind": "move"} | words)
+
+
+def read_missed_start(row: Sequence[Any]) -> MissedStart:
+    """A missed start from the columns of `MISSED_START`."""
+    found = MISSED_START.decode(row)
+    if found["kind"] not in [*MissedKind]:
+        raise damaged("a kind of missed start")
+    return MissedStart(**found | {"kind": MissedKind(found["kind"])})
 
 
 def read_commands(text: str) -> list[Command]:

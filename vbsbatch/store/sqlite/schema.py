@@ -195,9 +195,19 @@ SELECT iif(backup, plan, ''),
   max(iif(backup AND state = 'ended'
     AND NOT EXISTS (SELECT 1 FROM jobs WHERE run = r.no AND jobs.state IN (5, 6)), ended_at, NULL))
 FROM (SELECT runs.*, {OPERATION} IS 'backup' AS backup FROM runs) r GROUP BY 1;
+ALTER TABLE runs ADD COLUMN compacted_at INTEGER;
+CREATE TABLE missed_starts (
+  id INTEGER PRIMARY KEY,
+  plan TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  run INTEGER REFERENCES runs(no),
+  text TEXT
+);
 """
 """Version 7: what an engine last reported of its work; what the runs of each plan did so far, kept
-apart from the runs so that it only grows, whatever is forgotten of them."""
+apart from the runs so that it only grows, whatever is forgotten of them; when the events and
+attempts of a run were forgotten; starts of a plan that made no run, or made it late."""
 
 MIGRATIONS = (TABLES, ORDER, HOLDER, CLOCKS, PLACE, SIZES, UNATTENDED)
 """What makes version n + 1 of version n, in order; none may drop a run. Append only."""

@@ -6,20 +6,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from sqlite3 import Connection
 from typing import TYPE_CHECKING, Any
 
-from vbsbatch.errors import RunIsLive, StoreError, StoreFailed, UsageError
+from vbsbatch.errors import StoreFailed, UsageError
 from vbsbatch.model import (
     WITHDRAWN,
     BackupSettings,
     BlockingRun,
-    Holder,
     Job,
     JobMoved,
     JobState,
@@ -32,7 +31,16 @@ from vbsbatch.model import (
 from vbsbatch.model.clocks import wall
 from vbsbatch.store.paths import db_option
 from vbsbatch.store.ports import NO_DEFAULTS, RunStore, ScreenReader
-from vbsbatch.store.records import RETRIED, begun_as, cancelled, ms, released, requeued, taken_over
+from vbsbatch.store.records import (
+    RETRIED,
+    begun_as,
+    cancelled,
+    ms,
+    refuse_second,
+    released,
+    requeued,
+    taken_over,
+)
 from vbsbatch.store.selection import JobSelection, new_run_id
 from vbsbatch.store.sqlite import journal_sql, locks
 from vbsbatch.store.sqlite.codec import (
@@ -41,15 +49,13 @@ from vbsbatch.store.sqlite.codec import (
     storable,
     verified_text,
 )
-from vbsbatch.store.sqlite.descriptors import held
 from vbsbatch.store.sqlite.opening import (
     BUSY_TIMEOUT,
     check_writable,
-    connect,
     doubt,
     prepared,
 )
-from vbsbatch.store.sqlite.reading import LAST_EVENT, RUN_IDS, SqliteReader
+from vbsbatch.store.sqlite.reading import LAST_EVENT, RUN_IDS, RUNS
 from vbsbatch.store.sqlite.rows import (
     RUN,
     event_row,
@@ -60,7 +66,8 @@ from vbsbatch.store.sqlite.rows import (
     untouched,
 )
 from vbsbatch.store.sqlite.screen_queries import ScreenQueries
-from vbsbatch.store.sqlite.sqlite_errors import failure, translated, unusable
+from vbsbatch.store.sqlite.sqlite_errors import unusable
+from vbsbatch.store.sqlite.upkeep import SqliteUpkeep
 
 if TYPE_CHECKING:
     from vbsbatch.store.sqlite.journal import SqliteJournal
@@ -73,8 +80,6 @@ ASK = "INSERT INTO commands (run, verb, argument, asked_by, asked_at) VALUES (?,
 
 WITHDRAW = """
 UPDATE commands SET done_at = ?, result = ? WHERE id = ? AND done_at IS NULL AND taken_at IS NULL"""
-
-HOLDER = "SELECT pid, host, held_since, held_in FROM runs WHERE no = ?"
 
 SET_HOLDER = "UPDATE runs SET pid = ?, host = ?, held_since = ?, held_in = ? WHERE no = ?"
 
@@ -90,12 +95,8 @@ UPDATE runs SET deadline_at = ?, ended_at = NULL,
 WHERE no = ?"""
 
 
-class SqliteStore(SqliteReader):
+class SqliteStore(SqliteUpkeep):
     """One store file; a context manager. Made by `SqliteStore.open`."""
-
-    def __init__(self, path: Path, *, clock: Callable[[], Wall]) -> None:
-        super().__init__(path)
-        self._clock = clock
 
     @classmethod
     def open(
@@ -125,16 +126,6 @@ class SqliteStore(SqliteReader):
         """A connection of its own for screens."""
         return ScreenQueries(self.path)
 
-    @contextmanager
-    def _writing(
-        self, made: Callable[[Exception, Path], StoreError] = failure
-    ) -> Iterator[tuple[Connection, int]]:
-        """One transaction and the rev of what it writes; all or nothing."""
-        with translated(self.path, made), held(self.path), closing(connect(self.path)) as db:
-            db.execute("BEGIN IMMEDIATE")
-            yield db, db.execute(journal_sql.NEXT_REV).fetchone()[0]
-            db.execute("COMMIT")  # closing rolls back what did not come this far
-
     # Runs
 
     def new_run_id(self, now: Wall) -> str:
@@ -142,17 +133,20 @@ class SqliteStore(SqliteReader):
         return new_run_id(now, {row[0] for row in self._rows(RUN_IDS)})
 
     def create_run(
-        self, run: Run, jobs: Iterable[Job], defaults: BackupSettings = NO_DEFAULTS
+        self,
+        run: Run,
+        jobs: Iterable[Job],
+        defaults: BackupSettings = NO_DEFAULTS,
+        *,
+        instead_of: Collection[str] | None = None,
     ) -> None:
-        """Store a run with its jobs, all or nothing; the jobs are never in memory all at once.
-
-        A job that is skipped from the start has that in its history. Raises StoreUnusable when
-        there is no room for it: then nothing was stored.
-        """
+        """See `RunStore.create_run`."""
         if any(run.id == row[0] for row in self._rows(RUN_IDS)):
             raise UsageError(f"run {run.id} is in the store already")
         waiting = iter(jobs)
         with self._writing(unusable) as (db, rev):
+            if instead_of is not None:
+                refuse_second(run, map(self._run, db.execute(RUNS)), instead_of)
             first_event = db.execute(LAST_EVENT).fetchone()[0]
             values = (*RUN.encode(run), backup_settings_text(defaults), first_event, rev)
             number = db.execute(NEW_RUN, values).lastrowid
@@ -191,28 +185,6 @@ class SqliteStore(SqliteReader):
             with self._writing() as (db, _):
                 db.execute(SET_HOLDER, (*holder, self._about(run_id).number))
             yield
-
-    @contextmanager
-    def _locked(self, run_id: str) -> Iterator[None]:
-        number = self._about(run_id).number
-        if not locks.take(self._file, number):
-            raise RunIsLive(self._driven_already(run_id))
-        try:
-            yield
-        finally:
-            locks.free(self._file, number)
-
-    def _driven_already(self, run_id: str) -> str:
-        if locks.held_here(self._file, self._about(run_id).number):
-            return f"run {run_id} is driven by this process ({os.getpid()}) already"
-        holder = self.is_live(run_id) or Holder()  # gone meanwhile
-        watch = f"watch it with `vbsbatch status {run_id}`"
-        return f"{holder.refusal(run_id)}: {watch}"
-
-    def is_live(self, run_id: str) -> Holder | None:
-        """Who drives the run, None when certainly no process does."""
-        number = self._about(run_id).number
-        return locks.find(self._file, number, lambda: next(self._rows(HOLDER, (number,))))
 
     def journal(
         self,
@@ -290,12 +262,14 @@ class SqliteStore(SqliteReader):
             db_option=db_option(self.path),
         )
 
-    def take_over(self, run_id: str, asked_by: str) -> list[BlockingRun]:
+    def take_over(
+        self, run_id: str, asked_by: str, only: Collection[str] | None = None
+    ) -> list[BlockingRun]:
         """See `RunStore.take_over`: under the lock of each run that gives up."""
         taker = self._about(run_id).number
         gave_up = []
         for holder in self.holders(run_id):
-            if holder.driven:
+            if holder.driven or (only is not None and holder.run_id not in only):
                 continue
             number = self._about(holder.run_id).number
             with self.lock(holder.run_id), self._writing() as (db, rev):

@@ -1,0 +1,73 @@
+"""`run --if-running`: what becomes of an earlier run of the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from vbsbatch.cli import STOPPED, remark
+
+if TYPE_CHECKING:
+    from vbsbatch.cli.options import DrivingOptions
+    from vbsbatch.cloud import CloudService
+    from vbsbatch.model import Run, RunState
+    from vbsbatch.store import RunStore
+
+Created = TypeVar("Created")
+
+if_running_option = click.option(
+    "--if-running",
+    type=click.Choice(("skip", "wait", "stop")),
+    help="If an earlier run of the plan still runs: start nothing, wait for its end, or stop it.",
+)
+
+
+class Overlap:
+    """The earlier runs of a plan, as `run` deals with them. `policy` None leaves them alone."""
+
+    def __init__(
+        self, store: RunStore, plan: str, policy: str | None, how: DrivingOptions, style: str
+    ) -> None:
+        self._store = store
+        self._plan = plan
+        self._policy = policy
+        self._how = how
+        self._style = style
+        self.stopped: set[str] = set()
+        """Runs that were stopped: the new one takes their volumes over."""
+
+    async def create(
+        self,
+        service: CloudService,
+        create: Callable[[Collection[str] | None], Awaitable[Created]],
+    ) -> Created | int:
+        """Create the run as soon as that may be; else the exit code."""
+        from vbsbatch.api.overlap import IfRunning, InTheWay, MakingWay, begin_alone
+        from vbsbatch.cli.run_driver import bring_to_its_end
+        from vbsbatch.cli.steering_commands import asked_by
+
+        if self._policy is None:
+            return await create(None)
+
+        async def settle(run: Run) -> RunState:
+            return await bring_to_its_end(self._store, run, service, self._how, self._style)
+
+        way = MakingWay(
+            self._store,
+            self._plan,
+            service,
+            IfRunning(self._policy),
+            settle=settle,
+            tell=partial(remark, style=self._style),
+            asked_by=asked_by(),
+        )
+        try:
+            created = await begin_alone(way, create)
+        except InTheWay as found:
+            remark(str(found), self._style)
+            return 0 if found.skipped else STOPPED
+        self.stopped.update(way.stopped)
+        return created
