@@ -9,12 +9,16 @@ import click
 
 from vbsbatch.cli import can_ask, mention, remark, say
 from vbsbatch.cli.options import db_option, open_store
-from vbsbatch.errors import StoreError, UsageError
+from vbsbatch.errors import UsageError, VbsbatchError
 from vbsbatch.model import Wall
 
 if TYPE_CHECKING:
     from vbsbatch.model import Compaction, Run
     from vbsbatch.store import RunStore
+
+
+SHOWN = 20
+"""How many runs are listed before the question."""
 
 
 class AgeType(click.ParamType):  # type: ignore[type-arg]  # generic only in a newer click
@@ -85,8 +89,10 @@ def compact(older_than: float, dry_run: bool, yes: bool, db: Path | None) -> Non
         if not dry_run and not yes and not can_ask():
             why = "store compact removes history: confirm it on a terminal, or use --yes"
             raise UsageError(why)
-        for run in map(opened.run, found.runs):
+        for run in map(opened.run, found.runs[:SHOWN]):
             say(f"run {run.id} of plan {run.plan}, ended {_ended(run)}")
+        if len(found.runs) > SHOWN:
+            say(f"... and {len(found.runs) - SHOWN} more")
         if dry_run:
             say(f"{_rows(found)} would be removed")
             mention("to remove them: leave out --dry-run")
@@ -109,14 +115,14 @@ def compact_as_configured(store: RunStore, style: str) -> None:
     from vbsbatch.config import load_config
     from vbsbatch.model.clocks import wall
 
-    older_than = load_config().compact
-    if older_than is None:
-        return
-    before = Wall(float(wall()) - older_than)
     try:
+        older_than = load_config().compact
+        if older_than is None:
+            return
+        before = Wall(float(wall()) - older_than)
         if store.compactable(before).runs:
             remark(f"store: {compacted(store, before)}", style)
-    except StoreError as error:
+    except VbsbatchError as error:
         remark(f"store: it was not compacted: {error}", style, "warning")
 
 
