@@ -19,13 +19,13 @@ from vbsbatch.api.results import exit_code
 from vbsbatch.api.sessions import check_project, signed_in
 from vbsbatch.cli import INTERRUPTED
 from vbsbatch.cli.cloud_line import say_place, warn
+from vbsbatch.cli.compaction import compact_as_configured
 from vbsbatch.cli.detached_engine import start_engine
 from vbsbatch.cli.engine_log import log_path, rotated_while_open
 from vbsbatch.cli.exit_status import next_command
 from vbsbatch.cli.screen_launcher import show_run
 from vbsbatch.cli.steering_commands import asked_by, look_for_holders
 from vbsbatch.cli.stop_signals import StopSignals
-from vbsbatch.cli.store_commands import compact_as_configured
 from vbsbatch.model import RunState
 from vbsbatch.observers import RunEvent, RunStarted
 from vbsbatch.observers.progress_printer import ProgressPrinter

@@ -245,7 +245,7 @@ class SqliteUpkeep(SqliteReader):
 
         It is copied as a whole for that, so a little room is left to the next runs.
         """
-        if self._unused() < WORTH * self._size():
+        if self._unused() < WORTH * os.fstat(self._file.descriptor).st_size or not self._unused():
             return None
         for (run_id,) in list(self._rows(UNFINISHED)):
             if self.is_live(run_id) is not None:
