@@ -119,6 +119,7 @@ def test_a_run_that_was_killed_is_resumed_and_one_that_was_stopped_is_not(
     how = ("--plan", "night", "--interrupted-by", "kill", "--progress", "plain")
     harness.cloud("backups: {duration: 100ms, visible_after: 20ms}\n", volumes=30)
     harness.write_plan(**SLOWLY)
+    assert "there is no run of plan night" in harness("resume", *how).stderr, "nor a store"
     engine = begin(harness)
     engine.kill()
     engine.wait()

@@ -224,7 +224,8 @@ def resume(
     from vbsbatch.cli.run_driver import carry_out
 
     style = chosen_style(how.progress)
-    with open_store(how.db) as store:
+    # Before the first night there may be no store yet, and nothing to do.
+    with open_store(how.db, create=plan is not None) as store:
         if plan is not None and by is not None:
             run = interrupted_run(store, plan, by, scheduled, how, style)
             if run is None:
