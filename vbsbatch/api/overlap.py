@@ -86,8 +86,8 @@ class EarlierRuns:
     async def resolve(self) -> None:
         """Return when no earlier run is left to deal with.
 
-        Raises `EarlierRunUnfinished` for a run that is going on, with `SKIP`, which the store remembers; and
-        for one that could not be brought to its end.
+        Raises `EarlierRunUnfinished` for one that is going on, with `SKIP`, which the store
+        remembers; and for one that could not be brought to its end.
         """
         while (found := self._unfinished()) is not None:
             if is_going_on(self._store, found):
