@@ -1,18 +1,25 @@
-"""`vbsbatch schedule` as a process, with a `systemctl` that records what it is asked for.
+"""`vbsbatch schedule`, with a `systemctl` that records what it is asked for.
 
 A real manager needs a machine that systemd has booted; what units mean is tested beside this.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
-from tests.cli.harness import Harness
+from tests.cli.harness import Done, Harness
+from vbsbatch.cli import command_line
 from vbsbatch.policy.timetable import parse_scheduled
 
 SYSTEMCTL = """#!/bin/sh
@@ -50,6 +57,27 @@ class Desk(Harness):
         path = f"{self.tools}:{found['PATH']}"
         known = {"PATH": path, "RECORD": str(self.record), "BROKEN": self.broken}
         return {**found, **known, **self.more}
+
+    def __call__(self, *words: str, code: int | None = 0, **_: Any) -> Done:
+        """The program in this very process: what it calls are processes all the same."""
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, self.environment, clear=True),
+            mock.patch.object(sys, "argv", ["vbsbatch", *words]),
+            contextlib.chdir(self.folder),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            ended = command_line()
+        self._listen(out.getvalue(), err.getvalue())
+        assert ended == code, err.getvalue()
+        return subprocess.CompletedProcess(words, ended, out.getvalue(), err.getvalue())
+
+    def refused(self, *words: str, **_: Any) -> str:
+        done = self(*words, code=2)
+        assert done.stdout == ""
+        (line,) = done.stderr.splitlines()
+        return line.removeprefix("vbsbatch: ")
 
     def files(self) -> dict[str, str]:
         found = self.units.parent.rglob("*")

@@ -40,7 +40,7 @@ class IfRunning(StrEnum):
     """Stop it, then start."""
 
 
-class InTheWay(RunIsLive):
+class EarlierRunUnfinished(RunIsLive):
     """Nothing was started because of an earlier run of the plan."""
 
     def __init__(self, run: Run, *, skipped: bool) -> None:
@@ -51,8 +51,8 @@ class InTheWay(RunIsLive):
         """Whether the run goes on, and was to be left alone."""
 
 
-class MakingWay:
-    """Gets the earlier runs of a plan in one project and region out of the way of the next.
+class EarlierRuns:
+    """The unfinished runs of a plan in one project and region, before the next one begins.
 
     `settle` drives a run that has no engine, and returns how it left it; `tell` gets lines for a
     person; `asked_by` is the name in the history of a run that is stopped.
@@ -83,23 +83,23 @@ class MakingWay:
         """The runs that were stopped: the next one takes the volumes over that they hold."""
         return self._stopped
 
-    async def make(self) -> None:
-        """Return when nothing is in the way any more.
+    async def resolve(self) -> None:
+        """Return when no earlier run is left to deal with.
 
-        Raises `InTheWay` for a run that is going on, with `SKIP`, which the store remembers; and
-        for one that could not be brought to its end.
+        Raises `EarlierRunUnfinished` for one that is going on, with `SKIP`, which the store
+        remembers; and for one that could not be brought to its end.
         """
         while (found := self._unfinished()) is not None:
             if is_going_on(self._store, found):
                 if self._policy is IfRunning.SKIP:
                     record_skipped(self._store, found)
-                    raise InTheWay(found, skipped=True)
+                    raise EarlierRunUnfinished(found, skipped=True)
                 await self._await_or_stop(found)
             elif not await self._bring_to_its_end(found):
-                raise InTheWay(found, skipped=False)
+                raise EarlierRunUnfinished(found, skipped=False)
 
     def _unfinished(self) -> Run | None:
-        """An earlier run that is in the way, preferably one that is going on."""
+        """An earlier run to deal with, preferably one that is going on."""
         place = self._service.project_id, self._service.region, self._service.facts.service
         found = [
             run
@@ -150,17 +150,17 @@ class MakingWay:
         return True
 
 
-async def begin_alone(
-    way: MakingWay, create: Callable[[Collection[str]], Awaitable[Created]]
+async def create_alone(
+    earlier: EarlierRuns, create: Callable[[Collection[str]], Awaitable[Created]]
 ) -> Created:
-    """Create a run when nothing is in its way; raises as `MakingWay.make` does.
+    """Create a run when the earlier ones are dealt with; raises as `EarlierRuns.resolve` does.
 
     `create` gets the runs that may stay unfinished, and raises `RunIsLive` for any other.
     """
     while True:
-        await way.make()
+        await earlier.resolve()
         with suppress(RunIsLive):  # another one was begun since
-            return await create(way.stopped)
+            return await create(earlier.stopped)
 
 
 def is_going_on(store: RunStore, run: Run) -> bool:

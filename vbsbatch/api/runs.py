@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vbsbatch.api.driving import drive
 from vbsbatch.api.lost_runs import LostRun, check_backups, lost_run
-from vbsbatch.api.overlap import IfRunning, MakingWay, begin_alone
+from vbsbatch.api.overlap import EarlierRuns, IfRunning, create_alone
 from vbsbatch.api.preflight import refuse_errors, refuse_hopeless, run_preflight
 from vbsbatch.api.reading import check_volumes
 from vbsbatch.api.results import RunResult, result_of
@@ -126,9 +126,9 @@ async def _create_alone(
     async def settle(run: Run) -> RunState:
         return (await drive(store, run, session, observers=observers)).state
 
-    way = MakingWay(store, plan, session, policy, settle=settle)
-    created = await begin_alone(way, create)
-    store.take_over(created.id, ACTOR, only=way.stopped)
+    earlier = EarlierRuns(store, plan, session, policy, settle=settle)
+    created = await create_alone(earlier, create)
+    store.take_over(created.id, ACTOR, only=earlier.stopped)
     return created
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -42,20 +42,23 @@ class Overlap:
     async def create(
         self,
         service: CloudService,
-        create: Callable[[Collection[str] | None], Awaitable[Created]],
+        create: Callable[..., Awaitable[Created]],
     ) -> Created | int:
-        """Create the run as soon as that may be; else the exit code."""
-        from vbsbatch.api.overlap import IfRunning, InTheWay, MakingWay, begin_alone
+        """Create the run as soon as that may be; else the exit code.
+
+        `create` takes `instead_of`, as `check_and_create` of the API does.
+        """
+        from vbsbatch.api.overlap import EarlierRuns, EarlierRunUnfinished, IfRunning, create_alone
         from vbsbatch.cli.run_driver import bring_to_its_end
         from vbsbatch.cli.steering_commands import asked_by
 
         if self._policy is None:
-            return await create(None)
+            return await create(instead_of=None)
 
         async def settle(run: Run) -> RunState:
             return await bring_to_its_end(self._store, run, service, self._how, self._style)
 
-        way = MakingWay(
+        earlier = EarlierRuns(
             self._store,
             self._plan,
             service,
@@ -65,9 +68,9 @@ class Overlap:
             asked_by=asked_by(),
         )
         try:
-            created = await begin_alone(way, create)
-        except InTheWay as found:
+            created = await create_alone(earlier, lambda passed: create(instead_of=passed))
+        except EarlierRunUnfinished as found:
             remark(str(found), self._style)
             return 0 if found.skipped else STOPPED
-        self.stopped.update(way.stopped)
+        self.stopped.update(earlier.stopped)
         return created

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -142,20 +141,12 @@ def _run(
             approve = partial(
                 approve_findings, service, len(loaded), policy=policy, yes=how.yes, style=style
             )
-
-            async def create(instead_of: Collection[str] | None) -> tuple[Run, Preflight | None]:
-                return await runs.check_and_create(
-                    store,
-                    loaded,
-                    service,
-                    choice.cloud,
-                    None if no_preflight else approve,
-                    lost=lost,
-                    agree=partial(agree_to_associate, yes=how.yes),
-                    instead_of=instead_of,
-                )
-
-            made = await overlap.create(service, create)
+            check = None if no_preflight else approve
+            agree = partial(agree_to_associate, yes=how.yes)
+            create = partial(
+                runs.check_and_create, store, loaded, service, choice.cloud, check, lost=lost
+            )
+            made = await overlap.create(service, partial(create, agree=agree))
             if isinstance(made, int):
                 return made
             created, found = made
@@ -224,7 +215,8 @@ def resume(
     from vbsbatch.cli.run_driver import carry_out
 
     style = chosen_style(how.progress)
-    with open_store(how.db) as store:
+    # Before the first night there may be no store yet, and nothing to do.
+    with open_store(how.db, create=plan is not None) as store:
         if plan is not None and by is not None:
             run = interrupted_run(store, plan, by, scheduled, how, style)
             if run is None:

@@ -19,13 +19,14 @@ from vbsbatch.api.results import exit_code
 from vbsbatch.api.sessions import check_project, signed_in
 from vbsbatch.cli import INTERRUPTED
 from vbsbatch.cli.cloud_line import say_place, warn
+from vbsbatch.cli.compaction import compact_as_configured
 from vbsbatch.cli.detached_engine import start_engine
 from vbsbatch.cli.engine_log import log_path, rotated_while_open
 from vbsbatch.cli.exit_status import next_command
 from vbsbatch.cli.screen_launcher import show_run
 from vbsbatch.cli.steering_commands import asked_by, look_for_holders
 from vbsbatch.cli.stop_signals import StopSignals
-from vbsbatch.cli.store_commands import compact_as_configured
+from vbsbatch.model import RunState
 from vbsbatch.observers import RunEvent, RunStarted
 from vbsbatch.observers.progress_printer import ProgressPrinter
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from vbsbatch.cli.options import DrivingOptions
     from vbsbatch.cloud import CloudChoice, CloudService
     from vbsbatch.engine import EngineResult
-    from vbsbatch.model import Run, RunState, Settings
+    from vbsbatch.model import Run, Settings
     from vbsbatch.store import RunStore
 
     Prepare = Callable[[CloudService], Awaitable[Run | int]]
@@ -106,7 +107,8 @@ async def _drive_here(
                 resumed=resumed,
             )
             interrupted = await signals.settled()
-            compact_as_configured(store, style)
+            if result.state is RunState.ENDED:
+                compact_as_configured(store, style)
             return _print_end(store, run.id, result, printer, how, interrupted=interrupted)
     finally:
         signal.signal(signal.SIGHUP, before)

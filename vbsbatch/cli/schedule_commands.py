@@ -257,7 +257,6 @@ Examples:
 def remove(name: str) -> None:
     """Remove the schedule NAME: its units, and nothing else. A run that goes on is not stopped."""
     from vbsbatch.cli import user_manager
-    from vbsbatch.cli.timer_units import units
     from vbsbatch.model import did_you_mean
 
     known = {each.name: each for each in user_manager.schedules()}
@@ -267,7 +266,7 @@ def remove(name: str) -> None:
     user_manager.control("stop", old.timer, may_fail=True)
     user_manager.control("clean", "--what=state", old.timer, may_fail=True)
     _disable(old)
-    user_manager.restore(dict.fromkeys(units(old)))
+    user_manager.restore(dict.fromkeys(old.files))
     user_manager.remove_empty_folders()
     user_manager.control("daemon-reload", may_fail=True)
     say(f"removed {name}: {old.path}, {old.timetable}")

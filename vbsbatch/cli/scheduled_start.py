@@ -100,6 +100,7 @@ class ScheduledStart:
     def _record_failure(self, store: RunStore, error: str) -> None:
         """Record it once for each moment of the schedule, however often it is tried."""
         assert self._scheduled is not None
+        self.begin(store)
         due = self._scheduled.timetable.last(self._now) or 0.0
         plan = self._scheduled.plan
         known = (each for each in store.missed_starts() if each.plan == plan)

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vbsbatch.cli import can_ask, mention, remark, say
+from vbsbatch.cli import can_ask, say
 from vbsbatch.cli.options import db_option, open_store
-from vbsbatch.errors import StoreError, UsageError
+from vbsbatch.errors import UsageError
 from vbsbatch.model import Wall
 
 if TYPE_CHECKING:
-    from vbsbatch.model import Compaction, Run
-    from vbsbatch.store import RunStore
+    from vbsbatch.model import Run
 
 
 class AgeType(click.ParamType):  # type: ignore[type-arg]  # generic only in a newer click
@@ -74,7 +73,10 @@ def compact(older_than: float, dry_run: bool, yes: bool, db: Path | None) -> Non
 
     Runs and their jobs stay, so reports, restore, verify and prune work as before.
     """
+    from vbsbatch.cli.compaction import compacted, removed_rows
+    from vbsbatch.cli.confirmation import confirm, print_only
     from vbsbatch.model.clocks import wall
+    from vbsbatch.report.text import clean
 
     before = Wall(float(wall()) - older_than)
     with open_store(db, readonly=dry_run) as opened:
@@ -85,64 +87,15 @@ def compact(older_than: float, dry_run: bool, yes: bool, db: Path | None) -> Non
         if not dry_run and not yes and not can_ask():
             why = "store compact removes history: confirm it on a terminal, or use --yes"
             raise UsageError(why)
-        for run in map(opened.run, found.runs):
-            say(f"run {run.id} of plan {run.plan}, ended {_ended(run)}")
+        runs = map(opened.run, found.runs)
+        lines = [f"  run {run.id} of plan {clean(run.plan)}, ended {_ended(run)}" for run in runs]
         if dry_run:
-            say(f"{_rows(found)} would be removed")
-            mention("to remove them: leave out --dry-run")
+            print_only(
+                lines, f"{removed_rows(found)} would be removed", "to do it: leave out --dry-run"
+            )
             return
-        if not yes and not click.confirm(f"Remove {_rows(found)}?", err=True):
-            raise UsageError("not confirmed: nothing was done")
+        confirm(f"{removed_rows(found)} will be removed:", lines, "remove", "plain", yes=yes)
         say(compacted(opened, before))
-
-
-def compacted(store: RunStore, before: Wall) -> str:
-    """Compact the store and remove the logs of those runs; what was removed, in one line."""
-    from vbsbatch.cli.engine_log import remove_logs
-
-    found = store.compact(before)
-    return _told(found, sum(remove_logs(store, run_id) for run_id in found.runs))
-
-
-def compact_as_configured(store: RunStore, style: str) -> None:
-    """Compact the store at the end of a run if the config file says so; a failure is only told."""
-    from vbsbatch.config import load_config
-    from vbsbatch.model.clocks import wall
-
-    older_than = load_config().compact
-    if older_than is None:
-        return
-    before = Wall(float(wall()) - older_than)
-    try:
-        if store.compactable(before).runs:
-            remark(f"store: {compacted(store, before)}", style)
-    except StoreError as error:
-        remark(f"store: it was not compacted: {error}", style, "warning")
-
-
-def _told(found: Compaction, logs: int) -> str:
-    from vbsbatch.report.sizes import in_bytes
-
-    freed = found.size_before - found.size_after
-    room = f"the store has {in_bytes(found.size_after)}"
-    if freed > 0:
-        room += f", {in_bytes(freed)} less than before"
-    if found.unused:
-        room += f", of which {in_bytes(found.unused)} are unused"
-    if found.kept_because:
-        room += f" (the file keeps its size: {found.kept_because})"
-    gone = f"{_rows(found)}, {in_bytes(logs)} of logs" if logs else _rows(found)
-    return f"removed {gone}; {room}"
-
-
-def _rows(found: Compaction) -> str:
-    from vbsbatch.inventory.plan_writer import counted
-
-    rows = [counted(found.events, "event"), counted(found.attempts, "attempt")]
-    if found.commands:
-        rows.append(counted(found.commands, "command"))
-    text = f"{', '.join(rows)} of {counted(len(found.runs), 'run')}"
-    return f"{text}, {counted(found.starts, 'missed start')}" if found.starts else text
 
 
 def _ended(run: Run) -> str:

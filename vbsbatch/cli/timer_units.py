@@ -72,6 +72,11 @@ class Schedule:
         return f"{self.unit}.timer"
 
     @property
+    def files(self) -> tuple[str, str, str]:
+        """The names of its unit files."""
+        return f"{self.unit}.service", self.timer, f"{self.unit}-resume@.service"
+
+    @property
     def resume_at_boot(self) -> str:
         """The unit that continues a run after a reboot."""
         return f"{self.unit}-resume@reboot.service"
@@ -139,11 +144,7 @@ def _check(value: str) -> None:
 
 def units(of: Schedule) -> dict[str, str]:
     """The text of each unit file, by its name."""
-    return {
-        f"{of.unit}.service": _service(of),
-        of.timer: _timer(of),
-        f"{of.unit}-resume@.service": _resume(of),
-    }
+    return dict(zip(of.files, (_service(of), _timer(of), _resume(of)), strict=True))
 
 
 def _service(of: Schedule) -> str:

@@ -182,7 +182,10 @@ class SqliteUpkeep(SqliteReader):
 
     def _counts(self, numbers: Iterable[int]) -> dict[str, Counter[int]]:
         """Rows of each table by the number of their run."""
-        runs = {"runs": json.dumps(list(numbers))}
+        wanted = list(numbers)
+        if not wanted:  # or every row would be looked at
+            return {table: Counter() for table in COUNT_BY_RUN}
+        runs = {"runs": json.dumps(wanted)}
         return {
             table: Counter(dict(self._rows(query, runs))) for table, query in COUNT_BY_RUN.items()
         }
@@ -205,8 +208,9 @@ class SqliteUpkeep(SqliteReader):
         self, old: Mapping[str, int], counts: Mapping[str, Counter[int]], before: Wall
     ) -> None:
         """Delete page by page; what is left of a run after a kill is deleted by the next one."""
-        self._delete(SOME_EVENTS, DELETE_EVENTS, old.values())
-        self._delete(SOME_COMMANDS, DELETE_COMMANDS, old.values())
+        if old:
+            self._delete(SOME_EVENTS, DELETE_EVENTS, old.values())
+            self._delete(SOME_COMMANDS, DELETE_COMMANDS, old.values())
         for number in old.values():
             deleted = True
             while deleted:
@@ -245,7 +249,7 @@ class SqliteUpkeep(SqliteReader):
 
         It is copied as a whole for that, so a little room is left to the next runs.
         """
-        if self._unused() < WORTH * self._size():
+        if self._unused() < WORTH * os.fstat(self._file.descriptor).st_size or not self._unused():
             return None
         for (run_id,) in list(self._rows(UNFINISHED)):
             if self.is_live(run_id) is not None:
