@@ -1,4 +1,5 @@
-"""`make test-tools`: install tmux and Chromium for the tests of the screen.
+"""`make test-tools`: install tmux and Chromium for the tests of the screen, and restic for those of
+the rules of retention.
 
 Where that cannot be done the tests that need them are skipped, and say so; the exit code is 0.
 """
@@ -14,6 +15,7 @@ from tests.debian import DebianPackage, Steps, apt_install, missing
 TOOLS = (
     DebianPackage(name="tmux", brings="tmux"),
     DebianPackage(name="chromium", brings="chromium"),
+    DebianPackage(name="restic", brings="restic"),
 )
 
 

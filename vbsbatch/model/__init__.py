@@ -28,6 +28,7 @@ from vbsbatch.model.cloud import (
     plain_id,
 )
 from vbsbatch.model.holders import BlockingRun
+from vbsbatch.model.retention import CalendarSpan, Pin, Retention
 from vbsbatch.model.run import (
     NO_PARENT,
     WITHDRAWN,
@@ -92,6 +93,7 @@ __all__ = [
     "BackupPage",
     "BackupSettings",
     "BlockingRun",
+    "CalendarSpan",
     "Cloud",
     "CloudJob",
     "CloudJobStatus",
@@ -108,9 +110,11 @@ __all__ = [
     "OnPreflight",
     "Operation",
     "Order",
+    "Pin",
     "Polling",
     "Quota",
     "Rate",
+    "Retention",
     "Retry",
     "Rule",
     "Run",

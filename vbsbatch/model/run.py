@@ -235,6 +235,8 @@ class Run:
     """When the run was last compared with the cloud; None: never."""
     verified: VerifySummary | None = None
     """What that found."""
+    retained_at: Wall | None = None
+    """When the rules of its plan were last applied after it ended; None: never."""
 
     @property
     def place(self) -> Target:

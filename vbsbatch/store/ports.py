@@ -21,8 +21,10 @@ from vbsbatch.model import (
     Holder,
     Job,
     JobState,
+    Pin,
     Rate,
     Run,
+    RunNoted,
     VerifySummary,
     Wall,
 )
@@ -222,6 +224,19 @@ class RunReader(Protocol):
         """What the engine answered to a command, None while it has not answered."""
         ...
 
+    def pins(self) -> list[Pin]:
+        """Every pin, the oldest first, also those that have ended."""
+        ...
+
+    def made(
+        self, backup_ids: Collection[str] = (), *, names: Collection[str] = ()
+    ) -> list[tuple[str, Job]]:
+        """The jobs that made one of these backups, by id or by name, each with its run's id.
+
+        In the order of runs and jobs; a run of `names` may have many. Ids in their usual spelling.
+        """
+        ...
+
 
 class RunStore(RunReader, Protocol):
     """A store as commands use it: they read, create runs, and ask engines by writing commands."""
@@ -271,6 +286,23 @@ class RunStore(RunReader, Protocol):
 
         Raises `StoreUnusable` for a store that can only be read.
         """
+        ...
+
+    def set_retained(self, run_id: str) -> None:
+        """Remember that the rules of the run's plan were applied now."""
+        ...
+
+    def note(self, run_id: str, noted: RunNoted) -> None:
+        """Put a note into the history of a run, whether an engine drives it or not."""
+        ...
+
+    def pin(self, pin: Pin) -> None:
+        """Store a pin in place of the one that the same run or backup has; those that have ended
+        are forgotten."""
+        ...
+
+    def release(self, run_id: str, backup_id: str | None) -> bool:
+        """Forget the pin of this backup, or (None) of the run as a whole; whether there was one."""
         ...
 
     # Engines

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from vbsbatch.errors import UsageError
-from vbsbatch.model import Attempt, Job, JobMoved, JobState, Rate, Run, RunNoted, RunState
+from vbsbatch.model import (
+    Attempt,
+    Job,
+    JobMoved,
+    JobState,
+    Operation,
+    Pin,
+    Rate,
+    Run,
+    RunNoted,
+    RunState,
+)
 from vbsbatch.store.memory.runs import Held, on_wall
 from vbsbatch.store.ports import (
     NO_CODE,
@@ -141,6 +152,23 @@ class MemoryReader:
     def data_version(self) -> int:
         """See `RunReader.data_version`."""
         return self.held.changes.last
+
+    def pins(self) -> list[Pin]:
+        """See `RunReader.pins`."""
+        return list(self.held.pins)
+
+    def made(
+        self, backup_ids: Collection[str] = (), *, names: Collection[str] = ()
+    ) -> list[tuple[str, Job]]:
+        """See `RunReader.made`."""
+        return [
+            (run_id, self.job(run_id, job.no))
+            for run_id, kept in self.held.runs.items()
+            if kept.run.settings.operation is Operation.BACKUP
+            for job in kept.in_states([JobState.SUCCEEDED])
+            if job.backup_id is not None
+            and (job.backup_id in backup_ids or job.backup_name in names)
+        ]
 
     def command_result(self, command_id: int) -> str | None:
         """See `RunReader.command_result`."""

@@ -18,6 +18,7 @@ from vbsbatch.model import (
     Job,
     JobMoved,
     JobState,
+    Pin,
     Rate,
     Run,
     RunNoted,
@@ -153,6 +154,8 @@ class Held:
     """When a command was acknowledged, and what became of it."""
     driven: set[str] = field(default_factory=set)
     """Runs whose lock is held."""
+    pins: list[Pin] = field(default_factory=list)
+    """The oldest first."""
 
     def run(self, run_id: str) -> MemoryRun:
         """The run with this id."""
@@ -168,6 +171,7 @@ class Held:
             asked=dict(self.asked),
             taken=set(self.taken),
             answered=dict(self.answered),
+            pins=list(self.pins),
         )
 
     def holder(self, volume_id: str, besides: str) -> str | None:

@@ -16,6 +16,7 @@ from vbsbatch.model import (
     Job,
     JobMoved,
     JobState,
+    Pin,
     Run,
     RunNoted,
     Verdict,
@@ -79,6 +80,7 @@ RUN = RowCodec(
     column("ends_at", WALL, null=True),
     column("verified_at", WALL, null=True),
     column("verified", VERIFIED, null=True),
+    column("retained_at", WALL, null=True),
 )
 
 SIZE = column("size", NUMBER, null=True)
@@ -156,6 +158,16 @@ COMMAND = RowCodec(
     column("asked_by", TEXT),
     column("asked_at", WALL),
 )
+
+PIN = RowCodec(
+    "pins",
+    column("id", TEXT, "run_id"),
+    column("backup_id", UUID, null=True),
+    column("until", WALL, null=True),
+    column("pinned_at", WALL),
+    column("pinned_by", TEXT),
+)
+"""A pin; its first column is the id of its run, from `runs`."""
 
 CODE_COUNT = RowCodec(
     "attempts",
@@ -259,6 +271,11 @@ def read_event(row: Any) -> Event:
     moved = {"came_from": came_from, "to": to}
     words = {name: one_of(STATES, number, "a move") for name, number in moved.items()}
     return Event(**event | {"kind": "move"} | words)
+
+
+def read_pin(row: Sequence[Any]) -> Pin:
+    """A pin from the columns of `PIN`."""
+    return Pin(**PIN.decode(row))
 
 
 def read_commands(text: str) -> list[Command]:

@@ -174,7 +174,21 @@ ALTER TABLE runs ADD COLUMN verified TEXT;
 """Version 6: the size of each volume in GB; when the engine means to read the cloud's list next,
 and when it expects the run to end; when the run was last verified, and the result as JSON."""
 
-MIGRATIONS = (TABLES, ORDER, HOLDER, CLOCKS, PLACE, SIZES)
+UNATTENDED = """
+CREATE TABLE pins (
+  id INTEGER PRIMARY KEY,
+  run INTEGER NOT NULL REFERENCES runs(no),
+  backup_id,
+  until INTEGER,
+  pinned_at INTEGER NOT NULL,
+  pinned_by TEXT NOT NULL
+);
+ALTER TABLE runs ADD COLUMN retained_at INTEGER;
+"""
+"""Version 7: backups that are not to be deleted, all of a run where `backup_id` is NULL; when the
+rules of a run's plan were last applied after it."""
+
+MIGRATIONS = (TABLES, ORDER, HOLDER, CLOCKS, PLACE, SIZES, UNATTENDED)
 """What makes version n + 1 of version n, in order; none may drop a run. Append only."""
 
 
