@@ -81,6 +81,10 @@ def in_our_words(reason: str) -> str:
     volumes=[[1_772_236_800 + DAY * n for n in range(33)]],
     found=Retention(within=CalendarSpan(months=1)),
 )
+@example(  # a day before 30 March 2:30 in Berlin is a time that there is not
+    volumes=[[BEGINNINGS[0], BEGINNINGS[0] + DAY - HOUR // 2]],
+    found=Retention(within=CalendarSpan(days=1), timezone="Europe/Berlin"),
+)
 @settings(max_examples=40, deadline=None)
 @given(volumes=st.lists(dates, min_size=1, max_size=6), found=rules())
 def test_the_same_backups_are_kept_for_the_same_reasons_as_by_restic(

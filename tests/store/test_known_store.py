@@ -26,7 +26,7 @@ def known(path: Path) -> Path:
     with closing(sqlite3.connect(path)) as db:
         db.executescript(KNOWN)
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db.execute("PRAGMA user_version = 6")
+        db.execute("PRAGMA user_version = 7")
     path.chmod(0o600)
     return path
 
@@ -62,6 +62,19 @@ def test_runs_are_read_as_they_were_written(known: Path) -> None:
     assert (first.create_calls, first.read_calls, first.adopted) == (5, 6, 7)
     assert first.clock_step == -1.5
     assert (second.state, second.wave, second.rate) == (RunState.RUNNING, 0, None)
+
+
+def test_pins_are_read_as_they_were_written(known: Path) -> None:
+    with SqliteStore.open(known) as store:
+        one, two = store.pins()
+        assert (one.run_id, one.backup_id, one.until, one.pinned_by) == (
+            FIRST,
+            volume(8),
+            None,
+            "ann",
+        )
+        assert seconds(two.run_id, two.backup_id, two.until) == (SECOND, None, NOW + 86400)
+        assert seconds(store.run(SECOND).retained_at) == (NOW,)
 
 
 def test_jobs_are_read_as_they_were_written(known: Path) -> None:

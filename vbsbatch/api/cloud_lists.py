@@ -120,6 +120,18 @@ async def _one_by_one(service: CloudService, wanted: Set[str]) -> dict[str, Back
     return {backup.id: backup for backup in found if backup is not None}
 
 
+async def all_backups(service: CloudService) -> list[Backup]:
+    """Read every backup of the project. Raises also `ListIncomplete`."""
+    return await whole(partial(_all_backups, service))
+
+
+async def _all_backups(service: CloudService) -> list[Backup]:
+    found: dict[str, Backup] = {}
+    async for page in _pages(service):
+        found |= {backup.id: backup for backup in page.backups}
+    return list(found.values())
+
+
 async def backups_since(service: CloudService, since: Cloud) -> list[Backup]:
     """Read the pages of the list that hold every backup made since then.
 

@@ -144,6 +144,7 @@ def resume(run: str | None, first_engine: bool, how: DrivingOptions, take_over: 
 
     A run that restores or deletes continues only when you name it.
     """
+    from vbsbatch.api.retention import is_due
     from vbsbatch.api.runs import find_resumable
     from vbsbatch.api.sessions import choice_for_run
     from vbsbatch.cli.run_driver import carry_out
@@ -151,7 +152,7 @@ def resume(run: str | None, first_engine: bool, how: DrivingOptions, take_over: 
     style = chosen_style(how.progress)
     with open_store(how.db) as store:
         found = find_resumable(store, run, rate=how.rate, in_flight=how.in_flight)
-        if found.state is RunState.ENDED:
+        if found.state is RunState.ENDED and not is_due(store, found):
             return _nothing_to_do(store, found, "it has ended", style)
 
         async def take_up(service: CloudService) -> Run:

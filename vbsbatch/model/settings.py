@@ -238,3 +238,5 @@ class BackupSettings:
     """The id of the vault that the volume is in, on a service that has vaults."""
     source_backup_id: str | None = None
     """The backup that the job restores or deletes, if it makes none."""
+    keeper_id: str | None = None
+    """A good backup of the same volume, without which this one is not deleted."""

@@ -133,6 +133,7 @@ class RunReader(Protocol):
     def run(self, ref: str) -> Run:
         """The run that `ref` names: an id, the beginning of exactly one id, or `latest`.
 
+        `latest` is the newest one that a person began, not a deletion that retention asked for.
         `UsageError` otherwise, with the ids that may have been meant.
         """
         ...
@@ -229,12 +230,14 @@ class RunReader(Protocol):
         ...
 
     def made(
-        self, backup_ids: Collection[str] = (), *, names: Collection[str] = ()
+        self,
+        backup_ids: Collection[str] = (),
+        *,
+        names: Collection[str] = (),
+        volumes: Collection[str] = (),
     ) -> list[tuple[str, Job]]:
-        """The jobs that made one of these backups, by id or by name, each with its run's id.
-
-        In the order of runs and jobs; a run of `names` may have many. Ids in their usual spelling.
-        """
+        """The jobs that made one of these backups, by id, by name or by volume, each with the id of
+        its run; in the order of runs and jobs. Ids as the store has them."""
         ...
 
 

@@ -58,6 +58,12 @@ RUNS = f"SELECT {RUN_COLUMNS} FROM runs ORDER BY no DESC"
 
 RUN_IDS = "SELECT id FROM runs ORDER BY no DESC"
 
+LATEST = """
+SELECT id FROM runs WHERE NOT json_valid(settings) OR (
+  json_extract(settings, '$.follows') IS NULL
+  AND json_extract(settings, '$.makes_room_for') IS NULL) ORDER BY no DESC LIMIT 1"""
+"""The newest run that a person began."""
+
 RUN = f"SELECT {RUN_COLUMNS} FROM runs WHERE id = ?"
 
 NEWEST_UNFINISHED = "SELECT id FROM runs WHERE state <> 'ended' ORDER BY no DESC LIMIT 1"
@@ -103,12 +109,12 @@ PINS = (
 )
 
 MADE = """
-SELECT r.id, j.no, j.backup_id, NULL FROM jobs j JOIN runs r ON r.no = j.run
-WHERE j.state = 4 AND j.backup_id NOT NULL AND json_extract(r.settings, '$.operation') = 'backup'
+SELECT r.id, j.no, j.backup_id, j.volume_id, j.backup_name FROM jobs j JOIN runs r ON r.no = j.run
+WHERE j.state = 4 AND j.backup_id NOT NULL AND j.run IN (
+  SELECT no FROM runs WHERE json_valid(settings)
+    AND coalesce(json_extract(settings, '$.operation'), 'backup') = 'backup')
 ORDER BY j.run, j.no"""
-"""The jobs that made a backup, with its id as it is stored."""
-
-MADE_WITH_NAMES = MADE.replace("NULL FROM", "j.backup_name FROM")
+"""The jobs that made a backup, with the ids as they are stored."""
 
 COMMAND_RESULT = "SELECT result FROM commands WHERE id = ? AND done_at IS NOT NULL"
 
@@ -186,8 +192,14 @@ class SqliteReader:
 
         `UsageError` otherwise, with the ids that it may have meant.
         """
-        run_id = resolved(ref, [row[0] for row in self._rows(RUN_IDS)], self.name)
+        ids = [row[0] for row in self._rows(RUN_IDS)]
+        run_id = resolved(ref, ids, self.name, self._latest)
         return self._run(next(self._rows(RUN, (run_id,))))
+
+    def _latest(self) -> str | None:
+        for (run_id,) in self._rows(LATEST):
+            return str(run_id)
+        return None
 
     def newest_unfinished(self) -> Run | None:
         """The newest run that has not ended, if there is one."""
@@ -348,13 +360,17 @@ class SqliteReader:
         return [read_pin(row) for row in self._rows(PINS)]
 
     def made(
-        self, backup_ids: Collection[str] = (), *, names: Collection[str] = ()
+        self,
+        backup_ids: Collection[str] = (),
+        *,
+        names: Collection[str] = (),
+        volumes: Collection[str] = (),
     ) -> list[tuple[str, Job]]:
         """See `RunReader.made`: reads the ids of all jobs, and only those jobs that are wanted."""
-        ids, words = {pack_uuid(each) for each in backup_ids}, set(names)
-        wanted: dict[str, list[int]] = {}
-        for run_id, no, backup_id, name in self._rows(MADE_WITH_NAMES if words else MADE):
-            if backup_id in ids or name in words:
+        ids, disks = {*map(pack_uuid, backup_ids)}, {*map(pack_uuid, volumes)}
+        words, wanted = set(names), dict[str, list[int]]()
+        for run_id, no, backup_id, volume_id, name in self._rows(MADE):
+            if backup_id in ids or volume_id in disks or name in words:
                 wanted.setdefault(run_id, []).append(no)
         return [
             (run_id, job)
