@@ -20,7 +20,7 @@ demo: $(VENV)/.runtime  ## back up a simulated fleet of 600 volumes
 test: $(VENV)/.ready  ## the whole test suite
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-test-tools: $(VENV)/.ready  ## tmux, Chromium and Prometheus for tests of the screen and of metrics (root, apt)
+test-tools: $(VENV)/.ready  ## tmux, Chromium, Prometheus and restic, for tests (root, apt)
 	$(BIN)/python -m tests.screen
 
 test-openstack: $(VENV)/.ready  ## the real commands against a real Keystone and Cinder (root, apt)

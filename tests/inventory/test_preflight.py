@@ -13,7 +13,8 @@ from tests.inventory.samples import uuid, volume
 from vbsbatch.cloud.services.cinder import CinderService
 from vbsbatch.cloud.services.vbs import VbsService
 from vbsbatch.inventory.cloud_snapshot import CloudSnapshot, Gap
-from vbsbatch.inventory.preflight import Preflight, Severity, in_words, look
+from vbsbatch.inventory.forecast import in_words
+from vbsbatch.inventory.preflight import Preflight, Severity, look
 from vbsbatch.inventory.volumes_by_server import VolumesByServer
 from vbsbatch.model import Backup, Limits, OnPreflight, Quota, Rate
 from vbsbatch.plan import Plan, load

@@ -42,6 +42,7 @@ def _section(title: str) -> str:
         (("selection",), "`selection`"),
         (("waves",), "`waves`"),
         (("window",), "`window`"),
+        (("retention",), "`retention`"),
     ],
 )
 def test_the_reference_lists_exactly_the_keys_there_are(names: tuple[str, ...], title: str) -> None:

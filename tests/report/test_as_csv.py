@@ -34,7 +34,7 @@ def starts_formula(value: str) -> bool:
 def test_there_is_a_header_and_a_row_for_each_job_with_crlf() -> None:
     text = text_of(one_of_each())
     rows = rows_of(text)
-    newest = ("size_gb", "kind", "took_seconds")
+    newest = ("size_gb", "kind", "took_seconds", "pinned", "pinned_until")
     assert rows[0] == [*FIRST_FIELDS, *PLACE_FIELDS, *newest]
     assert [*FIRST_FIELDS, *newest] == [*JOB_FIELDS]
     assert [len(row) for row in rows] == [23] * 10

@@ -51,7 +51,7 @@ def test_a_job_has_exactly_the_documented_members() -> None:
     assert " ".join(whole(report([failed()]))["jobs"][0]) == (
         "volume_id name backup_name state attempts http_status code message"
         " cloud_job_id backup_id first_sent_at ended_at due_at priority group progress"
-        " size_gb kind took_seconds"
+        " size_gb kind took_seconds pinned pinned_until"
     )
 
 

@@ -1,4 +1,5 @@
-"""`make test-tools`: install tmux and Chromium for the tests of the screen, Prometheus for metrics.
+"""`make test-tools`: install tmux and Chromium for the tests of the screen, Prometheus for metrics,
+restic for retention.
 
 Where that cannot be done the tests that need them are skipped, and say so; the exit code is 0.
 """
@@ -15,6 +16,7 @@ TOOLS = (
     DebianPackage(name="tmux", brings="tmux"),
     DebianPackage(name="chromium", brings="chromium"),
     DebianPackage(name="prometheus", brings="prometheus"),
+    DebianPackage(name="restic", brings="restic"),
 )
 
 

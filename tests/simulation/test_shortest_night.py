@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.nights import ROWS, Row, play
 from tests.simulation.night import RUN, Night
-from vbsbatch.inventory.preflight import forecast
+from vbsbatch.inventory.forecast import forecast
 from vbsbatch.model import Backup, Cloud, JobState
 from vbsbatch.plan import Plan
 from vbsbatch.plan.plan import NO_CHOICES

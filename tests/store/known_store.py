@@ -18,6 +18,7 @@ from vbsbatch.model import (
     JobState,
     Limits,
     Operation,
+    Pin,
     Rate,
     Retry,
     Rule,
@@ -102,6 +103,10 @@ async def write(store: Any) -> None:
         await journal.run_state(RunState.ENDED, NOW + 70, "why \ud800 so")
     store.requeue(FIRST, {"codes": ["X"]})
     store.cancel(FIRST, {"volumes": ["db-002"]})
+    store.set_retained(SECOND)
+    pin: Any = {"pinned_at": Wall(NOW), "pinned_by": "ann"}
+    store.pin(Pin(run_id=FIRST, backup_id=volume(8), **pin))
+    store.pin(Pin(run_id=SECOND, until=Wall(NOW + 86400), **pin))
 
 
 def _jobs() -> list[Any]:

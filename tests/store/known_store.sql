@@ -158,6 +158,16 @@ CREATE TABLE missed_starts (
   run INTEGER REFERENCES runs(no),
   text TEXT
 );
+CREATE TABLE pins (
+  id INTEGER PRIMARY KEY,
+  run INTEGER NOT NULL REFERENCES runs(no),
+  backup_id,
+  until INTEGER,
+  pinned_at INTEGER NOT NULL,
+  pinned_by TEXT NOT NULL
+);
+INSERT INTO "pins" VALUES(1,2,X'6BA7B8109DAD11D180B4000000000008',NULL,1795000000000,'ann');
+INSERT INTO "pins" VALUES(2,1,NULL,1795086400000,1795000000000,'ann');
 CREATE TABLE runs (
   no INTEGER PRIMARY KEY,
   id TEXT NOT NULL UNIQUE,
@@ -182,9 +192,9 @@ CREATE TABLE runs (
   read_calls INTEGER NOT NULL DEFAULT 0,
   first_event INTEGER NOT NULL,
   rev INTEGER NOT NULL
-, wave INTEGER NOT NULL DEFAULT 0, held_since INTEGER, held_in TEXT, created_cloud_at INTEGER, clock_step INTEGER NOT NULL DEFAULT 0, adopted INTEGER NOT NULL DEFAULT 0, region TEXT, project_name TEXT, endpoint TEXT, next_look_at INTEGER, ends_at INTEGER, verified_at INTEGER, verified TEXT, rate_used REAL, circuit_open INTEGER, compacted_at INTEGER);
-INSERT INTO "runs" VALUES(1,'20261118-1300-bbbb','nightly','otc',NULL,'running',NULL,'{"limits":{"rate":{"count":5.0,"per":1.0},"in_flight":50,"connections":16,"per_checkpoint":1,"per_group":null,"per_az":[]},"retry":{"attempts":6,"base":2.0,"cap":300.0,"later_every":60.0,"later_for":7200.0,"settle":30.0,"rules":[]},"timeouts":{"connect":10.0,"read":60.0,"backup":86400.0},"deadline":null,"waves":[],"window":null,"delete_errored":true,"names_unique":true,"service":"vbs","operation":"backup","source_run":null,"polling":"normal"}','{}',1795000000000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,0,0,1,0,NULL,NULL,NULL,0,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "runs" VALUES(2,'20261118-1200-aaaa','nightly',NULL,'0123456789abcdef0123456789abcdef','stopped','retry asked for','{"limits":{"rate":{"count":2.5,"per":60.0},"in_flight":7,"connections":16,"per_checkpoint":1,"per_group":2,"per_az":[["eu-de-01",3],["*",9]]},"retry":{"attempts":3,"base":0.5,"cap":300.0,"later_every":60.0,"later_for":7200.0,"settle":30.0,"rules":[{"verdict":"later","status":503,"code":"VolumeBackup*"}]},"timeouts":{"connect":10.0,"read":60.0,"backup":3600.0},"deadline":7200.0,"waves":[{"name":"früh","max_failures":0},{"name":"spät","max_failures":3}],"window":{"opens":1320,"closes":360,"timezone":"Europe/Berlin"},"delete_errored":false,"names_unique":false,"service":"cinder","operation":"restore","source_run":"20261118-1300-bbbb","polling":"normal"}','{"description":"t\u00e4glich","tags":{"owner":"ops"},"full":true}',1795000000000,1795000007000,NULL,1795007200000,'4/3600',5,'0.1/1',NULL,NULL,1795000060000,5,6,0,12,1,NULL,NULL,1795000001250,-1500,7,'eu-de','proj','https://vbs.example.com/v2',1795000072000,1795003600000,NULL,NULL,0.5,0,NULL);
+, wave INTEGER NOT NULL DEFAULT 0, held_since INTEGER, held_in TEXT, created_cloud_at INTEGER, clock_step INTEGER NOT NULL DEFAULT 0, adopted INTEGER NOT NULL DEFAULT 0, region TEXT, project_name TEXT, endpoint TEXT, next_look_at INTEGER, ends_at INTEGER, verified_at INTEGER, verified TEXT, rate_used REAL, circuit_open INTEGER, compacted_at INTEGER, retained_at INTEGER);
+INSERT INTO "runs" VALUES(1,'20261118-1300-bbbb','nightly','otc',NULL,'running',NULL,'{"limits":{"rate":{"count":5.0,"per":1.0},"in_flight":50,"connections":16,"per_checkpoint":1,"per_group":null,"per_az":[]},"retry":{"attempts":6,"base":2.0,"cap":300.0,"later_every":60.0,"later_for":7200.0,"settle":30.0,"rules":[]},"timeouts":{"connect":10.0,"read":60.0,"backup":86400.0},"deadline":null,"waves":[],"window":null,"delete_errored":true,"names_unique":true,"service":"vbs","operation":"backup","source_run":null,"polling":"normal","retention":null,"source_plan":null,"follows":null,"makes_room_for":null,"even_last":false}','{}',1795000000000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,0,0,1,0,NULL,NULL,NULL,0,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,1795000000000);
+INSERT INTO "runs" VALUES(2,'20261118-1200-aaaa','nightly',NULL,'0123456789abcdef0123456789abcdef','stopped','retry asked for','{"limits":{"rate":{"count":2.5,"per":60.0},"in_flight":7,"connections":16,"per_checkpoint":1,"per_group":2,"per_az":[["eu-de-01",3],["*",9]]},"retry":{"attempts":3,"base":0.5,"cap":300.0,"later_every":60.0,"later_for":7200.0,"settle":30.0,"rules":[{"verdict":"later","status":503,"code":"VolumeBackup*"}]},"timeouts":{"connect":10.0,"read":60.0,"backup":3600.0},"deadline":7200.0,"waves":[{"name":"früh","max_failures":0},{"name":"spät","max_failures":3}],"window":{"opens":1320,"closes":360,"timezone":"Europe/Berlin"},"delete_errored":false,"names_unique":false,"service":"cinder","operation":"restore","source_run":"20261118-1300-bbbb","polling":"normal","retention":null,"source_plan":null,"follows":null,"makes_room_for":null,"even_last":false}','{"description":"t\u00e4glich","tags":{"owner":"ops"},"full":true}',1795000000000,1795000007000,NULL,1795007200000,'4/3600',5,'0.1/1',NULL,NULL,1795000060000,5,6,0,12,1,NULL,NULL,1795000001250,-1500,7,'eu-de','proj','https://vbs.example.com/v2',1795000072000,1795003600000,NULL,NULL,0.5,0,NULL,NULL);
 CREATE TABLE totals (
   plan TEXT NOT NULL PRIMARY KEY,
   gigabytes INTEGER NOT NULL DEFAULT 0,

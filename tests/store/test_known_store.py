@@ -64,6 +64,19 @@ def test_runs_are_read_as_they_were_written(known: Path) -> None:
     assert (second.state, second.wave, second.rate) == (RunState.RUNNING, 0, None)
 
 
+def test_pins_are_read_as_they_were_written(known: Path) -> None:
+    with SqliteStore.open(known) as store:
+        one, two = store.pins()
+        assert (one.run_id, one.backup_id, one.until, one.pinned_by) == (
+            FIRST,
+            volume(8),
+            None,
+            "ann",
+        )
+        assert seconds(two.run_id, two.backup_id, two.until) == (SECOND, None, NOW + 86400)
+        assert seconds(store.run(SECOND).retained_at) == (NOW,)
+
+
 def test_jobs_are_read_as_they_were_written(known: Path) -> None:
     with SqliteStore.open(known) as store:
         one, two, three, four, five, six = store.jobs(FIRST)

@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from shlex import quote
-from typing import TypeVar
 
 from vbsbatch.api.cloud_lists import listed, volumes_by_id
 from vbsbatch.api.driving import drive
+from vbsbatch.api.holdings import NOT_ENDED, or_refuse, read_holdings
+from vbsbatch.api.operation_runs import jobs_deleting, store_operation
 from vbsbatch.api.results import RunResult, result_of
-from vbsbatch.api.runs import cloud_now
 from vbsbatch.api.sessions import session_for
 from vbsbatch.api.stores import StoreName, opened_store
 from vbsbatch.cloud import CloudService
 from vbsbatch.cloud.services import facts_of
-from vbsbatch.errors import CloudRefused, CloudUnavailable, UsageError
-from vbsbatch.model import (
-    ENDED_STATES,
-    Backup,
-    BackupSettings,
-    Job,
-    JobState,
-    Operation,
-    Rate,
-    Run,
-    RunState,
-    Settings,
-)
-from vbsbatch.model.clocks import wall
+from vbsbatch.errors import UsageError
+from vbsbatch.inventory.retention import MadeBackup, spared
+from vbsbatch.model import Backup, Job, Operation, Rate, Run, RunState, Settings, plain_id
 from vbsbatch.observers import Observer
 from vbsbatch.plan.derived_jobs import (
     called,
-    deletions,
-    objection_to_deletion,
     objections_to_restore,
     one_for_each_vault,
     restores,
@@ -42,10 +29,6 @@ from vbsbatch.plan.derived_jobs import (
     with_backup,
 )
 from vbsbatch.store import RunStore
-
-Answer = TypeVar("Answer")
-
-_NOT_ENDED = tuple(state for state in JobState if state not in ENDED_STATES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,6 +90,7 @@ async def prune(
     *,
     volumes: Sequence[str] = (),
     errored: bool = False,
+    even_last: bool = False,
     store: StoreName = None,
     cloud: str | None = None,
     vbs_endpoint: str | None = None,
@@ -118,20 +102,27 @@ async def prune(
 ) -> RunResult:
     """Delete the backups that a run made, without asking; `prunable` lists them first.
 
-    Deletes all of them, or those of `volumes` (ids or names). `errored` adds the last backup that
-    each failed job left in error. Raises `UsageError` when there is nothing to delete; other errors
-    as for `run`.
+    Deletes all of them, or those of `volumes` (ids or names). Pinned ones stay, those that others
+    build on, and the last good one of a volume, unless `even_last`. `errored` adds the last backup
+    that each failed job left in error. Raises `UsageError` when there is nothing to delete, or the
+    run has not ended; other errors as for `run`.
     """
     with opened_store(store) as opened:
         request = request_prune(
-            opened, run_id, volumes, errored=errored, rate=rate, in_flight=in_flight
+            opened,
+            run_id,
+            volumes,
+            errored=errored,
+            even_last=even_last,
+            rate=rate,
+            in_flight=in_flight,
         )
         refuse_restores_of(opened, request)
         place = (cloud, vbs_endpoint, cbr_endpoint, block_storage_endpoint)
         async with session_for(
             request.source, *place, settings=request.settings, observers=observers
         ) as session:
-            prepared = await prepare_prune(session, request)
+            prepared = await prepare_prune(opened, session, request)
             if not prepared.jobs:
                 raise UsageError(f"run {request.source.id} has no backup left that may be deleted")
             return await _carry_out(opened, prepared, session, cloud, observers)
@@ -142,6 +133,7 @@ async def prunable(
     *,
     volumes: Sequence[str] = (),
     errored: bool = False,
+    even_last: bool = False,
     store: StoreName = None,
     cloud: str | None = None,
     vbs_endpoint: str | None = None,
@@ -150,10 +142,10 @@ async def prunable(
 ) -> list[Backup]:
     """List the backups that `prune` would delete, as the cloud shows them. Nothing is deleted."""
     with opened_store(store, readonly=True) as opened:
-        request = request_prune(opened, run_id, volumes, errored=errored)
+        request = request_prune(opened, run_id, volumes, errored=errored, even_last=even_last)
         place = (cloud, vbs_endpoint, cbr_endpoint, block_storage_endpoint)
         async with session_for(request.source, *place, settings=request.settings) as session:
-            prepared = await prepare_prune(session, request)
+            prepared = await prepare_prune(opened, session, request)
         return [prepared.backups[backup_id(job)] for job in prepared.jobs]
 
 
@@ -192,13 +184,24 @@ def request_prune(
     volumes: Sequence[str],
     *,
     errored: bool,
+    even_last: bool = False,
     rate: Rate | None = None,
     in_flight: int | None = None,
 ) -> OperationRequest:
-    """Read from the store what a prune needs; raises `UsageError` for wrong names."""
+    """Read from the store what a prune needs.
+
+    Raises `UsageError` for wrong names, and for a run that has not ended.
+    """
     source = _source_run(store, run_id, "deleted")
+    if source.state is not RunState.ENDED:
+        raise UsageError(
+            f"run {source.id} has not ended, so none of its backups is deleted: let it end "
+            f"(vbsbatch resume {quote(source.id)}; vbsbatch cancel {quote(source.id)} first if it "
+            "is to send no more)"
+        )
     jobs = with_backup(store.jobs(source.id), volumes, errored=errored)
     settings = settings_for(Operation.PRUNE, source, rate=rate, in_flight=in_flight)
+    settings = replace(settings, even_last=even_last)
     return OperationRequest(source=source, settings=settings, jobs=jobs)
 
 
@@ -222,47 +225,46 @@ async def prepare_restore(service: CloudService, request: OperationRequest) -> P
     """Check each backup and volume in the cloud; raises `UsageError` if one is not fit."""
     backups = await _listed(service, request.jobs)
     onto = {job.volume_id for job in request.jobs}
-    targets = await _or_refuse(volumes_by_id(service.inventory, onto))
+    targets = await or_refuse(volumes_by_id(service.inventory, onto))
     jobs = called(request.jobs, targets)
     if objections := objections_to_restore(jobs, backups, targets):
         raise UsageError("\n".join([*objections, "nothing was restored"]))
     return Prepared(request=request, jobs=jobs, backups=backups)
 
 
-async def prepare_prune(service: CloudService, request: OperationRequest) -> Prepared:
+async def prepare_prune(
+    store: RunStore, service: CloudService, request: OperationRequest
+) -> Prepared:
     """Find out in the cloud which of the backups may be deleted."""
-    backups = await _listed(service, request.jobs)
-    made_at = {key: float(backup.created_at or 0.0) for key, backup in backups.items()}
-    kept, left_alone = [], []
-    for job in deletions(request.jobs, made_at):
-        objection = objection_to_deletion(job, backups.get(backup_id(job)))
-        if objection is None:
-            kept.append(job)
-        else:
-            left_alone.append((job, objection))
-    return Prepared(request=request, jobs=kept, backups=backups, left_alone=left_alone)
+    holdings = await read_holdings(store, service, request.jobs)
+    there = {plain_id(backup.id): backup for backup in holdings.backups}
+    gone = [job for job in request.jobs if plain_id(backup_id(job)) not in there]
+    wanted = {
+        backup_id(job): MadeBackup(
+            run=request.source, job=job, backup=there[plain_id(backup_id(job))]
+        )
+        for job in request.jobs
+        if plain_id(backup_id(job)) in there
+    }
+    even_last = request.settings.even_last
+    stay = spared(holdings, list(wanted.values()), even_last=even_last)
+    left_alone = [(job, "gone already") for job in gone]
+    left_alone += [(each.job, stay[each.id]) for each in wanted.values() if each.id in stay]
+    going = [each for each in wanted.values() if each.id not in stay]
+    return Prepared(
+        request=request,
+        jobs=jobs_deleting(holdings, going, even_last=even_last),
+        backups={key: each.backup for key, each in wanted.items()},
+        left_alone=left_alone,
+    )
 
 
 def create_operation_run(
     store: RunStore, prepared: Prepared, service: CloudService, cloud: str | None
 ) -> Run:
     """Freeze a restore or a prune into the store as a run of its own."""
-    now, source, settings = wall(), prepared.request.source, prepared.request.settings
-    new = Run(
-        id=store.new_run_id(now),
-        plan=f"{settings.operation} of {source.id}",
-        cloud=cloud or source.cloud,
-        project_id=service.project_id,
-        project_name=service.project_name,
-        region=service.region,
-        endpoint=service.endpoint,
-        state=RunState.RUNNING,
-        settings=settings,
-        created_at=now,
-        created_cloud_at=cloud_now(service),
-    )
-    store.create_run(new, prepared.jobs, BackupSettings())
-    return store.run(new.id)
+    request = prepared.request
+    return store_operation(store, request.source, request.settings, prepared.jobs, service, cloud)
 
 
 def backup_id(job: Job) -> str:
@@ -287,7 +289,7 @@ def _refuse_overlap(store: RunStore, wanted: Set[str], of: Callable[[Job], str])
     for run in store.runs():
         if run.settings.operation is not Operation.RESTORE or run.state is RunState.ENDED:
             continue
-        left = sum(of(job) in wanted for job in store.jobs(run.id, states=_NOT_ENDED))
+        left = sum(of(job) in wanted for job in store.jobs(run.id, states=NOT_ENDED))
         if left:
             raise UsageError(
                 f"run {run.id} has not ended and has yet to restore {left} of these: let it end "
@@ -298,14 +300,4 @@ def _refuse_overlap(store: RunStore, wanted: Set[str], of: Callable[[Job], str])
 
 async def _listed(service: CloudService, jobs: Sequence[Job]) -> dict[str, Backup]:
     """The backups that the jobs name, as the cloud lists them, by id."""
-    return await _or_refuse(listed(service, {backup_id(job) for job in jobs}))
-
-
-async def _or_refuse(query: Awaitable[Answer]) -> Answer:
-    """The answer; raises `UsageError` without one, before anything is stored or changed."""
-    try:
-        return await query
-    except (CloudUnavailable, CloudRefused) as error:
-        raise UsageError(
-            f"the check before the start failed, so nothing was done: {error}"
-        ) from error
+    return await or_refuse(listed(service, {backup_id(job) for job in jobs}))

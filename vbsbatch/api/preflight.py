@@ -5,15 +5,20 @@ Quota, volumes and backups are read at the same time, each in as few pages as po
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 
 from vbsbatch.api.cloud_lists import Count, read_volumes
+from vbsbatch.api.holdings import holdings_of
+from vbsbatch.api.plan_runs import in_reach_of, runs_of_plan
 from vbsbatch.api.retrying import BRIEF, ask_again, patient_pages, whole
 from vbsbatch.api.sessions import (
     choice_for_plan,
@@ -23,13 +28,16 @@ from vbsbatch.api.sessions import (
     reach,
     signed_in,
 )
+from vbsbatch.api.stores import StoreName, opened_store
 from vbsbatch.cloud import CloudService
 from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError, UsageError
-from vbsbatch.inventory.cloud_snapshot import CloudSnapshot, Gap
+from vbsbatch.inventory.cloud_snapshot import CloudSnapshot, Gap, by_volume
 from vbsbatch.inventory.plan_writer import counted
 from vbsbatch.inventory.preflight import Preflight, PreflightFinding, Severity, look
+from vbsbatch.inventory.retention import Holdings, fates, room
 from vbsbatch.inventory.volumes_by_server import VolumesByServer
 from vbsbatch.model import Backup, CloudVolume, Quota, Service, Vault
+from vbsbatch.store import RunStore, default_path
 
 if TYPE_CHECKING:
     from vbsbatch.plan import Plan
@@ -54,28 +62,69 @@ async def preflight(
     vbs_endpoint: str | None = None,
     cbr_endpoint: str | None = None,
     block_storage_endpoint: str | None = None,
+    store: StoreName = None,
 ) -> Preflight:
     """Check what a run of the plan would meet in the cloud now: findings and a forecast.
 
-    Sends only reads. Arguments as for `run`. Raises `SignInError`.
+    Sends only reads. Arguments as for `run`; there need be no store. Raises `SignInError`.
     """
     choice = choice_for_plan(
         plan, cloud, vbs_endpoint, cbr_endpoint, block_storage_endpoint, service=service
     )
-    async with signed_in(choice, plan.settings) as session:
-        return await run_preflight(plan, session, unanswered=Severity.ERROR)
+    with store_if_any(plan, store) as opened:
+        async with signed_in(choice, plan.settings) as session:
+            return await run_preflight(plan, session, unanswered=Severity.ERROR, store=opened)
+
+
+@contextmanager
+def store_if_any(plan: Plan, store: StoreName) -> Iterator[RunStore | None]:
+    """The store, to be read; None where there is none yet, or where the plan keeps every backup."""
+    missing = isinstance(store, str | os.PathLike) and not Path(store).exists()
+    missing = missing or (store is None and not default_path().exists())
+    if missing or plan.settings.retention is None:
+        yield None
+    else:
+        with opened_store(store, readonly=True) as opened:
+            yield opened
 
 
 async def run_preflight(
-    plan: Plan, service: CloudService, *, unanswered: Severity, count: Count = lambda _: None
+    plan: Plan,
+    service: CloudService,
+    *,
+    unanswered: Severity,
+    count: Count = lambda _: None,
+    store: RunStore | None = None,
 ) -> Preflight:
     """Do the same in a session that is open already.
 
     `unanswered` is the severity of a question without an answer; `count` is called with the number
-    of volumes read so far.
+    of volumes read so far. `store` knows which backups the plan's retention may delete.
     """
     snapshot = await take_snapshot(service, {volume.id for volume in plan.volumes}, count)
-    return look(plan, snapshot, unanswered=unanswered)
+    holdings = _holdings_of_full(plan, service, snapshot, store)
+    if holdings is None:
+        return look(plan, snapshot, unanswered=unanswered)
+    assert plan.settings.retention is not None
+    assert store is not None
+    runs = {run.id for run in in_reach_of(service, runs_of_plan(store, plan.name))}
+    told = fates(holdings, plan.settings.retention, runs)
+    first = room(told, by_volume(snapshot.backups), service.facts.backups_most or 0)
+    found = look(plan, snapshot, unanswered=unanswered, room=first)
+    return replace(found, holdings=holdings)
+
+
+def _holdings_of_full(
+    plan: Plan, service: CloudService, snapshot: CloudSnapshot, store: RunStore | None
+) -> Holdings | None:
+    """What the rules of the plan are applied to; None unless a volume has all backups it may have
+    and the plan has such rules."""
+    most, of_volume = service.facts.backups_most, by_volume(snapshot.backups)
+    if store is None or most is None or plan.settings.retention is None:
+        return None
+    if all(len(of_volume.get(volume.id, ())) < most for volume in plan.volumes):
+        return None
+    return holdings_of(store, service, snapshot.backups or ())
 
 
 async def connection_findings(plan: Plan, service: CloudService) -> tuple[PreflightFinding, ...]:

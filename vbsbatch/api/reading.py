@@ -21,6 +21,7 @@ from vbsbatch.model import (
     JobMoved,
     JobState,
     Operation,
+    Pin,
     Run,
     RunNoted,
     RunState,
@@ -28,6 +29,7 @@ from vbsbatch.model import (
     did_you_mean,
     plain_id,
 )
+from vbsbatch.model.clocks import wall
 from vbsbatch.policy import documented
 from vbsbatch.report import ReportData, comparison
 from vbsbatch.report.comparison import RunComparison
@@ -113,7 +115,14 @@ def headline(store: RunStore, run: Run) -> ReportData:
         now=time.time(),
         failures=store.failures(run.id),
         live=False if holder is None else holder.live,
+        pins=pins_of(store, run),
     )
+
+
+def pins_of(store: RunStore, run: Run) -> list[Pin]:
+    """The pins of a run and of its backups that hold now."""
+    now = wall()
+    return [pin for pin in store.pins() if pin.run_id == run.id and pin.holds(now)]
 
 
 def report_data(store: RunStore, run: Run, *, temporary: bool = False) -> ReportData:

@@ -13,7 +13,15 @@ from vbsbatch.api.overlap import EarlierRuns, IfRunning, create_alone
 from vbsbatch.api.preflight import refuse_errors, refuse_hopeless, run_preflight
 from vbsbatch.api.reading import check_volumes
 from vbsbatch.api.results import RunResult, result_of
-from vbsbatch.api.sessions import choice_for_plan, objections, reach, session_for, signed_in
+from vbsbatch.api.retention import is_due, newest_due, store_room
+from vbsbatch.api.sessions import (
+    choice_for_plan,
+    cloud_now,
+    objections,
+    reach,
+    session_for,
+    signed_in,
+)
 from vbsbatch.api.steering import ACTOR, ask, wait
 from vbsbatch.api.stores import StoreName, opened_store
 from vbsbatch.api.vaults import place
@@ -22,7 +30,6 @@ from vbsbatch.errors import RunIsLive, UsageError
 from vbsbatch.inventory.preflight import Preflight, Severity
 from vbsbatch.model import (
     BackupSettings,
-    Cloud,
     Job,
     JobState,
     OnPreflight,
@@ -33,7 +40,7 @@ from vbsbatch.model import (
     Service,
     Wall,
 )
-from vbsbatch.model.clocks import elapsed, wall
+from vbsbatch.model.clocks import wall
 from vbsbatch.observers import Observer
 from vbsbatch.plan.batches import in_batches
 from vbsbatch.report.text import moment
@@ -147,12 +154,13 @@ async def resume(
 ) -> RunResult:
     """Continue a run, by default the newest unfinished one that makes backups.
 
-    Nothing is submitted twice. A run that has ended is left as it is. Arguments and errors as for
-    `run`; `RunIsLive` when an engine drives it already.
+    Nothing is submitted twice. A run that has ended is left as it is, unless the rules of its plan
+    have yet to be applied. Arguments and errors as for `run`; `RunIsLive` when an engine drives it
+    already.
     """
     with opened_store(store) as opened:
         found = find_resumable(opened, run_id, rate=rate, in_flight=in_flight)
-        if found.state is not RunState.ENDED:
+        if found.state is not RunState.ENDED or is_due(opened, found):
             async with session_for(
                 found,
                 cloud,
@@ -241,21 +249,17 @@ async def check_and_create(
     if lost is not None:
         await check_backups(service, plan, lost)
     elif approve is not None:
-        found = await run_preflight(plan, service, unanswered=Severity.WARNING)
+        found = await run_preflight(plan, service, unanswered=Severity.WARNING, store=store)
         approve(found)
     await check_settings(plan, service, reached=found is not None)
     vault_of = await place(plan, service, found, agree)
-    created = create_run(
-        store,
-        plan,
-        service,
-        cloud,
-        found=found,
-        vault_of=vault_of,
-        lost=lost,
-        instead_of=instead_of,
+    frozen = new_run(store, plan, service, cloud, lost=lost)
+    if found is not None and found.first_deleted:
+        store_room(store, frozen, found, service)
+    store_backups(
+        store, plan, frozen, service, found=found, vault_of=vault_of, instead_of=instead_of
     )
-    return created, found
+    return store.run(frozen.id), found
 
 
 async def check_settings(plan: Plan, service: CloudService, *, reached: bool) -> None:
@@ -269,26 +273,18 @@ async def check_settings(plan: Plan, service: CloudService, *, reached: bool) ->
         raise UsageError("\n".join(objected))
 
 
-def create_run(
+def new_run(
     store: RunStore,
     plan: Plan,
     service: CloudService,
     cloud: str | None,
     *,
-    found: Preflight | None = None,
-    vault_of: Mapping[str, str],
     lost: LostRun | None = None,
-    instead_of: Collection[str] | None = None,
 ) -> Run:
-    """Freeze the plan into the store as a new run.
-
-    What the preflight found tells sizes, and the volumes that are left out; `vault_of` has the
-    vaults of the others, on a service that has vaults; `lost` is the run to create again;
-    `instead_of` is as in `RunStore.create_run`.
-    """
+    """The run that the plan is frozen into, not stored yet. `lost` is one to create again."""
     now = wall()
     deadline = plan.settings.deadline
-    frozen = Run(
+    return Run(
         id=store.new_run_id(now) if lost is None else lost.id,
         plan=plan.name,
         cloud=cloud,
@@ -302,19 +298,31 @@ def create_run(
         created_cloud_at=cloud_now(service) if lost is None else None,
         deadline_at=None if deadline is None else now + deadline,
     )
+
+
+def store_backups(
+    store: RunStore,
+    plan: Plan,
+    run: Run,
+    service: CloudService,
+    *,
+    found: Preflight | None = None,
+    vault_of: Mapping[str, str],
+    instead_of: Collection[str] | None = None,
+) -> None:
+    """Put the run of the plan into the store, with its jobs.
+
+    What the preflight found tells sizes, and the volumes that are left out; `vault_of` has the
+    vaults of the others, on a service that has vaults; `instead_of` is as in `RunStore.create_run`.
+    """
+    now = wall()
     skipped, sizes = ({}, {}) if found is None else (found.left_out, found.sizes)
     jobs = (
         _skipped(_placed(job, vault_of), skipped.get(job.volume_id), now)
-        for job in plan.jobs(frozen.id, sizes, shared_names=service.facts.vaults)
+        for job in plan.jobs(run.id, sizes, shared_names=service.facts.vaults)
     )
-    batches = in_batches(jobs, frozen.settings.limits.per_checkpoint)
-    store.create_run(frozen, batches, BackupSettings(), instead_of=instead_of)
-    return store.run(frozen.id)
-
-
-def cloud_now(service: CloudService) -> Cloud:
-    """The cloud's time now, as far as its answers show it."""
-    return Cloud(float(elapsed()) + service.clock_ahead)
+    batches = in_batches(jobs, run.settings.limits.per_checkpoint)
+    store.create_run(run, batches, BackupSettings(), instead_of=instead_of)
 
 
 def _placed(job: Job, vault_of: Mapping[str, str]) -> Job:
@@ -347,12 +355,15 @@ def find_resumable(
 def unfinished(store: RunStore) -> Run:
     """Find the newest unfinished run that makes backups; raises `UsageError` when there is none.
 
-    A run that restores or deletes is resumed only by its id.
+    Else the newest after which the rules of its plan have yet to be applied. A run that restores or
+    deletes is resumed only by its id.
     """
     found = [run for run in store.runs() if run.state is not RunState.ENDED]
     for each in found:
         if each.settings.operation is Operation.BACKUP:
             return each
+    if (due := newest_due(store)) is not None:
+        return due
     if not found:
         raise UsageError(f"no run in {store.path} is unfinished")
     only = found[0]

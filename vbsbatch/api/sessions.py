@@ -12,9 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vbsbatch.api.retrying import Tries, ask_again
+from vbsbatch.api.system_clock import SYSTEM_CLOCK, Clock
 from vbsbatch.cloud import CloudChoice, CloudService, connect
 from vbsbatch.errors import CloudError, CloudRefused, CloudUnavailable, SignInError, UsageError
-from vbsbatch.model import Quota, Run, RunNoted, Service, Settings
+from vbsbatch.model import Cloud, Quota, Run, RunNoted, Service, Settings
 from vbsbatch.model.clocks import wall
 from vbsbatch.observers import Observer, Observers
 from vbsbatch.report.text import clean, moment, span
@@ -135,6 +136,11 @@ def check_project(run: Run, service: CloudService) -> None:
             f"{service.region}: set OS_REGION_NAME={shlex.quote(str(run.region))}, "
             "or region_name in clouds.yaml"
         )
+
+
+def cloud_now(service: CloudService, clock: Clock = SYSTEM_CLOCK) -> Cloud:
+    """The cloud's time now, as far as its answers show it."""
+    return Cloud(float(clock.elapsed()) + service.clock_ahead)
 
 
 def place_line(service: CloudService) -> str:

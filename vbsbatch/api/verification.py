@@ -137,9 +137,12 @@ async def _compare_backups(store: RunStore, run: Run, service: CloudService) -> 
 
 def _pruned(store: RunStore, run: Run) -> set[str | None]:
     """The backups of a run that a prune has deleted or is deleting."""
-    return {
+    made = {job.backup_id for job in store.jobs(run.id, states=[JobState.SUCCEEDED])}
+    made |= {job.errored_backup_id for job in store.jobs(run.id, states=[JobState.FAILED])}
+    return made & {
         job.settings.source_backup_id
         for other in store.runs()
-        if other.settings.operation is Operation.PRUNE and other.settings.source_run == run.id
+        if other.settings.operation is Operation.PRUNE
+        and (other.settings.source_run == run.id or other.settings.source_plan == run.plan)
         for job in store.jobs(other.id, states=(JobState.SUCCEEDED, *OPEN_STATES))
     }

@@ -51,6 +51,17 @@ def run_ids(ctx: click.Context) -> Iterable[tuple[str, str]]:
 
 
 @_complete
+def plan_names(ctx: click.Context) -> Iterable[tuple[str, str]]:
+    """The names of the plans that made backups."""
+    from vbsbatch.model import Operation
+
+    with _store(ctx) as store:
+        runs = [run for run in store.runs() if run.settings.operation is Operation.BACKUP]
+    for name in dict.fromkeys(run.plan for run in runs):
+        yield name, ""
+
+
+@_complete
 def run_codes(ctx: click.Context) -> Iterable[tuple[str, str]]:
     """The codes that answers of the run had, the most frequent first."""
     from vbsbatch.policy import documented

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vbsbatch.cli import fit, mention, remark, say
+from vbsbatch.cli import can_ask, fit, mention, remark, say
 from vbsbatch.errors import UsageError
 from vbsbatch.inventory.plan_writer import counted
 from vbsbatch.report.text import clean, moment
 
 if TYPE_CHECKING:
-    from vbsbatch.api.backup_operations import OperationRequest, Prepared
+    from vbsbatch.api.backup_operations import Prepared
     from vbsbatch.cli.options import DrivingOptions
     from vbsbatch.cli.run_driver import Prepare
     from vbsbatch.cloud import CloudService
-    from vbsbatch.model import Backup, Job, Run
+    from vbsbatch.model import Backup, Job, Run, Settings
     from vbsbatch.store import RunStore
 
 SHOWN = 20
@@ -28,17 +28,25 @@ BY_NUMBER = 100
 
 
 def carry_out_request(
-    store: RunStore, request: OperationRequest, freeze: Prepare, how: DrivingOptions, style: str
+    store: RunStore,
+    source: Run,
+    settings: Settings,
+    freeze: Prepare,
+    how: DrivingOptions,
+    style: str,
 ) -> int:
     """Sign in to the cloud of the source run, and drive the run that `freeze` gives."""
     from vbsbatch.api.sessions import choice_for_run
     from vbsbatch.cli.run_driver import carry_out
 
-    source = request.source
     choice = choice_for_run(source, *how.place)
-    return carry_out(
-        store, choice, request.settings, freeze, how, style, belongs_to=source, fresh=True
-    )
+    return carry_out(store, choice, settings, freeze, how, style, belongs_to=source, fresh=True)
+
+
+def refuse_unasked(*, yes: bool) -> None:
+    """Raise `UsageError` where nobody confirms that backups are deleted."""
+    if not yes and not can_ask():
+        raise UsageError("prune --delete deletes backups: confirm it on a terminal, or use --yes")
 
 
 def print_only(lines: Sequence[str], summary: str, advice: str) -> int:

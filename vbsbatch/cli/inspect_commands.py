@@ -132,6 +132,8 @@ def jobs(
 
     TOOK is the time from a job's first create to its end, or until now.
     """
+    from vbsbatch.api.reading import pins_of
+
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
     with open_store(db, readonly=True) as store:
@@ -148,11 +150,11 @@ def jobs(
         if as_json:
             from vbsbatch.report import as_json as json_report
 
-            json_report.write_jobs(found.id, listed, sys.stdout)
+            json_report.write_jobs(found.id, listed, sys.stdout, pins=pins_of(store, found))
         elif as_csv:
             from vbsbatch.report import as_csv as csv_report
 
-            csv_report.write_jobs(listed, sys.stdout)
+            csv_report.write_jobs(listed, sys.stdout, pins=pins_of(store, found))
         else:
             from vbsbatch.report import as_table
 

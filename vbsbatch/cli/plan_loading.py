@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vbsbatch.cli import say
-from vbsbatch.cli.options import cloud_options, service_option, with_options
+from vbsbatch.cli.options import cloud_options, db_option, service_option, with_options
 from vbsbatch.cli.user_config import with_rate
 from vbsbatch.errors import UsageError
 
@@ -34,8 +34,15 @@ Examples:
     "--online", is_flag=True, help="Also ask the cloud: volumes, states, backups, quota, forecast."
 )
 @click.option("--json", "as_json", is_flag=True, help="With --online: as one JSON document.")
-@with_options(*cloud_options, service_option)
-def check(plan: Path, volumes: str | None, online: bool, as_json: bool, **place: str | None) -> int:
+@with_options(*cloud_options, service_option, db_option)
+def check(
+    plan: Path,
+    volumes: str | None,
+    online: bool,
+    as_json: bool,
+    db: Path | None,
+    **place: str | None,
+) -> int:
     """Check PLAN, and list every problem as file:line:column.
 
     A PLAN of - is standard input. With --online it also checks whether the cloud could make the
@@ -53,7 +60,7 @@ def check(plan: Path, volumes: str | None, online: bool, as_json: bool, **place:
     from vbsbatch.api.sessions import choice_for_plan
     from vbsbatch.cli.preflight import check_online
 
-    return check_online(plan, loaded, choice_for_plan(loaded, **place), as_json=as_json)
+    return check_online(plan, loaded, choice_for_plan(loaded, **place), as_json=as_json, db=db)
 
 
 def _say_fine(path: Path, plan: Plan) -> None:

@@ -16,13 +16,15 @@ from vbsbatch.api.preflight import (
     refuse_hopeless,
     run_preflight,
     sign_in_finding,
+    store_if_any,
 )
 from vbsbatch.api.sessions import place_line, signed_in
 from vbsbatch.cli import USAGE, can_ask, fit, is_terminal, mention, remark
 from vbsbatch.cli.cloud_line import counting
 from vbsbatch.errors import CloudError, UsageError
+from vbsbatch.inventory.forecast import in_words
 from vbsbatch.inventory.plan_writer import counted
-from vbsbatch.inventory.preflight import Preflight, PreflightFinding, Severity, in_words
+from vbsbatch.inventory.preflight import Preflight, PreflightFinding, Severity
 from vbsbatch.model import OnPreflight
 from vbsbatch.report import clean, opened
 from vbsbatch.report.text import cut
@@ -30,6 +32,7 @@ from vbsbatch.report.text import cut
 if TYPE_CHECKING:
     from vbsbatch.cloud import CloudChoice, CloudService
     from vbsbatch.plan import Plan
+    from vbsbatch.store import RunStore
 
 SHOWN = 30
 """Findings that a run lists before it starts; `check --online` lists all."""
@@ -38,13 +41,15 @@ _WORTH_A_QUESTION = (Severity.ERROR, Severity.WARNING)
 _STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 
 
-def check_online(path: Path, plan: Plan, choice: CloudChoice, *, as_json: bool) -> int:
+def check_online(
+    path: Path, plan: Plan, choice: CloudChoice, *, as_json: bool, db: Path | None = None
+) -> int:
     """Run the preflight, and print all findings; 2 when something would surely fail."""
     import anyio
 
     found: Preflight | None = None
     try:
-        found, where = anyio.run(_check, plan, choice)
+        found, where = anyio.run(_check, plan, choice, db)
         findings = (*where, *found.findings)
     except CloudError as error:
         findings = (sign_in_finding(error),)
@@ -112,11 +117,22 @@ def _worth_a_question(found: Preflight) -> list[PreflightFinding]:
     return [each for each in found.findings if each.severity in _WORTH_A_QUESTION]
 
 
-async def _check(plan: Plan, choice: CloudChoice) -> tuple[Preflight, tuple[PreflightFinding, ...]]:
+async def _check(
+    plan: Plan, choice: CloudChoice, db: Path | None
+) -> tuple[Preflight, tuple[PreflightFinding, ...]]:
     """Run the preflight: its result, and findings about the connection."""
+    with store_if_any(plan, db) as store:
+        return await _check_with(store, plan, choice)
+
+
+async def _check_with(
+    store: RunStore | None, plan: Plan, choice: CloudChoice
+) -> tuple[Preflight, tuple[PreflightFinding, ...]]:
     async with signed_in(choice, plan.settings) as service:
         with counting("volumes") as count:
-            found = await run_preflight(plan, service, unanswered=Severity.ERROR, count=count)
+            found = await run_preflight(
+                plan, service, unanswered=Severity.ERROR, count=count, store=store
+            )
         return found, await connection_findings(plan, service)
 
 

@@ -81,7 +81,7 @@ def restore(run: str, volumes: tuple[str, ...], to: tuple[str, ...], how: Drivin
             )
             return store_run(store, prepared, service, how.cloud, style)
 
-        return carry_out_request(store, request, freeze, how, style)
+        return carry_out_request(store, source, request.settings, freeze, how, style)
 
 
 def _overwritten(job: Job, backups: Mapping[str, Backup]) -> str:

@@ -208,6 +208,8 @@ def resume(
 
     A run that restores or deletes continues only when you name it.
     """
+    from vbsbatch.api.retention import is_due
+
     if (plan is None) is not (by is None) or None not in (plan, run):
         raise click.UsageError("--plan and --interrupted-by belong together, without RUN")
     from vbsbatch.api.runs import find_resumable
@@ -222,7 +224,7 @@ def resume(
             if run is None:
                 return 0
         found = find_resumable(store, run, rate=how.rate, in_flight=how.in_flight)
-        if found.state is RunState.ENDED:
+        if found.state is RunState.ENDED and not is_due(store, found):
             return _nothing_to_do(store, found, "it has ended", style)
 
         async def take_up(service: CloudService) -> Run:

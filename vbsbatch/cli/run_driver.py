@@ -104,6 +104,7 @@ async def _drive_here(
                 run,
                 service,
                 observers=[printer, partial(_stoppable, signals)],
+                aside=[partial(_stoppable, signals)],
                 resumed=resumed,
             )
             interrupted = await signals.settled()

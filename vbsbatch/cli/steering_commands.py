@@ -166,7 +166,11 @@ def asked_by() -> str:
 def look_for_holders(store: RunStore, run_id: str, style: str, *, yes: bool, wanted: bool) -> None:
     """Print which other runs hold volumes of a run that is about to start, and take over those of
     runs without an engine if an option or the user's answer says so."""
-    held = store.holders(run_id)
+    from vbsbatch.api.plan_runs import automatic_prunes
+
+    finished = {run.id for run in automatic_prunes(store, store.run(run_id))}
+    # Deletions of the plan's retention that were interrupted are finished before the run begins.
+    held = [each for each in store.holders(run_id) if each.driven or each.run_id not in finished]
     if not held:
         return
     idle = [holder for holder in held if not holder.driven]

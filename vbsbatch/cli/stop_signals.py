@@ -54,6 +54,8 @@ class Interruption:
 class StopSignals:
     """A context in which, after `listen`, both signals call `stop(reason, now=...)` on the loop.
 
+    A process that drives several runs, one after the other, listens for each.
+
     `settled` ends it: later signals are ignored, because the end is printed already.
     """
 
@@ -61,17 +63,21 @@ class StopSignals:
         self._stop: Callable[..., None] | None = None
         self._seen = Interruption(ECHO_OF_A_PARENT if _parent_repeats() else ECHO)
         self._settled = False
+        self._reason: str | None = None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
         return self
 
     def listen(self, stop: Callable[..., None]) -> None:
-        """Handle signals from now on."""
+        """Handle signals from now on; one that has come already stops this engine, too."""
         self._stop = stop
         self._loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._take)
+            if number not in self._before:
+                self._before[number] = signal.signal(number, self._take)
+        if self._reason is not None:
+            self._call(self._reason, self._seen.aborted)
 
     def __exit__(
         self,
@@ -94,9 +100,9 @@ class StopSignals:
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         if self._seen.take(number, time.monotonic()):
-            reason = f"stopped by {signal.Signals(number).name}"
+            self._reason = f"stopped by {signal.Signals(number).name}"
             with suppress(RuntimeError):  # the loop is closed, so the run is over
-                self._loop.call_soon_threadsafe(self._call, reason, self._seen.aborted)
+                self._loop.call_soon_threadsafe(self._call, self._reason, self._seen.aborted)
 
     def _call(self, reason: str, now: bool) -> None:
         assert self._stop is not None, "listen comes first"

@@ -48,7 +48,7 @@ def read_backup(entry: object) -> Backup | None:
     """Map one entry of the cloud's list, any field may be missing; None without a usable id."""
     if not isinstance(entry, dict) or (backup_id := usable_id(entry.get("id"))) is None:
         return None
-    status = clean(entry.get("status"), 64)
+    status, incremental = clean(entry.get("status"), 64), entry.get("is_incremental")
     return Backup(
         id=backup_id,
         name=clean(entry.get("name"), 255),
@@ -59,6 +59,7 @@ def read_backup(entry: object) -> Backup | None:
         size=whole(entry.get("size")),
         fail_reason=clean(entry.get("fail_reason")),
         progress=_progress(entry.get("service_metadata")),
+        incremental=incremental if isinstance(incremental, bool) else None,
     )
 
 

@@ -7,12 +7,18 @@ deletion is requested.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from vbsbatch.cloud.backup_actions import not_sent
-from vbsbatch.cloud.backup_operation_adapter import BackupOperationAdapter, ListSnapshot, source_of
+from vbsbatch.cloud.backup_operation_adapter import (
+    BackupOperationAdapter,
+    ListSnapshot,
+    RealService,
+    source_of,
+)
 from vbsbatch.errors import CloudRefused, CloudUnavailable
-from vbsbatch.model import AT_ONCE, Answer, Backup, Elapsed, Job, JobState, plain_id
+from vbsbatch.model import AT_ONCE, Answer, Backup, Elapsed, Job, JobState, Run, plain_id
 
 UNMOVED = 60.0
 """A backup that is not `deleting` after so many seconds was not deleted, whatever was answered."""
@@ -24,14 +30,30 @@ _DEPENDANTS = re.compile(r"incremental backups? exist|dependent backup", re.IGNO
 
 
 class Pruning(BackupOperationAdapter):
-    """The `BackupService` of a run that deletes backups."""
+    """The `BackupService` of a run that deletes backups.
+
+    `refuses` is asked before each deletion, and gives a code of ours where it must not be sent.
+    """
+
+    def __init__(
+        self,
+        service: RealService,
+        run: Run,
+        jobs: Iterable[Job],
+        *,
+        now: Callable[[], Elapsed],
+        refuses: Callable[[Job], str | None] | None = None,
+    ) -> None:
+        super().__init__(service, run, jobs, now=now)
+        self._refuses = refuses
 
     async def _act(self, job: Job, backup_id: str, worker: int) -> Answer:
         try:
             backup = await self._service.backup(backup_id)
+            objection = _objection(job, backup) or await self._safeguard(job)
         except (CloudUnavailable, CloudRefused) as error:
             return not_sent(error)
-        if objection := _objection(job, backup):
+        if objection:
             return Answer(code=objection, backup_id=backup_id)
         answer = await self._service.changes.delete(backup_id, worker)
         if answer.status == 400 and _DEPENDANTS.search(answer.message or ""):
@@ -39,6 +61,15 @@ class Pruning(BackupOperationAdapter):
         if answer.status == 404:
             return replace(answer, backup_id=backup_id)
         return answer
+
+    async def _safeguard(self, job: Job) -> str | None:
+        """Why the backup must be kept, as a code of ours; the answer is as old as one read."""
+        if self._refuses is not None and (refused := self._refuses(job)):
+            return refused
+        if job.settings.keeper_id is None:
+            return None
+        keeper = await self._service.backup(job.settings.keeper_id)
+        return None if keeper is not None and keeper.status == "available" else "last-good"
 
     async def _sightings(self, jobs: list[Job], look: ListSnapshot) -> tuple[Backup, ...]:
         found = (self._sighting(job, look) for job in jobs)

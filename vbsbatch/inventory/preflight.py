@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from statistics import median
+from types import MappingProxyType
 
 from vbsbatch.inventory.cloud_snapshot import CloudSnapshot, Gap, by_volume
-from vbsbatch.inventory.plan_writer import counted
+from vbsbatch.inventory.forecast import Forecast, forecast, in_unit
+from vbsbatch.inventory.retention import Holdings, MadeBackup
 from vbsbatch.inventory.vaults import VaultPlacement, place_volumes
 from vbsbatch.inventory.volumes_by_server import is_hopeless, is_ready
-from vbsbatch.model import Backup, CloudVolume, Order, Quota, Settings
+from vbsbatch.model import Backup, CloudVolume, Quota, Settings
 from vbsbatch.plan import Plan, PlanVolume
 from vbsbatch.plan.plan import Choices
-from vbsbatch.policy.durations import Durations, kind_of, took
-from vbsbatch.policy.night_length import expected_length
 
+NO_ROOM: Mapping[str, Sequence[MadeBackup]] = MappingProxyType({})
 _GOING = frozenset({"deleting", "deleted"})
 _UNITS = {"backups": "backups", "backup_gigabytes": "GB of backups"}
 
@@ -58,6 +57,10 @@ class Preflight:
     """GB by volume id, of the volumes that the cloud listed."""
     placement: VaultPlacement | None = None
     """The vaults of the volumes; None on a service without vaults."""
+    first_deleted: Sequence[MadeBackup] = ()
+    """Backups that the plan's retention lets go, and that must go before the run makes others."""
+    holdings: Holdings | None = None
+    """What these were chosen from."""
 
     def found(self, severity: Severity) -> int:
         """How many findings have this severity."""
@@ -85,8 +88,16 @@ class Preflight:
         )
 
 
-def look(plan: Plan, snapshot: CloudSnapshot, *, unanswered: Severity) -> Preflight:
+def look(
+    plan: Plan,
+    snapshot: CloudSnapshot,
+    *,
+    unanswered: Severity,
+    room: Mapping[str, Sequence[MadeBackup]] = NO_ROOM,
+) -> Preflight:
     """Compare the plan with what the cloud returned.
+
+    `room` has what can go first of volumes that have as many backups as there can be.
 
     `unanswered` is the severity of a question that got no answer this time. One that the cloud
     refuses for good is always a warning, for the list of backups an error.
@@ -96,10 +107,12 @@ def look(plan: Plan, snapshot: CloudSnapshot, *, unanswered: Severity) -> Prefli
     findings = [_of_gap(gap, unanswered) for gap in snapshot.gaps]
     recent: dict[str, str] = {}
     hopeless: dict[str, str] = {}
+    first: list[MadeBackup] = []
     sizes = []
     for volume in plan.volumes:
         now = snapshot.fleet.volumes.get(volume.id) if snapshot.fleet is not None else None
-        found = list(_of_volume(plan, volume, now, snapshot, backups.get(volume.id, []), placement))
+        of_it, going = backups.get(volume.id, []), room.get(volume.id, ())
+        found = list(_of_volume(plan, volume, now, snapshot, of_it, placement, going))
         findings += found
         for finding in found:
             if finding.about == "recent":
@@ -108,6 +121,7 @@ def look(plan: Plan, snapshot: CloudSnapshot, *, unanswered: Severity) -> Prefli
                 hopeless.setdefault(volume.id, finding.text)
         if volume.id not in recent and volume.id not in hopeless:
             sizes.append(_size(volume, now))
+            first += going
     together = plan.settings_on(snapshot.service).limits.per_checkpoint
     ahead = forecast(plan, sizes, snapshot.backups or (), together)
     ahead = replace(ahead, uncounted=tuple(_uncounted(plan.settings)))
@@ -122,6 +136,7 @@ def look(plan: Plan, snapshot: CloudSnapshot, *, unanswered: Severity) -> Prefli
         forecast=ahead,
         sizes={} if snapshot.fleet is None else snapshot.fleet.sizes,
         placement=placement,
+        first_deleted=first,
     )
 
 
@@ -180,6 +195,7 @@ def _of_volume(
     snapshot: CloudSnapshot,
     backups: Sequence[Backup],
     placement: VaultPlacement | None,
+    going: Sequence[MadeBackup],
 ) -> Iterator[PreflightFinding]:
     """The findings about one volume; if there is a reason to leave it out, only the first one."""
 
@@ -191,9 +207,11 @@ def _of_volume(
     if (why := _recent(plan, volume, backups, snapshot.now)) is not None:
         yield told(Severity.NOTE, "recent", why)
         return
-    if (error := _error(plan, volume, now, snapshot, backups)) is not None:
+    if (error := _error(plan, volume, now, snapshot, backups, going)) is not None:
         yield told(Severity.ERROR, *error)
         return
+    if going:
+        yield told(Severity.WARNING, "limit", _goes_first(snapshot, backups, going))
     if placement is not None and volume.id in placement.problems:
         yield told(Severity.ERROR, "vault", placement.problems[volume.id])
         return
@@ -201,7 +219,7 @@ def _of_volume(
         # What the defaults say is for volumes that are in no vault.
         severity = Severity.NOTE if volume.own.vault is None else Severity.WARNING
         yield told(severity, "vault", placement.elsewhere[volume.id])
-    later = f"the run tries again for up to {_span(plan.settings.retry.later_for)}"
+    later = f"the run tries again for up to {in_unit(plan.settings.retry.later_for)}"
     if now is not None and not is_ready(now.status):
         yield told(Severity.WARNING, "state", f"is {now.status} now: {later}")
     made = next((backup for backup in backups if backup.status == "creating"), None)
@@ -216,6 +234,7 @@ def _error(
     now: CloudVolume | None,
     snapshot: CloudSnapshot,
     backups: Sequence[Backup],
+    going: Sequence[MadeBackup],
 ) -> tuple[str, str] | None:
     """Why a backup of the volume would surely fail, as (about, text); None when it need not."""
     if now is None and snapshot.fleet is not None:
@@ -224,8 +243,9 @@ def _error(
         return "state", f"is in state {now.status}: it must be available or in-use"
     most = snapshot.service.backups_most
     kept = sum(backup.status not in _GOING for backup in backups)
-    if most is not None and kept >= most:
-        return "limit", f"has {kept} backups of the {most} there can be: delete some"
+    if most is not None and kept - len(going) >= most:
+        words = ", and the plan's retention lets too few go" if plan.settings.retention else ""
+        return "limit", f"has {kept} backups of the {most} there can be{words}: delete some"
     wanted = volume.own.over(plan.defaults)
     in_use = now is not None and now.status == "in-use"
     if snapshot.service.refuses_in_use and wanted.force is False and in_use:
@@ -235,6 +255,15 @@ def _error(
     if snapshot.service.needs_parent and _lacks_parent(wanted, snapshot, backups):
         return "settings", "has no backup that an incremental one (full: false) could build on"
     return None
+
+
+def _goes_first(
+    snapshot: CloudSnapshot, backups: Sequence[Backup], going: Sequence[MadeBackup]
+) -> str:
+    kept = sum(backup.status not in _GOING for backup in backups)
+    names = ", ".join(each.backup.name or each.backup.id for each in going)
+    most = snapshot.service.backups_most
+    return f"has {kept} backups of the {most} there can be: {names} goes first (retention)"
 
 
 def _lacks_parent(wanted: Choices, snapshot: CloudSnapshot, backups: Sequence[Backup]) -> bool:
@@ -258,7 +287,7 @@ def _recent(plan: Plan, volume: PlanVolume, backups: Sequence[Backup], now: floa
     made = datetime.fromtimestamp(float(newest.created_at), UTC).strftime("%Y-%m-%d %H:%M UTC")
     return (
         f"has a backup of {made} ({newest.name or newest.id}), "
-        f"newer than skip_if_newer_than: {_span(limit)}"
+        f"newer than skip_if_newer_than: {in_unit(limit)}"
     )
 
 
@@ -294,99 +323,6 @@ def _of_run(plan: Plan, snapshot: CloudSnapshot, ahead: Forecast) -> Iterator[Pr
     if deadline is not None and ahead.submitting > deadline:
         text = (
             f"at {plan.settings.limits.rate} the last create leaves after "
-            f"{_span(ahead.submitting)}, and the deadline is {_span(deadline)}"
+            f"{in_unit(ahead.submitting)}, and the deadline is {in_unit(deadline)}"
         )
         yield PreflightFinding(severity=Severity.WARNING, about="deadline", text=text)
-
-
-def _span(seconds: float) -> str:
-    for unit, size in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.0f} s"
-
-
-def in_words(ahead: Forecast) -> str:
-    """The forecast as one line for a person."""
-    size = f"{ahead.gigabytes} GB"
-    if ahead.unsized:
-        size += f" and {ahead.unsized} of unknown size"
-    text = f"{counted(ahead.volumes, 'volume')}, {size}, about {ahead.calls} calls"
-    if ahead.seconds is None or ahead.each is None:
-        text += f", at least {_span(ahead.submitting)}"
-    else:
-        pace = f"{ahead.samples} backups lately took {_span(ahead.each)} in the median"
-        text += f", about {_span(ahead.seconds)} ({pace})"
-    return text + (f", not counting its {', '.join(ahead.uncounted)}" if ahead.uncounted else "")
-
-
-_IDLE = 0.05
-"""The share of its time for which a place stays empty until the end of its backup is seen."""
-_LOOKS, _LOOKS_A_ROUND, _LOOKS_MOST = 4, 6, 50
-"""About how many list pages a run reads, how many more in each round in which all places are filled
-once more, and how many at most until the last backups have ended: one each ten seconds."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Forecast:
-    """What a run of so many volumes will need."""
-
-    volumes: int
-    gigabytes: int
-    unsized: int
-    """Volumes of unknown size."""
-    calls: int
-    """About; retries not counted."""
-    submitting: float
-    """Seconds until the last create has left, however fast the cloud is."""
-    each: float | None = None
-    """Median seconds of recent backups; None where not known."""
-    samples: int = 0
-    seconds: float | None = None
-    """The whole run at that pace."""
-    uncounted: tuple[str, ...] = ()
-    """Parts of the plan that may make it take longer still."""
-
-
-def forecast(
-    plan: Plan, sizes: Sequence[int | None], backups: Iterable[Backup], together: int = 1
-) -> Forecast:
-    """The forecast for volumes of these sizes in GB; `backups` are the project's, newest first.
-
-    `together` is how many volumes one create may be for.
-    """
-    count, limits = len(sizes), plan.settings.limits
-    lately, creates = tuple(backups), math.ceil(count / together)
-    durations = Durations()
-    durations.told_before(lately)
-    rate, seconds, each = limits.rate.per_second, None, None
-    if durations.enough and count:
-        curves = durations.curves([])
-        each = median(seconds for seconds, _ in took(lately))
-        if plan.order is Order.LARGEST_FIRST:
-            sizes = sorted(sizes, key=lambda size: -(size or 0))
-        seconds = expected_length(
-            [],
-            [kind_of(None, size) for size in sizes],
-            curves,
-            places=limits.in_flight,
-            per_second=rate * together,
-            idle=_IDLE,
-        )
-    return Forecast(
-        volumes=count,
-        gigabytes=sum(size or 0 for size in sizes),
-        unsized=sum(size is None for size in sizes),
-        calls=creates + _looks(count, limits.in_flight, each) if count else 0,
-        submitting=max(creates - 1, 0) / rate,
-        each=each,
-        samples=durations.told,
-        seconds=seconds,
-    )
-
-
-def _looks(count: int, places: int, each: float | None) -> int:
-    """About how many list pages a run of so many volumes reads."""
-    rounds = max(0.0, count / places - 1)
-    last = 10.0 if each is None else min(each / 10, _LOOKS_MOST)
-    return math.ceil(_LOOKS + _LOOKS_A_ROUND * rounds + last)

@@ -29,6 +29,7 @@ from vbsbatch.model.cloud import (
 )
 from vbsbatch.model.coverage import Coverage, Uncovered, VolumeCoverage
 from vbsbatch.model.holders import BlockingRun
+from vbsbatch.model.retention import CalendarSpan, Pin, Retention
 from vbsbatch.model.run import (
     NO_PARENT,
     WITHDRAWN,
@@ -95,6 +96,7 @@ __all__ = [
     "BackupPage",
     "BackupSettings",
     "BlockingRun",
+    "CalendarSpan",
     "Cloud",
     "CloudJob",
     "CloudJobStatus",
@@ -115,10 +117,12 @@ __all__ = [
     "OnPreflight",
     "Operation",
     "Order",
+    "Pin",
     "PlanTotals",
     "Polling",
     "Quota",
     "Rate",
+    "Retention",
     "Retry",
     "Rule",
     "Run",

@@ -44,6 +44,8 @@ class Backup:
     code: str | None = None
     """Why it is in `error`, if a code is known."""
     progress: int | None = None
+    incremental: bool | None = None
+    """Whether it builds on an older one; None where the cloud does not tell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -242,6 +242,9 @@ class Run:
     compacted_at: Wall | None = None
     """When its events and attempts were forgotten; None: they are there."""
 
+    retained_at: Wall | None = None
+    """When the rules of its plan were last applied after it ended; None: never."""
+
     def backs_up(
         self,
         plan: str,

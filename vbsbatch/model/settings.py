@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from vbsbatch.model.retention import Retention
 from vbsbatch.model.states import Verdict
 
 
@@ -54,6 +55,8 @@ class ServiceFacts:
     """It can back up a snapshot of a volume."""
     restores_elsewhere: bool = True
     """It can restore a backup onto another volume than its own."""
+    chains: bool = False
+    """An incremental backup needs those that it builds on: they cannot be deleted before it."""
 
     @property
     def vaults(self) -> bool:
@@ -207,6 +210,16 @@ class Settings:
     source_run: str | None = None
     """The run whose backups are restored or deleted."""
     polling: Polling = Polling.NORMAL
+    retention: Retention | None = None
+    """Which backups are kept when a run that makes backups has ended; None: all."""
+    source_plan: str | None = None
+    """The plan whose backups are deleted, of all its runs."""
+    follows: str | None = None
+    """The run whose plan asked for this deletion when the run had ended."""
+    makes_room_for: str | None = None
+    """The run that needs this deletion before it can make backups."""
+    even_last: bool = False
+    """Delete even the last good backup of a volume."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -225,3 +238,5 @@ class BackupSettings:
     """The id of the vault that the volume is in, on a service that has vaults."""
     source_backup_id: str | None = None
     """The backup that the job restores or deletes, if it makes none."""
+    keeper_id: str | None = None
+    """A good backup of the same volume, without which this one is not deleted."""

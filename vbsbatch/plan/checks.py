@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from vbsbatch.model import MOST_IN_FLIGHT, Rate, Service, Verdict
+from vbsbatch.model import MOST_IN_FLIGHT, CalendarSpan, Rate, Service, Verdict
+from vbsbatch.model.retention import SPAN_PATTERN
 from vbsbatch.plan.backup_names import DEFAULT_TEMPLATE, FIELDS, template_fields
 from vbsbatch.plan.units import (
     AGE_PATTERN,
@@ -210,6 +211,18 @@ class Age(Check):
     def json(self) -> dict[str, Any]:
         """A string such as `90d`, or 0."""
         return {"anyOf": [{"type": "string", "pattern": AGE_PATTERN}, {"const": 0}]}
+
+
+class Span(Check):
+    """A span of the calendar: years, months, days and hours, as restic writes it."""
+
+    def check(self, value: Any) -> CalendarSpan:
+        """The span as a value."""
+        return CalendarSpan.parse(text_of(value))
+
+    def json(self) -> dict[str, Any]:
+        """A string such as `30d`."""
+        return {"type": "string", "pattern": SPAN_PATTERN, "examples": ["30d", "1y6m", "12h"]}
 
 
 class RateText(Check):

@@ -26,7 +26,7 @@ from vbsbatch.plan.plan import (
 )
 from vbsbatch.plan.pydantic_messages import report
 from vbsbatch.plan.reading import Document
-from vbsbatch.plan.schema import MAPS, PlanKeys, RetryKeys, SelectionKeys, WaveKeys
+from vbsbatch.plan.schema import MAPS, PlanKeys, RetentionKeys, RetryKeys, SelectionKeys, WaveKeys
 from vbsbatch.plan.units import kind_of, quoted
 from vbsbatch.plan.volume_collector import VolumeCollector, choices
 from vbsbatch.plan.volume_lists import holds_volumes, read_list
@@ -218,7 +218,16 @@ def _settings(keys: dict[str, Any], names_unique: bool) -> model.Settings:
         window=window,
         names_unique=names_unique,
         polling=keys.get("polling", model.Polling.NORMAL),
+        retention=_retention(keys.get("retention"), window),
     )
+
+
+def _retention(keys: RetentionKeys | None, window: model.Window | None) -> model.Retention | None:
+    """The rules, in the time zone of the plan."""
+    if keys is None:
+        return None
+    zone = "UTC" if window is None else window.timezone
+    return model.Retention(**{"timezone": zone, **keys.given()})
 
 
 def _names_unique(defaults: Choices, volumes: list[PlanVolume]) -> bool:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vbsbatch import model
+from vbsbatch.model.retention import MOST_KEPT
 from vbsbatch.plan.backup_names import DEFAULT_TEMPLATE, FIELDS
 from vbsbatch.plan.checks import (
     AUTO,
@@ -22,6 +23,7 @@ from vbsbatch.plan.checks import (
     OneOf,
     PerZone,
     RateText,
+    Span,
     Template,
     Text,
     TimeOfDay,
@@ -297,6 +299,40 @@ class WindowKeys(Keys):
     )
 
 
+RULES = ("last", "daily", "weekly", "monthly", "yearly", "within")
+
+
+class RetentionKeys(Keys):
+    """Which backups of each volume are kept when a run has ended; the others are deleted."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [name]} for name in RULES]})
+
+    last: Annotated[int, Whole(1, MOST_KEPT)] = _key("The newest so many.")
+    daily: Annotated[int, Whole(1, MOST_KEPT)] = _key(
+        "The newest of each of the last so many days that have one."
+    )
+    weekly: Annotated[int, Whole(1, MOST_KEPT)] = _key("The same of weeks, Monday to Sunday.")
+    monthly: Annotated[int, Whole(1, MOST_KEPT)] = _key("The same of months.")
+    yearly: Annotated[int, Whole(1, MOST_KEPT)] = _key("The same of years.")
+    within: Annotated[model.CalendarSpan, Span()] = _key(
+        "All that are younger than this, counted from the newest: 30d, 1y6m, 12h; m are months."
+    )
+    timezone: Annotated[str, TimeZone()] = _key(
+        "The time zone of days, weeks, months and years; that of window if left out, else UTC."
+    )
+
+    @classmethod
+    def required(cls) -> bool:
+        """Yes: one of the rules."""
+        return True
+
+    @model_validator(mode="after")
+    def _has_a_rule(self) -> RetentionKeys:
+        if not set(RULES) & self.model_fields_set:
+            raise ValueError(f"needs one of {', '.join(RULES)}")
+        return self
+
+
 class PlanKeys(Keys):
     """Which volumes to back up, with which settings, under which limits."""
 
@@ -347,6 +383,9 @@ class PlanKeys(Keys):
         "One wave after the other: the next starts when the one before has ended well enough."
     )
     window: WindowKeys = _key("When creates may be sent.")
+    retention: RetentionKeys = _key(
+        "Which backups of a volume are kept, of all runs of this plan, once a run has backed it up."
+    )
     volumes: Annotated[list[VolumeKeys], Field(min_length=1)] = _key(
         "The volumes to back up. Not together with volumes_from."
     )
@@ -367,6 +406,7 @@ MAPS: dict[tuple[str, ...], type[Keys]] = {
     ("volumes", "seen"): SeenKeys,
     ("waves",): WaveKeys,
     ("window",): WindowKeys,
+    ("retention",): RetentionKeys,
 }
 """The map at each path, list indexes left out."""
 

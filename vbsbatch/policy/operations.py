@@ -20,6 +20,9 @@ _OURS = {
     "not-ours": Verdict.FAIL,
     "backup-busy": Verdict.LATER,
     "dependants": Verdict.LATER,
+    "pinned": Verdict.FAIL,
+    "last-good": Verdict.FAIL,
+    "kept": Verdict.FAIL,
 }
 """Verdicts for what we find when we check a backup before its deletion; `OURS` has the words."""
 

@@ -44,6 +44,9 @@ OURS = {
     "not-ours": "the backup of this id has another name or volume than the run's own",
     "backup-busy": "the backup is being made or restored",
     "dependants": "newer incremental backups depend on the backup",
+    "pinned": "the backup is pinned (vbsbatch keep)",
+    "last-good": "the good backup that was to stay instead is gone: this one may be the last",
+    "kept": "the rules of the plan keep the backup now",
     ERROR: "the backup ended in error",
 }
 """Codes that vbsbatch itself gives to a failed job."""

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-from vbsbatch.model import Job
+from vbsbatch.model import Job, Pin
 from vbsbatch.report.data import ReportData
 from vbsbatch.report.documents import JOB_FIELDS, job_document
 from vbsbatch.report.text import cleaned
@@ -29,23 +29,30 @@ FIRST_FIELDS = JOB_FIELDS[: JOB_FIELDS.index("progress") + 1]
 def write(data: ReportData, stream: TextIO) -> None:
     """Write the run's jobs, each with the cloud that it is in."""
     place = [cleaned(getattr(data.run.place, name)) for name in PLACE_FIELDS]
-    _write(PLACE_FIELDS, data.jobs(), place, stream)
+    _write(PLACE_FIELDS, data.jobs(), place, stream, data.pins)
 
 
-def write_jobs(jobs: Iterable[Job], stream: TextIO) -> None:
-    """Write a header and one row a job; `stream` must not translate line ends (`newline=""`)."""
-    _write((), jobs, (), stream)
+def write_jobs(jobs: Iterable[Job], stream: TextIO, *, pins: Sequence[Pin] = ()) -> None:
+    """Write a header and one row a job; `stream` must not translate line ends (`newline=""`).
+
+    `pins` are those of the jobs' run.
+    """
+    _write((), jobs, (), stream, pins)
 
 
 def _write(
-    place_fields: Sequence[str], jobs: Iterable[Job], place: Sequence[str | None], stream: TextIO
+    place_fields: Sequence[str],
+    jobs: Iterable[Job],
+    place: Sequence[str | None],
+    stream: TextIO,
+    pins: Sequence[Pin],
 ) -> None:
     """Columns are only ever added at the end: those of the place came before the newest of jobs."""
     writer = csv.writer(stream, lineterminator="\r\n")
     first, places = len(FIRST_FIELDS), list(map(cell, place))
     writer.writerow((*FIRST_FIELDS, *place_fields, *JOB_FIELDS[first:]))
     for job in jobs:
-        cells = list(map(cell, job_document(job).values()))
+        cells = list(map(cell, job_document(job, pins).values()))
         writer.writerow((*cells[:first], *places, *cells[first:]))
 
 

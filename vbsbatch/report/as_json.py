@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
-from vbsbatch.model import Job, MissedStart
+from vbsbatch.model import Job, MissedStart, Pin
 from vbsbatch.report.comparison import RunComparison
 from vbsbatch.report.data import ReportData
 from vbsbatch.report.documents import (
@@ -22,7 +22,8 @@ from vbsbatch.report.text import clean
 
 def write(data: ReportData, stream: TextIO) -> None:
     """The whole report: the run, its failures, what to do next, every job."""
-    _stream(status_document(data), "jobs", map(job_document, data.jobs()), stream)
+    jobs = (job_document(job, data.pins) for job in data.jobs())
+    _stream(status_document(data), "jobs", jobs, stream)
 
 
 def write_status(data: ReportData, stream: TextIO) -> None:
@@ -31,10 +32,12 @@ def write_status(data: ReportData, stream: TextIO) -> None:
     stream.write("\n")
 
 
-def write_jobs(run_id: str, jobs: Iterable[Job], stream: TextIO) -> None:
-    """Some jobs of one run (`jobs --json`)."""
+def write_jobs(
+    run_id: str, jobs: Iterable[Job], stream: TextIO, *, pins: Sequence[Pin] = ()
+) -> None:
+    """Some jobs of one run (`jobs --json`), with the pins of the run."""
     head = {"schema": SCHEMA, "run_id": clean(run_id)}
-    _stream(head, "jobs", map(job_document, jobs), stream)
+    _stream(head, "jobs", (job_document(job, pins) for job in jobs), stream)
 
 
 def write_runs(

@@ -15,6 +15,7 @@ from vbsbatch.model import (
     Job,
     JobState,
     Operation,
+    Pin,
     Rate,
     Run,
     RunState,
@@ -81,6 +82,8 @@ class ReportData:
     """Jobs by the index of their wave, and by state; of a run with waves."""
     sizes: Mapping[JobState, SizeSum] = field(default_factory=dict)
     """How large the volumes of the jobs in each state are."""
+    pins: Sequence[Pin] = ()
+    """Those of the run that hold."""
 
     @property
     def total(self) -> int:

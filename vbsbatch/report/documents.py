@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, Literal, TypeAlias, TypedDict
 
 from vbsbatch.model import (
@@ -15,6 +15,7 @@ from vbsbatch.model import (
     MissedKind,
     MissedStart,
     Operation,
+    Pin,
     Run,
     RunState,
     Service,
@@ -23,6 +24,7 @@ from vbsbatch.model import (
 from vbsbatch.report import data as figures
 from vbsbatch.report.comparison import RunComparison
 from vbsbatch.report.data import Failure, Kind, ReportData
+from vbsbatch.report.pins import pin_of_job
 from vbsbatch.report.sizes import Sizes
 from vbsbatch.report.text import clean, cleaned, time_or_none, utc
 
@@ -61,6 +63,17 @@ class JobDocument(TypedDict):
     size_gb: Count | None
     kind: Kind | None
     took_seconds: NotNegative | None
+    pinned: bool
+    pinned_until: Time | None
+
+
+class PinDocument(TypedDict):
+    """A pin; `backup_id` is null for every backup of the run, `until` for one without an end."""
+
+    backup_id: str | None
+    until: Time | None
+    pinned_at: Time
+    pinned_by: str
 
 
 class CallsDocument(TypedDict):
@@ -163,6 +176,10 @@ class RunDocument(TypedDict):
     ends_at: Time | None
     verified: VerifiedDocument | None
     compacted_at: Time | None
+    source_plan: str | None
+    retention: str | None
+    retained_at: Time | None
+    pins: list[PinDocument]
 
 
 class MissedStartDocument(TypedDict):
@@ -242,10 +259,10 @@ JOB_FIELDS = tuple(JobDocument.__annotations__)
 """The members of a job, in the order of the columns of CSV."""
 
 
-def job_document(job: Job) -> JobDocument:
-    """One job."""
+def job_document(job: Job, pins: Sequence[Pin] = ()) -> JobDocument:
+    """One job; `pins` are those of its run."""
     is_due = job.state is JobState.WAITING and job.due_at > AT_ONCE
-    took = figures.took(job)
+    took, pin = figures.took(job), pin_of_job(pins, job)
     return {
         "volume_id": clean(job.volume_id),
         "name": clean(job.volume_name),
@@ -266,6 +283,18 @@ def job_document(job: Job) -> JobDocument:
         "size_gb": job.size,
         "kind": figures.kind(job),
         "took_seconds": None if took is None else round(took, 3),
+        "pinned": pin is not None,
+        "pinned_until": None if pin is None else time_or_none(pin.until),
+    }
+
+
+def pin_document(pin: Pin) -> PinDocument:
+    """One pin."""
+    return {
+        "backup_id": cleaned(pin.backup_id),
+        "until": time_or_none(pin.until),
+        "pinned_at": utc(pin.pinned_at),
+        "pinned_by": clean(pin.pinned_by),
     }
 
 
@@ -358,6 +387,10 @@ def run_document(data: ReportData) -> RunDocument:
         "ends_at": time_or_none(run.ends_at) if at_work else None,
         "verified": _verified(run),
         "compacted_at": time_or_none(run.compacted_at),
+        "source_plan": cleaned(run.settings.source_plan),
+        "retention": None if run.settings.retention is None else str(run.settings.retention),
+        "retained_at": time_or_none(run.retained_at),
+        "pins": [pin_document(pin) for pin in data.pins],
     }
 
 

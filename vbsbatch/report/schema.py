@@ -35,6 +35,7 @@ _DOCUMENTS: Mapping[str, Any] = {
 _PARTS: Mapping[str, Any] = {
     "run": documents.RunDocument,
     "job": documents.JobDocument,
+    "pin": documents.PinDocument,
     "counts": documents.Counts,
     "calls": documents.CallsDocument,
     "gigabytes": documents.GigabytesDocument,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from vbsbatch.model import Job, JobState, Operation, Run, RunState, VerifySummary, holders
+from vbsbatch.model import Job, JobState, Operation, Pin, Run, RunState, VerifySummary, holders
 from vbsbatch.report import data as figures
 from vbsbatch.report.data import Failure, ReportData
 from vbsbatch.report.documents import wave_documents
@@ -77,10 +77,21 @@ def of(data: ReportData, *, all_jobs: bool = False, jobs: bool = True) -> Iterat
             columns=("times", "HTTP", "code"),
             rows=[_code(row) for row in unknown],
         )
+    if data.pins:
+        yield FigureTable(
+            title="Pinned backups",
+            columns=("backup", "until", "since", "by"),
+            rows=[_pinned(pin) for pin in data.pins],
+        )
     if jobs and (chosen := listed(data, all_jobs=all_jobs)):
         yield JobList(title=chosen[0], jobs=chosen[1])
     if commands := figures.next_commands(data):
         yield NextCommands(commands=commands)
+
+
+def _pinned(pin: Pin) -> tuple[Cell, ...]:
+    until = "released" if pin.until is None else moment(pin.until)
+    return pin.backup_id or "every one of the run", until, moment(pin.pinned_at), pin.pinned_by
 
 
 def _code(row: Failure) -> tuple[Cell, ...]:
@@ -154,6 +165,7 @@ def facts(data: ReportData) -> list[tuple[str, str]]:
         ("attempts", str(data.attempts)),
         ("taken over", _adopted(run)),
         ("API calls", calls(run, counts)),
+        ("retention", _retention(run)),
         ("verified", _verified(run)),
         ("history", _history(run)),
     ]
@@ -162,8 +174,27 @@ def facts(data: ReportData) -> list[tuple[str, str]]:
 
 def _work(run: Run) -> str | None:
     """What a run does that makes no backups."""
-    verb = _VERBS.get(run.settings.operation)
-    return None if verb is None else f"{verb} the backups of run {run.settings.source_run}"
+    verb, settings = _VERBS.get(run.settings.operation), run.settings
+    if verb is None:
+        return None
+    if settings.source_plan is None:
+        return f"{verb} the backups of run {settings.source_run}"
+    why = ""
+    if settings.follows is not None:
+        why = f", as its retention says after run {settings.follows}"
+    if settings.makes_room_for is not None:
+        why = f", to make room for run {settings.makes_room_for}"
+    return f"{verb} old backups of plan {settings.source_plan}{why}"
+
+
+def _retention(run: Run) -> str | None:
+    """The rules of the plan, and when they were applied after the run."""
+    rules = run.settings.retention
+    if rules is None:
+        return None
+    if run.retained_at is not None:
+        return f"{rules}, applied {moment(run.retained_at)}"
+    return f"{rules}, not applied yet" if run.state is RunState.ENDED else str(rules)
 
 
 def _adopted(run: Run) -> str | None:

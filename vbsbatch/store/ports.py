@@ -21,9 +21,11 @@ from vbsbatch.model import (
     Holder,
     Job,
     JobState,
+    Pin,
     PlanTotals,
     Rate,
     Run,
+    RunNoted,
     VerifySummary,
     Wall,
 )
@@ -142,6 +144,7 @@ class RunReader(Protocol):
     def run(self, ref: str) -> Run:
         """The run that `ref` names: an id, the beginning of exactly one id, or `latest`.
 
+        `latest` is the newest one that a person began, not a deletion that retention asked for.
         `UsageError` otherwise, with the ids that may have been meant.
         """
         ...
@@ -233,6 +236,21 @@ class RunReader(Protocol):
         """What the engine answered to a command, None while it has not answered."""
         ...
 
+    def pins(self) -> list[Pin]:
+        """Every pin, the oldest first, also those that have ended."""
+        ...
+
+    def made(
+        self,
+        backup_ids: Collection[str] = (),
+        *,
+        names: Collection[str] = (),
+        volumes: Collection[str] = (),
+    ) -> list[tuple[str, Job]]:
+        """The jobs that made one of these backups, by id, by name or by volume, each with the id of
+        its run; in the order of runs and jobs. Ids as the store has them."""
+        ...
+
 
 class RunStore(RunReader, Upkeep, Protocol):
     """A store as commands use it: they read, create runs, and ask engines by writing commands."""
@@ -288,6 +306,23 @@ class RunStore(RunReader, Upkeep, Protocol):
 
         Raises `StoreUnusable` for a store that can only be read.
         """
+        ...
+
+    def set_retained(self, run_id: str) -> None:
+        """Remember that the rules of the run's plan were applied now."""
+        ...
+
+    def note(self, run_id: str, noted: RunNoted) -> None:
+        """Put a note into the history of a run, whether an engine drives it or not."""
+        ...
+
+    def pin(self, pin: Pin) -> None:
+        """Store a pin in place of the one that the same run or backup has; those that have ended
+        are forgotten."""
+        ...
+
+    def release(self, run_id: str, backup_id: str | None) -> bool:
+        """Forget the pin of this backup, or (None) of the run as a whole; whether there was one."""
         ...
 
     # Engines

@@ -145,12 +145,12 @@ def new_run_id(now: Wall, taken: Collection[str]) -> str:
             return run_id
 
 
-def resolved(ref: str, ids: Sequence[str], store: str) -> str:
+def resolved(ref: str, ids: Sequence[str], store: str, latest: Callable[[], str | None]) -> str:
     """The one of the ids, newest first, that `ref` names; `UsageError` where none or several."""
     if not ids:
         raise UsageError(f"there is no run in {store} yet")
     if ref == "latest":
-        return ids[0]
+        return latest() or ids[0]
     fits = [run_id for run_id in ids if run_id.startswith(ref)] if ref else []
     if ref in fits or len(fits) == 1:
         return ref if ref in fits else fits[0]

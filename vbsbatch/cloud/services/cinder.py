@@ -41,6 +41,7 @@ class CinderService(CloudService):
         settle=120.0,
         refuses_in_use=True,
         needs_parent=True,
+        chains=True,
     )
     endpoint_kind = BLOCK_STORAGE
     described = "block storage with backups"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from vbsbatch.errors import UsageError
@@ -15,6 +15,7 @@ from vbsbatch.model import (
     JobState,
     MissedStart,
     Operation,
+    Pin,
     PlanTotals,
     Rate,
     Run,
@@ -77,7 +78,13 @@ class MemoryReader:
         """See `RunReader.run`."""
         if ref in self.held.runs:
             return self.held.runs[ref].run
-        return self.held.run(resolved(ref, [*reversed(self.held.runs)], self.name)).run
+        ids = [*reversed(self.held.runs)]
+        return self.held.run(resolved(ref, ids, self.name, self._latest)).run
+
+    def _latest(self) -> str | None:
+        """The newest run that a person began."""
+        kinds = ((run.id, run.settings) for run in self.runs())
+        return next((i for i, s in kinds if s.follows is None and s.makes_room_for is None), None)
 
     def newest_unfinished(self) -> Run | None:
         """See `RunReader.newest_unfinished`."""
@@ -174,6 +181,29 @@ class MemoryReader:
     def data_version(self) -> int:
         """See `RunReader.data_version`."""
         return self.held.changes.last
+
+    def pins(self) -> list[Pin]:
+        """See `RunReader.pins`."""
+        return list(self.held.pins)
+
+    def made(
+        self,
+        backup_ids: Collection[str] = (),
+        *,
+        names: Collection[str] = (),
+        volumes: Collection[str] = (),
+    ) -> list[tuple[str, Job]]:
+        """See `RunReader.made`."""
+        return [
+            (run_id, self.job(run_id, job.no))
+            for run_id, kept in self.held.runs.items()
+            if kept.run.settings.operation is Operation.BACKUP
+            for job in kept.in_states([JobState.SUCCEEDED])
+            if job.backup_id is not None
+            and (
+                job.backup_id in backup_ids or job.backup_name in names or job.volume_id in volumes
+            )
+        ]
 
     def command_result(self, command_id: int) -> str | None:
         """See `RunReader.command_result`."""

@@ -20,6 +20,7 @@ from vbsbatch.model import (
     JobState,
     MissedStart,
     Operation,
+    Pin,
     PlanTotals,
     Rate,
     Run,
@@ -162,6 +163,9 @@ class Held:
     totals: dict[str, PlanTotals] = field(default_factory=dict)
     """By the name of the plan; restores and prunes are under the empty name."""
 
+    pins: list[Pin] = field(default_factory=list)
+    """The oldest first."""
+
     def add(self, run: Run, *, gigabytes: int = 0, creates: int = 0, reads: int = 0) -> None:
         """Add what the run did to the totals of its plan."""
         key, kept = self._totals_of(run)
@@ -197,6 +201,7 @@ class Held:
             answered=dict(self.answered),
             totals=dict(self.totals),
             missed=list(self.missed),
+            pins=list(self.pins),
         )
 
     def holder(self, volume_id: str, besides: str) -> str | None:

@@ -23,8 +23,10 @@ from vbsbatch.model import (
     JobMoved,
     JobState,
     MissedStart,
+    Pin,
     Rate,
     Run,
+    RunNoted,
     RunState,
     VerifySummary,
     Wall,
@@ -109,6 +111,29 @@ class MemoryStore(MemoryReader):
     def set_verified(self, run_id: str, found: VerifySummary) -> None:
         """See `RunStore.set_verified`."""
         self.held.run(run_id).change(verified_at=self._clock(), verified=found)
+
+    def set_retained(self, run_id: str) -> None:
+        """See `RunStore.set_retained`."""
+        self.held.run(run_id).change(retained_at=self._clock())
+
+    def note(self, run_id: str, noted: RunNoted) -> None:
+        """See `RunStore.note`."""
+        self.held.run(run_id).note(noted)
+
+    def pin(self, pin: Pin) -> None:
+        """See `RunStore.pin`."""
+        self.held.run(pin.run_id)
+        self.release(pin.run_id, pin.backup_id)
+        self.held.pins.append(pin)
+
+    def release(self, run_id: str, backup_id: str | None) -> bool:
+        """See `RunStore.release`."""
+        self.held.run(run_id)
+        now, before = self._clock(), [*self.held.pins]
+        left = [pin for pin in before if pin.holds(now)]
+        others = [pin for pin in left if (pin.run_id, pin.backup_id) != (run_id, backup_id)]
+        self.held.pins[:] = others
+        return len(others) < len(left)
 
     # Engines
 

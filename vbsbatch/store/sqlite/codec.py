@@ -18,12 +18,14 @@ from typing import Any
 
 from vbsbatch.model import (
     BackupSettings,
+    CalendarSpan,
     Cloud,
     Elapsed,
     Limits,
     Operation,
     Polling,
     Rate,
+    Retention,
     Retry,
     Rule,
     RunState,
@@ -315,7 +317,8 @@ def read_verified(text: str) -> VerifySummary:
 
 
 _PARTS: dict[str, type[Any]] = {
-    part.__name__: part for part in (Limits, Rate, Retry, Rule, Timeouts, Wave, Window)
+    part.__name__: part
+    for part in (CalendarSpan, Limits, Rate, Retention, Retry, Rule, Timeouts, Wave, Window)
 }
 _WORDS: dict[str, type[StrEnum]] = {
     kind.__name__: kind for kind in (Operation, Polling, Service, Verdict)

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -18,6 +19,7 @@ from vbsbatch.model import (
     BackupSettings,
     Job,
     JobState,
+    Pin,
     PlanTotals,
     Rate,
     Run,
@@ -26,19 +28,26 @@ from vbsbatch.store.ports import CodeCount, Event, ReadPosition, SizeSum
 from vbsbatch.store.records import STATES, damaged, one_of
 from vbsbatch.store.selection import JobSelection, resolved
 from vbsbatch.store.sqlite import journal_sql, locks
-from vbsbatch.store.sqlite.codec import read_backup_settings, read_rate, whole_number
+from vbsbatch.store.sqlite.codec import (
+    pack_uuid,
+    read_backup_settings,
+    read_rate,
+    whole_number,
+)
 from vbsbatch.store.sqlite.descriptors import hold
 from vbsbatch.store.sqlite.opening import connect
 from vbsbatch.store.sqlite.rows import (
     ATTEMPT_COLUMNS,
     CODE_COUNT,
     JOB_COLUMNS,
+    PIN,
     TOTALS,
     by_state,
     by_wave,
     read_attempt,
     read_event,
     read_job,
+    read_pin,
     read_run,
     read_totals,
 )
@@ -63,6 +72,12 @@ ORDER BY no DESC"""
 PLAN_TOTALS = f"SELECT {', '.join(TOTALS.names)} FROM totals ORDER BY plan"
 
 RUN_IDS = "SELECT id FROM runs ORDER BY no DESC"
+
+LATEST = """
+SELECT id FROM runs WHERE NOT json_valid(settings) OR (
+  json_extract(settings, '$.follows') IS NULL
+  AND json_extract(settings, '$.makes_room_for') IS NULL) ORDER BY no DESC LIMIT 1"""
+"""The newest run that a person began."""
 
 RUN = f"SELECT {RUN_COLUMNS} FROM runs WHERE id = ?"
 
@@ -103,6 +118,18 @@ CHANGED_SINCE = """j.run = :run AND j.no IN (
 CHANGED = f"SELECT {JOB_COLUMNS} FROM jobs j WHERE {CHANGED_SINCE} ORDER BY j.no"
 
 CLOCK_STEP = "SELECT clock_step FROM runs WHERE no = ?"
+
+PINS = (
+    f"SELECT {PIN.selected('p', id='r.id')} FROM pins p JOIN runs r ON r.no = p.run ORDER BY p.id"
+)
+
+MADE = """
+SELECT r.id, j.no, j.backup_id, j.volume_id, j.backup_name FROM jobs j JOIN runs r ON r.no = j.run
+WHERE j.state = 4 AND j.backup_id NOT NULL AND j.run IN (
+  SELECT no FROM runs WHERE json_valid(settings)
+    AND coalesce(json_extract(settings, '$.operation'), 'backup') = 'backup')
+ORDER BY j.run, j.no"""
+"""The jobs that made a backup, with the ids as they are stored."""
 
 COMMAND_RESULT = "SELECT result FROM commands WHERE id = ? AND done_at IS NOT NULL"
 
@@ -189,8 +216,14 @@ class SqliteReader:
 
         `UsageError` otherwise, with the ids that it may have meant.
         """
-        run_id = resolved(ref, [row[0] for row in self._rows(RUN_IDS)], self.name)
+        ids = [row[0] for row in self._rows(RUN_IDS)]
+        run_id = resolved(ref, ids, self.name, self._latest)
         return self._run(next(self._rows(RUN, (run_id,))))
+
+    def _latest(self) -> str | None:
+        for (run_id,) in self._rows(LATEST):
+            return str(run_id)
+        return None
 
     def newest_unfinished(self) -> Run | None:
         """The newest run that has not ended, if there is one."""
@@ -345,6 +378,35 @@ class SqliteReader:
         with self._snapshot():
             rows = self._rows(CHANGED, parameters)
             return self._mark(), self._read_jobs(rows, known)
+
+    def pins(self) -> list[Pin]:
+        """See `RunReader.pins`."""
+        return [read_pin(row) for row in self._rows(PINS)]
+
+    def made(
+        self,
+        backup_ids: Collection[str] = (),
+        *,
+        names: Collection[str] = (),
+        volumes: Collection[str] = (),
+    ) -> list[tuple[str, Job]]:
+        """See `RunReader.made`: reads the ids of all jobs, and only those jobs that are wanted."""
+        ids, disks = {*map(pack_uuid, backup_ids)}, {*map(pack_uuid, volumes)}
+        words, wanted = set(names), dict[str, list[int]]()
+        for run_id, no, backup_id, volume_id, name in self._rows(MADE):
+            if backup_id in ids or volume_id in disks or name in words:
+                wanted.setdefault(run_id, []).append(no)
+        return [
+            (run_id, job)
+            for run_id, numbers in wanted.items()
+            for job in self._these(run_id, numbers)
+        ]
+
+    def _these(self, run_id: str, numbers: Sequence[int]) -> list[Job]:
+        """The jobs with these numbers, in the order of the plan."""
+        known = self._about(run_id)
+        rows = self._rows(f"{SOME_JOBS} ORDER BY j.no", (known.number, json.dumps(numbers)))
+        return self._read_jobs(list(rows), known)
 
     def command_result(self, command_id: int) -> str | None:
         """The engine's answer to a command, None while there is none."""

@@ -18,6 +18,7 @@ from vbsbatch.model import (
     JobState,
     MissedKind,
     MissedStart,
+    Pin,
     PlanTotals,
     Run,
     RunNoted,
@@ -87,6 +88,7 @@ RUN = RowCodec(
     column("rate_used", AMOUNT, null=True),
     column("circuit_open", YES_NO, null=True),
     column("compacted_at", WALL, null=True),
+    column("retained_at", WALL, null=True),
 )
 
 TOTALS = RowCodec(
@@ -183,6 +185,17 @@ MISSED_START = RowCodec(
     column("text", TEXT, null=True),
 )
 """A missed start, with the id of its run."""
+
+
+PIN = RowCodec(
+    "pins",
+    column("id", TEXT, "run_id"),
+    column("backup_id", UUID, null=True),
+    column("until", WALL, null=True),
+    column("pinned_at", WALL),
+    column("pinned_by", TEXT),
+)
+"""A pin; its first column is the id of its run, from `runs`."""
 
 CODE_COUNT = RowCodec(
     "attempts",
@@ -300,6 +313,11 @@ def read_missed_start(row: Sequence[Any]) -> MissedStart:
     if found["kind"] not in [*MissedKind]:
         raise damaged("a kind of missed start")
     return MissedStart(**found | {"kind": MissedKind(found["kind"])})
+
+
+def read_pin(row: Sequence[Any]) -> Pin:
+    """A pin from the columns of `PIN`."""
+    return Pin(**PIN.decode(row))
 
 
 def read_commands(text: str) -> list[Command]:

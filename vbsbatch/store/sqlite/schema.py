@@ -204,10 +204,21 @@ CREATE TABLE missed_starts (
   run INTEGER REFERENCES runs(no),
   text TEXT
 );
+CREATE TABLE pins (
+  id INTEGER PRIMARY KEY,
+  run INTEGER NOT NULL REFERENCES runs(no),
+  backup_id,
+  until INTEGER,
+  pinned_at INTEGER NOT NULL,
+  pinned_by TEXT NOT NULL
+);
+ALTER TABLE runs ADD COLUMN retained_at INTEGER;
 """
 """Version 7: what an engine last reported of its work; what the runs of each plan did so far, kept
 apart from the runs so that it only grows, whatever is forgotten of them; when the events and
-attempts of a run were forgotten; starts of a plan that made no run, or made it late."""
+attempts of a run were forgotten; starts of a plan that made no run, or made it late; backups
+that are not to be deleted, all of a run where `backup_id` is NULL; when the rules of a run's plan
+were last applied after it."""
 
 MIGRATIONS = (TABLES, ORDER, HOLDER, CLOCKS, PLACE, SIZES, UNATTENDED)
 """What makes version n + 1 of version n, in order; none may drop a run. Append only."""

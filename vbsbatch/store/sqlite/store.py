@@ -22,8 +22,10 @@ from vbsbatch.model import (
     Job,
     JobMoved,
     JobState,
+    Pin,
     Rate,
     Run,
+    RunNoted,
     RunState,
     VerifySummary,
     Wall,
@@ -45,6 +47,7 @@ from vbsbatch.store.selection import JobSelection, new_run_id
 from vbsbatch.store.sqlite import journal_sql, locks
 from vbsbatch.store.sqlite.codec import (
     backup_settings_text,
+    pack_uuid,
     rate_text,
     storable,
     verified_text,
@@ -57,6 +60,7 @@ from vbsbatch.store.sqlite.opening import (
 )
 from vbsbatch.store.sqlite.reading import LAST_EVENT, RUN_IDS, RUNS
 from vbsbatch.store.sqlite.rows import (
+    PIN,
     RUN,
     event_row,
     fixed_row,
@@ -87,6 +91,14 @@ SET_LIMITS = """
 UPDATE runs SET rate = coalesce(?, rate), in_flight = coalesce(?, in_flight) WHERE no = ?"""
 
 SET_VERIFIED = "UPDATE runs SET verified_at = ?, verified = ? WHERE no = ?"
+
+SET_RETAINED = "UPDATE runs SET retained_at = ? WHERE no = ?"
+
+NEW_PIN = "INSERT INTO pins (run, backup_id, until, pinned_at, pinned_by) VALUES (?, ?, ?, ?, ?)"
+
+UNPIN = "DELETE FROM pins WHERE run = ? AND backup_id IS ?"
+
+END_PINS = "DELETE FROM pins WHERE until <= ?"
 
 REOPEN_RUN = """
 UPDATE runs SET deadline_at = ?, ended_at = NULL,
@@ -170,6 +182,36 @@ class SqliteStore(SqliteUpkeep):
         values = (ms(self._clock()), verified_text(found), self._about(run_id).number)
         with self._writing() as (db, _):
             db.execute(SET_VERIFIED, values)
+
+    def set_retained(self, run_id: str) -> None:
+        """See `RunStore.set_retained`."""
+        values = (ms(self._clock()), self._about(run_id).number)
+        with self._writing() as (db, _):
+            db.execute(SET_RETAINED, values)
+
+    def note(self, run_id: str, noted: RunNoted) -> None:
+        """See `RunStore.note`."""
+        number = self._about(run_id).number
+        with self._writing() as (db, rev):
+            journal_sql.insert_events(db, number, [event_row(noted)])
+            db.execute(journal_sql.SET_REV, (rev, number))
+
+    def pin(self, pin: Pin) -> None:
+        """See `RunStore.pin`."""
+        _, *values = PIN.encode(pin)
+        with self._writing() as (db, _):
+            self._forget(db, pin.run_id, pin.backup_id)
+            db.execute(NEW_PIN, (self._about(pin.run_id).number, *values))
+
+    def release(self, run_id: str, backup_id: str | None) -> bool:
+        """See `RunStore.release`."""
+        with self._writing() as (db, _):
+            return self._forget(db, run_id, backup_id)
+
+    def _forget(self, db: Connection, run_id: str, backup_id: str | None) -> bool:
+        db.execute(END_PINS, (ms(self._clock()),))
+        stored = None if backup_id is None else pack_uuid(backup_id)
+        return db.execute(UNPIN, (self._about(run_id).number, stored)).rowcount > 0
 
     # Engines
 
