@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import sqlite3
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -176,3 +178,45 @@ def test_once_a_text_file_tells_of_a_store_that_is_not_there_with_its_exit_code(
     done = harness("metrics", "--textfile", "nowhere/x.prom", code=2)
     line = done.stderr.splitlines()[-1]
     assert line == "vbsbatch: cannot write nowhere/x.prom: the folder does not exist"
+
+
+def test_more_connections_than_descriptors_neither_end_it_nor_fill_a_log(harness: Harness) -> None:
+    harness.state.mkdir(parents=True)
+    make_store(harness.store, "r1")
+    process = harness.shell(
+        f"ulimit -n 80; exec {sys.executable} -P -m vbsbatch metrics --listen 0"
+    )
+    assert process.stdout is not None
+    address = process.stdout.readline().strip()
+    host = ("127.0.0.1", int(address.split(":")[2].partition("/")[0]))
+    crowd = [socket.create_connection(host) for _ in range(120)]
+    hung_up = [each for each in crowd if _is_hung_up(each)]
+    assert len(hung_up) > 80
+    for each in crowd:
+        each.close()
+    shown = until(lambda: _try(address))
+    assert 'run="r1"' in shown
+    long = httpx.get(address, headers={"x": "y" * 60_000}, trust_env=False)
+    assert long.status_code == 200
+    with pytest.raises(httpx.TransportError):
+        httpx.get(address, headers={"x": "y" * 200_000}, trust_env=False)
+    process.send_signal(signal.SIGTERM)
+    done = harness.finish(process)
+    assert done.stderr == "Ctrl-C stops the server; runs go on\n"
+
+
+def _is_hung_up(connection: socket.socket) -> bool:
+    connection.settimeout(0.05)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+def _try(address: str) -> str | None:
+    try:
+        return get(address)
+    except httpx.TransportError:
+        return None

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from anyio import to_thread
 
 from vbsbatch.api.stores import StoreName, opened_store
+from vbsbatch.errors import StoreFailed
 from vbsbatch.model import JobState, Run, RunState
 from vbsbatch.report.data import CodeCount
 from vbsbatch.report.metrics import MetricsData, RunFigures
@@ -70,7 +71,7 @@ class MetricsReader:
                     now=time.time(),
                     runs=runs,
                     totals=screen.totals(),
-                    warning=store.untrusted(),
+                    warning=_warning(store),
                 )
             finally:
                 screen.close()
@@ -108,6 +109,13 @@ class MetricsReader:
         counts = screen.counts(run_id)
         failures = screen.failures(run_id) if counts.get(JobState.FAILED) else []
         return _Counted(rev=rev, counts=counts, failures=failures)
+
+
+def _warning(store: RunStore) -> str | None:
+    try:
+        return store.untrusted()
+    except OSError as error:  # the file went away meanwhile
+        raise StoreFailed(f"{store.path}: {error.strerror or error}") from error
 
 
 def _shown(store: RunStore) -> Iterator[tuple[Run, bool | None]]:

@@ -53,7 +53,6 @@ class Age(click.ParamType):  # type: ignore[type-arg]  # generic only in a newer
 A backup is good if it is available, whoever made it; its age is by the cloud's clock.
 Options that choose volumes are those of plan new; without them all volumes count.
 
-\b
 Exit codes: 0 every volume is covered, 1 any is not, 2 or 3 it could not be found out.
 
 \b

@@ -47,8 +47,7 @@ class MetricsSource:
         if self.failed:
             mention("the store can be read again")
         self.failed = False
-        forged = None if data.warning is None else f"warning: {data.warning}: what it says"
-        self.tell(forged and f"{forged} may be forged")
+        self.tell(_forged(data))
         return data
 
     def fail(self, why: str) -> None:
@@ -70,8 +69,16 @@ def print_once(store: str) -> int:
     from vbsbatch.api.metrics import MetricsReader
     from vbsbatch.report.as_prometheus import exposition
 
-    sys.stdout.write(exposition(MetricsReader(store).read()))
+    data = MetricsReader(store).read()
+    if (warning := _forged(data)) is not None:
+        mention(warning)
+    sys.stdout.write(exposition(data))
     return 0
+
+
+def _forged(data: MetricsData) -> str | None:
+    warning = data.warning
+    return None if warning is None else f"warning: {warning}: what the store says may be forged"
 
 
 def write_textfile(store: str, file: str, every: float | None) -> int:

@@ -15,17 +15,19 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from vbsbatch.cli import mention, say
 from vbsbatch.cli.metrics_output import MetricsSource
+from vbsbatch.cli.web_limits import HEADERS_WITHIN, WAITING, connections_at_most, quieten
 from vbsbatch.errors import UsageError
 from vbsbatch.report.as_prometheus import CONTENT_TYPE, exposition
 
 PATIENCE = 5.0
 """Seconds that a store may take to answer; Prometheus waits for ten by default."""
 
-CONNECTIONS = 128
-"""Requests at once; further ones are answered with 503."""
+REQUEST_MOST = 1 << 16
+"""Bytes of a request."""
 
 _PATH = "/metrics"
 
@@ -110,10 +112,61 @@ class MetricsApp:
             return exposition(None)
 
 
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's, for a server that every user of this machine can connect to.
+
+    A connection that is one too many, a request that does not arrive in time, and one that is too
+    long are cut off.
+    """
+
+    _received = 0
+    _deadline: asyncio.TimerHandle | None = None
+    _accepted = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for a request, unless there are too many connections."""
+        if len(self.connections) >= connections_at_most():
+            transport.abort()
+            return
+        self._accepted = True
+        super().connection_made(transport)
+        self._await_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._request_is_here()
+        if self._accepted:
+            super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take a part of a request."""
+        self._received += len(data)
+        if self._received > REQUEST_MOST:
+            self.transport.abort()
+            return
+        if self._deadline is None:
+            self._await_request()
+        super().data_received(data)
+
+    def on_message_complete(self) -> None:
+        """The request is here."""
+        self._request_is_here()
+        super().on_message_complete()
+
+    def _await_request(self) -> None:
+        self._deadline = self.loop.call_later(HEADERS_WITHIN, self.transport.abort)
+
+    def _request_is_here(self) -> None:
+        self._received = 0
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
 def _config(app: MetricsApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=_Protocol,
         ws="none",
         proxy_headers=False,
         loop="asyncio",
@@ -122,7 +175,7 @@ def _config(app: MetricsApp) -> uvicorn.Config:
         log_level="critical",
         access_log=False,
         server_header=False,
-        limit_concurrency=CONNECTIONS,
+        backlog=WAITING,  # so many are accepted at a time
         timeout_keep_alive=20,
         timeout_graceful_shutdown=2,
     )
@@ -136,6 +189,7 @@ class _Server(uvicorn.Server):
         self._url = url
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        quieten(asyncio.get_running_loop())
         await super().startup(sockets)
         say(self._url)
         mention("Ctrl-C stops the server; runs go on")

@@ -12,11 +12,12 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
-
-from aiohttp import web
+from typing import TYPE_CHECKING, Any
 
 from vbsbatch.cli import mention
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 MOST = 64
 """Connections at once; a page needs half a dozen."""
@@ -24,7 +25,7 @@ MOST = 64
 HEADERS_WITHIN = 10.0
 """Seconds for a request to arrive, and for an idle connection to stay open."""
 
-_WAITING = 16
+WAITING = 16
 """Connections in the kernel's queue, which are accepted all at once."""
 
 _OWN = 48
@@ -39,7 +40,7 @@ _LOGGERS = ("textual-serve", "aiohttp", "asyncio")
 def connections_at_most() -> int:
     """How many connections the limit of descriptors allows."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(4, min(MOST, soft - _OWN - _WAITING))
+    return max(4, min(MOST, soft - _OWN - WAITING))
 
 
 @asynccontextmanager
@@ -52,7 +53,7 @@ async def listen(runner: web.AppRunner, listener: socket.socket, most: int) -> A
         return handlers() if len(handlers.connections) < most else _HangUp()
 
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(answer, sock=listener, backlog=_WAITING)
+    server = await loop.create_server(answer, sock=listener, backlog=WAITING)
     sweeper = asyncio.create_task(_sweep(handlers), name="idle connections")
     try:
         yield
