@@ -15,8 +15,9 @@ from vbsbatch.store import RunStore
 USUAL_AGE = 90 * 86_400.0
 """Seconds after its end for which a run keeps its history."""
 
-BY_SHUTDOWN = "stopped by SIGTERM"
-"""The reason of a run whose engine a shutdown of the machine stopped."""
+
+SHUTDOWN = "stopped by SIGTERM"
+"""The reason of a run that a shutdown stopped; `vbsbatch.cli.stop_signals` has the words."""
 
 
 class Interruption(StrEnum):
@@ -97,7 +98,7 @@ def why_not_resumed(
         return "it has ended"
     if is_going_on(store, run):
         return "an engine drives it"
-    by_shutdown = by is Interruption.REBOOT and run.reason == BY_SHUTDOWN
+    by_shutdown = by is Interruption.REBOOT and run.reason == SHUTDOWN
     if run.state is RunState.STOPPED and not by_shutdown:
         return f"it was stopped: {run.reason or 'no reason is known'}"
     due = None if scheduled is None else scheduled.timetable.last(now)
