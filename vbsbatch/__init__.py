@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from vbsbatch.api.backup_operations import prunable as prunable
     from vbsbatch.api.backup_operations import prune as prune
     from vbsbatch.api.backup_operations import restore as restore
+    from vbsbatch.api.pins import keep as keep
+    from vbsbatch.api.pins import pins as pins
+    from vbsbatch.api.pins import release as release
+    from vbsbatch.api.plan_prune import prune_plan as prune_plan
+    from vbsbatch.api.plan_prune import retained as retained
     from vbsbatch.api.plans import diff_plan as diff_plan
     from vbsbatch.api.plans import load_plan as load_plan
     from vbsbatch.api.preflight import preflight as preflight
@@ -54,10 +59,14 @@ if TYPE_CHECKING:
     from vbsbatch.errors import VbsbatchError as VbsbatchError
     from vbsbatch.inventory.plan_diff import PlanDifference as PlanDifference
     from vbsbatch.inventory.preflight import Preflight as Preflight
+    from vbsbatch.inventory.retention import Fate as Fate
+    from vbsbatch.model import CalendarSpan as CalendarSpan
     from vbsbatch.model import Job as Job
     from vbsbatch.model import JobMoved as JobMoved
     from vbsbatch.model import JobState as JobState
+    from vbsbatch.model import Pin as Pin
     from vbsbatch.model import Rate as Rate
+    from vbsbatch.model import Retention as Retention
     from vbsbatch.model import Run as Run
     from vbsbatch.model import RunNoted as RunNoted
     from vbsbatch.model import RunState as RunState
@@ -78,6 +87,11 @@ _HOMES = {
     "prune": "vbsbatch.api.backup_operations",
     "restore": "vbsbatch.api.backup_operations",
     "RunResult": "vbsbatch.api.results",
+    "keep": "vbsbatch.api.pins",
+    "pins": "vbsbatch.api.pins",
+    "release": "vbsbatch.api.pins",
+    "prune_plan": "vbsbatch.api.plan_prune",
+    "retained": "vbsbatch.api.plan_prune",
     "diff_plan": "vbsbatch.api.plans",
     "load_plan": "vbsbatch.api.plans",
     "preflight": "vbsbatch.api.preflight",
@@ -114,10 +128,14 @@ _HOMES = {
     "VbsbatchError": "vbsbatch.errors",
     "PlanDifference": "vbsbatch.inventory.plan_diff",
     "Preflight": "vbsbatch.inventory.preflight",
+    "Fate": "vbsbatch.inventory.retention",
+    "CalendarSpan": "vbsbatch.model",
     "Job": "vbsbatch.model",
     "JobMoved": "vbsbatch.model",
     "JobState": "vbsbatch.model",
+    "Pin": "vbsbatch.model",
     "Rate": "vbsbatch.model",
+    "Retention": "vbsbatch.model",
     "Run": "vbsbatch.model",
     "RunNoted": "vbsbatch.model",
     "RunState": "vbsbatch.model",
@@ -134,15 +152,18 @@ _HOMES = {
 }
 
 __all__ = [
+    "CalendarSpan",
     "CloudError",
     "CloudRefused",
     "CloudUnavailable",
     "Discrepancy",
+    "Fate",
     "Job",
     "JobMoved",
     "JobState",
     "LiveRun",
     "Observer",
+    "Pin",
     "Plan",
     "PlanDifference",
     "PlanError",
@@ -151,6 +172,7 @@ __all__ = [
     "ProgressPrinter",
     "Rate",
     "ReportData",
+    "Retention",
     "Run",
     "RunComparison",
     "RunEnded",
@@ -172,13 +194,18 @@ __all__ = [
     "compare",
     "diff_plan",
     "jobs",
+    "keep",
     "load_plan",
     "pause",
+    "pins",
     "preflight",
     "prunable",
     "prune",
+    "prune_plan",
+    "release",
     "restore",
     "resume",
+    "retained",
     "retry",
     "run",
     "runs",
