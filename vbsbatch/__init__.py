@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from vbsbatch.api.coverage import coverage as coverage
     from vbsbatch.api.metrics import MetricsReader as MetricsReader
     from vbsbatch.api.metrics import metrics as metrics
+    from vbsbatch.api.pins import keep as keep
+    from vbsbatch.api.pins import pins as pins
+    from vbsbatch.api.pins import release as release
+    from vbsbatch.api.plan_prune import prune_plan as prune_plan
+    from vbsbatch.api.plan_prune import retained as retained
     from vbsbatch.api.plans import diff_plan as diff_plan
     from vbsbatch.api.plans import load_plan as load_plan
     from vbsbatch.api.preflight import preflight as preflight
@@ -59,13 +64,17 @@ if TYPE_CHECKING:
     from vbsbatch.errors import VbsbatchError as VbsbatchError
     from vbsbatch.inventory.plan_diff import PlanDifference as PlanDifference
     from vbsbatch.inventory.preflight import Preflight as Preflight
+    from vbsbatch.inventory.retention import Fate as Fate
+    from vbsbatch.model import CalendarSpan as CalendarSpan
     from vbsbatch.model import Compaction as Compaction
     from vbsbatch.model import Coverage as Coverage
     from vbsbatch.model import Job as Job
     from vbsbatch.model import JobMoved as JobMoved
     from vbsbatch.model import JobState as JobState
     from vbsbatch.model import MissedStart as MissedStart
+    from vbsbatch.model import Pin as Pin
     from vbsbatch.model import Rate as Rate
+    from vbsbatch.model import Retention as Retention
     from vbsbatch.model import Run as Run
     from vbsbatch.model import RunNoted as RunNoted
     from vbsbatch.model import RunState as RunState
@@ -92,6 +101,11 @@ _HOMES = {
     "coverage": "vbsbatch.api.coverage",
     "MetricsReader": "vbsbatch.api.metrics",
     "metrics": "vbsbatch.api.metrics",
+    "keep": "vbsbatch.api.pins",
+    "pins": "vbsbatch.api.pins",
+    "release": "vbsbatch.api.pins",
+    "prune_plan": "vbsbatch.api.plan_prune",
+    "retained": "vbsbatch.api.plan_prune",
     "diff_plan": "vbsbatch.api.plans",
     "load_plan": "vbsbatch.api.plans",
     "preflight": "vbsbatch.api.preflight",
@@ -136,7 +150,11 @@ _HOMES = {
     "JobMoved": "vbsbatch.model",
     "JobState": "vbsbatch.model",
     "MissedStart": "vbsbatch.model",
+    "Fate": "vbsbatch.inventory.retention",
+    "CalendarSpan": "vbsbatch.model",
+    "Pin": "vbsbatch.model",
     "Rate": "vbsbatch.model",
+    "Retention": "vbsbatch.model",
     "Run": "vbsbatch.model",
     "RunNoted": "vbsbatch.model",
     "RunState": "vbsbatch.model",
@@ -156,12 +174,14 @@ _HOMES = {
 }
 
 __all__ = [
+    "CalendarSpan",
     "CloudError",
     "CloudRefused",
     "CloudUnavailable",
     "Compaction",
     "Coverage",
     "Discrepancy",
+    "Fate",
     "Job",
     "JobMoved",
     "JobState",
@@ -169,6 +189,7 @@ __all__ = [
     "MetricsReader",
     "MissedStart",
     "Observer",
+    "Pin",
     "Plan",
     "PlanDifference",
     "PlanError",
@@ -177,6 +198,7 @@ __all__ = [
     "ProgressPrinter",
     "Rate",
     "ReportData",
+    "Retention",
     "Run",
     "RunComparison",
     "RunEnded",
@@ -203,15 +225,20 @@ __all__ = [
     "coverage",
     "diff_plan",
     "jobs",
+    "keep",
     "load_plan",
     "metrics",
     "missed_starts",
     "pause",
+    "pins",
     "preflight",
     "prunable",
     "prune",
+    "prune_plan",
+    "release",
     "restore",
     "resume",
+    "retained",
     "retry",
     "run",
     "runs",

@@ -237,7 +237,7 @@ def restore_and_prune(play: Session) -> None:
     play.process("restore", source, "--yes", "-v")
     for line in ("status", "report --format json", "verify", "verify --json", "prune latest"):
         play(*line.split())
-    play.process("prune", source, "--delete", "--yes", "--progress", "json")
+    play.process("prune", source, "--even-last", "--delete", "--yes", "--progress", "json")
     for line in ("status", "report --format md", "verify", f"verify {source}", "runs"):
         play(*line.split())
     play("verify", source, "--json")

@@ -27,7 +27,7 @@ def test_a_whole_run_with_a_key_needs_no_token(keyed: Harness) -> None:
     free = next(volume["ID"] for volume in cloud.volumes() if volume["Status"] == "available")
     cloud.behave("backups: {duration: 1s, delete: 50ms}\n")
     keyed("restore", run["id"], "--volume", free, "--yes")
-    keyed("prune", run["id"], "--volume", free, "--delete", "--yes")
+    keyed("prune", run["id"], "--volume", free, "--even-last", "--delete", "--yes")
     assert (cloud.calls("restore"), cloud.calls("delete")) == (1, 1)
     assert len(cloud.live()) == 29
     assert cloud.calls("token") == 0

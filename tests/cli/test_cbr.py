@@ -31,7 +31,7 @@ def test_a_run_on_cbr_is_found_backed_up_verified_restored_and_pruned(harness: H
     harness("restore", run, "--yes")
     assert len(cloud.world.ledger.of("restore")) == 4
     harness("verify", "latest")
-    harness("prune", run, "--delete", "--yes")
+    harness("prune", run, "--even-last", "--delete", "--yes")
     assert cloud.summary()["backed_up"] == 0
 
 

@@ -36,7 +36,7 @@ def test_null_is_the_empty_list_map_and_text_in_every_answer(
     harness("run", "plan.yaml")
     once_each(cloud, 10)
     harness("verify")
-    harness("prune", "latest", "--delete", "--yes")
+    harness("prune", "latest", "--even-last", "--delete", "--yes")
     assert not cloud.world.live_backups()
 
 
@@ -96,7 +96,7 @@ def test_throttling_slows_down_in_every_status_and_wording_and_costs_nothing(
     harness.write_plan(retry={"attempts": 1})
     harness("run", "plan.yaml", "--no-preflight")
     once_each(cloud, 4)
-    harness("prune", "latest", "--delete", "--yes")
+    harness("prune", "latest", "--even-last", "--delete", "--yes")
     assert harness.json("status")["run"]["counts"]["succeeded"] == 4
 
 
@@ -138,7 +138,7 @@ def test_a_prune_waits_for_a_gateway_that_reloads(harness: Harness, services: st
     cloud = harness.cloud(services, volumes=2)
     harness("run", "plan.yaml")
     cloud.behave(services + faults("on: delete, do: html, status: 404, first: 3"))
-    harness("prune", "latest", "--delete", "--yes")
+    harness("prune", "latest", "--even-last", "--delete", "--yes")
     assert not cloud.world.live_backups()
 
 

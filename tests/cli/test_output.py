@@ -48,7 +48,7 @@ def test_json_progress_of_a_following_command_is_json_too(harness: Harness) -> N
         ("retry", made, "--all-failed"),
         ("resume", made),
         ("restore", made, "--yes"),
-        ("prune", made, "--delete", "--yes"),
+        ("prune", made, "--even-last", "--delete", "--yes"),
     ):
         done = harness(*words, "--progress", "json")
         told = [json.loads(line) for line in done.stderr.splitlines()]

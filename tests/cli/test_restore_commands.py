@@ -121,7 +121,7 @@ def test_impossible_requests_are_refused_before_the_cloud_is_asked(
 
 def test_a_prune_without_delete_only_lists_backups(made: tuple[Harness, Cloud, str]) -> None:
     harness, cloud, source = made
-    done = harness("prune", source)
+    done = harness("prune", source, "--even-last")
     *lines, last = done.stdout.splitlines()
     assert len(lines) == 3
     assert all(line.startswith("backup ") and " GB, made " in line for line in lines)
@@ -147,7 +147,7 @@ def test_a_prune_deletes_the_backups_of_its_run_and_no_other(harness: Harness) -
     kept, *made = [job["backup_id"] for job in harness.jobs()]
     renamed = cloud.world.project.backups[kept]
     renamed.name, renamed.rendered = "keep-me", (None, b"")
-    done = harness("prune", source, "--delete", "--yes")
+    done = harness("prune", source, "--even-last", "--delete", "--yes")
     assert f"kept: backup {kept}" in done.stderr
     assert told(done, "end") == ["done ok=4 fail=0 exit=0"]
     assert sorted(row["backup"] for row in cloud.ledger("delete")) == sorted(made)
@@ -156,7 +156,7 @@ def test_a_prune_deletes_the_backups_of_its_run_and_no_other(harness: Harness) -
     assert f"4 backups of run {source} were deleted on purpose" in checked.stderr
     assert "the cloud has what the store says" in checked.stdout
     assert f"deletes the backups of run {source}" in harness.look("report", "latest")
-    again = harness("prune", source, "--delete", "--yes")
+    again = harness("prune", source, "--even-last", "--delete", "--yes")
     assert again.stderr.count("gone already") == 4
     assert "0 backups" in again.stdout
 
@@ -165,7 +165,7 @@ def test_backups_that_a_prune_is_deleting_are_no_difference(harness: Harness) ->
     cloud = harness.cloud(volumes=3)
     source = a_run(harness, cloud)
     cloud.behave("backups: {delete: 60s}\n")
-    engine = harness.start("prune", source, "--delete", "--yes")
+    engine = harness.start("prune", source, "--even-last", "--delete", "--yes")
     until(lambda: len(cloud.ledger("delete")) == 3)
     assert "3 backups" in harness("verify", source).stderr
     engine.terminate()
@@ -181,7 +181,10 @@ def test_backups_that_a_restore_needs_are_not_pruned(harness: Harness) -> None:
     engine.terminate()
     harness.finish(engine, 3)
     assert f"name it: vbsbatch resume {harness.run_id()}" in harness.refused("resume")
-    for words in (("prune", source, "--delete", "--yes"), ("restore", source, "--yes")):
+    for words in (
+        ("prune", source, "--even-last", "--delete", "--yes"),
+        ("restore", source, "--yes"),
+    ):
         assert "has not ended and has yet to restore 3 of these" in harness.refused(*words)
 
 

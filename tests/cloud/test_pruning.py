@@ -9,7 +9,17 @@ import pytest
 from vbsbatch.cloud import pagination
 from vbsbatch.cloud.pruning import KEPT, UNMOVED, Pruning
 from vbsbatch.errors import CloudRefused, CloudUnavailable
-from vbsbatch.model import Answer, Backup, Elapsed, Job, JobMoved, JobState, RunNoted, Wall
+from vbsbatch.model import (
+    Answer,
+    Backup,
+    BackupSettings,
+    Elapsed,
+    Job,
+    JobMoved,
+    JobState,
+    RunNoted,
+    Wall,
+)
 
 from .operation_harness import NOW, FakeCloud, a_backup, a_job, a_run
 
@@ -182,3 +192,25 @@ async def test_signing_in_and_counting_are_the_real_services() -> None:
     await service.renew_token(Elapsed(5.0))
     assert cloud.asked == ["ready", "renew 5.0"]
     assert (service.create_calls, service.read_calls, service.clock_ahead) == (0, 0, 5.0)
+
+
+KEPT_INSTEAD = BackupSettings(source_backup_id="b1", keeper_id="b2")
+
+
+async def test_without_the_good_backup_that_stays_instead_nothing_is_deleted() -> None:
+    job = a_job(state=JobState.SUBMITTING, settings=KEPT_INSTEAD)
+    for instead in ([], [a_backup(id="b2", status="error")]):
+        cloud = FakeCloud(has=[a_backup(), *instead])
+        (answer,) = await pruning(cloud, job).create_all([job], 0)
+        assert answer == Answer(code="last-good", backup_id="b1")
+        assert cloud.asked == ["backup b1", "backup b2"]
+    cloud = FakeCloud(has=[a_backup(), a_backup(id="b2")], reply=Answer(status=202))
+    assert await pruning(cloud, job).create_all([job], 0) == [cloud.reply]
+    assert cloud.asked == ["backup b1", "backup b2", "delete b1"]
+
+
+async def test_what_the_store_says_of_a_backup_is_asked_just_before_its_deletion() -> None:
+    cloud, job = FakeCloud(has=[a_backup()]), a_job(state=JobState.SUBMITTING)
+    adapter = Pruning(cloud, a_run(), [job], now=lambda: Elapsed(NOW), refuses=lambda _: "pinned")
+    assert await adapter.create_all([job], 0) == [Answer(code="pinned", backup_id="b1")]
+    assert cloud.asked == ["backup b1"]

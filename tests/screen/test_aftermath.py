@@ -41,7 +41,7 @@ def test_the_question_names_what_will_be_lost_and_only_yes_starts_it(
     assert window.left()[0] == 0
     assert cloud.calls("restore") == 3
 
-    window = tmux.open("prune", source, "--delete")
+    window = tmux.open("prune", source, "--even-last", "--delete")
     window.until(r"3 backups of run .* will be deleted:[\s\S]*Type yes to delete them")
     window.press("yes", "Enter")
     window.until(rf"prune of {source[:8]}")
