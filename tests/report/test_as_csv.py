@@ -37,7 +37,7 @@ def test_there_is_a_header_and_a_row_for_each_job_with_crlf() -> None:
     newest = ("size_gb", "kind", "took_seconds", "pinned", "pinned_until")
     assert rows[0] == [*FIRST_FIELDS, *PLACE_FIELDS, *newest]
     assert [*FIRST_FIELDS, *newest] == [*JOB_FIELDS]
-    assert [len(row) for row in rows] == [23] * 10
+    assert [len(row) for row in rows] == [25] * 10
     assert text.count("\r\n") == text.count("\n") == 10
 
 
