@@ -17,6 +17,7 @@ from vbsbatch.model import (
     BackupSettings,
     JobState,
     Limits,
+    Message,
     Operation,
     Rate,
     Retry,
@@ -52,6 +53,17 @@ SETTINGS = Settings(
     service=Service.CINDER,
     operation=Operation.RESTORE,
     source_run=SECOND,
+    notify=("ops", "mail"),
+)
+
+MESSAGE = Message(
+    run_id=FIRST,
+    fact="end:1",
+    channel="ops",
+    first_at=Wall(NOW + 71),
+    title="zu ende",
+    body="ü\nzwei",
+    due_at=Wall(NOW + 72),
 )
 
 PLACE = {
@@ -100,6 +112,9 @@ async def write(store: Any) -> None:
         await journal.run_state(RunState.ENDED, NOW + 70, "why \ud800 so")
     store.requeue(FIRST, {"codes": ["X"]})
     store.cancel(FIRST, {"volumes": ["db-002"]})
+    store.messages.post(MESSAGE)
+    store.messages.claim(MESSAGE, Wall(NOW + 117))
+    store.messages.failed(MESSAGE, "no connection", Wall(NOW + 80))
 
 
 def _jobs() -> list[Any]:

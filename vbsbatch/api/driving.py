@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import anyio
 
+from vbsbatch.api.notices import open_desk
 from vbsbatch.api.results import exit_code
 from vbsbatch.api.sessions import check_project
 from vbsbatch.cloud import CloudService, stand_in
@@ -132,10 +133,15 @@ async def _drive(
             resumed=resumed,
         )
         stopping.begin(engine)
-        observers(RunStarted(run=run, live=engine, sizes=partial(store.sizes, run.id)))
+        desk = partial(open_desk, store, run.id)
+        sizes = partial(store.sizes, run.id)
+        observers(RunStarted(run=run, live=engine, sizes=sizes, desk=desk))
         result = await _beside(observers, engine)
     code = exit_code(result.state, result.counts)
     observers(RunEnded(run=store.run(run.id), counts=result.counts, exit_code=code))
+    async with anyio.create_task_group() as group:
+        for task in observers.finishing:
+            group.start_soon(_guarded, task, name="observer's end")
     return result
 
 

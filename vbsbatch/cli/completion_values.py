@@ -89,6 +89,14 @@ def cloud_names(ctx: click.Context) -> Iterable[tuple[str, str]]:
         yield name, entry.get("region_name", "")
 
 
+@_complete
+def channel_names(_ctx: click.Context) -> Iterable[tuple[str, str]]:
+    """The channels of the config file, each with its kind."""
+    from vbsbatch.config import load_config
+
+    yield from {each.group: each.kind for each in load_config().channels}.items()
+
+
 def _clouds_files() -> Iterable[Path]:
     """Where clouds.yaml may be, in the order of the sign-in library."""
     if named := os.environ.get("OS_CLIENT_CONFIG_FILE"):

@@ -3,6 +3,7 @@
 Each time belongs to one of three clocks (`vbsbatch/model/clocks.py`); all durations are seconds.
 """
 
+from vbsbatch.model.channels import Address, Channel, Notice, Pings
 from vbsbatch.model.clocks import (
     AT_ONCE,
     LONG_AGO,
@@ -28,6 +29,7 @@ from vbsbatch.model.cloud import (
     plain_id,
 )
 from vbsbatch.model.holders import BlockingRun
+from vbsbatch.model.messages import Message, Pace
 from vbsbatch.model.run import (
     NO_PARENT,
     WITHDRAWN,
@@ -86,12 +88,14 @@ __all__ = [
     "NO_PARENT",
     "OPEN_STATES",
     "WITHDRAWN",
+    "Address",
     "Answer",
     "Attempt",
     "Backup",
     "BackupPage",
     "BackupSettings",
     "BlockingRun",
+    "Channel",
     "Cloud",
     "CloudJob",
     "CloudJobStatus",
@@ -105,9 +109,13 @@ __all__ = [
     "JobMoved",
     "JobState",
     "Limits",
+    "Message",
+    "Notice",
     "OnPreflight",
     "Operation",
     "Order",
+    "Pace",
+    "Pings",
     "Polling",
     "Quota",
     "Rate",

@@ -207,6 +207,8 @@ class Settings:
     source_run: str | None = None
     """The run whose backups are restored or deleted."""
     polling: Polling = Polling.NORMAL
+    notify: tuple[str, ...] | None = None
+    """The channels of the config file that are told of the run; None: those for any plan."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,6 +18,7 @@ from vbsbatch.model import (
     Job,
     JobMoved,
     JobState,
+    Message,
     Rate,
     Run,
     RunNoted,
@@ -151,6 +152,8 @@ class Held:
     """Commands that an engine took: they cannot be withdrawn any more."""
     answered: dict[int, tuple[Wall, str]] = field(default_factory=dict)
     """When a command was acknowledged, and what became of it."""
+    messages: dict[tuple[str, str, str], Message] = field(default_factory=dict)
+    """By run, fact and channel."""
     driven: set[str] = field(default_factory=set)
     """Runs whose lock is held."""
 
@@ -168,6 +171,7 @@ class Held:
             asked=dict(self.asked),
             taken=set(self.taken),
             answered=dict(self.answered),
+            messages=dict(self.messages),
         )
 
     def holder(self, volume_id: str, besides: str) -> str | None:

@@ -174,7 +174,25 @@ ALTER TABLE runs ADD COLUMN verified TEXT;
 """Version 6: the size of each volume in GB; when the engine means to read the cloud's list next,
 and when it expects the run to end; when the run was last verified, and the result as JSON."""
 
-MIGRATIONS = (TABLES, ORDER, HOLDER, CLOCKS, PLACE, SIZES)
+UNATTENDED = """
+CREATE TABLE messages (
+  run INTEGER NOT NULL REFERENCES runs(no),
+  fact TEXT NOT NULL,
+  channel TEXT NOT NULL,
+  first_at INTEGER NOT NULL,
+  title TEXT NOT NULL,
+  body TEXT NOT NULL,
+  tries INTEGER NOT NULL,
+  due_at INTEGER NOT NULL,
+  sent_at INTEGER,
+  error TEXT,
+  PRIMARY KEY (run, fact, channel)
+) WITHOUT ROWID;
+CREATE INDEX messages_unsent ON messages (first_at) WHERE sent_at IS NULL;
+"""
+"""Version 7: messages about runs, one for each fact and channel, sent or to be sent."""
+
+MIGRATIONS = (TABLES, ORDER, HOLDER, CLOCKS, PLACE, SIZES, UNATTENDED)
 """What makes version n + 1 of version n, in order; none may drop a run. Append only."""
 
 

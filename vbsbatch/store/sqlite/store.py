@@ -42,6 +42,7 @@ from vbsbatch.store.sqlite.codec import (
     verified_text,
 )
 from vbsbatch.store.sqlite.descriptors import held
+from vbsbatch.store.sqlite.messages import SqliteMessages
 from vbsbatch.store.sqlite.opening import (
     BUSY_TIMEOUT,
     check_writable,
@@ -96,6 +97,9 @@ class SqliteStore(SqliteReader):
     def __init__(self, path: Path, *, clock: Callable[[], Wall]) -> None:
         super().__init__(path)
         self._clock = clock
+        self.messages = SqliteMessages(
+            self._rows, lambda run_id: self._about(run_id).number, self._writing
+        )
 
     @classmethod
     def open(
@@ -120,6 +124,10 @@ class SqliteStore(SqliteReader):
     def untrusted(self) -> str | None:
         """Why other users may have forged what the file holds; None if they cannot."""
         return doubt(self.path)
+
+    def again(self) -> SqliteStore:
+        """See `RunStore.again`."""
+        return SqliteStore.open(self.path, clock=self._clock)
 
     def screen(self) -> ScreenReader:
         """A connection of its own for screens."""
