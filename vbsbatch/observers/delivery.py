@@ -64,6 +64,8 @@ class Delivery:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            if self._process.stdout is not None:
+                self._process.stdout.close()
 
 
 def _started(url: str, title: str, body: str, limit: float) -> Process:

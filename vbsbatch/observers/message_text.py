@@ -114,10 +114,11 @@ def _counts(data: ReportData) -> str:
 
 
 def _failure(row: figures.Failure) -> str:
-    answer = "no answer" if row.http_status is None else f"HTTP {row.http_status}"
     code = row.code if row.code and _CODE.fullmatch(row.code) else None
-    meaning = row.meaning or ("a code that vbsbatch does not know" if row.code else "no code")
-    return f"  {row.count} x {_plain(meaning)} ({answer}{f', {code}' if code else ''})"
+    unknown = "a code that vbsbatch does not know" if row.code else "refused without a code"
+    parts = [None if row.http_status is None else f"HTTP {row.http_status}", code]
+    answer = ", ".join(part for part in parts if part)
+    return f"  {row.count} x {_plain(row.meaning or unknown)}" + (f" ({answer})" if answer else "")
 
 
 def _jobs(jobs: tuple[Job, ...], now: Wall) -> Iterator[str]:

@@ -7,7 +7,7 @@ alarm when a ping does not come, so none is kept to be sent later.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 import anyio
@@ -34,10 +34,15 @@ class Pinger:
     """
 
     def __init__(
-        self, pings: Mapping[str, Pings], *, told: Callable[[RunNoted], object] = lambda _: None
+        self,
+        pings: Mapping[str, Pings],
+        *,
+        told: Callable[[RunNoted], object] = lambda _: None,
+        waits: Sequence[float] = WAITS,
     ) -> None:
         self._pings = pings
         self._told = told
+        self._waits = waits
         self._quit = threading.Event()
         self._thread: threading.Thread | None = None
         self._ours: Pings | None = None
@@ -93,7 +98,7 @@ class Pinger:
         if address.url is None:
             return f"the environment variable {address.variable} is not set"
         error = ping(address.url)
-        for wait in WAITS:
+        for wait in self._waits:
             if error is None or self._quit.wait(wait):
                 break
             error = ping(address.url)
