@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vbsbatch.api.backup_operations import prunable as prunable
     from vbsbatch.api.backup_operations import prune as prune
     from vbsbatch.api.backup_operations import restore as restore
+    from vbsbatch.api.notices import watch as watch
     from vbsbatch.api.plans import diff_plan as diff_plan
     from vbsbatch.api.plans import load_plan as load_plan
     from vbsbatch.api.preflight import preflight as preflight
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from vbsbatch.api.vaults import vaults as vaults
     from vbsbatch.api.verification import Verification as Verification
     from vbsbatch.api.verification import verify as verify
+    from vbsbatch.config import load_config as load_config
     from vbsbatch.engine.verify import Discrepancy as Discrepancy
     from vbsbatch.errors import CloudError as CloudError
     from vbsbatch.errors import CloudRefused as CloudRefused
@@ -67,6 +69,8 @@ if TYPE_CHECKING:
     from vbsbatch.observers import RunEnded as RunEnded
     from vbsbatch.observers import RunEvent as RunEvent
     from vbsbatch.observers import RunStarted as RunStarted
+    from vbsbatch.observers.notifier import Notifier as Notifier
+    from vbsbatch.observers.pinger import Pinger as Pinger
     from vbsbatch.observers.progress_printer import ProgressPrinter as ProgressPrinter
     from vbsbatch.plan import Plan as Plan
     from vbsbatch.report import ReportData as ReportData
@@ -78,6 +82,7 @@ _HOMES = {
     "prune": "vbsbatch.api.backup_operations",
     "restore": "vbsbatch.api.backup_operations",
     "RunResult": "vbsbatch.api.results",
+    "watch": "vbsbatch.api.notices",
     "diff_plan": "vbsbatch.api.plans",
     "load_plan": "vbsbatch.api.plans",
     "preflight": "vbsbatch.api.preflight",
@@ -99,6 +104,7 @@ _HOMES = {
     "vaults": "vbsbatch.api.vaults",
     "Verification": "vbsbatch.api.verification",
     "verify": "vbsbatch.api.verification",
+    "load_config": "vbsbatch.config",
     "Discrepancy": "vbsbatch.engine.verify",
     "CloudError": "vbsbatch.errors",
     "CloudRefused": "vbsbatch.errors",
@@ -127,6 +133,8 @@ _HOMES = {
     "RunEnded": "vbsbatch.observers",
     "RunEvent": "vbsbatch.observers",
     "RunStarted": "vbsbatch.observers",
+    "Notifier": "vbsbatch.observers.notifier",
+    "Pinger": "vbsbatch.observers.pinger",
     "ProgressPrinter": "vbsbatch.observers.progress_printer",
     "Plan": "vbsbatch.plan",
     "ReportData": "vbsbatch.report",
@@ -142,7 +150,9 @@ __all__ = [
     "JobMoved",
     "JobState",
     "LiveRun",
+    "Notifier",
     "Observer",
+    "Pinger",
     "Plan",
     "PlanDifference",
     "PlanError",
@@ -172,6 +182,7 @@ __all__ = [
     "compare",
     "diff_plan",
     "jobs",
+    "load_config",
     "load_plan",
     "pause",
     "preflight",
@@ -191,6 +202,7 @@ __all__ = [
     "vaults",
     "verify",
     "wait",
+    "watch",
 ]
 
 

@@ -132,7 +132,7 @@ def test_a_message_that_a_killed_engine_could_not_send_is_sent_once_by_whoever_w
         harness.finish(each)
     harness("watch", "--once")
     assert [mail.subject.partition(" (")[0] for mail in mailbox.mails] == [
-        "vbsbatch: night: ended, 10 done"
+        "vbsbatch: night: ended, all 10 done"
     ]
 
 
@@ -164,7 +164,8 @@ def test_an_engine_that_is_gone_is_told_once_and_the_resumed_run_ends_once(
     until(lambda: hook.titles())
     harness("watch", "--once")
     (gone,) = [json.loads(body) for _, body in hook.hits]
-    assert "nothing drives it" in gone["title"]
+    assert "no sign of life from its engine" in gone["title"]
+    assert "has not ended: its engine is gone, " in gone["message"]
     run_id = harness.run_id()
     assert f"  vbsbatch resume {run_id}" in gone["message"].splitlines()
 
@@ -175,17 +176,20 @@ def test_an_engine_that_is_gone_is_told_once_and_the_resumed_run_ends_once(
     harness.finish(engine, 3)
     harness("watch", "--once")
     assert [title.partition(" (")[0] for title in hook.titles()] == [
-        "vbsbatch: night: nothing drives it",
-        "vbsbatch: night: stopped before its end",
+        "vbsbatch: night: no sign of life from its engine",
+        "vbsbatch: night: stopped: stopped by SIGTERM",
     ]
     assert "stopped by SIGTERM" in hook.hits[-1][1]
 
 
-def test_a_second_signal_does_not_wait_for_a_receiver_that_is_down(
+def test_channels_that_are_down_cost_no_backup_and_a_second_signal_does_not_wait_for_them(
     harness: Harness, mailbox: Mailbox
 ) -> None:
     harness.cloud()
-    configure(harness, notify={"mail": {"url": mailbox.url, "events": ["end"]}})
+    ends = {"events": ["end"]}
+    configure(
+        harness, notify={"mail": {"url": mailbox.url, **ends}, "none": {"env": "NO_URL", **ends}}
+    )
     engine = harness.start("run", "plan.yaml")
     until(harness.store.exists)
     until(lambda: "notify" in [event[0] for event in events(harness)])
@@ -196,8 +200,10 @@ def test_a_second_signal_does_not_wait_for_a_receiver_that_is_down(
         return engine.poll() is not None
 
     until(interrupted, every=0.3)
-    harness.finish(engine)
-    assert messages(harness) == [("end", "mail", False)]
+    done = harness.finish(engine)
+    words = "warning: channel none is not told: the environment variable NO_URL is not set"
+    assert words in done.stderr
+    assert messages(harness) == [("end", "mail", False), ("end", "none", False)]
     assert [run["state"] for run in harness.runs()] == ["ended"]
 
 
@@ -260,15 +266,6 @@ def test_notify_test_says_what_each_channel_did(
         ("none", "-", False),
     ]
     assert SECRET not in "".join(harness.heard)
-
-
-def test_a_channel_without_its_variable_costs_no_backup(harness: Harness) -> None:
-    cloud = harness.cloud(volumes=2)
-    configure(harness, notify={"ops": {"env": "NO_SUCH_URL", "events": ["gate"]}})
-    done = harness("run", "plan.yaml")
-    words = "warning: channel ops is not told: the environment variable NO_SUCH_URL is not set"
-    assert words in done.stderr
-    assert len(cloud.live()) == 2
 
 
 def test_without_channels_there_is_nothing_to_watch_with(harness: Harness) -> None:

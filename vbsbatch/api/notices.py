@@ -10,6 +10,7 @@ import anyio
 
 from vbsbatch.api.reading import report_data
 from vbsbatch.api.stores import StoreName, opened_store
+from vbsbatch.config import load_config
 from vbsbatch.engine.wave_gates import last_open
 from vbsbatch.errors import StoreError
 from vbsbatch.model import OPEN_STATES, Channel, Job, JobState, Pace, Run, RunNoted, RunState, Wall
@@ -176,7 +177,7 @@ def send_tests(channels: Sequence[Channel]) -> Iterator[tuple[Channel, str | Non
 
 
 async def watch(
-    channels: Sequence[Channel],
+    channels: Sequence[Channel] | None = None,
     *,
     store: StoreName = None,
     every: float = 60.0,
@@ -184,13 +185,15 @@ async def watch(
     told: Callable[[str, RunNoted], object] = lambda _run, _event: None,
     failed: Callable[[StoreError], object] = lambda _: None,
 ) -> int:
-    """Look at the runs of a store every so many seconds, and tell channels of them.
+    """Look at the runs of a store every so many seconds, and tell channels of them, by default
+    those of the config file.
 
     It tells of engines that are gone, of whatever else a run's own engine would tell, and sends
     messages that could not be sent before. `told` receives what happens, with the run's id. With
     `once` it looks once, tries each message that is due once, and returns how many of them are
     still unsent. Otherwise it never returns, and passes a store that fails to `failed`.
     """
+    channels = load_config().channels if channels is None else channels
     while True:
         try:
             with opened_store(store) as opened:

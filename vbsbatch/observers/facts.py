@@ -152,7 +152,10 @@ def _gate(look: RunLook, channel: Channel, told: Sequence[Message]) -> Iterator[
 def _failures(look: RunLook, channel: Channel, told: Sequence[Message]) -> Iterator[Fact]:
     """Named by the job that was one too many: the fact is known while that one is still failed."""
     failed = look.counts.get(JobState.FAILED, 0)
-    if failed <= channel.failures_over or _end_is_told(look, channel):
+    ended = look.run.state in (RunState.ENDED, RunState.STOPPED)
+    if failed <= channel.failures_over or not (ended or _is_driven(look, channel)):
+        return
+    if ended and _end_is_told(look, channel):
         return
     for message in told:
         kind, _, mark = message.fact.partition(":")

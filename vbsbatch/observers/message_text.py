@@ -55,11 +55,13 @@ def _headline(fact: Fact, data: ReportData) -> str:
     match fact.notice:
         case Notice.END:
             lost = failed + data.count(JobState.CANCELLED)
-            return f"ended, {lost} of {total} without a backup" if lost else f"ended, {total} done"
+            return (
+                f"ended, {lost} of {total} without a backup" if lost else f"ended, all {total} done"
+            )
         case Notice.FAILURES:
             return f"{failed} of {total} failed"
         case Notice.STOPPED:
-            return "stopped before its end"
+            return f"stopped: {_plain(cut(fact.text, 80))}" if fact.text else "stopped"
         case Notice.GATE:
             return "the next wave waits for you"
         case Notice.STUCK:
@@ -67,7 +69,7 @@ def _headline(fact: Fact, data: ReportData) -> str:
         case Notice.SILENT:
             return f"nothing has ended for {fact.text}"
         case Notice.ENGINE_GONE:
-            return "nothing drives it"
+            return "no sign of life from its engine"
 
 
 def _body(fact: Fact, data: ReportData, now: Wall) -> Iterator[str]:
@@ -105,7 +107,7 @@ def _sentence(fact: Fact, data: ReportData) -> str:
         case Notice.SILENT:
             return f"{named} is under way, and nothing has ended for {fact.text}."
         case Notice.ENGINE_GONE:
-            return f"{named} has not ended, and nothing drives it{why}."
+            return f"{named} has not ended{why}."
 
 
 def _counts(data: ReportData) -> str:
