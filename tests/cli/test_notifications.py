@@ -105,6 +105,7 @@ def test_a_run_tells_its_channels_and_pings_and_no_url_is_anywhere(
     harness("config", "--json")
     assert SECRET not in "".join(harness.heard)
     assert files_with(harness, SECRET) == []
+    assert os.listdir(harness.folder / "home") == [], "what sends keeps nothing"
     assert seen
     assert SECRET.encode() not in b"".join(seen)
 
@@ -129,7 +130,7 @@ def test_a_message_that_a_killed_engine_could_not_send_is_sent_once_by_whoever_w
     until(lambda: messages(harness) == [("end", "mail", True)])
     for each in watchers:
         each.terminate()
-        harness.finish(each)
+        harness.finish(each, 0)
     harness("watch", "--once")
     assert [mail.subject.partition(" (")[0] for mail in mailbox.mails] == [
         "vbsbatch: night: ended, all 10 done"
@@ -270,4 +271,3 @@ def test_notify_test_says_what_each_channel_did(
 
 def test_without_channels_there_is_nothing_to_watch_with(harness: Harness) -> None:
     assert "has no channels" in harness.refused("watch", "--once")
-    assert os.listdir(harness.folder / "home") == []

@@ -130,4 +130,4 @@ def test_urls_are_masked_wherever_this_process_prints(file: Path) -> None:
     file.write_text(f"notify: {{ops: {{url: '{URL}'}}}}\n")
     (channel,) = load_config().channels
     assert SECRET not in repr(channel)
-    assert masked(f"GET {URL}?x and hooks.example.com/{SECRET}") == "GET ***?x and ***"
+    assert masked(f"GET {URL}?x and hooks.example.com/{SECRET}") == "GET https://***?x and ***"

@@ -158,6 +158,32 @@ def test_what_a_process_gives_up_at_its_end_is_sent_at_once_by_the_next(night: N
     assert night.sent == [("ops", "end:1")]
 
 
+def test_an_eager_outbox_tries_each_message_once_without_its_wait(night: Night) -> None:
+    night.answers = {"ops": "connection refused"}
+    for fact in ("end:1", "end:2"):
+        night.post(fact)
+    first = night.outbox("ops")
+    for _ in range(3):
+        first.step()
+    assert [each.tries for each in first.unsent()] == [1, 1]
+    eager = night.outbox("ops")
+    assert eager.untried()
+    for _ in range(9):
+        eager.step(eager=True)
+    assert [each.tries for each in eager.unsent()] == [2, 2]
+    assert not eager.untried()
+
+
+def test_an_eager_outbox_leaves_what_another_process_is_sending(night: Night) -> None:
+    night.answers = {"ops": None}
+    night.post("end:1")
+    first, eager = night.outbox("ops"), night.outbox("ops")
+    first.step()
+    eager.step(eager=True)
+    assert not eager.busy
+    assert eager.untried()
+
+
 def test_old_news_and_channels_that_are_not_there_are_left(night: Night) -> None:
     night.post("end:1", "gone")
     night.post("end:2")

@@ -13,7 +13,18 @@ from vbsbatch.api.stores import StoreName, opened_store
 from vbsbatch.config import load_config
 from vbsbatch.engine.wave_gates import last_open
 from vbsbatch.errors import StoreError
-from vbsbatch.model import OPEN_STATES, Channel, Job, JobState, Pace, Run, RunNoted, RunState, Wall
+from vbsbatch.model import (
+    OPEN_STATES,
+    Channel,
+    Job,
+    JobState,
+    Message,
+    Pace,
+    Run,
+    RunNoted,
+    RunState,
+    Wall,
+)
 from vbsbatch.model.channels import chosen
 from vbsbatch.model.clocks import wall
 from vbsbatch.observers.delivery import Delivery
@@ -31,9 +42,6 @@ NEWS = 86400.0
 
 FORGOTTEN = 30 * 86400.0
 """Seconds after which an unfinished run without an engine is no news any more."""
-
-GRACE = 10.0
-"""Seconds after an end or a stop that are left to the engine's own messages."""
 
 _STEP = 0.05
 _UNDER_WAY = (RunState.RUNNING, RunState.PAUSED)
@@ -184,14 +192,14 @@ async def watch(
     once: bool = False,
     told: Callable[[str, RunNoted], object] = lambda _run, _event: None,
     failed: Callable[[StoreError], object] = lambda _: None,
-) -> int:
+) -> list[Message]:
     """Look at the runs of a store every so many seconds, and tell channels of them, by default
     those of the config file.
 
     It tells of engines that are gone, of whatever else a run's own engine would tell, and sends
     messages that could not be sent before. `told` receives what happens, with the run's id. With
-    `once` it looks once, tries each message that is due once, and returns how many of them are
-    still unsent. Otherwise it never returns, and passes a store that fails to `failed`.
+    `once` it looks once, tries each message once, and returns those that are still unsent.
+    Otherwise it never returns, and passes a store that fails to `failed`.
     """
     channels = load_config().channels if channels is None else channels
     while True:
@@ -200,11 +208,11 @@ async def watch(
                 outbox = Outbox(opened.messages, channels, told=told)
                 try:
                     _look_at_all(opened, channels)
-                    await _sent(outbox)
+                    await _send(outbox, once=once)
                 finally:
                     outbox.close()
                 if once:
-                    return len(outbox.unsent())
+                    return outbox.unsent()
         except StoreError as error:
             if once:
                 raise
@@ -212,12 +220,15 @@ async def watch(
         await anyio.sleep(every)
 
 
-async def _sent(outbox: Outbox) -> None:
-    """Send what is due, until each message has arrived or failed."""
-    outbox.step()
-    while outbox.busy:
+async def _send(outbox: Outbox, *, once: bool) -> None:
+    """Send what is due, until each message has arrived or failed; with `once`, all that there is.
+
+    What another process is sending is waited for: it arrives, or becomes due.
+    """
+    outbox.step(eager=once)
+    while outbox.busy or (once and outbox.untried()):
         await anyio.sleep(_STEP)
-        outbox.step()
+        outbox.step(eager=once)
 
 
 def _look_at_all(store: RunStore, channels: Sequence[Channel]) -> None:
@@ -242,8 +253,8 @@ def _report_once(store: RunStore, run: Run) -> Callable[[], ReportData]:
 
 def _is_news(run: Run, now: Wall) -> bool:
     if run.state is RunState.ENDED:
-        return run.ended_at is not None and GRACE < now - run.ended_at < NEWS
+        return run.ended_at is not None and now - run.ended_at < NEWS
     left = now - (run.heartbeat_at or run.created_at)
     if run.state is RunState.STOPPED:
-        return GRACE < left < NEWS
+        return left < NEWS
     return left < FORGOTTEN

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vbsbatch.cli import FAILED, mention, say
+from vbsbatch.cli import FAILED, INTERRUPTED, mention, say
 from vbsbatch.cli.completion_values import channel_names
 from vbsbatch.cli.options import db_option
 from vbsbatch.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from vbsbatch.model import Channel, RunNoted
 
@@ -161,22 +161,45 @@ def watch(db: Path | None, every: float, once: bool) -> int:
     """
     import anyio
 
-    from vbsbatch.api import notices
-
     channels = _named(())
 
     def told(run_id: str, event: RunNoted) -> None:
         say(f"run {run_id}: {event.text}")
 
-    def watching() -> Any:
-        return notices.watch(
-            channels,
-            store=db,
-            every=every,
-            once=once,
-            told=told,
-            failed=lambda error: mention(f"vbsbatch: {error}; will look again"),
-        )
+    said: set[str] = set()
 
-    unsent: int = anyio.run(watching)
-    return FAILED if unsent else 0
+    def failed(error: Exception) -> None:
+        if str(error) not in said:
+            mention(f"vbsbatch: {error}; will look again")
+        said.add(str(error))
+
+    how = {"store": db, "every": every, "once": once, "told": told, "failed": failed}
+    return anyio.run(_until_signal, channels, how)
+
+
+async def _until_signal(channels: Sequence[Channel], how: Mapping[str, Any]) -> int:
+    """Watch until a signal, so that nothing is left half sent; the exit code."""
+    import signal
+
+    import anyio
+
+    from vbsbatch.api import notices
+
+    code = 0
+    async with anyio.create_task_group() as group:
+
+        async def end_at_signal() -> None:
+            nonlocal code
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                async for number in signals:
+                    code = INTERRUPTED if number is signal.SIGINT else 0
+                    group.cancel_scope.cancel()
+
+        group.start_soon(end_at_signal, name="signals")
+        unsent = await notices.watch(channels, **how)
+        for each in unsent:
+            what, tries = each.fact.partition(":")[0], f"tries so far: {each.tries}"
+            say(f"run {each.run_id}: {what}: not sent to {each.channel}: {each.error} ({tries})")
+        code = FAILED if unsent else 0
+        group.cancel_scope.cancel()
+    return code

@@ -145,8 +145,7 @@ def _variable(name: str) -> Address:
 
 
 def _keep(address: Address) -> Address:
-    """Mask the URL in whatever this process prints."""
+    """Mask the URL, but for its scheme, in whatever this process prints."""
     if address.url is not None:
-        keep_secret(address.url)
         keep_secret(address.url.partition("://")[2])
     return address

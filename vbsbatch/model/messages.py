@@ -24,7 +24,7 @@ class Message:
     """Not tried again before this; while one process sends it, no other may before this."""
     sent_at: Wall | None = None
     error: str | None = None
-    """Why the last try failed, without any part of a URL."""
+    """Why the last try failed, without any part of a URL; None while it is being sent."""
 
     @property
     def key(self) -> tuple[str, str, str]:

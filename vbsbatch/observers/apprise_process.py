@@ -15,9 +15,6 @@ import re
 import signal
 import sys
 import warnings
-from urllib.parse import parse_qs, urlsplit
-
-_NO = frozenset({"no", "false", "0", "off", "n", "f", "disable", "disabled", "deny", "never"})
 
 _HTTP = re.compile(r"error=([1-5]\d\d)\b")
 _SMTP = re.compile(r"\(([45]\d\d), b['\"]")
@@ -65,29 +62,26 @@ def reason(lines: list[str]) -> str:
 
 def send(url: str, title: str, body: str) -> str | None:
     """Send the message; None, or why not."""
-    if _is_unverified(url):
-        return "its URL says verify=no: TLS certificates are always verified"
     import apprise
 
     records = Records()
     logger = logging.getLogger("apprise")
     logger.handlers, logger.propagate = [records], False
     logger.setLevel(logging.DEBUG)
-    asset = apprise.AppriseAsset(app_id="vbsbatch", app_desc="vbsbatch", async_mode=False)
+    asset = apprise.AppriseAsset(
+        app_id="vbsbatch",
+        app_desc="vbsbatch",
+        async_mode=False,
+        storage_mode=apprise.PersistentStoreMode.MEMORY,  # no file may hold anything of it
+    )
     channel = apprise.Apprise(asset=asset)
     if not channel.add(url):
         return "apprise does not understand its URL"
+    if not all(service.verify_certificate for service in channel):
+        return "its URL says verify=no: TLS certificates are always verified"
     if channel.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT):
         return None
     return reason(records.lines)
-
-
-def _is_unverified(url: str) -> bool:
-    try:
-        values = parse_qs(urlsplit(url).query).get("verify", ())
-    except ValueError:
-        return False
-    return any(value.strip().lower() in _NO for value in values)
 
 
 def main() -> None:

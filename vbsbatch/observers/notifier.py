@@ -15,6 +15,7 @@ import anyio
 
 from vbsbatch.model import Channel, Job, JobMoved, JobState, Run, RunNoted
 from vbsbatch.model.channels import chosen
+from vbsbatch.model.clocks import wall
 from vbsbatch.observers import RunEnded, RunEvent, RunStarted
 from vbsbatch.observers.desk import NoticeDesk, OpenDesk
 from vbsbatch.observers.outbox import Outbox, post
@@ -29,6 +30,8 @@ LINGER = 30.0
 """Seconds that the end of a run waits for its last messages; the rest is left to others."""
 
 _STEP = 0.05
+_PATIENCE = 3.0
+"""Seconds after which the wait is mentioned."""
 _LEFT_ALONE = 10.0
 """Seconds after which the thread ends if the engine ended without an event: its store failed."""
 
@@ -81,9 +84,16 @@ class Notifier:
 
     async def finish(self) -> None:
         """Wait until the last messages are sent, at most `LINGER`."""
-        with anyio.move_on_after(LINGER):
-            while self._is_at_work() and not self._quit.is_set():
-                await anyio.sleep(_STEP)
+        began, said = time.monotonic(), False
+        while self._is_at_work() and not self._quit.is_set():
+            waited = time.monotonic() - began
+            if waited > LINGER:
+                break
+            if waited > _PATIENCE and not said:
+                words = f"waiting for the last messages to be sent, at most {LINGER:g} s"
+                self._told(RunNoted(at=wall(), kind="notify", text=words))
+                said = True
+            await anyio.sleep(_STEP)
         self.hurry()
         with anyio.move_on_after(_LEFT_ALONE):
             while self._is_at_work():

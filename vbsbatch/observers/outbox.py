@@ -115,6 +115,8 @@ class Outbox:
         """By the name of the channel."""
         self._results: list[tuple[Message, str | None]] = []
         """What has not been recorded yet."""
+        self._tried: set[tuple[str, str, str]] = set()
+        """The keys of the messages that this outbox has begun to send."""
 
     @property
     def busy(self) -> bool:
@@ -130,8 +132,29 @@ class Outbox:
             if each.channel in self._channels and now - each.first_at <= GIVE_UP
         ]
 
-    def step(self) -> None:
-        """Record what has arrived or failed, then begin to send what is due."""
+    def untried(self) -> bool:
+        """Whether some message is unsent that this outbox has not begun to send."""
+        return any(each.key not in self._tried for each in self.unsent())
+
+    def step(self, *, eager: bool = False) -> None:
+        """Record what has arrived or failed, then begin to send what is due.
+
+        `eager` tries each message once at once, however long it would have to wait after a failure.
+        """
+        self._collect()
+        now = self._clock()
+        for message in self.unsent():
+            again = eager and message.error is not None and message.key not in self._tried
+            if not (again or self._is_due(message, now)) or message.channel in self._sending:
+                continue
+            if self._messages.claim(message, now + CLAIMED):
+                self._tried.add(message.key)
+                channel = self._channels[message.channel]
+                delivery = self._deliver(channel, message.title, message.body)
+                self._sending[channel.name] = message, delivery
+
+    def _collect(self) -> None:
+        """Record what has arrived or failed; what cannot be recorded now is kept for later."""
         for name, (message, delivery) in tuple(self._sending.items()):
             over, error = delivery.poll()
             if over:
@@ -140,23 +163,16 @@ class Outbox:
         while self._results:
             self._record(*self._results[0])
             del self._results[0]
-        now = self._clock()
-        for message in self.unsent():
-            if self._is_due(message, now) and self._messages.claim(message, now + CLAIMED):
-                channel = self._channels[message.channel]
-                delivery = self._deliver(channel, message.title, message.body)
-                self._sending[channel.name] = message, delivery
 
     def close(self) -> None:
         """Give up what is on its way: another process may send it at once."""
+        self._collect()
         for message, delivery in self._sending.values():
             delivery.end()
             self._messages.failed(message, "the process that sent it ended", self._clock())
         self._sending.clear()
 
     def _is_due(self, message: Message, now: Wall) -> bool:
-        if message.channel in self._sending:
-            return False
         wait = message.due_at - now
         return wait <= 0 or wait > CLOCK_WAS_SET
 

@@ -28,7 +28,8 @@ class MessageStore(Protocol):
         ...
 
     def claim(self, message: Message, until: Wall) -> bool:
-        """Begin a try to send the message as it was read: `tries` grows, `due_at` becomes `until`.
+        """Begin a try to send the message as it was read: `tries` grows, `due_at` becomes `until`,
+        and there is no `error` until it has failed.
 
         False if another process has begun one since, or has sent it.
         """

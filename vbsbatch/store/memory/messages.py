@@ -43,7 +43,9 @@ class MemoryMessages:
         kept = self._held.messages[message.key]
         if kept.sent_at is not None or kept.tries != message.tries:
             return False
-        self._held.messages[message.key] = replace(kept, tries=kept.tries + 1, due_at=until)
+        self._held.messages[message.key] = replace(
+            kept, tries=kept.tries + 1, due_at=until, error=None
+        )
         return True
 
     def sent(self, message: Message, at: Wall) -> None:

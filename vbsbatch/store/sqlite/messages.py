@@ -32,7 +32,7 @@ INSERT INTO messages (run, {", ".join(MESSAGE.names)})
 VALUES ({", ".join("?" * (1 + len(MESSAGE.names)))}) ON CONFLICT DO NOTHING"""
 
 CLAIM = """
-UPDATE messages SET tries = tries + 1, due_at = ?
+UPDATE messages SET tries = tries + 1, due_at = ?, error = NULL
 WHERE run = ? AND fact = ? AND channel = ? AND tries = ? AND sent_at IS NULL"""
 
 SENT = "UPDATE messages SET sent_at = ?, error = NULL WHERE run = ? AND fact = ? AND channel = ?"
