@@ -107,6 +107,8 @@ class Hook:
                 hook.meanwhile()
                 hook.hits.append((self.path.removeprefix(f"/{hook.secret}"), body))
                 self.send_response(hook.status)
+                if 300 <= hook.status < 400:
+                    self.send_header("Location", hook.url("http", "/elsewhere"))
                 self.end_headers()
 
             do_POST = do_GET  # noqa: N815

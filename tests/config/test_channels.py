@@ -28,13 +28,15 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_key_of_a_channel_is_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPS_URL", " ntfys://ntfy.example.com/x \n")
     monkeypatch.delenv("NO_URL", raising=False)
+    monkeypatch.setenv("NO_SCHEME", SECRET)
     file.write_text(
         f"notify:\n  hook:\n    url: [json://a.example.com/1, '{URL}']\n"
         "    events: [end, silent, failures, stuck, engine_gone]\n    failures: {over: 5}\n"
         "    silent: {after: 2h}\n    stuck: {after: 6h}\n    engine_gone: {after: 30s}\n"
-        "  ops: {env: OPS_URL}\n  no: {env: NO_URL, default: false}\n"
+        "  ops: {env: OPS_URL}\n  no: {env: NO_URL, default: false}\n  odd: {env: NO_SCHEME}\n"
     )
-    one, two, ops, missing = load_config().channels
+    one, two, ops, missing, odd = load_config().channels
+    assert odd.kind == "-"
     assert (one.name, two.name, one.group, two.group) == ("hook/1", "hook/2", "hook", "hook")
     assert (one.kind, two.kind, two.address.url) == ("json", "https", URL)
     assert one.notices == frozenset(Notice) - {Notice.STOPPED, Notice.GATE}

@@ -118,11 +118,11 @@ def _channel(name: str, said: dict[str, Any]) -> Iterator[Channel]:
         options["notices"] = frozenset(said["events"])
     for number, address in enumerate(addresses, 1):
         _keep(address)
-        kind = "-" if address.url is None else address.url.partition("://")[0].lower()
+        kind, mark, _ = (address.url or "").partition("://")
         yield Channel(
             name=name if len(addresses) == 1 else f"{name}/{number}",
             address=address,
-            kind=kind,
+            kind=kind.lower() if mark and kind.isascii() and kind.isalnum() else "-",
             default=said.get("default", True),
             **options,
         )
@@ -147,5 +147,5 @@ def _variable(name: str) -> Address:
 def _keep(address: Address) -> Address:
     """Mask the URL, but for its scheme, in whatever this process prints."""
     if address.url is not None:
-        keep_secret(address.url.partition("://")[2])
+        keep_secret(address.url.partition("://")[2] or address.url)
     return address

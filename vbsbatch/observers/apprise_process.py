@@ -72,6 +72,7 @@ def send(url: str, title: str, body: str) -> str | None:
         app_id="vbsbatch",
         app_desc="vbsbatch",
         async_mode=False,
+        http_redirects=False,
         storage_mode=apprise.PersistentStoreMode.MEMORY,  # no file may hold anything of it
     )
     channel = apprise.Apprise(asset=asset)

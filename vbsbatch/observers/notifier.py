@@ -20,11 +20,14 @@ from vbsbatch.observers import RunEnded, RunEvent, RunStarted
 from vbsbatch.observers.desk import NoticeDesk, OpenDesk
 from vbsbatch.observers.outbox import Outbox, post
 
-EVERY = 5.0
+EVERY = 10.0
 """Seconds between two looks at the store."""
 
 SOON = 0.3
 """Seconds after an event until the store is looked at, so that it has been written."""
+
+SHARE = 20.0
+"""How many times as long as the last look took there is none, so that looks cost little."""
 
 LINGER = 30.0
 """Seconds that the end of a run waits for its last messages; the rest is left to others."""
@@ -118,15 +121,17 @@ class Notifier:
         outbox = Outbox(
             desk.messages, self._channels, told=lambda _run_id, event: self._told(event)
         )
-        look_at, looked_last = 0.0, False
+        look_at, took, looked_last = 0.0, 0.0, False
         try:
             while not self._is_over():
                 ended = self._ended.is_set()
                 if self._wake.is_set():
                     self._wake.clear()
-                    look_at = min(look_at, time.monotonic() + SOON)
+                    look_at = min(look_at, time.monotonic() + max(SOON, SHARE * took))
                 if time.monotonic() >= look_at or (ended and not looked_last):
+                    began = time.monotonic()
                     post(desk.messages, desk.look(), ours, desk.report)
+                    took = time.monotonic() - began
                     look_at, looked_last = time.monotonic() + EVERY, ended
                 outbox.step()
                 if ended and not outbox.busy and all(m.run_id != run.id for m in outbox.unsent()):

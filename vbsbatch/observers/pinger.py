@@ -6,6 +6,7 @@ alarm when a ping does not come, so none is kept to be sent later.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -109,6 +110,10 @@ def ping(url: str, *, limit: float = LIMIT) -> str | None:
     """GET the URL once; None if it answers 2xx, else why not, without any part of the URL."""
     import httpx
 
+    for name in ("httpx", "httpcore"):  # they log URLs
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    if not url.startswith(("http://", "https://")):
+        return "its URL is not one of http or https"
     try:
         with (
             httpx.Client(timeout=limit, follow_redirects=False) as client,
