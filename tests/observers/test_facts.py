@@ -128,13 +128,18 @@ def test_a_job_that_stays_unknown_is_stuck_much_sooner() -> None:
 
 
 def test_a_run_is_silent_when_something_could_end_and_nothing_does() -> None:
-    look = Look(pace=Pace(last_end=Wall(NOW), longest=9 * HOUR))
+    look = Look(pace=Pace(last_end=Wall(NOW), longest=1.3 * HOUR))
     look.open_jobs = [running(1, NOW - 60)]
     (fact,) = told_of(look)
     assert (fact.name, fact.text) == (f"silent:{NOW * 1000:.0f}", "2 h 46 min")
     # Not before an engine has had that long, nor long after the last backup was begun.
     assert told_of(replace(look, engine_since=Wall(NOW + 9000))) == []
     assert told_of(replace(look, open_jobs=[running(1, NOW + 9000)])) == []
+    # Nor sooner than twice what the longest backup took, unless the channel says so.
+    slow = replace(look, pace=Pace(last_end=Wall(NOW), longest=1.5 * HOUR))
+    assert told_of(slow) == []
+    assert told_of(replace(look, pace=Pace(last_end=Wall(NOW)))) == []
+    assert len(told_of(slow, a_channel(silent_after=2 * HOUR))) == 1
 
 
 def test_a_run_that_waits_is_silent_only_while_it_may_send() -> None:

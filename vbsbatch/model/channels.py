@@ -44,7 +44,9 @@ class Channel:
     failures_over: int = 0
     stuck_after: float | None = None
     """None: three times as long as the longest backup of the run so far, at least an hour."""
-    silent_after: float = 3600.0
+    silent_after: float | None = None
+    """None: an hour; while backups run, twice the longest one so far, or three hours before that.
+    """
     gone_after: float = 120.0
     default: bool = True
     """Whether it is for runs whose plan names no channels."""

@@ -16,6 +16,12 @@ from vbsbatch.report.text import in_words
 LEAST_STUCK = 3600.0
 """Seconds: a backup that has taken less is never stuck, unless the channel says so."""
 
+LEAST_SILENT = 3600.0
+"""Seconds in which nothing ends that are never silence, unless the channel says so."""
+
+FIRST_SILENT = 3 * 3600.0
+"""The same while backups run, and none has succeeded yet that shows how long they take."""
+
 LEAST_UNKNOWN = 900.0
 """Seconds that a job may be unknown, at least."""
 
@@ -216,9 +222,17 @@ def _silent(look: RunLook, channel: Channel, told: Sequence[Message]) -> Iterato
         return
     last = look.pace.last_end
     since = _silent_since(look, last)
-    if since is not None and look.now - since > channel.silent_after:
+    if since is not None and look.now - since > (channel.silent_after or _silence(look)):
         mark = "0" if last is None else _moment(last)
         yield Fact(notice=Notice.SILENT, mark=mark, text=in_words(look.now - since))
+
+
+def _silence(look: RunLook) -> float:
+    """Seconds in which something should end."""
+    if not any(job.state is JobState.RUNNING for job in look.open_jobs):
+        return LEAST_SILENT
+    longest = look.pace.longest
+    return FIRST_SILENT if longest is None else max(LEAST_SILENT, 2 * longest)
 
 
 def _silent_since(look: RunLook, last: Wall | None) -> Wall | None:
