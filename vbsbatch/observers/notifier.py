@@ -134,7 +134,7 @@ class Notifier:
                     took = time.monotonic() - began
                     look_at, looked_last = time.monotonic() + EVERY, ended
                 outbox.step()
-                if ended and not outbox.busy and all(m.run_id != run.id for m in outbox.unsent()):
+                if ended and not outbox.waits_for(run.id):
                     return
                 wait = _STEP if outbox.busy or ended else look_at - time.monotonic()
                 self._wake.wait(max(wait, 0.0))

@@ -132,6 +132,14 @@ class Outbox:
             if each.channel in self._channels and now - each.first_at <= GIVE_UP
         ]
 
+    def waits_for(self, run_id: str) -> bool:
+        """Whether a message about the run may still be sent by this process: one to a channel whose
+        URL it does not know may not."""
+        return self.busy or any(
+            each.run_id == run_id and self._channels[each.channel].address.url is not None
+            for each in self.unsent()
+        )
+
     def untried(self) -> bool:
         """Whether some message is unsent that this outbox has not begun to send."""
         return any(each.key not in self._tried for each in self.unsent())
