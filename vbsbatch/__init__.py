@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vbsbatch.api.coverage import coverage as coverage
     from vbsbatch.api.metrics import MetricsReader as MetricsReader
     from vbsbatch.api.metrics import metrics as metrics
+    from vbsbatch.api.notices import watch as watch
     from vbsbatch.api.pins import keep as keep
     from vbsbatch.api.pins import pins as pins
     from vbsbatch.api.pins import release as release
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from vbsbatch.api.vaults import vaults as vaults
     from vbsbatch.api.verification import Verification as Verification
     from vbsbatch.api.verification import verify as verify
+    from vbsbatch.config import load_config as load_config
     from vbsbatch.engine.verify import Discrepancy as Discrepancy
     from vbsbatch.errors import CloudError as CloudError
     from vbsbatch.errors import CloudRefused as CloudRefused
@@ -86,6 +88,8 @@ if TYPE_CHECKING:
     from vbsbatch.observers import RunEnded as RunEnded
     from vbsbatch.observers import RunEvent as RunEvent
     from vbsbatch.observers import RunStarted as RunStarted
+    from vbsbatch.observers.notifier import Notifier as Notifier
+    from vbsbatch.observers.pinger import Pinger as Pinger
     from vbsbatch.observers.progress_printer import ProgressPrinter as ProgressPrinter
     from vbsbatch.plan import Plan as Plan
     from vbsbatch.plan import VolumeSelection as VolumeSelection
@@ -106,6 +110,7 @@ _HOMES = {
     "release": "vbsbatch.api.pins",
     "prune_plan": "vbsbatch.api.plan_prune",
     "retained": "vbsbatch.api.plan_prune",
+    "watch": "vbsbatch.api.notices",
     "diff_plan": "vbsbatch.api.plans",
     "load_plan": "vbsbatch.api.plans",
     "preflight": "vbsbatch.api.preflight",
@@ -129,6 +134,7 @@ _HOMES = {
     "vaults": "vbsbatch.api.vaults",
     "Verification": "vbsbatch.api.verification",
     "verify": "vbsbatch.api.verification",
+    "load_config": "vbsbatch.config",
     "Discrepancy": "vbsbatch.engine.verify",
     "CloudError": "vbsbatch.errors",
     "CloudRefused": "vbsbatch.errors",
@@ -166,6 +172,8 @@ _HOMES = {
     "RunEnded": "vbsbatch.observers",
     "RunEvent": "vbsbatch.observers",
     "RunStarted": "vbsbatch.observers",
+    "Notifier": "vbsbatch.observers.notifier",
+    "Pinger": "vbsbatch.observers.pinger",
     "ProgressPrinter": "vbsbatch.observers.progress_printer",
     "Plan": "vbsbatch.plan",
     "VolumeSelection": "vbsbatch.plan",
@@ -188,8 +196,10 @@ __all__ = [
     "LiveRun",
     "MetricsReader",
     "MissedStart",
+    "Notifier",
     "Observer",
     "Pin",
+    "Pinger",
     "Plan",
     "PlanDifference",
     "PlanError",
@@ -226,6 +236,7 @@ __all__ = [
     "diff_plan",
     "jobs",
     "keep",
+    "load_config",
     "load_plan",
     "metrics",
     "missed_starts",
@@ -251,6 +262,7 @@ __all__ = [
     "vaults",
     "verify",
     "wait",
+    "watch",
 ]
 
 

@@ -33,6 +33,16 @@ def offered(*words: str) -> list[str]:
     return [item.value for item in completion.get_completions(list(words[:-1]), words[-1])]
 
 
+def test_channels_are_offered_by_their_names(store: Path) -> None:
+    config = store.with_name("config.yaml")
+    config.write_text("notify: {ops: {url: 'json://h/x'}, mail: {env: MAIL}}\n")
+    config.chmod(0o600)
+    assert offered("notify", "test", "") == ["ops", "mail"]
+    assert offered("notify", "test", "m") == ["mail"]
+    config.chmod(0o644)
+    assert offered("notify", "test", "") == []
+
+
 @pytest.mark.parametrize("command", ["status", "retry", "attach", "rate", "restore", "resume"])
 def test_runs_are_offered_by_their_ids(store: Path, command: str) -> None:
     assert offered(command, "2026") == ["20261124-0715-bbbb", "20261123-0715-aaaa"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,18 @@ def test_wrong_keys_are_refused_with_the_place(named: Path, text: str, words: st
 def test_the_example_in_the_docs_is_valid(named: Path) -> None:
     docs = (Path(__file__).parents[2] / "docs" / "config.md").read_text()
     named.write_text(docs.partition("```yaml\n")[2].partition("```")[0])
+    named.chmod(0o600)
     found = screen_settings()
     assert (found.theme, found.mouse) == ("contrast", False)
     assert found.keys == {"retry": "f5,r", "pause": "ctrl+p", "more": "colon"}
+
+
+def test_the_channels_in_the_docs_are_valid(named: Path) -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "notifications.md").read_text()
+    examples = re.findall(r"^```yaml\n(.*?)^```", docs, re.M | re.S)
+    named.write_text("".join(each for each in examples if each.startswith(("notify:\n", "ping:"))))
+    named.chmod(0o600)
+    found = load_config()
+    assert [each.name for each in found.channels] == ["ops", "mail", "pager"]
+    assert [each.default for each in found.channels] == [True, True, False]
+    assert list(found.pings) == ["nightly"]

@@ -209,6 +209,7 @@ def test_a_restore_is_as_fast_and_patient_as_its_run_but_takes_no_rules_over() -
         delete_errored=True,
         names_unique=False,
         service=Service.CINDER,
+        notify=("ops",),
     )
     made = settings_for(Operation.RESTORE, a_run(settings), rate=None, in_flight=9)
     assert made == Settings(
@@ -218,6 +219,7 @@ def test_a_restore_is_as_fast_and_patient_as_its_run_but_takes_no_rules_over() -
         service=Service.CINDER,
         operation=Operation.RESTORE,
         source_run="20261123-0715-k3f9",
+        notify=("ops",),
     )
 
 

@@ -324,6 +324,7 @@ def modules() -> Iterator[tuple[str, ast.Module]]:
 
 DOORS = {
     "cli/__init__.py": "the door itself",
+    "observers/apprise_process.py": "known words, for the process that started it, by a pipe",
     "observers/nonblocking_writer.py": "progress lines, masked, made by vbsbatch.report",
     "cli/completion.py": "the program's own completion script",
     "cli/screen_launcher.py": "the program's own help",

@@ -17,6 +17,7 @@ from vbsbatch.model import (
     BackupSettings,
     JobState,
     Limits,
+    Message,
     Operation,
     Pin,
     Rate,
@@ -53,6 +54,17 @@ SETTINGS = Settings(
     service=Service.CINDER,
     operation=Operation.RESTORE,
     source_run=SECOND,
+    notify=("ops", "mail"),
+)
+
+MESSAGE = Message(
+    run_id=FIRST,
+    fact="end:1",
+    channel="ops",
+    first_at=Wall(NOW + 71),
+    title="zu ende",
+    body="ü\nzwei",
+    due_at=Wall(NOW + 72),
 )
 
 PLACE = {
@@ -107,6 +119,9 @@ async def write(store: Any) -> None:
     pin: Any = {"pinned_at": Wall(NOW), "pinned_by": "ann"}
     store.pin(Pin(run_id=FIRST, backup_id=volume(8), **pin))
     store.pin(Pin(run_id=SECOND, until=Wall(NOW + 86400), **pin))
+    store.messages.post(MESSAGE)
+    store.messages.claim(MESSAGE, Wall(NOW + 117))
+    store.messages.failed(MESSAGE, "no connection", Wall(NOW + 80))
 
 
 def _jobs() -> list[Any]:

@@ -150,6 +150,21 @@ INSERT INTO "jobs" VALUES(2,3,X'6BA7B8109DAD11D180B4000000000003',NULL,'nightly-
 INSERT INTO "jobs" VALUES(2,4,'Odd Id','db-004','nightly-db-004','{"full":false,"snapshot_id":"s"}',0,NULL,0,1,1,0,NULL,NULL,NULL,1795000009000,NULL,400,'X','no',NULL,NULL,NULL,NULL,11,NULL,0,0,1795000048000,1795000049000,NULL);
 INSERT INTO "jobs" VALUES(2,5,'6BA7B810-9DAD-11D1-80B4-000000000005','db-005','nightly-db-005','{"full_if_no_parent":true}',0,NULL,2,1,1,0,1795000008000,1795000012000,1795000002000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'6ba7b8109dad11d180b4000000000009',5,7,NULL,0,0,1795000048000,NULL,NULL);
 INSERT INTO "jobs" VALUES(2,6,X'6BA7B8109DAD11D180B4000000000006','db-006','nightly-db-006',NULL,0,NULL,7,0,0,0,NULL,NULL,NULL,NULL,1795000000000,NULL,NULL,'has one',NULL,NULL,NULL,NULL,0,NULL,0,0,NULL,NULL,NULL);
+CREATE TABLE messages (
+  run INTEGER NOT NULL REFERENCES runs(no),
+  fact TEXT NOT NULL,
+  channel TEXT NOT NULL,
+  first_at INTEGER NOT NULL,
+  title TEXT NOT NULL,
+  body TEXT NOT NULL,
+  tries INTEGER NOT NULL,
+  due_at INTEGER NOT NULL,
+  sent_at INTEGER,
+  error TEXT,
+  PRIMARY KEY (run, fact, channel)
+) WITHOUT ROWID;
+INSERT INTO "messages" VALUES(2,'end:1','ops',1795000071000,'zu ende','ü
+zwei',1,1795000080000,NULL,'no connection');
 CREATE TABLE missed_starts (
   id INTEGER PRIMARY KEY,
   plan TEXT NOT NULL,
@@ -193,8 +208,8 @@ CREATE TABLE runs (
   first_event INTEGER NOT NULL,
   rev INTEGER NOT NULL
 , wave INTEGER NOT NULL DEFAULT 0, held_since INTEGER, held_in TEXT, created_cloud_at INTEGER, clock_step INTEGER NOT NULL DEFAULT 0, adopted INTEGER NOT NULL DEFAULT 0, region TEXT, project_name TEXT, endpoint TEXT, next_look_at INTEGER, ends_at INTEGER, verified_at INTEGER, verified TEXT, rate_used REAL, circuit_open INTEGER, compacted_at INTEGER, retained_at INTEGER);
-INSERT INTO "runs" VALUES(1,'20261118-1300-bbbb','nightly','otc',NULL,'running',NULL,'{"limits":{"rate":{"count":5.0,"per":1.0},"in_flight":50,"connections":16,"per_checkpoint":1,"per_group":null,"per_az":[]},"retry":{"attempts":6,"base":2.0,"cap":300.0,"later_every":60.0,"later_for":7200.0,"settle":30.0,"rules":[]},"timeouts":{"connect":10.0,"read":60.0,"backup":86400.0},"deadline":null,"waves":[],"window":null,"delete_errored":true,"names_unique":true,"service":"vbs","operation":"backup","source_run":null,"polling":"normal","retention":null,"source_plan":null,"follows":null,"makes_room_for":null,"even_last":false}','{}',1795000000000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,0,0,1,0,NULL,NULL,NULL,0,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,1795000000000);
-INSERT INTO "runs" VALUES(2,'20261118-1200-aaaa','nightly',NULL,'0123456789abcdef0123456789abcdef','stopped','retry asked for','{"limits":{"rate":{"count":2.5,"per":60.0},"in_flight":7,"connections":16,"per_checkpoint":1,"per_group":2,"per_az":[["eu-de-01",3],["*",9]]},"retry":{"attempts":3,"base":0.5,"cap":300.0,"later_every":60.0,"later_for":7200.0,"settle":30.0,"rules":[{"verdict":"later","status":503,"code":"VolumeBackup*"}]},"timeouts":{"connect":10.0,"read":60.0,"backup":3600.0},"deadline":7200.0,"waves":[{"name":"früh","max_failures":0},{"name":"spät","max_failures":3}],"window":{"opens":1320,"closes":360,"timezone":"Europe/Berlin"},"delete_errored":false,"names_unique":false,"service":"cinder","operation":"restore","source_run":"20261118-1300-bbbb","polling":"normal","retention":null,"source_plan":null,"follows":null,"makes_room_for":null,"even_last":false}','{"description":"t\u00e4glich","tags":{"owner":"ops"},"full":true}',1795000000000,1795000007000,NULL,1795007200000,'4/3600',5,'0.1/1',NULL,NULL,1795000060000,5,6,0,12,1,NULL,NULL,1795000001250,-1500,7,'eu-de','proj','https://vbs.example.com/v2',1795000072000,1795003600000,NULL,NULL,0.5,0,NULL,NULL);
+INSERT INTO "runs" VALUES(1,'20261118-1300-bbbb','nightly','otc',NULL,'running',NULL,'{"limits":{"rate":{"count":5.0,"per":1.0},"in_flight":50,"connections":16,"per_checkpoint":1,"per_group":null,"per_az":[]},"retry":{"attempts":6,"base":2.0,"cap":300.0,"later_every":60.0,"later_for":7200.0,"settle":30.0,"rules":[]},"timeouts":{"connect":10.0,"read":60.0,"backup":86400.0},"deadline":null,"waves":[],"window":null,"delete_errored":true,"names_unique":true,"service":"vbs","operation":"backup","source_run":null,"polling":"normal","retention":null,"source_plan":null,"follows":null,"makes_room_for":null,"even_last":false,"notify":null}','{}',1795000000000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,0,0,1,0,NULL,NULL,NULL,0,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,1795000000000);
+INSERT INTO "runs" VALUES(2,'20261118-1200-aaaa','nightly',NULL,'0123456789abcdef0123456789abcdef','stopped','retry asked for','{"limits":{"rate":{"count":2.5,"per":60.0},"in_flight":7,"connections":16,"per_checkpoint":1,"per_group":2,"per_az":[["eu-de-01",3],["*",9]]},"retry":{"attempts":3,"base":0.5,"cap":300.0,"later_every":60.0,"later_for":7200.0,"settle":30.0,"rules":[{"verdict":"later","status":503,"code":"VolumeBackup*"}]},"timeouts":{"connect":10.0,"read":60.0,"backup":3600.0},"deadline":7200.0,"waves":[{"name":"früh","max_failures":0},{"name":"spät","max_failures":3}],"window":{"opens":1320,"closes":360,"timezone":"Europe/Berlin"},"delete_errored":false,"names_unique":false,"service":"cinder","operation":"restore","source_run":"20261118-1300-bbbb","polling":"normal","retention":null,"source_plan":null,"follows":null,"makes_room_for":null,"even_last":false,"notify":["ops","mail"]}','{"description":"t\u00e4glich","tags":{"owner":"ops"},"full":true}',1795000000000,1795000007000,NULL,1795007200000,'4/3600',5,'0.1/1',NULL,NULL,1795000060000,5,6,0,12,1,NULL,NULL,1795000001250,-1500,7,'eu-de','proj','https://vbs.example.com/v2',1795000072000,1795003600000,NULL,NULL,0.5,0,NULL,NULL);
 CREATE TABLE totals (
   plan TEXT NOT NULL PRIMARY KEY,
   gigabytes INTEGER NOT NULL DEFAULT 0,
@@ -208,6 +223,7 @@ CREATE INDEX jobs_rev ON jobs (rev) WHERE state < 4 AND rev > 0;
 CREATE INDEX commands_open ON commands (run) WHERE done_at IS NULL;
 CREATE INDEX jobs_waiting ON jobs (run, wave, rank, priority DESC, no, due_at, state, grp, az)
   WHERE state = 0;
+CREATE INDEX messages_unsent ON messages (first_at) WHERE sent_at IS NULL;
 CREATE VIEW "job_list" AS 
 SELECT r.id AS run, j.no AS no, CASE typeof(j.volume_id) WHEN 'blob' THEN lower(substr(hex(j.volume_id), 1, 8) || '-' || substr(hex(j.volume_id), 9, 4) || '-' || substr(hex(j.volume_id), 13, 4) || '-' || substr(hex(j.volume_id), 17, 4) || '-' || substr(hex(j.volume_id), 21, 12)) ELSE j.volume_id END AS volume_id,
   coalesce(j.volume_name, CASE typeof(j.volume_id) WHEN 'blob' THEN lower(substr(hex(j.volume_id), 1, 8) || '-' || substr(hex(j.volume_id), 9, 4) || '-' || substr(hex(j.volume_id), 13, 4) || '-' || substr(hex(j.volume_id), 17, 4) || '-' || substr(hex(j.volume_id), 21, 12)) ELSE j.volume_id END) AS volume_name, j.backup_name AS backup_name,

@@ -6,13 +6,14 @@ import os
 import socket
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.store.fixtures import NOW, volume
-from tests.store.known_store import DEFAULTS, FIRST, PLACE, SECOND, SETTINGS, dump, write
+from tests.store.known_store import DEFAULTS, FIRST, MESSAGE, PLACE, SECOND, SETTINGS, dump, write
 from vbsbatch.model import BackupSettings, Cloud, Elapsed, JobState, Rate, RunState, Verdict, Wall
 from vbsbatch.store.sqlite.schema import APPLICATION_ID
 from vbsbatch.store.sqlite.store import SqliteStore
@@ -52,6 +53,8 @@ def test_runs_are_read_as_they_were_written(known: Path) -> None:
     with SqliteStore.open(known) as store:
         first, second = store.run(FIRST), store.run(SECOND)
         assert store.sending_rate(FIRST) == Rate(count=0.1)
+        tried = replace(MESSAGE, tries=1, error="no connection", due_at=Wall(NOW + 80))
+        assert store.messages.of_run(FIRST) == [tried]
     assert first.settings == SETTINGS
     assert {name: getattr(first, name) for name in PLACE} == PLACE
     assert (first.state, first.reason) == (RunState.STOPPED, "retry asked for")

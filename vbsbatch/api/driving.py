@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import anyio
 
+from vbsbatch.api.notices import open_desk
 from vbsbatch.api.results import exit_code
 from vbsbatch.api.retention import Deleting, apply_rules, make_room
 from vbsbatch.api.safeguards import refusals
@@ -168,6 +169,9 @@ async def _drive(work: _Work, run: Run, resumed: bool) -> EngineResult:
             await apply_rules(deleting)
     code = exit_code(result.state, result.counts)
     work.observers(RunEnded(run=store.run(run.id), counts=result.counts, exit_code=code))
+    async with anyio.create_task_group() as group:
+        for task in work.observers.finishing:
+            group.start_soon(_guarded, task, name="observer's end")
     return result
 
 
@@ -218,7 +222,9 @@ async def _with_engine(
             resumed=resumed,
         )
         work.stopping.begin(engine)
-        observers(RunStarted(run=run, live=engine, sizes=partial(store.sizes, run.id)))
+        desk = partial(open_desk, store, run.id)
+        sizes = partial(store.sizes, run.id)
+        observers(RunStarted(run=run, live=engine, sizes=sizes, desk=desk))
         return await _beside(observers, engine)
 
 

@@ -36,6 +36,8 @@ COMMANDS = {
     "plan": ("plan_commands", "Write a plan of a cloud's volumes, or compare one with the cloud."),
     "vaults": ("vaults_command", "List the vaults of a cloud, with their room and disks."),
     "coverage": ("coverage_command", "List the volumes without a recent good backup."),
+    "watch": ("notify_commands", "Tell channels of runs whose engines are gone."),
+    "notify": ("notify_commands", "Test the channels of the config file, or list them."),
     "check": ("plan_loading", "Check a plan, with --online also against the cloud."),
     "schema": ("plan_loading", "Print the JSON Schema of plan files, for editors."),
     "demo": ("simulate_command", "Back up a simulated fleet."),

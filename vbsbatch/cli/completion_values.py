@@ -109,6 +109,14 @@ def schedule_names(ctx: click.Context) -> Iterable[tuple[str, str]]:
         yield each.name, str(each.timetable)
 
 
+@_complete
+def channel_names(_ctx: click.Context) -> Iterable[tuple[str, str]]:
+    """The channels of the config file, each with its kind."""
+    from vbsbatch.config import load_config
+
+    yield from {each.group: each.kind for each in load_config().channels}.items()
+
+
 def _clouds_files() -> Iterable[Path]:
     """Where clouds.yaml may be, in the order of the sign-in library."""
     if named := os.environ.get("OS_CLIENT_CONFIG_FILE"):

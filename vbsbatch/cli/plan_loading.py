@@ -119,13 +119,14 @@ def load_plan(plan: Path, volumes: str | None) -> Plan:
     """Load a plan from a file, its volumes from another when one is named."""
     import sys
 
+    from vbsbatch.cli.user_config import channel_names
     from vbsbatch.plan import load
 
     from_stdin = "-" in (volumes, str(plan))
     if from_stdin and sys.stdin is None:
         raise UsageError("-: there is no standard input")
     stdin = sys.stdin.buffer if from_stdin else None
-    return with_rate(load(plan, volumes=volumes, stdin=stdin))
+    return with_rate(load(plan, volumes=volumes, stdin=stdin, channels=channel_names()))
 
 
 def _minutes(seconds: float) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import signal
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from vbsbatch.cli.compaction import compact_as_configured
 from vbsbatch.cli.detached_engine import start_engine
 from vbsbatch.cli.engine_log import log_path, rotated_while_open
 from vbsbatch.cli.exit_status import next_command
+from vbsbatch.cli.run_notices import Telling, tellers
 from vbsbatch.cli.screen_launcher import show_run
 from vbsbatch.cli.steering_commands import asked_by, look_for_holders
 from vbsbatch.cli.stop_signals import StopSignals
@@ -95,6 +96,7 @@ async def _drive_here(
 ) -> int:
     """Drive the run until it ends or is stopped, and print what happens; the exit code."""
     printer = ProgressPrinter(style=style, verbose=how.verbose, ends=False)
+    telling = tellers(run, style, printer)
     # The run continues when the terminal is closed.
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -103,8 +105,8 @@ async def _drive_here(
                 store,
                 run,
                 service,
-                observers=[printer, partial(_stoppable, signals)],
-                aside=[partial(_stoppable, signals)],
+                observers=[printer, partial(_stoppable, signals, telling), *telling],
+                aside=[partial(_stoppable, signals, telling)],
                 resumed=resumed,
             )
             interrupted = await signals.settled()
@@ -122,15 +124,26 @@ async def bring_to_its_end(
     shown = "plain" if style == "tui" else style
     printer = ProgressPrinter(style=shown, verbose=how.verbose, ends=False)
     with StopSignals() as signals:
-        result = await drive(store, run, service, observers=[printer, partial(_stoppable, signals)])
+        result = await drive(
+            store, run, service, observers=[printer, partial(_stoppable, signals, ())]
+        )
     code = exit_code(result.state, result.counts)
     printer.end(store.run(run.id), result.counts, code, None)
     return result.state
 
 
-def _stoppable(signals: StopSignals, event: RunEvent) -> None:
-    if isinstance(event, RunStarted):
-        signals.listen(event.live.stop)
+def _stoppable(signals: StopSignals, telling: Sequence[Telling], event: RunEvent) -> None:
+    """Let signals stop the run; the second one does not wait for receivers of messages either."""
+    if not isinstance(event, RunStarted):
+        return
+    live = event.live
+
+    def stop(reason: str, *, now: bool = False) -> None:
+        live.stop(reason, now=now)
+        for each in telling if now else ():
+            each.hurry()
+
+    signals.listen(stop)
 
 
 def _print_end(

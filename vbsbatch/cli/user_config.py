@@ -44,6 +44,11 @@ def with_rate(plan: Plan) -> Plan:
     return replace(plan, settings=replace(plan.settings, limits=limits))
 
 
+def channel_names() -> list[str]:
+    """The names of channels that a plan may use, in the order of the file."""
+    return list(dict.fromkeys(each.group for each in load_config().channels))
+
+
 @click.command(
     epilog="""\
 Options and environment variables win over the config file, and so does what a plan says. The file
@@ -96,6 +101,12 @@ def _settings(config: Config) -> Iterator[_Setting]:
         yield _of_file(config, ("compact", "older_than"), span(config.compact))
     for action, keys in config.keys.items():
         yield _of_file(config, ("keys", action), keys)
+    for name in dict.fromkeys(each.group for each in config.channels):
+        kinds = (each.kind for each in config.channels if each.group == name)
+        yield _of_file(config, ("notify", name), ", ".join(kinds))
+    for plan, pings in config.pings.items():
+        words = [word for word in ("start", "success", "failure") if getattr(pings, word)]
+        yield _of_file(config, ("ping", plan), ", ".join(words))
 
 
 def _setting(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vbsbatch.errors import ConfigError, PlanError, Problem, UsageError
 
 if TYPE_CHECKING:
-    from vbsbatch.model import Rate
+    from vbsbatch.model import Channel, Pings, Rate
     from vbsbatch.plan.findings import Findings, KeyPath, Spot
     from vbsbatch.plan.reading import Document
 
@@ -39,6 +41,10 @@ class Config:
     """Keys of each action of the screen, comma-separated."""
     compact: float | None = None
     """Seconds: at the end of a run, the history of runs that ended longer ago is removed."""
+    channels: tuple[Channel, ...] = ()
+    """Who can be told of runs."""
+    pings: Mapping[str, Pings] = field(default_factory=dict)
+    """What is pinged for the runs of each plan."""
     places: Mapping[KeyPath, Spot] = field(default_factory=dict)
     """Line and column of each value."""
 
@@ -73,15 +79,15 @@ def load_config() -> Config:
     path = config_path()
     if path is None or not (os.environ.get(NAMED_BY) or os.path.lexists(path)):
         return Config(path=path)
-    from vbsbatch.plan.file_input import read_file
+    from vbsbatch.plan.file_input import read_own_file
 
     try:
-        data = read_file(path, most=LARGEST, own=True)
+        data, status = read_own_file(path, most=LARGEST)
     except PlanError as error:
         raise ConfigError(error.problems) from error
     if _says_nothing(data):
         return Config(path=path, exists=True)
-    return _config(path, data)
+    return _config(path, data, status)
 
 
 def _says_nothing(data: bytes) -> bool:
@@ -89,22 +95,47 @@ def _says_nothing(data: bytes) -> bool:
     return all(line.startswith(b"#") for line in map(bytes.strip, data.splitlines()) if line)
 
 
-def _config(path: Path, data: bytes) -> Config:
+def _config(path: Path, data: bytes, status: os.stat_result) -> Config:
+    from vbsbatch.config.channels import channels, pings
     from vbsbatch.plan.findings import Findings, listed
     from vbsbatch.plan.reading import Document
 
-    document, findings = Document(str(path), data), Findings()
+    secret = any(word in data for word in (b"notify", b"ping", b"://"))
+    document, findings = Document(str(path), data, quotes=not secret), Findings()
     top = document.read_small()
+    _check_mode(path, document, top, status)
     given = {} if document.broken else _checked(top, findings)
     if problems := listed([*document.problems, *document.place(findings)]):
         raise ConfigError(problems)
-    return Config(path=path, exists=True, **given, places=_places(document, given))
+    places = _places(document, given)
+    given["channels"] = channels(given.pop("notify", {}))
+    given["pings"] = pings(given.pop("ping", {}))
+    return Config(path=path, exists=True, **given, places=places)
+
+
+def _check_mode(path: Path, document: Document, top: Any, status: os.stat_result) -> None:
+    """Refuse a file with secrets that anybody else can read, or that belongs to somebody else."""
+    from vbsbatch.config.channels import holds_urls
+
+    found = holds_urls(top)
+    if found is None:
+        return
+    mode, text = stat.S_IMODE(status.st_mode), None
+    if status.st_uid != os.geteuid():
+        text = "holds URLs, which are secrets, and belongs to another user: it must be yours"
+    elif mode & 0o077:
+        command = f"chmod 600 {shlex.quote(str(path))}"
+        text = f"holds URLs, which are secrets, and others can read it ({mode:04o}): run {command}"
+    if text is not None:
+        line, column = document.spots({found}).get(found, ((1, 1), (1, 1)))[0]
+        raise ConfigError([Problem(file=str(path), line=line, column=column, text=text)])
 
 
 def _checked(top: Any, findings: Findings) -> dict[str, Any]:
     """The keys and values of the file; what is wrong with them goes into `findings`."""
     from pydantic import ValidationError
 
+    from vbsbatch.config.channels import SECTIONS, maps_of, misplaced
     from vbsbatch.config.schema import MAPS, ConfigKeys
     from vbsbatch.plan.pydantic_messages import report
     from vbsbatch.plan.units import kind_of
@@ -112,10 +143,12 @@ def _checked(top: Any, findings: Findings) -> dict[str, Any]:
     if not isinstance(top, dict):
         findings.add((), f"a config file is a map of keys such as cloud, not {kind_of(top)}")
         return {}
+    if misplaced(top, findings):
+        top = {key: value for key, value in top.items() if key not in SECTIONS}
     try:
         given = ConfigKeys.model_validate(top).given()
     except ValidationError as error:
-        report(error, findings, maps=MAPS)
+        report(error, findings, maps={**MAPS, **maps_of(top)}, secret=SECTIONS)
         return {}
     if "compact" in given:
         given["compact"] = given["compact"].older_than
@@ -124,6 +157,7 @@ def _checked(top: Any, findings: Findings) -> dict[str, Any]:
 
 def _places(document: Document, given: Mapping[str, Any]) -> Mapping[KeyPath, Spot]:
     paths: set[KeyPath] = {(key,) for key in given}
-    paths |= {("keys", action) for action in given.get("keys", ())}
+    for section in ("keys", "notify", "ping"):
+        paths |= {(section, name) for name in given.get(section, ())}
     paths |= {("compact", "older_than")} if "compact" in given else set()
     return {path: value for path, (_, value) in document.spots(paths).items()}

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from vbsbatch.config.channel_keys import ChannelKeys, PingKeys
 from vbsbatch.model import Rate
 from vbsbatch.plan.checks import Age, Check, OneOf, RateText, Text, YesNo
 from vbsbatch.plan.schema import Keys
@@ -58,6 +59,8 @@ class ConfigKeys(Keys):
     mouse: Annotated[bool, YesNo()] = _key("Whether the screen takes the mouse.")
     keys: dict[str, Annotated[str, Text(255)]] = _key("Keys of the screen's actions.")
     compact: CompactKeys = _key("Compaction of the store at the end of each run.")
+    notify: dict[str, ChannelKeys] = _key("Channels that are told of runs, by name.")
+    ping: dict[str, PingKeys] = _key("URLs that are asked for at starts and ends, by plan.")
 
 
 MAPS: Mapping[tuple[str, ...], type[Keys]] = {(): ConfigKeys, ("compact",): CompactKeys}

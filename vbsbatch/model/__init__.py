@@ -3,6 +3,7 @@
 Each time belongs to one of three clocks (`vbsbatch/model/clocks.py`); all durations are seconds.
 """
 
+from vbsbatch.model.channels import Address, Channel, Notice, Pings
 from vbsbatch.model.clocks import (
     AT_ONCE,
     LONG_AGO,
@@ -29,6 +30,7 @@ from vbsbatch.model.cloud import (
 )
 from vbsbatch.model.coverage import Coverage, Uncovered, VolumeCoverage
 from vbsbatch.model.holders import BlockingRun
+from vbsbatch.model.messages import Message, Pace
 from vbsbatch.model.retention import CalendarSpan, Pin, Retention
 from vbsbatch.model.run import (
     NO_PARENT,
@@ -90,6 +92,7 @@ __all__ = [
     "NO_PARENT",
     "OPEN_STATES",
     "WITHDRAWN",
+    "Address",
     "Answer",
     "Attempt",
     "Backup",
@@ -97,6 +100,7 @@ __all__ = [
     "BackupSettings",
     "BlockingRun",
     "CalendarSpan",
+    "Channel",
     "Cloud",
     "CloudJob",
     "CloudJobStatus",
@@ -112,12 +116,16 @@ __all__ = [
     "JobMoved",
     "JobState",
     "Limits",
+    "Message",
     "MissedKind",
     "MissedStart",
+    "Notice",
     "OnPreflight",
     "Operation",
     "Order",
+    "Pace",
     "Pin",
+    "Pings",
     "PlanTotals",
     "Polling",
     "Quota",

@@ -133,7 +133,8 @@ class RunNoted:
 
     at: Wall
     kind: str
-    """`limiter`, `breaker`, `command`, `session`, `sweep`, `run`; `preflight` before a run."""
+    """`limiter`, `breaker`, `command`, `session`, `sweep`, `run`, `notify`; `preflight` before a
+    run."""
     text: str
 
 

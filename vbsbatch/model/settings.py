@@ -220,6 +220,8 @@ class Settings:
     """The run that needs this deletion before it can make backups."""
     even_last: bool = False
     """Delete even the last good backup of a volume."""
+    notify: tuple[str, ...] | None = None
+    """The channels of the config file that are told of the run; None: those for any plan."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

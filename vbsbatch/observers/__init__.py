@@ -10,10 +10,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from vbsbatch.model import JobMoved, JobState, Run, RunNoted
 from vbsbatch.report.sizes import SizeSum
+
+if TYPE_CHECKING:
+    from vbsbatch.observers.desk import OpenDesk
 
 _log = logging.getLogger("vbsbatch.observers")
 
@@ -65,6 +68,8 @@ class RunStarted:
     sizes: Callable[[], Mapping[JobState, SizeSum]] = dict
     """Reads from the store how large the volumes of the jobs in each state are: GB, and how many
     have no size."""
+    desk: OpenDesk | None = None
+    """Opens the run's store once more, in any thread, to look at the run and to keep messages."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +99,19 @@ class BackgroundObserver(Protocol):
         ...
 
 
+@runtime_checkable
+class LastingObserver(Protocol):
+    """An observer that has something to finish when the engine has left the run."""
+
+    def __call__(self, event: RunEvent, /) -> object:
+        """Take one event."""
+        ...
+
+    async def finish(self) -> None:
+        """Finish, in bounded time; called once, after `RunEnded`."""
+        ...
+
+
 class Observers:
     """Several observers as one; one that fails is dropped."""
 
@@ -114,10 +132,16 @@ class Observers:
         """The background tasks of the observers that have one."""
         return [each.background for each in self._observers if isinstance(each, BackgroundObserver)]
 
+    @property
+    def finishing(self) -> list[Callable[[], Awaitable[None]]]:
+        """What the observers that last have to finish."""
+        return [each.finish for each in self._observers if isinstance(each, LastingObserver)]
+
 
 __all__ = [
     "BackgroundObserver",
     "JobMoved",
+    "LastingObserver",
     "LiveRun",
     "Observer",
     "Observers",

@@ -295,6 +295,32 @@ class OneOf(Check):
         return {"type": "string", "enum": list(self.words)}
 
 
+CHANNEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+
+
+class ChannelNames(Check):
+    """Channels of the config file, by name: a list, or one. No message repeats what may be a URL,
+    which is a secret."""
+
+    def check(self, value: Any) -> tuple[str, ...]:
+        """The names, each once."""
+        names = value if isinstance(value, list) else [value]
+        for name in names:
+            if not isinstance(name, str | int) or isinstance(name, bool):
+                raise ValueError("must be names of channels of the config file")  # noqa: TRY004
+            if re.search(r"[:/@.]", str(name)):
+                where = "URLs are secrets, and belong into the config file (docs/notifications.md)"
+                raise ValueError(f"must be the name of a channel, not a URL: {where}")
+            if not CHANNEL_NAME.fullmatch(str(name)):
+                raise ValueError("must be names of letters, digits, - and _ only, up to 32 of them")
+        return tuple(dict.fromkeys(map(str, names)))
+
+    def json(self) -> dict[str, Any]:
+        """A name, or a list of names."""
+        name = {"type": "string", "pattern": f"^{CHANNEL_NAME.pattern}$"}
+        return {"anyOf": [name, {"type": "array", "items": name}]}
+
+
 class TimeOfDay(Check):
     """A time of the day, as a clock shows it."""
 

@@ -162,6 +162,7 @@ def settings_for(
         service=source.settings.service,
         operation=operation,
         source_run=source.id,
+        notify=source.settings.notify,
     )
 
 

@@ -45,7 +45,13 @@ def read_file(source: str | Path, *, most: int = MAX_BYTES, own: bool = False) -
     when it is missing, unreadable, not a regular file, too large, in another encoding or holds
     control characters.
     """
-    return checked(str(source), _bytes_of(source, most, own), most)
+    return checked(str(source), _bytes_of(source, most, own)[0], most)
+
+
+def read_own_file(source: str | Path, *, most: int) -> tuple[bytes, os.stat_result]:
+    """The same of a file that only root and this user can change, with its status."""
+    data, status = _bytes_of(source, most, own=True)
+    return checked(str(source), data, most), status
 
 
 def read_stream(file: str, stream: BinaryIO) -> bytes:
@@ -79,7 +85,7 @@ def position(data: bytes, offset: int) -> tuple[int, int]:
     return data.count(b"\n", 0, offset) + 1, column
 
 
-def _bytes_of(source: str | Path, most: int, own: bool) -> bytes:
+def _bytes_of(source: str | Path, most: int, own: bool) -> tuple[bytes, os.stat_result]:
     try:
         with open(source, "rb", opener=_open_at_once) as file:
             status = os.fstat(file.fileno())
@@ -88,7 +94,7 @@ def _bytes_of(source: str | Path, most: int, own: bool) -> bytes:
                 raise _refused(str(source), f"is {_KINDS.get(kind, 'no file')}, not a plain file")
             if own:
                 _check_owner(str(source), status)
-            return file.read(most + 1)
+            return file.read(most + 1), status
     except FileNotFoundError as error:
         raise _refused(str(source), f"there is no such file{near_path(source)}") from error
     except PermissionError as error:

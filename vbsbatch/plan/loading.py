@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -36,11 +36,16 @@ STDIN = "<stdin>"
 
 
 def load(
-    source: str | Path, *, volumes: str | Path | None = None, stdin: BinaryIO | None = None
+    source: str | Path,
+    *,
+    volumes: str | Path | None = None,
+    stdin: BinaryIO | None = None,
+    channels: Collection[str] | None = None,
 ) -> Plan:
     """Read and check the plan in file `source`.
 
-    `volumes` names a list of volumes that replaces the plan's own. `-` for either is standard
+    `volumes` names a list of volumes that replaces the plan's own. `channels` are the names that
+    `notify` may use; None: any. `-` for either is standard
     input, or `stdin` where given. Raises `PlanError`, whose `problems` are all problems of the plan
     and of the list, each with file, line, column and text, ordered by place.
     """
@@ -54,6 +59,7 @@ def load(
     findings = Findings()
     others = volumes is not None
     keys = {} if document.broken else _plan_keys(top, gathered, findings, others=others)
+    _check_channels(keys.get("notify", ()), top, channels, findings)
     problems = [*document.problems, *document.place(findings), *document.place(gathered.findings)]
     more = document.more + gathered.findings.more + findings.more
     own = gathered.volumes
@@ -132,6 +138,25 @@ def _check_volumes_named(
         findings.add((), "names no volumes: write volumes or volumes_from")
     elif streamed == []:
         findings.add(("volumes",), "volumes: is empty")
+
+
+def _check_channels(
+    names: Sequence[str], top: Any, known: Collection[str] | None, findings: Findings
+) -> None:
+    """Check that each channel that the plan names is in the config file."""
+    if known is None or not isinstance(top, dict):
+        return
+    said = top.get("notify")
+    for name in names:
+        if name in known:
+            continue
+        text = f"notify: the config file has no channel {quoted(name)}"
+        if close := get_close_matches(name, known, 1):
+            text += f': did you mean "{close[0]}"?'
+        else:
+            text += f": it has {', '.join(known)}" if known else ", and no other"
+        at = [str(each) for each in said].index(name) if isinstance(said, list) else None
+        findings.add(("notify",) if at is None else ("notify", at), text)
 
 
 def _check_retry(retry: RetryKeys | None, said: Any, findings: Findings) -> None:
@@ -219,6 +244,7 @@ def _settings(keys: dict[str, Any], names_unique: bool) -> model.Settings:
         names_unique=names_unique,
         polling=keys.get("polling", model.Polling.NORMAL),
         retention=_retention(keys.get("retention"), window),
+        notify=keys.get("notify"),
     )
 
 

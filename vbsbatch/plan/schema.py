@@ -17,6 +17,7 @@ from vbsbatch.plan.checks import (
     AUTO,
     RULE_VERDICTS,
     SERVICES,
+    ChannelNames,
     Duration,
     MetadataPair,
     Name,
@@ -377,6 +378,10 @@ class PlanKeys(Keys):
         "How often the cloud's list is read: eager sees an end sooner for up to twice the reads, "
         "sparing halves them and the night takes longer.",
         str(model.Polling.NORMAL),
+    )
+    notify: Annotated[tuple[str, ...], ChannelNames()] = _key(
+        "The channels of the config file that are told of the run, by name; [] is none. Left out: "
+        "those that are for every plan."
     )
     selection: SelectionKeys = _key("Written by plan new: the volumes it was asked for.")
     waves: list[WaveKeys] = _key(

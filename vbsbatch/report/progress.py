@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from vbsbatch.model import JobMoved, JobState, Run, RunNoted
 from vbsbatch.report.sizes import Sizes
 
-LOUD_NOTES = frozenset({"limiter", "breaker", "command", "session", "run", "retention"})
+LOUD_NOTES = frozenset({"limiter", "breaker", "command", "session", "run", "retention", "notify"})
 """Kinds of `RunNoted` that are printed by default."""
 
 Outcome: TypeAlias = Literal["done", "partial", "refused", "stopped", "aborted", "failed"]

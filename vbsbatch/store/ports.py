@@ -29,6 +29,7 @@ from vbsbatch.model import (
     VerifySummary,
     Wall,
 )
+from vbsbatch.store.message_ports import MessageStore
 from vbsbatch.store.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -266,6 +267,15 @@ class RunStore(RunReader, Upkeep, Protocol):
 
     def untrusted(self) -> str | None:
         """Why other users may have forged what the store holds, in words; None if they cannot."""
+        ...
+
+    def again(self) -> RunStore:
+        """The same store opened once more, for another thread; the caller closes it."""
+        ...
+
+    @property
+    def messages(self) -> MessageStore:
+        """The messages about the store's runs."""
         ...
 
     def screen(self) -> ScreenReader:

@@ -18,6 +18,7 @@ from vbsbatch.model import (
     Job,
     JobMoved,
     JobState,
+    Message,
     MissedStart,
     Operation,
     Pin,
@@ -155,6 +156,8 @@ class Held:
     """Commands that an engine took: they cannot be withdrawn any more."""
     answered: dict[int, tuple[Wall, str]] = field(default_factory=dict)
     """When a command was acknowledged, and what became of it."""
+    messages: dict[tuple[str, str, str], Message] = field(default_factory=dict)
+    """By run, fact and channel."""
     driven: set[str] = field(default_factory=set)
     """Runs whose lock is held."""
     missed: list[MissedStart] = field(default_factory=list)
@@ -202,6 +205,7 @@ class Held:
             totals=dict(self.totals),
             missed=list(self.missed),
             pins=list(self.pins),
+            messages=dict(self.messages),
         )
 
     def holder(self, volume_id: str, besides: str) -> str | None:

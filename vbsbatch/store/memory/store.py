@@ -33,6 +33,7 @@ from vbsbatch.model import (
 )
 from vbsbatch.model.clocks import wall
 from vbsbatch.store.memory.journal import MemoryJournal
+from vbsbatch.store.memory.messages import MemoryMessages
 from vbsbatch.store.memory.reading import MemoryReader, MemoryScreen
 from vbsbatch.store.memory.runs import Held, MemoryRun
 from vbsbatch.store.ports import NO_DEFAULTS, RunStore
@@ -67,6 +68,15 @@ class MemoryStore(MemoryReader):
     def untrusted(self) -> str | None:
         """See `RunStore.untrusted`: no other user can write here."""
         return None
+
+    def again(self) -> MemoryStore:
+        """See `RunStore.again`: nothing of it belongs to one thread."""
+        return self
+
+    @property
+    def messages(self) -> MemoryMessages:
+        """See `RunStore.messages`."""
+        return MemoryMessages(self.held)
 
     def screen(self) -> MemoryScreen:
         """See `RunStore.screen`."""

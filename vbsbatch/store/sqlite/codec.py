@@ -353,7 +353,7 @@ def _value(wanted: str, value: Any) -> Any:
         return _made(_PARTS[plain], value)
     if plain in _WORDS:
         return _WORDS[plain](value)
-    inner = wanted.removeprefix("tuple[").removesuffix("]")
+    inner = plain.removeprefix("tuple[").removesuffix("]")
     if inner.endswith(", ..."):
         return tuple(_value(inner.removesuffix(", ..."), each) for each in value)
     return tuple(_value(*pair) for pair in zip(inner.split(", "), value, strict=True))

@@ -197,6 +197,19 @@ PIN = RowCodec(
 )
 """A pin; its first column is the id of its run, from `runs`."""
 
+MESSAGE = RowCodec(
+    "messages",
+    column("fact", TEXT),
+    column("channel", TEXT),
+    column("first_at", WALL),
+    column("title", TEXT),
+    column("body", TEXT),
+    column("tries", NUMBER),
+    column("due_at", WALL),
+    column("sent_at", WALL, null=True),
+    column("error", TEXT, null=True),
+)
+
 CODE_COUNT = RowCodec(
     "attempts",
     column("http_status", NUMBER, null=True),

@@ -213,12 +213,27 @@ CREATE TABLE pins (
   pinned_by TEXT NOT NULL
 );
 ALTER TABLE runs ADD COLUMN retained_at INTEGER;
+CREATE TABLE messages (
+  run INTEGER NOT NULL REFERENCES runs(no),
+  fact TEXT NOT NULL,
+  channel TEXT NOT NULL,
+  first_at INTEGER NOT NULL,
+  title TEXT NOT NULL,
+  body TEXT NOT NULL,
+  tries INTEGER NOT NULL,
+  due_at INTEGER NOT NULL,
+  sent_at INTEGER,
+  error TEXT,
+  PRIMARY KEY (run, fact, channel)
+) WITHOUT ROWID;
+CREATE INDEX messages_unsent ON messages (first_at) WHERE sent_at IS NULL;
 """
 """Version 7: what an engine last reported of its work; what the runs of each plan did so far, kept
 apart from the runs so that it only grows, whatever is forgotten of them; when the events and
 attempts of a run were forgotten; starts of a plan that made no run, or made it late; backups
 that are not to be deleted, all of a run where `backup_id` is NULL; when the rules of a run's plan
-were last applied after it."""
+were last applied after it; messages about runs, one for each fact and channel, sent or to be
+sent."""
 
 MIGRATIONS = (TABLES, ORDER, HOLDER, CLOCKS, PLACE, SIZES, UNATTENDED)
 """What makes version n + 1 of version n, in order; none may drop a run. Append only."""

@@ -52,6 +52,7 @@ from vbsbatch.store.sqlite.codec import (
     storable,
     verified_text,
 )
+from vbsbatch.store.sqlite.messages import SqliteMessages
 from vbsbatch.store.sqlite.opening import (
     BUSY_TIMEOUT,
     check_writable,
@@ -110,6 +111,12 @@ WHERE no = ?"""
 class SqliteStore(SqliteUpkeep):
     """One store file; a context manager. Made by `SqliteStore.open`."""
 
+    def __init__(self, path: Path, *, clock: Callable[[], Wall]) -> None:
+        super().__init__(path, clock=clock)
+        self.messages = SqliteMessages(
+            self._rows, lambda run_id: self._about(run_id).number, self._writing
+        )
+
     @classmethod
     def open(
         cls,
@@ -133,6 +140,10 @@ class SqliteStore(SqliteUpkeep):
     def untrusted(self) -> str | None:
         """Why other users may have forged what the file holds; None if they cannot."""
         return doubt(self.path)
+
+    def again(self) -> SqliteStore:
+        """See `RunStore.again`."""
+        return SqliteStore.open(self.path, clock=self._clock)
 
     def screen(self) -> ScreenReader:
         """A connection of its own for screens."""
