@@ -12,7 +12,9 @@ import pytest
 import vbsbatch
 from tests.cli.harness import FAST, Harness
 from vbsbatch import JobState, Retention, RunState
-from vbsbatch.model import Operation
+from vbsbatch.api.plan_prune import request_plan_prune
+from vbsbatch.model import Operation, Run, Settings, Wall
+from vbsbatch.store.memory import MemoryStore
 
 pytestmark = pytest.mark.anyio
 
@@ -221,3 +223,32 @@ async def test_where_a_disk_has_all_its_backups_one_goes_first(harness: Harness)
     assert second.run_id in {r.id for r in await vbsbatch.runs()}
     kinds = {run.settings.operation for run in await vbsbatch.runs()}
     assert kinds == {Operation.BACKUP, Operation.PRUNE}
+
+
+async def test_a_plan_with_runs_in_several_places_is_pruned_in_that_of_its_newest_run() -> None:
+    store = MemoryStore()
+    places: list[dict[str, Any]] = [
+        {"cloud": "old", "project_id": "p1", "region": "r1"},
+        {"cloud": "old", "project_id": "p2", "region": "r1"},
+        {"cloud": "new", "project_id": "p2", "region": None},
+        {"cloud": "new", "project_id": "p2", "region": "r2"},
+    ]
+    for number, place in enumerate(places, 1):
+        settings = Settings(retention=Retention(weekly=number))
+        run = Run(
+            id=f"run{number}",
+            plan="nightly",
+            state=RunState.ENDED,
+            settings=settings,
+            created_at=Wall(number),
+            **place,
+        )
+        store.create_run(run, [])
+    newest = request_plan_prune(store, "nightly", None)
+    assert (newest.source.id, newest.rules) == ("run4", Retention(weekly=4))
+    assert newest.runs == {"run3", "run4"}, "a run without a region may be anywhere"
+    assert [run.id for run in newest.elsewhere] == ["run2", "run1"]
+    chosen = request_plan_prune(store, "nightly", Retention(last=1), cloud="old")
+    assert (chosen.source.id, chosen.rules) == ("run2", Retention(last=1))
+    with pytest.raises(vbsbatch.UsageError, match="did you mean 'nightly'"):
+        request_plan_prune(store, "nightli", None)

@@ -60,7 +60,8 @@ MASKS = (
     (re.compile(r"(?<=  TOOK) +(?=TOP FAILURE)"), "  "),
     (re.compile(r"(?<= ATT) +TOOK\b"), "  TOOK"),
     (re.compile(r'(?<="duration_seconds": )\d+\.\d+|(?<=\btime=")\d+\.\d+'), "<seconds>"),
-    (re.compile(r'(?<="took_seconds": )\d[\d.]*|(?<=,,)\d+\.\d+(?=<CR>|\r)'), "<seconds>"),
+    (re.compile(r'(?<="took_seconds": )\d[\d.]*'), "<seconds>"),
+    (re.compile(r"(?<=,,)\d+\.\d+(?=(,(true|false),[^,]*)?(<CR>|\r))"), "<seconds>"),
     (re.compile(r'(?<="each": )\d[\d.]*|(?<="seconds": )\d[\d.]*'), "<seconds>"),
     (re.compile(r"\b(about|took) \d+ s\b"), r"\1 <seconds> s"),
     # What an engine foretells is there at times.

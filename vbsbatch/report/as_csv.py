@@ -57,7 +57,9 @@ def _write(
 
 
 def cell(value: object) -> object:
-    """`value` with an apostrophe before what a spreadsheet would take for a formula."""
+    """`value` with an apostrophe before what a spreadsheet would take for a formula; `true`."""
+    if isinstance(value, bool):
+        return str(value).lower()
     if not isinstance(value, str):
         return value
     safe = _AFTER_SEMICOLON.sub(lambda m: ";'" if _starts_formula(m.group(2)) else ";", value)
