@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 
 from vbsbatch.api.holdings import unfinished_work
 from vbsbatch.api.steering import ACTOR
@@ -90,7 +91,7 @@ def pin(store: RunStore, what: str, *, until: datetime | None, by: str) -> Pin:
     if under_way := _being_deleted(store, found):
         raise UsageError(
             f"pinned, but run {under_way} may have deleted it already: "
-            f"vbsbatch verify {found.run.id} shows what is left"
+            f"vbsbatch verify {quote(found.run.id)} shows what is left"
         )
     return made
 

@@ -125,22 +125,17 @@ def _list(store: RunStore, *, as_json: bool) -> None:
 
 def _write_table(found: Sequence[Pin]) -> None:
     from vbsbatch.report import clean
+    from vbsbatch.report.as_table import write_rows
     from vbsbatch.report.text import moment
 
-    rows = [
-        ("RUN", "BACKUP", "UNTIL", "SINCE", "BY"),
-        *(
-            (
-                pin.run_id,
-                "every one" if pin.backup_id is None else clean(pin.backup_id),
-                "released" if pin.until is None else moment(pin.until),
-                moment(pin.pinned_at),
-                clean(pin.pinned_by),
-            )
-            for pin in found
-        ),
+    cells = [
+        (
+            pin.run_id,
+            "every one" if pin.backup_id is None else clean(pin.backup_id),
+            "released" if pin.until is None else moment(pin.until),
+            moment(pin.pinned_at),
+            clean(pin.pinned_by),
+        )
+        for pin in found
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = zip(row, widths, strict=True)
-        sys.stdout.write("  ".join(cell.ljust(width) for cell, width in cells).rstrip() + "\n")
+    write_rows(("RUN", "BACKUP", "UNTIL", "SINCE", "BY"), cells, sys.stdout)

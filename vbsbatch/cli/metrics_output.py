@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vbsbatch.cli import mention
+from vbsbatch.cli import mention, say
 from vbsbatch.errors import UsageError, VbsbatchError
 
 if TYPE_CHECKING:
@@ -64,15 +64,13 @@ class MetricsSource:
 
 def print_once(store: str) -> int:
     """Print the metrics of the store; raises `StoreError`."""
-    import sys
-
     from vbsbatch.api.metrics import MetricsReader
     from vbsbatch.report.as_prometheus import exposition
 
     data = MetricsReader(store).read()
     if (warning := _forged(data)) is not None:
         mention(warning)
-    sys.stdout.write(exposition(data))
+    say(exposition(data).removesuffix("\n"))
     return 0
 
 
