@@ -106,7 +106,7 @@ def unpin(store: RunStore, what: str) -> Pinnable:
     if found.job is not None and any(each.backup_id is None for each in others):
         raise UsageError(
             f"the backup is not pinned by itself, but its run is: "
-            f"vbsbatch keep {found.run.id} --release releases all of it"
+            f"vbsbatch keep {quote(found.run.id)} --release releases all of it"
         )
     if found.job is None and others:
         ids = ", ".join(each.backup_id or "" for each in others[:3])

@@ -131,7 +131,7 @@ def _write_table(found: Sequence[Pin]) -> None:
     cells = [
         (
             pin.run_id,
-            "every one" if pin.backup_id is None else clean(pin.backup_id),
+            "all" if pin.backup_id is None else clean(pin.backup_id),
             "released" if pin.until is None else moment(pin.until),
             moment(pin.pinned_at),
             clean(pin.pinned_by),
