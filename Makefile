@@ -9,16 +9,21 @@ SEEDS ?= 300
 DEPTH ?= 4
 # Tests wait for processes more than they compute: more of them at a time than there are cores.
 WORKERS ?= 4
+# Whole nights and whole processes. `make test` is to be done in minutes.
+SLOW := $(addprefix tests/,kills screen simulation)
 # What `make coverage` runs: all but the tests of commands, screens and kills as processes, and nights.
 IN_PROCESS := $(addprefix tests/,api cloud engine inventory observers plan policy report simulator store tui)
 
-.PHONY: demo test test-tools test-openstack check coverage nox hooks bench sim model man test-wheel lock clean
+.PHONY: demo test test-slow test-tools test-openstack check coverage nox hooks bench sim model man test-wheel lock clean
 
 demo: $(VENV)/.runtime  ## back up a simulated fleet of 600 volumes
 	$(BIN)/vbsbatch demo
 
-test: $(VENV)/.ready  ## the whole test suite
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+test: $(VENV)/.ready  ## every test but those of test-slow, test-wheel and test-openstack
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(addprefix --ignore=,$(SLOW))
+
+test-slow: $(VENV)/.ready  ## simulated nights, real kills, and the screen in a terminal: five minutes
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(SLOW)
 
 test-tools: $(VENV)/.ready  ## tmux, Chromium, Prometheus and restic, for tests (root, apt)
 	$(BIN)/python -m tests.screen

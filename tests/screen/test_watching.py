@@ -59,7 +59,7 @@ def test_failures_are_retried_by_their_code_and_the_run_ends_well(
     window.until(r"Retry which failures\?[\s\S]*400 VB\.0040: 3")
     window.press("Enter")
     window.until(r"[Rr]etry 3 jobs[\s\S]*> No <")
-    window.press("y")
+    window.answer("y", r"> No <")
     window.until(r"retry 3 jobs: done|retry 3 jobs requested")
     window.until(r"FAIL 0")
     window.until(r" ENDED .*\n.*100\.0 %   8 of 8")

@@ -101,6 +101,18 @@ class Window:
             time.sleep(0.1)
         return text
 
+    def answer(self, key: str, question: str) -> None:
+        """Press the key until the question is gone: one that comes before the question is complete
+        is not taken for its answer."""
+
+        def gone(text: str) -> bool:
+            if not re.search(question, text):
+                return True
+            self.press(key)
+            return False
+
+        self.until(gone)
+
     def pid(self) -> int:
         """The process that the shell runs."""
         shell = self.told("#{pane_pid}")
