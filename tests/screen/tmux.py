@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import shutil
@@ -16,6 +17,8 @@ from typing import Any
 
 TMUX = shutil.which("tmux")
 PATIENCE = 40.0
+SLOW = 5.0
+"""Seconds after which a key had no effect."""
 
 
 class Tmux:
@@ -102,13 +105,17 @@ class Window:
         return text
 
     def answer(self, key: str, question: str) -> None:
-        """Press the key until the question is gone: one that comes before the question is complete
-        is not taken for its answer."""
+        """Press the key, and again if the question stays: a key that comes before the question is
+        complete is not taken for its answer."""
+        pressed_at = -math.inf
 
         def gone(text: str) -> bool:
+            nonlocal pressed_at
             if not re.search(question, text):
                 return True
-            self.press(key)
+            if time.monotonic() - pressed_at > SLOW:
+                self.press(key)
+                pressed_at = time.monotonic()
             return False
 
         self.until(gone)
