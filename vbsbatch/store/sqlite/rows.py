@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from vbsbatch.model import (
@@ -224,14 +223,15 @@ JOB_COLUMNS = JOB.selected("j")
 ATTEMPT_COLUMNS = ATTEMPT.selected("a")
 """What `read_attempt` reads, of a table called `a`."""
 
-_NEW = Job(no=0, volume_id="", volume_name="", backup_name="")
+_UNTOUCHED = MUTABLE.values_of(Job(no=0, volume_id="", volume_name="", backup_name=""))[:-1]
+"""What the engine writes, but the size, as it is before anything has happened."""
 
 _WAITS = ("intent_at", "unknown_at", "later_since")
 
 
 def untouched(job: Job) -> bool:
     """Whether the engine's columns are as those of any job that nothing happened to."""
-    return bool(MUTABLE.values_of(job) == MUTABLE.values_of(replace(_NEW, size=job.size)))
+    return bool(MUTABLE.values_of(job)[:-1] == _UNTOUCHED)
 
 
 def fixed_row(job: Job, defaults: BackupSettings) -> tuple[Any, ...]:
